@@ -1,0 +1,68 @@
+"""The few exceptions of the house, and how they are worded.
+
+Each text says what was asked, what was found and what to try. This file knows nothing of the rooms above.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class SightlineError(Exception):
+    """Base of everything that Sightline raises on purpose; the command line prints it as one sentence."""
+
+
+class InputError(SightlineError):
+    """A photo, tensor or file that was handed in cannot be used as it is."""
+
+
+class DataError(SightlineError):
+    """A data set breaks the format that it claims to follow."""
+
+
+class ModelError(SightlineError):
+    """A model or its weights cannot be loaded, or cannot be looked into."""
+
+
+class StageError(SightlineError):
+    """A stage does not exist, did not run, or holds nothing that can be drawn as a map."""
+
+
+class TargetError(SightlineError):
+    """The decision that was asked for cannot be read off this model's output."""
+
+
+class MethodError(SightlineError):
+    """A method is unknown, or cannot be used on this model."""
+
+
+class ResultError(SightlineError):
+    """A saved result is missing, incomplete or from another schema."""
+
+
+class MissingExtraError(SightlineError):
+    """An optional dependency is not installed; the text names the extra that brings it."""
+
+    def __init__(self, package: str, extra: str, purpose: str) -> None:
+        super().__init__(
+            f"{purpose} needs the package {package!r}, which is not installed. Try: pip install 'sightline[{extra}]'"
+        )
+
+
+def near(name: str, names: Iterable[str], *, most: int = 5) -> str:
+    """The part of an error text that lists names close to the one asked for.
+
+    Example:
+        >>> near("zebre", ["zebra", "horse"])
+        "near names: 'zebra'"
+    """
+    known = sorted(set(names))
+    by_lower = {known_name.lower(): known_name for known_name in known}
+    hits = difflib.get_close_matches(name.lower(), by_lower, n=most, cutoff=0.55)
+    hits += [low for low in by_lower if name and name.lower() in low and low not in hits][: most - len(hits)]
+    if hits:
+        return "near names: " + ", ".join(repr(by_lower[hit]) for hit in hits)
+    shown = ", ".join(repr(known_name) for known_name in known[:most])
+    rest = f" and {len(known) - most} more" if len(known) > most else ""
+    return f"known names: {shown}{rest}" if known else "there are no names to choose from"

@@ -1,0 +1,23 @@
+"""What an explanation is: maps over a domain, flows through the stages, explanations, and how they are kept."""
+
+from sightline.results.domains import IMAGE, Domain
+from sightline.results.explanation import Decision, Explanation, Explanations, Phrase
+from sightline.results.flow import Flow
+from sightline.results.maps import MEANING, AttentionMap, Status, status_of
+from sightline.results.store import load, save
+
+__all__ = [
+    "IMAGE",
+    "MEANING",
+    "AttentionMap",
+    "Decision",
+    "Domain",
+    "Explanation",
+    "Explanations",
+    "Flow",
+    "Phrase",
+    "Status",
+    "load",
+    "save",
+    "status_of",
+]

@@ -1,0 +1,79 @@
+"""`Flow`: the maps of one decision at every stage, in forward order and keyed by stage name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import torch
+
+from sightline.errors import ResultError, near
+from sightline.results.maps import AttentionMap, Status
+
+
+@dataclass(frozen=True, eq=False)
+class Flow(Mapping[str, AttentionMap]):
+    """Maps of one decision, one per stage, in the order in which the network computes them.
+
+    Args:
+        maps: one map per stage; stage names do not repeat.
+        method: registry name of the method that made them.
+
+    Raises:
+        ResultError: two maps carry the same stage name.
+
+    Example:
+        >>> from sightline.results import AttentionMap
+        >>> flow = Flow((AttentionMap(torch.eye(2), "early"), AttentionMap(torch.eye(3), "late")), "gradcam")
+        >>> flow.stages
+        ('early', 'late')
+        >>> flow[-1].shape
+        (3, 3)
+    """
+
+    maps: tuple[AttentionMap, ...]
+    method: str
+
+    def __post_init__(self) -> None:
+        if len(set(self.stages)) != len(self.maps):
+            raise ResultError(f"stage names of a flow must differ; got {', '.join(self.stages)}")
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """Stage names in forward order."""
+        return tuple(map_.stage for map_ in self.maps)
+
+    @property
+    def statuses(self) -> dict[str, Status]:
+        """Status of each stage's map."""
+        return {map_.stage: map_.status for map_ in self.maps}
+
+    def __getitem__(self, key: str | int) -> AttentionMap:
+        if isinstance(key, int):
+            return self.maps[key]
+        for map_ in self.maps:
+            if map_.stage == key:
+                return map_
+        raise ResultError(f"this flow has no stage {key!r}; {near(key, self.stages)}")
+
+    def __contains__(self, key: object) -> bool:
+        return key in self.stages
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.stages)
+
+    def __len__(self) -> int:
+        return len(self.maps)
+
+    def to(self, device: torch.device | str) -> Flow:
+        """The same flow on another device."""
+        return replace(self, maps=tuple(map_.to(device) for map_ in self.maps))
+
+    def __repr__(self) -> str:
+        head = f"Flow({self.method}, {len(self)} stages)"
+        if len(self) <= 24:
+            shown = [f"  {map_!r}" for map_ in self.maps]
+        else:
+            shown = [f"  {map_!r}" for map_ in (*self.maps[:11], *self.maps[-11:])]
+            shown.insert(11, f"  ... {len(self) - 22} more ...")
+        return "\n".join([head, *shown])

@@ -1,0 +1,115 @@
+"""`AttentionMap`: raw values over a domain, with a status that says whether they can be drawn.
+
+Nothing here normalises, resizes or colours: that is the business of `reports`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from functools import cached_property
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from sightline.errors import ResultError
+from sightline.results.domains import IMAGE, Domain
+
+FLAT = 1e-6
+"""A map whose range is below this share of its largest magnitude is called flat."""
+
+
+class Status(StrEnum):
+    """Whether a map says anything."""
+
+    OK = "ok"
+    ZERO = "zero"
+    FLAT = "flat"
+    NAN = "nan"
+
+
+MEANING: dict[Status, str] = {
+    Status.OK: "the map can be drawn",
+    Status.ZERO: "every value is exactly zero: nothing at this stage spoke for the decision",
+    Status.FLAT: "every value is the same: the method prefers no place at this stage",
+    Status.NAN: "some values are not finite: the network's numbers overflowed or were undefined",
+}
+
+
+def status_of(values: Float[Tensor, "..."]) -> Status:
+    """Status of raw values of any shape.
+
+    Example:
+        >>> status_of(torch.zeros(3, 3))
+        <Status.ZERO: 'zero'>
+    """
+    if not bool(torch.isfinite(values).all()):
+        return Status.NAN
+    peak = float(values.abs().max()) if values.numel() else 0.0
+    if peak == 0.0:
+        return Status.ZERO
+    if float(values.max() - values.min()) <= FLAT * peak and values.numel() > 1:
+        return Status.FLAT
+    return Status.OK
+
+
+@dataclass(frozen=True, eq=False)
+class AttentionMap:
+    """Raw attention values of one stage, for one decision on one sample.
+
+    Args:
+        values: float tensor whose axes are those of `domain` (`[h, w]` for an image); units are those of the
+            method, not normalised.
+        stage: name of the stage; `"input"` when the map lies over the network's input.
+        domain: what the values lie over.
+        signed: whether negative values mean evidence against the decision.
+        notes: what the method wants the reader to know about this map (the error of a grouping, say).
+
+    Raises:
+        ResultError: the tensor does not have the axes of the domain.
+    """
+
+    values: Float[Tensor, "..."]
+    stage: str
+    domain: Domain = IMAGE
+    signed: bool = False
+    notes: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.values.ndim != len(self.domain.axes):
+            raise ResultError(
+                f"a map over {self.domain.kind!r} has axes {' '.join(self.domain.axes)}, but the values of stage "
+                f"{self.stage!r} have shape {tuple(self.values.shape)}"
+            )
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Sizes along the domain's axes."""
+        return tuple(self.values.shape)
+
+    @cached_property
+    def status(self) -> Status:
+        """`ok`, `zero`, `flat` or `nan`."""
+        return status_of(self.values)
+
+    def statistics(self) -> dict[str, float]:
+        """Smallest, largest and mean value, and their sum, over the finite values."""
+        finite = self.values[torch.isfinite(self.values)].double()
+        if not finite.numel():
+            return {"min": float("nan"), "max": float("nan"), "mean": float("nan"), "sum": float("nan")}
+        return {
+            "min": float(finite.min()),
+            "max": float(finite.max()),
+            "mean": float(finite.mean()),
+            "sum": float(finite.sum()),
+        }
+
+    def to(self, device: torch.device | str) -> AttentionMap:
+        """The same map on another device."""
+        return replace(self, values=self.values.to(device))
+
+    def __repr__(self) -> str:
+        numbers = self.statistics()
+        size = "x".join(map(str, self.shape))
+        return f"AttentionMap({self.stage}, {size}, {self.status}, {numbers['min']:.3g}..{numbers['max']:.3g})"

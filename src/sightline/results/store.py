@@ -1,0 +1,168 @@
+"""Save and load explanations: arrays in safetensors, the manifest in JSON and written last.
+
+A folder without a manifest is an unfinished one. Nothing is ever pickled.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from sightline.errors import ResultError
+from sightline.results.domains import Domain
+from sightline.results.explanation import Decision, Explanation, Explanations, Phrase
+from sightline.results.flow import Flow
+from sightline.results.maps import AttentionMap
+
+SCHEMA = 1
+ARRAYS = "arrays.safetensors"
+MANIFEST = "manifest.json"
+
+
+def save(explanations: Iterable[Explanation], folder: str | Path) -> Path:
+    """Write explanations into a folder, atomically; an older result there stays until the new one is whole.
+
+    Args:
+        explanations: what to write.
+        folder: made if it does not exist.
+
+    Returns:
+        The manifest's path.
+
+    Raises:
+        ResultError: the folder cannot be written.
+    """
+    from safetensors.torch import save_file
+
+    folder = Path(folder)
+    arrays: dict[str, Tensor] = {}
+    records = [_record(item, f"{number}", arrays) for number, item in enumerate(explanations)]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        partial = folder / f".{ARRAYS}.{os.getpid()}"
+        save_file(arrays, partial)
+        (folder / MANIFEST).unlink(missing_ok=True)
+        partial.replace(folder / ARRAYS)
+        write_text(folder / MANIFEST, json.dumps({"schema": SCHEMA, "explanations": records}, indent=1))
+    except OSError as problem:
+        raise ResultError(f"cannot write the result to {str(folder)!r}: {problem.strerror or problem}") from problem
+    return folder / MANIFEST
+
+
+def load(folder: str | Path) -> Explanations:
+    """Read a folder that `save` wrote.
+
+    Raises:
+        ResultError: it is missing, unfinished, damaged or of another schema.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    folder = Path(folder)
+    manifest = folder / MANIFEST
+    if not manifest.is_file():
+        raise ResultError(f"{str(folder)!r} holds no {MANIFEST}: it is no saved result, or it was not finished")
+    try:
+        content = json.loads(manifest.read_text(encoding="utf-8"))
+        if content.get("schema") != SCHEMA:
+            raise ResultError(f"{str(manifest)!r} has schema {content.get('schema')!r}; this version reads {SCHEMA}")
+        arrays = load_file(folder / ARRAYS)
+        return Explanations(tuple(_restore(record, arrays) for record in content["explanations"]))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as problem:
+        raise ResultError(f"the result in {str(folder)!r} is damaged: {problem}") from problem
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file so that it is either whole or not there (a temporary file beside it, then a rename)."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file so that it is either whole or not there."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        partial.write_bytes(content)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _record(item: Explanation, key: str, arrays: dict[str, Tensor]) -> dict[str, Any]:
+    """The manifest's entry of one explanation; its tensors go into `arrays` under `key`."""
+    if item.image is not None:
+        arrays[f"{key}.image"] = _own(item.image)
+    return {
+        "key": key,
+        "source": item.source,
+        "method": item.method,
+        "decision": vars(item.decision),
+        "image": item.image is not None,
+        "maps": [_map_record(map_, f"{key}.map.{number}", arrays) for number, map_ in enumerate(item.flow.maps)],
+        "phrases": [
+            {
+                "text": phrase.text,
+                "probability": phrase.probability,
+                "contribution": phrase.contribution,
+                "box": phrase.box,
+                "map": None if phrase.map is None else _map_record(phrase.map, f"{key}.phrase.{number}", arrays),
+            }
+            for number, phrase in enumerate(item.phrases)
+        ],
+        "provenance": item.provenance,
+    }
+
+
+def _map_record(map_: AttentionMap, key: str, arrays: dict[str, Tensor]) -> dict[str, Any]:
+    arrays[key] = _own(map_.values)
+    return {
+        "key": key,
+        "stage": map_.stage,
+        "domain": map_.domain.kind,
+        "labels": list(map_.domain.labels),
+        "signed": map_.signed,
+        "status": str(map_.status),
+        "statistics": {name: value if value == value else None for name, value in map_.statistics().items()},
+        "notes": map_.notes,
+    }
+
+
+def _restore(record: dict[str, Any], arrays: dict[str, Tensor]) -> Explanation:
+    maps = tuple(_restore_map(entry, arrays) for entry in record["maps"])
+    phrases = tuple(
+        Phrase(
+            text=entry["text"],
+            probability=entry["probability"],
+            contribution=entry["contribution"],
+            box=None if entry["box"] is None else tuple(entry["box"]),
+            map=None if entry["map"] is None else _restore_map(entry["map"], arrays),
+        )
+        for entry in record["phrases"]
+    )
+    return Explanation(
+        flow=Flow(maps, record["method"]),
+        decision=Decision(**record["decision"]),
+        image=arrays[f"{record['key']}.image"] if record["image"] else None,
+        source=record["source"],
+        phrases=phrases,
+        provenance=record["provenance"],
+    )
+
+
+def _restore_map(entry: dict[str, Any], arrays: dict[str, Tensor]) -> AttentionMap:
+    return AttentionMap(
+        values=arrays[entry["key"]],
+        stage=entry["stage"],
+        domain=Domain(entry["domain"], tuple(entry["labels"])),
+        signed=entry["signed"],
+        notes=entry["notes"],
+    )
+
+
+def _own(tensor: Tensor) -> Tensor:
+    """A contiguous CPU copy that shares no storage (safetensors wants each tensor to own its bytes)."""
+    return tensor.detach().to("cpu", copy=True).contiguous()
