@@ -1,0 +1,24 @@
+"""What a person looks at: colours over a photo, the montage, the animation and the self-contained HTML page.
+
+This room knows results only: it draws what is in an `Explanation` and never computes a map.
+"""
+
+from sightline.reports.colour import OPACITY, colourise, overlay
+from sightline.reports.concentration import concentration
+from sightline.reports.montage import montage, save_montage
+from sightline.reports.resize import upsample
+from sightline.reports.scale import Scale, own_scale, scale_of, shared_scale
+
+__all__ = [
+    "OPACITY",
+    "Scale",
+    "colourise",
+    "concentration",
+    "montage",
+    "overlay",
+    "own_scale",
+    "save_montage",
+    "scale_of",
+    "shared_scale",
+    "upsample",
+]

@@ -1,0 +1,237 @@
+"""The montage: a photo and its maps at every stage, side by side in forward order, as a matplotlib figure.
+
+One group of cells per method and target, under a heading with the decision and the colour scale. It knows results and
+colours; it never computes a map.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sightline.errors import ResultError
+from sightline.reports.colour import OPACITY, overlay
+from sightline.reports.palette import SIGNED, UNSIGNED
+from sightline.reports.photo import fit
+from sightline.reports.resize import Smoothing
+from sightline.reports.scale import ScaleMode, check_mode
+from sightline.reports.sheet import ALERT, FADED, Sheet
+from sightline.reports.subject import Subject, spread, subjects_of
+from sightline.reports.words import decided, grid, meaning, number, short, warning
+from sightline.results import AttentionMap, Explanation, Status
+from sightline.results.store import write_bytes
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+CELL, GAP, MARGIN = 1.5, 0.1, 0.3
+CAPTION, HEADING, TITLE, FOOT = 0.37, 0.44, 0.36, 0.16
+SPACE = 0.14
+"""Room below a group, in inches like all of these."""
+PIXELS = 320
+CHARACTERS = 22
+"""Characters that fit under a cell."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a montage is drawn; see `montage` for the fields."""
+
+    columns: int
+    opacity: float
+    scale: ScaleMode
+    max_stages: int
+    smoothing: Smoothing
+
+    def __post_init__(self) -> None:
+        check_mode(self.scale)
+        if self.columns < 1 or self.max_stages < 1:
+            raise ResultError(
+                "a montage needs at least one column and one stage; "
+                f"got columns={self.columns} and max_stages={self.max_stages}"
+            )
+
+    @property
+    def width(self) -> float:
+        """Width of the sheet in inches; a narrow one still has room for its headings."""
+        return 2 * MARGIN + max(self.columns, 3) * (CELL + GAP) - GAP
+
+    def shown(self, item: Explanation) -> tuple[AttentionMap, ...]:
+        """The maps that are drawn: all, or an even spread of them."""
+        return tuple(item.flow[place] for place in spread(len(item.flow), self.max_stages))
+
+    def rows(self, item: Explanation) -> int:
+        """Rows of cells that a group takes; its first cell is the photo."""
+        return math.ceil((1 + len(self.shown(item))) / self.columns)
+
+
+def montage(
+    explanations: Iterable[Explanation],
+    *,
+    columns: int = 6,
+    opacity: float = OPACITY,
+    scale: ScaleMode = "own",
+    max_stages: int = 11,
+    smoothing: Smoothing = "bilinear",
+) -> Figure:
+    """Draw the photo and its maps, stage by stage.
+
+    Args:
+        explanations: what to draw; several methods and targets become groups under each other.
+        columns: cells in a row; the first cell of a group is the photo.
+        opacity: share of the map's colour over the photo, 0..1.
+        scale: `"own"`, every map from zero to its own peak, or `"shared"`, one scale for all maps of a method.
+        max_stages: most stages per group; of more, an even spread with the first and the last is drawn, and the
+            heading says how many are left out.
+        smoothing: `"bilinear"` or `"nearest"`.
+
+    Returns:
+        A matplotlib figure that belongs to no window.
+
+    Raises:
+        ResultError: there is nothing to draw, or it would be too much for one picture.
+
+    Example:
+        >>> import torch
+        >>> from sightline.results import AttentionMap, Decision, Flow
+        >>> flow = Flow((AttentionMap(torch.eye(4), "early"), AttentionMap(torch.eye(2), "late")), "gradcam")
+        >>> figure = montage([Explanation(flow, Decision("cat", 3.2), torch.rand(3, 32, 32))])
+    """
+    look = Look(columns, opacity, scale, max_stages, smoothing)
+    subjects = subjects_of(explanations)
+    sheet = Sheet(look.width, sum(_height(subject, look) for subject in subjects) + 2 * MARGIN)
+    top = MARGIN
+    for subject in subjects:
+        _draw_subject(sheet, top, subject, look=look)
+        top += _height(subject, look)
+    return sheet.figure
+
+
+def save_montage(
+    explanations: Iterable[Explanation],
+    path: str | Path,
+    *,
+    columns: int = 6,
+    opacity: float = OPACITY,
+    scale: ScaleMode = "own",
+    max_stages: int = 11,
+) -> Path:
+    """Draw a montage and write it, whole or not at all.
+
+    Args:
+        explanations: what to draw.
+        path: where to; its ending names the format (`.png`, `.pdf`, `.svg`, `.jpg`).
+        columns: see `montage`.
+        opacity: see `montage`.
+        scale: see `montage`.
+        max_stages: see `montage`.
+
+    Returns:
+        The path.
+
+    Raises:
+        ResultError: the format is unknown, or the file cannot be written.
+    """
+    path = Path(path)
+    figure = montage(explanations, columns=columns, opacity=opacity, scale=scale, max_stages=max_stages)
+    buffer = io.BytesIO()
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Glyph")  # a label may hold signs that the font lacks
+            figure.savefig(buffer, format=path.suffix.lstrip(".").lower() or "png")
+        write_bytes(path, buffer.getvalue())
+    except ValueError as problem:
+        raise ResultError(f"a montage cannot be written as {path.name!r}: {problem}") from problem
+    except OSError as problem:
+        raise ResultError(f"cannot write the montage to {str(path)!r}: {problem.strerror or problem}") from problem
+    return path
+
+
+def _cell_height(subject: Subject) -> float:
+    """Height of a picture's cell: as the photo wants it, within reason."""
+    height, width = subject.pixels.shape[:2]
+    return CELL * min(1.6, max(0.4, height / width))
+
+
+def _height(subject: Subject, look: Look) -> float:
+    rows = sum(look.rows(item) for item in subject.items)
+    cells = rows * (_cell_height(subject) + CAPTION)
+    return TITLE + len(subject.items) * (HEADING + SPACE) + cells + (len(_footnotes(subject, look)) + 1) * FOOT
+
+
+def _draw_subject(sheet: Sheet, top: float, subject: Subject, *, look: Look) -> None:
+    name = short(subject.source or "a picture without a name", look.columns * 18 + 10)
+    sheet.text(MARGIN, top, name, fontsize=11, weight="bold")
+    top += TITLE
+    for item in subject.items:
+        sheet.rule(top - 0.06, MARGIN, sheet.width - MARGIN)
+        _draw_heading(sheet, top, subject, item=item, look=look)
+        _draw_cells(sheet, top + HEADING, subject, item=item, look=look)
+        top += HEADING + SPACE + look.rows(item) * (_cell_height(subject) + CAPTION)
+    for line in _footnotes(subject, look):
+        sheet.text(MARGIN, top, line, fontsize=6.5, color=FADED)
+        top += FOOT
+
+
+def _draw_heading(sheet: Sheet, top: float, subject: Subject, *, item: Explanation, look: Look) -> None:
+    room = int((sheet.width - 2 * MARGIN - 1.9) * 11)
+    sheet.text(MARGIN, top, short(item.decision.label, room), fontsize=9, weight="bold")
+    left_out = len(item.flow) - len(look.shown(item))
+    parts = [decided(item.decision), item.method, f"{len(item.flow)} stages" if len(item.flow) > 1 else "1 stage"]
+    parts += [f"{left_out} left out"] if left_out else []
+    sheet.text(MARGIN, top + 0.17, short(" · ".join(parts), room + 10), fontsize=7, color=FADED)
+    _draw_legend(sheet, top + 0.03, subject, item=item, look=look)
+
+
+def _draw_legend(sheet: Sheet, top: float, subject: Subject, *, item: Explanation, look: Look) -> None:
+    """A colour bar at the right end of the heading, with what its ends stand for."""
+    right, wide = sheet.width - MARGIN, 1.7
+    signed = any(map_.signed for map_ in item.flow.maps)
+    if look.scale == "shared":
+        limits = subject.shared(item.method)
+        low, high = number(limits.low), number(limits.high)
+    else:
+        low, high = ("−peak", "peak of each map") if signed else ("0", "peak of each map")
+    low, high = low.replace("-", "−"), high.replace("-", "−")
+    sheet.bar((right - wide, top, wide, 0.09), SIGNED if signed else UNSIGNED)
+    sheet.text(right - wide, top + 0.12, low, fontsize=6, color=FADED)
+    if signed:
+        sheet.text(right - wide / 2, top + 0.12, "0", fontsize=6, color=FADED, ha="right")
+    sheet.text(right, top + 0.12, high, fontsize=6, color=FADED, ha="right")
+
+
+def _draw_cells(sheet: Sheet, top: float, subject: Subject, *, item: Explanation, look: Look) -> None:
+    photo, high = fit(subject.pixels, PIXELS, enlarge=True), _cell_height(subject)
+    for place, map_ in enumerate((None, *look.shown(item))):
+        row, column = divmod(place, look.columns)
+        left, level = MARGIN + column * (CELL + GAP), top + row * (high + CAPTION)
+        if map_ is None:
+            sheet.picture((left, level, CELL, high), photo)
+            sheet.text(left, level + high + 0.04, "photo" if subject.has_photo else "no photo", fontsize=7)
+            continue
+        limits = subject.scale(item, map_, look.scale)
+        picture = overlay(map_, photo, scale=limits, opacity=look.opacity, smoothing=look.smoothing)
+        sheet.picture((left, level, CELL, high), picture)
+        _draw_caption(sheet, left, level + high + 0.04, map_=map_)
+
+
+def _draw_caption(sheet: Sheet, left: float, top: float, *, map_: AttentionMap) -> None:
+    sheet.text(left, top, short(map_.stage, CHARACTERS), fontsize=7, weight="bold")
+    if map_.status is Status.OK:
+        numbers = map_.statistics()
+        peak = max(numbers["max"], -numbers["min"]) if map_.signed else numbers["max"]
+        sheet.text(left, top + 0.125, f"{grid(map_)} · peak {number(peak)}", fontsize=6, color=FADED)
+    else:
+        sheet.text(left, top + 0.125, f"{grid(map_)} · {warning(map_)}", fontsize=6, color=ALERT)
+
+
+def _footnotes(subject: Subject, look: Look) -> list[str]:
+    """What the statuses mean that occur among the maps drawn."""
+    drawn = [map_ for item in subject.items for map_ in look.shown(item)]
+    odd = {map_.status: meaning(map_) for map_ in drawn if map_.status is not Status.OK}
+    return [text + (" (hatched)" if status is Status.NAN else "") for status, text in odd.items()]

@@ -1,0 +1,49 @@
+"""Bringing a map's grid to the size of a picture.
+
+Bilinear as torch does it (`align_corners=False`), or nearest. Cells that are not finite never bleed into their
+neighbours: those are interpolated among the finite cells only, and the cell itself stays NaN over its whole area.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+Smoothing = Literal["bilinear", "nearest"]
+
+
+def upsample(
+    values: Float[Tensor, "h w"], size: tuple[int, int], *, smoothing: Smoothing = "bilinear"
+) -> Float[Tensor, "H W"]:
+    """A map's values at every pixel of a picture.
+
+    Args:
+        values: the raw grid.
+        size: `(H, W)` of the picture, in pixels.
+        smoothing: `"bilinear"` or `"nearest"`.
+
+    Returns:
+        Float32 values; NaN over every cell that was not finite.
+
+    Example:
+        >>> upsample(torch.tensor([[0.0, 1.0]]), (1, 4)).tolist()
+        [[0.0, 0.25, 0.75, 1.0]]
+    """
+    values = values.float()
+    finite = torch.isfinite(values)
+    if smoothing == "nearest":
+        return _grow(values.where(finite, torch.nan), size, "nearest-exact")
+    if bool(finite.all()):
+        return _grow(values, size, "bilinear")
+    weight = _grow(finite.float(), size, "bilinear")
+    mixed = _grow(values.where(finite, 0.0), size, "bilinear") / weight.clamp(min=1e-12)
+    return mixed.where(_grow(finite.float(), size, "nearest-exact") > 0, torch.nan)
+
+
+def _grow(values: Float[Tensor, "h w"], size: tuple[int, int], mode: str) -> Float[Tensor, "H W"]:
+    corners = False if mode == "bilinear" else None
+    return interpolate(values[None, None], size, mode=mode, align_corners=corners)[0, 0]

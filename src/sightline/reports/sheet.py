@@ -1,0 +1,81 @@
+"""`Sheet`: a matplotlib figure that is written on from the top down, in inches.
+
+It never touches pyplot, so that it works without a display and in threads. It knows no explanation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from jaxtyping import UInt8
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from sightline.errors import ResultError
+
+DPI = 150
+TALLEST = 30_000
+"""Most pixels that a sheet may be high."""
+INK, FADED, ALERT, RULE = "#16181d", "#6a7080", "#b3261e", "#d9dce3"
+
+
+@dataclass(frozen=True, eq=False)
+class Sheet:
+    """A white sheet of paper.
+
+    Args:
+        width: in inches.
+        height: in inches.
+
+    Raises:
+        ResultError: it would be too high to be drawn.
+    """
+
+    width: float
+    height: float
+
+    def __post_init__(self) -> None:
+        if self.height * DPI > TALLEST:
+            raise ResultError(
+                f"the montage would be {self.height * DPI:.0f} pixels high, more than {TALLEST}; narrow what is "
+                "drawn by explanations.of(...), take more columns, or fewer stages by max_stages"
+            )
+
+    @cached_property
+    def figure(self) -> Figure:
+        """The figure that all is drawn on."""
+        return Figure((self.width, self.height), dpi=DPI, facecolor="white")
+
+    def text(self, left: float, top: float, text: str, **style: Any) -> None:
+        """Write plain text (no mathematics) with its upper left corner at a place; `style` goes to matplotlib."""
+        style = {"va": "top", "ha": "left", "color": INK, "fontsize": 7, **style}
+        self.figure.text(left / self.width, 1 - top / self.height, text, parse_math=False, **style)
+
+    def picture(self, box: tuple[float, float, float, float], pixels: UInt8[Tensor, "h w c"]) -> None:
+        """Draw a picture into a box of `(left, top, width, height)`, centred, without distorting it."""
+        left, top, width, height = box
+        share = min(width / pixels.shape[1], height / pixels.shape[0])
+        wide, high = pixels.shape[1] * share, pixels.shape[0] * share
+        self._image((left + (width - wide) / 2, top + (height - high) / 2, wide, high), pixels)
+
+    def bar(self, box: tuple[float, float, float, float], table: UInt8[Tensor, "n 3"]) -> None:
+        """Draw a colour table as a horizontal bar that fills a box."""
+        self._image(box, table[None])
+
+    def rule(self, top: float, left: float, right: float) -> None:
+        """Draw a thin line across the sheet."""
+        from matplotlib.lines import Line2D
+
+        level = 1 - top / self.height
+        self.figure.add_artist(
+            Line2D([left / self.width, right / self.width], [level, level], color=RULE, linewidth=0.7)
+        )
+
+    def _image(self, box: tuple[float, float, float, float], pixels: UInt8[Tensor, "h w c"]) -> None:
+        left, top, width, height = box
+        place = (left / self.width, 1 - (top + height) / self.height, width / self.width, height / self.height)
+        axes = self.figure.add_axes(place)
+        axes.imshow(pixels.numpy(), aspect="auto")
+        axes.set_axis_off()

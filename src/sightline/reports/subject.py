@@ -1,0 +1,147 @@
+"""`Subject`: one photo with everything that explains it, and the order of all its stages.
+
+Montage, animation and page all begin by sorting explanations into subjects.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+from jaxtyping import UInt8
+from torch import Tensor
+
+from sightline.errors import ResultError
+from sightline.reports.photo import blank, pixels_of
+from sightline.reports.scale import Scale, ScaleMode, own_scale, shared_scale
+from sightline.results import AttentionMap, Explanation
+
+DRAWABLE = ("image", "spectrogram")
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """One photo and its explanations, by whatever methods and for whatever targets.
+
+    Args:
+        items: explanations of the same sample, in the order they came.
+    """
+
+    items: tuple[Explanation, ...]
+
+    @property
+    def source(self) -> str:
+        """Name of the sample."""
+        return self.items[0].source
+
+    @cached_property
+    def pixels(self) -> UInt8[Tensor, "h w 3"]:
+        """The photo, or a grey stand-in with the aspect ratio of the finest map."""
+        for item in self.items:
+            if item.image is not None:
+                return pixels_of(item.image)
+        shapes = [map_.shape for item in self.items for map_ in item.flow.maps]
+        height, width = max(shapes, key=lambda shape: shape[0] * shape[1], default=(1, 1))
+        return blank((height, width))
+
+    @property
+    def has_photo(self) -> bool:
+        """Whether the photo is known."""
+        return any(item.image is not None for item in self.items)
+
+    @cached_property
+    def stages(self) -> tuple[str, ...]:
+        """Stage names of all its flows in one forward order."""
+        return merged(item.flow.stages for item in self.items)
+
+    def shared(self, method: str) -> Scale:
+        """One scale for all maps of a method; methods have different units and never share one."""
+        return shared_scale(map_ for item in self.items if item.method == method for map_ in item.flow.maps)
+
+    def scale(self, item: Explanation, map_: AttentionMap, mode: ScaleMode) -> Scale:
+        """The scale a map is drawn on."""
+        return own_scale(map_) if mode == "own" else self.shared(item.method)
+
+    def at(self, item: Explanation, stage: str) -> AttentionMap | None:
+        """A flow's map at a stage; a flow of a single map has that one at every stage; None where it has none."""
+        if len(item.flow) == 1:
+            return item.flow[0]
+        return item.flow[stage] if stage in item.flow else None  # noqa: SIM401 - Flow raises no KeyError for get()
+
+
+def subjects_of(explanations: Iterable[Explanation]) -> tuple[Subject, ...]:
+    """Sort explanations by photo, in the order in which the photos first appear.
+
+    Explanations belong together if they carry the same source and the same picture. Without either, a method and
+    decision that comes again begins a new subject.
+
+    Raises:
+        ResultError: there are none, one has no maps, or one lies over a domain that cannot be drawn on a picture.
+    """
+    groups: dict[str, list[Explanation]] = {}
+    for item in explanations:
+        _check(item)
+        groups.setdefault(_key(item, groups), []).append(item)
+    if not groups:
+        raise ResultError("there is nothing to draw: no explanations were handed in")
+    return tuple(Subject(tuple(items)) for items in groups.values())
+
+
+def merged(orders: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
+    """One order that holds every name; a new name goes right behind the name that it follows in its own order.
+
+    Example:
+        >>> merged([("a", "c"), ("a", "b", "c", "d")])
+        ('a', 'b', 'c', 'd')
+    """
+    result: list[str] = []
+    for order in orders:
+        place = 0
+        for name in order:
+            if name not in result:
+                result.insert(place, name)
+            place = result.index(name) + 1
+    return tuple(result)
+
+
+def spread(count: int, most: int) -> tuple[int, ...]:
+    """At most `most` evenly spread indices out of `count`, the first and the last always among them.
+
+    Example:
+        >>> spread(10, 4)
+        (0, 3, 6, 9)
+    """
+    if count <= most:
+        return tuple(range(count))
+    if most <= 1:
+        return (count - 1,)
+    return tuple(round(step * (count - 1) / (most - 1)) for step in range(most))
+
+
+def _check(item: Explanation) -> None:
+    if not len(item.flow):
+        raise ResultError(f"the explanation of {item.decision.label!r} by {item.method!r} holds no maps to draw")
+    for map_ in item.flow.maps:
+        if map_.domain.kind not in DRAWABLE:
+            raise ResultError(
+                f"stage {map_.stage!r} lies over {map_.domain.kind!r}, and a picture can only carry maps over "
+                f"{' or '.join(DRAWABLE)}; read its values from explanation.flow[{map_.stage!r}].values"
+            )
+        if 0 in map_.shape:
+            raise ResultError(f"the map of stage {map_.stage!r} has no cells: its shape is {map_.shape}")
+
+
+def _key(item: Explanation, groups: dict[str, list[Explanation]]) -> str:
+    """The photo's identity: name and pixels, or a running number where neither is known."""
+    picture = "" if item.image is None else hashlib.sha256(pixels_of(item.image).numpy().tobytes()).hexdigest()
+    if item.source or picture:
+        return f"{item.source}\0{picture}"
+    number = 0
+    while any(
+        (known.method, known.decision.label) == (item.method, item.decision.label)
+        for known in groups.get(f"#{number}", ())
+    ):
+        number += 1
+    return f"#{number}"

@@ -1,0 +1,66 @@
+"""The words on a picture: captions, shortened names, numbers for people. It knows no drawing library."""
+
+from __future__ import annotations
+
+from sightline.results import MEANING, AttentionMap, Decision, Status
+
+
+def short(text: str, most: int) -> str:
+    """A text cut in its middle to at most `most` characters.
+
+    Example:
+        >>> short("features.denseblock4", 11)
+        'featu…lock4'
+    """
+    text = clean(" ".join(text.split()))
+    if len(text) <= most:
+        return text
+    head = most // 2
+    return text[:head] + "…" + text[len(text) - (most - head - 1) :]
+
+
+def clean(text: str) -> str:
+    """A text that can be written as UTF-8: half characters, as in odd file names, become question marks."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def number(value: float) -> str:
+    """A number in at most four significant digits.
+
+    Example:
+        >>> number(0.000588123)
+        '0.0005881'
+    """
+    return f"{value:.4g}"
+
+
+def decided(decision: Decision) -> str:
+    """The decision's score and probability in words.
+
+    Example:
+        >>> decided(Decision("cat", 12.5, probability=0.25))
+        'score 12.5 · 25.0 %'
+    """
+    chance = "" if decision.probability is None else f" · {100 * decision.probability:.1f} %"
+    return f"score {number(decision.score)}{chance}"
+
+
+def grid(map_: AttentionMap) -> str:
+    """A map's grid in words, rows first.
+
+    Example:
+        >>> import torch
+        >>> grid(AttentionMap(torch.ones(7, 9), "last"))
+        '7×9'
+    """
+    return "×".join(map(str, map_.shape))
+
+
+def warning(map_: AttentionMap) -> str:
+    """The status in a word if there is something to say about it, else nothing."""
+    return "" if map_.status is Status.OK else str(map_.status)
+
+
+def meaning(map_: AttentionMap) -> str:
+    """The status as a sentence: `zero: every value is exactly zero ...`."""
+    return f"{map_.status}: {MEANING[map_.status]}"
