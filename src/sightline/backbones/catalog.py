@@ -1,0 +1,125 @@
+"""The catalogue: every image classifier of torchvision and timm by name, and what is known of it without building it.
+
+A name is `resnet50` (torchvision's where both have one), `torchvision:resnet50` or `timm:resnet50`.
+It knows nothing of weights files or of how a model is looked into.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal, NamedTuple, get_args
+
+from sightline.errors import ModelError, near
+
+Origin = Literal["torchvision", "timm"]
+
+
+class ModelName(NamedTuple):
+    """A model's full name: where it comes from, and what it is called there."""
+
+    origin: Origin
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.origin}:{self.name}"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One row of the catalogue.
+
+    Args:
+        name: name within its origin.
+        origin: `torchvision` or `timm`.
+        family: the module that defines it (`resnet`, `vision_transformer`).
+        parameters: number of parameters, where the origin's tables say it; None otherwise.
+        published: whether its origin publishes weights for it.
+    """
+
+    name: str
+    origin: Origin
+    family: str
+    parameters: int | None
+    published: bool
+
+
+def models(pattern: str = "") -> list[Entry]:
+    """The catalogue, torchvision first, each origin by name.
+
+    Args:
+        pattern: a part of a name (`resnet`), or a pattern with `*` (`vit_*_224`, `timm:conv*`); empty lists all.
+
+    Example:
+        >>> [entry.name for entry in models("torchvision:squeezenet*")]
+        ['squeezenet1_0', 'squeezenet1_1']
+    """
+    wanted = pattern.lower() if any(sign in pattern for sign in "*?[") else f"*{pattern.lower()}*"
+    return [entry for entry in _entries() if any(fnmatch.fnmatchcase(form, wanted) for form in _forms(entry))]
+
+
+def find_model(name: str) -> ModelName:
+    """The full name of the model that is meant.
+
+    Args:
+        name: with or without its origin; timm's names may carry the tag of their weights (`resnet50.a1_in1k`).
+
+    Raises:
+        ModelError: neither origin has it; near names are listed.
+    """
+    origin, _, rest = name.rpartition(":")
+    if origin and origin not in get_args(Origin):
+        raise ModelError(
+            f"there is no origin {origin!r} in the model name {name!r}; write torchvision:NAME or timm:NAME"
+        )
+    for candidate in _origins(origin):
+        if rest.partition(".")[0] in _names(candidate) and (candidate == "timm" or "." not in rest):
+            return ModelName(candidate, rest)
+    known = [known for candidate in _origins(origin) for known in _names(candidate)]
+    raise ModelError(f"there is no model {name!r}; {near(rest, known)}; `sightline models` lists all")
+
+
+def _origins(origin: str) -> tuple[Origin, ...]:
+    every: tuple[Origin, ...] = get_args(Origin)
+    return tuple(one for one in every if origin in ("", one))
+
+
+@cache
+def _names(origin: Origin) -> frozenset[str]:
+    if origin == "timm":
+        import timm
+
+        return frozenset(timm.list_models())
+    import torchvision
+
+    return frozenset(torchvision.models.list_models(module=torchvision.models))
+
+
+def _forms(entry: Entry) -> tuple[str, str]:
+    return entry.name, f"{entry.origin}:{entry.name}"
+
+
+@cache
+def _entries() -> tuple[Entry, ...]:
+    return (*_torchvision_entries(), *_timm_entries())
+
+
+def _torchvision_entries() -> Iterator[Entry]:
+    import torchvision
+
+    for name in sorted(_names("torchvision")):
+        builder = torchvision.models.get_model_builder(name)
+        weights: Any = torchvision.models.get_model_weights(name)
+        meta = weights.DEFAULT.meta if len(weights) else {}
+        yield Entry(name, "torchvision", builder.__module__.rpartition(".")[2], meta.get("num_params"), bool(weights))
+
+
+def _timm_entries() -> Iterator[Entry]:
+    import timm
+
+    published = {name.partition(".")[0] for name in timm.list_models(pretrained=True)}
+    for name in sorted(_names("timm")):
+        family = timm.models.model_entrypoint(name).__module__.rpartition(".")[2]
+        yield Entry(name, "timm", family, None, name in published)
