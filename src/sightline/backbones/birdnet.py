@@ -1,0 +1,176 @@
+"""The bundled network: a small residual net with a class head and an attribute head.
+
+A plain `nn.Module` without in-place operations; `forward` gives class logits, so every explainer takes it.
+Knows nothing of how birds are drawn or how it is trained: labels, attribute names and preprocessing
+come with the weights.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from sightline.errors import ModelError
+
+
+@dataclass(frozen=True)
+class BirdNetSpec:
+    """What is needed to build a `BirdNet`, and what its outputs mean.
+
+    Args:
+        labels: names of the classes.
+        attributes: names of the binary attributes, `has_group::value`; groups lie together.
+        widths: channels of the four stages.
+        blocks: residual blocks of the four stages.
+        size: side of the input in pixels.
+        mean: of the input's channels, subtracted.
+        std: of the input's channels, divided by.
+    """
+
+    labels: tuple[str, ...]
+    attributes: tuple[str, ...]
+    widths: tuple[int, ...] = (24, 48, 80, 112)
+    blocks: tuple[int, ...] = (2, 2, 3, 3)
+    size: int = 128
+    mean: tuple[float, ...] = (0.5, 0.5, 0.5)
+    std: tuple[float, ...] = (0.25, 0.25, 0.25)
+
+    @classmethod
+    def from_json(cls, text: str) -> BirdNetSpec:
+        """Read what `to_json` wrote."""
+        read: Any = {key: tuple(v) if isinstance(v, list) else v for key, v in json.loads(text).items()}
+        return cls(**read)
+
+    def to_json(self) -> str:
+        """One line of JSON."""
+        return json.dumps(asdict(self))
+
+
+class ResidualBlock(nn.Module):
+    """y = relu(conv(relu(conv(x))) + shortcut(x)), with BatchNorm after every convolution."""
+
+    def __init__(self, inside: int, outside: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inside, outside, 3, stride, 1, bias=False)
+        self.norm1 = nn.BatchNorm2d(outside)
+        self.relu1 = nn.ReLU()
+        self.conv2 = nn.Conv2d(outside, outside, 3, 1, 1, bias=False)
+        self.norm2 = nn.BatchNorm2d(outside)
+        self.relu2 = nn.ReLU()
+        self.shortcut: nn.Module = nn.Identity()
+        if stride != 1 or inside != outside:
+            self.shortcut = nn.Sequential(nn.Conv2d(inside, outside, 1, stride, bias=False), nn.BatchNorm2d(outside))
+
+    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d g v"]:
+        """One block."""
+        y = self.relu1(self.norm1(self.conv1(x)))
+        y = self.norm2(self.conv2(y))
+        out: Tensor = self.relu2(y + self.shortcut(x))
+        return out
+
+
+class BirdNet(nn.Module):
+    """Stem, four residual stages (strides 4, 8, 16, 16), average pooling, two linear heads.
+
+    Example:
+        >>> import torch
+        >>> net = BirdNet(BirdNetSpec(labels=("a", "b"), attributes=("has_x::y",), widths=(8, 8, 8, 8)))
+        >>> net(torch.zeros(1, 3, 64, 64)).shape
+        torch.Size([1, 2])
+    """
+
+    def __init__(self, spec: BirdNetSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        first = spec.widths[0]
+        self.stem = nn.Sequential(nn.Conv2d(3, first, 3, 2, 1, bias=False), nn.BatchNorm2d(first), nn.ReLU())
+        inside, stages = first, []
+        for width, count, stride in zip(spec.widths, spec.blocks, (2, 2, 2, 1), strict=True):
+            blocks = [
+                ResidualBlock(inside if i == 0 else width, width, stride if i == 0 else 1) for i in range(count)
+            ]
+            stages.append(nn.Sequential(*blocks))
+            inside = width
+        self.stage1, self.stage2, self.stage3, self.stage4 = stages
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.class_head = nn.Linear(inside, len(spec.labels))
+        self.attribute_head = nn.Linear(inside, len(spec.attributes))
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the classes."""
+        return self.spec.labels
+
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        """Names of the binary attributes."""
+        return self.spec.attributes
+
+    def forward_features(self, x: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b c g v"]:
+        """The last stage's activations."""
+        out: Tensor = self.stage4(self.stage3(self.stage2(self.stage1(self.stem(x)))))
+        return out
+
+    def pooled(self, x: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b c"]:
+        """What both heads read."""
+        out: Tensor = self.pool(self.forward_features(x)).flatten(1)
+        return out
+
+    def forward(self, x: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b k"]:
+        """Class logits."""
+        out: Tensor = self.class_head(self.pooled(x))
+        return out
+
+    def attribute_logits(self, x: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b a"]:
+        """Attribute logits; a soft-max inside each group of names gives probabilities."""
+        out: Tensor = self.attribute_head(self.pooled(x))
+        return out
+
+    def both(self, x: Float[Tensor, "b 3 h w"]) -> tuple[Float[Tensor, "b k"], Float[Tensor, "b a"]]:
+        """Class and attribute logits from one pass."""
+        pooled = self.pooled(x)
+        return self.class_head(pooled), self.attribute_head(pooled)
+
+
+def load_birdnet(path: str | Path | None = None) -> BirdNet:
+    """The bundled network, or one that `sightline train birdnet` wrote, in eval mode and fp32 on the CPU.
+
+    Args:
+        path: a weights file; None takes the bundled one.
+
+    Raises:
+        ModelError: the file is missing, or is not a BirdNet's.
+    """
+    if path is not None:
+        return _read(Path(path))
+    with as_file(files("sightline") / "assets" / "birdnet.safetensors") as bundled:
+        return _read(bundled)
+
+
+def _read(path: Path) -> BirdNet:
+    """Build the net that a file describes and fill it."""
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        raise ModelError(f"there is no weights file {path}; `sightline train birdnet --out FILE` writes one")
+    try:
+        with safe_open(path, "pt") as archive:
+            meta: dict[str, Any] = archive.metadata() or {}
+            weights = {name: archive.get_tensor(name).float() for name in archive.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise ModelError(f"{path} is not a safetensors file: {error}") from error
+    if meta.get("architecture") != "birdnet":
+        found = meta.get("architecture", "no architecture")
+        raise ModelError(f"{path} holds {found!r}, not a birdnet; was it written by `sightline train birdnet`?")
+    net = BirdNet(BirdNetSpec.from_json(meta["spec"]))
+    missing = net.load_state_dict(weights, strict=False)
+    wrong = [name for name in (*missing.missing_keys, *missing.unexpected_keys) if "num_batches" not in name]
+    if wrong:
+        raise ModelError(f"the weights in {path} do not fit the birdnet it describes: {', '.join(wrong[:4])}")
+    return net.eval()

@@ -1,0 +1,49 @@
+"""`sightline train`: train what is bundled with the package, again and from nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="Train the bundled model.", no_args_is_help=True)
+
+
+@app.callback()
+def train() -> None:
+    """Train the bundled model."""
+
+
+@app.command()
+def birdnet(
+    out: Annotated[Path, typer.Option(help="Weights file to write; its card is written beside it.")],
+    scenes: Annotated[int, typer.Option(help="Number of training scenes.")] = 16_000,
+    epochs: Annotated[int, typer.Option(help="Passes over them.")] = 14,
+    seed: Annotated[int, typer.Option(help="Seed of the world, the weights and the order.")] = 0,
+    workers: Annotated[int, typer.Option(help="Processes that draw scenes.")] = 2,
+    work: Annotated[
+        Path | None, typer.Option(help="Folder of scenes and checkpoints; kept, so that a run can go on.")
+    ] = None,
+    toy: Annotated[bool, typer.Option("--toy", help="A size that finishes in seconds and learns nothing.")] = False,
+) -> None:
+    """Draw scenes, train, measure on held-out scenes, write weights and model card.
+
+    Interrupted? The same command goes on after the last finished epoch.
+    """
+    from sightline.errors import MissingExtraError
+
+    try:
+        from sightline.training.birdnet import Recipe, train_birdnet
+    except ModuleNotFoundError as error:
+        if error.name not in ("lightning", "torchmetrics"):
+            raise
+        raise MissingExtraError(str(error.name), "train", "training") from error
+    recipe = Recipe(scenes=scenes, epochs=epochs, seed=seed, workers=workers)
+    measures = train_birdnet(out, recipe=recipe.toy() if toy else recipe, work=work)
+    low, high = measures.interval
+    typer.echo(f"class accuracy {measures.accuracy:.4f} ({low:.4f}-{high:.4f}) on {measures.scenes} held-out scenes")
+    typer.echo(
+        f"attribute accuracy {measures.attribute_accuracy:.4f} (most frequent value: {measures.attribute_base:.4f})"
+    )
+    typer.echo(f"{out} and {out.with_suffix('.md')} written")

@@ -1,0 +1,260 @@
+"""A world on disk in the layout of CUB-200-2011, plus masks and everything that the generator knows.
+
+All is written into a hidden folder beside the target and renamed at the end: what is interrupted
+leaves nothing behind. Knows nothing of models.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from sightline.data.aviary.attributes import GROUPS, PARTS, names, offsets
+from sightline.data.aviary.cues import bayes_cues, required_cue
+from sightline.data.aviary.keypoints import CUB_PARTS, Keypoint, keypoints
+from sightline.data.aviary.render import Rendering, render
+from sightline.data.aviary.world import World
+from sightline.errors import DataError, near
+
+SCHEMA = 1
+FORMATS = ("jpg", "png")
+CERTAINTIES = ("not visible", "guessing", "probably", "definitely")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What the text files say of one image."""
+
+    index: int
+    path: str
+    label: int
+    train: bool
+    box: tuple[int, int, int, int]
+    points: tuple[Keypoint, ...]
+    noted: tuple[int, ...]
+    certainty: tuple[int, ...]
+    latents: str
+
+
+def write_world(
+    world: World,
+    out: Path,
+    count: int,
+    *,
+    size: int = 128,
+    image_format: str = "jpg",
+    six_token_rows: int = 0,
+    workers: int = 1,
+    report: Callable[[int], None] = lambda done: None,
+) -> Path:
+    """Write scenes 0 to `count` of a world.
+
+    Args:
+        world: the world.
+        out: the folder; it must not exist, or be empty.
+        count: number of scenes.
+        size: side in pixels.
+        image_format: `jpg` as in CUB-200-2011 (quality 95, no chroma subsampling), or `png` for exact bytes.
+        six_token_rows: how many attribute rows get a stray `0` before the time, as two images of CUB have.
+        workers: processes that draw; the result is the same for any number.
+        report: told the number of scenes as they are written.
+
+    Returns:
+        The folder.
+
+    Raises:
+        DataError: the folder is not empty, or an argument makes no sense.
+    """
+    _check(out, count, image_format)
+    with _hidden(out) as folder:
+        draw = partial(_draw, world, folder, size, image_format)
+        entries = []
+        for entry in _mapped(draw, range(count), workers):
+            entries.append(entry)
+            report(1)
+        entries.sort(key=lambda entry: (entry.label, entry.index))
+        _write_lists(folder, world, entries)
+        _write_parts(folder / "parts", entries)
+        _write_attributes(folder / "attributes", world, entries, six_token_rows)
+        _write_truth(folder, world, entries, size)
+    return out
+
+
+def _check(out: Path, count: int, image_format: str) -> None:
+    """Refuse before any work."""
+    if count < 1:
+        raise DataError(f"{count} scenes were asked for; a world needs at least 1")
+    if image_format not in FORMATS:
+        raise DataError(f"there is no image format {image_format!r}; {near(image_format, FORMATS)}")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise DataError(f"{out} exists and is not an empty folder; choose another, or remove it first")
+
+
+@contextmanager
+def _hidden(out: Path) -> Iterator[Path]:
+    """A folder that becomes `out` if all goes well and vanishes otherwise, also after Ctrl-C."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    folder = out.parent / f".{out.name}.{os.getpid()}.part"
+    folder.mkdir()
+    try:
+        yield folder
+        folder.rename(out)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _mapped(draw: Callable[[int], Entry], indices: range, workers: int) -> Iterator[Entry]:
+    """Draw in this process, or in several."""
+    if workers <= 1:
+        yield from map(draw, indices)
+        return
+    pool = ProcessPoolExecutor(workers)
+    try:
+        yield from pool.map(draw, indices, chunksize=16)
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def class_folder(world: World, label: int) -> str:
+    """A class's name in `classes.txt`, such as `001.Amber_Finch`."""
+    return f"{label + 1:03d}.{world.labels[label].replace(' ', '_')}"
+
+
+def _draw(world: World, folder: Path, size: int, image_format: str, index: int) -> Entry:
+    """Draw one scene and write its picture and masks."""
+    drawn = render(world.scene(index), size)
+    scene = drawn.scene
+    kind = class_folder(world, scene.label)
+    stem = f"{kind}/{kind[4:]}_{index + 1:06d}"
+    _save(drawn.image, folder / "images" / f"{stem}.{image_format}")
+    opacity = np.rint(drawn.coverage() * 255).astype(np.uint8)
+    _save(opacity, folder / "masks" / "foreground" / f"{stem}.png")
+    _save(drawn.parts, folder / "masks" / "parts" / f"{stem}.png")
+    return Entry(
+        index=index,
+        path=f"{stem}.{image_format}",
+        label=scene.label,
+        train=world.in_train(index),
+        box=drawn.box or (0, 0, 0, 0),
+        points=keypoints(drawn),
+        noted=scene.noted,
+        certainty=_certainty(drawn),
+        latents=json.dumps({"visibility": [round(v, 4) for v in drawn.visibility], **asdict(scene)}),
+    )
+
+
+def _save(pixels: NDArray[np.uint8], path: Path) -> None:
+    """Write one picture; JPEG at a quality that keeps small parts."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    options = {"quality": 95, "subsampling": 0} if path.suffix == ".jpg" else {}
+    Image.fromarray(pixels).save(path, **options)  # type: ignore[arg-type]
+
+
+def _certainty(drawn: Rendering) -> tuple[int, ...]:
+    """Per group, 1 not visible to 4 definitely, from the visible share of its part."""
+    shares = dict(zip(PARTS, drawn.visibility, strict=True))
+    shares["body"] = float(np.mean(np.array(drawn.visibility)))
+    return tuple(int(np.searchsorted((0.1, 0.4, 0.7), shares[group.part], side="right")) + 1 for group in GROUPS)
+
+
+def _write_lists(folder: Path, world: World, entries: list[Entry]) -> None:
+    """The five lists at the top."""
+    numbered = list(enumerate(entries, 1))
+    _write(folder / "images.txt", (f"{i} {entry.path}" for i, entry in numbered))
+    _write(folder / "image_class_labels.txt", (f"{i} {entry.label + 1}" for i, entry in numbered))
+    _write(folder / "train_test_split.txt", (f"{i} {int(entry.train)}" for i, entry in numbered))
+    boxes = (f"{i} " + " ".join(f"{v:.1f}" for v in entry.box) for i, entry in numbered)
+    _write(folder / "bounding_boxes.txt", boxes)
+    _write(folder / "classes.txt", (f"{k + 1} {class_folder(world, k)}" for k in range(len(world.species))))
+
+
+def _write_parts(folder: Path, entries: list[Entry]) -> None:
+    """Part names, locations, and one click per visible part."""
+    folder.mkdir()
+    _write(folder / "parts.txt", (f"{p} {name}" for p, name in enumerate(CUB_PARTS, 1)))
+    rows = [
+        f"{i} {p} {point.x:.1f} {point.y:.1f} {int(point.visible)}"
+        for i, entry in enumerate(entries, 1)
+        for p, point in enumerate(entry.points, 1)
+    ]
+    _write(folder / "part_locs.txt", rows)
+    _write(folder / "part_click_locs.txt", (f"{row} 1.000" for row in rows))
+
+
+def _write_attributes(folder: Path, world: World, entries: list[Entry], six_token_rows: int) -> None:
+    """Attribute names, image-level labels with certainty, and percentages per class."""
+    folder.mkdir()
+    _write(folder / "attributes.txt", (f"{a} {name}" for a, name in enumerate(names(), 1)))
+    _write(folder / "certainties.txt", (f"{c} {name}" for c, name in enumerate(CERTAINTIES, 1)))
+    rows = chain.from_iterable(_attribute_rows(i, entry) for i, entry in enumerate(entries, 1))
+    _write(folder / "image_attribute_labels.txt", _malformed(rows, six_token_rows))
+    percent = _class_percent(len(world.species), entries)
+    _write(
+        folder / "class_attribute_labels_continuous.txt",
+        (" ".join(f"{v:.4f}" for v in row) for row in percent),
+    )
+
+
+def _attribute_rows(number: int, entry: Entry) -> Iterator[str]:
+    """`image attribute present certainty time` for every attribute of one image."""
+    seconds = np.random.default_rng([entry.index, 83]).uniform(0.5, 9.0, offsets()[-1])
+    attribute = 0
+    for group, noted, certainty in zip(GROUPS, entry.noted, entry.certainty, strict=True):
+        for value in range(len(group.values)):
+            present = int(value == noted and certainty > 1)
+            yield f"{number} {attribute + 1} {present} {certainty} {seconds[attribute]:.3f}"
+            attribute += 1
+
+
+def _malformed(rows: Iterable[str], count: int) -> Iterator[str]:
+    """A stray 0 before the time in every seventh row, until `count` rows have one."""
+    for n, row in enumerate(rows):
+        head, _, seconds = row.rpartition(" ")
+        yield f"{head} 0 {seconds}" if n % 7 == 3 and n // 7 < count else row
+
+
+def _class_percent(classes: int, entries: list[Entry]) -> NDArray[np.float64]:
+    """Per class and attribute, the percentage of images that show it among those that show the part."""
+    shown, seen = np.zeros((2, classes, offsets()[-1]))
+    for entry in entries:
+        for g, (noted, certainty) in enumerate(zip(entry.noted, entry.certainty, strict=True)):
+            if certainty > 1:
+                shown[entry.label, offsets()[g] + noted] += 1
+                seen[entry.label, offsets()[g] : offsets()[g + 1]] += 1
+    return np.asarray(100 * shown / np.maximum(seen, 1))
+
+
+def _write_truth(folder: Path, world: World, entries: list[Entry], size: int) -> None:
+    """What no annotator knows: latents per image, injected errors included, and the world itself."""
+    _write(folder / "scenes.jsonl", (entry.latents for entry in entries))
+    cues = [{**asdict(cue), "required": cue.required, "sufficient": cue.sufficient} for cue in bayes_cues(world, 500)]
+    about = {
+        "schema": SCHEMA,
+        "made_by": "sightline world render",
+        "size": size,
+        "scenes": len(entries),
+        "knobs": asdict(world.knobs),
+        "parts": dict(enumerate(PARTS, 1)),
+        "species": [asdict(species) for species in world.species],
+        "required_cue": required_cue(world, 500),
+        "cues": cues,
+    }
+    (folder / "world.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
+
+
+def _write(path: Path, lines: Iterable[str]) -> None:
+    """One line per item."""
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        file.writelines(f"{line}\n" for line in lines)

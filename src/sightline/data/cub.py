@@ -1,0 +1,198 @@
+"""A reader of the CUB-200-2011 layout, real or written by the aviary, with all its quirks.
+
+Reads annotation files only; opening pictures is left to the caller. Ids in the files count from 1,
+rows here from 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.errors import DataError
+
+
+@dataclass(frozen=True, eq=False)
+class CubData:
+    """The annotations of one folder.
+
+    Args:
+        root: the folder with `images.txt`.
+        paths: of the images, below `root/images`.
+        labels: class of every image, [n].
+        train: whether an image is in the training split, [n].
+        boxes: x, y, width, height in pixels, [n, 4].
+        classes: names of the classes.
+        parts: names of the parts.
+        points: x, y, visible of every part, [n, p, 3].
+        attributes: names of the attributes; empty where the folder has none.
+        present: whether an attribute was seen, [n, a].
+        certainty: 1 not visible, 2 guessing, 3 probably, 4 definitely; 0 where there is no row, [n, a].
+        repeated: number of attribute rows that came twice (the last one counts).
+    """
+
+    root: Path
+    paths: tuple[str, ...]
+    labels: NDArray[np.int64]
+    train: NDArray[np.bool_]
+    boxes: NDArray[np.float64]
+    classes: tuple[str, ...]
+    parts: tuple[str, ...]
+    points: NDArray[np.float64]
+    attributes: tuple[str, ...]
+    present: NDArray[np.bool_]
+    certainty: NDArray[np.uint8]
+    repeated: int
+
+    def __len__(self) -> int:
+        """Number of images."""
+        return len(self.paths)
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """Where an attribute label says something: not where the part was not visible, [n, a]."""
+        return np.asarray(self.certainty > 1)
+
+    def image_path(self, row: int) -> Path:
+        """The picture of an image."""
+        return self.root / "images" / self.paths[row]
+
+    def mask_path(self, row: int, kind: str = "foreground") -> Path | None:
+        """The mask of an image, `foreground` or `parts`; also finds CUB's own `segmentations`."""
+        below = Path(self.paths[row]).with_suffix(".png")
+        folders = [self.root / "masks" / kind] + ([self.root / "segmentations"] if kind == "foreground" else [])
+        return next((folder / below for folder in folders if (folder / below).is_file()), None)
+
+
+def read_cub(root: str | Path) -> CubData:
+    """Read a folder in the layout of CUB-200-2011.
+
+    Attribute rows with six tokens are read by their first four; `attributes.txt` is looked for in
+    `attributes/`, in the folder and beside it; part and class names may hold blanks.
+
+    Args:
+        root: the folder that holds `images.txt`.
+
+    Raises:
+        DataError: a file is missing, a row is malformed, an id is out of range; the text names file and line.
+    """
+    root = Path(root)
+    paths = tuple(_named(root / "images.txt"))
+    count = len(paths)
+    classes = tuple(_named(root / "classes.txt"))
+    parts = tuple(_named(root / "parts" / "parts.txt"))
+    attributes = _attribute_names(root)
+    present, certainty, repeated = _attribute_labels(root, count, len(attributes))
+    return CubData(
+        root=root,
+        paths=paths,
+        labels=_column(root / "image_class_labels.txt", count, len(classes)),
+        train=_table(root / "train_test_split.txt", count, 1)[:, 0] > 0,
+        boxes=_table(root / "bounding_boxes.txt", count, 4),
+        classes=classes,
+        parts=parts,
+        points=_points(root / "parts" / "part_locs.txt", count, len(parts)),
+        attributes=attributes,
+        present=present,
+        certainty=certainty,
+        repeated=repeated,
+    )
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Numbered lines that are not blank."""
+    if not path.is_file():
+        raise DataError(f"{path} is missing; a folder in the layout of CUB-200-2011 has it")
+    with path.open(encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            if line.strip():
+                yield number, line.strip()
+
+
+def _bad(path: Path, number: int, line: str, want: str) -> DataError:
+    return DataError(f"{path}, line {number}: expected {want}, found {line[:60]!r}")
+
+
+def _named(path: Path) -> Iterator[str]:
+    """Names of a list `id name`, whose ids count 1, 2, 3..."""
+    for place, (number, line) in enumerate(_lines(path), 1):
+        head, _, name = line.partition(" ")
+        if head != str(place) or not name.strip():
+            raise _bad(path, number, line, f"`{place} name`")
+        yield name.strip()
+
+
+def _table(path: Path, count: int, columns: int) -> NDArray[np.float64]:
+    """Numbers of a list `id a b ...` with one row per image."""
+    table = np.full((count, columns), np.nan)
+    for number, line in _lines(path):
+        row = _numbers(path, number, line, columns + 1)
+        if not 1 <= row[0] <= count:
+            raise _bad(path, number, line, f"an image id from 1 to {count}")
+        table[int(row[0]) - 1] = row[1 : columns + 1]
+    missing = np.flatnonzero(np.isnan(table).any(1))
+    if len(missing):
+        raise DataError(f"{path} has no row for image {missing[0] + 1} ({len(missing)} of {count} are missing)")
+    return table
+
+
+def _numbers(path: Path, number: int, line: str, least: int) -> list[float]:
+    """At least so many numbers of one line."""
+    tokens = line.split()
+    try:
+        row = [float(token) for token in tokens[:least]]
+    except ValueError:
+        raise _bad(path, number, line, f"{least} numbers") from None
+    if len(row) < least or not np.isfinite(row).all():
+        raise _bad(path, number, line, f"{least} numbers")
+    return row
+
+
+def _column(path: Path, count: int, classes: int) -> NDArray[np.int64]:
+    """Class of every image, from 0."""
+    labels = _table(path, count, 1)[:, 0].astype(np.int64) - 1
+    wrong = np.flatnonzero((labels < 0) | (labels >= classes))
+    if len(wrong):
+        raise DataError(
+            f"{path} gives image {wrong[0] + 1} the class {labels[wrong[0]] + 1}; classes.txt has 1 to {classes}"
+        )
+    return labels
+
+
+def _points(path: Path, count: int, parts: int) -> NDArray[np.float64]:
+    """Part locations, [n, p, 3]; parts without a row are not visible."""
+    points = np.zeros((count, parts, 3))
+    for number, line in _lines(path):
+        image, part, x, y, visible = _numbers(path, number, line, 5)
+        if not (1 <= image <= count and 1 <= part <= parts):
+            raise _bad(path, number, line, f"an image up to {count} and a part up to {parts}")
+        points[int(image) - 1, int(part) - 1] = x, y, visible
+    return points
+
+
+def _attribute_names(root: Path) -> tuple[str, ...]:
+    """Attribute names from any of the three places; none if there is no such file."""
+    places = (root / "attributes" / "attributes.txt", root / "attributes.txt", root.parent / "attributes.txt")
+    found = next((place for place in places if place.is_file()), None)
+    return tuple(_named(found)) if found else ()
+
+
+def _attribute_labels(root: Path, count: int, attributes: int) -> tuple[NDArray[np.bool_], NDArray[np.uint8], int]:
+    """Presence and certainty per image and attribute, and the number of repeated rows."""
+    present, certainty = np.zeros((count, attributes), bool), np.zeros((count, attributes), np.uint8)
+    repeated = 0
+    path = root / "attributes" / "image_attribute_labels.txt"
+    if not attributes or not path.is_file():
+        return present, certainty, repeated
+    for number, line in _lines(path):
+        image, attribute, seen, sure = (int(v) for v in _numbers(path, number, line, 4))
+        if not (1 <= image <= count and 1 <= attribute <= attributes and 0 <= seen <= 1 and 1 <= sure <= 4):
+            raise _bad(path, number, line, f"image 1-{count}, attribute 1-{attributes}, present 0-1, certainty 1-4")
+        repeated += int(certainty[image - 1, attribute - 1] > 0)
+        present[image - 1, attribute - 1] = seen == 1
+        certainty[image - 1, attribute - 1] = sure
+    return present, certainty, repeated

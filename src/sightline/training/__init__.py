@@ -1,0 +1,1 @@
+"""Loops for what is trained here. Nothing heavy is imported until a loop is asked for."""

@@ -1,0 +1,75 @@
+"""What one step of training the bundled model does: augment, two losses, optimiser, schedule.
+
+A Lightning module around any net with `both(x) -> (class logits, attribute logits)`.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import lightning
+import torch
+from jaxtyping import Bool, Float, Int, UInt8
+from torch import Tensor, nn
+from torch.nn import functional as fn
+
+from sightline.backbones.birdnet import BirdNet
+from sightline.data.aviary.attributes import offsets
+
+Step = tuple[UInt8[Tensor, "b 3 h w"], Int[Tensor, " b"], Int[Tensor, "b g"], Bool[Tensor, "b g"]]
+
+
+def attribute_loss(
+    logits: Float[Tensor, "b a"], values: Int[Tensor, "b g"], visible: Bool[Tensor, "b g"]
+) -> Float[Tensor, ""]:
+    """Mean cross-entropy over the groups that can be seen: -sum_g m_g log softmax_g(z)[v_g] / sum_g m_g."""
+    starts = offsets()
+    losses = [
+        fn.cross_entropy(logits[:, low:high], values[:, g], reduction="none")
+        for g, (low, high) in enumerate(pairwise(starts))
+    ]
+    weight = visible.to(logits.dtype)
+    return (torch.stack(losses, dim=1) * weight).sum() / weight.sum().clamp(min=1)
+
+
+def augmented(images: UInt8[Tensor, "b 3 h w"], mean: Tensor, std: Tensor) -> Float[Tensor, "b 3 h w"]:
+    """Mirror half of the batch, shift by up to a sixteenth, vary gain per image and channel, normalise."""
+    x = images.float() / 255
+    side = x.shape[-1]
+    reach = side // 16
+    dx, dy = (int(v) for v in torch.randint(0, 2 * reach + 1, (2,)))
+    x = fn.pad(x, (reach,) * 4, mode="reflect")[..., dy : dy + side, dx : dx + side]
+    mirror = (torch.rand(len(x), 1, 1, 1, device=x.device) < 0.5).to(x.dtype)
+    x = torch.lerp(x, x.flip(-1), mirror)
+    gain = 1 + 0.12 * (2 * torch.rand(len(x), 1, 1, 1, device=x.device) - 1)
+    tint = 1 + 0.04 * (2 * torch.rand(len(x), 3, 1, 1, device=x.device) - 1)
+    return ((x * gain * tint).clamp(0, 1) - mean) / std
+
+
+class BirdTask(lightning.LightningModule):  # type: ignore[misc]
+    """Class and attribute cross-entropy with equal weights; AdamW on one cosine cycle."""
+
+    def __init__(self, net: BirdNet, *, rate: float, decay: float, steps: int) -> None:
+        super().__init__()
+        self.net = net
+        self.rate, self.decay, self.steps = rate, decay, steps
+        self.register_buffer("mean", torch.tensor(net.spec.mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(net.spec.std).view(1, 3, 1, 1), persistent=False)
+        self.classes = nn.CrossEntropyLoss(label_smoothing=0.05)
+
+    def training_step(self, batch: Step, index: int) -> Tensor:
+        """Loss of one batch; the bar shows it with the batch's accuracy."""
+        images, labels, values, visible = batch
+        x = augmented(images, self.get_buffer("mean"), self.get_buffer("std"))
+        scores, attributes = self.net.both(x.contiguous(memory_format=torch.channels_last))
+        loss: Tensor = self.classes(scores.float(), labels) + attribute_loss(attributes.float(), values, visible)
+        hits = (scores.argmax(1) == labels).float().mean()
+        self.log_dict({"loss": loss, "accuracy": hits}, prog_bar=True)
+        return loss
+
+    def configure_optimizers(self) -> Any:
+        """AdamW, one cycle."""
+        optimiser = torch.optim.AdamW(self.parameters(), lr=self.rate, weight_decay=self.decay)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, self.rate, total_steps=self.steps, pct_start=0.15)
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -1,0 +1,183 @@
+"""The recipe of the bundled model: draw scenes, train, measure on held-out scenes, write weights and card.
+
+Resumable (scenes and checkpoints are kept in a work folder), seeded; the weights are written last.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar
+from rich.progress import Progress
+from safetensors.torch import save_file
+from torch.utils.data import DataLoader, TensorDataset
+
+from sightline.backbones.birdnet import BirdNet, BirdNetSpec, load_birdnet
+from sightline.data.aviary.knobs import Knobs
+from sightline.data.aviary.world import World
+from sightline.training.bird_card import card
+from sightline.training.bird_measures import Measures, measure
+from sightline.training.bird_scenes import HELD_OUT, Scenes, rendered
+from sightline.training.bird_task import BirdTask
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How the bundled model is trained.
+
+    Args:
+        scenes: number of training scenes.
+        held_out: number of scenes it is measured on.
+        epochs: passes over the training scenes.
+        batch: scenes per step.
+        rate: highest learning rate.
+        decay: weight decay.
+        size: side of the scenes in pixels.
+        seed: of the world, of the weights and of the order of scenes.
+        widths: channels of the four stages.
+        blocks: blocks of the four stages.
+        workers: processes that draw scenes.
+    """
+
+    scenes: int = 16_000
+    held_out: int = 2_000
+    epochs: int = 14
+    batch: int = 64
+    rate: float = 3e-3
+    decay: float = 0.03
+    size: int = 128
+    seed: int = 0
+    widths: tuple[int, ...] = (24, 48, 80, 112)
+    blocks: tuple[int, ...] = (2, 2, 3, 3)
+    workers: int = 2
+
+    def toy(self) -> Recipe:
+        """A size that finishes in seconds and proves only that the road is open."""
+        return replace(
+            self,
+            scenes=120,
+            held_out=40,
+            epochs=1,
+            batch=20,
+            size=48,
+            widths=(8, 8, 12, 16),
+            blocks=(1, 1, 1, 1),
+            workers=1,
+        )
+
+
+def train_birdnet(out: Path, *, recipe: Recipe = Recipe(), work: Path | None = None) -> Measures:
+    """Train the bundled model and write its weights and card.
+
+    Args:
+        out: the weights file; the card is written beside it with the ending `.md`.
+        recipe: sizes and rates.
+        work: folder of scenes and checkpoints; None takes `out` with the ending `.work`. Running again with
+            the same folder goes on after the last finished epoch.
+
+    Returns:
+        What was measured on the held-out scenes, with the weights as written.
+    """
+    work = work or out.with_suffix(".work")
+    lightning.seed_everything(recipe.seed, verbose=False)
+    world = World(Knobs(seed=recipe.seed))
+    begun = time.perf_counter()
+    train, held_out = _draw_all(world, recipe, work / "scenes")
+    drawn = time.perf_counter()
+    spec = BirdNetSpec(world.labels, world.attributes, recipe.widths, recipe.blocks, recipe.size)
+    net, seconds = _fit(BirdNet(spec), train, recipe, work)
+    half = out.with_suffix(".tmp")
+    save_weights(net, half)
+    measures = measure(load_birdnet(half), world, held_out)
+    measures = replace(measures, draw_seconds=drawn - begun, train_seconds=seconds)
+    _write(out.with_suffix(".md"), card(measures, recipe, spec, half.stat().st_size))
+    half.replace(out)
+    return measures
+
+
+def save_weights(net: BirdNet, path: Path) -> None:
+    """Write a net in half precision with all that is needed to load it, under another name first."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    weights = {
+        name: value.half().contiguous() for name, value in net.state_dict().items() if "num_batches" not in name
+    }
+    half = path.with_name(f"{path.name}.{os.getpid()}")
+    save_file(weights, half, metadata={"architecture": "birdnet", "spec": net.spec.to_json()})
+    half.replace(path)
+
+
+def _draw_all(world: World, recipe: Recipe, folder: Path) -> tuple[Scenes, Scenes]:
+    """Training and held-out scenes, behind one bar."""
+    with Progress(transient=True) as bar:
+        task = bar.add_task("drawing scenes", total=recipe.scenes + recipe.held_out)
+        parts = [
+            rendered(
+                world,
+                first,
+                count,
+                size=recipe.size,
+                folder=folder,
+                workers=recipe.workers,
+                report=lambda done: bar.update(task, advance=done),
+            )
+            for first, count in ((0, recipe.scenes), (HELD_OUT, recipe.held_out))
+        ]
+    return parts[0], parts[1]
+
+
+class _Clock(Callback):  # type: ignore[misc]
+    """Seconds of training, over all runs of a resumed training."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self.since = 0.0
+
+    def on_train_epoch_start(self, trainer: lightning.Trainer, task: lightning.LightningModule) -> None:
+        self.since = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, task: lightning.LightningModule) -> None:
+        self.seconds += time.perf_counter() - self.since
+        log.info("epoch %d of %d, %.0f s", trainer.current_epoch + 1, trainer.max_epochs, self.seconds)
+
+    def state_dict(self) -> dict[str, float]:
+        return {"seconds": self.seconds}
+
+    def load_state_dict(self, state_dict: dict[str, float]) -> None:
+        self.seconds = state_dict["seconds"]
+
+
+def _fit(net: BirdNet, scenes: Scenes, recipe: Recipe, work: Path) -> tuple[BirdNet, float]:
+    """Train, or go on training; returns the net and the seconds that all epochs took."""
+    data = TensorDataset(scenes.images, scenes.labels, scenes.values, scenes.visible)
+    order = torch.Generator().manual_seed(recipe.seed)
+    loader = DataLoader(data, recipe.batch, shuffle=True, drop_last=True, generator=order)
+    net = net.to(memory_format=torch.channels_last)
+    task = BirdTask(net, rate=recipe.rate, decay=recipe.decay, steps=len(loader) * recipe.epochs)
+    clock = _Clock()
+    keep = ModelCheckpoint(work / "checkpoints", save_last=True, save_top_k=0)
+    trainer = lightning.Trainer(
+        max_epochs=recipe.epochs,
+        precision="bf16-mixed",
+        logger=False,
+        callbacks=[clock, keep, RichProgressBar()],
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+    )
+    last = work / "checkpoints" / "last.ckpt"
+    trainer.fit(task, loader, ckpt_path=last if last.exists() else None, weights_only=True)
+    return net.float().eval().cpu(), clock.seconds
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a text under another name, then rename."""
+    half = path.with_name(f"{path.name}.tmp")
+    half.write_text(text, encoding="utf-8")
+    half.replace(path)
