@@ -6,6 +6,7 @@ This room knows results only: it draws what is in an `Explanation` and never com
 from sightline.reports.colour import OPACITY, colourise, overlay
 from sightline.reports.concentration import concentration
 from sightline.reports.montage import montage, save_montage
+from sightline.reports.page import page, save_page
 from sightline.reports.resize import upsample
 from sightline.reports.scale import Scale, own_scale, scale_of, shared_scale
 
@@ -17,7 +18,9 @@ __all__ = [
     "montage",
     "overlay",
     "own_scale",
+    "page",
     "save_montage",
+    "save_page",
     "scale_of",
     "shared_scale",
     "upsample",

@@ -1,0 +1,147 @@
+// One panel: a method and a decision over the photo. Builds its elements once and redraws them for a view.
+
+/** A new element; `text` is always text, never markup. */
+function make(name, className, text) {
+  const element = document.createElement(name);
+  if (className) element.className = className;
+  if (text !== undefined) element.textContent = text;
+  return element;
+}
+
+/** The frame that a picture, its cell marker and its box lie in. */
+function makeFrame(photo, size, label) {
+  const frame = make("div", "frame"), canvas = make("canvas"), cell = make("i", "cell"), box = make("i", "box");
+  frame.style.setProperty("--ratio", photo.width / photo.height);
+  [canvas.width, canvas.height] = size;
+  canvas.setAttribute("role", "img");
+  canvas.setAttribute("aria-label", label);
+  cell.hidden = box.hidden = true;
+  frame.append(canvas, cell, box);
+  return { frame, canvas, cell, box };
+}
+
+/** Put a marker over a part of the frame, given as shares of its sides; null hides it. */
+function place(marker, part) {
+  marker.hidden = part === null;
+  if (part === null) return;
+  const [left, top, width, height] = part.map((share) => `${100 * share}%`);
+  Object.assign(marker.style, { left, top, width, height });
+}
+
+class Panel {
+  constructor(data, number, { photo, pixels, common }) {
+    Object.assign(this, { data, number, photo, pixels, common, map: null });
+    this.root = make("article", `panel c${number}`);
+    Object.assign(this, makeFrame(photo, [pixels.width, pixels.height], `${data.method}: ${data.label}`));
+    this.empty = make("p", "empty", "This method has no map at this stage.");
+    this.frame.append(this.empty);
+    this.status = make("p", "status");
+    this.readout = make("output", "readout");
+    this.root.append(this.heading(), this.frame, this.legend(), this.readout, this.status, this.words(), this.origin());
+  }
+
+  heading() {
+    const head = make("header"), name = make("h2", "", this.data.label);
+    name.title = this.data.label;
+    const index = this.data.index === null ? "" : ` · class ${this.data.index}`;
+    const method = make("span", "method", this.data.method);
+    head.append(make("span", "chip", String(this.number)), name, method, make("p", "decided", this.data.decided + index));
+    return head;
+  }
+
+  legend() {
+    const legend = make("div", "legend");
+    this.bar = make("canvas");
+    [this.bar.width, this.bar.height] = [256, 1];
+    this.bar.setAttribute("aria-hidden", "true");
+    this.low = make("span", "low");
+    this.middle = make("span", "middle");
+    this.high = make("span", "high");
+    legend.append(this.bar, this.low, this.middle, this.high);
+    return legend;
+  }
+
+  words() {
+    const list = make("ul", "phrases");
+    this.phrases = this.data.phrases.map((phrase) => {
+      const button = make("button", "phrase", phrase.text), item = make("li");
+      const facts = [];
+      if (phrase.probability !== null) facts.push(`${(100 * phrase.probability).toFixed(0)} %`);
+      if (phrase.contribution !== null) facts.push(`${phrase.contribution < 0 ? "−" : "+"}${Math.abs(100 * phrase.contribution).toFixed(0)} % of the score`);
+      if (facts.length) button.append(make("span", "facts", facts.join(" · ")));
+      button.type = "button";
+      item.append(button);
+      list.append(item);
+      return { phrase, button };
+    });
+    list.hidden = !this.phrases.length;
+    return list;
+  }
+
+  origin() {
+    const fold = make("details"), notes = make("dl", "notes");
+    fold.append(make("summary", "", "Where this came from"), notes, make("pre", "", this.data.provenance || "No provenance was recorded."));
+    this.notes = notes;
+    return fold;
+  }
+
+  /** Redraw for a view: stage, opacity, scale, smoothing, and the phrase that is pointed at. */
+  draw(view) {
+    const spot = view.phrase && view.phrase.panel === this ? view.phrase.phrase : null;
+    const at = this.data.at[view.stage];
+    this.map = spot && spot.map ? spot.map : at === null ? null : this.data.maps[at];
+    this.empty.hidden = this.map !== null;
+    this.root.classList.toggle("spot", Boolean(spot));
+    place(this.box, spot && spot.box ? spot.box : null);
+    const pen = this.canvas.getContext("2d");
+    if (this.map) pen.putImageData(this.picture(view), 0, 0);
+    else pen.putImageData(this.pixels, 0, 0);
+    this.describe(view, spot);
+  }
+
+  picture(view) {
+    const grown = grow(this.map, this.pixels.width, this.pixels.height, view.smooth);
+    return lay(this.pixels, grown, {
+      limits: this.limits(view), table: this.table(), opacity: view.opacity, signed: this.map.signed,
+    });
+  }
+
+  limits(view) {
+    return view.scale === "shared" && this.data.maps.includes(this.map) ? this.data.shared : this.map.own;
+  }
+
+  table() {
+    return this.map.signed ? this.common.signed : this.common.unsigned;
+  }
+
+  describe(view, spot) {
+    this.root.querySelector(".legend").classList.toggle("off", !this.map);
+    this.status.hidden = !this.map || this.map.status === "ok";
+    this.notes.replaceChildren();
+    if (!this.map) return;
+    this.drawLegend(view);
+    this.status.replaceChildren(make("b", "badge", this.map.status), ` ${this.common.meaning[this.map.status]}`);
+    for (const [name, value] of Object.entries(this.map.notes)) this.notes.append(make("dt", "", name), make("dd", "", brief(value)));
+    this.canvas.setAttribute("aria-label", `${this.data.method}: ${this.data.label}, ${spot ? spot.text : `stage ${this.map.stage}`}, ${this.map.status}`);
+  }
+
+  drawLegend(view) {
+    const strip = new ImageData(256, 1), table = this.table(), [low, high] = this.limits(view);
+    for (let i = 0; i < 256; i++) strip.data.set([table[3 * i], table[3 * i + 1], table[3 * i + 2], 255], 4 * i);
+    this.bar.getContext("2d").putImageData(strip, 0, 0);
+    this.low.textContent = brief(low);
+    this.middle.textContent = this.map.signed ? "0" : "";
+    this.high.textContent = brief(high);
+  }
+
+  /** Show the raw value under a point, given as shares of the frame's sides; null shows which map this is. */
+  point(where) {
+    if (!this.map) { place(this.cell, null); this.readout.textContent = ""; return; }
+    const { width, height, stage, grid } = this.map;
+    if (!where) { place(this.cell, null); this.readout.textContent = `${stage} · ${grid}`; return; }
+    const column = Math.min(width - 1, Math.floor(where[0] * width)), row = Math.min(height - 1, Math.floor(where[1] * height));
+    place(this.cell, [column / width, row / height, 1 / width, 1 / height]);
+    const value = make("b", "value", exact(valuesOf(this.map)[row * width + column]));
+    this.readout.replaceChildren(value, ` at [${row}, ${column}] of ${grid} · ${stage}`);
+  }
+}

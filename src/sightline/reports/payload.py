@@ -1,0 +1,120 @@
+"""What the HTML page carries as data: each subject's photo, raw grids and words, as JSON that is safe in HTML.
+
+It decides nothing about looks; `page.js` reads what is written here.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor
+
+from sightline.reports.concentration import concentration
+from sightline.reports.palette import SIGNED, UNSIGNED
+from sightline.reports.photo import LONGEST_SIDE, data_uri, fit
+from sightline.reports.scale import own_scale
+from sightline.reports.subject import Subject
+from sightline.reports.words import clean, decided, grid
+from sightline.results import MEANING, AttentionMap, Explanation, Phrase
+
+
+def safe_json(content: object) -> str:
+    r"""JSON that can stand inside a `<script>` element.
+
+    It holds no `<`, `>` or `&` and only ASCII; numbers that are not finite become null.
+
+    Example:
+        >>> safe_json({"label": "</script>", "score": float("nan")})
+        '{"label":"\\u003c/script\\u003e","score":null}'
+    """
+    text = json.dumps(_plain(content), ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def raw_bytes(values: Float[Tensor, "..."]) -> str:
+    """Raw values as base64 of little-endian float32, row by row."""
+    return base64.b64encode(values.detach().cpu().float().contiguous().numpy().astype("<f4").tobytes()).decode()
+
+
+def common_payload() -> dict[str, Any]:
+    """What all photos of a page share: the colour tables and what the statuses mean."""
+    tables = [base64.b64encode(table.numpy().tobytes()).decode() for table in (UNSIGNED, SIGNED)]
+    return {"unsigned": tables[0], "signed": tables[1], "meaning": {str(key): text for key, text in MEANING.items()}}
+
+
+def subject_payload(subject: Subject) -> dict[str, Any]:
+    """One photo with all its panels."""
+    pixels = fit(subject.pixels, LONGEST_SIDE)
+    return {
+        "source": subject.source,
+        "photo": subject.has_photo,
+        "image": data_uri(pixels),
+        "width": pixels.shape[1],
+        "height": pixels.shape[0],
+        "stages": list(subject.stages),
+        "panels": [_panel(subject, item) for item in subject.items],
+    }
+
+
+def _panel(subject: Subject, item: Explanation) -> dict[str, Any]:
+    """One method and decision; `at` holds, for each stage of the slider, which map is drawn there."""
+    places = {map_.stage: place for place, map_ in enumerate(item.flow.maps)}
+    drawn = [subject.at(item, stage) for stage in subject.stages]
+    limits = subject.shared(item.method)
+    return {
+        "method": item.method,
+        "label": item.decision.label,
+        "decided": decided(item.decision),
+        "index": item.decision.index,
+        "shared": [limits.low, limits.high],
+        "at": [None if map_ is None else places[map_.stage] for map_ in drawn],
+        "maps": [_map(map_) for map_ in item.flow.maps],
+        "phrases": [_phrase(phrase) for phrase in item.phrases],
+        "provenance": json.dumps(_plain(item.provenance), indent=1, ensure_ascii=False) if item.provenance else "",
+    }
+
+
+def _map(map_: AttentionMap) -> dict[str, Any]:
+    limits = own_scale(map_)
+    return {
+        "stage": map_.stage,
+        "grid": grid(map_),
+        "height": map_.shape[0],
+        "width": map_.shape[1],
+        "values": raw_bytes(map_.values),
+        "signed": map_.signed,
+        "status": str(map_.status),
+        "own": [limits.low, limits.high],
+        "concentration": concentration(map_.values),
+        "notes": dict(map_.notes),
+    }
+
+
+def _phrase(phrase: Phrase) -> dict[str, Any]:
+    return {
+        "text": phrase.text,
+        "probability": phrase.probability,
+        "contribution": phrase.contribution,
+        "box": phrase.box,
+        "map": None if phrase.map is None or phrase.map.domain.kind != "image" else _map(phrase.map),
+    }
+
+
+def _plain(content: object) -> Any:
+    """The same content in what JSON knows; anything else as its text."""
+    if isinstance(content, bool | int | None):
+        return content
+    if isinstance(content, str):
+        return clean(str(content))
+    if isinstance(content, float):
+        return content if math.isfinite(content) else None
+    if isinstance(content, Mapping):
+        return {clean(str(key)): _plain(value) for key, value in content.items()}
+    if isinstance(content, list | tuple | set | frozenset):
+        return [_plain(value) for value in content]
+    return clean(str(content))
