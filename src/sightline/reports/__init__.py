@@ -3,6 +3,7 @@
 This room knows results only: it draws what is in an `Explanation` and never computes a map.
 """
 
+from sightline.reports.animation import Frame, frames, save_animation
 from sightline.reports.colour import OPACITY, colourise, overlay
 from sightline.reports.concentration import concentration
 from sightline.reports.montage import montage, save_montage
@@ -12,13 +13,16 @@ from sightline.reports.scale import Scale, own_scale, scale_of, shared_scale
 
 __all__ = [
     "OPACITY",
+    "Frame",
     "Scale",
     "colourise",
     "concentration",
+    "frames",
     "montage",
     "overlay",
     "own_scale",
     "page",
+    "save_animation",
     "save_montage",
     "save_page",
     "scale_of",

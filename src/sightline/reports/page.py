@@ -1,7 +1,7 @@
 """The page: one HTML file that holds photos, raw maps and the program that shows them, and asks nothing of a network.
 
 The looks are in `page.html.j2`, `page.css` and the `page*.js` beside this file; the data is made in `payload`. A
-content security policy admits exactly the style and the script that are written here, by their hashes, and no address.
+content security policy admits exactly the style and the script that are written here, by hash, and no address.
 """
 
 from __future__ import annotations

@@ -1,0 +1,263 @@
+"""The animation: a walk through the layers, each stage's map fading into the next; GIF through Pillow, or MP4.
+
+MP4 needs `imageio-ffmpeg` (extra `video`), which ships its own encoder.
+"""
+
+from __future__ import annotations
+
+import importlib
+import io
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from jaxtyping import Float, UInt8
+from PIL import Image
+from torch import Tensor
+
+from sightline.errors import MissingExtraError, ResultError
+from sightline.reports.colour import OPACITY, overlay
+from sightline.reports.frame import Caption, Layout, draw_frame
+from sightline.reports.photo import fit
+from sightline.reports.scale import ScaleMode, check_mode
+from sightline.reports.subject import Subject, spread, subjects_of
+from sightline.reports.words import decided, grid, meaning
+from sightline.results import Explanation, Status
+from sightline.results.store import write_bytes
+
+SIZE, HOLD, FADE = 360, 0.8, 0.24
+STEP = {".gif": 0.08, ".mp4": 0.04}
+"""Seconds that a picture of a cross-fade stays, by format."""
+MOST_STAGES, MOST_PANELS = 24, 9
+NO_MAP = 0.3
+"""Brightness of the photo where a method has no map."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One picture of an animation.
+
+    Args:
+        picture: RGB, both sides even.
+        seconds: how long it stays.
+    """
+
+    picture: Image.Image
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class Walk:
+    """How one photo's maps are walked through; see `frames` for the fields."""
+
+    subject: Subject
+    size: int
+    opacity: float
+    scale: ScaleMode
+
+    @cached_property
+    def photo(self) -> UInt8[Tensor, "h w 3"]:
+        """The photo at the size of a panel; several panels are smaller ones."""
+        columns = Layout(len(self.subject.items), 1, 1).columns
+        return fit(self.subject.pixels, max(32, 2 * self.size // (1 + columns)), enlarge=True)
+
+    @cached_property
+    def layout(self) -> Layout:
+        """Where things lie on the frames."""
+        return Layout(len(self.subject.items), self.photo.shape[1], self.photo.shape[0])
+
+    @cached_property
+    def places(self) -> tuple[int, ...]:
+        """Which stages are visited: all, or an even spread with the first and the last."""
+        return spread(len(self.subject.stages), MOST_STAGES)
+
+    def pictures(self, place: int) -> list[Float[Tensor, "h w 3"]]:
+        """Every panel at a stage."""
+        stage = self.subject.stages[place]
+        return [self._picture(item, stage) for item in self.subject.items]
+
+    def _picture(self, item: Explanation, stage: str) -> Float[Tensor, "h w 3"]:
+        map_ = self.subject.at(item, stage)
+        if map_ is None:
+            return self.photo.float() * NO_MAP
+        limits = self.subject.scale(item, map_, self.scale)
+        return overlay(map_, self.photo, scale=limits, opacity=self.opacity).float()
+
+    def caption(self, place: int, progress: float) -> Caption:
+        """The words at a stage."""
+        items, stage = self.subject.items, self.subject.stages[place]
+        maps = [self.subject.at(item, stage) for item in items]
+        odd = [meaning(map_) for map_ in maps if map_ is not None and map_.status is not Status.OK]
+        same = len({item.decision.label for item in items}) == 1
+        methods = " · ".join(dict.fromkeys(item.method for item in items))
+        grids = {grid(map_) for map_ in maps if map_ is not None}
+        size = f"  {grids.pop()}" if len(grids) == 1 else ""
+        return Caption(
+            title=items[0].decision.label if same else self.subject.source or "several decisions",
+            detail=f"{decided(items[0].decision)} · {methods}" if same else methods,
+            stage=stage + size,
+            count=f"{place + 1} of {len(self.subject.stages)}",
+            warning=odd[0] if odd else "",
+            labels=() if len(items) == 1 else tuple(self._label(item, stage) for item in items),
+            progress=progress,
+        )
+
+    def _label(self, item: Explanation, stage: str) -> str:
+        map_ = self.subject.at(item, stage)
+        state = " · no map here" if map_ is None else "" if map_.status is Status.OK else f" · {map_.status}"
+        return f"{item.method} · {item.decision.label}{state}"
+
+
+def frames(
+    explanations: Iterable[Explanation],
+    *,
+    size: int = SIZE,
+    opacity: float = OPACITY,
+    scale: ScaleMode = "own",
+    hold: float = HOLD,
+    fade: float = FADE,
+    step: float = 0.08,
+) -> Iterator[Frame]:
+    """Walk through the stages of one photo's explanations, in forward order.
+
+    Args:
+        explanations: of one photo; several methods and targets become panels side by side.
+        size: longer side of the photo in pixels, if there is one panel; several are smaller.
+        opacity: share of the map's colour, 0..1.
+        scale: `"own"` or `"shared"`, as in `montage`.
+        hold: seconds that a stage stays.
+        fade: seconds that it takes to fade into the next one.
+        step: seconds per picture of a cross-fade.
+
+    Yields:
+        The frames. Of more than 24 stages an even spread is visited, the first and the last among them.
+
+    Raises:
+        ResultError: there is more than one photo, or too many panels, or a time or size makes no sense.
+    """
+    walk = Walk(_only(subjects_of(explanations)), size, opacity, scale)
+    check_mode(scale)
+    if size < 1 or hold <= 0 or fade < 0 or step <= 0:
+        raise ResultError(f"an animation cannot have size={size}, hold={hold}, fade={fade}, step={step}")
+    return _walked(walk, hold=hold, fade=fade, step=step)
+
+
+def save_animation(
+    explanations: Iterable[Explanation],
+    path: str | Path,
+    *,
+    size: int = SIZE,
+    opacity: float = OPACITY,
+    scale: ScaleMode = "own",
+    hold: float = HOLD,
+    fade: float = FADE,
+) -> Path:
+    """Write the animation, whole or not at all; the path's ending, `.gif` or `.mp4`, names the format.
+
+    Args:
+        explanations: of one photo.
+        path: where to.
+        size: see `frames`.
+        opacity: see `frames`.
+        scale: see `frames`.
+        hold: see `frames`.
+        fade: see `frames`.
+
+    Returns:
+        The path.
+
+    Raises:
+        ResultError: the format is unknown, the file cannot be written, or as in `frames`.
+        MissingExtraError: MP4 is asked for, and its encoder is not installed.
+    """
+    path = Path(path)
+    kind = path.suffix.lower()
+    if kind not in STEP:
+        raise ResultError(f"an animation cannot be written as {path.name!r}; end the name in .gif or .mp4")
+    encoder = _encoder() if kind == ".mp4" else None
+    walked = frames(explanations, size=size, opacity=opacity, scale=scale, hold=hold, fade=fade, step=STEP[kind])
+    try:
+        if encoder is None:
+            write_bytes(path, _gif(walked))
+        else:
+            _write_mp4(walked, path, encoder=encoder)
+    except OSError as problem:
+        raise ResultError(f"cannot write the animation to {str(path)!r}: {problem.strerror or problem}") from problem
+    return path
+
+
+def _only(subjects: tuple[Subject, ...]) -> Subject:
+    if len(subjects) > 1:
+        raise ResultError(
+            f"an animation shows one photo, but there are {len(subjects)}; narrow by explanations.of(source=...)"
+        )
+    if len(subjects[0].items) > MOST_PANELS:
+        raise ResultError(
+            f"an animation has room for {MOST_PANELS} panels, but there are {len(subjects[0].items)} methods and "
+            "targets; narrow by explanations.of(method=..., label=...)"
+        )
+    return subjects[0]
+
+
+def _walked(walk: Walk, *, hold: float, fade: float, step: float) -> Iterator[Frame]:
+    """Hold a stage, fade into the next one, and so on."""
+    last, steps = len(walk.places) - 1, round(fade / step)
+    now = walk.pictures(walk.places[0])
+    for number, place in enumerate(walk.places):
+        caption = walk.caption(place, number / last if last else 1.0)
+        yield Frame(draw_frame(walk.layout, now, caption=caption), hold * (2 if number == last else 1))
+        if number == last:
+            return
+        after = walk.pictures(walk.places[number + 1])
+        for count in range(1, steps + 1):
+            share = count / (steps + 1)
+            mixed = [old * (1 - share) + new * share for old, new in zip(now, after, strict=True)]
+            shown = walk.caption(place if share < 0.5 else walk.places[number + 1], (number + share) / last)
+            yield Frame(draw_frame(walk.layout, mixed, caption=shown), step)
+        now = after
+
+
+def _gif(walked: Iterator[Frame]) -> bytes:
+    pictures, times = [], []
+    for frame in walked:
+        pictures.append(frame.picture.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE))
+        times.append(round(1000 * frame.seconds))
+    buffer = io.BytesIO()
+    pictures[0].save(buffer, "GIF", save_all=True, append_images=pictures[1:], duration=times, loop=0, optimize=False)
+    return buffer.getvalue()
+
+
+def _encoder() -> Any:
+    try:
+        return importlib.import_module("imageio_ffmpeg")
+    except ImportError as problem:
+        raise MissingExtraError("imageio-ffmpeg", "video", "writing MP4") from problem
+
+
+def _write_mp4(walked: Iterator[Frame], path: Path, *, encoder: Any) -> None:
+    """Encode into a file beside the path, and rename it when it is whole."""
+    rate = round(1 / STEP[".mp4"])
+    partial = path.with_name(f".{os.getpid()}.{path.name}")
+    writer = None
+    try:
+        for frame in walked:
+            if writer is None:
+                writer = encoder.write_frames(
+                    str(partial),
+                    frame.picture.size,
+                    fps=rate,
+                    quality=8,
+                    macro_block_size=2,
+                    ffmpeg_log_level="error",
+                )
+                writer.send(None)
+            for _ in range(max(1, round(frame.seconds * rate))):
+                writer.send(frame.picture.tobytes())
+        if writer is not None:
+            writer.close()
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
