@@ -1,0 +1,359 @@
+"""Localisation: does the map lie where the object is known to be? Needs a mask (or a box) per sample, no model.
+
+For any domain: a mask has the axes of the map. Every value is meant to be read beside its null.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from sightline.errors import InputError
+from sightline.metrics.elements import on_grid
+from sightline.metrics.places import area, box_check, box_masks, centred_gaussian, dilate, mask_check, peaks
+from sightline.metrics.samples import SampleStatus, Scores, map_check, same_length, scored
+from sightline.metrics.spec import metric
+
+FULL_CANNOT = "whether the model used the object: a map can be right about a model that looks at the background"
+ENERGY_SKIPS = (SampleStatus.NAN, SampleStatus.ZERO)
+
+
+def _pair(maps: Tensor, masks: Tensor) -> tuple[Float[Tensor, "b ..."], Bool[Tensor, "b ..."]]:
+    """Maps on the grid of the masks.
+
+    Raises:
+        InputError: batches or axes differ.
+    """
+    same_length(maps=maps, masks=masks)
+    if maps.ndim != masks.ndim:
+        raise InputError(
+            f"a mask has the axes of its map; got maps {tuple(maps.shape)} and masks {tuple(masks.shape)}. "
+            "Try: box_masks(boxes, size) for boxes"
+        )
+    return on_grid(maps, tuple(masks.shape[1:])), masks.to(maps.device).bool()
+
+
+def _share(maps: Tensor, masks: Tensor, **_: object) -> Float[Tensor, "b"]:
+    return area(masks)
+
+
+@metric(
+    "pointing-game",
+    title="Pointing game: is the peak on the object",
+    family="localisation",
+    higher_is_better=True,
+    low=0.0,
+    high=1.0,
+    needs=("maps", "masks"),
+    cost="0",
+    forwards=lambda **_: 0,
+    signed="largest signed value",
+    cannot="anything about the rest of the map; on centred objects the picture's middle is nearly always a hit",
+    cite=("zhang2018excitation",),
+    chance="share of the (widened) mask",
+    expected=lambda maps, masks, *, tolerance=0.0, **_: area(_wide(masks, tolerance)),
+)
+def pointing_game(maps: Float[Tensor, "b ..."], masks: Bool[Tensor, "b ..."], *, tolerance: float = 0.0) -> Scores:
+    r"""$1[\arg\max M \in \Omega]$, $\Omega$ widened by `tolerance` pixels [zhang2018excitation].
+
+    Where several places share the largest value, the value is the share of them that hits: a plateau gets what a
+    random choice among its places would.
+
+    Args:
+        maps: one per sample; enlarged to the masks' grid.
+        masks: where the object is.
+        tolerance: pixels; the common protocol on photos takes 15. For pictures only.
+
+    Raises:
+        InputError: shapes do not fit.
+    """
+    values, inside = _pair(maps, masks)
+    hit = (peaks(values) * _wide(inside, tolerance).flatten(1)).sum(1)
+    return scored(hit, map_check(maps), mask_check(inside))
+
+
+def _wide(masks: Tensor, tolerance: float) -> Tensor:
+    if tolerance and masks.ndim != 3:
+        raise InputError(f"a tolerance in pixels needs masks of pictures [b, h, w]; got {tuple(masks.shape)}")
+    return dilate(masks.bool(), tolerance) if tolerance else masks.bool()
+
+
+def energy_share(maps: Float[Tensor, "b ..."], masks: Bool[Tensor, "b ..."]) -> Float[Tensor, "b"]:
+    r"""$\sum_\Omega M^+ / \sum M^+$; NaN where no value is positive."""
+    values, inside = _pair(maps, masks)
+    positive = values.clamp(min=0).double().flatten(1)
+    return ((positive * inside.flatten(1)).sum(1) / positive.sum(1)).to(values.dtype)
+
+
+@metric(
+    "energy-in-mask",
+    title="Energy in the mask",
+    family="localisation",
+    higher_is_better=True,
+    low=0.0,
+    high=1.0,
+    needs=("maps", "masks"),
+    cost="0",
+    forwards=lambda **_: 0,
+    signed="positive part",
+    cannot=FULL_CANNOT + "; and, alone, whether it beats the mask's share (see concentration)",
+    cite=("wang2020scorecam", "arras2022clevrxai"),
+    chance="share of the mask, exactly",
+    expected=_share,
+    skips=ENERGY_SKIPS,
+)
+def energy_in_mask(maps: Float[Tensor, "b ..."], masks: Bool[Tensor, "b ..."]) -> Scores:
+    r"""$\sum_\Omega M^+ / \sum M^+$ [wang2020scorecam; arras2022clevrxai]. A flat map has the mask's share.
+
+    Args:
+        maps: one per sample; enlarged to the masks' grid.
+        masks: where the object is.
+
+    Raises:
+        InputError: shapes do not fit.
+    """
+    return scored(energy_share(maps, masks), _positive_check(maps), mask_check(masks.bool()).to(maps.device))
+
+
+def _positive_check(maps: Tensor) -> Int[Tensor, "b"]:
+    broken = map_check(maps, skips=())
+    return torch.where(broken != 0, broken, map_check(maps.clamp(min=0), skips=(SampleStatus.ZERO,)))
+
+
+@metric(
+    "energy-in-box",
+    title="Energy in the box",
+    family="localisation",
+    higher_is_better=True,
+    low=0.0,
+    high=1.0,
+    needs=("maps", "boxes"),
+    cost="0",
+    forwards=lambda **_: 0,
+    signed="positive part",
+    cannot=FULL_CANNOT + "; a box holds background too",
+    cite=("wang2020scorecam",),
+    chance="share of the box, exactly",
+    expected=lambda maps, boxes, *, size, **_: area(box_masks(boxes, size)),
+    skips=ENERGY_SKIPS,
+)
+def energy_in_box(maps: Float[Tensor, "b h w"], boxes: Float[Tensor, "b 4"], *, size: tuple[int, int]) -> Scores:
+    r"""$\sum_{box} M^+ / \sum M^+$ [wang2020scorecam].
+
+    Args:
+        maps: one per sample.
+        boxes: x, y, width, height in pixels of a picture of `size`.
+        size: height and width of the picture that the boxes were drawn on.
+
+    Raises:
+        InputError: shapes do not fit.
+    """
+    same_length(maps=maps, boxes=boxes)
+    boxes = boxes.to(maps.device)
+    masks = box_masks(boxes, size)
+    return scored(energy_share(maps, masks), _positive_check(maps), box_check(boxes, size), mask_check(masks))
+
+
+@metric(
+    "concentration",
+    title="Concentration in the foreground, over its null",
+    family="localisation",
+    higher_is_better=True,
+    low=-float("inf"),
+    high=1.0,
+    needs=("maps", "masks"),
+    cost="0",
+    forwards=lambda **_: 0,
+    signed="positive part",
+    cannot=FULL_CANNOT + "; against the area null a centre prior still looks clever, so ask for null='gaussian' too",
+    cite=("arras2022clevrxai",),
+    chance="0 against the area null; (share - g)/(1 - g) against a Gaussian that holds g",
+    expected=lambda maps, masks, *, null="area", width=0.25: _gain(area(masks), _null(masks.bool(), null, width)),
+    skips=ENERGY_SKIPS,
+)
+def concentration(
+    maps: Float[Tensor, "b ..."],
+    masks: Bool[Tensor, "b ..."],
+    *,
+    null: Literal["area", "gaussian"] = "area",
+    width: float = 0.25,
+) -> Scores:
+    r"""$(e - e_0)/(1 - e_0)$, the energy share $e$ over that of a map that knows nothing [arras2022clevrxai].
+
+    0 is the null, 1 is all inside.
+
+    Args:
+        maps: one per sample.
+        masks: the foreground.
+        null: `"area"`, the uniform map; `"gaussian"`, a centred Gaussian (pictures only).
+        width: standard deviation of that Gaussian, as a share of the side. Choose it as sharp as the maps are.
+
+    Raises:
+        InputError: shapes do not fit, or the null is unknown.
+    """
+    inside = masks.to(maps.device).bool()
+    gain = _gain(energy_share(maps, inside), _null(inside, null, width))
+    return scored(gain, _positive_check(maps), mask_check(inside, full=True))
+
+
+def _gain(energy: Tensor, null: Tensor) -> Float[Tensor, "b"]:
+    return (energy - null) / (1 - null)
+
+
+def _null(masks: Bool[Tensor, "b ..."], null: str, width: float) -> Float[Tensor, "b"]:
+    if null == "area":
+        return area(masks)
+    if null != "gaussian" or masks.ndim != 3:
+        raise InputError(f"a null is 'area', or 'gaussian' for pictures; got {null!r} for masks {tuple(masks.shape)}")
+    prior = centred_gaussian((masks.shape[1], masks.shape[2]), width=width).to(masks.device)
+    return (masks * prior).flatten(1).sum(1)
+
+
+@metric(
+    "rank-accuracy",
+    title="Rank accuracy: share of the strongest elements that lie in the mask",
+    family="localisation",
+    higher_is_better=True,
+    low=0.0,
+    high=1.0,
+    needs=("maps", "masks"),
+    cost="0",
+    forwards=lambda **_: 0,
+    signed="largest signed values",
+    cannot=FULL_CANNOT,
+    cite=("arras2022clevrxai",),
+    chance="share of the mask, exactly",
+    expected=_share,
+)
+def rank_accuracy(maps: Float[Tensor, "b ..."], masks: Bool[Tensor, "b ..."]) -> Scores:
+    r"""Of the $|\Omega|$ strongest elements, the share inside $\Omega$; ties count in part [arras2022clevrxai].
+
+    Args:
+        maps: one per sample; enlarged to the masks' grid.
+        masks: where the object is.
+
+    Raises:
+        InputError: shapes do not fit.
+    """
+    values, inside = _pair(maps, masks)
+    flat, flags = values.flatten(1), inside.flatten(1)
+    count = flags.sum(1, keepdim=True)
+    edge = flat.sort(1, descending=True).values.gather(1, (count - 1).clamp(min=0))
+    above, level = flat > edge, flat == edge
+    room = (count - above.sum(1, keepdim=True)) / level.sum(1, keepdim=True)
+    hits = (flags * (above + level * room)).sum(1, keepdim=True)
+    return scored((hits / count)[:, 0], map_check(maps), mask_check(inside))
+
+
+@metric(
+    "iou-best",
+    title="IoU at the best threshold (labelled oracle)",
+    family="localisation",
+    higher_is_better=True,
+    low=0.0,
+    high=1.0,
+    needs=("maps", "masks"),
+    cost="0",
+    forwards=lambda **_: 0,
+    signed="every threshold of the signed values",
+    cannot="what anybody could use: the threshold is chosen by looking at the answer. " + FULL_CANNOT,
+    cite=("choe2020evaluating",),
+    chance="none in closed form; at least the mask's share, which taking everything gives",
+)
+def iou_best(maps: Float[Tensor, "b ..."], masks: Bool[Tensor, "b ..."]) -> Scores:
+    r"""$\max_t |\{M \ge t\} \cap \Omega| / |\{M \ge t\} \cup \Omega|$ over every threshold [choe2020evaluating].
+
+    Args:
+        maps: one per sample; enlarged to the masks' grid.
+        masks: where the object is.
+
+    Raises:
+        InputError: shapes do not fit.
+    """
+    values, inside = _pair(maps, masks)
+    ordered = values.flatten(1).sort(1, descending=True)
+    found = inside.flatten(1).gather(1, ordered.indices).double().cumsum(1)
+    taken = torch.arange(1, found.shape[1] + 1, device=found.device)
+    union = taken + found[:, -1:] - found
+    # a threshold takes all that share a value, so a count inside a run of ties is none
+    last = torch.ones_like(found, dtype=torch.bool)
+    last[:, :-1] = ordered.values[:, :-1] != ordered.values[:, 1:]
+    best = (found / union * last).amax(1).to(values.dtype)
+    return scored(best, map_check(maps), mask_check(inside))
+
+
+@metric(
+    "iou",
+    title="IoU at a fixed share of the largest value",
+    family="localisation",
+    higher_is_better=True,
+    low=0.0,
+    high=1.0,
+    needs=("maps", "masks"),
+    cost="0",
+    forwards=lambda **_: 0,
+    signed="positive part",
+    cannot=FULL_CANNOT + "; the threshold suits some methods better than others",
+    cite=("choe2020evaluating",),
+    chance="exact sum over a binomial distribution, see expected_iou",
+    expected=lambda maps, masks, *, threshold=0.5: expected_iou(masks, threshold=threshold),
+)
+def iou(maps: Float[Tensor, "b ..."], masks: Bool[Tensor, "b ..."], *, threshold: float = 0.5) -> Scores:
+    r"""$|\{M^+ \ge \tau \max M^+\} \cap \Omega| / |\cdot \cup \Omega|$ [choe2020evaluating].
+
+    Args:
+        maps: one per sample; enlarged to the masks' grid.
+        masks: where the object is.
+        threshold: $\tau$ in (0, 1].
+
+    Raises:
+        InputError: shapes do not fit, or the threshold is out of range.
+    """
+    if not 0 < threshold <= 1:
+        raise InputError(f"a threshold is a share of the largest value, in (0, 1]; got {threshold}")
+    values, inside = _pair(maps, masks)
+    flat, flags = values.clamp(min=0).flatten(1), inside.flatten(1)
+    taken = flat >= threshold * flat.amax(1, keepdim=True)
+    both, either = (taken & flags).sum(1), (taken | flags).sum(1)
+    return scored((both / either).to(values.dtype), map_check(maps), _positive_check(maps), mask_check(inside))
+
+
+def expected_iou(masks: Bool[Tensor, "b ..."], *, threshold: float = 0.5) -> Float[Tensor, "b"]:
+    r"""Expectation of `iou` over maps of independent uniform values.
+
+    Given the largest value, every other element is taken with probability $p = 1 - \tau$. With $a$ elements inside,
+    $o$ outside, and the largest one inside with probability $a/(a+o)$, $E = \sum_k P(O = k)\, E[I]/(a + k)$, where
+    $I$ and $O$ count what is taken inside and outside.
+
+    Args:
+        masks: where the object is.
+        threshold: as for `iou`.
+    """
+    flat = masks.bool().flatten(1)
+    values = [_expected_iou(int(row), flat.shape[1], 1 - threshold) for row in flat.sum(1).tolist()]
+    return torch.tensor(values, device=masks.device)
+
+
+def _expected_iou(inside: int, count: int, chance: float) -> float:
+    outside = count - inside
+    if inside == 0:
+        return 0.0
+    peak_inside = (1 + (inside - 1) * chance) * _inverse(inside, outside, chance)
+    peak_outside = inside * chance * _inverse(inside + 1, outside - 1, chance) if outside else 0.0
+    return (inside * peak_inside + outside * peak_outside) / count
+
+
+def _inverse(start: int, trials: int, chance: float) -> float:
+    """Mean of 1/(start + K), K binomial."""
+    if trials < 1 or chance <= 0:
+        return 1 / start
+    k = torch.arange(trials + 1, dtype=torch.float64)
+    if chance >= 1:
+        return 1 / (start + trials)
+    log = torch.lgamma(torch.tensor(trials + 1.0, dtype=torch.float64)) - torch.lgamma(k + 1)
+    log = log - torch.lgamma(trials - k + 1) + k * math.log(chance) + (trials - k) * math.log1p(-chance)
+    return float((log.exp() / (start + k)).sum())

@@ -1,0 +1,192 @@
+"""`Probe`: a model as the metrics see it - inputs in, one score per row out, in bounded batches.
+
+It must not know what a metric does with the rows.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Int, Num
+from torch import Tensor
+
+from sightline.errors import InputError, TargetError
+from sightline.results.domains import IMAGE, Domain
+
+log = logging.getLogger(__name__)
+Reader = Callable[[Tensor, Tensor], Tensor]
+"""Reads scores `[r]` off a model's output, given the sample `[r]` that each row belongs to."""
+
+
+@dataclass(frozen=True, eq=False)
+class Probe:
+    """The decision that is being judged.
+
+    Args:
+        model: a callable from inputs `[r, ...]` to class scores `[r, k]`. A module is put into evaluation mode for
+            the time of a measurement and given back as it was.
+        targets: a class per sample; or a `Reader`; or None for the class that the model itself prefers.
+        output: `"probability"` reads soft-max probabilities, `"logit"` the raw output.
+        batch_size: rows per forward; halved, and logged, when the memory does not suffice.
+        domain: what the maps lie over.
+        grid: `"input"` enlarges a coarse map bilinearly and deletes single positions of the input; `"cells"` deletes
+            the cells of the map itself, each as a block of the input.
+
+    Example:
+        >>> probe = Probe(lambda x: x.flatten(1), torch.tensor([2]), output="logit")
+        >>> probe.scores(torch.eye(3)[None, None] * 5)[1]
+        tensor([0.])
+    """
+
+    model: Callable[[Tensor], Tensor]
+    targets: Int[Tensor, "b"] | Reader | None = None
+    output: Literal["probability", "logit"] = "probability"
+    batch_size: int = 64
+    domain: Domain = IMAGE
+    grid: Literal["input", "cells"] = "input"
+
+    def __post_init__(self) -> None:
+        if self.output not in ("probability", "logit") or self.grid not in ("input", "cells"):
+            raise InputError(
+                "output is 'probability' or 'logit' and grid is 'input' or 'cells'; "
+                f"got {self.output!r} and {self.grid!r}"
+            )
+        if self.batch_size < 1:
+            raise InputError(f"batch_size is the number of rows per forward and at least 1; got {self.batch_size}")
+
+    def scores(self, inputs: Num[Tensor, "b ..."]) -> tuple[Probe, Float[Tensor, "b"]]:
+        """Scores of the inputs as they are, and this probe with its targets fixed; one forward per sample.
+
+        Raises:
+            TargetError: the targets do not fit the inputs or the model's output.
+        """
+        if isinstance(self.targets, Tensor) and self.targets.shape != (len(inputs),):
+            raise TargetError(
+                f"one class per sample: got targets of shape {tuple(self.targets.shape)} for {len(inputs)} samples"
+            )
+        samples = torch.arange(len(inputs), device=inputs.device)
+        if self.targets is not None:
+            fixed = (
+                self
+                if not isinstance(self.targets, Tensor)
+                else replace(self, targets=self.targets.to(inputs.device))
+            )
+            return fixed, fixed.rows(samples, lambda rows: inputs[rows])
+        both = self._evaluate(samples, lambda rows: inputs[rows], _favourite(self.output))
+        return replace(self, targets=both[:, 0].long()), both[:, 1]
+
+    def rows(self, samples: Int[Tensor, "r"], build: Callable[[slice], Tensor]) -> Float[Tensor, "r"]:
+        """Scores of rows that are built when they are needed.
+
+        Args:
+            samples: the sample that each row is a variant of.
+            build: makes the inputs of a slice of rows.
+
+        Returns:
+            One score per row, in fp32 (fp64 for models in fp64).
+        """
+        return self._evaluate(samples, build, self._read)
+
+    def choices(self, samples: Int[Tensor, "r"], build: Callable[[slice], Tensor]) -> Int[Tensor, "r"]:
+        """The class that the model prefers in each row."""
+        return self._evaluate(samples, build, lambda output, _: _matrix(output).argmax(1))
+
+    def _evaluate(self, samples: Tensor, build: Callable[[slice], Tensor], read: Reader) -> Tensor:
+        with judged(self.model), torch.inference_mode():
+            scores = chunked(len(samples), self.batch_size, lambda rows: read(self.model(build(rows)), samples[rows]))
+        return scores.clone()
+
+    def _read(self, output: Tensor, samples: Tensor) -> Tensor:
+        if isinstance(self.targets, Tensor):
+            chosen = self.targets[samples][:, None]
+            return _scaled(_matrix(output), self.output).gather(1, chosen).squeeze(1)
+        if self.targets is None:
+            raise TargetError("this probe's targets are not fixed yet; use the probe that Probe.scores returns")
+        scores = self.targets(output, samples)
+        if scores.shape != samples.shape:
+            raise TargetError(f"a reader gives one score per row; got {tuple(scores.shape)} for {len(samples)} rows")
+        return _precise(scores)
+
+
+def _favourite(output: Literal["probability", "logit"]) -> Reader:
+    def read(logits: Tensor, _: Tensor) -> Tensor:
+        best = _scaled(_matrix(logits), output).max(1)
+        return torch.stack([best.indices.to(best.values.dtype), best.values], dim=1)
+
+    return read
+
+
+def _matrix(output: Tensor) -> Float[Tensor, "r k"]:
+    if not isinstance(output, Tensor) or output.ndim != 2:
+        found = f"a tensor of shape {tuple(output.shape)}" if isinstance(output, Tensor) else type(output).__name__
+        raise TargetError(
+            f"class targets are read off logits [rows, classes], but the model returned {found}. "
+            "Try: a lambda that returns the logits, or a reader as targets"
+        )
+    return _precise(output)
+
+
+def _scaled(logits: Float[Tensor, "r k"], output: Literal["probability", "logit"]) -> Float[Tensor, "r k"]:
+    if output == "logit":
+        return logits
+    if logits.shape[1] < 2:
+        raise TargetError(
+            "the model has one class only, whose soft-max probability is 1 whatever is deleted. Try: output='logit'"
+        )
+    return logits.softmax(1)
+
+
+def _precise(scores: Tensor) -> Tensor:
+    return scores if scores.dtype == torch.float64 else scores.float()
+
+
+def chunked(total: int, size: int, step: Callable[[slice], Tensor]) -> Tensor:
+    """Results of `step` over slices of at most `size` rows; the size is halved when the memory does not suffice.
+
+    Raises:
+        InputError: there are no rows.
+    """
+    if total < 1:
+        raise InputError("there is nothing to score: the batch is empty")
+    parts: list[Tensor] = []
+    start = 0
+    while start < total:
+        stop = min(total, start + size)
+        try:
+            parts.append(step(slice(start, stop)))
+        except (RuntimeError, MemoryError) as problem:
+            if size == 1 or not _out_of_memory(problem):
+                raise
+            size = max(1, min(size, stop - start) // 2)
+            log.warning("out of memory with %d rows; going on with %d", stop - start, size)
+            continue
+        start = stop
+    return torch.cat(parts)
+
+
+def _out_of_memory(problem: BaseException) -> bool:
+    text = str(problem).lower()
+    return (
+        isinstance(problem, (torch.OutOfMemoryError, MemoryError))
+        or "out of memory" in text
+        or "can't allocate memory" in text
+    )
+
+
+@contextmanager
+def judged(model: object) -> Iterator[None]:
+    """Evaluation mode for every submodule, and each one's own mode again afterwards, also after an error."""
+    modules = list(model.modules()) if isinstance(model, torch.nn.Module) else []
+    modes = [module.training for module in modules]
+    try:
+        for module in modules:
+            module.training = False
+        yield
+    finally:
+        for module, mode in zip(modules, modes, strict=True):
+            module.training = mode
