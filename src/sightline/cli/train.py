@@ -19,9 +19,10 @@ def train() -> None:
 def birdnet(
     out: Annotated[Path, typer.Option(help="Weights file to write; its card is written beside it.")],
     scenes: Annotated[int, typer.Option(help="Number of training scenes.")] = 16_000,
-    epochs: Annotated[int, typer.Option(help="Passes over them.")] = 14,
+    epochs: Annotated[int, typer.Option(help="Passes over them.")] = 9,
     seed: Annotated[int, typer.Option(help="Seed of the world, the weights and the order.")] = 0,
     workers: Annotated[int, typer.Option(help="Processes that draw scenes.")] = 2,
+    threads: Annotated[int, typer.Option(help="Threads of torch; more than one only helps on idle cores.")] = 1,
     work: Annotated[
         Path | None, typer.Option(help="Folder of scenes and checkpoints; kept, so that a run can go on.")
     ] = None,
@@ -39,7 +40,7 @@ def birdnet(
         if error.name not in ("lightning", "torchmetrics"):
             raise
         raise MissingExtraError(str(error.name), "train", "training") from error
-    recipe = Recipe(scenes=scenes, epochs=epochs, seed=seed, workers=workers)
+    recipe = Recipe(scenes=scenes, epochs=epochs, seed=seed, workers=workers, threads=threads)
     measures = train_birdnet(out, recipe=recipe.toy() if toy else recipe, work=work)
     low, high = measures.interval
     typer.echo(f"class accuracy {measures.accuracy:.4f} ({low:.4f}-{high:.4f}) on {measures.scenes} held-out scenes")

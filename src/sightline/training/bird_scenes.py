@@ -20,6 +20,7 @@ from torch import Tensor
 
 from sightline.data.aviary.attributes import GROUPS
 from sightline.data.aviary.batch import render_batch
+from sightline.data.aviary.render import DRAWING
 from sightline.data.aviary.world import World
 
 CHUNK = 250
@@ -89,8 +90,9 @@ def _draw_in_parallel(
 
 
 def _name(world: World, start: int, count: int, size: int) -> str:
-    """A chunk's file name: it changes with every knob."""
-    digest = sha256(dumps(asdict(world.knobs), sort_keys=True).encode()).hexdigest()[:10]
+    """A chunk's file name: it changes with every knob and with the drawings."""
+    known = dumps([DRAWING, asdict(world.knobs)], sort_keys=True)
+    digest = sha256(known.encode()).hexdigest()[:10]
     return f"{digest}-{size}-{start:08d}-{count}.npz"
 
 

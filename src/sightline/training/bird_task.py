@@ -50,13 +50,18 @@ def augmented(images: UInt8[Tensor, "b 3 h w"], mean: Tensor, std: Tensor) -> Fl
 class BirdTask(lightning.LightningModule):  # type: ignore[misc]
     """Class and attribute cross-entropy with equal weights; AdamW on one cosine cycle."""
 
-    def __init__(self, net: BirdNet, *, rate: float, decay: float, steps: int) -> None:
+    def __init__(self, net: BirdNet, *, rate: float, decay: float, steps: int, seed: int) -> None:
         super().__init__()
         self.net = net
+        self.seed = seed
         self.rate, self.decay, self.steps = rate, decay, steps
         self.register_buffer("mean", torch.tensor(net.spec.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(net.spec.std).view(1, 3, 1, 1), persistent=False)
         self.classes = nn.CrossEntropyLoss(label_smoothing=0.05)
+
+    def on_train_epoch_start(self) -> None:
+        """Seed the augmentation by epoch, so that a resumed run equals an unbroken one."""
+        torch.manual_seed(self.seed * 100_003 + self.current_epoch)
 
     def training_step(self, batch: Step, index: int) -> Tensor:
         """Loss of one batch; the bar shows it with the batch's accuracy."""
@@ -70,6 +75,6 @@ class BirdTask(lightning.LightningModule):  # type: ignore[misc]
 
     def configure_optimizers(self) -> Any:
         """AdamW, one cycle."""
-        optimiser = torch.optim.AdamW(self.parameters(), lr=self.rate, weight_decay=self.decay)
+        optimiser = torch.optim.AdamW(self.parameters(), lr=self.rate, weight_decay=self.decay, fused=True)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, self.rate, total_steps=self.steps, pct_start=0.15)
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -20,6 +20,8 @@ from sightline.data.aviary.foliage import draw_cover, draw_perch
 from sightline.data.aviary.scene import Light, Scene
 from sightline.errors import DataError
 
+DRAWING = 1
+"""Version of the drawings; raised whenever a scene's pixels change, so that kept pictures are drawn anew."""
 FACTOR = 3
 """Supersampling: 9 samples per pixel."""
 
