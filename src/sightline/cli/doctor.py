@@ -1,0 +1,110 @@
+"""`sightline doctor`: what is installed, on what it would run, and how to get what is missing."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+from importlib import metadata
+from typing import Annotated, Any
+
+import typer
+
+from sightline.cli.screen import say_json, say_table
+
+CORE = ("sightline", "torch", "torchvision", "timm", "numpy", "pillow", "safetensors", "matplotlib", "rich", "typer")
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="As JSON on standard output.")] = False) -> None:
+    """Say what is installed, which device there is, and which extras are missing."""
+    facts = {
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "memory_gib": _memory(),
+        "versions": {name: _version(name) for name in CORE},
+        "devices": _devices(),
+        "extras": _extras(),
+        "chromium": next((found for name in BROWSERS if (found := shutil.which(name))), None),
+        "bundled_model": _bundled(),
+    }
+    if as_json:
+        say_json(facts)
+    else:
+        say_table(("what", "found", "to do"), _rows(facts))
+
+
+def _rows(facts: dict[str, Any]) -> list[tuple[str, str, str]]:
+    memory = facts["memory_gib"]
+    rows = [
+        ("python", facts["python"], ""),
+        ("system", facts["system"], ""),
+        ("cores, memory", f"{facts['cores']} cores" + (f", {memory:.1f} GiB" if memory else ""), ""),
+        *(
+            (name, found or "missing", "" if found else f"pip install {name}")
+            for name, found in facts["versions"].items()
+        ),
+        *(("device", device, "") for device in facts["devices"]),
+    ]
+    for name, extra in facts["extras"].items():
+        missing = ", ".join(extra["missing"])
+        rows.append((f"extra {name}", f"missing: {missing}" if missing else "installed", extra["install"] or ""))
+    rows.append(
+        ("chromium", facts["chromium"] or "not found", "" if facts["chromium"] else "only the browser tests need it")
+    )
+    state = facts["bundled_model"]
+    rows.append(("bundled model", "loads" if state["loads"] else "does not load", state["error"] or ""))
+    return rows
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _memory() -> float | None:
+    """Physical memory in GiB, where the system says it."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    except (AttributeError, ValueError, OSError):
+        return None
+
+
+def _devices() -> list[str]:
+    import torch
+
+    devices = [f"cpu, {torch.get_num_threads()} threads"]
+    for number in range(torch.cuda.device_count()):
+        facts = torch.cuda.get_device_properties(number)
+        devices.append(f"cuda:{number}, {facts.name}, {facts.total_memory / 2**30:.1f} GiB")
+    return [*devices, "mps"] if torch.backends.mps.is_available() else devices
+
+
+def _extras() -> dict[str, dict[str, Any]]:
+    """Each extra of the package: what of it is missing, and the command that installs it."""
+    needs: dict[str, list[str]] = {}
+    for requirement in metadata.requires("sightline") or ():
+        package = re.match(r"[A-Za-z0-9._-]+", requirement)
+        extra = re.search(r"extra\s*==\s*['\"]([^'\"]+)", requirement)
+        if package and extra and package[0] != "sightline":
+            needs.setdefault(extra[1], []).append(package[0])
+    missing = {extra: [name for name in names if _version(name) is None] for extra, names in needs.items()}
+    return {
+        extra: {"missing": names, "install": f"pip install 'sightline[{extra}]'" if names else None}
+        for extra, names in missing.items()
+    }
+
+
+def _bundled() -> dict[str, Any]:
+    from sightline.backbones.load import load_model
+    from sightline.errors import SightlineError
+
+    try:
+        load_model()
+    except SightlineError as problem:
+        return {"loads": False, "error": str(problem)}
+    return {"loads": True, "error": None}

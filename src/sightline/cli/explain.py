@@ -1,0 +1,208 @@
+"""`sightline explain`: photos in, the flow of attention out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sightline.cli.screen import progress, say_error, say_json, say_note
+
+if TYPE_CHECKING:
+    from sightline.backbones.load import LoadedModel
+    from sightline.cli.job import Done, Wish
+
+MODEL, LOOK, OUT = "Model", "What to look for", "What to write"
+
+
+def explain(
+    photos: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            help="Photos and folders of photos; none, and no model, shows the bundled scene.", metavar="PHOTO..."
+        ),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            help="resnet50, timm:resnet50, ...; the bundled bird model if none.",
+            rich_help_panel=MODEL,
+        ),
+    ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(help="A weights file, or 'random'; the published weights if none.", rich_help_panel=MODEL),
+    ] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="Class names: .txt with one per line, .csv or .json.", rich_help_panel=MODEL)
+    ] = None,
+    model_arg: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=VALUE for the network's builder; repeat for more.", rich_help_panel=MODEL),
+    ] = None,
+    size: Annotated[
+        str | None, typer.Option(help="Input size: 224, or 224x320 for height x width.", rich_help_panel=MODEL)
+    ] = None,
+    mean: Annotated[
+        str | None, typer.Option(help="Mean per channel in 0..1: 0.5, or 0.485,0.456,0.406.", rich_help_panel=MODEL)
+    ] = None,
+    std: Annotated[
+        str | None, typer.Option(help="Standard deviation per channel, likewise.", rich_help_panel=MODEL)
+    ] = None,
+    fit: Annotated[
+        str | None, typer.Option(help="crop, stretch or pad the photo to the input.", rich_help_panel=MODEL)
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.", rich_help_panel=MODEL)] = "auto",
+    target: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--target",
+            "-t",
+            help="A class by name or index, or top3; repeat for more. Default: the top class.",
+            rich_help_panel=LOOK,
+        ),
+    ] = None,
+    contrast: Annotated[
+        str | None, typer.Option(help="Why the target rather than this class; or 'runner-up'.", rich_help_panel=LOOK)
+    ] = None,
+    method: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="One or more methods (`sightline methods`), with commas. Default: gradcam.", rich_help_panel=LOOK
+        ),
+    ] = None,
+    stages: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="all, last, convs, or stage names and wildcards (`sightline stages`).", rich_help_panel=LOOK
+        ),
+    ] = None,
+    topk: Annotated[
+        int | None,
+        typer.Option(help="Explain the k highest classes; the same as --target topK.", min=1, rich_help_panel=LOOK),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of whatever is random.", rich_help_panel=LOOK)] = 0,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Every photo gets a folder of its own in here.", rich_help_panel=OUT)
+    ] = Path("sightline_out"),
+    formats: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--format",
+            help="png, gif, mp4, html, arrays, with commas. Default: png,html,arrays.",
+            rich_help_panel=OUT,
+        ),
+    ] = None,
+    opacity: Annotated[
+        float | None, typer.Option(help="Of the maps over the photo, 0..1.", min=0.0, max=1.0, rich_help_panel=OUT)
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Photos that go through the network together.", min=1, rich_help_panel=OUT)
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="The summary as JSON on standard output.", rich_help_panel=OUT)
+    ] = False,
+) -> None:
+    """Show where a network looks in photos: at every stage, for any class."""
+    from sightline.cli.job import FORMATS, Done, Wish, gather, run
+    from sightline.cli.options import arguments_of, chosen, device_of, listed
+
+    paths = _photos(photos, model)
+    wish = Wish(
+        out=out,
+        formats=tuple(chosen(formats, FORMATS, option="--format")) or Wish.formats,
+        target=_target(target, topk),
+        contrast=contrast,
+        methods=tuple(listed(method)) or Wish.methods,
+        stages=listed(stages) or None,
+        batch_size=batch_size,
+        opacity=opacity,
+        seed=seed,
+    )
+    _check(wish)
+    done = Done()
+    files = gather(paths, done)
+    from sightline.backbones.load import load_model
+
+    loaded = load_model(
+        model, weights=weights, labels=labels, model_args=arguments_of(model_arg), device=device_of(device), seed=seed
+    )
+    loaded = _adjusted(loaded, size=size, mean=mean, std=std, fit=fit)
+    with progress() as bar:
+        task = bar.add_task("explaining", total=len(files))
+        run(files, loaded, wish, done=done, step=lambda path: bar.update(task, advance=1))
+    _tell(done, loaded, as_json=as_json)
+
+
+def _photos(photos: list[Path] | None, model: str | None) -> list[Path]:
+    """The photos that were named, or the bundled scene where nothing at all was."""
+    if photos:
+        return photos
+    if model is not None:
+        raise typer.BadParameter("name at least one photo or folder", param_hint="PHOTO...")
+    from importlib.resources import files
+
+    return [Path(str(files("sightline") / "assets" / "scene.png"))]
+
+
+def _target(target: list[str] | None, topk: int | None) -> str | list[str] | None:
+    if topk is not None:
+        if target:
+            raise typer.BadParameter("--topk and --target exclude each other", param_hint="--topk")
+        return f"top{topk}"
+    if not target:
+        return None
+    return target[0] if len(target) == 1 else target
+
+
+def _check(wish: Wish) -> None:
+    """Find out what cannot be done before anything is loaded."""
+    from importlib.util import find_spec
+
+    from sightline.cli.folder import check_writable
+    from sightline.errors import MissingExtraError
+
+    check_writable(wish.out)
+    if "mp4" in wish.formats and find_spec("imageio_ffmpeg") is None:
+        raise MissingExtraError("imageio-ffmpeg", "video", "--format mp4")
+
+
+def _adjusted(
+    loaded: LoadedModel, *, size: str | None, mean: str | None, std: str | None, fit: str | None
+) -> LoadedModel:
+    """The model with its preprocessing as the user wants it."""
+    from dataclasses import replace
+
+    from sightline.cli.options import numbers_of, size_of
+
+    channels = loaded.preprocess.channels
+    preprocess = loaded.preprocess.with_(
+        size=size_of(size),
+        mean=numbers_of(mean, channels, option="--mean"),
+        std=numbers_of(std, channels, option="--std"),
+        fit=fit,
+    )
+    provenance = {**loaded.provenance, "preprocess": preprocess.record()}
+    return replace(loaded, preprocess=preprocess, provenance=provenance)
+
+
+def _tell(done: Done, loaded: LoadedModel, *, as_json: bool) -> None:
+    """Say what came of it; exit code 1 if a photo could not be read."""
+    from sightline import __version__
+    from sightline.cli.summary import say_summary
+
+    if as_json:
+        facts = {"photos": done.photos, "index": done.index, "errors": done.errors}
+        say_json({"sightline": __version__, "model": loaded.provenance, **facts})
+    elif done.photos:
+        say_summary(done.photos, index=done.index)
+    for photo in done.photos:
+        for note in photo["notes"]:
+            say_note(f"{photo['source']}: {note}")
+    for error in done.errors:
+        say_error(error["error"])
+    if done.errors:
+        raise typer.Exit(1)

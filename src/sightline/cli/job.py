@@ -1,0 +1,206 @@
+"""The work behind `sightline explain`: photos in, a result folder for each, one index over all.
+
+It knows nothing of what is printed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sightline.cli.folder import SUMMARY, check_place, folder_names, whole_folder
+from sightline.cli.summary import explanation_record
+from sightline.errors import InputError
+
+if TYPE_CHECKING:
+    from sightline.backbones.load import LoadedModel
+    from sightline.data.photos import Photo
+    from sightline.results import Explanations
+
+FORMATS = ("png", "gif", "mp4", "html", "arrays")
+CHUNK = 4
+"""Photos that go through the network together, where the user does not say."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is to be explained, and what is to be written.
+
+    Args:
+        out: folder in which each photo gets a folder of its own.
+        formats: some of `FORMATS`.
+        target: a class, several, or none for the top class.
+        contrast: the class against which it is explained.
+        methods: registry names.
+        stages: names, wildcards and the words that the adapter knows; None is each method's own choice.
+        batch_size: photos per pass.
+        opacity: of the maps over the photo, 0..1.
+        seed: of whatever is drawn at random.
+    """
+
+    out: Path
+    formats: tuple[str, ...] = ("png", "html", "arrays")
+    target: str | list[str] | None = None
+    contrast: str | None = None
+    methods: tuple[str, ...] = ("gradcam",)
+    stages: list[str] | None = None
+    batch_size: int | None = None
+    opacity: float | None = None
+    seed: int = 0
+
+
+@dataclass
+class Done:
+    """What came of it: a record per photo, and what could not be read."""
+
+    photos: list[dict[str, Any]] = field(default_factory=list)
+    thumbnails: list[str] = field(default_factory=list)
+    errors: list[dict[str, str]] = field(default_factory=list)
+    index: str | None = None
+
+
+def gather(paths: Sequence[Path], done: Done) -> list[Path]:
+    """The photos of files and folders; what is not there is noted, and raised if nothing is left.
+
+    Raises:
+        InputError: there is no photo at all.
+    """
+    from sightline.data.photos import find_photos, read_photo
+
+    found: dict[Path, None] = {}
+    for path in paths:
+        try:
+            found.update(dict.fromkeys(find_photos([path])))
+        except InputError as problem:
+            done.errors.append({"source": str(path), "error": str(problem)})
+    if not found:
+        raise InputError("; ".join(error["error"] for error in done.errors))
+    if len(found) == 1 and not done.errors:
+        read_photo(next(iter(found)))  # a single bad photo is found out before a model is loaded
+    return list(found)
+
+
+def run(photos: Sequence[Path], loaded: LoadedModel, wish: Wish, *, done: Done, step: Callable[[Path], None]) -> Done:
+    """Explain every photo and write its folder; photos that cannot be read are noted and passed over.
+
+    Args:
+        photos: files.
+        loaded: the model.
+        wish: what to do.
+        done: filled as the work goes on.
+        step: called after each photo.
+
+    Raises:
+        SightlineError: whatever stands in the way of all of them.
+    """
+    folders = {photo: wish.out / name for photo, name in zip(photos, folder_names(photos), strict=True)}
+    for folder in folders.values():
+        check_place(folder)
+    size = wish.batch_size or CHUNK
+    for start in range(0, len(photos), size):
+        chunk = photos[start : start + size]
+        readable = list(_readable(chunk, done))
+        for photo, items in _explained(readable, loaded, wish):
+            record = _write(photo, items, folders[_path(photo)], loaded, wish)
+            done.photos.append(record)
+            done.thumbnails.append(_thumbnail(items))
+        for path in chunk:
+            step(path)
+    if len(photos) > 1 and done.photos and "html" in wish.formats:
+        done.index = _index(wish, done)
+    return done
+
+
+def _readable(chunk: Sequence[Path], done: Done) -> Iterator[Photo]:
+    from sightline.data.photos import read_photo
+
+    for path in chunk:
+        try:
+            yield read_photo(path)
+        except InputError as problem:
+            done.errors.append({"source": str(path), "error": str(problem)})
+
+
+def _explained(photos: Sequence[Photo], loaded: LoadedModel, wish: Wish) -> Iterator[tuple[Photo, Explanations]]:
+    """Each photo with its explanations; all of them go through the network together."""
+    import torch
+
+    from sightline.frontdoor import explain
+
+    if not photos:
+        return
+    prepared = [loaded.preprocess(photo) for photo in photos]
+    device = next((parameter.device for parameter in loaded.model.parameters()), torch.device("cpu"))
+    explanations = explain(
+        loaded.model,
+        torch.stack([one.inputs for one in prepared]).to(device),
+        target=wish.target,
+        contrast=wish.contrast,
+        method=list(wish.methods),
+        stages=wish.stages,
+        labels=loaded.labels,
+        images=torch.stack([one.view for one in prepared]),
+        sources=[str(photo.path) for photo in photos],
+        batch_size=wish.batch_size,
+        seed=wish.seed,
+        provenance=loaded.provenance,
+    ).to("cpu")
+    for photo in photos:
+        yield photo, explanations.of(source=str(photo.path))
+
+
+def _write(photo: Photo, items: Explanations, folder: Path, loaded: LoadedModel, wish: Wish) -> dict[str, Any]:
+    """Write one photo's folder; returns its record, which is also in the folder."""
+    import json
+
+    from sightline import __version__
+    from sightline.cli.screen import finite
+
+    record: dict[str, Any] = {
+        "source": str(photo.path),
+        "size": list(photo.original_size),
+        "notes": list(photo.notes),
+        "folder": str(folder),
+        "files": [],
+        "explanations": [explanation_record(item) for item in items],
+    }
+    with whole_folder(folder) as partial:
+        _write_formats(items, partial, photo, wish)
+        record["files"] = sorted({path.name for path in partial.iterdir()} | {SUMMARY})
+        content = {"sightline": __version__, "model": loaded.provenance, **record}
+        (partial / SUMMARY).write_text(json.dumps(finite(content), indent=1, ensure_ascii=False), encoding="utf-8")
+    return record
+
+
+def _write_formats(items: Explanations, folder: Path, photo: Photo, wish: Wish) -> None:
+    from sightline.reports import OPACITY, save_animation, save_montage, save_page
+
+    opacity = OPACITY if wish.opacity is None else wish.opacity
+    if "png" in wish.formats:
+        save_montage(items, folder / "montage.png", opacity=opacity)
+    for kind in ("gif", "mp4"):
+        if kind in wish.formats:
+            save_animation(items, folder / f"walk.{kind}", opacity=opacity)
+    if "html" in wish.formats:
+        save_page(items, folder / "page.html", title=f"Where the network looks in {_path(photo).name}")
+    if "arrays" in wish.formats:
+        items.save(folder)
+
+
+def _path(photo: Photo) -> Path:
+    return photo.path or Path("photo")
+
+
+def _thumbnail(items: Explanations) -> str:
+    from sightline.reports.photo import pixels_of, thumbnail_uri
+
+    image = next((item.image for item in items if item.image is not None), None)
+    return "" if image is None else thumbnail_uri(pixels_of(image), longest=224)
+
+
+def _index(wish: Wish, done: Done) -> str:
+    from sightline.cli.index import save_index
+
+    return str(save_index(wish.out / "index.html", done.photos, thumbnails=done.thumbnails, errors=done.errors))

@@ -1,0 +1,39 @@
+"""`sightline models`: every network that can be named."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from sightline.cli.screen import say_json, say_note, say_table
+
+
+def models(
+    pattern: Annotated[str, typer.Argument(help="A part of a name, or a pattern such as 'vit_*_224'.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON on standard output.")] = False,
+) -> None:
+    """List the networks of torchvision and timm."""
+    from sightline.backbones.catalog import models as catalogue
+    from sightline.errors import ModelError, near
+
+    entries = catalogue(pattern)
+    if not entries:
+        raise ModelError(f"no model matches {pattern!r}; {near(pattern, (entry.name for entry in catalogue()))}")
+    if as_json:
+        say_json([asdict(entry) for entry in entries])
+        return
+    say_table(
+        ("name", "family", ">parameters", "published weights"),
+        (
+            (
+                f"{entry.origin}:{entry.name}",
+                entry.family,
+                "" if entry.parameters is None else f"{entry.parameters / 1e6:.1f} M",
+                "yes" if entry.published else "no",
+            )
+            for entry in entries
+        ),
+    )
+    say_note(f"{len(entries)} models; and without --model, the bundled bird model")

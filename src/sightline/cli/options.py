@@ -1,0 +1,101 @@
+"""From what is typed on the command line to values: lists, sizes, numbers, `key=value`."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sightline.errors import InputError, near
+
+
+def listed(given: Iterable[str] | None) -> list[str]:
+    """The parts of options that may be repeated or hold commas.
+
+    Example:
+        >>> listed(["png,html", "gif"])
+        ['png', 'html', 'gif']
+    """
+    parts = (part.strip() for text in given or () for part in text.split(","))
+    return list(dict.fromkeys(part for part in parts if part))
+
+
+def chosen(given: Iterable[str] | None, known: Sequence[str], *, option: str) -> list[str]:
+    """`listed`, each of them known.
+
+    Raises:
+        InputError: one is not; near names are listed.
+    """
+    names = listed(given)
+    for name in names:
+        if name not in known:
+            raise InputError(f"{option} cannot be {name!r}; {near(name, known)}")
+    return names
+
+
+def size_of(text: str | None) -> tuple[int, int] | None:
+    """`224` or `224x320` (height x width) as height and width, in pixels.
+
+    Raises:
+        InputError: it is neither.
+    """
+    if text is None:
+        return None
+    parts = text.lower().replace("×", "x").split("x")
+    if len(parts) > 2 or not all(part.strip().isdigit() and int(part) > 0 for part in parts):
+        raise InputError(f"--size {text!r} is not understood; write 224, or 224x320 for height x width")
+    return int(parts[0]), int(parts[-1])
+
+
+def numbers_of(text: str | None, channels: int, *, option: str) -> tuple[float, ...] | None:
+    """`0.5` or `0.485,0.456,0.406` as one number per channel.
+
+    Raises:
+        InputError: it is no list of numbers, or of another length.
+    """
+    if text is None:
+        return None
+    try:
+        values = tuple(float(part) for part in text.split(","))
+    except ValueError as problem:
+        raise InputError(f"{option} {text!r} is not understood; write 0.5, or 0.485,0.456,0.406") from problem
+    if len(values) == 1:
+        return values * channels
+    if len(values) != channels:
+        raise InputError(f"{option} has {len(values)} numbers, but the model's input has {channels} channels")
+    return values
+
+
+def arguments_of(pairs: Iterable[str] | None) -> dict[str, Any]:
+    """`key=value` pairs; a value that reads as a Python number, tuple, True, False or None is one.
+
+    Raises:
+        InputError: a pair has no `=`.
+
+    Example:
+        >>> arguments_of(["num_classes=10", "pad_type=same"])
+        {'num_classes': 10, 'pad_type': 'same'}
+    """
+    arguments: dict[str, Any] = {}
+    for pair in pairs or ():
+        key, sign, value = pair.partition("=")
+        if not sign or not key.strip().isidentifier():
+            raise InputError(f"--model-arg {pair!r} is not understood; write NAME=VALUE, for example num_classes=10")
+        arguments[key.strip()] = _value(value.strip())
+    return arguments
+
+
+def _value(text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return {"true": True, "false": False, "none": None}.get(text.lower(), text)
+
+
+def device_of(name: str) -> str:
+    """The device to use; `auto` is the first CUDA device where there is one."""
+    if name != "auto":
+        return name
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"

@@ -1,0 +1,91 @@
+"""What the command line writes: results on standard output, everything else on standard error.
+
+It must not know what is being shown.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+
+PLAIN_WIDTH = 160
+"""Columns of a table that does not go to a terminal."""
+
+
+def out() -> Console:
+    """Standard output."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False, markup=False, emoji=False)
+
+
+def err() -> Console:
+    """Standard error."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
+
+
+def say_error(text: str) -> None:
+    """One sentence, in red where there is colour."""
+    err().print(f"error: {text}", style="red")
+
+
+def say_note(text: str) -> None:
+    """Something worth knowing that is no error."""
+    err().print(text, style="dim")
+
+
+def say_stopped() -> None:
+    """What Ctrl-C leaves behind: nothing that is half there."""
+    err().print("stopped, nothing half-written", style="yellow")
+
+
+def say_json(content: Any) -> None:
+    """JSON on standard output; numbers that JSON does not have become null."""
+    sys.stdout.write(json.dumps(finite(content), indent=1, ensure_ascii=False) + "\n")
+
+
+def finite(content: Any) -> Any:
+    """The same content with NaN and infinities replaced by None."""
+    if isinstance(content, dict):
+        return {key: finite(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [finite(value) for value in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content
+
+
+def say_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str = "") -> None:
+    """A table on standard output; columns that begin with `>` are set to the right."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=Text(title) if title else None, box=SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    for column in columns:
+        table.add_column(Text(column.lstrip(">")), justify="right" if column.startswith(">") else "left")
+    for row in rows:
+        table.add_row(*(Text("" if cell is None else str(cell), overflow="fold") for cell in row))
+    out().print(table)
+
+
+def progress() -> Progress:
+    """A progress bar on standard error that goes away when done; nothing where that is no terminal."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=err(),
+        transient=True,
+        disable=not sys.stderr.isatty(),
+    )
