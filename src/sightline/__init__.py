@@ -12,7 +12,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from sightline.errors import SightlineError
-    from sightline.explain import explain
+    from sightline.frontdoor import explain
     from sightline.results import AttentionMap, Decision, Explanation, Explanations, Flow, Phrase, load
 
 _HOME = {
@@ -23,7 +23,7 @@ _HOME = {
     "Flow": "sightline.results",
     "Phrase": "sightline.results",
     "SightlineError": "sightline.errors",
-    "explain": "sightline.explain",
+    "explain": "sightline.frontdoor",
     "load": "sightline.results",
 }
 

@@ -1,0 +1,8 @@
+"""The engine: listens to a model's stages, runs it once forward and once backward, and leaves it as it was found."""
+
+from sightline.capture.budget import in_chunks, out_of_memory
+from sightline.capture.engine import Capture, Plan, Reduction, capture
+from sightline.capture.guard import leave_as_found
+from sightline.capture.pair import Pair
+
+__all__ = ["Capture", "Pair", "Plan", "Reduction", "capture", "in_chunks", "leave_as_found", "out_of_memory"]

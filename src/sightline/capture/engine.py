@@ -1,0 +1,202 @@
+"""The engine: one forward and at most one backward, reduced to maps as the gradients arrive.
+
+What is reduced, and how, is handed in as pure functions; the engine knows no method's name.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from weakref import WeakKeyDictionary
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from sightline.backbones import Adapter, Stage, StageSpec
+from sightline.capture.guard import leave_as_found
+from sightline.capture.pair import Pair
+from sightline.capture.record import Record, Recorder
+from sightline.errors import StageError, TargetError
+from sightline.targets import Readout, Selector, Target, select_output
+
+log = logging.getLogger(__name__)
+
+Reduction = Callable[[Pair], Float[Tensor, "b h w"]]
+"""From activation and gradient of a stage, both `[b, c, h, w]` in float32, to a map."""
+
+Backward = Callable[[Tensor, bool], list[Tensor]]
+"""From a direction among the k scores, and whether the graph is needed again, to all maps."""
+
+_OVERWRITTEN: WeakKeyDictionary[nn.Module, frozenset[str]] = WeakKeyDictionary()
+"""Stages of each model that something overwrites in place: learned once, copied from then on."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What one capture is asked for.
+
+    Args:
+        specs: where to listen.
+        target: the decision.
+        reductions: name to pure function of a stage's activation and gradient.
+        forward_only: names of the reductions that need no gradient; if all are, no backward is run.
+        output: which part of the model's output holds the logits.
+        labels: class names.
+    """
+
+    specs: Sequence[StageSpec]
+    target: Target
+    reductions: Mapping[str, Reduction] = field(default_factory=dict)
+    forward_only: frozenset[str] = frozenset()
+    output: Selector | None = None
+    labels: Sequence[str] | None = None
+
+    @property
+    def needs_gradient(self) -> bool:
+        """Whether any reduction needs the backward."""
+        return any(name not in self.forward_only for name in self.reductions)
+
+
+@dataclass(frozen=True, eq=False)
+class Capture:
+    """What a forward and a backward gave, for a batch.
+
+    Args:
+        stages: the places that were read, in forward order.
+        readout: the scores that were explained, detached.
+        maps: `[b, k, h, w]` float32 maps by stage name and reduction name.
+    """
+
+    stages: tuple[Stage, ...]
+    readout: Readout
+    maps: Mapping[tuple[str, str], Float[Tensor, "b k h w"]]
+
+
+def capture(adapter: Adapter, inputs: Float[Tensor, "b c h w"], plan: Plan) -> Capture:
+    """Run the model once forward, and once backward if a reduction needs it, and reduce what is read on the way.
+
+    Args:
+        adapter: the model.
+        inputs: as the model takes them; they are not changed.
+        plan: what is wanted.
+
+    Raises:
+        InputError, TargetError, StageError: before the model runs where that can be known.
+    """
+    adapter.check_inputs(inputs)
+    plan.target.check(adapter.classes, plan.labels)
+    with leave_as_found(adapter.model):
+        inputs = inputs.clone() if inputs.is_inference() else inputs.detach()
+        copied = _OVERWRITTEN.get(adapter.model, frozenset())
+        try:
+            return _run(adapter, inputs, plan, copied)
+        except _OverwrittenError as problem:
+            _OVERWRITTEN[adapter.model] = copied | problem.paths
+            log.info("stages %s are overwritten in place; they are copied and the pass is repeated", problem.paths)
+            return _run(adapter, inputs, plan, copied | problem.paths)
+
+
+class _OverwrittenError(Exception):
+    """An in-place operation changed activations after they were read."""
+
+    def __init__(self, paths: frozenset[str]) -> None:
+        super().__init__(", ".join(sorted(paths)))
+        self.paths = paths
+
+
+def _run(adapter: Adapter, inputs: Tensor, plan: Plan, copied: frozenset[str]) -> Capture:
+    recorder = Recorder(adapter, plan.specs, inputs, gradients=plan.needs_gradient, copied=copied)
+    with torch.set_grad_enabled(plan.needs_gradient), recorder.listening():
+        raw = adapter.model(inputs)
+    stages = recorder.stages()
+    overwritten = frozenset(record.spec.path for record in recorder.records if record.overwritten)
+    if overwritten:
+        raise _OverwrittenError(overwritten)
+    readout = plan.target.read(raw if plan.target.wants_raw else select_output(raw, plan.output), plan.labels)
+    maps = _forward_maps(recorder.records, stages, plan, readout.scores.shape[1])
+    if plan.needs_gradient:
+        maps |= _backward_maps(recorder, stages, plan, readout.scores)
+    return Capture(tuple(stages), _detached(readout), maps)
+
+
+def _forward_maps(
+    records: Sequence[Record], stages: Sequence[Stage], plan: Plan, k: int
+) -> dict[tuple[str, str], Tensor]:
+    """Maps that need no gradient; they are the same for every target."""
+    return {
+        (stage.name, name): reduction(Pair.of(record)).detach()[:, None].expand(-1, k, -1, -1)
+        for record, stage in zip(records, stages, strict=True)
+        for name, reduction in plan.reductions.items()
+        if name in plan.forward_only
+    }
+
+
+def _backward_maps(
+    recorder: Recorder, stages: Sequence[Stage], plan: Plan, scores: Float[Tensor, "b k"]
+) -> dict[tuple[str, str], Tensor]:
+    """One backward from all k scores at once; each stage's gradient is reduced and dropped as it arrives."""
+    records = recorder.records
+    starts = [(record, record.leaf) for record in records if record.leaf is not None]
+    if not scores.requires_grad:
+        raise StageError("the decision does not depend on any stage that was asked for; ask for earlier stages")
+    wanted = {name: fn for name, fn in plan.reductions.items() if name not in plan.forward_only}
+
+    def backward(direction: Float[Tensor, " k"], keep: bool) -> list[Tensor]:
+        """Maps of the decision `scores @ direction`, one per record and reduction."""
+        sink: dict[Record, list[Tensor]] = {}
+
+        def arrive(record: Record, gradient: Tensor) -> None:
+            pair = Pair.of(record, gradient)
+            sink[record] = [reduction(pair) for reduction in wanted.values()]
+
+        recorder.arrive = arrive
+        given = torch.autograd.grad(
+            scores,
+            [leaf for _, leaf in starts],
+            grad_outputs=direction.to(scores.dtype).expand_as(scores),
+            allow_unused=True,
+            retain_graph=keep,
+        )
+        for (record, _), gradient in zip(starts, given, strict=True):
+            if gradient is not None:
+                arrive(record, gradient)
+        return [m for record in records for m in sink.get(record) or _nothing(record, len(wanted))]
+
+    directions = torch.eye(scores.shape[1], device=scores.device)
+    found = _for_each(backward, directions)
+    keys = [(stage.name, name) for stage in stages for name in wanted]
+    return dict(zip(keys, found, strict=True))
+
+
+def _for_each(backward: Backward, directions: Float[Tensor, "k k"]) -> list[Float[Tensor, "b k h w"]]:
+    """`backward` for each of k directions, as one batched call; one by one where an operation cannot be batched."""
+    k = len(directions)
+    if k == 1:
+        return [found[:, None] for found in backward(directions[0], False)]
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="There is a performance drop")
+            return [found.movedim(0, 1) for found in torch.func.vmap(lambda d: backward(d, True))(directions)]
+    except RuntimeError as problem:
+        if "vmap" not in str(problem) and "batching rule" not in str(problem):
+            raise
+        log.info("the backward cannot be batched (%s); the targets are taken one by one", problem)
+    each = [backward(direction, i + 1 < k) for i, direction in enumerate(directions)]
+    return [torch.stack(found, 1) for found in zip(*each, strict=True)]
+
+
+def _nothing(record: Record, count: int) -> list[Tensor]:
+    """Zero maps for a stage that no path connects with the decision: its gradient is zero."""
+    batch = record.activation.shape[0]
+    return [torch.zeros(batch, *record.layout.size, device=record.activation.device)] * count
+
+
+def _detached(readout: Readout) -> Readout:
+    if not readout.scores.isfinite().all():
+        log.warning("the model returned scores that are not finite")
+    if not readout.scores.numel():
+        raise TargetError("the target read no score off the model's output")
+    return replace(readout, scores=readout.scores.detach().float())

@@ -1,0 +1,201 @@
+"""Input-level methods that captum does well, behind our front door: same targets, same results, same state guard."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.util import find_spec
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from sightline.capture import leave_as_found
+from sightline.capture.engine import Plan
+from sightline.capture.probe import Probe
+from sightline.errors import MethodError, MissingExtraError
+from sightline.explainers.method import METHODS, Method, Outcome, Request, StageMaps
+from sightline.targets import Readout
+
+Attribute = Callable[[Any, nn.Module, Request, int], Float[Tensor, "b c h w"]]
+"""From captum.attr, the scoring module, the request and a target number to per-pixel attributions."""
+
+
+class Scorer(nn.Module):
+    """A model that answers with the decision's scores `[b, k]`; captum explains column by column.
+
+    Captum repeats the batch, so a decision whose classes differ by sample is asked for by sample.
+    """
+
+    def __init__(self, probe: Probe) -> None:
+        super().__init__()
+        self.model = probe.adapter.model
+        self._probe = probe
+
+    def forward(self, inputs: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
+        """Scores of a batch that is the original one, repeated sample by sample or whole."""
+        raw = self.model(inputs)
+        plan = self._probe.plan
+        return plan.target.read(self._probe.part(raw), plan.labels).scores
+
+
+def _run(attribute: Attribute, signed: bool) -> Callable[[Request], Outcome]:
+    """A run that explains each sample and target by one captum call."""
+
+    def run(request: Request) -> Outcome:
+        if find_spec("captum") is None:
+            raise MissingExtraError("captum", "captum", "this method")
+        if request.stages not in (None, "input", "last", "all"):
+            raise MethodError(f"this method explains the input, not the stage {request.stages!r}; leave stages out")
+        import captum.attr
+
+        plan = Plan((), request.target, output=request.output, labels=request.labels)
+        readouts, maps = [], []
+        for i in range(len(request.inputs)):
+            readout, found = _one_sample(attribute, captum.attr, request, i, plan)
+            readouts.append(readout)
+            maps.append(found.sum(2) if signed else found.abs().amax(2))
+        return Outcome(_joined(readouts), (StageMaps("input", torch.cat(maps)),))
+
+    return run
+
+
+def _one_sample(
+    attribute: Attribute, attr: Any, request: Request, i: int, plan: Plan
+) -> tuple[Readout, Float[Tensor, "1 k c h w"]]:
+    """Attributions of one sample for each of its k decisions."""
+    readout, probe = Probe(request.adapter, request.inputs[i : i + 1], plan).decide()
+    one = _only(request, probe.inputs)
+    with leave_as_found(request.adapter.model):
+        torch.manual_seed(request.seed)
+        scorer = Scorer(probe)
+        each = [attribute(attr, scorer, one, k).detach().float() for k in range(readout.scores.shape[1])]
+    return readout, torch.stack(each, 1)
+
+
+def _only(request: Request, inputs: Tensor) -> Request:
+    return Request(
+        request.adapter, inputs.detach().clone(), request.target, seed=request.seed, options=request.options,
+        batch_size=request.batch_size,
+    )  # fmt: skip
+
+
+def _joined(readouts: list[Readout]) -> Readout:
+    indices = [r.indices for r in readouts if r.indices is not None]
+    chances = [r.probabilities for r in readouts if r.probabilities is not None]
+    return Readout(
+        torch.cat([r.scores for r in readouts]),
+        tuple(names for r in readouts for names in r.labels),
+        torch.cat(indices) if len(indices) == len(readouts) else None,
+        torch.cat(chances) if len(chances) == len(readouts) else None,
+    )
+
+
+def _saliency(attr: Any, scorer: nn.Module, request: Request, k: int) -> Tensor:
+    return _tensor(attr.Saliency(scorer).attribute(request.inputs, target=k, abs=False))
+
+
+def _integrated_gradients(attr: Any, scorer: nn.Module, request: Request, k: int) -> Tensor:
+    steps = int(request.option("steps", 50))
+    method = attr.IntegratedGradients(scorer, multiply_by_inputs=True)
+    return _tensor(
+        method.attribute(request.inputs, target=k, n_steps=steps, internal_batch_size=request.batch_size or 16)
+    )
+
+
+def _smoothgrad(attr: Any, scorer: nn.Module, request: Request, k: int) -> Tensor:
+    samples, noise = int(request.option("samples", 16)), float(request.option("noise", 0.15))
+    spread = float(request.inputs.max() - request.inputs.min())
+    method = attr.NoiseTunnel(attr.Saliency(scorer))
+    return _tensor(
+        method.attribute(
+            request.inputs, target=k, nt_samples=samples, nt_samples_batch_size=8, stdevs=noise * spread, abs=False
+        )
+    )
+
+
+def _guided(attr: Any, scorer: nn.Module, request: Request, k: int) -> Tensor:
+    return _tensor(attr.GuidedBackprop(scorer).attribute(request.inputs, target=k))
+
+
+def _occlusion(attr: Any, scorer: nn.Module, request: Request, k: int) -> Tensor:
+    height, width = request.inputs.shape[2:]
+    window = int(request.option("window", max(1, round(min(height, width) / 7))))
+    window = max(1, min(window, height, width))
+    channels = request.inputs.shape[1]
+    method = attr.Occlusion(scorer)
+    with torch.no_grad():
+        found = method.attribute(
+            request.inputs,
+            target=k,
+            sliding_window_shapes=(channels, window, window),
+            strides=(channels, max(1, window // 2), max(1, window // 2)),
+            perturbations_per_eval=request.batch_size or 8,
+        )
+    return _tensor(found) / channels
+
+
+def _tensor(found: Any) -> Tensor:
+    if not isinstance(found, Tensor):
+        raise MethodError(f"captum returned {type(found).__name__} where attributions were expected")
+    return found
+
+
+def _add(attribute: Attribute, **facts: Any) -> None:
+    signed = bool(facts.get("signed", False))
+    METHODS.add(
+        facts["name"],
+        Method(run=_run(attribute, signed), family="Input (captum)", needs="captum", stages="input", **facts),
+    )
+
+
+_add(
+    _saliency,
+    name="saliency",
+    title="Gradient saliency",
+    equation="max_c | dy/dx[c,i] |",
+    source="simonyan2014deep",
+    cost="1 forward + 1 backward per target",
+)
+_add(
+    _integrated_gradients,
+    name="integrated_gradients",
+    title="Integrated gradients",
+    equation="sum_c x[c,i] * mean_t dy/dx[c,i] at t x,  t in 0..1",
+    source="sundararajan2017axiomatic",
+    cost="2 x steps per target",
+    signed=True,
+    options={"steps": "points on the path from zero, 50 by default"},
+)
+_add(
+    _smoothgrad,
+    name="smoothgrad",
+    title="SmoothGrad",
+    equation="max_c | mean over noise e of dy/dx[c,i] at x + e |",
+    source="smilkov2017smoothgrad",
+    cost="2 x samples per target",
+    options={
+        "samples": "noisy copies, 16 by default",
+        "noise": "standard deviation as a share of the input's range, 0.15 by default",
+    },
+)
+_add(
+    _guided,
+    name="guided_backprop",
+    title="Guided backpropagation",
+    equation="sum_c dy/dx[c,i], negative gradients stopped at each ReLU",
+    source="springenberg2015striving",
+    cost="1 forward + 1 backward per target",
+    signed=True,
+    models="with nn.ReLU",
+)
+_add(
+    _occlusion,
+    name="occlusion",
+    title="Occlusion",
+    equation="mean over windows w over i of ( y - y with w zeroed )",
+    source="zeiler2014visualizing",
+    cost="1 + (2 side / window)^2 per target",
+    signed=True,
+    options={"window": "side of the window in pixels, a seventh of the shorter side by default"},
+)

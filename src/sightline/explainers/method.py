@@ -1,0 +1,161 @@
+"""What a method is, and the registry that the front door, the command line, the docs and the tests read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from jaxtyping import Float
+from torch import Tensor
+
+from sightline.backbones import Adapter, Wanted
+from sightline.capture import Reduction
+from sightline.errors import MethodError
+from sightline.registry import Registry
+from sightline.targets import Readout, Selector, Target
+
+Needs = Literal["gradient", "activation", "attention", "forwards", "captum", "nothing"]
+Null = Callable[[Float[Tensor, "b c H W"], tuple[int, int], int], Float[Tensor, "b h w"]]
+"""From inputs, grid and seed to maps that know nothing of the model."""
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """What a method of its own pass is asked for.
+
+    Args:
+        adapter: the model.
+        inputs: `[b, c, h, w]`.
+        target: the decision.
+        stages: which stages; None is the method's own choice.
+        labels: class names.
+        output: which part of the model's output holds the logits.
+        seed: seed of whatever is drawn at random.
+        batch_size: most samples in one forward; None is no limit.
+        options: the method's own options.
+    """
+
+    adapter: Adapter
+    inputs: Float[Tensor, "b c h w"]
+    target: Target
+    stages: Wanted = None
+    labels: tuple[str, ...] | None = None
+    output: Selector | None = None
+    seed: int = 0
+    batch_size: int | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def option(self, name: str, default: Any) -> Any:
+        """An option of the method, or its default."""
+        return self.options.get(name, default)
+
+
+@dataclass(frozen=True, eq=False)
+class StageMaps:
+    """Maps of one stage for a batch.
+
+    Args:
+        stage: the stage's name.
+        maps: `[b, k, h, w]` float32.
+        notes: `[b]` numbers that belong to these maps.
+    """
+
+    stage: str
+    maps: Float[Tensor, "b k h w"]
+    notes: Mapping[str, Float[Tensor, " b"]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What a method of its own pass returns: the scores that it explained, and maps in forward order."""
+
+    readout: Readout
+    stages: tuple[StageMaps, ...]
+
+
+Run = Callable[[Request], Outcome]
+
+
+@dataclass(frozen=True, eq=False)
+class Method:
+    """One way of explaining, with everything that a reader of the method matrix wants to know.
+
+    Args:
+        name: how it is asked for.
+        title: its name in the literature.
+        family: heading in the method matrix.
+        needs: `gradient` and `activation` methods share one pass; the others have a pass of their own.
+        equation: the map, in the notation of `docs/methods.md`.
+        source: key in `docs/references.bib`.
+        cost: in forwards, in words.
+        signed: whether negative values mean evidence against the decision.
+        stages: which stages it reads when the user does not say: all, the last, or the input.
+        reduction, null, run: the method itself; exactly one is given.
+        options: name of each option to its default and meaning.
+        models: for which models it is defined.
+    """
+
+    name: str
+    title: str
+    family: str
+    needs: Needs
+    equation: str
+    source: str
+    cost: str
+    signed: bool = False
+    stages: Literal["all", "last", "input"] = "all"
+    reduction: Reduction | None = None
+    null: Null | None = None
+    run: Run | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+    models: str = "any"
+
+    @property
+    def default_stages(self) -> str:
+        """Stages that are read when the user does not say."""
+        return self.stages
+
+    def check_options(self, options: Mapping[str, Any]) -> None:
+        """Refuse options that this method does not have.
+
+        Raises:
+            MethodError: listing those that it has.
+        """
+        for name in options:
+            if name not in self.options:
+                known = ", ".join(self.options) or "none"
+                raise MethodError(f"the method {self.name!r} has no option {name!r}; its options: {known}")
+
+
+METHODS: Registry[Method] = Registry("method", group="sightline.methods", error=MethodError)
+
+
+def reduction(**facts: Any) -> Callable[[Reduction], Reduction]:
+    """Register a pure function of a stage's `Pair` as a method of the shared pass."""
+
+    def add(function: Reduction) -> Reduction:
+        METHODS.add(facts["name"], Method(reduction=function, **facts))
+        return function
+
+    return add
+
+
+def null(**facts: Any) -> Callable[[Null], Null]:
+    """Register a map that knows nothing of the model."""
+
+    def add(function: Null) -> Null:
+        METHODS.add(facts["name"], Method(null=function, family="Nulls", needs="nothing", cost="0", **facts))
+        return function
+
+    return add
+
+
+def own_pass(**facts: Any) -> Callable[[Run], Run]:
+    """Register a method that runs the model in its own way."""
+
+    def add(function: Run) -> Run:
+        METHODS.add(facts["name"], Method(run=function, **facts))
+        return function
+
+    return add

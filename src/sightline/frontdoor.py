@@ -1,0 +1,283 @@
+"""The front door: a model, a batch and a question in; explanations out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+import sightline
+from sightline.backbones import Adapter, Wanted, adapt
+from sightline.capture import Plan, capture, in_chunks
+from sightline.errors import InputError, MethodError
+from sightline.explainers import METHODS, Method, Outcome, Request, StageMaps
+from sightline.registry import Registry
+from sightline.results import AttentionMap, Decision, Explanation, Explanations, Flow, Phrase
+from sightline.targets import Readout, Selector, TargetLike, parse_target
+
+log = logging.getLogger(__name__)
+
+Narrator = Callable[[nn.Module, Explanation], tuple[Phrase, ...] | None]
+NARRATORS: Registry[Narrator] = Registry("narrator", group="sightline.narrators")
+"""Models that can speak register themselves here: model and explanation in, phrases out, None where not theirs."""
+
+Progress = Callable[[int, int], None]
+"""Told after each chunk how many samples are done, of how many."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Question:
+    """One call of `explain`, checked and parsed."""
+
+    adapter: Adapter
+    methods: tuple[Method, ...]
+    plan: Plan
+    stages: Wanted
+    seed: int
+    batch_size: int | None
+    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+def explain(
+    model: nn.Module,
+    inputs: Float[Tensor, "b c h w"],
+    *,
+    target: TargetLike = None,
+    contrast: int | str | None = None,
+    method: str | Sequence[str] = "gradcam",
+    stages: Wanted = None,
+    labels: Sequence[str] | None = None,
+    output: Selector | None = None,
+    images: Float[Tensor, "b c h w"] | None = None,
+    sources: Sequence[str] | None = None,
+    options: Mapping[str, Any] | None = None,
+    batch_size: int | None = None,
+    seed: int = 0,
+    provenance: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> Explanations:
+    """Show on what a model's decisions rested, at every stage.
+
+    All methods of the CAM family that are asked for share one forward and one backward, for all stages and all
+    targets. The model is left exactly as it was found.
+
+    Args:
+        model: any torchvision or timm classifier or plain module, in any mode, frozen or not.
+        inputs: `[b, c, h, w]` as the model takes them (normalised), on its device and of its dtype.
+        target: the decision: None (the top class), index, label name, `"top3"`, list, `[b]` tensor, callable, Target.
+        contrast: a second class: why the target rather than this one; `"runner-up"` for the best of the rest.
+        method: one or more names from `METHODS`.
+        stages: None (the method's own choice, mostly every block), `"last"`, `"convs"`, names or wildcards.
+        labels: class names, in the order of the logits.
+        output: which part of the model's output holds the logits: a key, an index or a callable.
+        images: the pictures as the network sees them, 0..1, kept with the result for drawing.
+        sources: a name for each sample.
+        options: options of the methods, as `{"scorecam": {"groups": 64}}`, or flat where one method is asked for.
+        batch_size: most samples at a time; on memory shortage it is halved by itself.
+        seed: seed of whatever is drawn at random.
+        provenance: facts about model and data to keep with the result.
+        progress: called after each chunk with samples done and in total.
+
+    Returns:
+        An explanation for every sample, target and method, in that order of nesting.
+
+    Raises:
+        SightlineError: a subclass that says what was asked, what was found and what to try, before any work where
+            that can be known.
+
+    Example:
+        >>> from torch import nn
+        >>> net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
+        >>> found = explain(net, torch.ones(1, 3, 8, 8), target=1, method="gradcam")
+        >>> found.one().flow.stages
+        ('1',)
+    """
+    labels = None if labels is None else tuple(labels)
+    names = (method,) if isinstance(method, str) else tuple(dict.fromkeys(method))
+    if not names:
+        raise MethodError("no method was asked for; name one of " + ", ".join(METHODS))
+    adapter = adapt(model)
+    adapter.check_inputs(inputs)
+    question = _Question(
+        adapter=adapter,
+        methods=tuple(METHODS[name] for name in names),
+        plan=Plan((), parse_target(target, contrast=contrast), output=output, labels=labels),
+        stages=stages,
+        seed=seed,
+        batch_size=batch_size,
+        options=_options(names, options or {}),
+    )
+    question.plan.target.check(adapter.classes, labels)
+    _check_company(inputs, images, sources)
+    about = _provenance(question, provenance or {})
+    found: list[Explanation] = []
+
+    def work(part: slice) -> list[Explanation]:
+        outcomes = _ask(question, inputs[part])
+        return _explanations(outcomes, part, images, sources, about)
+
+    for part, items in in_chunks(work, len(inputs), batch_size):
+        found.extend(_spoken(adapter.model, item) for item in items)
+        if progress is not None:
+            progress(part.stop, len(inputs))
+    return Explanations(tuple(found))
+
+
+def _options(names: tuple[str, ...], options: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Options by method; flat ones belong to the only method."""
+    nested = all(isinstance(value, Mapping) and key in METHODS for key, value in options.items())
+    if options and not nested and len(names) > 1:
+        raise MethodError('with several methods, options are written {"method": {"option": value}}')
+    by_method = dict(options) if nested else {names[0]: options}
+    for name, own in by_method.items():
+        METHODS[name].check_options(own)
+    return by_method
+
+
+def _check_company(inputs: Tensor, images: Tensor | None, sources: Sequence[str] | None) -> None:
+    for what, company in (("images", images), ("sources", sources)):
+        if company is not None and len(company) != len(inputs):
+            raise InputError(f"{len(inputs)} inputs came with {len(company)} {what}; give one for each")
+
+
+def _ask(question: _Question, inputs: Float[Tensor, "b c h w"]) -> list[tuple[Method, Outcome]]:
+    """What every method answers for one chunk; those that share a pass are asked together."""
+    shared = [m for m in question.methods if m.run is None]
+    answers = dict(_shared_pass(question, shared, inputs)) if shared else {}
+    for method in question.methods:
+        if method.run is not None:
+            answers[method.name] = method.run(_request(question, method, inputs))
+    return [(method, answers[method.name]) for method in question.methods]
+
+
+def _shared_pass(question: _Question, methods: list[Method], inputs: Tensor) -> list[tuple[str, Outcome]]:
+    """One forward and at most one backward for all reductions and nulls."""
+    reductions = {m.name: m.reduction for m in methods if m.reduction is not None}
+    forward_only = frozenset(m.name for m in methods if m.needs == "activation")
+    specs = question.adapter.stages(question.stages)
+    plan = replace(question.plan, specs=specs, reductions=reductions, forward_only=forward_only)
+    got = capture(question.adapter, inputs, plan)
+    outcomes = []
+    for m in methods:
+        k = got.readout.scores.shape[1]
+        maps = [
+            got.maps[stage.name, m.name]
+            if m.null is None
+            else m.null(inputs, stage.grid, question.seed)[:, None].expand(-1, k, -1, -1)
+            for stage in got.stages
+        ]
+        stages = tuple(StageMaps(stage.name, found) for stage, found in zip(got.stages, maps, strict=True))
+        outcomes.append((m.name, Outcome(got.readout, stages)))
+    return outcomes
+
+
+def _request(question: _Question, method: Method, inputs: Tensor) -> Request:
+    plan = question.plan
+    labels = None if plan.labels is None else tuple(plan.labels)
+    return Request(
+        adapter=question.adapter,
+        inputs=inputs,
+        target=plan.target,
+        stages=question.stages if question.stages is not None or method.stages == "all" else method.stages,
+        labels=labels,
+        output=plan.output,
+        seed=question.seed,
+        batch_size=question.batch_size,
+        options=question.options.get(method.name, {}),
+    )
+
+
+def _explanations(
+    outcomes: list[tuple[Method, Outcome]],
+    part: slice,
+    images: Tensor | None,
+    sources: Sequence[str] | None,
+    provenance: dict[str, Any],
+) -> list[Explanation]:
+    """One explanation per sample, target and method."""
+    first = outcomes[0][1].readout
+    decisions = _decisions(first)
+    return [
+        Explanation(
+            flow=_flow(method, outcome, b, k),
+            decision=decisions[b][k],
+            image=None if images is None else images[part.start + b].detach(),
+            source="" if sources is None else str(sources[part.start + b]),
+            provenance={
+                **provenance,
+                "method": method.name,
+                "title": method.title,
+                "equation": method.equation,
+                "source": method.source,
+            },
+        )
+        for b in range(len(first.scores))
+        for k in range(first.scores.shape[1])
+        for method, outcome in outcomes
+    ]
+
+
+def _decisions(readout: Readout) -> list[list[Decision]]:
+    """The readout as plain numbers; read from the device once."""
+    scores = readout.scores.tolist()
+    indices = None if readout.indices is None else readout.indices.tolist()
+    chances = None if readout.probabilities is None else readout.probabilities.tolist()
+    return [
+        [
+            Decision(
+                label=readout.labels[b][k],
+                score=score,
+                index=None if indices is None else indices[b][k],
+                probability=None if chances is None else chances[b][k],
+            )
+            for k, score in enumerate(row)
+        ]
+        for b, row in enumerate(scores)
+    ]
+
+
+def _flow(method: Method, outcome: Outcome, b: int, k: int) -> Flow:
+    maps = tuple(
+        AttentionMap(
+            values=stage.maps[b, k],
+            stage=stage.stage,
+            signed=method.signed,
+            notes={name: float(values[b]) for name, values in stage.notes.items()},
+        )
+        for stage in outcome.stages
+    )
+    return Flow(maps, method.name)
+
+
+def _spoken(model: nn.Module, item: Explanation) -> Explanation:
+    """The explanation with words, where somebody narrates this model."""
+    for narrate in NARRATORS.values():
+        phrases = narrate(model, item)
+        if phrases is not None:
+            return replace(item, phrases=phrases)
+    return item
+
+
+def _provenance(question: _Question, given: Mapping[str, Any]) -> dict[str, Any]:
+    model = question.adapter.model
+    return {
+        "model": type(model).__name__,
+        "sightline": sightline.__version__,
+        "torch": torch.__version__,
+        "target": _worded(question.plan.target),
+        "seed": question.seed,
+        "options": {name: dict(own) for name, own in question.options.items() if own},
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        **given,
+    }
+
+
+def _worded(target: Any) -> str:
+    text = repr(target)
+    return text if len(text) <= 200 else f"{type(target).__name__}(...)"

@@ -1,0 +1,85 @@
+"""What a target is: it reads one or more scalars per sample off a model's output.
+
+It knows nothing of models, stages or methods; only of outputs and label names.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from sightline.errors import TargetError
+
+
+@dataclass(frozen=True)
+class Readout:
+    """The scalars that a target read, still attached to the autograd graph.
+
+    Args:
+        scores: `[b, k]`, in the units of the model's output.
+        labels: the k decisions of each sample in words.
+        indices: `[b, k]` class indices where a decision is a class, else None.
+        probabilities: `[b, k]` soft-max probabilities where the output is a vector of class logits, else None.
+    """
+
+    scores: Float[Tensor, "b k"]
+    labels: tuple[tuple[str, ...], ...]
+    indices: Int[Tensor, "b k"] | None = None
+    probabilities: Float[Tensor, "b k"] | None = None
+
+
+class Target(ABC):
+    """Base of all targets; a new one implements `read`, and `check` where it can fail early."""
+
+    wants_raw = False
+    """Whether `read` gets whatever the model returned, instead of the logits that were selected from it."""
+
+    def check(self, classes: int | None, labels: Sequence[str] | None) -> None:  # noqa: B027 - optional
+        """Raise `TargetError` before any work, if this cannot succeed on so many classes (None: not known)."""
+
+    def frozen(self, output: Any, labels: Sequence[str] | None) -> Target:
+        """The same decision with its classes fixed as they are on this output, for use on changed inputs."""
+        return self
+
+    @abstractmethod
+    def read(self, output: Any, labels: Sequence[str] | None) -> Readout:
+        """Read the scalars off `output`: logits `[b, classes]`, unless `wants_raw`."""
+
+
+def class_logits(output: Tensor) -> Float[Tensor, "b c"]:
+    """The output as class logits `[b, classes]`; a single score per sample counts as one class.
+
+    Raises:
+        TargetError: the output has another shape.
+    """
+    if output.ndim == 1:
+        output = output[:, None]
+    if output.ndim != 2:
+        raise TargetError(
+            f"a class target needs logits of shape [batch, classes], but the model returned {tuple(output.shape)}; "
+            "pass a callable that makes one score per sample of it"
+        )
+    return output
+
+
+def class_name(index: int, labels: Sequence[str] | None) -> str:
+    """The label of a class, or `class N` where labels are not known."""
+    return labels[index] if labels is not None and index < len(labels) else f"class {index}"
+
+
+def read_classes(logits: Float[Tensor, "b c"], indices: Int[Tensor, "b k"], labels: Sequence[str] | None) -> Readout:
+    """Readout of the logits at `indices`."""
+    probabilities = logits.detach().float().softmax(1).gather(1, indices) if logits.shape[1] > 1 else None
+    names = tuple(tuple(class_name(i, labels) for i in row) for row in indices.tolist())
+    return Readout(logits.gather(1, indices), names, indices, probabilities)
+
+
+def top_classes(logits: Float[Tensor, "b c"], k: int) -> Int[Tensor, "b k"]:
+    """Indices of the k highest logits; ties go to the lower index."""
+    return torch.sort(logits.detach(), dim=1, descending=True, stable=True).indices[:, :k]

@@ -1,0 +1,43 @@
+"""Any callable as a target."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from sightline.errors import TargetError
+from sightline.targets.base import Readout, Target
+
+
+@dataclass(frozen=True)
+class Custom(Target):
+    """A callable that turns the model's raw output into scores.
+
+    Args:
+        function: output of the model to `[b]` or `[b, k]` differentiable scores.
+        label: what is explained, in words; a list gives one name per score.
+    """
+
+    function: Callable[[Any], Tensor]
+    label: str | tuple[str, ...] = "custom score"
+
+    wants_raw = True
+
+    def read(self, output: Any, labels: Sequence[str] | None) -> Readout:
+        """See `Target.read`."""
+        scores = self.function(output)
+        if not isinstance(scores, Tensor) or scores.ndim not in (1, 2):
+            found = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
+            raise TargetError(f"a custom target must return scores of shape [batch] or [batch, k], but gave {found}")
+        scores = scores[:, None] if scores.ndim == 1 else scores
+        return Readout(scores, (self._names(scores.shape[1]),) * len(scores))
+
+    def _names(self, k: int) -> tuple[str, ...]:
+        if isinstance(self.label, str):
+            return (self.label,) if k == 1 else tuple(f"{self.label} {i}" for i in range(k))
+        if len(self.label) != k:
+            raise TargetError(f"a custom target returned {k} scores per sample but has {len(self.label)} labels")
+        return self.label

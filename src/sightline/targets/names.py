@@ -1,0 +1,50 @@
+"""From a class name to its index, forgiving in form and strict in meaning."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sightline.errors import TargetError, near
+
+
+def class_index(name: int | str, labels: Sequence[str] | None, classes: int | None = None) -> int:
+    """Index of a class that is given by index or by name.
+
+    A name matches without regard to case, underscores or blanks; a label such as `"tench, Tinca tinca"` is found
+    by each of its parts.
+
+    Raises:
+        TargetError: the index is out of range, the name is unknown, ambiguous, or there are no labels.
+
+    Example:
+        >>> class_index("Tinca_tinca", ["goldfish", "tench, Tinca tinca"])
+        1
+    """
+    if isinstance(name, int) or _is_integer(name):
+        return _in_range(int(name), classes if classes is not None else (len(labels) if labels else None))
+    if labels is None:
+        raise TargetError(
+            f"the class {name!r} was asked for by name, but this model has no labels; give a labels file or an index"
+        )
+    exact = [i for i, label in enumerate(labels) if _plain(label) == _plain(name)]
+    hits = exact or [i for i, label in enumerate(labels) if _plain(name) in map(_plain, label.split(","))]
+    if len(hits) > 1:
+        raise TargetError(f"the name {name!r} belongs to classes {', '.join(map(str, hits))}; ask by index")
+    if not hits:
+        raise TargetError(f"there is no class {name!r} among {len(labels)} labels; {near(name, labels)}")
+    return hits[0]
+
+
+def _in_range(index: int, classes: int | None) -> int:
+    if index < 0 or (classes is not None and index >= classes):
+        known = f"0 to {classes - 1}" if classes is not None else "0 or more"
+        raise TargetError(f"the class index {index} was asked for, but the classes of this model are {known}")
+    return index
+
+
+def _is_integer(text: str) -> bool:
+    return text.strip().lstrip("-").isdigit()
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.replace("_", " ").lower().split())

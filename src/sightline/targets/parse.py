@@ -1,0 +1,65 @@
+"""From what a user says - a number, a name, `top3`, a callable - to a target."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from sightline.errors import TargetError
+from sightline.targets.base import Target
+from sightline.targets.classes import ClassPerSample, ClassScore, Contrast, TopClasses
+from sightline.targets.custom import Custom
+
+TargetLike = Target | int | str | Tensor | Callable[[Any], Tensor] | Sequence[int | str] | None
+
+
+def parse_target(what: TargetLike = None, *, contrast: int | str | None = None) -> Target:
+    """The target that a user means.
+
+    Args:
+        what: None (the top class), a class index or label name, `"top3"`, a list of classes, a tensor of one class
+            per sample, a callable on the model's output, or a `Target`.
+        contrast: a second class: explain why `what` rather than this one; `"runner-up"` is the best of the rest.
+
+    Raises:
+        TargetError: it is none of these, or a contrast of more than one class.
+
+    Example:
+        >>> parse_target("top3")
+        TopClasses(k=3)
+        >>> parse_target("zebra", contrast="horse")
+        Contrast(this='zebra', other='horse')
+    """
+    if contrast is not None:
+        return _contrast(what, contrast)
+    if isinstance(what, Target):
+        return what
+    if what is None:
+        return TopClasses(1)
+    if isinstance(what, bool):
+        raise TargetError(f"a target cannot be {what!r}; give a class index, a label name or a callable")
+    if isinstance(what, Tensor):
+        return ClassPerSample(what)
+    if isinstance(what, str) and (top := re.fullmatch(r"top[-_ ]?(\d+)", what.strip().lower())):
+        return TopClasses(int(top[1]))
+    if isinstance(what, int | str):
+        return ClassScore((what,))
+    if callable(what):
+        return Custom(what)
+    if isinstance(what, Sequence):
+        return ClassScore(tuple(what)) if len(what) != 1 else parse_target(what[0])
+    raise TargetError(f"a target cannot be a {type(what).__name__}; give a class index, a label name or a callable")
+
+
+def _contrast(what: TargetLike, contrast: int | str) -> Contrast:
+    if isinstance(what, Sequence) and not isinstance(what, str) and len(what) == 1:
+        what = what[0]
+    if what is not None and (not isinstance(what, int | str) or str(what).lower() in ("top", "top1")):
+        if str(what).lower() not in ("top", "top1"):
+            raise TargetError(f"a contrast compares one class with another, but the target is {what!r}")
+        what = None
+    other = None if str(contrast).lower() in ("runner-up", "runner up", "rest") else contrast
+    return Contrast(what, other)
