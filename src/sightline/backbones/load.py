@@ -83,7 +83,7 @@ def load_model(
     full = find_model(name)
     order = _Order(full, dict(model_args or {}), seed)
     model, came_from, given = _filled(order, weights)
-    preprocess = _preprocess(full, model, given)
+    preprocess = _preprocess(order, model, given)
     names = class_labels(labels if labels is not None else _own_labels(given), count_classes(model))
     provenance = {"model": str(full), "arguments": order.arguments, **came_from, "preprocess": preprocess.record()}
     return LoadedModel(model.eval().to(place), str(full), names, preprocess, provenance)
@@ -185,20 +185,34 @@ def count_classes(model: nn.Module) -> int:
     return last.out_features if isinstance(last, nn.Linear) else last.out_channels
 
 
-def _preprocess(full: ModelName, model: nn.Module, given: Weights | None) -> Preprocess:
-    """The settings in the weights file if it names them, or else those published with the network."""
+def _preprocess(order: _Order, model: nn.Module, given: Weights | None) -> Preprocess:
+    """The settings in the weights file if it names them, or else those published with the network.
+
+    The size and the number of channels for which the user had it built are kept.
+    """
     if given is not None and "preprocess" in given.metadata:
         settings: dict[str, Any] = json.loads(given.metadata["preprocess"])
         return Preprocess().with_(**{k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()})
-    if full.origin == "timm":
-        from timm.data import resolve_model_data_config
+    built = order.arguments
+    if order.full.origin == "timm":
+        from timm.data import resolve_data_config
 
-        return from_timm(resolve_model_data_config(model))
+        config = resolve_data_config({key: built[key] for key in ("in_chans",) if key in built}, model=model)
+        return from_timm(config).with_(size=_pair(built.get("img_size")))
     import torchvision
 
-    versions: Any = torchvision.models.get_model_weights(full.name)
+    versions: Any = torchvision.models.get_model_weights(order.full.name)
     named = [one for one in versions if given is not None and one.url.endswith("/" + given.path.name)]
-    return from_torchvision((named[0] if named else versions.DEFAULT).transforms())
+    published = from_torchvision((named[0] if named else versions.DEFAULT).transforms())
+    return published.with_(size=_pair(built.get("image_size")))
+
+
+def _pair(side: Any) -> tuple[int, int] | None:
+    """Height and width from one number or two."""
+    if side is None:
+        return None
+    height, width = (side, side) if isinstance(side, int) else side
+    return height, width
 
 
 def _own_labels(given: Weights | None) -> list[str] | None:

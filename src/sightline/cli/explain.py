@@ -20,7 +20,7 @@ def explain(
     photos: Annotated[
         list[Path] | None,
         typer.Argument(
-            help="Photos and folders of photos; none, and no model, shows the bundled scene.", metavar="PHOTO..."
+            help="Photos and folders of photos; none, and no model, shows the bundled scene.", metavar="PHOTO"
         ),
     ] = None,
     model: Annotated[
@@ -114,7 +114,7 @@ def explain(
     wish = Wish(
         out=out,
         formats=tuple(chosen(formats, FORMATS, option="--format")) or Wish.formats,
-        target=_target(target, topk),
+        target=_target(target, topk, contrast),
         contrast=contrast,
         methods=tuple(listed(method)) or Wish.methods,
         stages=listed(stages) or None,
@@ -131,6 +131,8 @@ def explain(
         model, weights=weights, labels=labels, model_args=arguments_of(model_arg), device=device_of(device), seed=seed
     )
     loaded = _adjusted(loaded, size=size, mean=mean, std=std, fit=fit)
+    if size is not None:
+        _try_size(loaded)
     with progress() as bar:
         task = bar.add_task("explaining", total=len(files))
         run(files, loaded, wish, done=done, step=lambda path: bar.update(task, advance=1))
@@ -148,10 +150,10 @@ def _photos(photos: list[Path] | None, model: str | None) -> list[Path]:
     return [Path(str(files("sightline") / "assets" / "scene.png"))]
 
 
-def _target(target: list[str] | None, topk: int | None) -> str | list[str] | None:
+def _target(target: list[str] | None, topk: int | None, contrast: str | None) -> str | list[str] | None:
     if topk is not None:
-        if target:
-            raise typer.BadParameter("--topk and --target exclude each other", param_hint="--topk")
+        if target or contrast:
+            raise typer.BadParameter("it excludes --target and --contrast", param_hint="--topk")
         return f"top{topk}"
     if not target:
         return None
@@ -187,6 +189,29 @@ def _adjusted(
     )
     provenance = {**loaded.provenance, "preprocess": preprocess.record()}
     return replace(loaded, preprocess=preprocess, provenance=provenance)
+
+
+def _try_size(loaded: LoadedModel) -> None:
+    """One forward of an empty picture, to find out whether the network takes the size that the user wants.
+
+    Raises:
+        InputError: it does not.
+    """
+    import torch
+
+    from sightline.errors import InputError
+
+    height, width = loaded.preprocess.size
+    parameter = next(loaded.model.parameters())
+    try:
+        with torch.inference_mode():
+            loaded.model(parameter.new_zeros(1, loaded.preprocess.channels, height, width))
+    except Exception as problem:  # a network may raise anything on a size that it was not made for
+        reason = next(iter(str(problem).splitlines()), "") or type(problem).__name__
+        raise InputError(
+            f"{loaded.name} cannot take an input of {height} x {width} ({reason}); leave --size out, or build the "
+            f"network for it where it allows that: --model-arg img_size={height}"
+        ) from problem
 
 
 def _tell(done: Done, loaded: LoadedModel, *, as_json: bool) -> None:

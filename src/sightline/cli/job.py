@@ -5,7 +5,8 @@ It knows nothing of what is printed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -96,13 +97,14 @@ def run(photos: Sequence[Path], loaded: LoadedModel, wish: Wish, *, done: Done, 
         SightlineError: whatever stands in the way of all of them.
     """
     folders = {photo: wish.out / name for photo, name in zip(photos, folder_names(photos), strict=True)}
+    names = _shown_names(photos)
     for folder in folders.values():
         check_place(folder)
     size = wish.batch_size or CHUNK
     for start in range(0, len(photos), size):
         chunk = photos[start : start + size]
         readable = list(_readable(chunk, done))
-        for photo, items in _explained(readable, loaded, wish):
+        for photo, items in _explained(readable, loaded, wish, names):
             record = _write(photo, items, folders[_path(photo)], loaded, wish)
             done.photos.append(record)
             done.thumbnails.append(_thumbnail(items))
@@ -123,7 +125,15 @@ def _readable(chunk: Sequence[Path], done: Done) -> Iterator[Photo]:
             done.errors.append({"source": str(path), "error": str(problem)})
 
 
-def _explained(photos: Sequence[Photo], loaded: LoadedModel, wish: Wish) -> Iterator[tuple[Photo, Explanations]]:
+def _shown_names(photos: Sequence[Path]) -> dict[Path, str]:
+    """What each photo is called in its result: its file name, or the path where two have the same name."""
+    count = Counter(photo.name for photo in photos)
+    return {photo: photo.name if count[photo.name] == 1 else str(photo) for photo in photos}
+
+
+def _explained(
+    photos: Sequence[Photo], loaded: LoadedModel, wish: Wish, names: Mapping[Path, str]
+) -> Iterator[tuple[Photo, Explanations]]:
     """Each photo with its explanations; all of them go through the network together."""
     import torch
 
@@ -142,13 +152,13 @@ def _explained(photos: Sequence[Photo], loaded: LoadedModel, wish: Wish) -> Iter
         stages=wish.stages,
         labels=loaded.labels,
         images=torch.stack([one.view for one in prepared]),
-        sources=[str(photo.path) for photo in photos],
+        sources=[names[_path(photo)] for photo in photos],
         batch_size=wish.batch_size,
         seed=wish.seed,
         provenance=loaded.provenance,
     ).to("cpu")
     for photo in photos:
-        yield photo, explanations.of(source=str(photo.path))
+        yield photo, explanations.of(source=names[_path(photo)])
 
 
 def _write(photo: Photo, items: Explanations, folder: Path, loaded: LoadedModel, wish: Wish) -> dict[str, Any]:
