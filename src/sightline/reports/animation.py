@@ -223,7 +223,7 @@ def _walked(walk: Walk, *, hold: float, fade: float, step: float) -> Iterator[Fr
 def _gif(walked: Iterator[Frame]) -> bytes:
     pictures, times = [], []
     for frame in walked:
-        pictures.append(frame.picture.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE))
+        pictures.append(frame.picture.quantize(256, method=Image.Quantize.FASTOCTREE))
         times.append(round(1000 * frame.seconds))
     buffer = io.BytesIO()
     pictures[0].save(buffer, "GIF", save_all=True, append_images=pictures[1:], duration=times, loop=0, optimize=False)

@@ -53,8 +53,9 @@ class Subject:
 
     @cached_property
     def stages(self) -> tuple[str, ...]:
-        """Stage names of all its flows in one forward order."""
-        return merged(item.flow.stages for item in self.items)
+        """Stage names of all its flows in one forward order; a flow of one map is shown everywhere and adds none."""
+        walks = [item.flow.stages for item in self.items if len(item.flow) > 1]
+        return merged(walks or [self.items[0].flow.stages])
 
     def shared(self, method: str) -> Scale:
         """One scale for all maps of a method; methods have different units and never share one."""
@@ -92,13 +93,15 @@ def subjects_of(explanations: Iterable[Explanation]) -> tuple[Subject, ...]:
 def merged(orders: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
     """One order that holds every name; a new name goes right behind the name that it follows in its own order.
 
+    Orders that have nothing in common follow each other.
+
     Example:
         >>> merged([("a", "c"), ("a", "b", "c", "d")])
         ('a', 'b', 'c', 'd')
     """
     result: list[str] = []
     for order in orders:
-        place = 0
+        place = 0 if set(order) & set(result) else len(result)
         for name in order:
             if name not in result:
                 result.insert(place, name)

@@ -1,0 +1,34 @@
+"""A real Chromium, where there is one."""
+
+import os
+import shutil
+
+import pytest
+
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+
+
+def chromium():
+    named = os.environ.get("SIGHTLINE_CHROMIUM")
+    return named if named else next(filter(None, map(shutil.which, NAMES)), None)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    program = chromium()
+    if program is None:
+        pytest.skip(f"no browser: SIGHTLINE_CHROMIUM is not set, and none of {', '.join(NAMES)} is on the PATH")
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (extra 'test')")
+    with api.sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
+        yield running
+        running.close()

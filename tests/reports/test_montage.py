@@ -1,0 +1,111 @@
+import io
+
+import pytest
+import torch
+from PIL import Image
+
+from sightline.errors import ResultError
+from sightline.reports import montage, save_montage
+from sightline.reports.colour import overlay
+from sightline.reports.montage import PIXELS
+from sightline.reports.photo import fit, pixels_of
+from sightline.results import AttentionMap, Flow
+
+from .samples import HOSTILE, explanation, gallery, odd_flow, photo, smooth
+
+
+def words(figure):
+    return [text.get_text() for text in figure.texts]
+
+
+def pictures(figure):
+    """What is shown, without the colour bars."""
+    shown = [axes.images[0].get_array() for axes in figure.axes]
+    return [torch.as_tensor(array) for array in shown if array.shape[0] > 1]
+
+
+def test_photo_comes_first_and_then_every_stage_in_forward_order():
+    item = explanation()
+    figure = montage([item])
+    picture = fit(pixels_of(photo()), PIXELS, enlarge=True)
+    expected = [picture, *(overlay(map_, picture) for map_ in item.flow.maps)]
+    assert len(pictures(figure)) == 4
+    assert all(torch.equal(shown, wanted) for shown, wanted in zip(pictures(figure), expected, strict=True))
+    stages = [text for text in words(figure) if text in item.flow.stages]
+    assert stages == ["early", "middle", "late"]
+
+
+def test_headings_hold_decision_score_probability_and_method():
+    text = " ".join(words(montage([explanation()])))
+    for part in ("photo.png", "cat", "score 3.25", "50.0 %", "gradcam", "3 stages", "12×16"):
+        assert part in text
+
+
+def test_statuses_are_said_in_words():
+    text = " ".join(words(montage([explanation(odd_flow())])))
+    for part in ("6×8 · zero", "6×8 · flat", "6×8 · nan", "every value is exactly zero", "(hatched)"):
+        assert part in text
+
+
+def test_many_stages_are_spread_and_the_rest_is_counted():
+    flow = Flow(tuple(AttentionMap(smooth(4, 4, n), f"s{n}") for n in range(30)), "gradcam")
+    shown = words(montage([explanation(flow)], max_stages=5))
+    assert "s0" in shown
+    assert "s29" in shown
+    assert any("30 stages · 25 left out" in text for text in shown)
+    assert len(pictures(montage([explanation(flow)], max_stages=5))) == 6
+
+
+def test_shared_scale_shows_its_numbers_and_makes_weak_maps_dark():
+    maps = (AttentionMap(torch.full((2, 2), 0.1), "weak"), AttentionMap(torch.full((2, 2), 10.0), "strong"))
+    item = explanation(Flow(maps, "gradcam"))
+    own, shared = pictures(montage([item])), pictures(montage([item], scale="shared"))
+    assert shared[1].float().mean() < own[1].float().mean() - 30
+    assert torch.equal(shared[2], own[2])
+    assert "10" in words(montage([item], scale="shared"))
+
+
+def test_signed_maps_have_zero_in_the_middle_of_their_legend():
+    assert "−peak" in words(montage(gallery()[1:2]))
+    assert "−peak" not in words(montage(gallery()[:1]))
+
+
+def test_all_photos_methods_and_hostile_labels_are_drawn_as_plain_text(tmp_path):
+    figure = montage(gallery())
+    assert len(pictures(figure)) == 4 + 4 + 5 + 4
+    assert any(text.startswith(HOSTILE[:20]) for text in words(figure))
+    assert save_montage(gallery(), tmp_path / "m.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("label", ["$x_{1}$ and $", "\\frac{1}", "", "x" * 500, "日本語"])
+def test_any_label_can_be_written(tmp_path, label):
+    save_montage([explanation(label=label, source=label)], tmp_path / "m.png")
+
+
+@pytest.mark.parametrize(
+    "image", [torch.rand(1, 28, 28), torch.rand(3, 4, 300), torch.rand(3, 300, 4), torch.rand(3, 1, 1)]
+)
+def test_any_shape_of_photo_is_drawn(image):
+    assert len(pictures(montage([explanation(image=image)]))) >= 3
+
+
+def test_a_file_is_whole_and_nothing_else_is_left(tmp_path):
+    path = save_montage([explanation()], tmp_path / "m.png")
+    picture = Image.open(io.BytesIO(path.read_bytes()))
+    picture.load()
+    assert picture.width > 1000
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_cannot_be_drawn_or_written_is_refused(tmp_path):
+    with pytest.raises(ResultError, match="columns=0"):
+        montage([explanation()], columns=0)
+    with pytest.raises(ResultError, match="own, shared"):
+        montage([explanation()], scale="min-max")
+    with pytest.raises(ResultError, match=r"m\.docx"):
+        save_montage([explanation()], tmp_path / "m.docx")
+    with pytest.raises(ResultError, match="cannot write"):
+        save_montage([explanation()], tmp_path / "missing" / "m.png")
+    with pytest.raises(ResultError, match="pixels high"):
+        montage([explanation(source=f"{n}") for n in range(40)], columns=1)
+    assert not list(tmp_path.iterdir())
