@@ -195,9 +195,11 @@ def _preprocess(order: _Order, model: nn.Module, given: Weights | None) -> Prepr
         return Preprocess().with_(**{k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()})
     built = order.arguments
     if order.full.origin == "timm":
-        from timm.data import resolve_data_config
+        from timm.data import resolve_model_data_config
 
-        config = resolve_data_config({key: built[key] for key in ("in_chans",) if key in built}, model=model)
+        config: dict[str, Any] = resolve_model_data_config(model)
+        channels, height, width = config["input_size"]
+        config["input_size"] = (built.get("in_chans", channels), height, width)
         return from_timm(config).with_(size=_pair(built.get("img_size")))
     import torchvision
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import pickle
 import re
+import warnings
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -138,6 +139,12 @@ def _is_safetensors(path: Path) -> bool:
         return file.read(9)[8:] == b"{"
 
 
+def _is_pickle(path: Path) -> bool:
+    """Whether the file begins as a pickle, or as the archive in which torch keeps one."""
+    with path.open("rb") as file:
+        return file.read(2).startswith((b"\x80", b"PK"))
+
+
 def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     from safetensors import SafetensorError, safe_open
 
@@ -152,14 +159,17 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 def _read_torch(path: Path) -> Any:
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch would explain how to open a TorchScript, which is refused here
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as problem:
-        if "Unsupported" in str(problem) or "not an allowed" in str(problem):
-            raise ModelError(
-                f"the weights file {str(path)!r} holds Python objects that would run code when loaded, and is "
-                f"refused; where you trust it, {TO_TENSORS}"
-            ) from problem
-        raise ModelError(_not_weights(path)) from problem
+        if not _is_pickle(path):
+            raise ModelError(_not_weights(path)) from problem
+        named = re.search(r"(?:GLOBAL|global) ([\w.]+)", str(problem))
+        raise ModelError(
+            f"the weights file {str(path)!r} holds Python objects{f' ({named[1]})' if named else ''} that would run "
+            f"code when loaded, and is refused; where you trust it, {TO_TENSORS}"
+        ) from problem
     except RuntimeError as problem:
         if "TorchScript" in str(problem):
             raise ModelError(
@@ -199,6 +209,7 @@ def _misfit(model: nn.Module, own: Mapping[str, Tensor], given: Mapping[str, Ten
         missing, unexpected = [key for key in own if key not in given], [key for key in given if key not in own]
     else:
         missing, unexpected = model.load_state_dict(given, strict=False)
+        missing = [key for key in missing if not key.endswith("num_batches_tracked")]  # older than these counters
     counts = ((missing, "missing"), (unexpected, "unexpected"), (reshaped, "of another shape"))
     return ", ".join(_some(names, what) for names, what in counts if names)
 

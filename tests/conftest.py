@@ -1,0 +1,16 @@
+"""What every test may ask for: the pack of real weights and photos."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def pack() -> Path:
+    """Folder of real weights, photos and labels; skips where it is not there."""
+    named = os.environ.get("SIGHTLINE_PACK")
+    folder = Path(named) if named else Path(__file__).parents[2] / "shared" / "pack"
+    if not (folder / "models").is_dir():
+        pytest.skip(f"the test pack is not at {folder}; set SIGHTLINE_PACK to where it is")
+    return folder
