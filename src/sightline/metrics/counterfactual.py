@@ -15,6 +15,9 @@ from sightline.metrics.places import area, mask_check
 from sightline.metrics.samples import Scores, map_check, same_length, scored
 from sightline.metrics.spec import metric
 
+ROUNDING = 1e-5
+"""A movement below this share of the mean value of a map is fp32 rounding, and counts as none."""
+
 
 def movement(before: Float[Tensor, "b ..."], after: Float[Tensor, "b ..."]) -> Float[Tensor, "b ..."]:
     r"""$|M/\sum|M| - M'/\sum|M'||$: what moved, once both maps have the same mass.
@@ -67,7 +70,7 @@ def counterfactual_agreement(
     size, inside = tuple(masks.shape[1:]), masks.to(maps.device).bool()
     same_length(maps=maps, masks=masks)
     moved = movement(on_grid(maps, size), on_grid(after, size)).flatten(1)
-    moved = torch.where(moved > moved.new_tensor(1e-9), moved, 0)
+    moved = torch.where(moved > ROUNDING / moved.shape[1], moved, 0)
     share = (moved * inside.flatten(1)).sum(1) / moved.sum(1)
     null = area(inside)
     value = ((share - null) / (1 - null)).float()

@@ -36,7 +36,7 @@ def part_hits(
         )
     values = on_grid(maps.flatten(0, 1), size)
     good = hit_region(points.to(maps.device), boxes.to(maps.device), size=size, sigma=sigma).flatten(0, 1).flatten(1)
-    seen = (points[..., 2] > 0).any(-1).to(maps.device)
+    seen = _seen(points).to(maps.device)
     hits = (peaks(values) * good).sum(1).reshape(seen.shape)
     chance = good.double().mean(1).reshape(seen.shape)
     return torch.where(seen, hits, torch.nan), torch.where(seen, chance, torch.nan)
@@ -114,8 +114,14 @@ def part_localisation(
         InputError: shapes do not fit.
     """
     hits, _ = part_hits(maps, points, boxes=boxes, size=size, sigma=sigma)
-    seen = torch.isfinite(hits)
-    return scored(hits.nanmean(1), _worst(maps, seen), _unseen(seen), box_check(boxes.to(maps.device), size))
+    seen = _seen(points).to(maps.device)
+    value = torch.where(seen, hits, 0).sum(1) / seen.sum(1)
+    return scored(value.float(), _worst(maps, seen), _unseen(seen), box_check(boxes.to(maps.device), size))
+
+
+def _seen(points: Float[Tensor, "b p k 3"]) -> Bool[Tensor, "b p"]:
+    """Which parts have a visible key point."""
+    return (points[..., 2] > 0).any(-1)
 
 
 def _worst(maps: Tensor, seen: Bool[Tensor, "b p"]) -> Int[Tensor, "b"]:

@@ -73,7 +73,7 @@ def pointing_game(maps: Float[Tensor, "b ..."], masks: Bool[Tensor, "b ..."], *,
     """
     values, inside = _pair(maps, masks)
     hit = (peaks(values) * _wide(inside, tolerance).flatten(1)).sum(1)
-    return scored(hit, map_check(maps), mask_check(inside))
+    return scored(hit.clamp(max=1).float(), map_check(maps), mask_check(inside))
 
 
 def _wide(masks: Tensor, tolerance: float) -> Tensor:

@@ -1,0 +1,111 @@
+"""The probe: targets, bounded batches, running out of memory, and a model that comes back as it was."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from sightline.errors import InputError, TargetError
+from sightline.metrics import Probe
+from sightline.metrics.probe import chunked
+
+
+def test_probability_and_logit_by_hand() -> None:
+    logits = torch.tensor([[0.0, 2.0, 0.0], [1.0, 0.0, 0.0]])
+    targets = torch.tensor([1, 2])
+    exp = torch.tensor([2.0, 0.0]).exp() / torch.tensor([2 + torch.e**2, torch.e + 2])
+    assert torch.allclose(Probe(lambda x: x, targets).scores(logits)[1], exp)
+    assert Probe(lambda x: x, targets, output="logit").scores(logits)[1].tolist() == [2.0, 0.0]
+
+
+def test_without_targets_the_models_own_choice_is_kept_for_all_rows() -> None:
+    logits = torch.tensor([[0.0, 2.0, 0.0], [1.0, 0.0, 0.0]])
+    fixed, scores = Probe(lambda x: x, output="logit").scores(logits)
+    assert isinstance(fixed.targets, Tensor)
+    assert fixed.targets.tolist() == [1, 0]
+    assert scores.tolist() == [2.0, 1.0]
+    rows = fixed.rows(torch.tensor([1, 1, 0]), lambda rows: logits[torch.tensor([0, 1, 0])][rows])
+    assert rows.tolist() == [0.0, 1.0, 2.0]
+
+
+def test_no_forward_has_more_rows_than_the_budget() -> None:
+    seen: list[int] = []
+
+    def model(x: Tensor) -> Tensor:
+        seen.append(len(x))
+        return x
+
+    Probe(model, torch.zeros(10, dtype=torch.long), batch_size=4).scores(torch.rand(10, 3))
+    assert seen == [4, 4, 2]
+
+
+@pytest.mark.parametrize(
+    "problem", [torch.OutOfMemoryError("x"), RuntimeError("can't allocate memory"), MemoryError()]
+)
+def test_running_out_of_memory_halves_the_rows_and_changes_no_result(
+    problem: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    inputs = torch.rand(11, 3)
+
+    def model(x: Tensor) -> Tensor:
+        if len(x) > 3:
+            raise problem
+        return x
+
+    targets = torch.zeros(11, dtype=torch.long)
+    with caplog.at_level(logging.WARNING):
+        tight = Probe(model, targets).scores(inputs)[1]
+    assert torch.allclose(tight, Probe(lambda x: x, targets).scores(inputs)[1])
+    assert "going on with 2" in caplog.text
+
+
+def test_other_errors_are_not_swallowed() -> None:
+    def model(x: Tensor) -> Tensor:
+        raise RuntimeError("something else")
+
+    with pytest.raises(RuntimeError, match="something else"):
+        Probe(model, torch.zeros(2, dtype=torch.long)).scores(torch.rand(2, 2))
+    with pytest.raises(torch.OutOfMemoryError):
+        chunked(3, 1, lambda rows: (_ for _ in ()).throw(torch.OutOfMemoryError("x")))
+
+
+def test_the_model_is_given_back_as_it_was_also_after_an_error(network: nn.Module) -> None:
+    network[2].eval()
+    modes = [module.training for module in network.modules()]
+    state = {name: value.clone() for name, value in network.state_dict().items()}
+    generator = torch.get_rng_state()
+    Probe(network).scores(torch.rand(3, 3, 8, 8, generator=torch.Generator().manual_seed(1)))
+    with pytest.raises(RuntimeError):
+        Probe(network).scores(torch.zeros(3, 5, 8, 8))
+    assert modes == [module.training for module in network.modules()]
+    assert all(torch.equal(value, network.state_dict()[name]) for name, value in state.items())
+    assert torch.equal(generator, torch.get_rng_state())
+    assert all(parameter.grad is None for parameter in network.parameters())
+
+
+def test_scores_can_be_used_in_autograd_afterwards(network: nn.Module) -> None:
+    scores = Probe(network).scores(torch.rand(2, 3, 8, 8))[1]
+    assert not scores.is_inference()
+
+
+def test_what_cannot_be_read_is_said_in_words() -> None:
+    inputs = torch.rand(2, 3)
+    with pytest.raises(TargetError, match="one class only"):
+        Probe(lambda x: x[:, :1], torch.zeros(2, dtype=torch.long)).scores(inputs)
+    with pytest.raises(TargetError, match="dict"):
+        Probe(lambda x: {"logits": x}, torch.zeros(2, dtype=torch.long)).scores(inputs)  # type: ignore[arg-type, return-value]
+    with pytest.raises(TargetError, match="one class per sample"):
+        Probe(lambda x: x, torch.zeros(3, dtype=torch.long)).scores(inputs)
+    with pytest.raises(TargetError, match="one score per row"):
+        Probe(lambda x: x, lambda output, samples: output).scores(inputs)
+    with pytest.raises(TargetError, match="not fixed"):
+        Probe(lambda x: x).rows(torch.tensor([0, 1]), lambda rows: inputs[rows])
+    with pytest.raises(InputError, match="empty"):
+        Probe(lambda x: x).scores(inputs[:0])
+    with pytest.raises(InputError, match="batch_size"):
+        Probe(lambda x: x, batch_size=0)
+    with pytest.raises(InputError, match="'probability' or 'logit'"):
+        Probe(lambda x: x, output="prob")  # type: ignore[arg-type]
