@@ -50,7 +50,7 @@ def _rows(loaded: LoadedModel, size: tuple[int, int], wanted: list[str]) -> list
     from sightline.targets import parse_target
 
     adapter = adapt(loaded.model)
-    plan = Plan(adapter.stages(wanted or None), parse_target())
+    plan = Plan(target=parse_target(), stages=wanted or None)
     got = capture(adapter, torch.zeros(1, loaded.preprocess.channels, *size), plan)
     return [
         {

@@ -1,0 +1,79 @@
+"""`models`, `methods`, `stages` and `doctor`: what they list, for people and for programs."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from sightline.cli import doctor
+from sightline.cli.app import app
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, list(arguments))
+
+
+def test_models_are_listed_by_pattern():
+    assert "torchvision:squeezenet1_0" in run("models", "squeezenet").stdout
+    (entry,) = json.loads(run("models", "torchvision:resnet50", "--json").stdout)
+    assert entry == {
+        "name": "resnet50",
+        "origin": "torchvision",
+        "family": "resnet",
+        "parameters": 25_557_032,
+        "published": True,
+    }
+
+
+def test_a_pattern_without_models_names_what_is_near():
+    result = run("models", "squeezenett1_1")
+    assert result.exit_code == 1
+    assert "'squeezenet1_1'" in result.stderr
+
+
+def test_methods_come_from_the_registry():
+    from sightline.explainers import METHODS
+
+    rows = json.loads(run("methods", "--json").stdout)
+    assert [row["name"] for row in rows] == list(METHODS)
+    assert {"title", "family", "needs", "cost", "signed", "source", "equation", "default_stages"} <= rows[0].keys()
+    assert "Grad-CAM" in run("methods").stdout
+
+
+def test_stages_need_no_weights():
+    result = run("stages", "timm:test_vit", "--json")
+    facts = json.loads(result.stdout)
+    assert facts["model"] == "timm:test_vit"
+    assert facts["stages"][0]["kind"] == "tokens"
+    assert facts["stages"][0]["grid"] == [10, 10]
+    assert facts["stages"][0]["stride"] == 16
+    assert "10x10" in run("stages", "timm:test_vit").stdout
+
+
+def test_stages_can_be_chosen_and_an_unknown_one_is_an_error():
+    result = run("stages", "squeezenet1_1", "--stages", "last", "--size", "64x96", "--json")
+    (stage,) = json.loads(result.stdout)["stages"]
+    assert stage["grid"] == [3, 5]
+    assert run("stages", "squeezenet1_1", "--stages", "feature.3").exit_code == 1
+
+
+def test_an_unknown_model_is_one_sentence():
+    result = run("stages", "squeezenet1_2")
+    assert result.exit_code == 1
+    assert "near names: 'squeezenet1_1'" in result.stderr
+
+
+def test_doctor_says_what_is_there_and_how_to_get_the_rest(monkeypatch):
+    monkeypatch.setattr(doctor, "_version", lambda name: None if name == "captum" else "1.0")
+    facts = json.loads(run("doctor", "--json").stdout)
+    assert facts["extras"]["captum"] == {"missing": ["captum"], "install": "pip install 'sightline[captum]'"}
+    assert facts["extras"]["video"] == {"missing": [], "install": None}
+    assert facts["devices"][0].startswith("cpu")
+    assert facts["versions"]["torch"] == "1.0"
+    assert isinstance(facts["bundled_model"]["loads"], bool)
+    assert "pip install 'sightline[captum]'" in run("doctor").stdout
+
+
+@pytest.mark.parametrize("group", ["world", "train"])
+def test_groups_of_other_rooms_are_there(group):
+    assert run(group, "--help").exit_code == 0
