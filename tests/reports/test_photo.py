@@ -29,6 +29,12 @@ def test_a_heavy_picture_becomes_a_jpeg():
     assert pixels.numel() > LARGEST_PNG
 
 
+def test_pixels_keep_their_place_and_channel():
+    image = torch.zeros(3, 2, 4)
+    image[1, 0, 3] = 1.0
+    assert pixels_of(image).nonzero().tolist() == [[0, 3, 1]]
+
+
 @pytest.mark.parametrize("channels", [1, 2, 4])
 def test_other_numbers_of_channels_are_grey(channels):
     pixels = pixels_of(torch.full((channels, 2, 3), 0.5))

@@ -70,6 +70,11 @@ function blend(raw, width, row, column) {
   return top * (1 - row.weight) + bottom * row.weight;
 }
 
+/** Grey of the hatching on a diagonal. */
+function hatch(diagonal) {
+  return diagonal % HATCH < HATCH / 4 ? HATCH_LINE : HATCH_GROUND;
+}
+
 /** Lay values over a photo's pixels: (1 - opacity) photo + opacity colour, hatched where not finite. */
 function lay(photo, values, { limits, table, opacity, signed }) {
   const picture = new ImageData(photo.width, photo.height), to = picture.data, from = photo.data;
@@ -78,7 +83,7 @@ function lay(photo, values, { limits, table, opacity, signed }) {
     const value = values[i], finite = Number.isFinite(value);
     const share = span > 0 ? Math.min(1, Math.max(0, (value - low) / span)) : signed ? 0.5 : 0;
     const step = 3 * Math.floor(share * 255 + 0.5);
-    const line = ((Math.floor(i / photo.width) + (i % photo.width)) % HATCH) < HATCH / 4 ? HATCH_LINE : HATCH_GROUND;
+    const line = finite ? 0 : hatch(Math.floor(i / photo.width) + (i % photo.width));
     for (let c = 0; c < 3; c++) {
       to[at + c] = Math.round(from[at + c] * (1 - opacity) + (finite ? table[step + c] : line) * opacity);
     }

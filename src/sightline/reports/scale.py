@@ -79,7 +79,9 @@ def shared_scale(maps: Iterable[AttentionMap]) -> Scale:
     maps = tuple(maps)
     if not maps:
         raise ResultError("a shared colour scale was asked for, but there are no maps to share it")
-    return scale_of(torch.cat([map_.values.float().flatten() for map_ in maps]), signed=any(m.signed for m in maps))
+    ends = [own_scale(map_) for map_ in maps]
+    ends_of_all = torch.tensor([(scale.low, scale.high) for scale in ends], dtype=torch.float64)
+    return scale_of(ends_of_all, signed=any(map_.signed for map_ in maps))
 
 
 def check_mode(mode: str) -> None:

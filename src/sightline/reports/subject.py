@@ -59,7 +59,14 @@ class Subject:
 
     def shared(self, method: str) -> Scale:
         """One scale for all maps of a method; methods have different units and never share one."""
-        return shared_scale(map_ for item in self.items if item.method == method for map_ in item.flow.maps)
+        return self._shared[method]
+
+    @cached_property
+    def _shared(self) -> dict[str, Scale]:
+        maps: dict[str, list[AttentionMap]] = {}
+        for item in self.items:
+            maps.setdefault(item.method, []).extend(item.flow.maps)
+        return {method: shared_scale(own) for method, own in maps.items()}
 
     def scale(self, item: Explanation, map_: AttentionMap, mode: ScaleMode) -> Scale:
         """The scale a map is drawn on."""
