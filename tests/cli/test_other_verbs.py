@@ -44,7 +44,7 @@ def test_stages_need_no_weights():
     result = run("stages", "timm:test_vit", "--json")
     facts = json.loads(result.stdout)
     assert facts["model"] == "timm:test_vit"
-    assert facts["stages"][0]["kind"] == "tokens"
+    assert facts["stages"][-1]["kind"] == "tokens"
     assert facts["stages"][0]["grid"] == [10, 10]
     assert facts["stages"][0]["stride"] == 16
     assert "10x10" in run("stages", "timm:test_vit").stdout
