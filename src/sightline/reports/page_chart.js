@@ -23,7 +23,7 @@ function drawChart(chart, { photo, shown, measure, stage }) {
   const width = chart.clientWidth || 300, height = chart.clientHeight || 56, last = Math.max(1, photo.stages.length - 1);
   const top = highest(shown, measure);
   const x = (at) => THUMB / 2 + (at / last) * (width - THUMB);
-  const y = (value) => height - 5 - (value / top) * (height - 14);
+  const y = (value) => height - 5 - (value / top) * (height - 20);
   chart.setAttribute("viewBox", `0 0 ${width} ${height}`);
   chart.replaceChildren();
   ticks(chart, photo.stages.length, x, height);
