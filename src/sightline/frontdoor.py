@@ -38,7 +38,6 @@ class _Question:
     adapter: Adapter
     methods: tuple[Method, ...]
     plan: Plan
-    stages: Wanted
     seed: int
     batch_size: int | None
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -107,8 +106,7 @@ def explain(
     question = _Question(
         adapter=adapter,
         methods=tuple(METHODS[name] for name in names),
-        plan=Plan((), parse_target(target, contrast=contrast), output=output, labels=labels),
-        stages=stages,
+        plan=Plan(parse_target(target, contrast=contrast), stages, output=output, labels=labels),
         seed=seed,
         batch_size=batch_size,
         options=_options(names, options or {}),
@@ -160,8 +158,7 @@ def _shared_pass(question: _Question, methods: list[Method], inputs: Tensor) -> 
     """One forward and at most one backward for all reductions and nulls."""
     reductions = {m.name: m.reduction for m in methods if m.reduction is not None}
     forward_only = frozenset(m.name for m in methods if m.needs == "activation")
-    specs = question.adapter.stages(question.stages)
-    plan = replace(question.plan, specs=specs, reductions=reductions, forward_only=forward_only)
+    plan = replace(question.plan, reductions=reductions, forward_only=forward_only)
     got = capture(question.adapter, inputs, plan)
     outcomes = []
     for m in methods:
@@ -184,7 +181,7 @@ def _request(question: _Question, method: Method, inputs: Tensor) -> Request:
         adapter=question.adapter,
         inputs=inputs,
         target=plan.target,
-        stages=question.stages if question.stages is not None or method.stages == "all" else method.stages,
+        stages=plan.stages if plan.stages is not None or method.stages == "all" else method.stages,
         labels=labels,
         output=plan.output,
         seed=question.seed,

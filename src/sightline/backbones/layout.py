@@ -62,7 +62,7 @@ def find_layout(
         shape: shape of the stage's tensor.
         picture: height and width of the network's input.
         prefix: how many tokens before the grid the model is known to have.
-        windows: whether four axes mean `[b, h, w, c]`; None decides by the aspect ratio.
+        windows: whether four axes mean `[b, h, w, c]` where both orders fit; None decides by the aspect ratio.
 
     Example:
         >>> find_layout((1, 197, 384), (224, 224), prefix=1)
@@ -80,11 +80,11 @@ def find_layout(
 def _four_axes(shape: tuple[int, ...], picture: tuple[int, int], windows: bool | None) -> Layout | None:
     grid = Layout("grid", shape[2], shape[3])
     nhwc = Layout("windows", shape[1], shape[2])
+    if not (_fits(grid, picture) and _fits(nhwc, picture)):
+        return nhwc if _fits(nhwc, picture) else grid
     if windows is not None:
         return nhwc if windows else grid
-    if not _fits(grid, picture):
-        return nhwc if _fits(nhwc, picture) else grid
-    return nhwc if _mismatch(nhwc, picture) + EXACT < _mismatch(grid, picture) and _fits(nhwc, picture) else grid
+    return nhwc if _mismatch(nhwc, picture) + EXACT < _mismatch(grid, picture) else grid
 
 
 def _fits(layout: Layout, picture: tuple[int, int]) -> bool:

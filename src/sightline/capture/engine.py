@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from sightline.backbones import Adapter, Stage, StageSpec
+from sightline.backbones import Adapter, Stage, StageSpec, Wanted
 from sightline.capture.guard import leave_as_found
 from sightline.capture.pair import Pair
 from sightline.capture.record import Record, Recorder
@@ -30,6 +30,9 @@ Reduction = Callable[[Pair], Float[Tensor, "b h w"]]
 Backward = Callable[[Tensor, bool], list[Tensor]]
 """From a direction among the k scores, and whether the graph is needed again, to all maps."""
 
+_LAST: WeakKeyDictionary[nn.Module, StageSpec] = WeakKeyDictionary()
+"""The last block of each model that holds a grid."""
+
 _OVERWRITTEN: WeakKeyDictionary[nn.Module, frozenset[str]] = WeakKeyDictionary()
 """Stages of each model that something overwrites in place: learned once, copied from then on."""
 
@@ -39,16 +42,16 @@ class Plan:
     """What one capture is asked for.
 
     Args:
-        specs: where to listen.
         target: the decision.
+        stages: where to listen, as `Adapter.stages` takes it; `"last"` is the last block that holds a grid.
         reductions: name to pure function of a stage's activation and gradient.
         forward_only: names of the reductions that need no gradient; if all are, no backward is run.
         output: which part of the model's output holds the logits.
         labels: class names.
     """
 
-    specs: Sequence[StageSpec]
     target: Target
+    stages: Wanted = None
     reductions: Mapping[str, Reduction] = field(default_factory=dict)
     forward_only: frozenset[str] = frozenset()
     output: Selector | None = None
@@ -90,13 +93,36 @@ def capture(adapter: Adapter, inputs: Float[Tensor, "b c h w"], plan: Plan) -> C
     plan.target.check(adapter.classes, plan.labels)
     with leave_as_found(adapter.model):
         inputs = inputs.clone() if inputs.is_inference() else inputs.detach()
-        copied = _OVERWRITTEN.get(adapter.model, frozenset())
+        if plan.stages == "last":
+            return _last(adapter, inputs, plan)
+        return _intact(adapter, inputs, plan, adapter.stages(plan.stages))
+
+
+def _last(adapter: Adapter, inputs: Tensor, plan: Plan) -> Capture:
+    """The last block that holds a grid; which one that is, is found by trying and kept for the next time."""
+    known = _LAST.get(adapter.model)
+    candidates = [known] if known else adapter.stages()[::-1]
+    for spec in candidates:
         try:
-            return _run(adapter, inputs, plan, copied)
-        except _OverwrittenError as problem:
-            _OVERWRITTEN[adapter.model] = copied | problem.paths
-            log.info("stages %s are overwritten in place; they are copied and the pass is repeated", problem.paths)
-            return _run(adapter, inputs, plan, copied | problem.paths)
+            found = _intact(adapter, inputs, plan, [spec])
+        except StageError:
+            if spec is candidates[-1]:
+                raise
+        else:
+            _LAST[adapter.model] = spec
+            return found
+    raise StageError("this model has no stages")
+
+
+def _intact(adapter: Adapter, inputs: Tensor, plan: Plan, specs: Sequence[StageSpec]) -> Capture:
+    """A run in which no activation was overwritten after it was read; if one was, it is copied in a second run."""
+    copied = _OVERWRITTEN.get(adapter.model, frozenset())
+    try:
+        return _run(adapter, inputs, plan, specs, copied)
+    except _OverwrittenError as problem:
+        _OVERWRITTEN[adapter.model] = copied | problem.paths
+        log.info("stages %s are overwritten in place; they are copied and the pass is repeated", problem.paths)
+        return _run(adapter, inputs, plan, specs, copied | problem.paths)
 
 
 class _OverwrittenError(Exception):
@@ -107,8 +133,8 @@ class _OverwrittenError(Exception):
         self.paths = paths
 
 
-def _run(adapter: Adapter, inputs: Tensor, plan: Plan, copied: frozenset[str]) -> Capture:
-    recorder = Recorder(adapter, plan.specs, inputs, gradients=plan.needs_gradient, copied=copied)
+def _run(adapter: Adapter, inputs: Tensor, plan: Plan, specs: Sequence[StageSpec], copied: frozenset[str]) -> Capture:
+    recorder = Recorder(adapter, specs, inputs, gradients=plan.needs_gradient, copied=copied)
     with torch.set_grad_enabled(plan.needs_gradient), recorder.listening():
         raw = adapter.model(inputs)
     stages = recorder.stages()

@@ -1,15 +1,18 @@
 """The state guard: a model comes back exactly as it was handed in, also after an error.
 
-It knows nothing of stages or methods.
+It knows nothing of stages or methods. The tree is walked once, because small models notice every further walk.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 
 import torch
 from torch import Tensor, nn
+
+CAPTURE_STATE = {"training": False, "inplace": False, "_compiled_call_impl": None}
+"""Attributes of a submodule, and what a capture needs them to be."""
 
 
 @contextmanager
@@ -23,43 +26,80 @@ def leave_as_found(model: nn.Module) -> Iterator[None]:
     Args:
         model: the plain module.
     """
+    modules = _tree(model)
+    parameters = [p for module in modules for p in module._parameters.values() if p is not None]
     with ExitStack() as undo:
-        undo.enter_context(torch.random.fork_rng(devices=_cuda_devices(model)))
+        undo.enter_context(torch.random.fork_rng(devices=_cuda_devices(parameters)))
         undo.enter_context(torch.inference_mode(False))
         undo.enter_context(torch.enable_grad())
-        for module in model.modules():
-            _set_aside(undo, module)
-        for parameter in model.parameters():
-            if parameter.requires_grad:
-                undo.callback(parameter.requires_grad_, True)
-                parameter.requires_grad_(False)
-        for module in model.modules():
-            for name, buffer in module._buffers.items():
-                if buffer is not None:
-                    undo.callback(_put_back, module, name, buffer, buffer.detach().clone(), _version(buffer))
+        undo.enter_context(_set_aside(modules))
+        undo.enter_context(_frozen(parameters))
+        undo.enter_context(_kept_buffers(modules))
         yield
 
 
-def _set_aside(undo: ExitStack, module: nn.Module) -> None:
-    """Put one submodule into the state that a capture needs, and note the way back."""
-    for name, wanted in (("training", False), ("inplace", False), ("_compiled_call_impl", None)):
-        found = getattr(module, name, wanted)
-        if found is not wanted and (found is True or name == "_compiled_call_impl"):
-            undo.callback(setattr, module, name, found)
-            setattr(module, name, wanted)
+def _tree(model: nn.Module) -> list[nn.Module]:
+    """Every submodule once."""
+    found = {model: None}
+    waiting = [model]
+    while waiting:
+        for child in waiting.pop()._modules.values():
+            if child is not None and child not in found:
+                found[child] = None
+                waiting.append(child)
+    return list(found)
 
 
-def _put_back(module: nn.Module, name: str, buffer: Tensor, saved: Tensor, version: int | None) -> None:
-    """Restore a buffer that was replaced or written to; one that was left alone is left alone."""
-    module._buffers[name] = buffer
-    if version is None or buffer._version != version:
-        buffer.copy_(saved)
+@contextmanager
+def _set_aside(modules: Iterable[nn.Module]) -> Iterator[None]:
+    """Submodules are in the state that a capture needs; flags that are something else than a truth value stay."""
+    changed: list[tuple[nn.Module, str, object]] = []
+    try:
+        for module in modules:
+            for name, wanted in CAPTURE_STATE.items():
+                found = module.__dict__.get(name, getattr(type(module), name, wanted))
+                if found is not wanted and (found is True or wanted is None):
+                    changed.append((module, name, found))
+                    setattr(module, name, wanted)
+        yield
+    finally:
+        for module, name, found in changed:
+            setattr(module, name, found)
+
+
+@contextmanager
+def _frozen(parameters: Iterable[Tensor]) -> Iterator[None]:
+    """No parameter requires a gradient."""
+    changed: list[Tensor] = []
+    try:
+        for parameter in parameters:
+            if parameter.requires_grad:
+                changed.append(parameter)
+                parameter.requires_grad_(False)
+        yield
+    finally:
+        for parameter in changed:
+            parameter.requires_grad_(True)
+
+
+@contextmanager
+def _kept_buffers(modules: Iterable[nn.Module]) -> Iterator[None]:
+    """Buffers that are replaced or written to are put back; those that are left alone are left alone."""
+    places = [(m._buffers, name, b) for m in modules for name, b in m._buffers.items() if b is not None]
+    saved = [(*place, _version(place[2]), place[2].detach().clone()) for place in places]
+    try:
+        yield
+    finally:
+        for buffers, name, buffer, version, copy in saved:
+            buffers[name] = buffer
+            if version is None or buffer._version != version:
+                buffer.copy_(copy)
 
 
 def _version(tensor: Tensor) -> int | None:
     return None if tensor.is_inference() else tensor._version
 
 
-def _cuda_devices(model: nn.Module) -> list[int]:
-    devices = {p.device for p in model.parameters() if p.device.type == "cuda"}
+def _cuda_devices(parameters: Iterable[Tensor]) -> list[int]:
+    devices = {p.device for p in parameters if p.is_cuda}
     return sorted(device.index for device in devices if device.index is not None)

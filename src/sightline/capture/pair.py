@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from sightline.capture.record import Record
 
 
+CANCELLED = 1e-4
+"""A sum over channels whose largest value is below this share of its terms' magnitude has cancelled."""
+
+
 class Pair:
     """Activation and gradient as `[b, c, h, w]` in float32.
 
@@ -51,8 +55,15 @@ class Pair:
 
     @cached_property
     def evidence(self) -> Float[Tensor, "b h w"]:
-        """Gradient x activation, summed over channels."""
-        return self.GA.sum(1)
+        """Gradient x activation, summed over channels.
+
+        Where a norm follows that forgets the length of what it gets (LayerNorm per place), this sum is zero by
+        construction and what is left of it in floating point is noise: it is set to zero, not passed on as a map.
+        """
+        total = self.GA.sum(1)
+        rows, columns = (max(1, side // 8) for side in total.shape[1:])
+        terms = self.GA[:, :, ::rows, ::columns].abs().sum(1).amax((1, 2), keepdim=True)
+        return total.masked_fill(total.abs().amax((1, 2), keepdim=True) < CANCELLED * terms, 0.0)
 
     @cached_property
     def G_plus(self) -> Float[Tensor, "b c h w"]:

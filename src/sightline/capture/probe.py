@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -89,7 +89,7 @@ class Probe:
         return raw if self.plan.target.wants_raw else select_output(raw, self.plan.output)
 
     def _plan(self, target: Target) -> Plan:
-        return Plan(self.plan.specs, target, output=self.plan.output, labels=self.plan.labels)
+        return replace(self.plan, target=target)
 
     def _hook(self, spec: StageSpec, keep: Float[Tensor, "n c"]) -> Any:
         module = self.adapter.model.get_submodule(spec.path)

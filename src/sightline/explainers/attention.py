@@ -54,7 +54,7 @@ def gradient_rollout(request: Request) -> Outcome:
 
 
 def _plan(request: Request) -> Plan:
-    return Plan((), request.target, output=request.output, labels=request.labels)
+    return Plan(request.target, output=request.output, labels=request.labels)
 
 
 def _half_identity(layer: AttentionLayer) -> Float[Tensor, "1 b n n"]:

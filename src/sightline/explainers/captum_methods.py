@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any
@@ -49,7 +50,7 @@ def _run(attribute: Attribute, signed: bool) -> Callable[[Request], Outcome]:
             raise MethodError(f"this method explains the input, not the stage {request.stages!r}; leave stages out")
         import captum.attr
 
-        plan = Plan((), request.target, output=request.output, labels=request.labels)
+        plan = Plan(request.target, output=request.output, labels=request.labels)
         readouts, maps = [], []
         for i in range(len(request.inputs)):
             readout, found = _one_sample(attribute, captum.attr, request, i, plan)
@@ -67,10 +68,16 @@ def _one_sample(
     readout, probe = Probe(request.adapter, request.inputs[i : i + 1], plan).decide()
     one = _only(request, probe.inputs)
     with leave_as_found(request.adapter.model):
-        torch.manual_seed(request.seed)
-        scorer = Scorer(probe)
-        each = [attribute(attr, scorer, one, k).detach().float() for k in range(readout.scores.shape[1])]
+        each = [_seeded(attribute, attr, Scorer(probe), one, k) for k in range(readout.scores.shape[1])]
     return readout, torch.stack(each, 1)
+
+
+def _seeded(attribute: Attribute, attr: Any, scorer: nn.Module, request: Request, k: int) -> Tensor:
+    """Attributions of one decision; every decision sees the same noise. Captum's remarks on our inputs are not news."""
+    torch.manual_seed(request.seed)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="captum")
+        return attribute(attr, scorer, request, k).detach().float()
 
 
 def _only(request: Request, inputs: Tensor) -> Request:

@@ -69,7 +69,7 @@ def _by_masking(request: Request, weigh: Weigh, profile: Callable[[Tensor], Tens
     count = int(request.option("groups", GROUPS))
     if count < 0:
         raise MethodError(f"the number of groups must be 0 or more, not {count}")
-    plan = Plan((), request.target, output=request.output, labels=request.labels)
+    plan = Plan(request.target, output=request.output, labels=request.labels)
     readout, probe = Probe(request.adapter, request.inputs, plan, request.batch_size).decide()
     stages = []
     for name, spec, activation in _activations(request, readout):
@@ -93,8 +93,8 @@ def _activations(request: Request, readout: Readout) -> list[tuple[str, StageSpe
         kept.append(pair.A)
         return pair.A[:, 0]
 
-    specs = request.adapter.stages(request.stages or "last")
-    plan = Plan(specs, request.target, {"kept": keep}, frozenset({"kept"}), request.output, request.labels)
+    stages = request.stages or "last"
+    plan = Plan(request.target, stages, {"kept": keep}, frozenset({"kept"}), request.output, request.labels)
     found = capture(request.adapter, request.inputs, plan)
     calls = [StageSpec(s.spec.path, s.spec.side, _call(s.name), True) for s in found.stages]
     return [(stage.name, spec, a) for stage, spec, a in zip(found.stages, calls, kept, strict=True)]

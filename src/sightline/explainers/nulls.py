@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zlib
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -57,6 +59,6 @@ def random(inputs: Float[Tensor, "b c H W"], grid: tuple[int, int], seed: int) -
 
 
 def _noise(sample: Tensor, grid: tuple[int, int], seed: int) -> Float[Tensor, "h w"]:
-    picture = int(sample.detach().float().cpu().contiguous().view(torch.int32).long().sum()) & 0xFFFFFFFF
-    generator = torch.Generator().manual_seed((seed << 32) ^ picture ^ (grid[0] << 16) ^ grid[1])
+    picture = int(sample.detach().float().cpu().contiguous().view(torch.int32).long().sum())
+    generator = torch.Generator().manual_seed(zlib.crc32(f"{seed} {picture} {grid}".encode()))
     return torch.rand(grid, generator=generator).to(sample.device)

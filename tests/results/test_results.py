@@ -1,0 +1,165 @@
+"""Results keep raw values, say what they are, and come back from disk as they were."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from sightline.errors import ResultError
+from sightline.results import (
+    AttentionMap,
+    Decision,
+    Domain,
+    Explanation,
+    Explanations,
+    Flow,
+    Phrase,
+    Status,
+    status_of,
+)
+
+
+def an_explanation() -> Explanation:
+    values = torch.arange(6.0).reshape(2, 3)
+    maps = (
+        AttentionMap(values, "early", signed=True, notes={"grouping_error": 0.25}),
+        AttentionMap(torch.zeros(2, 2), "late"),
+        AttentionMap(torch.tensor([1.0, float("nan")]), "words", Domain("words", ("a", "bird"))),
+    )
+    phrase = Phrase("red crown", 0.9, 0.4, AttentionMap(values, "input"), (0.1, 0.2, 0.3, 0.4))
+    return Explanation(
+        flow=Flow(maps, "gradxact"),
+        decision=Decision("zebra <b>", 3.5, 7, 0.25),
+        image=torch.rand(3, 4, 5),
+        source="photo é.jpg",
+        phrases=(phrase, Phrase("no map")),
+        provenance={"model": "tiny", "options": {"steps": 3}},
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "status"),
+    [
+        (torch.tensor([[0.0, 1.0]]), Status.OK),
+        (torch.zeros(2, 2), Status.ZERO),
+        (torch.full((2, 2), -3.0), Status.FLAT),
+        (torch.tensor([[1.0, 1.0 + 1e-7]]), Status.FLAT),
+        (torch.tensor([[1.0, float("inf")]]), Status.NAN),
+        (torch.tensor([[0.0, float("nan")]]), Status.NAN),
+        (torch.tensor([[1e-30, 2e-30]]), Status.OK),
+    ],
+)
+def test_the_status_says_whether_a_map_can_be_drawn(values: torch.Tensor, status: Status) -> None:
+    assert status_of(values) is status
+    assert AttentionMap(values, "s").status == status.value
+
+
+def test_what_is_saved_is_what_is_loaded(tmp_path: Path) -> None:
+    given = Explanations((an_explanation(), an_explanation()))
+    given.save(tmp_path / "new folder" / "result")
+    loaded = Explanations.load(tmp_path / "new folder" / "result")
+    for one, other in zip(given, loaded, strict=True):
+        assert other.decision == one.decision
+        assert (other.source, other.provenance, other.method) == (one.source, one.provenance, one.method)
+        assert torch.equal(other.image, one.image)
+        for left, right in zip(one.flow.maps, other.flow.maps, strict=True):
+            assert torch.equal(left.values.nan_to_num(9), right.values.nan_to_num(9))
+            assert (left.stage, left.domain, left.signed, left.notes) == (
+                right.stage,
+                right.domain,
+                right.signed,
+                right.notes,
+            )
+        assert [(p.text, p.probability, p.contribution, p.box) for p in other.phrases] == [
+            (p.text, p.probability, p.contribution, p.box) for p in one.phrases
+        ]
+        assert torch.equal(other.phrases[0].map.values, one.phrases[0].map.values)
+
+
+def test_the_manifest_is_written_last_and_a_folder_without_it_is_unfinished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import sightline.results.store as store
+
+    monkeypatch.setattr(store, "write_text", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        an_explanation().save(tmp_path)
+    assert not (tmp_path / "manifest.json").exists()
+    with pytest.raises(ResultError, match="not finished"):
+        Explanations.load(tmp_path)
+
+
+def test_an_older_result_survives_a_failed_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import safetensors.torch
+
+    an_explanation().save(tmp_path)
+    monkeypatch.setattr(
+        safetensors.torch, "save_file", lambda *a: (_ for _ in ()).throw(OSError(28, "No space left"))
+    )
+    with pytest.raises(ResultError, match="No space left"):
+        an_explanation().save(tmp_path)
+    assert len(Explanations.load(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("damage", ["schema", "json", "arrays", "key"])
+def test_damaged_results_are_refused(tmp_path: Path, damage: str) -> None:
+    manifest = an_explanation().save(tmp_path)
+    content = json.loads(manifest.read_text())
+    if damage == "schema":
+        content["schema"] = 99
+    if damage == "key":
+        content["explanations"][0]["maps"][0]["key"] = "elsewhere"
+    manifest.write_text("{" if damage == "json" else json.dumps(content))
+    if damage == "arrays":
+        (tmp_path / "arrays.safetensors").write_bytes(b"\0" * 9)
+    with pytest.raises(ResultError):
+        Explanations.load(tmp_path)
+
+
+def test_an_unwritable_folder_is_one_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ResultError, match="cannot write the result to"):
+        an_explanation().save(tmp_path / "file" / "below")
+
+
+def test_a_flow_is_keyed_by_stage_in_forward_order() -> None:
+    flow = an_explanation().flow
+    assert list(flow) == ["early", "late", "words"]
+    assert flow["late"] is flow[1] is flow[-2]
+    assert flow.statuses == {"early": "ok", "late": "zero", "words": "nan"}
+    with pytest.raises(ResultError, match="near names: 'early'"):
+        flow["erly"]
+    with pytest.raises(ResultError, match="must differ"):
+        Flow((flow[0], flow[0]), "x")
+
+
+def test_maps_must_have_the_axes_of_their_domain() -> None:
+    with pytest.raises(ResultError, match=r"axes h w.*\(2, 2, 2\)"):
+        AttentionMap(torch.zeros(2, 2, 2), "s")
+    with pytest.raises(ResultError, match="no domain"):
+        Domain("smell")  # type: ignore[arg-type]
+
+
+def test_statistics_leave_out_what_is_not_finite() -> None:
+    numbers = AttentionMap(torch.tensor([[1.0, float("nan"), 3.0]]), "s").statistics()
+    assert numbers == {"min": 1.0, "max": 3.0, "mean": 2.0, "sum": 4.0}
+
+
+def test_the_repr_fits_on_a_screen() -> None:
+    maps = tuple(AttentionMap(torch.eye(2), f"stage{i}") for i in range(200))
+    text = repr(Explanation(Flow(maps, "gradcam"), Decision("zebra", 1.0)))
+    assert len(text.splitlines()) < 30
+    assert "178 more" in text
+    assert len(repr(Explanations((an_explanation(),) * 100)).splitlines()) < 30
+
+
+def test_explanations_are_narrowed_and_counted() -> None:
+    many = Explanations((an_explanation(), an_explanation()))
+    assert len(many.of(method="gradxact", label="zebra <b>", source="photo é.jpg")) == 2
+    assert len(many[:1]) == 1
+    assert many[:1].one().method == "gradxact"
+    with pytest.raises(ResultError, match="there are 2"):
+        many.one()
