@@ -145,7 +145,7 @@ def _filled(order: _Order, weights: str | Path | None) -> tuple[nn.Module, dict[
         return order.build(), {"weights": f"random, seed {order.seed}"}, None
     if weights is not None:
         given = read_weights(weights)
-        return _from_file(order, given), {"weights": str(weights), "sha256": given.sha256}, given
+        return _from_file(order, given), {"weights": given.path.name, "sha256": given.sha256}, given
     if order.full.origin == "timm":
         model, record = published_timm(order.full, order.arguments)
         return model.float(), record, None
@@ -238,7 +238,7 @@ def _bundled(
     spec = net.spec
     preprocess = Preprocess((spec.size, spec.size), mean=tuple(spec.mean), std=tuple(spec.std))
     names = class_labels(labels if labels is not None else spec.labels, len(spec.labels))
-    source = {"weights": "bundled"} if weights is None else {"weights": str(weights)}
+    source = {"weights": "bundled"} if weights is None else {"weights": Path(weights).name}
     provenance = {"model": BUNDLED, **source, "sha256": _bundled_digest(weights), "preprocess": preprocess.record()}
     return LoadedModel(net.eval().to(place), BUNDLED, names, preprocess, provenance)
 
