@@ -37,7 +37,7 @@ def save(explanations: Iterable[Explanation], folder: str | Path) -> Path:
     Raises:
         ResultError: the folder cannot be written.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save as to_bytes
 
     folder = Path(folder)
     arrays: dict[str, Tensor] = {}
@@ -45,7 +45,7 @@ def save(explanations: Iterable[Explanation], folder: str | Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         partial = folder / f".{ARRAYS}.{os.getpid()}"
-        save_file(arrays, partial)
+        partial.write_bytes(to_bytes(arrays))
         (folder / MANIFEST).unlink(missing_ok=True)
         partial.replace(folder / ARRAYS)
         write_text(folder / MANIFEST, json.dumps({"schema": SCHEMA, "explanations": records}, indent=1))
