@@ -97,7 +97,7 @@ def test_an_older_result_survives_a_failed_write(tmp_path: Path, monkeypatch: py
 
     an_explanation().save(tmp_path)
     monkeypatch.setattr(
-        safetensors.torch, "save_file", lambda *a: (_ for _ in ()).throw(OSError(28, "No space left"))
+        safetensors.torch, "save", lambda *a: (_ for _ in ()).throw(OSError(28, "No space left"))
     )
     with pytest.raises(ResultError, match="No space left"):
         an_explanation().save(tmp_path)
