@@ -18,7 +18,9 @@ def readme_command(name: str) -> str:
     Raises:
         SystemExit: the README has no such command.
     """
-    found = re.search(rf"<!-- command: {name} -->\s*```bash\n(.*?)\n```", README.read_text(encoding="utf-8"), re.DOTALL)
+    found = re.search(
+        rf"<!-- command: {name} -->\s*```bash\n(.*?)\n```", README.read_text(encoding="utf-8"), re.DOTALL
+    )
     if found is None:
         sys.exit(f"{README.name} has no command {name!r}")
     return " ".join(found[1].replace("\\\n", " ").split())
