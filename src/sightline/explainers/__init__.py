@@ -1,6 +1,7 @@
 """Every way of explaining, each registered in `METHODS` with its equation, source and cost."""
 
-from sightline.explainers import attention, cams, captum_methods, eigen, masking, nulls
+# In the order of the method matrix: importing a file registers its methods.
+from sightline.explainers import cams, eigen, masking, attention, captum_methods, nulls  # isort: skip
 from sightline.explainers.method import METHODS, Method, Outcome, Request, StageMaps, null, own_pass, reduction
 
 __all__ = [

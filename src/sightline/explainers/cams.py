@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn import functional as F
 
 from sightline.capture import Pair
 from sightline.explainers.method import reduction
 
 SHARED = "1 forward + 1 backward, shared by all of them"
 EPS = 1e-12
+VANISHED = 1e-6
 
 
 @reduction(
@@ -54,7 +56,7 @@ def hirescam(pair: Pair) -> Float[Tensor, "b h w"]:
 )
 def layercam(pair: Pair) -> Float[Tensor, "b h w"]:
     """Each place weighted by the positive part of its own gradient [jiang2021layercam]."""
-    return (pair.G_plus * pair.A).sum(1).relu()
+    return pair.over_channels(lambda A, G: G.relu() * A).relu()
 
 
 @reduction(
@@ -71,9 +73,8 @@ def xgradcam(pair: Pair) -> Float[Tensor, "b h w"]:
 
     A channel whose activations sum to zero has no defined weight and gets none.
     """
-    mass = pair.mass[:, :, 0, 0]
-    silent = mass.abs() < EPS
-    weights = pair.GA.sum((2, 3)) / mass.masked_fill(silent, 1.0)
+    silent = pair.mass.abs() < EPS
+    weights = pair.channel_evidence / pair.mass.masked_fill(silent, 1.0)
     return pair.weighted(weights.masked_fill(silent, 0.0)).relu()
 
 
@@ -93,10 +94,16 @@ def gradcam_plus_plus(pair: Pair) -> Float[Tensor, "b h w"]:
     of the paper is the same for every place and is left out. Where activations are negative (GELU, SiLU) the
     denominator can vanish; such places get no weight.
     """
-    share = pair.mass * pair.G_plus
-    share += 2.0
-    share = pair.G_plus / share.masked_fill_(share.abs() < 1e-6, float("inf"))
-    return pair.weighted(share.sum((2, 3))).relu()
+    return pair.weighted(pair.over_space(_coefficient)).relu()
+
+
+def _coefficient(A: Float[Tensor, "b c h w"], G: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+    """`G+ / (2 + (sum A) G+)`, and zero where the denominator vanishes."""
+    positive = G.relu()
+    below = A.sum((2, 3), keepdim=True) * positive
+    below += 2.0
+    share: Tensor = positive / F.hardshrink(below, VANISHED)
+    return share.nan_to_num_(nan=float("nan"), posinf=0.0, neginf=0.0)
 
 
 @reduction(

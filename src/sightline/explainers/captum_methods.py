@@ -73,7 +73,7 @@ def _one_sample(
 
 
 def _seeded(attribute: Attribute, attr: Any, scorer: nn.Module, request: Request, k: int) -> Tensor:
-    """Attributions of one decision; every decision sees the same noise. Captum's remarks on our inputs are not news."""
+    """Attributions of one decision; each sees the same noise. Captum's remarks on our inputs are no news."""
     torch.manual_seed(request.seed)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="captum")
