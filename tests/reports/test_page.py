@@ -91,6 +91,10 @@ def test_one_photo_has_no_strip_and_gives_its_name_to_the_page():
     assert read.of("h1")[0][1] == "Where the network looks in photo.png"
 
 
+def test_several_photos_are_counted_in_the_heading():
+    assert Reader(page(gallery())).of("h1")[0][1] == "Where the network looks in 2 photos"
+
+
 def test_the_same_explanations_give_the_same_page(text):
     assert page(gallery(), title=HOSTILE) == text
 
