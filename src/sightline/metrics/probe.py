@@ -32,7 +32,8 @@ class Probe:
             the time of a measurement and given back as it was.
         targets: a class per sample; or a `Reader`; or None for the class that the model itself prefers.
         output: `"probability"` reads soft-max probabilities, `"logit"` the raw output.
-        batch_size: rows per forward; halved, and logged, when the memory does not suffice.
+        batch_size: rows per forward; None for 8 on the CPU, whose caches hold no more, and 64 elsewhere. Halved, and
+            logged, when the memory does not suffice.
         domain: what the maps lie over.
         grid: `"input"` enlarges a coarse map bilinearly and deletes single positions of the input; `"cells"` deletes
             the cells of the map itself, each as a block of the input.
@@ -46,7 +47,7 @@ class Probe:
     model: Callable[[Tensor], Tensor]
     targets: Int[Tensor, "b"] | Reader | None = None
     output: Literal["probability", "logit"] = "probability"
-    batch_size: int = 64
+    batch_size: int | None = None
     domain: Domain = IMAGE
     grid: Literal["input", "cells"] = "input"
 
@@ -56,7 +57,7 @@ class Probe:
                 "output is 'probability' or 'logit' and grid is 'input' or 'cells'; "
                 f"got {self.output!r} and {self.grid!r}"
             )
-        if self.batch_size < 1:
+        if self.batch_size is not None and self.batch_size < 1:
             raise InputError(f"batch_size is the number of rows per forward and at least 1; got {self.batch_size}")
 
     def scores(self, inputs: Num[Tensor, "b ..."]) -> tuple[Probe, Float[Tensor, "b"]]:
@@ -96,9 +97,15 @@ class Probe:
         """The class that the model prefers in each row."""
         return self._evaluate(samples, build, lambda output, _: _matrix(output).argmax(1))
 
+    def at_once(self, device: torch.device) -> int:
+        """Rows per forward on a device."""
+        return self.batch_size or (8 if device.type == "cpu" else 64)
+
     def _evaluate(self, samples: Tensor, build: Callable[[slice], Tensor], read: Reader) -> Tensor:
         with judged(self.model), torch.inference_mode():
-            scores = chunked(len(samples), self.batch_size, lambda rows: read(self.model(build(rows)), samples[rows]))
+            scores = chunked(
+                len(samples), self.at_once(samples.device), lambda rows: read(self.model(build(rows)), samples[rows])
+            )
         return scores.clone()
 
     def _read(self, output: Tensor, samples: Tensor) -> Tensor:
