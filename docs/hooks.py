@@ -11,7 +11,7 @@ from latex2mathml.converter import convert
 FORMULA = re.compile(r'<(span|div) class="arithmatex">\s*\\([(\[])(.*?)\\[)\]]\s*</\1>', re.DOTALL)
 
 
-def on_page_content(page: str, **_: Any) -> str:
+def on_page_content(page: str, /, **_: Any) -> str:
     """Turn each formula that arithmatex has marked into MathML."""
     return FORMULA.sub(_mathml, page)
 
