@@ -74,8 +74,7 @@ def xgradcam(pair: Pair) -> Float[Tensor, "b h w"]:
     A channel whose activations sum to zero has no defined weight and gets none.
     """
     silent = pair.mass.abs() < EPS
-    weights = pair.channel_evidence / pair.mass.masked_fill(silent, 1.0)
-    return pair.weighted(weights.masked_fill(silent, 0.0)).relu()
+    return pair.weighted((pair.channel_evidence / pair.mass).masked_fill(silent, 0.0)).relu()
 
 
 @reduction(
