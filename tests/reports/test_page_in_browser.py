@@ -174,6 +174,7 @@ def test_statuses_are_explained(opened):
 
 
 def test_a_method_without_a_map_here_says_so(opened):
+    assert opened.panel(1).locator(".empty").is_visible()
     assert opened.panel(1).locator(".empty").inner_text() == "This method has no map at this stage."
     opened.press("Home")
     assert not opened.panel(1).locator(".empty").is_visible()
