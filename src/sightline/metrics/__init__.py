@@ -25,13 +25,11 @@ from sightline.metrics.localisation import (
     concentration,
     energy_in_box,
     energy_in_mask,
-    expected_iou,
-    iou,
-    iou_best,
     pointing_game,
     rank_accuracy,
 )
 from sightline.metrics.masking import average_drop, average_gain, average_increase, masked_scores
+from sightline.metrics.overlap import expected_iou, iou, iou_best
 from sightline.metrics.parts import (
     TwoSided,
     completeness,

@@ -42,15 +42,16 @@ def filler(baseline: Baseline, inputs: Num[Tensor, "b ..."], elements: Elements,
         return lambda samples, hidden: _imputed(inputs, samples, hidden, seed)
     values = _replacement(baseline, inputs, elements)
     if len(values) != len(inputs):
-        values = values.expand_as(inputs)
+        values = values.expand(len(inputs), *values.shape[1:])
     return lambda samples, hidden: torch.where(hidden, values[samples], inputs[samples])
 
 
 def _replacement(baseline: Baseline, inputs: Tensor, elements: Elements) -> Tensor:
+    """What stands in for deleted elements: one entry per sample or one for all, its other axes broadcast."""
     if isinstance(baseline, str):
         return _named(baseline, inputs, elements)
     if isinstance(baseline, (int, float)):
-        return torch.full_like(inputs, baseline)
+        return torch.full([1] * inputs.ndim, baseline, dtype=inputs.dtype, device=inputs.device)
     values = baseline if isinstance(baseline, Tensor) else baseline(inputs)
     try:
         return torch.broadcast_to(values.to(inputs), inputs.shape)
@@ -62,12 +63,12 @@ def _replacement(baseline: Baseline, inputs: Tensor, elements: Elements) -> Tens
 
 def _named(name: str, inputs: Tensor, elements: Elements) -> Tensor:
     if name == "zero":
-        return torch.zeros_like(inputs)
+        return inputs.new_zeros([1] * inputs.ndim)
     if name not in NAMES:
         raise InputError(f"there is no baseline {name!r}; {near(name, NAMES)}. A number or a tensor will do as well")
     _need_float(inputs, name)
     if name == "mean":
-        return inputs.mean(elements.axes, keepdim=True).expand_as(inputs)
+        return inputs.mean(elements.axes, keepdim=True)
     return blur(inputs, axes=elements.axes)
 
 

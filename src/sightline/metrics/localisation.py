@@ -5,7 +5,6 @@ For any domain: a mask has the axes of the map. Every value is meant to be read 
 
 from __future__ import annotations
 
-import math
 from typing import Literal
 
 import torch
@@ -22,7 +21,7 @@ FULL_CANNOT = "whether the model used the object: a map can be right about a mod
 ENERGY_SKIPS = (SampleStatus.NAN, SampleStatus.ZERO)
 
 
-def _pair(maps: Tensor, masks: Tensor) -> tuple[Float[Tensor, "b ..."], Bool[Tensor, "b ..."]]:
+def on_masks(maps: Tensor, masks: Tensor) -> tuple[Float[Tensor, "b ..."], Bool[Tensor, "b ..."]]:
     """Maps on the grid of the masks.
 
     Raises:
@@ -71,7 +70,7 @@ def pointing_game(maps: Float[Tensor, "b ..."], masks: Bool[Tensor, "b ..."], *,
     Raises:
         InputError: shapes do not fit.
     """
-    values, inside = _pair(maps, masks)
+    values, inside = on_masks(maps, masks)
     hit = (peaks(values) * _wide(inside, tolerance).flatten(1)).sum(1)
     return scored(hit.clamp(max=1).float(), map_check(maps), mask_check(inside))
 
@@ -84,7 +83,7 @@ def _wide(masks: Tensor, tolerance: float) -> Tensor:
 
 def energy_share(maps: Float[Tensor, "b ..."], masks: Bool[Tensor, "b ..."]) -> Float[Tensor, "b"]:
     r"""$\sum_\Omega M^+ / \sum M^+$; NaN where no value is positive."""
-    values, inside = _pair(maps, masks)
+    values, inside = on_masks(maps, masks)
     positive = values.clamp(min=0).double().flatten(1)
     return ((positive * inside.flatten(1)).sum(1) / positive.sum(1)).to(values.dtype)
 
@@ -116,10 +115,11 @@ def energy_in_mask(maps: Float[Tensor, "b ..."], masks: Bool[Tensor, "b ..."]) -
     Raises:
         InputError: shapes do not fit.
     """
-    return scored(energy_share(maps, masks), _positive_check(maps), mask_check(masks.bool()).to(maps.device))
+    return scored(energy_share(maps, masks), positive_check(maps), mask_check(masks.bool()).to(maps.device))
 
 
-def _positive_check(maps: Tensor) -> Int[Tensor, "b"]:
+def positive_check(maps: Tensor) -> Int[Tensor, "b"]:
+    """Complains of maps with NaN and of maps without a positive value."""
     broken = map_check(maps, skips=())
     return torch.where(broken != 0, broken, map_check(maps.clamp(min=0), skips=(SampleStatus.ZERO,)))
 
@@ -155,7 +155,7 @@ def energy_in_box(maps: Float[Tensor, "b h w"], boxes: Float[Tensor, "b 4"], *, 
     same_length(maps=maps, boxes=boxes)
     boxes = boxes.to(maps.device)
     masks = box_masks(boxes, size)
-    return scored(energy_share(maps, masks), _positive_check(maps), box_check(boxes, size), mask_check(masks))
+    return scored(energy_share(maps, masks), positive_check(maps), box_check(boxes, size), mask_check(masks))
 
 
 @metric(
@@ -197,7 +197,7 @@ def concentration(
     """
     inside = masks.to(maps.device).bool()
     gain = _gain(energy_share(maps, inside), _null(inside, null, width))
-    return scored(gain, _positive_check(maps), mask_check(inside, full=True))
+    return scored(gain, positive_check(maps), mask_check(inside, full=True))
 
 
 def _gain(energy: Tensor, null: Tensor) -> Float[Tensor, "b"]:
@@ -239,7 +239,7 @@ def rank_accuracy(maps: Float[Tensor, "b ..."], masks: Bool[Tensor, "b ..."]) ->
     Raises:
         InputError: shapes do not fit.
     """
-    values, inside = _pair(maps, masks)
+    values, inside = on_masks(maps, masks)
     flat, flags = values.flatten(1), inside.flatten(1)
     count = flags.sum(1, keepdim=True)
     edge = flat.sort(1, descending=True).values.gather(1, (count - 1).clamp(min=0))
@@ -247,113 +247,3 @@ def rank_accuracy(maps: Float[Tensor, "b ..."], masks: Bool[Tensor, "b ..."]) ->
     room = (count - above.sum(1, keepdim=True)) / level.sum(1, keepdim=True)
     hits = (flags * (above + level * room)).sum(1, keepdim=True)
     return scored((hits / count)[:, 0], map_check(maps), mask_check(inside))
-
-
-@metric(
-    "iou-best",
-    title="IoU at the best threshold (labelled oracle)",
-    family="localisation",
-    higher_is_better=True,
-    low=0.0,
-    high=1.0,
-    needs=("maps", "masks"),
-    cost="0",
-    forwards=lambda **_: 0,
-    signed="every threshold of the signed values",
-    cannot="what anybody could use: the threshold is chosen by looking at the answer. " + FULL_CANNOT,
-    cite=("choe2020evaluating",),
-    chance="none in closed form; at least the mask's share, which taking everything gives",
-)
-def iou_best(maps: Float[Tensor, "b ..."], masks: Bool[Tensor, "b ..."]) -> Scores:
-    r"""$\max_t |\{M \ge t\} \cap \Omega| / |\{M \ge t\} \cup \Omega|$ over every threshold [choe2020evaluating].
-
-    Args:
-        maps: one per sample; enlarged to the masks' grid.
-        masks: where the object is.
-
-    Raises:
-        InputError: shapes do not fit.
-    """
-    values, inside = _pair(maps, masks)
-    ordered = values.flatten(1).sort(1, descending=True)
-    found = inside.flatten(1).gather(1, ordered.indices).double().cumsum(1)
-    taken = torch.arange(1, found.shape[1] + 1, device=found.device)
-    union = taken + found[:, -1:] - found
-    # a threshold takes all that share a value, so a count inside a run of ties is none
-    last = torch.ones_like(found, dtype=torch.bool)
-    last[:, :-1] = ordered.values[:, :-1] != ordered.values[:, 1:]
-    best = (found / union * last).amax(1).to(values.dtype)
-    return scored(best, map_check(maps), mask_check(inside))
-
-
-@metric(
-    "iou",
-    title="IoU at a fixed share of the largest value",
-    family="localisation",
-    higher_is_better=True,
-    low=0.0,
-    high=1.0,
-    needs=("maps", "masks"),
-    cost="0",
-    forwards=lambda **_: 0,
-    signed="positive part",
-    cannot=FULL_CANNOT + "; the threshold suits some methods better than others",
-    cite=("choe2020evaluating",),
-    chance="exact sum over a binomial distribution, see expected_iou",
-    expected=lambda maps, masks, *, threshold=0.5: expected_iou(masks, threshold=threshold),
-)
-def iou(maps: Float[Tensor, "b ..."], masks: Bool[Tensor, "b ..."], *, threshold: float = 0.5) -> Scores:
-    r"""$|\{M^+ \ge \tau \max M^+\} \cap \Omega| / |\cdot \cup \Omega|$ [choe2020evaluating].
-
-    Args:
-        maps: one per sample; enlarged to the masks' grid.
-        masks: where the object is.
-        threshold: $\tau$ in (0, 1].
-
-    Raises:
-        InputError: shapes do not fit, or the threshold is out of range.
-    """
-    if not 0 < threshold <= 1:
-        raise InputError(f"a threshold is a share of the largest value, in (0, 1]; got {threshold}")
-    values, inside = _pair(maps, masks)
-    flat, flags = values.clamp(min=0).flatten(1), inside.flatten(1)
-    taken = flat >= threshold * flat.amax(1, keepdim=True)
-    both, either = (taken & flags).sum(1), (taken | flags).sum(1)
-    return scored((both / either).to(values.dtype), map_check(maps), _positive_check(maps), mask_check(inside))
-
-
-def expected_iou(masks: Bool[Tensor, "b ..."], *, threshold: float = 0.5) -> Float[Tensor, "b"]:
-    r"""Expectation of `iou` over maps of independent uniform values.
-
-    Given the largest value, every other element is taken with probability $p = 1 - \tau$. With $a$ elements inside,
-    $o$ outside, and the largest one inside with probability $a/(a+o)$, $E = \sum_k P(O = k)\, E[I]/(a + k)$, where
-    $I$ and $O$ count what is taken inside and outside.
-
-    Args:
-        masks: where the object is.
-        threshold: as for `iou`.
-    """
-    flat = masks.bool().flatten(1)
-    values = [_expected_iou(int(row), flat.shape[1], 1 - threshold) for row in flat.sum(1).tolist()]
-    return torch.tensor(values, device=masks.device)
-
-
-def _expected_iou(inside: int, count: int, chance: float) -> float:
-    outside = count - inside
-    if inside == 0:
-        return 0.0
-    peak_inside = (1 + (inside - 1) * chance) * _inverse(inside, outside, chance)
-    peak_outside = inside * chance * _inverse(inside + 1, outside - 1, chance) if outside else 0.0
-    return (inside * peak_inside + outside * peak_outside) / count
-
-
-def _inverse(start: int, trials: int, chance: float) -> float:
-    """Mean of 1/(start + K), K binomial."""
-    if trials < 1 or chance <= 0:
-        return 1 / start
-    k = torch.arange(trials + 1, dtype=torch.float64)
-    if chance >= 1:
-        return 1 / (start + trials)
-    log = torch.lgamma(torch.tensor(trials + 1.0, dtype=torch.float64)) - torch.lgamma(k + 1)
-    log = log - torch.lgamma(trials - k + 1) + k * math.log(chance) + (trials - k) * math.log1p(-chance)
-    return float((log.exp() / (start + k)).sum())

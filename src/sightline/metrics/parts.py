@@ -303,7 +303,6 @@ def distractibility(
     threshold: float = 0.1,
     tolerance: float = 0.05,
     render: Renderer | None = None,
-    widen: int = 2,
 ) -> Scores:
     r"""$1 - |\{p \in N: I_p > t \sum I\}| / |N|$, $N$ the parts whose removal lowers the score by less than 5 %.
 
@@ -318,7 +317,6 @@ def distractibility(
         threshold: t.
         tolerance: share of the score below which a drop is none.
         render: see `single_drops`.
-        widen: see `importances`.
 
     Raises:
         InputError: shapes do not fit.
@@ -326,7 +324,7 @@ def distractibility(
     whole, drops = _single(probe, inputs, parts, render)
     there = parts.to(maps.device).flatten(2).any(2)
     idle = there & (drops < tolerance * whole.abs()[:, None])
-    values = importances(maps, parts, widen=widen)
+    values = importances(maps, parts)
     named = values > threshold * values.sum(1, keepdim=True)
     share = 1 - (idle & named).sum(1) / idle.sum(1)
     return scored(share, map_check(maps), _part_check(parts.to(maps.device), least=1), model_check(drops))

@@ -80,8 +80,9 @@ def random_subsets(count: int, size: int, *, draws: int, seed: int = 0) -> Bool[
     """
     if not 1 <= size <= count or draws < 1:
         raise InputError(f"a subset holds 1 to {count} elements and there is at least one; got {size} and {draws}")
-    noise = torch.rand(draws, count, generator=torch.Generator().manual_seed(seed))
-    return torch.zeros(draws, count, dtype=torch.bool).scatter_(1, noise.topk(size, dim=1).indices, True)
+    # in fp64 two of the numbers are never the same, so that the size is exact
+    noise = torch.rand(draws, count, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return noise <= noise.kthvalue(size, dim=1, keepdim=True).values
 
 
 def _elements(probe: Probe, inputs: Tensor, maps: Tensor) -> int:
