@@ -3,6 +3,7 @@ import math
 import pytest
 import torch
 
+from sightline.reports import resize
 from sightline.reports.resize import upsample
 
 from .samples import smooth
@@ -25,10 +26,19 @@ def bilinear(values, height, width):
     return torch.tensor(result)
 
 
-@pytest.mark.parametrize(("grid", "size"), [((3, 4), (13, 9)), ((1, 1), (4, 4)), ((5, 2), (5, 2)), ((9, 9), (4, 5))])
+@pytest.mark.parametrize(
+    ("grid", "size"), [((3, 4), (13, 9)), ((1, 1), (4, 4)), ((5, 2), (5, 2)), ((9, 9), (4, 5)), ((40, 33), (50, 47))]
+)
 def test_bilinear_equals_its_definition(grid, size):
     values = smooth(*grid, 1, signed=True)
     torch.testing.assert_close(upsample(values, size), bilinear(values.tolist(), *size))
+
+
+def test_small_and_large_grids_are_grown_alike(monkeypatch):
+    values = smooth(14, 9, 1, signed=True)
+    small = upsample(values, (224, 150))
+    monkeypatch.setattr(resize, "SMALL", 0)
+    torch.testing.assert_close(small, upsample(values, (224, 150)))
 
 
 def test_nearest_repeats_cells():
