@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 from sightline.backbones.birdnet import BirdNetSpec
-from sightline.training.bird_measures import Measures
+from sightline.training.bird_measures import Measures, Times
 from sightline.training.intervals import wilson
 
 if TYPE_CHECKING:
@@ -47,10 +47,9 @@ def card(measures: Measures, recipe: Recipe, spec: BirdNetSpec, size_bytes: int)
         "class accuracy": _accuracy(measures),
         "attribute accuracy, mean over groups": f"{measures.attribute_accuracy:.4f} "
         f"(always the most frequent value: {measures.attribute_base:.4f})",
-        "training": f"{recipe.scenes} scenes of {recipe.size} px, {recipe.epochs} epochs, "
-        f"batch {recipe.batch}, seed {recipe.seed}",
-        "time": f"{measures.draw_seconds / 60:.1f} min to draw the scenes (or to read them again), "
-        f"{measures.train_seconds / 60:.1f} min to train",
+        "training": f"{recipe.scenes} scenes of {recipe.size} px, {recipe.epochs} epochs "
+        f"({recipe.small_epochs} of them shrunk), batch {recipe.batch}, seed {recipe.seed}",
+        "time": _times(measures.times),
         "machine": f"{os.cpu_count()} shared CPU cores",
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "architecture": f"stem, residual blocks {spec.blocks}, widths {spec.widths}, input {spec.size} px",
@@ -65,6 +64,16 @@ def card(measures: Measures, recipe: Recipe, spec: BirdNetSpec, size_bytes: int)
         groups="\n".join(_row(*group) for group in measures.groups),
         twins="\n".join(f"- {name}: {share:.3f}" for name, share in measures.twins),
     )
+
+
+def _times(times: Times | None) -> str:
+    """Wall-clock and CPU time, in minutes."""
+    if times is None:
+        return "not measured"
+    minutes = [f"{seconds / 60:.1f}" for seconds in (times.draw, times.draw_cpu, times.train, times.train_cpu)]
+    known = f" ({minutes[1]} min of CPU time)" if times.draw_cpu else ""
+    draw = f"{minutes[0]} min to draw or read the scenes{known}"
+    return f"{draw}, {minutes[2]} min to train ({minutes[3]} min of CPU time)"
 
 
 def _accuracy(measures: Measures) -> str:

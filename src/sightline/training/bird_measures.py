@@ -17,6 +17,23 @@ from sightline.training.intervals import wilson
 
 
 @dataclass(frozen=True)
+class Times:
+    """Seconds.
+
+    Args:
+        draw: until the scenes were there; little if they lay in the work folder.
+        draw_cpu: CPU time in which the scenes were drawn, whenever that was; 0 if nobody wrote it down.
+        train: of all epochs.
+        train_cpu: CPU time of all epochs.
+    """
+
+    draw: float
+    draw_cpu: float
+    train: float
+    train_cpu: float
+
+
+@dataclass(frozen=True)
 class Measures:
     """Figures of a trained model.
 
@@ -25,16 +42,14 @@ class Measures:
         hits: how many were classified right.
         groups: per attribute group (name, right, visible, right if the most frequent value is said).
         twins: per species with a twin (name, share of its scenes taken for the twin).
-        draw_seconds: time of drawing the scenes.
-        train_seconds: time of training.
+        times: what it took.
     """
 
     scenes: int
     hits: int
     groups: tuple[tuple[str, int, int, int], ...]
     twins: tuple[tuple[str, float], ...]
-    draw_seconds: float = 0.0
-    train_seconds: float = 0.0
+    times: Times | None = None
 
     @property
     def accuracy(self) -> float:

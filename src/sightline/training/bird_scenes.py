@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from hashlib import sha256
 from json import dumps
 from pathlib import Path
+from time import process_time
 
 import numpy as np
 import torch
@@ -30,12 +31,13 @@ HELD_OUT = 10_000_000
 
 @dataclass(frozen=True, eq=False)
 class Scenes:
-    """Images, true classes, true attribute values and what is visible."""
+    """Images, true classes, true attribute values, what is visible, and the CPU seconds of drawing."""
 
     images: UInt8[Tensor, "b 3 h w"]
     labels: Int[Tensor, " b"]
     values: Int[Tensor, "b g"]
     visible: Bool[Tensor, "b g"]
+    cpu: float = 0.0
 
     def __len__(self) -> int:
         """Number of scenes."""
@@ -99,6 +101,7 @@ def _name(world: World, start: int, count: int, size: int) -> str:
 def _draw(world: World, start: int, count: int, size: int, path: Path) -> int:
     """Draw and keep one chunk."""
     torch.set_num_threads(1)
+    begun = process_time()
     batch = render_batch(world, range(start, start + count), size)
     half = path.with_suffix(f".{os.getpid()}.tmp")
     with half.open("wb") as file:
@@ -108,6 +111,7 @@ def _draw(world: World, start: int, count: int, size: int, path: Path) -> int:
             labels=batch.labels.numpy(),
             values=batch.values.numpy().astype(np.uint8),
             visible=batch.visible.numpy(),
+            cpu=np.array(process_time() - begun),
         )
     half.replace(path)
     return count
@@ -119,7 +123,7 @@ def _gather(paths: list[Path], count: int, size: int) -> Scenes:
     labels = torch.empty(count, dtype=torch.int64)
     values = torch.empty(count, len(GROUPS), dtype=torch.int64)
     visible = torch.empty(count, len(GROUPS), dtype=torch.bool)
-    at = 0
+    at, cpu = 0, 0.0
     for path in paths:
         with np.load(path) as chunk:
             here = slice(at, at + len(chunk["labels"]))
@@ -130,5 +134,6 @@ def _gather(paths: list[Path], count: int, size: int) -> Scenes:
                 (visible, "visible"),
             ):
                 block[here] = torch.from_numpy(chunk[name])
+            cpu += float(chunk["cpu"]) if "cpu" in chunk else 0.0
         at = here.stop
-    return Scenes(images, labels, values, visible)
+    return Scenes(images, labels, values, visible, cpu)

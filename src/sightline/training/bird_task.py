@@ -5,6 +5,7 @@ A Lightning module around any net with `both(x) -> (class logits, attribute logi
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -47,26 +48,53 @@ def augmented(images: UInt8[Tensor, "b 3 h w"], mean: Tensor, std: Tensor) -> Fl
     return ((x * gain * tint).clamp(0, 1) - mean) / std
 
 
-class BirdTask(lightning.LightningModule):  # type: ignore[misc]
-    """Class and attribute cross-entropy with equal weights; AdamW on one cosine cycle."""
+@dataclass(frozen=True)
+class Schedule:
+    """How steps change over the training.
 
-    def __init__(self, net: BirdNet, *, rate: float, decay: float, steps: int, seed: int) -> None:
+    Args:
+        rate: highest learning rate.
+        decay: weight decay.
+        seed: of the augmentation.
+        small_epochs: epochs at the beginning in which scenes are shrunk, which costs a third.
+        small_size: their side then.
+    """
+
+    rate: float
+    decay: float
+    seed: int
+    small_epochs: int = 0
+    small_size: int = 80
+
+
+class BirdTask(lightning.LightningModule):  # type: ignore[misc]
+    """Class and attribute cross-entropy with equal weights; AdamW on one cosine cycle.
+
+    Args:
+        net: the network.
+        schedule: rates and epochs.
+        steps: steps of all epochs together.
+    """
+
+    def __init__(self, net: BirdNet, schedule: Schedule, steps: int) -> None:
         super().__init__()
         self.net = net
-        self.seed = seed
-        self.rate, self.decay, self.steps = rate, decay, steps
+        self.schedule = schedule
+        self.steps = steps
         self.register_buffer("mean", torch.tensor(net.spec.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(net.spec.std).view(1, 3, 1, 1), persistent=False)
         self.classes = nn.CrossEntropyLoss(label_smoothing=0.05)
 
     def on_train_epoch_start(self) -> None:
         """Seed the augmentation by epoch, so that a resumed run equals an unbroken one."""
-        torch.manual_seed(self.seed * 100_003 + self.current_epoch)
+        torch.manual_seed(self.schedule.seed * 100_003 + self.current_epoch)
 
     def training_step(self, batch: Step, index: int) -> Tensor:
         """Loss of one batch; the bar shows it with the batch's accuracy."""
         images, labels, values, visible = batch
         x = augmented(images, self.get_buffer("mean"), self.get_buffer("std"))
+        if self.current_epoch < self.schedule.small_epochs:
+            x = fn.interpolate(x, size=self.schedule.small_size, mode="bilinear", antialias=True)
         scores, attributes = self.net.both(x.contiguous(memory_format=torch.channels_last))
         loss: Tensor = self.classes(scores.float(), labels) + attribute_loss(attributes.float(), values, visible)
         hits = (scores.argmax(1) == labels).float().mean()
@@ -75,6 +103,7 @@ class BirdTask(lightning.LightningModule):  # type: ignore[misc]
 
     def configure_optimizers(self) -> Any:
         """AdamW, one cycle."""
-        optimiser = torch.optim.AdamW(self.parameters(), lr=self.rate, weight_decay=self.decay, fused=True)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, self.rate, total_steps=self.steps, pct_start=0.15)
+        rate, decay = self.schedule.rate, self.schedule.decay
+        optimiser = torch.optim.AdamW(self.parameters(), lr=rate, weight_decay=decay)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=self.steps, pct_start=0.15)
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -5,6 +5,7 @@ Resumable (scenes and checkpoints are kept in a work folder), seeded; the weight
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import time
@@ -16,16 +17,16 @@ import lightning
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar
 from rich.progress import Progress
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch.utils.data import DataLoader, Sampler, TensorDataset
 
 from sightline.backbones.birdnet import BirdNet, BirdNetSpec, load_birdnet
 from sightline.data.aviary.knobs import Knobs
 from sightline.data.aviary.world import World
 from sightline.training.bird_card import card
-from sightline.training.bird_measures import Measures, measure
+from sightline.training.bird_measures import Measures, Times, measure
 from sightline.training.bird_scenes import HELD_OUT, Scenes, rendered
-from sightline.training.bird_task import BirdTask
+from sightline.training.bird_task import BirdTask, Schedule
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +39,7 @@ class Recipe:
         scenes: number of training scenes.
         held_out: number of scenes it is measured on.
         epochs: passes over the training scenes.
+        small_epochs: how many of them, at the beginning, see the scenes at five eighths of their side.
         batch: scenes per step.
         rate: highest learning rate.
         decay: weight decay.
@@ -51,7 +53,8 @@ class Recipe:
 
     scenes: int = 16_000
     held_out: int = 2_000
-    epochs: int = 9
+    epochs: int = 7
+    small_epochs: int = 5
     batch: int = 64
     rate: float = 3e-3
     decay: float = 0.03
@@ -97,11 +100,12 @@ def train_birdnet(out: Path, *, recipe: Recipe = Recipe(), work: Path | None = N
     train, held_out = _draw_all(world, recipe, work / "scenes")
     drawn = time.perf_counter()
     spec = BirdNetSpec(world.labels, world.attributes, recipe.widths, recipe.blocks, recipe.size)
-    net, seconds = _fit(BirdNet(spec), train, recipe, work)
+    net, clock = _fit(BirdNet(spec), train, recipe, work)
     half = out.with_suffix(".tmp")
     save_weights(net, half)
     measures = measure(load_birdnet(half), world, held_out)
-    measures = replace(measures, draw_seconds=drawn - begun, train_seconds=seconds)
+    seconds = Times(drawn - begun, train.cpu + held_out.cpu, clock.seconds, clock.cpu)
+    measures = replace(measures, times=seconds)
     _write(out.with_suffix(".md"), card(measures, recipe, spec, half.stat().st_size))
     half.replace(out)
     return measures
@@ -114,8 +118,16 @@ def save_weights(net: BirdNet, path: Path) -> None:
         name: value.half().contiguous() for name, value in net.state_dict().items() if "num_batches" not in name
     }
     half = path.with_name(f"{path.name}.{os.getpid()}")
-    save_file(weights, half, metadata={"architecture": "birdnet", "spec": net.spec.to_json()})
+    half.write_bytes(_ordered(save(weights, metadata={"architecture": "birdnet", "spec": net.spec.to_json()})))
     half.replace(path)
+
+
+def _ordered(archive: bytes) -> bytes:
+    """A safetensors archive with its header in a fixed order: the library's own order of metadata varies."""
+    length = int.from_bytes(archive[:8], "little")
+    text = json.dumps(json.loads(archive[8 : 8 + length]), sort_keys=True, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + archive[8 + length :]
 
 
 def _draw_all(world: World, recipe: Recipe, folder: Path) -> tuple[Scenes, Scenes]:
@@ -159,34 +171,38 @@ class EpochOrder(Sampler[list[int]]):
 
 
 class _Clock(Callback):  # type: ignore[misc]
-    """Seconds of training, over all runs of a resumed training."""
+    """Seconds of training and of CPU time, over all runs of a resumed training."""
 
     def __init__(self) -> None:
-        self.seconds = 0.0
-        self.since = 0.0
+        self.seconds = self.cpu = 0.0
+        self.since = (0.0, 0.0)
 
     def on_train_epoch_start(self, trainer: lightning.Trainer, task: lightning.LightningModule) -> None:
-        self.since = time.perf_counter()
+        self.since = time.perf_counter(), time.process_time()
 
     def on_train_epoch_end(self, trainer: lightning.Trainer, task: lightning.LightningModule) -> None:
-        self.seconds += time.perf_counter() - self.since
+        self.seconds += time.perf_counter() - self.since[0]
+        self.cpu += time.process_time() - self.since[1]
         log.info("epoch %d of %d, %.0f s", trainer.current_epoch + 1, trainer.max_epochs, self.seconds)
 
     def state_dict(self) -> dict[str, float]:
-        return {"seconds": self.seconds}
+        return {"seconds": self.seconds, "cpu": self.cpu}
 
     def load_state_dict(self, state_dict: dict[str, float]) -> None:
-        self.seconds = state_dict["seconds"]
+        self.seconds, self.cpu = state_dict["seconds"], state_dict["cpu"]
 
 
-def _fit(net: BirdNet, scenes: Scenes, recipe: Recipe, work: Path) -> tuple[BirdNet, float]:
-    """Train, or go on training; returns the net and the seconds that all epochs took."""
+def _fit(net: BirdNet, scenes: Scenes, recipe: Recipe, work: Path) -> tuple[BirdNet, _Clock]:
+    """Train, or go on training; returns the net and the time that all epochs took."""
     data = TensorDataset(scenes.images, scenes.labels, scenes.values, scenes.visible)
     loader = DataLoader(data, batch_size=None, sampler=EpochOrder(len(scenes), recipe.batch, recipe.seed))
     net = net.to(memory_format=torch.channels_last)
-    task = BirdTask(net, rate=recipe.rate, decay=recipe.decay, steps=len(loader) * recipe.epochs, seed=recipe.seed)
+    schedule = Schedule(recipe.rate, recipe.decay, recipe.seed, recipe.small_epochs, recipe.size * 5 // 8)
+    task = BirdTask(net, schedule, steps=len(loader) * recipe.epochs)
     clock = _Clock()
-    keep = ModelCheckpoint(work / "checkpoints", save_last=True, save_top_k=0)
+    keep = ModelCheckpoint(
+        work / "checkpoints", "last", save_top_k=1, save_on_train_epoch_end=True, enable_version_counter=False
+    )
     trainer = lightning.Trainer(
         max_epochs=recipe.epochs,
         precision="bf16-mixed",
@@ -197,7 +213,7 @@ def _fit(net: BirdNet, scenes: Scenes, recipe: Recipe, work: Path) -> tuple[Bird
     )
     last = work / "checkpoints" / "last.ckpt"
     trainer.fit(task, loader, ckpt_path=last if last.exists() else None, weights_only=True)
-    return net.float().eval().cpu(), clock.seconds
+    return net.float().eval().cpu(), clock
 
 
 def _write(path: Path, text: str) -> None:

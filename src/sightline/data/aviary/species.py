@@ -30,7 +30,7 @@ _TWIN_GROUPS = (
     "has_crown_color", "has_throat_color", "has_breast_color", "has_wing_color", "has_wing_pattern",
     "has_head_pattern", "has_upper_tail_color",
 )  # fmt: skip
-_TRIES = 4000
+_TRIES = 3000
 
 
 @dataclass(frozen=True)
@@ -85,12 +85,13 @@ def _codes(rng: Generator, knobs: Knobs, count: int) -> list[Code]:
         return [(None,) * len(GROUPS)] * count
     apart = 1 if knobs.cue_part else 3
     codes: list[Code] = []
-    for _ in range(_TRIES * count):
-        if len(codes) == count:
-            return codes
+    tries = 0
+    while len(codes) < count and tries < _TRIES:
         code = _draw(rng, knobs)
+        tries += 1
         if all(_distance(code, other) >= apart for other in codes):
             codes.append(code)
+            tries = 0
     if len(codes) == count:
         return codes
     raise DataError(
