@@ -23,7 +23,8 @@ A small residual network that names {classes} species of Sightline's generated b
 {facts}
 
 ## Attributes
-Share of held-out scenes with the part in sight whose value was read right.
+Share of held-out scenes with the part in sight whose value was read right. In these scenes every attribute
+is drawn by chance, so that knowing the class is no help.
 
 | group | accuracy | 95 % interval | most frequent value | scenes |
 |---|---|---|---|---|
@@ -47,8 +48,9 @@ def card(measures: Measures, recipe: Recipe, spec: BirdNetSpec, size_bytes: int)
         "class accuracy": _accuracy(measures),
         "attribute accuracy, mean over groups": f"{measures.attribute_accuracy:.4f} "
         f"(always the most frequent value: {measures.attribute_base:.4f})",
-        "training": f"{recipe.scenes} scenes of {recipe.size} px, {recipe.epochs} epochs "
-        f"({recipe.small_epochs} of them shrunk), batch {recipe.batch}, seed {recipe.seed}",
+        "training scenes": f"{recipe.scenes} with a class, {recipe.loose} by chance, {recipe.size} px",
+        "training": f"{recipe.epochs} epochs ({recipe.small_epochs} of them with shrunk scenes), "
+        f"batch {recipe.batch}, seed {recipe.seed}",
         "time": _times(measures.times),
         "machine": f"{os.cpu_count()} shared CPU cores",
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),

@@ -40,7 +40,8 @@ class Measures:
     Args:
         scenes: number of held-out scenes.
         hits: how many were classified right.
-        groups: per attribute group (name, right, visible, right if the most frequent value is said).
+        groups: per attribute group (name, right, visible, right if the most frequent value is said), in
+            scenes in which the attributes are independent of the class.
         twins: per species with a twin (name, share of its scenes taken for the twin).
         times: what it took.
     """
@@ -72,16 +73,18 @@ class Measures:
         return sum(base / max(1, total) for _, _, total, base in self.groups) / len(self.groups)
 
 
-def measure(net: BirdNet, world: World, scenes: Scenes) -> Measures:
-    """Class accuracy, accuracy of every attribute group, confusion of twins."""
-    classes, attributes = predictions(net, scenes)
+def measure(net: BirdNet, world: World, scenes: Scenes, loose: Scenes) -> Measures:
+    """Class accuracy and confusion of twins in a world; accuracy of every attribute group in loose scenes."""
+    classes, _ = predictions(net, scenes)
     guess = classes.argmax(1)
     twins = tuple(
         (kind.name, float((guess[scenes.labels == i] == kind.twin).float().mean()))
         for i, kind in enumerate(world.species)
         if kind.twin is not None
     )
-    return Measures(len(scenes), int((guess == scenes.labels).sum()), _groups(attributes, scenes), twins)
+    return Measures(
+        len(scenes), int((guess == scenes.labels).sum()), _groups(predictions(net, loose)[1], loose), twins
+    )
 
 
 @torch.inference_mode()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from json import dumps
 from pathlib import Path
@@ -42,6 +42,22 @@ class Scenes:
     def __len__(self) -> int:
         """Number of scenes."""
         return len(self.labels)
+
+
+def unlabelled(scenes: Scenes) -> Scenes:
+    """The same scenes without a class: -100, which the class loss passes over."""
+    return replace(scenes, labels=torch.full_like(scenes.labels, -100))
+
+
+def joined(one: Scenes, other: Scenes) -> Scenes:
+    """Two blocks as one."""
+    return Scenes(
+        torch.cat([one.images, other.images]),
+        torch.cat([one.labels, other.labels]),
+        torch.cat([one.values, other.values]),
+        torch.cat([one.visible, other.visible]),
+        one.cpu + other.cpu,
+    )
 
 
 def rendered(

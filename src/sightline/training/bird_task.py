@@ -34,18 +34,18 @@ def attribute_loss(
     return (torch.stack(losses, dim=1) * weight).sum() / weight.sum().clamp(min=1)
 
 
-def augmented(images: UInt8[Tensor, "b 3 h w"], mean: Tensor, std: Tensor) -> Float[Tensor, "b 3 h w"]:
+def augmented(
+    images: UInt8[Tensor, "b 3 h w"], mean: Tensor, std: Tensor, generator: torch.Generator
+) -> Float[Tensor, "b 3 h w"]:
     """Mirror half of the batch, shift by up to a sixteenth, vary gain per image and channel, normalise."""
-    x = images.float() / 255
-    side = x.shape[-1]
+    count, side = len(images), images.shape[-1]
     reach = side // 16
-    dx, dy = (int(v) for v in torch.randint(0, 2 * reach + 1, (2,)))
-    x = fn.pad(x, (reach,) * 4, mode="reflect")[..., dy : dy + side, dx : dx + side]
-    mirror = (torch.rand(len(x), 1, 1, 1, device=x.device) < 0.5).to(x.dtype)
-    x = torch.lerp(x, x.flip(-1), mirror)
-    gain = 1 + 0.12 * (2 * torch.rand(len(x), 1, 1, 1, device=x.device) - 1)
-    tint = 1 + 0.04 * (2 * torch.rand(len(x), 3, 1, 1, device=x.device) - 1)
-    return ((x * gain * tint).clamp(0, 1) - mean) / std
+    dx, dy = (int(v) for v in torch.randint(0, 2 * reach + 1, (2,), generator=generator))
+    mirror, gain, tint = (torch.rand(count, n, 1, 1, generator=generator).to(images.device) for n in (1, 1, 3))
+    x = fn.pad(images.float() / 255, (reach,) * 4, mode="reflect")[..., dy : dy + side, dx : dx + side]
+    x = torch.where(mirror < 0.5, x.flip(-1), x)
+    x = x * (1 + 0.12 * (2 * gain - 1)) * (1 + 0.04 * (2 * tint - 1))
+    return (x.clamp(0, 1) - mean) / std
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,7 @@ class Schedule:
         seed: of the augmentation.
         small_epochs: epochs at the beginning in which scenes are shrunk, which costs a third.
         small_size: their side then.
+        attribute_weight: weight of the attribute loss beside the class loss.
     """
 
     rate: float
@@ -65,10 +66,13 @@ class Schedule:
     seed: int
     small_epochs: int = 0
     small_size: int = 80
+    attribute_weight: float = 4.0
 
 
 class BirdTask(lightning.LightningModule):  # type: ignore[misc]
-    """Class and attribute cross-entropy with equal weights; AdamW on one cosine cycle.
+    """Cross-entropy of class and attributes, -log p_y - w mean_g log p_g; AdamW on one cosine cycle.
+
+    A scene with the label -100 has no class: it teaches attributes only.
 
     Args:
         net: the network.
@@ -85,25 +89,23 @@ class BirdTask(lightning.LightningModule):  # type: ignore[misc]
         self.register_buffer("std", torch.tensor(net.spec.std).view(1, 3, 1, 1), persistent=False)
         self.classes = nn.CrossEntropyLoss(label_smoothing=0.05)
 
-    def on_train_epoch_start(self) -> None:
-        """Seed the augmentation by epoch, so that a resumed run equals an unbroken one."""
-        torch.manual_seed(self.schedule.seed * 100_003 + self.current_epoch)
-
     def training_step(self, batch: Step, index: int) -> Tensor:
         """Loss of one batch; the bar shows it with the batch's accuracy."""
         images, labels, values, visible = batch
-        x = augmented(images, self.get_buffer("mean"), self.get_buffer("std"))
+        generator = torch.Generator().manual_seed((self.schedule.seed * 1009 + self.current_epoch) * 100_003 + index)
+        x = augmented(images, self.get_buffer("mean"), self.get_buffer("std"), generator)
         if self.current_epoch < self.schedule.small_epochs:
             x = fn.interpolate(x, size=self.schedule.small_size, mode="bilinear", antialias=True)
         scores, attributes = self.net.both(x.contiguous(memory_format=torch.channels_last))
-        loss: Tensor = self.classes(scores.float(), labels) + attribute_loss(attributes.float(), values, visible)
-        hits = (scores.argmax(1) == labels).float().mean()
+        words = attribute_loss(attributes.float(), values, visible)
+        loss: Tensor = self.classes(scores.float(), labels) + self.schedule.attribute_weight * words
+        hits = (scores.argmax(1) == labels)[labels >= 0].float().mean()
         self.log_dict({"loss": loss, "accuracy": hits}, prog_bar=True)
         return loss
 
     def configure_optimizers(self) -> Any:
         """AdamW, one cycle."""
         rate, decay = self.schedule.rate, self.schedule.decay
-        optimiser = torch.optim.AdamW(self.parameters(), lr=rate, weight_decay=decay)
+        optimiser = torch.optim.AdamW(self.parameters(), lr=rate, weight_decay=decay, fused=True)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=self.steps, pct_start=0.15)
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
