@@ -1,0 +1,258 @@
+"""What the maps cost beside one forward + backward to the input, and what they cost with other tools.
+
+    python benchmarks/maps_cost.py                        # ten models, about half an hour on one quiet core
+    python benchmarks/maps_cost.py --toy                  # a small network, seconds
+    python benchmarks/maps_cost.py --models resnet50 --repetitions 9 --json out.json --write
+
+Every tool gets the model as a user has it: in eval mode, parameters requiring gradients, in-place layers as they are.
+The yardstick has frozen parameters. Making and removing a tool's hooks is part of its time. Maps are raw where a tool
+can give them raw; grad-cam always enlarges them. captum's loop takes minutes, so it is run once (marked *).
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+import sightline
+from _measure import (
+    MODELS,
+    Ratio,
+    Work,
+    build,
+    conditions,
+    dump,
+    forward_backward,
+    have,
+    options,
+    paired,
+    seconds,
+    table,
+    write,
+)
+from sightline.backbones import StageSpec, adapt
+from sightline.reports import upsample
+
+SIX = ["gradcam", "hirescam", "layercam", "xgradcam", "gradcam++", "gradxact"]
+LONG = ("captum, Grad-CAM in a loop",)
+"""Jobs that are run once."""
+OURS = ("six methods", "Grad-CAM", "gradient x activation", "convolutions")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A model, its input, the modules at which it is read and how tokens become a grid."""
+
+    model: nn.Module
+    inputs: Tensor
+    blocks: dict[str, nn.Module]
+    convs: dict[str, nn.Module]
+    reshape: Callable[[Tensor], Tensor] | None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the picture."""
+        return self.inputs.shape[2], self.inputs.shape[3]
+
+    def top(self) -> int:
+        """The class that is explained."""
+        with torch.no_grad():
+            return int(self.model(self.inputs).argmax())
+
+
+def case(name: str, device: str) -> Case:
+    """Both sets of stages are those that Sightline found: every tool reads the same modules."""
+    model, inputs = build(name)
+    model, inputs = model.to(device), inputs.to(device)
+    blocks = [m.spec for m in _stages(model, inputs, None)]
+    tokens = name.startswith("vit")
+    convs = [] if tokens else [m.spec for m in _stages(model, inputs, "convs")]
+    return Case(model, inputs, _modules(model, blocks), _modules(model, convs), _grid if tokens else None)
+
+
+def _stages(model: nn.Module, inputs: Tensor, wanted: str | None) -> tuple[Any, ...]:
+    from sightline.capture import Plan, capture
+    from sightline.targets import parse_target
+
+    return capture(adapt(model), inputs, Plan(parse_target(None), stages=wanted)).stages
+
+
+def _modules(model: nn.Module, specs: list[StageSpec]) -> dict[str, nn.Module]:
+    if any(spec.side != "output" for spec in specs):
+        raise SystemExit("the other tools read outputs of modules only; this model has a stage at an input")
+    return {spec.path: model.get_submodule(spec.path) for spec in specs}
+
+
+def _grid(tokens: Tensor) -> Tensor:
+    """Patch tokens behind one class token as a square grid: what users of other tools write by hand."""
+    b, n, c = tokens.shape
+    side = int((n - 1) ** 0.5)
+    return tokens[:, 1:].transpose(1, 2).reshape(b, c, side, side)
+
+
+def ours(it: Case) -> dict[str, Work]:
+    """The four jobs by Sightline."""
+
+    def convolutions() -> list[Tensor]:
+        found = sightline.explain(it.model, it.inputs, stages="convs").one()
+        return [upsample(m.values, it.size) for m in found.flow.maps]
+
+    jobs: dict[str, Work] = {
+        "six methods": lambda: sightline.explain(it.model, it.inputs, method=SIX),
+        "Grad-CAM": lambda: sightline.explain(it.model, it.inputs),
+        "gradient x activation": lambda: sightline.explain(it.model, it.inputs, method="gradxact"),
+    }
+    return jobs | ({"convolutions": convolutions} if it.convs else {})
+
+
+def by_torchcam(it: Case) -> dict[str, Work]:
+    """torchcam: a list of layers in one pass; enlarging is the caller's."""
+    from torchcam.methods import GradCAM
+
+    def blocks(layers: dict[str, nn.Module]) -> list[Tensor]:
+        with GradCAM(it.model, list(layers), it.size and (3, *it.size), reshape_transform=it.reshape) as cam:
+            scores = it.model(it.inputs)
+            return cam(int(scores.argmax()), scores, normalized=False)
+
+    jobs: dict[str, Work] = {"torchcam, Grad-CAM": lambda: blocks(it.blocks)}
+    if it.convs:
+        jobs["torchcam, convolutions"] = lambda: [
+            interpolate(m[:, None], it.size, mode="bilinear") for m in blocks(it.convs)
+        ]
+    return jobs
+
+
+def by_gradcam(it: Case) -> dict[str, Work]:
+    """pytorch-grad-cam: one call with all layers; the maps come enlarged and scaled, and their mean on top."""
+    from pytorch_grad_cam import GradCAM
+
+    def maps(layers: dict[str, nn.Module]) -> Any:
+        with GradCAM(it.model, list(layers.values()), reshape_transform=it.reshape) as cam:
+            return cam(it.inputs, None)
+
+    def cleaned(layers: dict[str, nn.Module]) -> Work:
+        return lambda: maps(layers)
+
+    jobs: dict[str, Work] = {"grad-cam, Grad-CAM": cleaned(it.blocks)}
+    return jobs | ({"grad-cam, convolutions": cleaned(it.convs)} if it.convs else {})
+
+
+def by_captum(it: Case) -> dict[str, Work]:
+    """captum: Grad-CAM layer by layer, gradient x activation by list; tokens cannot be averaged by LayerGradCam."""
+    from captum.attr import LayerGradCam, LayerGradientXActivation
+
+    top = it.top()
+
+    def loop() -> list[Tensor]:
+        return [
+            LayerGradCam(it.model, layer).attribute(it.inputs, top, relu_attributions=True).detach()
+            for layer in it.blocks.values()
+        ]
+
+    def both() -> list[Tensor]:
+        found = LayerGradientXActivation(it.model, list(it.blocks.values())).attribute(it.inputs, top)
+        return [(part if it.reshape is None else it.reshape(part)).sum(1).detach() for part in found]
+
+    jobs: dict[str, Work] = {"captum, gradient x activation": both}
+    return jobs | ({} if it.reshape else {"captum, Grad-CAM in a loop": loop})
+
+
+PEERS: dict[str, Callable[[Case], dict[str, Work]]] = {
+    "torchcam": by_torchcam, "grad-cam": by_gradcam, "captum": by_captum,
+}  # fmt: skip
+
+
+def measure(name: str, *, repetitions: int, device: str, peers: bool) -> dict[str, Ratio | str]:
+    """Ratios of every job on one model; where a job cannot be done, the reason."""
+    it = case(name, device)
+    it.model.requires_grad_(True)
+
+    def yardstick() -> float:
+        it.model.requires_grad_(False)
+        took = seconds(lambda: forward_backward(it.model, it.inputs), device)
+        it.model.requires_grad_(True)
+        return took
+
+    found: dict[str, Ratio | str] = {"blocks": str(len(it.blocks)), "convs": str(len(it.convs) or "")}
+    jobs = ours(it)
+    for package, make in PEERS.items():
+        if not peers or have(package) is None:
+            found[package] = "not installed" if peers else "not asked for"
+        else:
+            jobs |= make(it)
+    yardstick()
+    for job, work in jobs.items():
+        found[job] = attempt(work, yardstick, 1 if job in LONG else repetitions, device)
+        for parameter in it.model.parameters():
+            parameter.grad = None
+        it.model.eval()
+        print(f"{name}: {job}: {found[job]}", flush=True)
+    return found
+
+
+def attempt(work: Work, yardstick: Callable[[], float], repetitions: int, device: str) -> Ratio | str:
+    """The ratio, or the first line of the error with which a tool refused."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return paired(work, yardstick, repetitions=repetitions, device=device)
+    except Exception as problem:  # noqa: BLE001 - a tool that fails on a model is a cell of the table
+        return f"fails: {type(problem).__name__}"
+
+
+def tables(found: dict[str, dict[str, Ratio | str]]) -> tuple[str, str]:
+    """Our jobs, and theirs beside ours."""
+    models = list(found)
+    head = ["model", "blocks / convolutions", *("six methods, all blocks (bar 1.10)", "Grad-CAM, all blocks",
+            "Grad-CAM, all convolutions, enlarged (bar 1.35)")]  # fmt: skip
+    own = [
+        [m, f"{found[m]['blocks']} / {found[m]['convs'] or '-'}", spread(found[m].get("six methods")),
+         spread(found[m].get("Grad-CAM")), spread(found[m].get("convolutions"))]
+        for m in models
+    ]  # fmt: skip
+    order = [
+        "Grad-CAM", "torchcam, Grad-CAM", "grad-cam, Grad-CAM", "captum, Grad-CAM in a loop",
+        "gradient x activation", "captum, gradient x activation",
+        "convolutions", "torchcam, convolutions", "grad-cam, convolutions",
+    ]  # fmt: skip
+    said = {job: f"**{job}**" if job in OURS else job for job in order}
+    rows = [[said[job], *(found[m].get(job, "-") for m in models)] for job in order]
+    return table(head, own), table(["", *models], rows)
+
+
+def spread(ratio: Ratio | str | None) -> str:
+    """Median with the smallest and the largest."""
+    return f"{ratio} ({ratio.least:.2f} to {ratio.most:.2f})" if isinstance(ratio, Ratio) else str(ratio or "-")
+
+
+def main() -> None:
+    parser = options(__doc__, models=MODELS)
+    parser.add_argument("--no-peers", action="store_true", help="our own jobs only")
+    asked = parser.parse_args()
+    torch.set_num_threads(1)
+    names, repetitions = (["toy"], 2) if asked.toy else (asked.models, asked.repetitions)
+    found = {
+        name: measure(name, repetitions=repetitions, device=asked.device, peers=not asked.no_peers) for name in names
+    }
+    own, beside = tables(found)
+    command = f"python benchmarks/maps_cost.py --repetitions {repetitions}"
+    about = conditions(command, asked.device, "captum", "grad-cam", "torchcam")
+    about += f"; median of {repetitions} pairs"
+    print(f"\n{about}\n\n{own}\n\n{beside}")
+    missing = [package for package in PEERS if have(package) is None]
+    if missing:
+        print(f"\nleft out, not installed (extra 'peers'): {', '.join(missing)}")
+    dump(asked.json, {"about": about, "models": found})
+    if asked.write:
+        write("maps_cost", f"{about}\n\n{own}")
+        write("peers", f"{about}; * is a single pair. Bold rows are Sightline's.\n\n{beside}")
+
+
+if __name__ == "__main__":
+    main()
