@@ -103,6 +103,19 @@ def test_road_equals_a_naive_loop_over_in_painted_pictures(network: nn.Module) -
         assert float(found.values[k]) == pytest.approx(sum(gaps) / 4, abs=1e-5)
 
 
+def test_road_accuracy_by_hand() -> None:
+    inputs = torch.full((1, 1, 16, 16), 0.05)
+    inputs[..., 4:12, 4:12] = 1.0  # a quarter; the mean is .29, and .05 once it is in-painted
+
+    def model(x: Tensor) -> Tensor:
+        return torch.stack([torch.full((len(x),), 0.15), x.flatten(1).mean(1)], dim=1)
+
+    probe = Probe(model, torch.tensor([1]))
+    assert road_accuracy(probe, inputs, inputs[:, 0], fractions=(0.01, 0.4)).tolist() == [[True, False]]
+    kept = road_accuracy(probe, inputs, inputs[:, 0], fractions=(0.01, 0.4), least_first=True)
+    assert kept.tolist() == [[True, True]]
+
+
 def test_the_map_that_knows_the_model_wins_and_its_opposite_loses(adder: Probe) -> None:
     inputs = torch.rand(6, 1, 8, 8)
     truth, noise = inputs[:, 0], torch.rand(6, 8, 8)

@@ -46,6 +46,7 @@ PROBE = Probe(model, torch.tensor([1]), output="logit")
 def test_importances_sum_the_map_in_widened_masks() -> None:
     maps = map_of(5.0, -1.0, 2.0)
     maps[0, 3, 3] = 0.5  # within two pixels of the first two parts
+    maps[0, 2, 8] = 7.0  # three pixels off the second
     assert importances(maps, PARTS).tolist() == [pytest.approx([5.5, -0.5, 2.0])]
     assert importances(maps, PARTS, widen=0).tolist() == [pytest.approx([5.0, -1.0, 2.0])]
     with pytest.raises(InputError, match="beside maps"):
