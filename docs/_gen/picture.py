@@ -1,4 +1,4 @@
-"""Make the picture of the README, `docs/assets/montage.png`, by the command line: `python docs/_gen/picture.py`.
+"""Make the picture of the README, `docs/assets/montage.jpg`, by the command line: `python docs/_gen/picture.py`.
 
 Arguments are handed to `sightline explain`; with none it is the bundled model and its scene.
 """
@@ -11,10 +11,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, ImageOps
 
-TARGET = Path(__file__).resolve().parents[1] / "assets" / "montage.png"
+TARGET = Path(__file__).resolve().parents[1] / "assets" / "montage.jpg"
 WIDTH = 1100
+MARGIN = 20
 MOST = 200_000
 
 
@@ -30,12 +31,13 @@ def main() -> None:
 
 
 def save_small(picture: Image.Image) -> None:
-    """At most `WIDTH` wide and `MOST` bytes, with as many colours as fit."""
+    """At most `WIDTH` wide and `MOST` bytes, as good as fits."""
     if picture.width > WIDTH:
         picture = picture.resize((WIDTH, round(picture.height * WIDTH / picture.width)), Image.Resampling.LANCZOS)
+    picture = picture.crop((0, 0, picture.width, ImageOps.invert(picture).getbbox()[3] + MARGIN))
     TARGET.parent.mkdir(parents=True, exist_ok=True)
-    for colours in (256, 128, 64, 32):
-        picture.quantize(colours, dither=Image.Dither.NONE).save(TARGET, optimize=True)
+    for quality in (92, 85, 75, 60):
+        picture.save(TARGET, quality=quality, optimize=True, subsampling=0)
         if TARGET.stat().st_size < MOST:
             return
     sys.exit(f"{TARGET.name} does not fit into {MOST} bytes")
