@@ -24,8 +24,6 @@ COMMANDS = {
     "sightline --help": (HELP, 0.6),
 }
 WATCH = "import atexit, sys; atexit.register(lambda: print('torch:', 'torch' in sys.modules, file=sys.stderr)); "
-    "import atexit, sys; atexit.register(lambda: print('loads torch:', 'torch' in sys.modules, file=sys.stderr)); "
-)
 
 
 def cpu_seconds(code: str) -> float:
