@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.docs.conftest import ROOT
 
 SRC = ROOT / "src" / "sightline"
-TESTED = ("test", "captum", "video", "train", "docs")
+TESTED = ("test", "captum", "video", "train", "audit", "docs")
 LOCK = Path(__file__).with_name("public_names.txt")
 
 
