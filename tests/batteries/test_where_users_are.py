@@ -236,3 +236,14 @@ def test_weights_made_under_inference_mode_are_refused_with_the_reason() -> None
         model = build("plain_inplace")
     with pytest.raises(ModelError, match="inference_mode"):
         sightline.explain(model, picture())
+
+
+@pytest.mark.parametrize("method", ["gradcam", "eigencam", "scorecam", "rollout"])
+def test_what_a_model_says_of_a_wrong_size_is_passed_on_in_one_sentence(method: str) -> None:
+    from timm.models.vision_transformer import VisionTransformer
+
+    model = VisionTransformer(img_size=16, patch_size=4, embed_dim=16, depth=1, num_heads=2, num_classes=3)
+    with pytest.raises(
+        ModelError, match=r"VisionTransformer failed on inputs of shape \(2, 3, 20, 20\): Input height"
+    ):
+        sightline.explain(model, picture(2, 3, 20, 20), target=0, method=method)

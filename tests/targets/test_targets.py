@@ -87,6 +87,8 @@ def test_a_name_without_labels_is_refused() -> None:
         ("zebra", "horse", Contrast("zebra", "horse")),
         (None, "horse", Contrast(None, "horse")),
         ("top1", "runner-up", Contrast(None, None)),
+        ("top", None, TopClasses(1)),
+        ("top", 3, Contrast(None, 3)),
     ],
 )
 def test_what_users_say_becomes_a_target(what: Any, contrast: Any, kind: Any) -> None:
@@ -94,7 +96,7 @@ def test_what_users_say_becomes_a_target(what: Any, contrast: Any, kind: Any) ->
 
 
 @pytest.mark.parametrize(
-    ("what", "contrast"), [(True, None), (3.5, None), ([], "a"), (["a", "b"], "c"), ("top3", "a")]
+    ("what", "contrast"), [(True, None), (3.5, None), ([], "a"), (["a", "b"], "c"), ("top3", "a"), (2.5, "a")]
 )
 def test_what_is_no_target_is_refused(what: Any, contrast: Any) -> None:
     with pytest.raises(TargetError):

@@ -19,6 +19,7 @@ from torch.overrides import TorchFunctionMode
 
 from sightline.backbones import Adapter, Layout
 from sightline.capture.engine import Plan
+from sightline.capture.forward import run_forward
 from sightline.capture.guard import leave_as_found
 from sightline.errors import StageError
 from sightline.targets import Readout, select_output
@@ -146,7 +147,7 @@ def capture_attention(
     with leave_as_found(adapter.model):
         start = inputs.detach().clone().requires_grad_(gradients)
         with torch.set_grad_enabled(gradients), reader.reading():
-            raw = adapter.model(start)
+            raw = run_forward(adapter.model, start)
         readout = plan.target.read(raw if plan.target.wants_raw else select_output(raw, plan.output), plan.labels)
         layouts = _layouts(adapter, reader, inputs)
         given = _gradients(readout.scores, reader.weights) if gradients else [None] * len(reader.weights)

@@ -16,6 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from sightline.backbones import Adapter, Stage, StageSpec, Wanted
+from sightline.capture.forward import run_forward
 from sightline.capture.guard import leave_as_found
 from sightline.capture.pair import Pair
 from sightline.capture.record import Record, Recorder
@@ -136,7 +137,7 @@ class _OverwrittenError(Exception):
 def _run(adapter: Adapter, inputs: Tensor, plan: Plan, specs: Sequence[StageSpec], copied: frozenset[str]) -> Capture:
     recorder = Recorder(adapter, specs, inputs, gradients=plan.needs_gradient, copied=copied)
     with torch.set_grad_enabled(plan.needs_gradient), recorder.listening():
-        raw = adapter.model(inputs)
+        raw = run_forward(adapter.model, inputs)
     stages = recorder.stages()
     overwritten = frozenset(record.spec.path for record in recorder.records if record.overwritten)
     if overwritten:

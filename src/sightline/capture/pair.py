@@ -77,7 +77,8 @@ class Pair:
         total = self._products[0]
         rows, columns = (max(1, side // 8) for side in total.shape[1:])
         terms = self.G[:, :, ::rows, ::columns] * self.A[:, :, ::rows, ::columns]
-        return total * (peak(total) >= CANCELLED * peak(terms.abs().sum(1)))
+        bound = CANCELLED * peak(terms.abs().sum(1))
+        return total * ((peak(total) >= bound) | bound.isinf())
 
     @property
     def channel_evidence(self) -> Float[Tensor, "b c"]:

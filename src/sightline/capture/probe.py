@@ -14,6 +14,7 @@ from torch.utils._pytree import tree_map
 from sightline.backbones import Adapter, StageSpec
 from sightline.capture.budget import in_chunks
 from sightline.capture.engine import Plan
+from sightline.capture.forward import run_forward
 from sightline.capture.guard import leave_as_found
 from sightline.capture.record import first_tensor, replaced
 from sightline.targets import Readout, Target, select_output
@@ -40,7 +41,7 @@ class Probe:
     def decide(self) -> tuple[Readout, Probe]:
         """Score the inputs as they are, and fix the decision's classes for all that follows."""
         with leave_as_found(self.adapter.model), torch.no_grad():
-            part = self.part(self.adapter.model(self.inputs))
+            part = self.part(run_forward(self.adapter.model, self.inputs))
         readout = self.plan.target.read(part, self.plan.labels)
         frozen = self.plan.target.frozen(part, self.plan.labels)
         return readout, Probe(self.adapter, self.inputs, self._plan(frozen), self.batch_size)
@@ -69,7 +70,7 @@ class Probe:
 
     def _forward(self, inputs: Tensor) -> Any:
         with leave_as_found(self.adapter.model), torch.no_grad():
-            return self.adapter.model(inputs)
+            return run_forward(self.adapter.model, inputs)
 
     def _read(self, raw: Any, count: int) -> Float[Tensor, "v b k"]:
         """Cut the output into variants and read the decision off each."""

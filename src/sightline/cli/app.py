@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from sightline import __version__
-from sightline.cli import doctor, explain, methods, models, stages
+from sightline.cli import doctor, evaluate, explain, methods, models, stages
 from sightline.cli.screen import say_error, say_stopped
 from sightline.errors import SightlineError
 
@@ -62,6 +62,7 @@ def _sightline(
 
 
 app.command("explain")(explain.explain)
+app.command("evaluate")(evaluate.evaluate)
 app.command("models")(models.models)
 app.command("methods")(methods.methods)
 app.command("stages")(stages.stages)

@@ -15,6 +15,9 @@ from sightline.targets.custom import Custom
 
 TargetLike = Target | int | str | Tensor | Callable[[Any], Tensor] | Sequence[int | str] | None
 
+TOP = r"top[-_ ]?(\d*)"
+"""How the classes that score highest are asked for: top, top1, top-3."""
+
 
 def parse_target(what: TargetLike = None, *, contrast: int | str | None = None) -> Target:
     """The target that a user means.
@@ -43,8 +46,8 @@ def parse_target(what: TargetLike = None, *, contrast: int | str | None = None) 
         raise TargetError(f"a target cannot be {what!r}; give a class index, a label name or a callable")
     if isinstance(what, Tensor):
         return ClassPerSample(what)
-    if isinstance(what, str) and (top := re.fullmatch(r"top[-_ ]?(\d+)", what.strip().lower())):
-        return TopClasses(int(top[1]))
+    if isinstance(what, str) and (top := re.fullmatch(TOP, what.strip().lower())):
+        return TopClasses(int(top[1] or 1))
     if isinstance(what, int | str):
         return ClassScore((what,))
     if callable(what):
@@ -55,11 +58,13 @@ def parse_target(what: TargetLike = None, *, contrast: int | str | None = None) 
 
 
 def _contrast(what: TargetLike, contrast: int | str) -> Contrast:
+    """One class, or the top one, against another."""
     if isinstance(what, Sequence) and not isinstance(what, str) and len(what) == 1:
         what = what[0]
-    if what is not None and (not isinstance(what, int | str) or str(what).lower() in ("top", "top1")):
-        if str(what).lower() not in ("top", "top1"):
-            raise TargetError(f"a contrast compares one class with another, but the target is {what!r}")
+    top = re.fullmatch(TOP, what.strip().lower()) if isinstance(what, str) else None
+    if top and int(top[1] or 1) == 1:
         what = None
+    elif top or isinstance(what, bool) or not isinstance(what, int | str | None):
+        raise TargetError(f"a contrast compares one class with another, but the target is {what!r}")
     other = None if str(contrast).lower() in ("runner-up", "runner up", "rest") else contrast
     return Contrast(what, other)

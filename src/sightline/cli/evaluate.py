@@ -1,0 +1,151 @@
+"""`sightline evaluate`: which method for my model, judged on photos, with nulls and intervals."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sightline.cli.screen import progress, say_json, say_note, say_table
+
+if TYPE_CHECKING:
+    from sightline.backbones.load import LoadedModel
+    from sightline.evaluate import Answer, Sample, Settings
+    from sightline.reports.comparison import Panel
+
+METHODS = "gradcam,hirescam,layercam,xgradcam,gradcam++,gradxact,eigencam"
+
+
+def evaluate(
+    data: Annotated[
+        Path, typer.Argument(help="Photos, a folder in CUB's layout (a rendered world is), or one with COCO's file.")
+    ],
+    model: Annotated[str | None, typer.Option("--model", "-m", help="The bundled bird model if none.")] = None,
+    weights: Annotated[str | None, typer.Option(help="A weights file, or 'random'.")] = None,
+    labels: Annotated[Path | None, typer.Option(help="Class names.")] = None,
+    model_arg: Annotated[list[str] | None, typer.Option(help="NAME=VALUE for the network's builder.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
+    method: Annotated[list[str] | None, typer.Option(help=f"Methods, with commas. Default: {METHODS}.")] = None,
+    metric: Annotated[
+        list[str] | None, typer.Option(help="Metrics, with commas. Default: what the data allows.")
+    ] = None,
+    place: Annotated[list[str] | None, typer.Option(help="early, middle, late. Default: all three.")] = None,
+    count: Annotated[int, typer.Option(help="Photos, drawn at random.", min=2)] = 32,
+    steps: Annotated[int, typer.Option(help="Steps of deletion and insertion.", min=2)] = 20,
+    budget: Annotated[
+        int | None, typer.Option(help="Most forwards; fewer photos are drawn to keep it.", min=1)
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of whatever is random.")] = 0,
+    batch_size: Annotated[int, typer.Option(help="Most rows in one forward.", min=1)] = 32,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Table and page; an unfinished run there is resumed.")
+    ] = Path("sightline_comparison"),
+    as_json: Annotated[bool, typer.Option("--json", help="The standings as JSON on standard output.")] = False,
+) -> None:
+    """Compare explanation methods on a model: all on the same photos, beside explainers that know nothing."""
+    from sightline.backbones.load import load_model
+    from sightline.cli.options import arguments_of, device_of, listed
+    from sightline.evaluate import PLACES, Settings, compare, draw, read_samples, with_nulls, within_budget
+
+    samples = draw(read_samples(data), count, seed)
+    metrics = tuple(listed(metric)) or _metrics(samples)
+    settings = Settings(
+        methods=with_nulls(listed(method) or METHODS.split(",")),
+        metrics=metrics,
+        places=tuple(listed(place)) or PLACES,
+        options={name: {"steps": steps} for name in metrics if name in ("deletion", "insertion", "aopc")},
+        seed=seed,
+        batch_size=batch_size,
+    )
+    kept = within_budget(samples, settings, budget)
+    if len(kept) < len(samples):
+        say_note(f"{len(kept)} of {len(samples)} photos keep the budget of {budget} forwards")
+    loaded = load_model(
+        model, weights=weights, labels=labels, model_args=arguments_of(model_arg), device=device_of(device), seed=seed
+    )
+    with progress() as bar:
+        task = bar.add_task("judging", total=len(kept))
+        answer = compare(loaded, kept, settings, folder=out, step=lambda done, _: bar.update(task, completed=done))
+    page = _write_page(answer, loaded, kept, settings, out=out, data=data)
+    _tell(answer, page, out, as_json=as_json)
+
+
+def _metrics(samples: list[Sample]) -> tuple[str, ...]:
+    from sightline.evaluate import WITH_LOCATION, WITHOUT_LOCATION
+
+    return WITH_LOCATION if all(sample.located for sample in samples) else WITHOUT_LOCATION
+
+
+def _write_page(
+    answer: Answer, loaded: LoadedModel, samples: list[Sample], settings: Settings, *, out: Path, data: Path
+) -> Path:
+    from sightline import __version__
+    from sightline.reports.comparison import save_comparison
+
+    facts = {
+        "model": loaded.name,
+        "data": data.name,
+        "photos": str(len(samples)),
+        "intervals": "95 % bootstrap; 'level' and 'beats' by paired differences, corrected for the number of methods",
+        "seed": str(settings.seed),
+        "sightline": __version__,
+    }
+    title = f"Which method for {loaded.name}?"
+    return save_comparison(_panels(answer), out / "comparison.html", title=title, verdict=answer.verdict, facts=facts)
+
+
+def _panels(answer: Answer) -> list[Panel]:
+    from sightline.metrics import METRICS as METRIC_SPECS
+    from sightline.reports.comparison import Panel
+
+    groups: dict[tuple[str, str], list[Any]] = {}
+    for standing in answer.standings:
+        groups.setdefault((standing.place, standing.metric), []).append(standing)
+    return [
+        Panel(
+            metric=METRIC_SPECS[metric].title,
+            place=place,
+            better="higher" if METRIC_SPECS[metric].higher_is_better else "lower",
+            cannot=METRIC_SPECS[metric].cannot,
+            bars=tuple(_bar(standing) for standing in standings),
+        )
+        for (place, metric), standings in groups.items()
+    ]
+
+
+def _bar(standing: Any) -> Any:
+    from sightline.reports.comparison import Bar
+
+    interval = standing.interval
+    mean, low, high = (float("nan"),) * 3 if interval is None else (interval.mean, interval.low, interval.high)
+    return Bar(
+        method=standing.method,
+        mean=mean,
+        low=low,
+        high=high,
+        n=0 if interval is None else interval.n,
+        skipped=standing.skipped,
+        null=standing.null,
+        level=standing.level,
+        beats_nulls=standing.beats_nulls,
+    )
+
+
+def _tell(answer: Answer, page: Path, out: Path, *, as_json: bool) -> None:
+    rows = [vars(_bar(s)) | {"metric": s.metric, "place": s.place} for s in answer.standings]
+    if as_json:
+        wins = {method: {"won": won, "of": total} for method, (won, total) in answer.wins.items()}
+        files = [str(page), str(out / "table.parquet")]
+        say_json({"verdict": answer.verdict, "wins": wins, "standings": rows, "files": files})
+        return
+    columns = ("place", "metric", "method", ">mean", ">low", ">high", ">n", "level", "beats nulls")
+    say_table(columns, [_line(row) for row in rows])
+    typer.echo(answer.verdict)
+    typer.echo(f"{out}: comparison.html, table.parquet")
+
+
+def _line(row: dict[str, Any]) -> tuple[str, ...]:
+    numbers = tuple(f"{row[name]:.3f}" if row["n"] else "-" for name in ("mean", "low", "high"))
+    yes = ("yes" if row["level"] else "", "yes" if row["beats_nulls"] else "")
+    return (row["place"], row["metric"], row["method"], *numbers, str(row["n"]), *yes)

@@ -1,0 +1,88 @@
+"""A whole comparison: samples in, a table that can be resumed, an answer out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from sightline.backbones.load import LoadedModel
+from sightline.errors import InputError
+from sightline.evaluate.measure import Settings, forwards_per_sample, measure
+from sightline.evaluate.ranking import Answer, rank
+from sightline.evaluate.samples import Sample, draw, prepare
+from sightline.evaluate.store import Table
+
+CHUNK = 4
+"""Samples per shard: what is lost at most when a run is stopped."""
+
+Step = Callable[[int, int], None]
+"""Told how many samples are done, of how many."""
+
+
+def within_budget(samples: Sequence[Sample], settings: Settings, budget: int | None) -> list[Sample]:
+    """As many samples, drawn at random, as the budget of forwards allows.
+
+    Raises:
+        InputError: it does not allow two.
+    """
+    if budget is None:
+        return list(samples)
+    each = forwards_per_sample(settings) + len(settings.methods)
+    count = budget // each
+    if count < 2:
+        raise InputError(
+            f"a budget of {budget} forwards does not do for two samples, which cost {2 * each}; "
+            "raise it, or ask for fewer methods, metrics or places"
+        )
+    return draw(samples, count, settings.seed)
+
+
+def compare(
+    loaded: LoadedModel,
+    samples: Sequence[Sample],
+    settings: Settings,
+    *,
+    folder: Path,
+    step: Step | None = None,
+) -> Answer:
+    """Judge methods on samples and rank them; a folder that holds part of this very run is taken up.
+
+    Args:
+        loaded: model and preprocessing.
+        samples: at least two.
+        settings: what is compared.
+        folder: where shards and table go.
+        step: told of progress.
+
+    Raises:
+        InputError: fewer than two samples.
+        ResultError: the folder holds another comparison.
+    """
+    if len(samples) < 2:
+        raise InputError(f"a comparison needs at least two photos, but there are {len(samples)}")
+    table = Table(folder)
+    table.begin(_about(loaded, samples, settings))
+    shards = [samples[i : i + CHUNK] for i in range(0, len(samples), CHUNK)]
+    device = next(loaded.model.parameters()).device
+    for number, part in enumerate(shards):
+        if not table.has(number):
+            batch = prepare(part, loaded.preprocess).to(device)
+            names = [f"{number * CHUNK + i:05d} {sample.path.name}" for i, sample in enumerate(part)]
+            table.add(number, list(measure(loaded.model, batch, names, settings)))
+        if step is not None:
+            step(min((number + 1) * CHUNK, len(samples)), len(samples))
+    rows = table.rows(len(shards))
+    table.finish(rows)
+    return rank(rows, seed=settings.seed)
+
+
+def _about(loaded: LoadedModel, samples: Sequence[Sample], settings: Settings) -> dict[str, Any]:
+    """What makes this run itself, for the run's record."""
+    return {
+        "model": loaded.provenance,
+        "settings": asdict(settings),
+        "samples": [sample.path.name for sample in samples],
+        "chunk": CHUNK,
+    }
