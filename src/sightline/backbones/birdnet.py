@@ -13,7 +13,8 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
-from jaxtyping import Float
+import torch
+from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from sightline.errors import ModelError
@@ -79,7 +80,6 @@ class BirdNet(nn.Module):
     """Stem, four residual stages (strides 4, 8, 16, 16), average pooling, two linear heads.
 
     Example:
-        >>> import torch
         >>> net = BirdNet(BirdNetSpec(labels=("a", "b"), attributes=("has_x::y",), widths=(8, 8, 8, 8)))
         >>> net(torch.zeros(1, 3, 64, 64)).shape
         torch.Size([1, 2])
@@ -136,6 +136,11 @@ class BirdNet(nn.Module):
         """Class and attribute logits from one pass."""
         pooled = self.pooled(x)
         return self.class_head(pooled), self.attribute_head(pooled)
+
+    def scores_of_bytes(self, images: UInt8[Tensor, "b 3 h w"]) -> Float[Tensor, "b k"]:
+        """Class logits of images as bytes, with the preprocessing of the spec."""
+        mean, std = (torch.tensor(v, device=images.device).view(1, 3, 1, 1) for v in (self.spec.mean, self.spec.std))
+        return self.forward((images.float() / 255 - mean) / std)
 
 
 def load_birdnet(path: str | Path | None = None) -> BirdNet:

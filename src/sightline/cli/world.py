@@ -173,3 +173,27 @@ def sheet(
     picture = draw(world, range(first, first + count), columns=columns, size=size)
     picture.save(out)
     typer.echo(f"{out}: {picture.width} x {picture.height} pixels")
+
+
+@app.command()
+def certify(
+    what: Annotated[str, typer.Option("--of", help="The cue: foreground, background or part:NAME.")] = "foreground",
+    weights: Annotated[Path | None, typer.Option(help="Weights of a birdnet; the bundled one if none.")] = None,
+    cue: Cue = "foreground",
+    seed: Seed = 0,
+    pairs: Annotated[int, typer.Option(help="Pairs of scenes that exchange the cue.")] = 200,
+    threshold: Annotated[float, typer.Option(help="What the lower ends of both intervals must reach.")] = 0.8,
+) -> None:
+    """Certify by re-drawn counterfactuals that a birdnet decides by a cue of its world."""
+    from sightline.backbones.birdnet import load_birdnet
+    from sightline.data.aviary import Knobs, World
+    from sightline.data.aviary.certificate import certify as by_behaviour
+
+    net = load_birdnet(weights)
+    world = World(Knobs(cue=cue, seed=seed))
+    found = by_behaviour(net.scores_of_bytes, world, what, pairs=pairs, size=net.spec.size, threshold=threshold)
+    for name, rate in (("follows the cue", found.follows), ("stays without it", found.stays)):
+        low, high = rate.interval
+        typer.echo(f"{name}: {rate.share:.3f} ({low:.3f}-{high:.3f})")
+    verdict = "certified" if found.certified else "not certified"
+    typer.echo(f"{what}: {verdict} at {threshold:g}, from {found.pairs} pairs that the model knows")

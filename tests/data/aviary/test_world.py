@@ -27,6 +27,24 @@ def test_a_scene_depends_on_seed_and_index_only(world) -> None:
     assert replace(World(Knobs(species=8, seed=5)).scene(7)) != world.scene(7)
 
 
+def test_every_aspect_of_every_scene_has_a_stream_of_its_own(world) -> None:
+    aspects = (
+        "species",
+        "values",
+        "pose",
+        "light",
+        "backdrop",
+        "covers",
+        "noise",
+        "missing",
+        "perch",
+        "seed",
+        "split",
+    )
+    firsts = {world.stream(index, aspect).random() for index in range(5) for aspect in aspects}
+    assert len(firsts) == 5 * len(aspects)
+
+
 def test_every_block_holds_every_class_once(world) -> None:
     for block in range(3):
         assert sorted(world.scene(8 * block + i).species for i in range(8)) == list(range(8))
