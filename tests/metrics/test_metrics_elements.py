@@ -64,6 +64,7 @@ def test_cells_of_an_uneven_grid_cover_the_input_once() -> None:
     _, cells = lay(torch.rand(1, 3, 3), torch.ones(1, 1, 7, 8), domain=Domain(), grid="cells")
     each = cells.spread(torch.eye(9, dtype=torch.bool))
     assert torch.equal(each.sum((0, 1)), torch.ones(7, 8, dtype=torch.long))
+    assert each.flatten(1).any(1).all()
 
 
 def test_enlarging_is_bilinear_with_pixel_centres_at_half() -> None:
@@ -161,11 +162,11 @@ def test_in_painting_equals_the_dense_system(size: tuple[int, int]) -> None:
 
 
 def test_in_painting_by_hand() -> None:
-    cross = torch.tensor([[1.0, 2.0, 1.0], [2.0, 0.0, 2.0], [1.0, 2.0, 1.0]])[None, None]
+    cross = torch.tensor([[1.0, 2.0, 1.0], [4.0, 0.0, 2.0], [1.0, 2.0, 1.0]])[None, None]
     middle = torch.zeros(1, 1, 3, 3, dtype=torch.bool)
     middle[..., 1, 1] = True
-    # 4 neighbours of weight 1/6 at 2 and 4 of weight 1/12 at 1
-    assert float(impute(cross, middle, noise=0)[0, 0, 1, 1]) == pytest.approx(4 / 6 * 2 + 4 / 12, abs=1e-4)
+    # neighbours of weight 1/6 at 2, 2, 2 and 4, and four of weight 1/12 at 1
+    assert float(impute(cross, middle, noise=0)[0, 0, 1, 1]) == pytest.approx(10 / 6 + 4 / 12, abs=1e-4)
 
 
 def test_in_painting_keeps_what_is_visible_and_adds_noise_of_the_given_size() -> None:
