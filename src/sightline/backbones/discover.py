@@ -39,7 +39,7 @@ def discover_blocks(model: nn.Module) -> list[StageSpec]:
         if found:
             return found
     units = list(_units(model, ""))
-    if len(units) < 3:
+    if len(units) < 3 and not isinstance(model, nn.Sequential):
         loose = [path for path, module in model.named_children() if isinstance(module, CONVOLUTIONS)]
         units = [path for path, _ in model.named_modules() if path in {*units, *loose}]
     units = units or [path for path, module in model.named_modules() if isinstance(module, CONVOLUTIONS)]

@@ -78,7 +78,7 @@ class Pair:
         rows, columns = (max(1, side // 8) for side in total.shape[1:])
         terms = self.G[:, :, ::rows, ::columns] * self.A[:, :, ::rows, ::columns]
         bound = CANCELLED * peak(terms.abs().sum(1))
-        return total * ((peak(total) >= bound) | bound.isinf())
+        return total.masked_fill((peak(total) < bound) & bound.isfinite(), 0.0)
 
     @property
     def channel_evidence(self) -> Float[Tensor, "b c"]:
