@@ -37,7 +37,7 @@ def evaluate(
         int | None, typer.Option(help="Most forwards; fewer photos are drawn to keep it.", min=1)
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of whatever is random.")] = 0,
-    batch_size: Annotated[int, typer.Option(help="Most rows in one forward.", min=1)] = 32,
+    batch_size: Annotated[int | None, typer.Option(help="Most rows in one forward.", min=1)] = None,
     out: Annotated[
         Path, typer.Option("--out", "-o", help="Table and page; an unfinished run there is resumed.")
     ] = Path("sightline_comparison"),

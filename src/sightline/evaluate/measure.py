@@ -36,7 +36,7 @@ class Settings:
         places: some of `PLACES`; methods with one map only (of the input, say) are judged at `late`.
         options: options of each metric.
         seed: of whatever is drawn at random.
-        batch_size: most rows in one forward.
+        batch_size: most rows in one forward; None is what suits the device.
     """
 
     methods: tuple[str, ...]
@@ -44,7 +44,7 @@ class Settings:
     places: tuple[str, ...] = PLACES
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     seed: int = 0
-    batch_size: int = 32
+    batch_size: int | None = None
 
     def __post_init__(self) -> None:
         for name in self.methods:
