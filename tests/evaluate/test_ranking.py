@@ -40,14 +40,16 @@ def test_paired_differences_tell_methods_apart_that_plain_intervals_cannot() -> 
     assert (best.level, second.level) == (True, False)
     assert best.beats_nulls
     assert second.beats_nulls
-    assert "gradcam (1 of 1)" in answer.verdict
+    assert answer.verdict.startswith("gradcam is with the best")
+    assert "in 1 of 1 comparisons" in answer.verdict
 
 
 def test_methods_inside_the_noise_are_level_with_each_other() -> None:
     answer = rank(rows(columns(gradcam=0.2, layercam=0.2, uniform=0.1)))
     assert standing(answer, "gradcam").level
     assert standing(answer, "layercam").level
-    assert answer.verdict.startswith("Level with each other")
+    assert "are level with each other" in answer.verdict
+    assert answer.wins == {"gradcam": (1, 1), "layercam": (1, 1)}
 
 
 def test_what_does_not_beat_the_nulls_wins_nothing() -> None:

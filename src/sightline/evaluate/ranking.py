@@ -142,10 +142,7 @@ def _verdict(wins: Mapping[str, tuple[int, int]]) -> str:
     if not wins or not max(count for count, _ in wins.values()):
         return "No method beats the nulls beyond the noise on these samples; more samples may tell them apart."
     most = max(count for count, _ in wins.values())
-    best = [f"{m} ({count} of {total})" for m, (count, total) in wins.items() if count == most]
-    if len(best) > 1:
-        together = ", ".join(best)
-        return (
-            f"Level with each other, by comparisons in which they are with the best and beat the nulls: {together}."
-        )
-    return f"{best[0]} comparisons in which it is with the best and beats the nulls beyond the noise."
+    best = [method for method, (count, _) in wins.items() if count == most]
+    total = wins[best[0]][1]
+    who = f"{', '.join(best[:-1])} and {best[-1]} are level with each other: each" if len(best) > 1 else best[0]
+    return f"{who} is with the best, and better than every null beyond the noise, in {most} of {total} comparisons."
