@@ -37,9 +37,11 @@ def test_a_part_alone_is_worth_its_closed_form() -> None:
 
 
 def test_label_noise_lowers_every_worth_as_it_must() -> None:
-    clean, noisy = World(Knobs(cue="background")), World(Knobs(cue="background", label_noise=0.2))
-    share = worth(clean, "background").alone
-    assert worth(noisy, "background").alone == pytest.approx(share * 0.8 + (1 - share) * 0.2 / 7, abs=1e-9)
+    knobs = {"cue": "part:leg", "species": 3, "variation": 0.3}
+    clean, noisy = World(Knobs(**knobs)), World(Knobs(**knobs, label_noise=0.2))
+    share = worth(clean, "part:leg").alone
+    assert 0.7 < share < 0.9
+    assert worth(noisy, "part:leg").alone == pytest.approx(share * 0.8 + (1 - share) * 0.2 / 2, abs=1e-9)
 
 
 def test_a_missing_part_is_worth_chance() -> None:

@@ -67,6 +67,11 @@ def test_species_are_three_groups_apart_and_twins_one() -> None:
     assert sum(kind.twin is not None for kind in kinds) == 6
 
 
+def test_even_entangled_species_are_three_groups_apart() -> None:
+    kinds = World(Knobs(species=60, twins=0, entanglement=0.8)).species
+    assert min(a.distance(b) for a in kinds for b in kinds if a is not b) == 3
+
+
 def test_without_variation_a_bird_has_its_species_code() -> None:
     world, drawn = scenes(100, variation=0.0)
     for scene in drawn:
