@@ -4,5 +4,16 @@ from sightline.capture.budget import in_chunks, out_of_memory
 from sightline.capture.engine import Capture, Plan, Reduction, capture
 from sightline.capture.guard import leave_as_found
 from sightline.capture.pair import Pair
+from sightline.capture.sums import ChannelSum
 
-__all__ = ["Capture", "Pair", "Plan", "Reduction", "capture", "in_chunks", "leave_as_found", "out_of_memory"]
+__all__ = [
+    "Capture",
+    "ChannelSum",
+    "Pair",
+    "Plan",
+    "Reduction",
+    "capture",
+    "in_chunks",
+    "leave_as_found",
+    "out_of_memory",
+]

@@ -20,6 +20,7 @@ from sightline.capture.forward import run_forward
 from sightline.capture.guard import leave_as_found
 from sightline.capture.pair import Pair
 from sightline.capture.record import Record, Recorder
+from sightline.capture.sums import reduced
 from sightline.errors import StageError, TargetError
 from sightline.targets import Readout, Selector, Target, select_output
 
@@ -176,8 +177,7 @@ def _backward_maps(
         sink: dict[Record, list[Tensor]] = {}
 
         def arrive(record: Record, gradient: Tensor) -> None:
-            pair = Pair.of(record, gradient)
-            sink[record] = [reduction(pair) for reduction in wanted.values()]
+            sink[record] = reduced(Pair.of(record, gradient), list(wanted.values()))
 
         recorder.arrive = arrive
         given = torch.autograd.grad(

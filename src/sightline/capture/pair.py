@@ -1,12 +1,12 @@
-"""`Pair`: activation A and gradient G of one stage, with the sums over them that several methods share.
+"""`Pair`: activation A and gradient G of one stage, with what several methods share of them.
 
-All CAM methods read the same pair, so what two of them need is computed once. Products of A and G are made a few
-channels at a time: as wholes they would leave the cache, and the pages of each would have to be asked for anew.
+All CAM methods read the same pair, so what two of them need is computed once. It can be read a few channels at a
+time: products of whole stages would leave the cache, and the pages of each would have to be asked for anew.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -17,11 +17,8 @@ from torch import Tensor
 if TYPE_CHECKING:
     from sightline.capture.record import Record
 
-PerNeuron = Callable[[Float[Tensor, "b s h w"], Float[Tensor, "b s h w"]], Float[Tensor, "b s h w"]]
-"""From activation and gradient of some whole channels to one number per neuron."""
-
-SLICE = 1 << 16
-"""Neurons in a slice of channels on the CPU: a quarter of a megabyte, so that a few products fit into the cache."""
+SLICE = 1 << 17
+"""Neurons in a slice of channels on the CPU: half a megabyte, so that products stay in the cache."""
 
 CANCELLED = 1e-4
 """A sum over channels whose largest value is below this share of its terms' magnitude has cancelled."""
@@ -57,73 +54,51 @@ class Pair:
         return self._G
 
     @cached_property
-    def _products(self) -> tuple[Float[Tensor, "b h w"], Float[Tensor, "b c"]]:
-        """Gradient x activation, summed over channels and over space."""
-        total, shares = None, []
-        for A, G in self._slices():
-            product = G * A
-            part = product.sum(1)
-            total = part if total is None else total + part
-            shares.append(product.sum((2, 3)))
-        return total if total is not None else self.A.sum(1), joined(shares)
+    def GA(self) -> Float[Tensor, "b c h w"]:
+        """Gradient x activation, per neuron."""
+        return self.G * self.A
 
     @cached_property
-    def evidence(self) -> Float[Tensor, "b h w"]:
-        """Gradient x activation, summed over channels.
-
-        Where a norm follows that forgets the length of what it gets (LayerNorm per place), this sum is zero by
-        construction and what is left of it in floating point is noise: it is set to zero, not passed on as a map.
-        """
-        total = self._products[0]
-        rows, columns = (max(1, side // 8) for side in total.shape[1:])
-        terms = self.G[:, :, ::rows, ::columns] * self.A[:, :, ::rows, ::columns]
-        bound = CANCELLED * peak(terms.abs().sum(1))
-        return total.masked_fill((peak(total) < bound) & bound.isfinite(), 0.0)
-
-    @property
-    def channel_evidence(self) -> Float[Tensor, "b c"]:
-        """Gradient x activation, summed over space."""
-        return self._products[1]
+    def G_plus(self) -> Float[Tensor, "b c h w"]:
+        """Positive part of the gradient."""
+        return self.G.relu()
 
     @cached_property
     def mass(self) -> Float[Tensor, "b c"]:
         """Sum of each channel's activation over space."""
         return self.A.sum((2, 3))
 
-    def over_channels(self, per_neuron: PerNeuron) -> Float[Tensor, "b h w"]:
-        """Sum over channels of a number per neuron."""
-        parts = [per_neuron(A, G).sum(1) for A, G in self._slices()]
-        return parts[0] if len(parts) == 1 else torch.stack(parts).sum(0)
+    def without_noise(self, evidence: Float[Tensor, "b h w"]) -> Float[Tensor, "b h w"]:
+        """Gradient x activation, summed over channels, and zero where that sum has cancelled.
 
-    def over_space(self, per_neuron: PerNeuron) -> Float[Tensor, "b c"]:
-        """Sum over space of a number per neuron."""
-        return joined([per_neuron(A, G).sum((2, 3)) for A, G in self._slices()])
-
-    def weighted(self, weights: Float[Tensor, "b c"]) -> Float[Tensor, "b h w"]:
-        """Sum of the activation's channels with these weights."""
-        return torch.bmm(weights[:, None], self._places).view(self.A.shape[0], *self.A.shape[2:])
+        Where a norm follows that forgets the length of what it gets (LayerNorm per place), this sum is zero by
+        construction and what is left of it in floating point is noise: it is set to zero, not passed on as a map.
+        """
+        noise = self._noise
+        return evidence.masked_fill((peak(evidence) < noise) & noise.isfinite(), 0.0)
 
     @cached_property
-    def _places(self) -> Float[Tensor, "b c n"]:
-        """Activation with its places in one axis."""
-        return self.A.flatten(2)
+    def _noise(self) -> Float[Tensor, "b 1 1"]:
+        """Below this a sum over channels of gradient x activation has cancelled; read off some of the places."""
+        rows, columns = (max(1, side // 8) for side in self.A.shape[2:])
+        terms = self.G[:, :, ::rows, ::columns] * self.A[:, :, ::rows, ::columns]
+        return CANCELLED * peak(terms.abs().sum(1))
 
-    def _slices(self) -> Iterator[tuple[Float[Tensor, "b s h w"], Float[Tensor, "b s h w"]]]:
-        """Activation and gradient, some whole channels at a time; on other devices than the CPU all at once."""
+    def weighted(self, weights: Float[Tensor, "b m c"]) -> Float[Tensor, "b m h w"]:
+        """Sums of the activation's channels with m sets of weights."""
+        return torch.bmm(weights, self.A.flatten(2)).view(*weights.shape[:2], *self.A.shape[2:])
+
+    def slices(self) -> Iterator[Pair]:
+        """The same pair, some whole channels at a time; on other devices than the CPU all at once."""
         b, c, h, w = self.A.shape
         step = c if self.A.device.type != "cpu" else max(1, SLICE // (b * h * w))
         if step >= c:
-            yield self.A, self.G
+            yield self
             return
         for start in range(0, c, step):
-            yield self.A[:, start : start + step], self.G[:, start : start + step]
+            yield Pair(self.A[:, start : start + step], self.G[:, start : start + step])
 
 
 def peak(x: Float[Tensor, "b h w"]) -> Float[Tensor, "b 1 1"]:
     """Largest magnitude of each map."""
     return x.abs().amax((1, 2), keepdim=True)
-
-
-def joined(parts: list[Tensor]) -> Float[Tensor, "b c"]:
-    """Slices of channels side by side."""
-    return parts[0] if len(parts) == 1 else torch.cat(parts, 1)

@@ -1,20 +1,34 @@
 """The CAM family that reads one activation A and one gradient G per stage; all share a single pass.
 
-A and G are `[b, c, h, w]`; c are channels, i a place, and a map is `M[i]`. Each function is its equation.
+A and G are `[b, c, h, w]`; c are channels, i a place, and a map is `M[i]`. All of them are sums over channels, and
+each function is what is added up: the weight `[b, c]` of each channel's activation, or the sum of the channels at
+each place `[b, h, w]`. What is done with the sum stands in the decorator.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from sightline.capture import Pair
+from sightline.capture import ChannelSum, Pair
 from sightline.explainers.method import reduction
 
 SHARED = "1 forward + 1 backward, shared by all of them"
 EPS = 1e-12
 VANISHED = 1e-6
+
+
+def rectified(summand: Callable[[Pair], Tensor]) -> ChannelSum:
+    """`relu( sum_c summand_c )`."""
+    return ChannelSum(summand, lambda total, pair: total.relu())
+
+
+def evidence(pair: Pair) -> Float[Tensor, "b h w"]:
+    """Gradient x activation at each place."""
+    return pair.GA.sum(1)
 
 
 @reduction(
@@ -26,12 +40,13 @@ VANISHED = 1e-6
     source="selvaraju2017gradcam",
     cost=SHARED,
 )
-def gradcam(pair: Pair) -> Float[Tensor, "b h w"]:
+@rectified
+def gradcam(pair: Pair) -> Float[Tensor, "b c"]:
     """Channels weighted by their mean gradient [selvaraju2017gradcam]."""
-    return pair.weighted(pair.G.mean((2, 3))).relu()
+    return pair.G.mean((2, 3))
 
 
-@reduction(
+hirescam = reduction(
     name="hirescam",
     title="HiResCAM",
     family="CAM",
@@ -39,10 +54,8 @@ def gradcam(pair: Pair) -> Float[Tensor, "b h w"]:
     equation="relu( sum_c G[c,i] A[c,i] )",
     source="draelos2020hirescam",
     cost=SHARED,
-)
-def hirescam(pair: Pair) -> Float[Tensor, "b h w"]:
-    """Each place weighted by its own gradient [draelos2020hirescam]."""
-    return pair.evidence.relu()
+)(ChannelSum(evidence, lambda total, pair: pair.without_noise(total).relu()))
+"""Each place weighted by its own gradient [draelos2020hirescam]."""
 
 
 @reduction(
@@ -54,9 +67,10 @@ def hirescam(pair: Pair) -> Float[Tensor, "b h w"]:
     source="jiang2021layercam",
     cost=SHARED,
 )
+@rectified
 def layercam(pair: Pair) -> Float[Tensor, "b h w"]:
     """Each place weighted by the positive part of its own gradient [jiang2021layercam]."""
-    return pair.over_channels(lambda A, G: G.relu() * A).relu()
+    return (pair.G_plus * pair.A).sum(1)
 
 
 @reduction(
@@ -68,13 +82,14 @@ def layercam(pair: Pair) -> Float[Tensor, "b h w"]:
     source="fu2020xgradcam",
     cost=SHARED,
 )
-def xgradcam(pair: Pair) -> Float[Tensor, "b h w"]:
+@rectified
+def xgradcam(pair: Pair) -> Float[Tensor, "b c"]:
     """Channels weighted by their share of gradient x activation [fu2020xgradcam].
 
     A channel whose activations sum to zero has no defined weight and gets none.
     """
     silent = pair.mass.abs() < EPS
-    return pair.weighted((pair.channel_evidence / pair.mass).masked_fill(silent, 0.0)).relu()
+    return (pair.GA.sum((2, 3)) / pair.mass).masked_fill(silent, 0.0)
 
 
 @reduction(
@@ -86,26 +101,21 @@ def xgradcam(pair: Pair) -> Float[Tensor, "b h w"]:
     source="chattopadhay2018gradcampp",
     cost=SHARED,
 )
-def gradcam_plus_plus(pair: Pair) -> Float[Tensor, "b h w"]:
+@rectified
+def gradcam_plus_plus(pair: Pair) -> Float[Tensor, "b c"]:
     """Channels weighted by positive gradients, each by its own coefficient [chattopadhay2018gradcampp].
 
     Only places with a positive gradient count, and there `a relu(G) = G+ / (2 + (sum A) G+)`. The factor `exp(score)`
     of the paper is the same for every place and is left out. Where activations are negative (GELU, SiLU) the
     denominator can vanish; such places get no weight.
     """
-    return pair.weighted(pair.over_space(_coefficient)).relu()
-
-
-def _coefficient(A: Float[Tensor, "b c h w"], G: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
-    """`G+ / (2 + (sum A) G+)`, and zero where the denominator vanishes."""
-    positive = G.relu()
-    below = A.sum((2, 3), keepdim=True) * positive
+    below = pair.mass[:, :, None, None] * pair.G_plus
     below += 2.0
-    share: Tensor = positive / F.hardshrink(below, VANISHED)
-    return share.nan_to_num_(nan=float("nan"), posinf=0.0, neginf=0.0)
+    share = pair.G_plus / F.hardshrink(below, VANISHED)
+    return share.nan_to_num_(nan=float("nan"), posinf=0.0, neginf=0.0).sum((2, 3))
 
 
-@reduction(
+gradient_x_activation = reduction(
     name="gradxact",
     title="Gradient x activation",
     family="CAM",
@@ -114,7 +124,5 @@ def _coefficient(A: Float[Tensor, "b c h w"], G: Float[Tensor, "b c h w"]) -> Fl
     source="shrikumar2017deeplift",
     cost=SHARED,
     signed=True,
-)
-def gradient_x_activation(pair: Pair) -> Float[Tensor, "b h w"]:
-    """First-order contribution of each place, signed [shrikumar2017deeplift]."""
-    return pair.evidence
+)(ChannelSum(evidence, lambda total, pair: pair.without_noise(total)))
+"""First-order contribution of each place, signed [shrikumar2017deeplift]."""

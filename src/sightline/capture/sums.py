@@ -1,0 +1,65 @@
+"""Reductions that are sums over channels: all that are asked of a stage are added up in one sweep over its channels.
+
+So the activation and the gradient of a stage come out of memory once, however many methods read them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from sightline.capture.pair import Pair
+
+Summand = Callable[[Pair], Float[Tensor, "..."]]
+"""From a pair of some whole channels to their sum at each place `[b, h, w]`, or to a weight for each of them `[b, s]`
+with which their activations are to be added."""
+
+Finish = Callable[[Float[Tensor, "b h w"], Pair], Float[Tensor, "b h w"]]
+"""From the sum over all channels, and the whole pair, to the map."""
+
+
+@dataclass(frozen=True, eq=False)
+class ChannelSum:
+    """A map that is a sum over channels: `M = finish( sum_c summand_c )`.
+
+    Args:
+        summand: what is added up.
+        finish: what is done with the sum.
+    """
+
+    summand: Summand
+    finish: Finish
+
+    def __call__(self, pair: Pair) -> Float[Tensor, "b h w"]:
+        """The map of one pair."""
+        return reduced(pair, [self])[0]
+
+
+def reduced(pair: Pair, reductions: Sequence[Callable[[Pair], Tensor]]) -> list[Float[Tensor, "b h w"]]:
+    """The map of every reduction; those that are sums over channels share a sweep, and equal summands a sum."""
+    summands = dict.fromkeys(r.summand for r in reductions if isinstance(r, ChannelSum))
+    totals = dict(zip(summands, _added(pair, list(summands)), strict=True))
+    return [r.finish(totals[r.summand], pair) if isinstance(r, ChannelSum) else r(pair) for r in reductions]
+
+
+def _added(pair: Pair, summands: list[Summand]) -> list[Float[Tensor, "b h w"]]:
+    """The sum over all channels of each summand."""
+    totals: list[Tensor] = []
+    for part in pair.slices() if summands else ():
+        sums = _summed(part, summands)
+        totals = [total + more for total, more in zip(totals, sums, strict=True)] if totals else sums
+    return totals
+
+
+def _summed(part: Pair, summands: list[Summand]) -> list[Float[Tensor, "b h w"]]:
+    """The sums over one slice of channels; all weights meet its activations in one product."""
+    found = [summand(part) for summand in summands]
+    weights = [values for values in found if values.ndim == 2]
+    if not weights:
+        return found
+    maps = iter(part.weighted(torch.stack(weights, 1)).unbind(1))
+    return [next(maps) if values.ndim == 2 else values for values in found]
