@@ -2,7 +2,7 @@
 
 import pytest
 
-from sightline.cli.options import arguments_of, chosen, listed, numbers_of, size_of
+from sightline.cli.options import arguments_of, chosen, listed, method_options, numbers_of, size_of
 from sightline.errors import InputError
 
 
@@ -45,3 +45,23 @@ def test_model_arguments_are_python_values_where_they_read_as_such():
     }
     with pytest.raises(InputError, match="NAME=VALUE"):
         arguments_of(["same"])
+
+
+@pytest.mark.parametrize(
+    ("given", "methods", "options"),
+    [
+        (None, ["gradcam"], {}),
+        (["groups=4"], ["scorecam"], {"scorecam": {"groups": 4}}),
+        (["scorecam.groups=4", "occlusion.window=8"], ["scorecam", "occlusion"],
+         {"scorecam": {"groups": 4}, "occlusion": {"window": 8}}),
+        (["gradcam++.x=a"], ["gradcam++"], {"gradcam++": {"x": "a"}}),
+    ],
+)  # fmt: skip
+def test_options_of_methods_are_read(given, methods, options):
+    assert method_options(given, methods) == options
+
+
+@pytest.mark.parametrize("given", ["groups=4", "scorecam.groups", "eigencam.groups=4", "scorecam.=4"])
+def test_options_of_methods_that_are_not_understood(given):
+    with pytest.raises(InputError, match=r"METHOD\.NAME=VALUE with one of the methods asked for: gradcam, scorecam"):
+        method_options([given], ["gradcam", "scorecam"])

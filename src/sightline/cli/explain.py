@@ -74,6 +74,12 @@ def explain(
             help="One or more methods (`sightline methods`), with commas. Default: gradcam.", rich_help_panel=LOOK
         ),
     ] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="METHOD.NAME=VALUE, scorecam.groups=64 for example; repeat for more.", rich_help_panel=LOOK
+        ),
+    ] = None,
     stages: Annotated[
         list[str] | None,
         typer.Option(
@@ -108,15 +114,17 @@ def explain(
 ) -> None:
     """Show where a network looks in photos: at every stage, for any class."""
     from sightline.cli.job import FORMATS, Done, Wish, gather, run
-    from sightline.cli.options import arguments_of, chosen, device_of, listed
+    from sightline.cli.options import arguments_of, chosen, device_of, listed, method_options
 
     paths = _photos(photos, model)
+    methods = tuple(listed(method)) or Wish.methods
     wish = Wish(
         out=out,
         formats=tuple(chosen(formats, FORMATS, option="--format")) or Wish.formats,
         target=_target(target, topk, contrast),
         contrast=contrast,
-        methods=tuple(listed(method)) or Wish.methods,
+        methods=methods,
+        options=method_options(option, methods),
         stages=listed(stages) or None,
         batch_size=batch_size,
         opacity=opacity,

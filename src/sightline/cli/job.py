@@ -35,6 +35,7 @@ class Wish:
         target: a class, several, or none for the top class.
         contrast: the class against which it is explained.
         methods: registry names.
+        options: options of the methods, by method.
         stages: names, wildcards and the words that the adapter knows; None is each method's own choice.
         batch_size: photos per pass.
         opacity: of the maps over the photo, 0..1.
@@ -46,6 +47,7 @@ class Wish:
     target: str | list[str] | None = None
     contrast: str | None = None
     methods: tuple[str, ...] = ("gradcam",)
+    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     stages: list[str] | None = None
     batch_size: int | None = None
     opacity: float | None = None
@@ -149,6 +151,7 @@ def _explained(
         target=wish.target,
         contrast=wish.contrast,
         method=list(wish.methods),
+        options=wish.options,
         stages=wish.stages,
         labels=loaded.labels,
         images=torch.stack([one.view for one in prepared]),

@@ -85,6 +85,31 @@ def arguments_of(pairs: Iterable[str] | None) -> dict[str, Any]:
     return arguments
 
 
+def method_options(given: Iterable[str] | None, methods: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """`METHOD.NAME=VALUE`, or `NAME=VALUE` where one method is asked for, as options by method.
+
+    Raises:
+        InputError: an option is not of this form, or its method is not asked for.
+
+    Example:
+        >>> method_options(["scorecam.groups=64"], ["gradcam", "scorecam"])
+        {'scorecam': {'groups': 64}}
+    """
+    options: dict[str, dict[str, Any]] = {}
+    for text in given or ():
+        key, sign, value = text.partition("=")
+        method, dot, name = key.strip().rpartition(".")
+        if not dot and len(methods) == 1:
+            method = methods[0]
+        if not sign or not name.isidentifier() or method not in methods:
+            raise InputError(
+                f"--option {text!r} is not understood; write METHOD.NAME=VALUE with one of the methods asked for: "
+                f"{', '.join(methods)}"
+            )
+        options.setdefault(method, {})[name] = _value(value.strip())
+    return options
+
+
 def _value(text: str) -> Any:
     try:
         return ast.literal_eval(text)
