@@ -17,10 +17,10 @@ from torch import Tensor, nn
 
 from sightline.backbones import Adapter, Stage, StageSpec, Wanted
 from sightline.capture.forward import run_forward
+from sightline.capture.gather import Gatherer
 from sightline.capture.guard import leave_as_found
 from sightline.capture.pair import Pair
 from sightline.capture.record import Record, Recorder
-from sightline.capture.sums import reduced
 from sightline.errors import StageError, TargetError
 from sightline.targets import Readout, Selector, Target, select_output
 
@@ -174,12 +174,8 @@ def _backward_maps(
 
     def backward(direction: Float[Tensor, " k"], keep: bool) -> list[Tensor]:
         """Maps of the decision `scores @ direction`, one per record and reduction."""
-        sink: dict[Record, list[Tensor]] = {}
-
-        def arrive(record: Record, gradient: Tensor) -> None:
-            sink[record] = reduced(Pair.of(record, gradient), list(wanted.values()))
-
-        recorder.arrive = arrive
+        gatherer = Gatherer(list(wanted.values()))
+        recorder.arrive = gatherer.add
         given = torch.autograd.grad(
             scores,
             [leaf for _, leaf in starts],
@@ -189,8 +185,9 @@ def _backward_maps(
         )
         for (record, _), gradient in zip(starts, given, strict=True):
             if gradient is not None:
-                arrive(record, gradient)
-        return [m for record in records for m in sink.get(record) or _nothing(record, len(wanted))]
+                gatherer.add(record, gradient)
+        maps = gatherer.maps()
+        return [m for record in records for m in maps.get(record) or _nothing(record, len(wanted))]
 
     directions = torch.eye(scores.shape[1], device=scores.device)
     found = _for_each(backward, directions)

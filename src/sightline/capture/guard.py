@@ -57,7 +57,7 @@ def _set_aside(modules: Iterable[nn.Module]) -> Iterator[None]:
     try:
         for module in modules:
             for name, wanted in CAPTURE_STATE.items():
-                found = module.__dict__.get(name, getattr(type(module), name, wanted))
+                found = module.__dict__.get(name, wanted)
                 if found is not wanted and (found is True or wanted is None):
                     changed.append((module, name, found))
                     setattr(module, name, wanted)
