@@ -96,9 +96,7 @@ def test_an_older_result_survives_a_failed_write(tmp_path: Path, monkeypatch: py
     import safetensors.torch
 
     an_explanation().save(tmp_path)
-    monkeypatch.setattr(
-        safetensors.torch, "save", lambda *a: (_ for _ in ()).throw(OSError(28, "No space left"))
-    )
+    monkeypatch.setattr(safetensors.torch, "save", lambda *a: (_ for _ in ()).throw(OSError(28, "No space left")))
     with pytest.raises(ResultError, match="No space left"):
         an_explanation().save(tmp_path)
     assert len(Explanations.load(tmp_path)) == 1
