@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import pytest
 import torch
 from torch import nn
@@ -89,3 +92,20 @@ def test_wildcards_lists_and_groups_choose_stages() -> None:
     assert len(adapter.stages("convs")) == 53
     with pytest.raises(StageError, match="no stage was asked for"):
         adapter.stages([])
+
+
+def test_a_model_that_is_rebuilt_is_looked_at_anew() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
+    assert [spec.path for spec in adapt(model).stages()] == ["1"]
+    model.append(nn.Conv2d(4, 4, 3))
+    assert [spec.path for spec in adapt(model).stages()] == ["1", "2"]
+    assert adapt(model).blocks == adapt(model).blocks
+
+
+def test_models_that_were_looked_at_are_not_kept_alive() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
+    adapt(model)
+    gone = weakref.ref(model)
+    del model
+    gc.collect()
+    assert gone() is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,10 @@ from sightline.backbones.unwrap import unwrap
 from sightline.errors import InputError, ModelError, StageError
 
 Wanted = str | Sequence[str] | None
+
+_SEEN: WeakKeyDictionary[nn.Module, tuple[tuple[tuple[str, type], ...], tuple[StageSpec, ...], int]]
+_SEEN = WeakKeyDictionary()
+"""Blocks and prefix of models that were looked at, with the tree of modules that they had then."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,13 +135,12 @@ def adapt(model: nn.Module) -> Adapter:
         ['1']
     """
     plain = unwrap(model)
-    return Adapter(
-        model=plain,
-        blocks=tuple(discover_blocks(plain)),
-        prefix=prefix_tokens(plain),
-        windows=_windows(plain),
-        classes=_classes(plain),
-    )
+    tree = tuple((path, type(part)) for path, part in plain.named_modules())
+    seen, blocks, prefix = _SEEN.get(plain, ((), (), 0))
+    if seen != tree:
+        blocks, prefix = tuple(discover_blocks(plain)), prefix_tokens(plain)
+        _SEEN[plain] = tree, blocks, prefix
+    return Adapter(model=plain, blocks=blocks, prefix=prefix, windows=_windows(plain), classes=_classes(plain))
 
 
 def _windows(model: nn.Module) -> bool | None:
