@@ -87,15 +87,26 @@ class Recorder:
         self.arrive: Arrival | None = None
         self._calls: dict[StageSpec, int] = {}
         self._left_out: dict[str, tuple[int, ...]] = {}
+        self._layouts: dict[tuple[int, ...], Layout | None] = {}
+        self._storages: set[int] = set()
 
     @contextmanager
     def listening(self) -> Iterator[None]:
         """Hooks are on the model inside, and off it outside."""
         with ExitStack() as undo:
             for spec in self._specs:
-                module = self._adapter.model.get_submodule(spec.path)
+                module = submodule(self._adapter.model, spec.path)
                 undo.callback(self._hook(module, spec).remove)
+            for module in self._adapter.model.modules():
+                if module.__dict__.get("inplace") is True:
+                    undo.callback(module.register_forward_pre_hook(self._spare).remove)
             yield
+
+    def _spare(self, module: nn.Module, args: Any) -> None:
+        """An in-place layer that would overwrite what was read works out of place; the guard puts its flag back."""
+        tensor = first_tensor(args)
+        if tensor is not None and tensor.untyped_storage().data_ptr() in self._storages:
+            module.__dict__["inplace"] = False
 
     def _hook(self, module: nn.Module, spec: StageSpec) -> Any:
         if spec.side == "input":
@@ -127,6 +138,7 @@ class Recorder:
             activation, tensor = leaf.detach(), leaf.clone()
         elif spec.path in self._copied:
             activation = activation.clone()
+        self._storages.add(activation.untyped_storage().data_ptr())
         record = Record(spec, call, layout, activation, leaf)
         self.records.append(record)
         if self._gradients and leaf is None:
@@ -140,7 +152,9 @@ class Recorder:
     def _layout(self, spec: StageSpec, tensor: Tensor) -> Layout | None:
         shape = tuple(tensor.shape)
         usable = tensor.is_floating_point() and shape[:1] == (self._batch,)
-        layout = self._adapter.layout(shape, self._picture) if usable else None
+        if usable and shape not in self._layouts:
+            self._layouts[shape] = self._adapter.layout(shape, self._picture)
+        layout = self._layouts[shape] if usable else None
         if layout is None or (layout.size == (1, 1) and not spec.asked):
             self._left_out[spec.path] = shape
             return None
@@ -172,6 +186,16 @@ class Recorder:
                 f"{self._picture[0]}x{self._picture[1]}: its tensor has shape {self._left_out[spec.path]}"
             )
         return f"the stage {spec.path!r} ran {calls} times; its call {spec.call} does not exist"
+
+
+def submodule(model: nn.Module, path: str) -> nn.Module:
+    """The module at a dotted path that is known to exist; the model itself for the empty path."""
+    for name in path.split(".") if path else ():
+        found = model._modules[name]
+        if found is None:
+            raise StageError(f"the module {path!r} is empty")
+        model = found
+    return model
 
 
 def first_tensor(parts: Any) -> Tensor | None:
