@@ -93,7 +93,7 @@ def capture(adapter: Adapter, inputs: Float[Tensor, "b c h w"], plan: Plan) -> C
     """
     adapter.check_inputs(inputs)
     plan.target.check(adapter.classes, plan.labels)
-    with leave_as_found(adapter.model):
+    with leave_as_found(adapter.model, out_of_place=False):
         inputs = inputs.clone() if inputs.is_inference() else inputs.detach()
         if plan.stages == "last":
             return _last(adapter, inputs, plan)

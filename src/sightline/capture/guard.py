@@ -16,15 +16,17 @@ CAPTURE_STATE = {"training": False, "inplace": False, "_compiled_call_impl": Non
 
 
 @contextmanager
-def leave_as_found(model: nn.Module) -> Iterator[None]:
+def leave_as_found(model: nn.Module, *, out_of_place: bool = True) -> Iterator[None]:
     """Evaluate, freeze and listen to a model inside; outside, nothing has changed.
 
-    Inside, every submodule is in eval mode, no parameter requires a gradient, in-place layers work out of place (so
-    that no activation is overwritten), `module.compile()`d parts run eagerly and gradients can be taken even under
-    `no_grad` or `inference_mode`. On leaving, modes, flags, buffers and random state are as before.
+    Inside, every submodule is in eval mode, no parameter requires a gradient, `module.compile()`d parts run eagerly
+    and gradients can be taken even under `no_grad` or `inference_mode`. On leaving, modes, flags, buffers and random
+    state are as before.
 
     Args:
         model: the plain module.
+        out_of_place: whether in-place layers work out of place inside, so that no activation is overwritten; if not,
+            their flags may be changed inside and are put back.
     """
     modules = _tree(model)
     parameters = [p for module in modules for p in module._parameters.values() if p is not None]
@@ -32,7 +34,7 @@ def leave_as_found(model: nn.Module) -> Iterator[None]:
         undo.enter_context(torch.random.fork_rng(devices=_cuda_devices(parameters)))
         undo.enter_context(torch.inference_mode(False))
         undo.enter_context(torch.enable_grad())
-        undo.enter_context(_set_aside(modules))
+        undo.enter_context(_set_aside(modules, out_of_place))
         undo.enter_context(_frozen(parameters))
         undo.enter_context(_kept_buffers(modules))
         yield
@@ -51,7 +53,7 @@ def _tree(model: nn.Module) -> list[nn.Module]:
 
 
 @contextmanager
-def _set_aside(modules: Iterable[nn.Module]) -> Iterator[None]:
+def _set_aside(modules: Iterable[nn.Module], out_of_place: bool) -> Iterator[None]:
     """Submodules are in the state that a capture needs; flags that are something else than a truth value stay."""
     changed: list[tuple[nn.Module, str, object]] = []
     try:
@@ -60,7 +62,8 @@ def _set_aside(modules: Iterable[nn.Module]) -> Iterator[None]:
                 found = module.__dict__.get(name, wanted)
                 if found is not wanted and (found is True or wanted is None):
                     changed.append((module, name, found))
-                    setattr(module, name, wanted)
+                    if out_of_place or name != "inplace":
+                        setattr(module, name, wanted)
         yield
     finally:
         for module, name, found in changed:
