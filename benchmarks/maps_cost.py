@@ -90,10 +90,12 @@ def _modules(model: nn.Module, specs: list[StageSpec]) -> dict[str, nn.Module]:
 
 
 def _grid(tokens: Tensor) -> Tensor:
-    """Patch tokens behind one class token as a square grid: what users of other tools write by hand."""
+    """Patch tokens as a square grid, a class token left out: what users of other tools write by hand."""
+    if tokens.ndim == 4:
+        return tokens
     b, n, c = tokens.shape
-    side = int((n - 1) ** 0.5)
-    return tokens[:, 1:].transpose(1, 2).reshape(b, c, side, side)
+    side = int(n**0.5)
+    return tokens[:, n - side * side :].transpose(1, 2).reshape(b, c, side, side)
 
 
 def ours(it: Case) -> dict[str, Work]:
@@ -116,7 +118,7 @@ def by_torchcam(it: Case) -> dict[str, Work]:
     from torchcam.methods import GradCAM
 
     def blocks(layers: dict[str, nn.Module]) -> list[Tensor]:
-        with GradCAM(it.model, list(layers), it.size and (3, *it.size), reshape_transform=it.reshape) as cam:
+        with GradCAM(it.model, list(layers), (3, *it.size), reshape_transform=it.reshape) as cam:
             scores = it.model(it.inputs)
             return cam(int(scores.argmax()), scores, normalized=False)
 

@@ -58,5 +58,9 @@ def test_a_cell_that_is_not_finite_stays_so_and_does_not_bleed(bad, smoothing):
     torch.testing.assert_close(grown[~hole], torch.ones(72))
 
 
+def test_values_whose_sum_overflows_are_finite():
+    assert torch.equal(upsample(torch.full((2, 2), 3e38), (4, 4)), torch.full((4, 4), 3e38))
+
+
 def test_half_precision_is_read():
     assert upsample(torch.ones(2, 2, dtype=torch.bfloat16), (4, 4)).dtype == torch.float32

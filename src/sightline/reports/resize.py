@@ -40,11 +40,11 @@ def upsample(
         [[0.0, 0.25, 0.75, 1.0]]
     """
     values = values.float()
+    if smoothing == "bilinear" and bool(values.sum().isfinite()):
+        return _grow(values, size, "bilinear")
     finite = torch.isfinite(values)
     if smoothing == "nearest":
         return _grow(values.where(finite, torch.nan), size, "nearest-exact")
-    if bool(finite.all()):
-        return _grow(values, size, "bilinear")
     weight = _grow(finite.float(), size, "bilinear")
     mixed = _grow(values.where(finite, 0.0), size, "bilinear") / weight.clamp(min=1e-12)
     return mixed.where(_grow(finite.float(), size, "nearest-exact") > 0, torch.nan)
