@@ -53,6 +53,21 @@ def test_ids_count_from_one_and_rows_from_zero(folder) -> None:
     assert data.image_path(1) == folder / "images" / "002.B" / "two.jpg"
 
 
+def test_a_subset_keeps_the_ids_of_the_whole(folder) -> None:
+    for path in folder.rglob("*.txt"):
+        if path.name in ("images.txt", "image_class_labels.txt", "train_test_split.txt", "bounding_boxes.txt",
+                         "part_locs.txt", "image_attribute_labels.txt"):  # fmt: skip
+            renamed = {"1": "12", "2": "7"}
+            lines = [line.split(maxsplit=1) for line in path.read_text().splitlines() if line.strip()]
+            path.write_text("".join(f"{renamed[head]} {rest}\n" for head, rest in lines))
+    data = read_cub(folder)
+    assert data.ids == (12, 7)
+    assert data.labels.tolist() == [0, 1]
+    assert data.boxes[0].tolist() == [60, 27, 325, 304]
+    assert data.points[1, 1].tolist() == [7, 8, 1]
+    assert data.known.tolist() == [[False, True, True], [True, True, True]]
+
+
 @pytest.mark.parametrize("place", ["attributes/attributes.txt", "attributes.txt", "../attributes.txt"])
 def test_attribute_names_are_found_in_any_of_three_places(folder, place) -> None:
     (folder / "attributes" / "attributes.txt").unlink()
@@ -87,14 +102,15 @@ def test_a_missing_file_is_named(folder, name) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "says"),
     [
-        ("images.txt", "1 a.jpg\n3 b.jpg\n", "line 2: expected `2 name`"),
+        ("images.txt", "1 a.jpg\n1 b.jpg\n", "line 2: expected `id path` with an id from 1 that does not repeat"),
+        ("images.txt", "0 a.jpg\n1 b.jpg\n", "line 1: expected `id path`"),
         ("classes.txt", "1 001.A\n2\n", "line 2"),
         ("image_class_labels.txt", "1 1\n2 3\n", "class 3"),
         ("bounding_boxes.txt", "1 1 2 3 4\n", "no row for image 2"),
         ("bounding_boxes.txt", "1 1 2 3 4\n2 1 2 3\n", "line 2: expected 5 numbers"),
         ("bounding_boxes.txt", "1 1 2 3 4\n2 1 2 x 4\n", "line 2"),
-        ("train_test_split.txt", "1 1\n7 0\n", "from 1 to 2"),
-        ("parts/part_locs.txt", "1 9 1 1 1\n", "part up to 2"),
+        ("train_test_split.txt", "1 1\n7 0\n", "line 2: expected an image id that images.txt lists"),
+        ("parts/part_locs.txt", "1 9 1 1 1\n", "a part from 1 to 2"),
         ("attributes/image_attribute_labels.txt", "1 1 0 9 1\n", "certainty 1-4"),
         ("attributes/image_attribute_labels.txt", "1 1 0\n", "line 1"),
         ("bounding_boxes.txt", "1 1 2 3 nan\n2 1 2 3 4\n", "line 1"),

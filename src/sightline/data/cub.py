@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 
 from sightline.errors import DataError
 
+Rows = dict[int, int]
+"""From the id of an image to its row."""
+
 
 @dataclass(frozen=True, eq=False)
 class CubData:
@@ -23,6 +26,7 @@ class CubData:
     Args:
         root: the folder with `images.txt`.
         paths: of the images, below `root/images`.
+        ids: of the images, as the tables have them; a subset keeps the ids of the whole, [n].
         labels: class of every image, [n].
         train: whether an image is in the training split, [n].
         boxes: x, y, width, height in pixels, [n, 4].
@@ -37,6 +41,7 @@ class CubData:
 
     root: Path
     paths: tuple[str, ...]
+    ids: tuple[int, ...]
     labels: NDArray[np.int64]
     train: NDArray[np.bool_]
     boxes: NDArray[np.float64]
@@ -81,21 +86,22 @@ def read_cub(root: str | Path) -> CubData:
         DataError: a file is missing, a row is malformed, an id is out of range; the text names file and line.
     """
     root = Path(root)
-    paths = tuple(_named(root / "images.txt"))
-    count = len(paths)
+    images = dict(_images(root / "images.txt"))
+    rows = {image: row for row, image in enumerate(images)}
     classes = tuple(_named(root / "classes.txt"))
     parts = tuple(_named(root / "parts" / "parts.txt"))
     attributes = _attribute_names(root)
-    present, certainty, repeated = _attribute_labels(root, count, len(attributes))
+    present, certainty, repeated = _attribute_labels(root, rows, len(attributes))
     return CubData(
         root=root,
-        paths=paths,
-        labels=_column(root / "image_class_labels.txt", count, len(classes)),
-        train=_table(root / "train_test_split.txt", count, 1)[:, 0] > 0,
-        boxes=_table(root / "bounding_boxes.txt", count, 4),
+        paths=tuple(images.values()),
+        ids=tuple(images),
+        labels=_column(root / "image_class_labels.txt", rows, len(classes)),
+        train=_table(root / "train_test_split.txt", rows, 1)[:, 0] > 0,
+        boxes=_table(root / "bounding_boxes.txt", rows, 4),
         classes=classes,
         parts=parts,
-        points=_points(root / "parts" / "part_locs.txt", count, len(parts)),
+        points=_points(root / "parts" / "part_locs.txt", rows, len(parts)),
         attributes=attributes,
         present=present,
         certainty=certainty,
@@ -117,6 +123,24 @@ def _bad(path: Path, number: int, line: str, want: str) -> DataError:
     return DataError(f"{path}, line {number}: expected {want}, found {line[:60]!r}")
 
 
+def _images(path: Path) -> Iterator[tuple[int, str]]:
+    """Ids and paths of the images; ids are whole numbers from 1 that do not repeat."""
+    seen: set[int] = set()
+    for number, line in _lines(path):
+        head, _, name = line.partition(" ")
+        if not head.isdigit() or int(head) < 1 or int(head) in seen or not name.strip():
+            raise _bad(path, number, line, "`id path` with an id from 1 that does not repeat")
+        seen.add(int(head))
+        yield int(head), name.strip()
+
+
+def _row_of(image: float, rows: Rows, path: Path, number: int, line: str) -> int:
+    """The row of an image id."""
+    if image not in rows:
+        raise _bad(path, number, line, "an image id that images.txt lists")
+    return rows[int(image)]
+
+
 def _named(path: Path) -> Iterator[str]:
     """Names of a list `id name`, whose ids count 1, 2, 3..."""
     for place, (number, line) in enumerate(_lines(path), 1):
@@ -126,17 +150,16 @@ def _named(path: Path) -> Iterator[str]:
         yield name.strip()
 
 
-def _table(path: Path, count: int, columns: int) -> NDArray[np.float64]:
+def _table(path: Path, rows: Rows, columns: int) -> NDArray[np.float64]:
     """Numbers of a list `id a b ...` with one row per image."""
-    table = np.full((count, columns), np.nan)
+    table = np.full((len(rows), columns), np.nan)
     for number, line in _lines(path):
-        row = _numbers(path, number, line, columns + 1)
-        if not 1 <= row[0] <= count:
-            raise _bad(path, number, line, f"an image id from 1 to {count}")
-        table[int(row[0]) - 1] = row[1 : columns + 1]
+        found = _numbers(path, number, line, columns + 1)
+        table[_row_of(found[0], rows, path, number, line)] = found[1 : columns + 1]
     missing = np.flatnonzero(np.isnan(table).any(1))
     if len(missing):
-        raise DataError(f"{path} has no row for image {missing[0] + 1} ({len(missing)} of {count} are missing)")
+        image = list(rows)[missing[0]]
+        raise DataError(f"{path} has no row for image {image} ({len(missing)} of {len(rows)} are missing)")
     return table
 
 
@@ -152,25 +175,24 @@ def _numbers(path: Path, number: int, line: str, least: int) -> list[float]:
     return row
 
 
-def _column(path: Path, count: int, classes: int) -> NDArray[np.int64]:
+def _column(path: Path, rows: Rows, classes: int) -> NDArray[np.int64]:
     """Class of every image, from 0."""
-    labels = _table(path, count, 1)[:, 0].astype(np.int64) - 1
+    labels = _table(path, rows, 1)[:, 0].astype(np.int64) - 1
     wrong = np.flatnonzero((labels < 0) | (labels >= classes))
     if len(wrong):
-        raise DataError(
-            f"{path} gives image {wrong[0] + 1} the class {labels[wrong[0]] + 1}; classes.txt has 1 to {classes}"
-        )
+        image, label = list(rows)[wrong[0]], labels[wrong[0]] + 1
+        raise DataError(f"{path} gives image {image} the class {label}; classes.txt has 1 to {classes}")
     return labels
 
 
-def _points(path: Path, count: int, parts: int) -> NDArray[np.float64]:
+def _points(path: Path, rows: Rows, parts: int) -> NDArray[np.float64]:
     """Part locations, [n, p, 3]; parts without a row are not visible."""
-    points = np.zeros((count, parts, 3))
+    points = np.zeros((len(rows), parts, 3))
     for number, line in _lines(path):
         image, part, x, y, visible = _numbers(path, number, line, 5)
-        if not (1 <= image <= count and 1 <= part <= parts):
-            raise _bad(path, number, line, f"an image up to {count} and a part up to {parts}")
-        points[int(image) - 1, int(part) - 1] = x, y, visible
+        if not 1 <= part <= parts:
+            raise _bad(path, number, line, f"a part from 1 to {parts}")
+        points[_row_of(image, rows, path, number, line), int(part) - 1] = x, y, visible
     return points
 
 
@@ -181,18 +203,19 @@ def _attribute_names(root: Path) -> tuple[str, ...]:
     return tuple(_named(found)) if found else ()
 
 
-def _attribute_labels(root: Path, count: int, attributes: int) -> tuple[NDArray[np.bool_], NDArray[np.uint8], int]:
+def _attribute_labels(root: Path, rows: Rows, attributes: int) -> tuple[NDArray[np.bool_], NDArray[np.uint8], int]:
     """Presence and certainty per image and attribute, and the number of repeated rows."""
-    present, certainty = np.zeros((count, attributes), bool), np.zeros((count, attributes), np.uint8)
+    present, certainty = np.zeros((len(rows), attributes), bool), np.zeros((len(rows), attributes), np.uint8)
     repeated = 0
     path = root / "attributes" / "image_attribute_labels.txt"
     if not attributes or not path.is_file():
         return present, certainty, repeated
     for number, line in _lines(path):
         image, attribute, seen, sure = (int(v) for v in _numbers(path, number, line, 4))
-        if not (1 <= image <= count and 1 <= attribute <= attributes and 0 <= seen <= 1 and 1 <= sure <= 4):
-            raise _bad(path, number, line, f"image 1-{count}, attribute 1-{attributes}, present 0-1, certainty 1-4")
-        repeated += int(certainty[image - 1, attribute - 1] > 0)
-        present[image - 1, attribute - 1] = seen == 1
-        certainty[image - 1, attribute - 1] = sure
+        if not (1 <= attribute <= attributes and 0 <= seen <= 1 and 1 <= sure <= 4):
+            raise _bad(path, number, line, f"attribute 1-{attributes}, present 0-1, certainty 1-4")
+        place = _row_of(image, rows, path, number, line), attribute - 1
+        repeated += int(certainty[place] > 0)
+        present[place] = seen == 1
+        certainty[place] = sure
     return present, certainty, repeated
