@@ -60,16 +60,16 @@ class Case:
         """Height and width of the picture."""
         return self.inputs.shape[2], self.inputs.shape[3]
 
-    def top(self) -> int:
-        """The class that is explained."""
+    def top(self) -> Tensor:
+        """The class of each sample that is explained."""
         with torch.no_grad():
-            return int(self.model(self.inputs).argmax())
+            return self.model(self.inputs).argmax(1)
 
 
-def case(name: str, device: str) -> Case:
+def case(name: str, device: str, batch: int) -> Case:
     """Both sets of stages are those that Sightline found: every tool reads the same modules."""
     model, inputs = build(name)
-    model, inputs = model.to(device), inputs.to(device)
+    model, inputs = model.to(device), inputs.to(device).repeat(batch, 1, 1, 1)
     blocks = [m.spec for m in _stages(model, inputs, None)]
     tokens = name.startswith("vit")
     convs = [] if tokens else [m.spec for m in _stages(model, inputs, "convs")]
@@ -102,8 +102,8 @@ def ours(it: Case) -> dict[str, Work]:
     """The four jobs by Sightline."""
 
     def convolutions() -> list[Tensor]:
-        found = sightline.explain(it.model, it.inputs, stages="convs").one()
-        return [upsample(m.values, it.size) for m in found.flow.maps]
+        found = sightline.explain(it.model, it.inputs, stages="convs")
+        return [upsample(m.values, it.size) for item in found for m in item.flow.maps]
 
     jobs: dict[str, Work] = {
         "six methods": lambda: sightline.explain(it.model, it.inputs, method=SIX),
@@ -120,7 +120,7 @@ def by_torchcam(it: Case) -> dict[str, Work]:
     def blocks(layers: dict[str, nn.Module]) -> list[Tensor]:
         with GradCAM(it.model, list(layers), (3, *it.size), reshape_transform=it.reshape) as cam:
             scores = it.model(it.inputs)
-            return cam(int(scores.argmax()), scores, normalized=False)
+            return cam(scores.argmax(1).tolist(), scores, normalized=False)
 
     jobs: dict[str, Work] = {"torchcam, Grad-CAM": lambda: blocks(it.blocks)}
     if it.convs:
@@ -170,9 +170,9 @@ PEERS: dict[str, Callable[[Case], dict[str, Work]]] = {
 }  # fmt: skip
 
 
-def measure(name: str, *, repetitions: int, device: str, peers: bool) -> dict[str, Ratio | str]:
+def measure(name: str, *, repetitions: int, device: str, batch: int, peers: bool) -> dict[str, Ratio | str]:
     """Ratios of every job on one model; where a job cannot be done, the reason."""
-    it = case(name, device)
+    it = case(name, device, batch)
     it.model.requires_grad_(True)
 
     def yardstick() -> float:
@@ -236,14 +236,16 @@ def spread(ratio: Ratio | str | None) -> str:
 def main() -> None:
     parser = options(__doc__, models=MODELS)
     parser.add_argument("--no-peers", action="store_true", help="our own jobs only")
+    parser.add_argument("--batch", type=int, default=1)
     asked = parser.parse_args()
     torch.set_num_threads(1)
     names, repetitions = (["toy"], 2) if asked.toy else (asked.models, asked.repetitions)
     found = {
-        name: measure(name, repetitions=repetitions, device=asked.device, peers=not asked.no_peers) for name in names
+        name: measure(name, repetitions=repetitions, device=asked.device, batch=asked.batch, peers=not asked.no_peers)
+        for name in names
     }
     own, beside = tables(found)
-    command = f"python benchmarks/maps_cost.py --repetitions {repetitions}"
+    command = f"python benchmarks/maps_cost.py --batch {asked.batch} --repetitions {repetitions}"
     about = conditions(command, asked.device, "captum", "grad-cam", "torchcam")
     about += f"; median of {repetitions} pairs"
     print(f"\n{about}\n\n{own}\n\n{beside}")
