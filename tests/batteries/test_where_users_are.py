@@ -54,6 +54,15 @@ def test_other_precisions_are_reduced_in_float32(name: str, dtype: torch.dtype) 
             assert (values - wanted).abs().max() <= (1e-5 if dtype == torch.float64 else 0.3) * wanted.abs().max()
 
 
+def test_inputs_whose_sum_overflows_are_finite_all_the_same() -> None:
+    large = torch.full((1, 3, 16, 16), 6e4, dtype=torch.float16)
+    assert not large.sum().isfinite()
+    sightline.explain(build("residual").half(), large, target=0, method="uniform")
+    large[0, 0, 0, 0] = float("inf")
+    with pytest.raises(InputError, match="hold 1 values that are NaN or infinite"):
+        sightline.explain(build("residual").half(), large, target=0, method="uniform")
+
+
 def test_autocast_works() -> None:
     with torch.autocast("cpu", torch.bfloat16):
         assert usual(build("plain_inplace"), "plain_inplace")[0].flow[-1].status == "ok"

@@ -94,8 +94,7 @@ class Adapter:
             raise InputError(
                 f"inputs must be floats as the model expects them, but are {inputs.dtype}; normalise first"
             )
-        bad = int((~torch.isfinite(inputs)).sum())
-        if bad:
+        if not torch.isfinite(inputs.sum()) and (bad := int((~torch.isfinite(inputs)).sum())):
             raise InputError(f"inputs hold {bad} values that are NaN or infinite, of {inputs.numel()}")
         self._check_home(inputs)
 
