@@ -22,7 +22,7 @@ from sightline.capture.engine import Plan
 from sightline.capture.forward import run_forward
 from sightline.capture.guard import leave_as_found
 from sightline.errors import StageError
-from sightline.targets import Readout, select_output
+from sightline.targets import Readout
 
 
 class AttentionReader(TorchFunctionMode):
@@ -148,7 +148,7 @@ def capture_attention(
         start = inputs.detach().clone().requires_grad_(gradients)
         with torch.set_grad_enabled(gradients), reader.reading():
             raw = run_forward(adapter.model, start)
-        readout = plan.target.read(raw if plan.target.wants_raw else select_output(raw, plan.output), plan.labels)
+        readout = plan.read(raw)
         layouts = _layouts(adapter, reader, inputs)
         given = _gradients(readout.scores, reader.weights) if gradients else [None] * len(reader.weights)
     layers = [

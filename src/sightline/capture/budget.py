@@ -9,6 +9,7 @@ from typing import TypeVar
 import torch
 
 from sightline.errors import InputError
+from sightline.memory import out_of_memory
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -57,11 +58,3 @@ def _attempt(work: Callable[[slice], T], part: slice) -> tuple[bool, T | None]:
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     return False, None
-
-
-def out_of_memory(problem: BaseException) -> bool:
-    """Whether an error means that memory ran out, on any device."""
-    if isinstance(problem, torch.OutOfMemoryError | MemoryError):
-        return True
-    text = str(problem)
-    return "not enough memory" in text or "out of memory" in text or "can't allocate memory" in text

@@ -9,6 +9,7 @@ import logging
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
@@ -63,6 +64,14 @@ class Plan:
     def needs_gradient(self) -> bool:
         """Whether any reduction needs the backward."""
         return any(name not in self.forward_only for name in self.reductions)
+
+    def part(self, raw: Any) -> Any:
+        """What the target reads of what the model returned: the logits, or all of it."""
+        return raw if self.target.wants_raw else select_output(raw, self.output)
+
+    def read(self, raw: Any) -> Readout:
+        """The scores in what the model returned."""
+        return self.target.read(self.part(raw), self.labels)
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,7 +152,7 @@ def _run(adapter: Adapter, inputs: Tensor, plan: Plan, specs: Sequence[StageSpec
     overwritten = frozenset(record.spec.path for record in recorder.records if record.overwritten)
     if overwritten:
         raise _OverwrittenError(overwritten)
-    readout = plan.target.read(raw if plan.target.wants_raw else select_output(raw, plan.output), plan.labels)
+    readout = plan.read(raw)
     maps = _forward_maps(recorder.records, stages, plan, readout.scores.shape[1])
     if plan.needs_gradient:
         maps |= _backward_maps(recorder, stages, plan, readout.scores)

@@ -17,7 +17,7 @@ from sightline.capture.engine import Plan
 from sightline.capture.forward import run_forward
 from sightline.capture.guard import leave_as_found
 from sightline.capture.record import first_tensor, replaced
-from sightline.targets import Readout, Target, select_output
+from sightline.targets import Readout, Target
 
 Variants = Callable[[slice], Float[Tensor, "v b c h w"]]
 
@@ -41,7 +41,7 @@ class Probe:
     def decide(self) -> tuple[Readout, Probe]:
         """Score the inputs as they are, and fix the decision's classes for all that follows."""
         with leave_as_found(self.adapter.model), torch.no_grad():
-            part = self.part(run_forward(self.adapter.model, self.inputs))
+            part = self.plan.part(run_forward(self.adapter.model, self.inputs))
         readout = self.plan.target.read(part, self.plan.labels)
         frozen = self.plan.target.frozen(part, self.plan.labels)
         return readout, Probe(self.adapter, self.inputs, self._plan(frozen), self.batch_size)
@@ -82,12 +82,8 @@ class Probe:
 
             return tree_map(cut, raw)
 
-        read = [self.plan.target.read(self.part(variant(i)), self.plan.labels).scores for i in range(count)]
+        read = [self.plan.target.read(self.plan.part(variant(i)), self.plan.labels).scores for i in range(count)]
         return torch.stack(read).float()
-
-    def part(self, raw: Any) -> Any:
-        """What the target reads: the logits, or all that the model returned."""
-        return raw if self.plan.target.wants_raw else select_output(raw, self.plan.output)
 
     def _plan(self, target: Target) -> Plan:
         return replace(self.plan, target=target)

@@ -36,8 +36,7 @@ class Scorer(nn.Module):
     def forward(self, inputs: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
         """Scores of a batch that is the original one, repeated sample by sample or whole."""
         raw = self.model(inputs)
-        plan = self._probe.plan
-        return plan.target.read(self._probe.part(raw), plan.labels).scores
+        return self._probe.plan.read(raw).scores
 
 
 def _run(attribute: Attribute, signed: bool) -> Callable[[Request], Outcome]:

@@ -16,6 +16,7 @@ from jaxtyping import Float, Int, Num
 from torch import Tensor
 
 from sightline.errors import InputError, TargetError
+from sightline.memory import out_of_memory
 from sightline.results.domains import IMAGE, Domain
 
 log = logging.getLogger(__name__)
@@ -167,22 +168,13 @@ def chunked(total: int, size: int, step: Callable[[slice], Tensor]) -> Tensor:
         try:
             parts.append(step(slice(start, stop)))
         except (RuntimeError, MemoryError) as problem:
-            if size == 1 or not _out_of_memory(problem):
+            if size == 1 or not out_of_memory(problem):
                 raise
             size = max(1, min(size, stop - start) // 2)
             log.warning("out of memory with %d rows; going on with %d", stop - start, size)
             continue
         start = stop
     return torch.cat(parts)
-
-
-def _out_of_memory(problem: BaseException) -> bool:
-    text = str(problem).lower()
-    return (
-        isinstance(problem, (torch.OutOfMemoryError, MemoryError))
-        or "out of memory" in text
-        or "can't allocate memory" in text
-    )
 
 
 @contextmanager
