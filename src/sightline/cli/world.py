@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from sightline.cli.screen import say_note
 
 app = typer.Typer(help="Generated bird worlds with a known answer.", no_args_is_help=True)
 
@@ -47,7 +51,10 @@ def render(
     bird_size: BirdSize = 1.0,
     train_share: Annotated[float, typer.Option(help="Share of scenes in the training split.")] = 0.8,
 ) -> None:
-    """Draw a world into a new folder: pictures, masks, boxes, parts, attributes, and the truth behind them."""
+    """Draw a world into a new folder: pictures, masks, boxes, parts, attributes, and the truth behind them.
+
+    Interrupted? The same command goes on with the scenes that are there.
+    """
     from rich.progress import Progress
 
     from sightline.data.aviary import Knobs, World
@@ -70,7 +77,7 @@ def render(
         train_share=train_share,
     )
     begun = time.perf_counter()
-    with Progress() as bar:
+    with going_on_later(out), Progress() as bar:
         task = bar.add_task("drawing", total=count)
         write_world(
             World(knobs),
@@ -84,6 +91,18 @@ def render(
         )
     seconds = time.perf_counter() - begun
     typer.echo(f"{out}: {count} scenes of {len(World(knobs).species)} species in {seconds:.1f} s")
+
+
+@contextmanager
+def going_on_later(out: Path) -> Iterator[None]:
+    """Say on Ctrl-C where the scenes are that are done."""
+    from sightline.data.aviary.unfinished import Unfinished
+
+    try:
+        yield
+    except KeyboardInterrupt:
+        say_note(f"the scenes that are done stay in {Unfinished.of(out).folder}; the same command goes on with them")
+        raise
 
 
 @app.command()

@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -9,10 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sightline.data.aviary import GROUPS, Knobs, World, render
+from sightline.data.aviary import GROUPS, Knobs, World, layout, render
 from sightline.data.aviary.attributes import offsets
 from sightline.data.aviary.keypoints import CUB_PARTS, keypoints
 from sightline.data.aviary.layout import write_world
+from sightline.data.aviary.unfinished import Unfinished
 from sightline.data.cub import read_cub
 from sightline.errors import DataError
 
@@ -25,8 +27,8 @@ def folder(tmp_path_factory) -> Path:
     return written(tmp_path_factory.mktemp("world") / "w")
 
 
-def written(out: Path, workers: int = 1) -> Path:
-    return write_world(NOISY, out, COUNT, size=SIZE, image_format="png", six_token_rows=5, workers=workers)
+def written(out: Path, **options) -> Path:
+    return write_world(NOISY, out, COUNT, size=SIZE, image_format="png", six_token_rows=5, **options)
 
 
 def scene_number(path: str) -> int:
@@ -125,13 +127,100 @@ def test_a_folder_with_anything_in_it_is_refused(tmp_path) -> None:
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
-def test_an_interrupted_world_leaves_nothing(tmp_path, error) -> None:
-    def stop(done: int) -> None:
-        raise error
+def test_an_interrupted_world_is_not_seen_and_goes_on_where_it_stopped(folder, tmp_path, monkeypatch, error) -> None:
+    done: list[int] = []
+
+    def stop(count: int) -> None:
+        done.append(count)
+        if sum(done) == 5:
+            raise error
 
     with pytest.raises(error):
-        write_world(NOISY, tmp_path / "w", 4, size=32, report=stop)
-    assert list(tmp_path.iterdir()) == []
+        written(tmp_path / "w", report=stop)
+    assert not (tmp_path / "w").exists()
+    drawn, told, draw = [], [], layout.render
+    monkeypatch.setattr(layout, "render", lambda scene, size: drawn.append(scene.index) or draw(scene, size))
+    again = written(tmp_path / "w", report=told.append)
+    assert drawn == list(range(5, COUNT))
+    assert told[0] == 5
+    assert sum(told) == COUNT
+    assert digests(again) == digests(folder)
+    assert [path.name for path in tmp_path.iterdir()] == ["w"]
+
+
+def test_a_killed_command_leaves_whole_scenes_and_the_next_one_keeps_them(tmp_path) -> None:
+    out, half = tmp_path / "w", Unfinished.of(tmp_path / "w")
+    start = [sys.executable, "-c", "from sightline.cli.app import main; main()"]
+    command = [*start, "world", "render", "--out", str(out), "--count", "400", "--size", "48"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    limit = time.monotonic() + 120
+    while len([*half.folder.glob("records/*.json")]) < 6 and time.monotonic() < limit:
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    assert not out.exists()
+    kept = {int(path.stem) for path in half.folder.glob("records/*.json")}
+    assert 6 <= len(kept) < 400
+    command[command.index("400")] = str(max(kept) + 3)
+    before = {path: path.stat().st_mtime_ns for path in half.folder.glob("images/*/*.jpg")}
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 0
+    same = [path for path, stamp in before.items() if _moved(path, half.folder, out).stat().st_mtime_ns == stamp]
+    assert len(same) >= len(kept)
+    whole = write_world(World(), tmp_path / "whole", max(kept) + 3, size=48)
+    assert digests(out) == digests(whole)
+
+
+def _moved(path: Path, old: Path, new: Path) -> Path:
+    return new / path.relative_to(old)
+
+
+@pytest.mark.parametrize("damage", ["cut picture", "lost mask", "cut record", "foreign record"])
+def test_a_damaged_scene_of_an_unfinished_world_is_drawn_again(folder, tmp_path, damage) -> None:
+    half = interrupted(tmp_path / "w")
+    victim = {
+        "cut picture": next(half.folder.glob("images/*/*.png")),
+        "lost mask": next(half.folder.glob("masks/parts/*/*.png")),
+    }.get(damage, half.folder / "records" / "00000002.json")
+    if damage == "lost mask":
+        victim.unlink()
+    elif damage == "foreign record":
+        victim.write_text('{"entry": {}, "files": {}}')
+    else:
+        victim.write_bytes(victim.read_bytes()[:40])
+    assert digests(written(tmp_path / "w")) == digests(folder)
+
+
+def test_an_unfinished_world_with_other_knobs_is_refused(tmp_path) -> None:
+    half = interrupted(tmp_path / "w")
+    before = digests(half.folder)
+    with pytest.raises(DataError, match=r"unfinished world with other knobs \(seed is 6, not 7\); ask for the same"):
+        write_world(World(replace(NOISY.knobs, seed=7)), tmp_path / "w", COUNT, size=SIZE, image_format="png")
+    with pytest.raises(DataError, match="size is 48, not 32"):
+        write_world(NOISY, tmp_path / "w", COUNT, size=32, image_format="png")
+    assert digests(half.folder) == before
+
+
+def test_a_foreign_folder_in_the_way_is_refused(tmp_path) -> None:
+    (tmp_path / ".w.part").mkdir()
+    with pytest.raises(DataError, match="in the way"):
+        written(tmp_path / "w")
+
+
+def test_fewer_scenes_than_were_drawn_leave_no_stray_picture(tmp_path) -> None:
+    interrupted(tmp_path / "w")
+    out = write_world(NOISY, tmp_path / "w", 2, size=SIZE, image_format="png", six_token_rows=5)
+    assert len([*out.rglob("*.png")]) == 6
+    assert len(read_cub(out)) == 2
+
+
+def interrupted(out: Path) -> Unfinished:
+    def stop(count: int) -> None:
+        if count and len([*Unfinished.of(out).folder.glob("records/*.json")]) == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        written(out, report=stop)
+    return Unfinished.of(out)
 
 
 @pytest.mark.parametrize("arguments", [{"count": 0}, {"count": 2, "image_format": "bmp"}])

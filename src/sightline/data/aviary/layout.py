@@ -1,19 +1,17 @@
 """A world on disk in the layout of CUB-200-2011, plus masks and everything that the generator knows.
 
-All is written into a hidden folder beside the target and renamed at the end: what is interrupted
-leaves nothing behind. Knows nothing of models.
+All is written into a hidden folder beside the target, lists last, and renamed at the end: nobody sees half
+a world, and what is interrupted goes on from the scenes that lie there whole. Knows nothing of models.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
+from io import BytesIO
 from itertools import chain
 from pathlib import Path
 
@@ -23,29 +21,15 @@ from PIL import Image
 
 from sightline.data.aviary.attributes import GROUPS, PARTS, names, offsets
 from sightline.data.aviary.cues import bayes_cues, required_cue
-from sightline.data.aviary.keypoints import CUB_PARTS, Keypoint, keypoints
-from sightline.data.aviary.render import Rendering, render
+from sightline.data.aviary.keypoints import CUB_PARTS, keypoints
+from sightline.data.aviary.render import DRAWING, Rendering, render
+from sightline.data.aviary.unfinished import Entry, Unfinished
 from sightline.data.aviary.world import World
 from sightline.errors import DataError, near
 
 SCHEMA = 1
 FORMATS = ("jpg", "png")
 CERTAINTIES = ("not visible", "guessing", "probably", "definitely")
-
-
-@dataclass(frozen=True)
-class Entry:
-    """What the text files say of one image."""
-
-    index: int
-    path: str
-    label: int
-    train: bool
-    box: tuple[int, int, int, int]
-    points: tuple[Keypoint, ...]
-    noted: tuple[int, ...]
-    certainty: tuple[int, ...]
-    latents: str
 
 
 def write_world(
@@ -59,7 +43,7 @@ def write_world(
     workers: int = 1,
     report: Callable[[int], None] = lambda done: None,
 ) -> Path:
-    """Write scenes 0 to `count` of a world.
+    """Write scenes 0 to `count` of a world; scenes that an interrupted run of the same world left are kept.
 
     Args:
         world: the world.
@@ -75,20 +59,26 @@ def write_world(
         The folder.
 
     Raises:
-        DataError: the folder is not empty, or an argument makes no sense.
+        DataError: the folder is not empty, an unfinished world with other knobs lies beside it, or an argument
+            makes no sense.
     """
     _check(out, count, image_format)
-    with _hidden(out) as folder:
-        draw = partial(_draw, world, folder, size, image_format)
-        entries = []
-        for entry in _mapped(draw, range(count), workers):
-            entries.append(entry)
-            report(1)
-        entries.sort(key=lambda entry: (entry.label, entry.index))
-        _write_lists(folder, world, entries)
-        _write_parts(folder / "parts", entries)
-        _write_attributes(folder / "attributes", world, entries, six_token_rows)
-        _write_truth(folder, world, entries, size)
+    half = Unfinished.of(out)
+    half.begin({"drawing": DRAWING, "size": size, "format": image_format, **asdict(world.knobs)})
+    kept = [entry for entry in map(half.kept, range(count)) if entry is not None]
+    report(len(kept))
+    entries = list(kept)
+    todo = sorted(set(range(count)) - {entry.index for entry in kept})
+    for entry in _mapped(partial(_draw, world, half, size, image_format), todo, workers):
+        entries.append(entry)
+        report(1)
+    entries.sort(key=lambda entry: (entry.label, entry.index))
+    half.prune(name for entry in entries for name in _files(entry.path))
+    _write_lists(half.folder, world, entries)
+    _write_parts(half.folder / "parts", entries)
+    _write_attributes(half.folder / "attributes", world, entries, six_token_rows)
+    _write_truth(half.folder, world, entries, size)
+    half.finish(out)
     return out
 
 
@@ -102,20 +92,7 @@ def _check(out: Path, count: int, image_format: str) -> None:
         raise DataError(f"{out} exists and is not an empty folder; choose another, or remove it first")
 
 
-@contextmanager
-def _hidden(out: Path) -> Iterator[Path]:
-    """A folder that becomes `out` if all goes well and vanishes otherwise, also after Ctrl-C."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    folder = out.parent / f".{out.name}.{os.getpid()}.part"
-    folder.mkdir()
-    try:
-        yield folder
-        folder.rename(out)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _mapped(draw: Callable[[int], Entry], indices: range, workers: int) -> Iterator[Entry]:
+def _mapped(draw: Callable[[int], Entry], indices: Sequence[int], workers: int) -> Iterator[Entry]:
     """Draw in this process, or in several."""
     if workers <= 1:
         yield from map(draw, indices)
@@ -132,19 +109,16 @@ def class_folder(world: World, label: int) -> str:
     return f"{label + 1:03d}.{world.labels[label].replace(' ', '_')}"
 
 
-def _draw(world: World, folder: Path, size: int, image_format: str, index: int) -> Entry:
+def _draw(world: World, half: Unfinished, size: int, image_format: str, index: int) -> Entry:
     """Draw one scene and write its picture and masks."""
     drawn = render(world.scene(index), size)
     scene = drawn.scene
     kind = class_folder(world, scene.label)
-    stem = f"{kind}/{kind[4:]}_{index + 1:06d}"
-    _save(drawn.image, folder / "images" / f"{stem}.{image_format}")
+    path = f"{kind}/{kind[4:]}_{index + 1:06d}.{image_format}"
     opacity = np.rint(drawn.coverage() * 255).astype(np.uint8)
-    _save(opacity, folder / "masks" / "foreground" / f"{stem}.png")
-    _save(drawn.parts, folder / "masks" / "parts" / f"{stem}.png")
-    return Entry(
+    entry = Entry(
         index=index,
-        path=f"{stem}.{image_format}",
+        path=path,
         label=scene.label,
         train=world.in_train(index),
         box=drawn.box or (0, 0, 0, 0),
@@ -153,13 +127,24 @@ def _draw(world: World, folder: Path, size: int, image_format: str, index: int) 
         certainty=_certainty(drawn),
         latents=json.dumps({"visibility": [round(v, 4) for v in drawn.visibility], **asdict(scene)}),
     )
+    pictures = (drawn.image, opacity, drawn.parts)
+    return half.keep(entry, {name: _encoded(p, name) for name, p in zip(_files(path), pictures, strict=True)})
 
 
-def _save(pixels: NDArray[np.uint8], path: Path) -> None:
-    """Write one picture; JPEG at a quality that keeps small parts."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    options = {"quality": 95, "subsampling": 0} if path.suffix == ".jpg" else {}
-    Image.fromarray(pixels).save(path, **options)  # type: ignore[arg-type]
+def _files(path: str) -> tuple[str, str, str]:
+    """Picture, foreground mask and part mask of a scene."""
+    stem = path.rpartition(".")[0]
+    return f"images/{path}", f"masks/foreground/{stem}.png", f"masks/parts/{stem}.png"
+
+
+def _encoded(pixels: NDArray[np.uint8], name: str) -> bytes:
+    """One picture as the bytes of a file; JPEG at a quality that keeps small parts."""
+    sink = BytesIO()
+    if name.endswith(".jpg"):
+        Image.fromarray(pixels).save(sink, "JPEG", quality=95, subsampling=0)
+    else:
+        Image.fromarray(pixels).save(sink, "PNG")
+    return sink.getvalue()
 
 
 def _certainty(drawn: Rendering) -> tuple[int, ...]:
@@ -182,7 +167,7 @@ def _write_lists(folder: Path, world: World, entries: list[Entry]) -> None:
 
 def _write_parts(folder: Path, entries: list[Entry]) -> None:
     """Part names, locations, and one click per visible part."""
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     _write(folder / "parts.txt", (f"{p} {name}" for p, name in enumerate(CUB_PARTS, 1)))
     rows = [
         f"{i} {p} {point.x:.1f} {point.y:.1f} {int(point.visible)}"
@@ -195,7 +180,7 @@ def _write_parts(folder: Path, entries: list[Entry]) -> None:
 
 def _write_attributes(folder: Path, world: World, entries: list[Entry], six_token_rows: int) -> None:
     """Attribute names, image-level labels with certainty, and percentages per class."""
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     _write(folder / "attributes.txt", (f"{a} {name}" for a, name in enumerate(names(), 1)))
     _write(folder / "certainties.txt", (f"{c} {name}" for c, name in enumerate(CERTAINTIES, 1)))
     rows = chain.from_iterable(_attribute_rows(i, entry) for i, entry in enumerate(entries, 1))
