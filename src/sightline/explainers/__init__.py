@@ -2,6 +2,7 @@
 
 # In the order of the method matrix: importing a file registers its methods.
 from sightline.explainers import cams, eigen, masking, attention, captum_methods, nulls  # isort: skip
+from sightline.explainers.flow.relevance import method as relevance  # isort: skip
 from sightline.explainers.method import METHODS, Method, Outcome, Request, StageMaps, null, own_pass, reduction
 
 __all__ = [
@@ -19,4 +20,5 @@ __all__ = [
     "nulls",
     "own_pass",
     "reduction",
+    "relevance",
 ]

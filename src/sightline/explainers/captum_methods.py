@@ -49,9 +49,9 @@ def _run(attribute: Attribute, signed: bool) -> Callable[[Request], Outcome]:
             raise MethodError(f"this method explains the input, not the stage {request.stages!r}; leave stages out")
         import captum.attr
 
-        plan = Plan(request.target, output=request.output, labels=request.labels)
         readouts, maps = [], []
         for i in range(len(request.inputs)):
+            plan = Plan(request.target.rows(slice(i, i + 1)), output=request.output, labels=request.labels)
             readout, found = _one_sample(attribute, captum.attr, request, i, plan)
             readouts.append(readout)
             maps.append(found.sum(2) if signed else found.abs().amax(2))

@@ -1,0 +1,120 @@
+"""What can be known of a tape's nodes without looking at numbers: which are gates, which cannot be negative."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from sightline.explainers.flow.affine import Step
+from sightline.explainers.flow.tape import Call, Node, Ref
+from sightline.explainers.flow.walk import inputs_of, outputs_of
+
+ACTIVATIONS = frozenset(
+    {
+        "_prelu_kernel", "celu", "elu", "gelu", "hardswish", "hardtanh",
+        "leaky_relu", "mish", "relu", "relu6", "selu", "silu",
+        "softplus", "tanh",
+    }
+)  # fmt: skip
+"""Functions of one number that pass through, or near, zero."""
+
+SQUASHING = frozenset(
+    {
+        "_softmax", "hardsigmoid", "sigmoid", "softmax",
+    }
+)  # fmt: skip
+"""Functions whose result is a share: what is multiplied by them is gated."""
+
+MOVING = frozenset(
+    {
+        "_reshape_alias", "_to_copy", "_unsafe_view", "alias", "as_strided", "cat",
+        "channel_shuffle", "chunk", "clone", "constant_pad_nd", "contiguous", "copy",
+        "diagonal", "expand", "flatten", "gather", "index", "index_select",
+        "lift", "movedim", "narrow", "native_dropout", "permute", "pixel_shuffle",
+        "pixel_unshuffle", "repeat", "reshape", "roll", "select", "slice",
+        "split", "split_with_sizes", "squeeze", "squeeze_", "stack", "t",
+        "transpose", "unbind", "unfold", "unsafe_split", "unsqueeze", "view",
+        "view_copy",
+    }
+)  # fmt: skip
+"""Operations that move numbers and do not change them."""
+
+POOLING = frozenset(
+    {
+        "_adaptive_avg_pool2d", "adaptive_max_pool2d", "amax", "avg_pool2d", "max_pool2d_with_indices", "mean",
+        "sum",
+    }
+)  # fmt: skip
+"""Operations whose result lies between the numbers that they read, or is a sum of them."""
+
+
+@dataclass(eq=False)
+class Facts:
+    """Facts of the nodes between a walk's steps.
+
+    Args:
+        steps: the walk's steps in forward order.
+    """
+
+    steps: list[Step]
+
+    @cached_property
+    def makers(self) -> dict[Node, Step]:
+        """By node, the step that made it."""
+        return {node: step for step in self.steps for node in outputs_of(step) if node is not None}
+
+    @cached_property
+    def readers(self) -> dict[Node, list[Step]]:
+        """By node, the steps that read it."""
+        found: dict[Node, list[Step]] = {}
+        for step in self.steps:
+            for node in inputs_of(step):
+                found.setdefault(node, []).append(step)
+        return found
+
+    @cached_property
+    def gates(self) -> frozenset[Node]:
+        """Nodes that are shares between 0 and 1, and what is made of them by moving and scaling."""
+        found: set[Node] = set()
+        for step in self.steps:
+            if isinstance(step, Call) and (step.name in SQUASHING or self._keeps(step, found)):
+                found.update(node for node in step.outputs if node is not None)
+        return frozenset(found)
+
+    @staticmethod
+    def _keeps(call: Call, found: set[Node]) -> bool:
+        moved = call.name in MOVING or (call.name in ("mul", "div") and len(call.inputs) == 1)
+        return moved and bool(call.inputs) and all(node in found for node in call.inputs)
+
+    @cached_property
+    def not_negative(self) -> frozenset[Node]:
+        """Nodes that cannot hold a negative number."""
+        found: set[Node] = set()
+        for step in self.steps:
+            if isinstance(step, Call) and self._rectifies(step, found):
+                found.update(node for node in step.outputs if node is not None)
+        return frozenset(found)
+
+    @staticmethod
+    def _rectifies(call: Call, found: set[Node]) -> bool:
+        if call.name in SQUASHING or call.name == "relu":
+            return True
+        if call.name == "hardtanh":
+            return bool(len(call.args) > 1 and call.args[1] == 0)
+        if not call.inputs or not all(node in found for node in call.inputs):
+            return False
+        if call.name in ("add", "mul", "cat", "stack"):
+            terms = call.args[0] if isinstance(call.args[0], list | tuple) else call.args[:2]
+            return all(isinstance(x, Ref) for x in terms) and not call.kwargs
+        if call.name == "constant_pad_nd":
+            return len(call.args) < 3 or call.args[2] >= 0
+        return call.name in MOVING | POOLING | {"upsample_bilinear2d", "upsample_nearest2d"}
+
+    def rectified_after(self, node: Node) -> bool:
+        """Whether a ReLU alone reads this node, so that no message comes back where it is not positive."""
+        readers = self.readers.get(node, [])
+        return bool(readers) and all(
+            isinstance(step, Call)
+            and (step.name == "relu" or (step.name == "hardtanh" and len(step.args) > 1 and step.args[1] == 0))
+            for step in readers
+        )

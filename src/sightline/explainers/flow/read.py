@@ -1,0 +1,95 @@
+"""One forward on a tape, with the stages of the model found on it, ready for a walk back from a decision."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from sightline.backbones import Stage
+from sightline.capture.engine import Plan
+from sightline.capture.forward import run_forward
+from sightline.capture.guard import leave_as_found
+from sightline.capture.record import Recorder
+from sightline.errors import ModelError, StageError
+from sightline.explainers.flow.affine import Step, fused
+from sightline.explainers.flow.facts import Facts
+from sightline.explainers.flow.tape import Node, Tape, recording
+from sightline.explainers.method import Request
+from sightline.targets import Readout
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """A forward pass, ready to be walked back.
+
+    Args:
+        tape: what was computed.
+        steps: its calls, affine maps fused.
+        facts: what is known of its nodes.
+        stages: the places that are read, in forward order.
+        nodes: node of each stage.
+        readout: the scores, detached.
+        starts: for each of the k decisions, the gradient of its score at each output node.
+    """
+
+    tape: Tape
+    steps: list[Step]
+    facts: Facts
+    stages: tuple[Stage, ...]
+    nodes: tuple[Node, ...]
+    readout: Readout
+    starts: tuple[dict[Node, Tensor], ...]
+
+
+def read(request: Request) -> Reading:
+    """Run the model once, in eval mode and out of place, and write down what it does.
+
+    Raises:
+        ModelError: the model's output does not depend on its input, or not in a way that can be followed.
+        StageError: a stage that was named did not run or holds no grid.
+    """
+    plan = Plan(request.target, output=request.output, labels=request.labels)
+    specs = request.adapter.stages(None if request.stages in (None, "all", "last") else request.stages)
+    with leave_as_found(request.adapter.model):
+        inputs = request.inputs.detach().clone()
+        recorder = Recorder(request.adapter, specs, inputs, gradients=False)
+        with recorder.listening(), recording(inputs) as tape:
+            raw = run_forward(request.adapter.model, inputs)
+        stages = recorder.stages()
+    readout, starts = _starts(tape, plan, raw)
+    steps, inside = fused(tape)
+    nodes = [_node(tape, record.activation, stage) for record, stage in zip(recorder.records, stages, strict=True)]
+    if request.stages == "last":
+        stages, nodes = stages[-1:], nodes[-1:]
+    nodes = [inside.get(node, node) for node in nodes]
+    return Reading(tape, steps, Facts(steps), tuple(stages), tuple(nodes), readout, starts)
+
+
+def _node(tape: Tape, activation: Tensor, stage: Stage) -> Node:
+    node = tape.node(activation)
+    if node is None:
+        raise StageError(f"the stage {stage.name!r} does not depend on the input, or was overwritten; leave it out")
+    return node
+
+
+def _starts(tape: Tape, plan: Plan, raw: object) -> tuple[Readout, tuple[dict[Node, Tensor], ...]]:
+    """The scores, and the gradient of each with respect to what the model returned."""
+    from torch.utils._pytree import tree_flatten, tree_unflatten
+
+    flat, tree = tree_flatten(raw)
+    nodes = [tape.node(x) if isinstance(x, Tensor) else None for x in flat]
+    with torch.enable_grad():
+        leaves = [x.detach().requires_grad_() if n is not None else x for x, n in zip(flat, nodes, strict=True)]
+        readout = plan.read(tree_unflatten(leaves, tree))
+        wanted = [(n, leaf) for n, leaf in zip(nodes, leaves, strict=True) if n is not None]
+        if not wanted or not readout.scores.requires_grad:
+            raise ModelError("the decision does not depend on the input, so there is nothing to follow")
+        starts = []
+        for k in range(readout.scores.shape[1]):
+            given = torch.autograd.grad(
+                readout.scores[:, k].sum(), [leaf for _, leaf in wanted], retain_graph=True, allow_unused=True
+            )
+            starts.append({n: g for (n, _), g in zip(wanted, given, strict=True) if g is not None})
+    return replace(readout, scores=readout.scores.detach().float()), tuple(starts)

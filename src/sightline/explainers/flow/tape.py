@@ -1,0 +1,288 @@
+"""`Tape`: one forward of any model, written down operation by operation, to be walked back.
+
+The calls are recorded below autograd, where every model - traced, scripted, hand-written, with branches - speaks the
+same small language of `aten` operations. The model is not edited and weights are shared. What the calls mean to a
+method is the business of its rules; this file knows none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_flatten, tree_unflatten
+
+from sightline.errors import ModelError
+
+Node = int
+"""Number of a tensor that depends on the input, in the order in which the model computed it; 0 is the input."""
+
+
+@dataclass(frozen=True)
+class Ref:
+    """Stands in a call's arguments for a tensor that depends on the input."""
+
+    node: Node
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """One operation of the forward pass.
+
+    Args:
+        op: the operation, out of place.
+        args: its arguments; tensors that depend on the input are `Ref`s, weights are the model's own.
+        kwargs: its keyword arguments.
+        inputs: nodes that it read, in the order of its arguments.
+        outputs: nodes that it made; None for results that are no floats.
+    """
+
+    op: Any
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    inputs: tuple[Node, ...]
+    outputs: tuple[Node | None, ...]
+
+    @property
+    def name(self) -> str:
+        """Name of the operation without its overload."""
+        return str(self.op.overloadpacket).removeprefix("aten.")
+
+    def run(self, values: Sequence[Tensor]) -> Any:
+        """The operation on other values in place of those that depended on the input."""
+        waiting = iter(values)
+        flat, tree = tree_flatten((self.args, self.kwargs))
+        args, kwargs = tree_unflatten([next(waiting) if isinstance(x, Ref) else x for x in flat], tree)
+        return self.op(*args, **kwargs)
+
+
+@dataclass(eq=False)
+class Tape:
+    """The calls of one forward pass, in order, and the values that they made.
+
+    Args:
+        calls: in the order of the forward pass.
+        values: by node; None where a walk has let go of it.
+    """
+
+    calls: list[Call] = field(default_factory=list)
+    values: list[Tensor | None] = field(default_factory=list)
+    _nodes: dict[Any, Node] = field(default_factory=dict)
+
+    def value(self, node: Node) -> Tensor:
+        """The tensor that a node is."""
+        value = self.values[node]
+        if value is None:
+            raise RuntimeError(f"the value of node {node} was let go before the walk was over")
+        return value
+
+    def node(self, tensor: Tensor) -> Node | None:
+        """The node that holds this tensor; None where it does not depend on the input."""
+        return self._nodes.get(_place(tensor))
+
+    def enter(self, tensor: Tensor) -> Node:
+        """A new node for a tensor."""
+        self.values.append(tensor)
+        self._nodes[_place(tensor)] = node = len(self.values) - 1
+        return node
+
+    def consumers(self) -> list[list[Call]]:
+        """By node, the calls that read it."""
+        readers: list[list[Call]] = [[] for _ in self.values]
+        for call in self.calls:
+            for node in call.inputs:
+                readers[node].append(call)
+        return readers
+
+    def producers(self) -> list[Call | None]:
+        """By node, the call that made it; None for the input."""
+        makers: list[Call | None] = [None] * len(self.values)
+        for call in self.calls:
+            for node in call.outputs:
+                if node is not None:
+                    makers[node] = call
+        return makers
+
+
+def _place(tensor: Tensor) -> tuple[Any, ...]:
+    """Where a tensor lies in memory: two views of the same numbers are the same node."""
+    return (tensor.untyped_storage()._cdata, tensor.storage_offset(), tuple(tensor.shape), tensor.stride())
+
+
+@contextmanager
+def recording(inputs: Float[Tensor, "b c h w"]) -> Iterator[Tape]:
+    """Write down what is computed from `inputs` inside.
+
+    Attention is computed by its equation inside, not by a fused kernel, so that its softmax is seen.
+
+    Raises:
+        ModelError: an operation writes into a part of a tensor, or the model is quantized.
+    """
+    tape = Tape()
+    with ExitStack() as undo:
+        undo.enter_context(torch.no_grad())
+        undo.enter_context(sdpa_kernel(SDPBackend.MATH))
+        undo.enter_context(_plain_attention())
+        tape.enter(inputs)
+        undo.enter_context(_Recording(tape))
+        yield tape
+
+
+@contextmanager
+def _plain_attention() -> Iterator[None]:
+    """`nn.MultiheadAttention` computes its attention by parts."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
+
+
+SHAPE_ONLY = frozenset(
+    {
+        "empty_like", "full_like", "new_empty", "new_empty_strided", "new_full", "new_ones",
+        "new_zeros", "ones_like", "rand_like", "randn_like", "zeros_like",
+    }
+)  # fmt: skip
+"""Operations that read a tensor's shape only."""
+
+SAME = frozenset({"detach", "alias", "lift_fresh"})
+"""Operations whose result is the tensor itself."""
+
+
+class _Recording(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Sees every operation of the forward pass below autograd."""
+
+    def __init__(self, tape: Tape) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._tape = tape
+        self._stale: set[Any] = set()
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        facts = _FACTS.get(func) or _FACTS.setdefault(func, _Facts.of(func))
+        found: list[Node] = []
+        refs = self._referred((args, kwargs), found)
+        if not found or facts.shape_only:
+            return func(*args, **kwargs)
+        if facts.quantized:
+            raise ModelError(
+                "the model is quantized, and a flow needs floats; explain the float model that it was made of"
+            )
+        if facts.same:
+            return self._same(func(*args, **kwargs), found[0])
+        if facts.written is not None:
+            return self._in_place(func, args[facts.written], args, kwargs, (refs[0], refs[1], tuple(found)))
+        result = func(*args, **kwargs)
+        self._note(func, refs[0], refs[1], tuple(found), result)
+        return result
+
+    def _referred(self, x: Any, found: list[Node]) -> Any:
+        """The same arguments with `Ref`s in place of what depends on the input; its nodes are appended to `found`."""
+        if isinstance(x, Tensor):
+            node = self._tape.node(x)
+            if node is None:
+                self._refuse_stale(x)
+                return x
+            found.append(node)
+            return Ref(node)
+        if isinstance(x, tuple | list):
+            return type(x)(self._referred(part, found) for part in x)
+        if isinstance(x, dict):
+            return {name: self._referred(part, found) for name, part in x.items()}
+        return x
+
+    def _same(self, result: Tensor, node: Node) -> Tensor:
+        """The result is the same node, wherever it lies."""
+        self._tape._nodes[_place(result)] = node
+        return result
+
+    def _note(self, func: Any, args: Any, kwargs: Any, inputs: tuple[Node, ...], result: Any) -> None:
+        results = tree_flatten(result)[0]
+        outputs = tuple(
+            self._tape.enter(x) if isinstance(x, Tensor) and x.is_floating_point() and x.numel() else None
+            for x in results
+        )
+        if any(node is not None for node in outputs):
+            self._tape.calls.append(Call(func, tuple(args), kwargs, inputs, outputs))
+
+    def _in_place(self, func: Any, written: Tensor, args: Any, kwargs: Any, parts: tuple[Any, Any, Any]) -> Any:
+        """The call out of place on the tape; the tensor's old value is kept, its new one is a new node."""
+        twin = _out_of_place(func)
+        if written.untyped_storage().nbytes() != written.numel() * written.element_size():
+            raise ModelError(
+                f"the model writes into a part of a tensor ({func}), and a flow cannot be followed through that; "
+                "build the tensor with torch.cat or torch.where instead"
+            )
+        self._keep_old(written)
+        func(*args, **kwargs)
+        call_args, call_kwargs, inputs = parts
+        self._note(twin, call_args, call_kwargs, inputs, written)
+        self._stale.discard(_place(written))
+        return written
+
+    def _keep_old(self, written: Tensor) -> None:
+        """What a tensor was before it is overwritten, for all nodes that lie in its memory."""
+        storage = written.untyped_storage()._cdata
+        here = {place: node for place, node in self._tape._nodes.items() if place[0] == storage}
+        kept = written.clone() if here else written
+        for place, node in here.items():
+            value = self._tape.value(node)
+            self._tape.values[node] = kept.as_strided(value.shape, value.stride(), value.storage_offset())
+            del self._tape._nodes[place]
+        self._stale.update(here)
+
+    def _refuse_stale(self, x: Tensor) -> None:
+        if self._stale and _place(x) in self._stale:
+            raise ModelError(
+                "the model reads a view of a tensor after the tensor was overwritten in place, and a flow cannot be "
+                "followed through that; work out of place there"
+            )
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """What the recording must know of an operation before it runs.
+
+    Args:
+        shape_only: it reads a tensor's shape only, so its result does not depend on the input.
+        same: its result is the tensor itself.
+        quantized: it works on quantized numbers.
+        written: position of the argument that it writes to.
+    """
+
+    shape_only: bool
+    same: bool
+    quantized: bool
+    written: int | None
+
+    @classmethod
+    def of(cls, func: Any) -> _Facts:
+        """The facts of one operation, read off its schema."""
+        name = str(func.overloadpacket).removeprefix("aten.")
+        aliases = [argument.alias_info for argument in func._schema.arguments]
+        writes = [i for i, alias in enumerate(aliases) if alias is not None and alias.is_write]
+        return cls(name in SHAPE_ONLY, name in SAME, "quantize" in str(func), writes[0] if writes else None)
+
+
+_FACTS: dict[Any, _Facts] = {}
+
+
+def _out_of_place(func: Any) -> Any:
+    """The operation that returns what this one writes."""
+    packet = str(func.overloadpacket).removeprefix("aten.")
+    twin = getattr(torch.ops.aten, packet.removesuffix("_"), None)
+    overload = getattr(twin, func._overloadname, None) if packet.endswith("_") else None
+    if overload is None:
+        raise ModelError(f"the model uses {func}, which writes in place in a way that a flow cannot follow")
+    return overload

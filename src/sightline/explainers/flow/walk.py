@@ -1,0 +1,78 @@
+"""The walk back along a tape: messages start at the output and are handed from call to call by rules.
+
+What a message is - a gradient, a changed gradient, a pair of tensors - is the business of the rules. A node's message
+is complete when the walk reaches the call that made it; then whoever asked for it gets it, and the node's value and
+message are let go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
+
+from torch import Tensor
+
+from sightline.explainers.flow.affine import Affine, Step
+from sightline.explainers.flow.tape import Node, Tape
+
+M = TypeVar("M")
+
+Rule = Callable[[Step, Sequence[M | None]], Sequence[M | None]]
+"""From a step and the messages at its outputs to those at its inputs; None is no message."""
+
+Arrival = Callable[[Node, M], None]
+
+
+def walk(
+    tape: Tape,
+    steps: Sequence[Step],
+    start: Mapping[Node, M],
+    rule: Rule[M],
+    arrive: Arrival[M],
+    *,
+    add: Callable[[M, M], M],
+    last: bool = True,
+) -> None:
+    """Hand messages from the output to the input.
+
+    Args:
+        tape: the forward pass.
+        steps: its calls in forward order, as the rules want to see them.
+        start: messages at nodes where the walk starts.
+        rule: how a step hands messages on.
+        arrive: told of each node and its complete message, output first.
+        add: how two messages to the same node are joined.
+        last: whether values can be let go behind the walk.
+    """
+    waiting = dict(start)
+    for step in reversed(steps):
+        outputs = outputs_of(step)
+        given = [waiting.pop(node, None) if node is not None else None for node in outputs]
+        for node, message in zip(outputs, given, strict=True):
+            if node is not None and message is not None:
+                arrive(node, message)
+        if any(message is not None for message in given):
+            for node, message in zip(inputs_of(step), rule(step, given), strict=True):
+                if message is not None:
+                    waiting[node] = message if node not in waiting else add(waiting[node], message)
+        if last:
+            for node in outputs:
+                if node is not None:
+                    tape.values[node] = None
+    for node, message in waiting.items():
+        arrive(node, message)
+
+
+def inputs_of(step: Step) -> tuple[Node, ...]:
+    """Nodes that a step reads."""
+    return (step.input,) if isinstance(step, Affine) else step.inputs
+
+
+def outputs_of(step: Step) -> tuple[Node | None, ...]:
+    """Nodes that a step makes."""
+    return (step.output,) if isinstance(step, Affine) else step.outputs
+
+
+def plus(a: Tensor, b: Tensor) -> Tensor:
+    """Messages that are tensors add up."""
+    return a + b
