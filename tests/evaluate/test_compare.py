@@ -160,3 +160,29 @@ def test_the_page_escapes_names(tmp_path: Path) -> None:
     assert "&lt;b&gt;" in page
     assert "no sample could be scored: 5 nan" in page
     assert "2 skipped" in page
+
+
+def test_forwards_run_through_a_copy_and_the_numbers_are_the_models_own(coco: Path, tmp_path: Path) -> None:
+    samples, found = read_samples(coco)[:3], {}
+    for fused in (True, False):
+        answer = compare(loaded(), samples, settings(fused=fused), folder=tmp_path / str(fused))
+        found[fused] = {(s.place, s.metric, s.method): s.interval and s.interval.mean for s in answer.standings}
+        assert answer.forwards.startswith("a copy" if fused else "the model itself")
+    assert found[True] == pytest.approx(found[False], abs=1e-4)
+
+
+def test_maps_that_a_metric_cannot_score_cost_no_forwards(coco: Path) -> None:
+    from sightline.evaluate import measure
+
+    rows: list[int] = []
+    model = loaded().model
+
+    def judge(x: object) -> object:
+        rows.append(len(x))
+        return model(x)
+
+    batch = prepare(read_samples(coco)[:2], Preprocess((16, 16)))
+    chosen = settings(methods=("uniform", "random"), metrics=("deletion",), places=("late",))
+    table = list(measure(model, batch, ["a", "b"], chosen, judge=judge))
+    assert {(row.method, row.status) for row in table} == {("uniform", "flat"), ("random", "ok")}
+    assert sum(rows) == 2 + 2 * 3

@@ -38,6 +38,9 @@ def evaluate(
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of whatever is random.")] = 0,
     batch_size: Annotated[int | None, typer.Option(help="Most rows in one forward.", min=1)] = None,
+    fused: Annotated[
+        bool, typer.Option("--fused/--own-model", help="Forwards through a quicker copy that says the same.")
+    ] = True,
     out: Annotated[
         Path, typer.Option("--out", "-o", help="Table and page; an unfinished run there is resumed.")
     ] = Path("sightline_comparison"),
@@ -57,6 +60,7 @@ def evaluate(
         options={name: {"steps": steps} for name in metrics if name in ("deletion", "insertion", "aopc")},
         seed=seed,
         batch_size=batch_size,
+        fused=fused,
     )
     kept = within_budget(samples, settings, budget)
     if len(kept) < len(samples):
@@ -88,6 +92,7 @@ def _write_page(
         "data": data.name,
         "photos": str(len(samples)),
         "intervals": "95 % bootstrap; 'level' and 'beats' by paired differences, corrected for the number of methods",
+        "forwards": answer.forwards,
         "seed": str(settings.seed),
         "sightline": __version__,
     }
@@ -137,7 +142,9 @@ def _tell(answer: Answer, page: Path, out: Path, *, as_json: bool) -> None:
     if as_json:
         wins = {method: {"won": won, "of": total} for method, (won, total) in answer.wins.items()}
         files = [str(page), str(out / "table.parquet")]
-        say_json({"verdict": answer.verdict, "wins": wins, "standings": rows, "files": files})
+        say_json(
+            {"verdict": answer.verdict, "forwards": answer.forwards, "wins": wins, "standings": rows, "files": files}
+        )
         return
     columns = ("place", "metric", "method", ">mean", ">low", ">high", ">n", "level", "beats nulls")
     say_table(columns, [_line(row) for row in rows])

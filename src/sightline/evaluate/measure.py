@@ -5,8 +5,8 @@ Every method is judged on the same samples, the same decision and the same place
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -17,7 +17,8 @@ from sightline.errors import MethodError
 from sightline.evaluate.samples import Batch
 from sightline.explainers import METHODS
 from sightline.frontdoor import explain
-from sightline.metrics import METRICS, MetricSpec, Probe, on_grid
+from sightline.metrics import METRICS, MetricSpec, Probe, Scores, on_grid
+from sightline.metrics.samples import map_check
 from sightline.results import Explanations
 
 PLACES = ("early", "middle", "late")
@@ -37,6 +38,8 @@ class Settings:
         options: options of each metric.
         seed: of whatever is drawn at random.
         batch_size: most rows in one forward; None is what suits the device.
+        fused: run the metrics' forwards through a quicker copy of the model where one is as good as the model; see
+            `sightline.metrics.inference_copy`. The explanations themselves always come from the model.
     """
 
     methods: tuple[str, ...]
@@ -45,6 +48,7 @@ class Settings:
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     seed: int = 0
     batch_size: int | None = None
+    fused: bool = True
 
     def __post_init__(self) -> None:
         for name in self.methods:
@@ -87,7 +91,14 @@ def forwards_per_sample(settings: Settings) -> int:
     return maps * sum(costs)
 
 
-def measure(model: nn.Module, batch: Batch, names: Sequence[str], settings: Settings) -> Iterator[Row]:
+def measure(
+    model: nn.Module,
+    batch: Batch,
+    names: Sequence[str],
+    settings: Settings,
+    *,
+    judge: Callable[[Tensor], Tensor] | None = None,
+) -> Iterator[Row]:
     """Every number of one batch.
 
     Args:
@@ -95,10 +106,13 @@ def measure(model: nn.Module, batch: Batch, names: Sequence[str], settings: Sett
         batch: inputs and masks.
         names: a name for each sample.
         settings: what is compared.
+        judge: what the metrics' forwards are run through; None is the model.
     """
     found = explain(model, batch.inputs, method=settings.methods, sources=names, seed=settings.seed)
     classes = torch.tensor([item.decision.index for item in found.of(method=settings.methods[0])])
-    probe = Probe(model, classes, batch_size=settings.batch_size)
+    probe = Probe(judge or model, classes, batch_size=settings.batch_size)
+    if any("probe" in METRICS[name].needs for name in settings.metrics):
+        probe = probe.asked(batch.inputs)
     for method in settings.methods:
         for place, stages, maps in _maps(found.of(method=method), settings.places):
             for name in settings.metrics:
@@ -131,4 +145,23 @@ def _score(spec: MetricSpec, probe: Probe, batch: Batch, maps: Tensor, options: 
             )
         maps = on_grid(maps, tuple(batch.masks.shape[1:]))
     given = {"probe": probe, "inputs": batch.inputs, "maps": maps, "masks": batch.masks}
+    if "probe" in spec.needs:
+        return _worth_forwards(spec, given, options)
     return spec(*(given[need] for need in spec.needs), **options)
+
+
+def _worth_forwards(spec: MetricSpec, given: Mapping[str, Any], options: Mapping[str, Any]) -> Scores:
+    """A metric that runs the model, on those maps alone that it can score: a flat map would cost as much as any."""
+    status = map_check(given["maps"])
+    values = torch.full((len(status),), torch.nan, dtype=torch.float64, device=status.device)
+    keep = status == 0
+    if bool(keep.any()):
+        probe, inputs, maps = given["probe"], given["inputs"], given["maps"]
+        if not bool(keep.all()):
+            part = inputs[keep]
+            probe = replace(probe, targets=probe.targets[keep], known=(part, probe.known[1][keep]))
+            inputs, maps = part, maps[keep]
+        chosen = {**given, "probe": probe, "inputs": inputs, "maps": maps}
+        scores = spec(*(chosen[need] for need in spec.needs), **options)
+        values[keep], status[keep] = scores.values.double(), scores.status
+    return Scores(values, status)

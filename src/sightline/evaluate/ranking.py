@@ -49,11 +49,13 @@ class Answer:
         standings: every method x place x metric, best first inside each place and metric.
         wins: for each method, in how many comparisons it is level with the best and beats the nulls, of how many.
         verdict: the answer in words.
+        forwards: what the metrics' forwards were run through.
     """
 
     standings: tuple[Standing, ...]
     wins: Mapping[str, tuple[int, int]]
     verdict: str
+    forwards: str = "the model itself"
 
 
 def rank(rows: Sequence[Row], *, seed: int = 0) -> Answer:

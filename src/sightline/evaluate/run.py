@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,9 @@ from sightline.backbones.load import LoadedModel
 from sightline.errors import InputError
 from sightline.evaluate.measure import Settings, forwards_per_sample, measure
 from sightline.evaluate.ranking import Answer, rank
-from sightline.evaluate.samples import Sample, draw, prepare
+from sightline.evaluate.samples import Batch, Sample, draw, prepare
 from sightline.evaluate.store import Table
+from sightline.metrics import METRICS, InferenceCopy, inference_copy
 
 CHUNK = 4
 """Samples per shard: what is lost at most when a run is stopped."""
@@ -66,16 +67,26 @@ def compare(
     table.begin(_about(loaded, samples, settings))
     shards = [samples[i : i + CHUNK] for i in range(0, len(samples), CHUNK)]
     device = next(loaded.model.parameters()).device
+    judge = _judge(loaded, prepare(shards[0], loaded.preprocess).to(device), settings)
     for number, part in enumerate(shards):
         if not table.has(number):
             batch = prepare(part, loaded.preprocess).to(device)
             names = [f"{number * CHUNK + i:05d} {sample.path.name}" for i, sample in enumerate(part)]
-            table.add(number, list(measure(loaded.model, batch, names, settings)))
+            table.add(number, list(measure(loaded.model, batch, names, settings, judge=judge.model)))
         if step is not None:
             step(min((number + 1) * CHUNK, len(samples)), len(samples))
     rows = table.rows(len(shards))
     table.finish(rows)
-    return rank(rows, seed=settings.seed)
+    return replace(rank(rows, seed=settings.seed), forwards=judge.reason)
+
+
+def _judge(loaded: LoadedModel, batch: Batch, settings: Settings) -> InferenceCopy:
+    """What the metrics' forwards are run through, decided on the first photos."""
+    if not settings.fused:
+        return InferenceCopy(loaded.model, False, float("nan"), "the model itself, as asked")
+    if not any("probe" in METRICS[name].needs for name in settings.metrics):
+        return InferenceCopy(loaded.model, False, float("nan"), "none: these metrics need no forwards")
+    return inference_copy(loaded.model, batch.inputs)
 
 
 def _about(loaded: LoadedModel, samples: Sequence[Sample], settings: Settings) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from sightline.metrics.deletion import (
 )
 from sightline.metrics.elements import Elements, lay, on_grid, ranks, spearman
 from sightline.metrics.imputation import impute
+from sightline.metrics.inference import InferenceCopy, inference_copy
 from sightline.metrics.keypoints import hit_region, part_hits, part_localisation
 from sightline.metrics.localisation import (
     concentration,
@@ -67,6 +68,7 @@ __all__ = [
     "REASONS",
     "Curve",
     "Elements",
+    "InferenceCopy",
     "Interval",
     "Metric",
     "MetricResult",
@@ -103,6 +105,7 @@ __all__ = [
     "hit_region",
     "importances",
     "impute",
+    "inference_copy",
     "infidelity",
     "infidelity_of",
     "insertion",
