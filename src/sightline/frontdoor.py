@@ -245,11 +245,11 @@ def _flow(method: Method, outcome: Outcome, b: int, k: int) -> Flow:
             values=stage.maps[b, k],
             stage=stage.stage,
             signed=method.signed,
-            notes={name: float(values[b]) for name, values in stage.notes.items()},
+            notes={name: float(values[b] if values.ndim == 1 else values[b, k]) for name, values in stage.notes.items()},
         )
         for stage in outcome.stages
     )
-    return Flow(maps, method.name)
+    return Flow(maps, method.name, outcome.remarks[b][k] if outcome.remarks else ())
 
 
 def _spoken(model: nn.Module, item: Explanation) -> Explanation:

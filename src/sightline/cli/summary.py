@@ -18,6 +18,7 @@ def explanation_record(item: Explanation) -> dict[str, Any]:
     decision = item.decision
     return {
         "method": item.method,
+        "remarks": list(item.flow.remarks),
         "decision": decision.label,
         "index": decision.index,
         "score": decision.score,

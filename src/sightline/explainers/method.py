@@ -58,20 +58,27 @@ class StageMaps:
     Args:
         stage: the stage's name.
         maps: `[b, k, h, w]` float32.
-        notes: `[b]` numbers that belong to these maps.
+        notes: `[b]` or `[b, k]` numbers that belong to these maps.
     """
 
     stage: str
     maps: Float[Tensor, "b k h w"]
-    notes: Mapping[str, Float[Tensor, " b"]] = field(default_factory=dict)
+    notes: Mapping[str, Float[Tensor, " b"] | Float[Tensor, "b k"]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What a method of its own pass returns: the scores that it explained, and maps in forward order."""
+    """What a method of its own pass returns: the scores that it explained, and maps in forward order.
+
+    Args:
+        readout: the scores.
+        stages: the maps.
+        remarks: for each sample and decision, what the method says of the flow, in sentences.
+    """
 
     readout: Readout
     stages: tuple[StageMaps, ...]
+    remarks: tuple[tuple[tuple[str, ...], ...], ...] = ()
 
 
 Run = Callable[[Request], Outcome]

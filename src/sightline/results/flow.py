@@ -18,6 +18,7 @@ class Flow(Mapping[str, AttentionMap]):
     Args:
         maps: one map per stage; stage names do not repeat.
         method: registry name of the method that made them.
+        remarks: what the method says of this flow, in sentences.
 
     Raises:
         ResultError: two maps carry the same stage name.
@@ -33,6 +34,7 @@ class Flow(Mapping[str, AttentionMap]):
 
     maps: tuple[AttentionMap, ...]
     method: str
+    remarks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if len(set(self.stages)) != len(self.maps):

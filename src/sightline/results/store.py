@@ -100,6 +100,7 @@ def _record(item: Explanation, key: str, arrays: dict[str, Tensor]) -> dict[str,
         "key": key,
         "source": item.source,
         "method": item.method,
+        "remarks": list(item.flow.remarks),
         "decision": vars(item.decision),
         "image": item.image is not None,
         "maps": [_map_record(map_, f"{key}.map.{number}", arrays) for number, map_ in enumerate(item.flow.maps)],
@@ -144,7 +145,7 @@ def _restore(record: dict[str, Any], arrays: dict[str, Tensor]) -> Explanation:
         for entry in record["phrases"]
     )
     return Explanation(
-        flow=Flow(maps, record["method"]),
+        flow=Flow(maps, record["method"], tuple(record.get("remarks", ()))),
         decision=Decision(**record["decision"]),
         image=arrays[f"{record['key']}.image"] if record["image"] else None,
         source=record["source"],
