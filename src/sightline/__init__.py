@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from sightline.errors import SightlineError
     from sightline.frontdoor import explain
+    from sightline.pairs import embed, explain_pair
     from sightline.results import AttentionMap, Decision, Explanation, Explanations, Flow, Phrase, load
 
 _HOME = {
@@ -23,7 +24,9 @@ _HOME = {
     "Flow": "sightline.results",
     "Phrase": "sightline.results",
     "SightlineError": "sightline.errors",
+    "embed": "sightline.pairs",
     "explain": "sightline.frontdoor",
+    "explain_pair": "sightline.pairs",
     "load": "sightline.results",
 }
 
@@ -36,7 +39,9 @@ __all__ = [
     "Phrase",
     "SightlineError",
     "__version__",
+    "embed",
     "explain",
+    "explain_pair",
     "load",
 ]
 

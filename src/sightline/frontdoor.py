@@ -14,12 +14,13 @@ from torch import Tensor, nn
 
 import sightline
 from sightline.backbones import Adapter, Wanted, adapt
+from sightline.backbones.embedded import AUTO, NONE, place_of
 from sightline.capture import Plan, capture, in_chunks
 from sightline.errors import InputError, MethodError
 from sightline.explainers import METHODS, Method, Outcome, Request, StageMaps
 from sightline.registry import Registry
 from sightline.results import AttentionMap, Decision, Explanation, Explanations, Flow, Phrase
-from sightline.targets import Readout, Selector, TargetLike, parse_target
+from sightline.targets import Readout, Score, Selector, TargetLike, parse_target
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +50,8 @@ def explain(
     *,
     target: TargetLike = None,
     contrast: int | str | None = None,
+    score: Score = "logit",
+    embedding: str | None = None,
     method: str | Sequence[str] = "gradcam",
     stages: Wanted = None,
     labels: Sequence[str] | None = None,
@@ -70,7 +73,11 @@ def explain(
         model: any torchvision or timm classifier or plain module, in any mode, frozen or not.
         inputs: `[b, c, h, w]` as the model takes them (normalised), on its device and of its dtype.
         target: the decision: None (the top class), index, label name, `"top3"`, list, `[b]` tensor, callable, Target.
-        contrast: a second class: why the target rather than this one; `"runner-up"` for the best of the rest.
+        contrast: a second class: why the target rather than this one; `"runner-up"` for the best of the rest,
+            `"others"` for all of them by their soft-max weights.
+        score: what is explained of a class: its `logit`, or its `log-softmax`.
+        embedding: what a target reads that compares embeddings: `"auto"`, the input of the model's last classifier
+            (None is that where the target wants it); `"none"`, the model's output; or the path of a module.
         method: one or more names from `METHODS`.
         stages: None (the method's own choice, mostly every block), `"last"`, `"convs"`, names or wildcards.
         labels: class names, in the order of the logits.
@@ -103,21 +110,26 @@ def explain(
         raise MethodError("no method was asked for; name one of " + ", ".join(METHODS))
     adapter = adapt(model)
     adapter.check_inputs(inputs)
+    wanted = parse_target(target, contrast=contrast, score=score)
+    where = embedding or (AUTO if wanted.wants_embedding else NONE)
+    about = {} if where == NONE else {"embedding": place_of(adapter.model, where)}
+    adapter = adapter if where == NONE else adapter.encoder(where)
     question = _Question(
         adapter=adapter,
         methods=tuple(METHODS[name] for name in names),
-        plan=Plan(parse_target(target, contrast=contrast), stages, output=output, labels=labels),
+        plan=Plan(wanted, stages, output=output, labels=labels),
         seed=seed,
         batch_size=batch_size,
         options=_options(names, options or {}),
     )
     question.plan.target.check(adapter.classes, labels)
     _check_company(inputs, images, sources)
-    about = _provenance(question, provenance or {})
+    about = _provenance(question, {**about, **(provenance or {})})
     found: list[Explanation] = []
 
     def work(part: slice) -> list[Explanation]:
-        outcomes = _ask(question, inputs[part])
+        plan = replace(question.plan, target=question.plan.target.rows(part))
+        outcomes = _ask(replace(question, plan=plan), inputs[part])
         return _explanations(outcomes, part, images, sources, about)
 
     for part, items in in_chunks(work, len(inputs), batch_size):

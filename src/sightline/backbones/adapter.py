@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 
 from sightline.backbones.discover import discover_blocks, discover_convolutions, prefix_tokens
+from sightline.backbones.embedded import AUTO, embedded
 from sightline.backbones.layout import Layout, find_layout
 from sightline.backbones.stages import StageSpec, match_stages
 from sightline.backbones.unwrap import unwrap
@@ -71,6 +72,10 @@ class Adapter:
             return discover_convolutions(self.model)
         paths = [path for path, _ in self.model.named_modules() if path]
         return match_stages([name], self.blocks, paths)
+
+    def encoder(self, where: str = AUTO) -> Adapter:
+        """The same model as an encoder that returns its embedding; see `sightline.backbones.embedded`."""
+        return replace(self, model=embedded(self.model, where), classes=None)
 
     def layout(self, shape: tuple[int, ...], picture: tuple[int, int]) -> Layout | None:
         """How a stage's tensor of this shape is laid out; None where it holds no grid."""

@@ -1,23 +1,49 @@
-"""Decisions that can be explained: each target reads scalars off a model's output."""
+"""Decisions that can be explained: each target reads scalars off a model's output, logits or an embedding."""
 
 from sightline.targets.base import Readout, Target
 from sightline.targets.classes import ClassPerSample, ClassScore, Contrast, TopClasses
+from sightline.targets.contrastive import InfoNCE
 from sightline.targets.custom import Custom
+from sightline.targets.logsoftmax import LogSoftmax
 from sightline.targets.names import class_index
-from sightline.targets.parse import TargetLike, parse_target
+from sightline.targets.neighbours import NearestNeighbours
+from sightline.targets.others import ContrastOthers
+from sightline.targets.parse import Score, TargetLike, parse_target
+from sightline.targets.prototypes import Prototypes, prototypes_of
 from sightline.targets.select import Selector, select_output
+from sightline.targets.similarity import (
+    SIMILARITIES,
+    CosineSimilarity,
+    DotProduct,
+    EuclideanSimilarity,
+    Similarity,
+    similarity_of,
+)
 
 __all__ = [
+    "SIMILARITIES",
     "ClassPerSample",
     "ClassScore",
     "Contrast",
+    "ContrastOthers",
+    "CosineSimilarity",
     "Custom",
+    "DotProduct",
+    "EuclideanSimilarity",
+    "InfoNCE",
+    "LogSoftmax",
+    "NearestNeighbours",
+    "Prototypes",
     "Readout",
+    "Score",
     "Selector",
+    "Similarity",
     "Target",
     "TargetLike",
     "TopClasses",
     "class_index",
     "parse_target",
+    "prototypes_of",
     "select_output",
+    "similarity_of",
 ]

@@ -40,11 +40,18 @@ class Target(ABC):
     wants_raw = False
     """Whether `read` gets whatever the model returned, instead of the logits that were selected from it."""
 
+    wants_embedding = False
+    """Whether what it reads is the model's embedding `[b, d]` rather than its logits."""
+
     def check(self, classes: int | None, labels: Sequence[str] | None) -> None:  # noqa: B027 - optional
         """Raise `TargetError` before any work, if this cannot succeed on so many classes (None: not known)."""
 
     def frozen(self, output: Any, labels: Sequence[str] | None) -> Target:
         """The same decision with its classes fixed as they are on this output, for use on changed inputs."""
+        return self
+
+    def rows(self, part: slice) -> Target:
+        """The same decision for some samples of the batch only; a target that holds a row per sample cuts it."""
         return self
 
     @abstractmethod

@@ -55,6 +55,10 @@ class ClassPerSample(Target):
         for index in sorted(set(self.indices.flatten().tolist())):
             class_index(index, labels, classes)
 
+    def rows(self, part: slice) -> Target:
+        """See `Target.rows`."""
+        return self if len(self.indices) == 1 else ClassPerSample(self.indices[part])
+
     def read(self, output: Tensor, labels: Sequence[str] | None) -> Readout:
         """See `Target.read`."""
         logits = class_logits(output)
@@ -109,6 +113,11 @@ class Contrast(Target):
         if len(both) == 2 and both[0] == both[1]:
             raise TargetError(f"a contrast needs two classes, but {self.this!r} and {self.other!r} are the same")
 
+    def rows(self, part: slice) -> Target:
+        """See `Target.rows`."""
+        this, other = (_rows_of(name, part) for name in (self.this, self.other))
+        return Contrast(this, other)
+
     def frozen(self, output: Tensor, labels: Sequence[str] | None) -> Target:
         """See `Target.frozen`."""
         this, other = self._pair(class_logits(output), labels)
@@ -146,3 +155,8 @@ class Contrast(Target):
         if without is not None:
             rest.scatter_(1, without, -torch.inf)
         return top_classes(rest, 1)
+
+
+def _rows_of(name: ClassId | Tensor | None, part: slice) -> ClassId | Tensor | None:
+    """Some samples' classes, where each sample has its own."""
+    return name[part] if isinstance(name, Tensor) and name.ndim and len(name) > 1 else name

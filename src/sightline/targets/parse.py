@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal, get_args
 
 from torch import Tensor
 
@@ -12,6 +12,8 @@ from sightline.errors import TargetError
 from sightline.targets.base import Target
 from sightline.targets.classes import ClassPerSample, ClassScore, Contrast, TopClasses
 from sightline.targets.custom import Custom
+from sightline.targets.logsoftmax import LogSoftmax
+from sightline.targets.others import ContrastOthers
 
 TargetLike = Target | int | str | Tensor | Callable[[Any], Tensor] | Sequence[int | str] | None
 
@@ -19,13 +21,18 @@ TOP = r"top[-_ ]?(\d*)"
 """How the classes that score highest are asked for: top, top1, top-3."""
 
 
-def parse_target(what: TargetLike = None, *, contrast: int | str | None = None) -> Target:
+Score = Literal["logit", "log-softmax"]
+
+
+def parse_target(what: TargetLike = None, *, contrast: int | str | None = None, score: Score = "logit") -> Target:
     """The target that a user means.
 
     Args:
         what: None (the top class), a class index or label name, `"top3"`, a list of classes, a tensor of one class
             per sample, a callable on the model's output, or a `Target`.
-        contrast: a second class: explain why `what` rather than this one; `"runner-up"` is the best of the rest.
+        contrast: a second class: explain why `what` rather than this one; `"runner-up"` is the best of the rest,
+            `"others"` all of them by their soft-max weights.
+        score: what is read of a class: its `logit` or its `log-softmax`.
 
     Raises:
         TargetError: it is none of these, or a contrast of more than one class.
@@ -36,8 +43,18 @@ def parse_target(what: TargetLike = None, *, contrast: int | str | None = None) 
         >>> parse_target("zebra", contrast="horse")
         Contrast(this='zebra', other='horse')
     """
-    if contrast is not None:
-        return _contrast(what, contrast)
+    if score not in get_args(Score):
+        raise TargetError(f"the score of a class is its 'logit' or its 'log-softmax', not {score!r}")
+    target = _parsed(what) if contrast is None else _contrast(what, contrast)
+    if score == "logit":
+        return target
+    if target.wants_raw or target.wants_embedding or isinstance(target, LogSoftmax):
+        raise TargetError(f"a log-softmax is taken of classes, but the target is {type(target).__name__}")
+    return LogSoftmax(target)
+
+
+def _parsed(what: TargetLike) -> Target:
+    """The target without a contrast."""
     if isinstance(what, Target):
         return what
     if what is None:
@@ -53,12 +70,12 @@ def parse_target(what: TargetLike = None, *, contrast: int | str | None = None) 
     if callable(what):
         return Custom(what)
     if isinstance(what, Sequence):
-        return ClassScore(tuple(what)) if len(what) != 1 else parse_target(what[0])
+        return ClassScore(tuple(what)) if len(what) != 1 else _parsed(what[0])
     raise TargetError(f"a target cannot be a {type(what).__name__}; give a class index, a label name or a callable")
 
 
-def _contrast(what: TargetLike, contrast: int | str) -> Contrast:
-    """One class, or the top one, against another."""
+def _contrast(what: TargetLike, contrast: int | str) -> Target:
+    """One class, or the top one, against another or against all others."""
     if isinstance(what, Sequence) and not isinstance(what, str) and len(what) == 1:
         what = what[0]
     top = re.fullmatch(TOP, what.strip().lower()) if isinstance(what, str) else None
@@ -66,5 +83,7 @@ def _contrast(what: TargetLike, contrast: int | str) -> Contrast:
         what = None
     elif top or isinstance(what, bool) or not isinstance(what, int | str | None):
         raise TargetError(f"a contrast compares one class with another, but the target is {what!r}")
+    if str(contrast).lower() == "others":
+        return ContrastOthers(what)
     other = None if str(contrast).lower() in ("runner-up", "runner up", "rest") else contrast
     return Contrast(what, other)

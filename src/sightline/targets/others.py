@@ -1,0 +1,84 @@
+"""A class against all others at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from sightline.errors import TargetError
+from sightline.targets.base import Readout, Target, class_logits, class_name, top_classes
+from sightline.targets.classes import ClassId
+from sightline.targets.names import class_index
+
+
+@dataclass(frozen=True, eq=False)
+class ContrastOthers(Target):
+    """Why this class and none of the others: `s = y[t] - sum_{j != t} w_j y[j]`, with `w` the soft-max of the others.
+
+    The weights are held constant, so the gradient to the logits is 1 at the class and `-w_j` at the others; it does
+    not shrink as the network grows sure, as that of `LogSoftmax` does [gu2018understanding; iwana2019explaining].
+
+    Args:
+        this: the class, or `[b]` one per sample; None is the top class of each sample.
+        weights: `[b, c]` weights of the others, 0 at the class; None takes them from the logits that are read.
+    """
+
+    this: ClassId | Int[Tensor, " b"] | None = None
+    weights: Float[Tensor, "b c"] | None = None
+
+    def check(self, classes: int | None, labels: Sequence[str] | None) -> None:
+        """See `Target.check`."""
+        if classes is not None and classes < 2:
+            raise TargetError("a contrast needs two classes, but this model has one output")
+        if isinstance(self.this, int | str):
+            class_index(self.this, labels, classes)
+
+    def frozen(self, output: Tensor, labels: Sequence[str] | None) -> Target:
+        """See `Target.frozen`; the weights of the others are fixed with the class."""
+        logits = class_logits(output)
+        this = self._index(logits, labels)
+        return ContrastOthers(this[:, 0], weights_of_others(logits, this))
+
+    def rows(self, part: slice) -> Target:
+        """See `Target.rows`."""
+        this = self.this[part] if isinstance(self.this, Tensor) and len(self.this) > 1 else self.this
+        return ContrastOthers(this, None if self.weights is None else self.weights[part])
+
+    def read(self, output: Tensor, labels: Sequence[str] | None) -> Readout:
+        """See `Target.read`."""
+        logits = class_logits(output)
+        self.check(logits.shape[1], labels)
+        this = self._index(logits, labels)
+        weights = weights_of_others(logits, this) if self.weights is None else self.weights.to(logits)
+        scores = logits.gather(1, this) - (weights * logits).sum(1, keepdim=True)
+        names = tuple((f"{class_name(i, labels)} rather than the others",) for i in this[:, 0].tolist())
+        return Readout(scores, names, this, logits.detach().float().softmax(1).gather(1, this))
+
+    def _index(self, logits: Tensor, labels: Sequence[str] | None) -> Int[Tensor, "b 1"]:
+        """The class of each sample."""
+        if self.this is None:
+            return top_classes(logits, 1)
+        if not isinstance(self.this, Tensor):
+            index = class_index(self.this, labels, logits.shape[1])
+            return torch.full((len(logits), 1), index, device=logits.device)
+        if self.this.numel() not in (1, len(logits)):
+            raise TargetError(f"{self.this.numel()} classes were given for a batch of {len(logits)} samples")
+        for index in sorted(set(self.this.flatten().tolist())):
+            class_index(index, labels, logits.shape[1])
+        return self.this.to(logits.device).reshape(-1, 1).expand(len(logits), 1)
+
+
+def weights_of_others(logits: Float[Tensor, "b c"], this: Int[Tensor, "b 1"]) -> Float[Tensor, "b c"]:
+    """Soft-max over all classes but one, detached; 0 at that one.
+
+    Example:
+        >>> weights_of_others(torch.zeros(1, 3), torch.tensor([[0]]))
+        tensor([[0.0000, 0.5000, 0.5000]])
+    """
+    others = logits.detach().scatter(1, this, -torch.inf)
+    wide = others if others.dtype == torch.float64 else others.float()
+    return wide.softmax(1).to(logits.dtype)
