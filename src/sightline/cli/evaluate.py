@@ -30,6 +30,14 @@ def evaluate(
     metric: Annotated[
         list[str] | None, typer.Option(help="Metrics, with commas. Default: what the data allows.")
     ] = None,
+    cue: Annotated[
+        str | None,
+        typer.Option(
+            help="For a rendered world: foreground, background or a part; only scenes whose decision is certified to "
+            "follow it are judged, and it is what a map must find. Default: what the world's best model must use. "
+            "'none' judges without a certificate."
+        ),
+    ] = None,
     place: Annotated[list[str] | None, typer.Option(help="early, middle, late. Default: all three.")] = None,
     count: Annotated[int, typer.Option(help="Photos, drawn at random.", min=2)] = 32,
     steps: Annotated[int, typer.Option(help="Steps of deletion and insertion.", min=2)] = 20,
@@ -48,11 +56,24 @@ def evaluate(
 ) -> None:
     """Compare explanation methods on a model: all on the same photos, beside explainers that know nothing."""
     from sightline.backbones.load import load_model
+    from sightline.cli.cue import certified_for, cue_for, split
     from sightline.cli.options import arguments_of, device_of, listed
-    from sightline.evaluate import PLACES, Settings, compare, draw, read_samples, with_nulls, within_budget
+    from sightline.evaluate import (
+        PLACES,
+        Redrawn,
+        Settings,
+        compare,
+        draw,
+        read_samples,
+        redrawn_forwards,
+        with_nulls,
+        within_budget,
+    )
 
     samples = draw(read_samples(data), count, seed)
-    metrics = tuple(listed(metric)) or _metrics(samples)
+    judged = cue_for(data, cue)
+    named, again = split(listed(metric), judged)
+    metrics = _metrics(samples) if named is None else named
     settings = Settings(
         methods=with_nulls(listed(method) or METHODS.split(",")),
         metrics=metrics,
@@ -62,17 +83,23 @@ def evaluate(
         batch_size=batch_size,
         fused=fused,
     )
-    kept = within_budget(samples, settings, budget)
+    kept = within_budget(samples, settings, budget, more=redrawn_forwards(settings, again) if judged else 0)
     if len(kept) < len(samples):
         say_note(f"{len(kept)} of {len(samples)} photos keep the budget of {budget} forwards")
     loaded = load_model(
         model, weights=weights, labels=labels, model_args=arguments_of(model_arg), device=device_of(device), seed=seed
     )
+    certified = certified_for(loaded, data, kept, judged, settings, out) if judged else None
+    kept = list(certified.samples) if certified else kept
+    extra = Redrawn(loaded, certified, again, settings) if certified else None
     with progress() as bar:
         task = bar.add_task("judging", total=len(kept))
-        answer = compare(loaded, kept, settings, folder=out, step=lambda done, _: bar.update(task, completed=done))
-    page = _write_page(answer, loaded, kept, settings, out=out, data=data)
-    _tell(answer, page, out, as_json=as_json)
+        answer = compare(
+            loaded, kept, settings, folder=out, step=lambda done, _: bar.update(task, completed=done), extra=extra
+        )
+    certificate = str(certified.found) if certified else "none: what drives the decision was not tested"
+    page = _write_page(answer, loaded, kept, settings, out=out, data=data, certificate=certificate)
+    _tell(answer, page, out, as_json=as_json, certificate=certificate)
 
 
 def _metrics(samples: list[Sample]) -> tuple[str, ...]:
@@ -82,7 +109,14 @@ def _metrics(samples: list[Sample]) -> tuple[str, ...]:
 
 
 def _write_page(
-    answer: Answer, loaded: LoadedModel, samples: list[Sample], settings: Settings, *, out: Path, data: Path
+    answer: Answer,
+    loaded: LoadedModel,
+    samples: list[Sample],
+    settings: Settings,
+    *,
+    out: Path,
+    data: Path,
+    certificate: str,
 ) -> Path:
     from sightline import __version__
     from sightline.reports.comparison import save_comparison
@@ -91,6 +125,7 @@ def _write_page(
         "model": loaded.name,
         "data": data.name,
         "photos": str(len(samples)),
+        "certificate": certificate,
         "intervals": "95 % bootstrap; 'level' and 'beats' by paired differences, corrected for the number of methods",
         "forwards": answer.forwards,
         "seed": str(settings.seed),
@@ -137,17 +172,17 @@ def _bar(standing: Any) -> Any:
     )
 
 
-def _tell(answer: Answer, page: Path, out: Path, *, as_json: bool) -> None:
+def _tell(answer: Answer, page: Path, out: Path, *, as_json: bool, certificate: str) -> None:
     rows = [vars(_bar(s)) | {"metric": s.metric, "place": s.place} for s in answer.standings]
     if as_json:
         wins = {method: {"won": won, "of": total} for method, (won, total) in answer.wins.items()}
         files = [str(page), str(out / "table.parquet")]
-        say_json(
-            {"verdict": answer.verdict, "forwards": answer.forwards, "wins": wins, "standings": rows, "files": files}
-        )
+        facts = {"verdict": answer.verdict, "forwards": answer.forwards, "certificate": certificate, "wins": wins}
+        say_json(facts | {"standings": rows, "files": files})
         return
     columns = ("place", "metric", "method", ">mean", ">low", ">high", ">n", "level", "beats nulls")
     say_table(columns, [_line(row) for row in rows])
+    typer.echo(f"certificate: {certificate}")
     typer.echo(answer.verdict)
     typer.echo(f"{out}: comparison.html, table.parquet")
 

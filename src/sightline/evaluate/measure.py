@@ -114,14 +114,14 @@ def measure(
     if any("probe" in METRICS[name].needs for name in settings.metrics):
         probe = probe.asked(batch.inputs)
     for method in settings.methods:
-        for place, stages, maps in _maps(found.of(method=method), settings.places):
+        for place, stages, maps in maps_at(found.of(method=method), settings.places):
             for name in settings.metrics:
                 scores = _score(METRICS[name], probe, batch, maps, settings.options.get(name, {}))
                 for i, (value, status) in enumerate(zip(scores.values.tolist(), scores.statuses(), strict=True)):
                     yield Row(names[i], method, place, stages[i], name, value, str(status))
 
 
-def _maps(found: Explanations, places: Sequence[str]) -> Iterator[tuple[str, list[str], Float[Tensor, "b h w"]]]:
+def maps_at(found: Explanations, places: Sequence[str]) -> Iterator[tuple[str, list[str], Float[Tensor, "b h w"]]]:
     """Maps of a method at each place, with their stages."""
     for place in places:
         flows = [item.flow for item in found]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from sightline.backbones.load import LoadedModel
 from sightline.errors import InputError
-from sightline.evaluate.measure import Settings, forwards_per_sample, measure
+from sightline.evaluate.measure import Row, Settings, forwards_per_sample, measure
 from sightline.evaluate.ranking import Answer, rank
 from sightline.evaluate.samples import Batch, Sample, draw, prepare
 from sightline.evaluate.store import Table
@@ -22,15 +22,28 @@ Step = Callable[[int, int], None]
 """Told how many samples are done, of how many."""
 
 
-def within_budget(samples: Sequence[Sample], settings: Settings, budget: int | None) -> list[Sample]:
-    """As many samples, drawn at random, as the budget of forwards allows.
+class Extra(Protocol):
+    """More rows for every batch of samples, from what only their data set knows."""
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What the run's record says of it."""
+
+    def rows(self, samples: Sequence[Sample], names: Sequence[str]) -> Iterable[Row]:
+        """Rows of one batch."""
+
+
+def within_budget(
+    samples: Sequence[Sample], settings: Settings, budget: int | None, *, more: int = 0
+) -> list[Sample]:
+    """As many samples, drawn at random, as the budget of forwards allows; each costs `more` beside the metrics.
 
     Raises:
         InputError: it does not allow two.
     """
     if budget is None:
         return list(samples)
-    each = forwards_per_sample(settings) + len(settings.methods)
+    each = forwards_per_sample(settings) + len(settings.methods) + more
     count = budget // each
     if count < 2:
         raise InputError(
@@ -47,6 +60,7 @@ def compare(
     *,
     folder: Path,
     step: Step | None = None,
+    extra: Extra | None = None,
 ) -> Answer:
     """Judge methods on samples and rank them; a folder that holds part of this very run is taken up.
 
@@ -56,6 +70,7 @@ def compare(
         settings: what is compared.
         folder: where shards and table go.
         step: told of progress.
+        extra: rows beside those of the metrics in `settings`.
 
     Raises:
         InputError: fewer than two samples.
@@ -64,7 +79,7 @@ def compare(
     if len(samples) < 2:
         raise InputError(f"a comparison needs at least two photos, but there are {len(samples)}")
     table = Table(folder)
-    table.begin(_about(loaded, samples, settings))
+    table.begin(_about(loaded, samples, settings) | ({} if extra is None else extra.about))
     shards = [samples[i : i + CHUNK] for i in range(0, len(samples), CHUNK)]
     device = next(loaded.model.parameters()).device
     judge = _judge(loaded, prepare(shards[0], loaded.preprocess).to(device), settings)
@@ -72,7 +87,8 @@ def compare(
         if not table.has(number):
             batch = prepare(part, loaded.preprocess).to(device)
             names = [f"{number * CHUNK + i:05d} {sample.path.name}" for i, sample in enumerate(part)]
-            table.add(number, list(measure(loaded.model, batch, names, settings, judge=judge.model)))
+            rows = list(measure(loaded.model, batch, names, settings, judge=judge.model))
+            table.add(number, [*rows, *(() if extra is None else extra.rows(part, names))])
         if step is not None:
             step(min((number + 1) * CHUNK, len(samples)), len(samples))
     rows = table.rows(len(shards))
