@@ -161,6 +161,19 @@ def test_in_painting_equals_the_dense_system(size: tuple[int, int]) -> None:
             assert torch.allclose(found[row, channel], naive, atol=1e-8)
 
 
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_what_in_painting_leaves_of_the_error_is_a_fifth_of_its_noise_at_most(share: float) -> None:
+    draw = torch.Generator().manual_seed(0)
+    enlarge = {"size": (48, 48), "mode": "bilinear"}
+    picture = torch.nn.functional.interpolate(2 * torch.randn(1, 1, 12, 12, generator=draw), **enlarge)
+    map_ = torch.nn.functional.interpolate(torch.rand(1, 1, 7, 7, generator=draw), **enlarge).flatten(1)
+    hidden = (map_ > map_.quantile(1 - share, dim=1, keepdim=True)).reshape(1, 1, 48, 48)
+    found = impute(picture, hidden, noise=0)
+    exact = naive_imputation(picture[0, 0].double(), hidden[0, 0])
+    gap = (found[0, 0] - exact)[hidden[0, 0]]
+    assert float(gap.square().mean().sqrt()) < 0.01 / 5
+
+
 def test_in_painting_by_hand() -> None:
     cross = torch.tensor([[1.0, 2.0, 1.0], [4.0, 0.0, 2.0], [1.0, 2.0, 1.0]])[None, None]
     middle = torch.zeros(1, 1, 3, 3, dtype=torch.bool)

@@ -18,7 +18,7 @@ STRAIGHT, OBLIQUE = 1 / 6, 1 / 12
 DAMPING = 0.8
 OVER = 1.6
 """A coarse correction of piecewise constants falls short by about this factor."""
-CHECK = 4
+CHECK = 2
 """Iterations between looks at the residual (each look waits for the device)."""
 
 Place = tuple[EllipsisType, slice, slice]
@@ -44,6 +44,11 @@ class Level:
             y[there].addcmul_(coupling, x[here], value=-1)
         return y
 
+    def residual(self, right: Float[Tensor, "r c h w"], x: Float[Tensor, "r c h w"]) -> Float[Tensor, "r c h w"]:
+        """What is missing: `right` less the matrix times `x`."""
+        y = self.apply(x)
+        return torch.sub(right, y, out=y)
+
     def _pairs(self) -> tuple[tuple[Tensor, Place, Place], ...]:
         first, last, all_ = slice(None, -1), slice(1, None), slice(None)
         return (
@@ -60,7 +65,7 @@ def impute(
     *,
     noise: float = 0.01,
     seed: int = 0,
-    tolerance: float = 1e-4,
+    tolerance: float = 5e-4,
     iterations: int = 200,
 ) -> Float[Tensor, "r c h w"]:
     r"""Fill hidden pixels from the visible ones.
@@ -74,7 +79,8 @@ def impute(
         hidden: what is to be filled. A picture without any visible pixel is filled with its mean.
         noise: standard deviation, in units of the pictures.
         seed: of the noise, which is one field for all rows, so that a batch gives what singles give.
-        tolerance: residual, relative to the right-hand side, at which the solver stops.
+        tolerance: residual, relative to the right-hand side, at which the solver stops. At the default, what is left
+            of the error is a fifth of the noise at most (root mean square; a test compares with the exact solution).
         iterations: at most that many.
 
     Returns:
@@ -102,12 +108,13 @@ def solve(
     for step in range(1, iterations + 1):
         image = level.apply(direction)
         length = _ratio(energy, (direction * image).sum((-2, -1), keepdim=True))
-        x, residual = x + length * direction, residual - length * image
+        x.addcmul_(length, direction)
+        residual = residual.addcmul(length, image, value=-1)
         if step % CHECK == 0 and bool((residual.norm(dim=(-2, -1), keepdim=True) <= goal).all()):
             break
         z = cycle(levels, residual)
         fresh = (residual * z).sum((-2, -1), keepdim=True)
-        direction = z + _ratio(fresh, energy) * direction
+        direction = z.addcmul_(_ratio(fresh, energy), direction)
         energy = fresh
     return x
 
@@ -162,11 +169,15 @@ def _coarser(fine: Level) -> Level:
 
 
 def _even(x: Tensor) -> Tensor:
-    return functional.pad(x, (0, x.shape[-1] % 2, 0, x.shape[-2] % 2))
+    odd = (x.shape[-1] % 2, x.shape[-2] % 2)
+    return functional.pad(x, (0, odd[0], 0, odd[1])) if any(odd) else x
 
 
 def _sum(x: Tensor) -> Tensor:
-    return functional.avg_pool2d(_even(x), 2) * 4
+    """Sums over 2x2 blocks; strided additions are ten times as quick as pooling here."""
+    whole = _even(x)
+    rows = whole[..., ::2, :] + whole[..., 1::2, :]
+    return rows[..., ::2] + rows[..., 1::2]
 
 
 def cycle(levels: list[Level], right: Float[Tensor, "r c h w"]) -> Float[Tensor, "r c h w"]:
@@ -176,10 +187,10 @@ def cycle(levels: list[Level], right: Float[Tensor, "r c h w"]) -> Float[Tensor,
         return here.unknown * right / here.diagonal
     weight = DAMPING * here.unknown / here.diagonal
     x = weight * right
-    coarse = cycle(levels[1:], _sum(right - here.apply(x)) * levels[1].unknown)
-    step = coarse.repeat_interleave(2, -2).repeat_interleave(2, -1)[..., : x.shape[-2], : x.shape[-1]]
-    x = x + OVER * here.unknown * step
-    return x + weight * (right - here.apply(x))
+    coarse = cycle(levels[1:], _sum(here.residual(right, x)).mul_(levels[1].unknown))
+    step = functional.interpolate(coarse, scale_factor=2)[..., : x.shape[-2], : x.shape[-1]]
+    x.addcmul_(here.unknown, step, value=OVER)
+    return x.addcmul_(weight, here.residual(right, x))
 
 
 def _ratio(above: Tensor, below: Tensor) -> Tensor:
