@@ -1,35 +1,31 @@
 """What a metric costs beside the bare forwards that it needs, and beside Quantus' pixel flipping at equal steps.
 
-Run it with one argument of your choice::
-
-    python benchmarks/metrics_cost.py                  # resnet18 and mobilenet_v2 at 224 px, minutes
+    python benchmarks/metrics_cost.py --write          # tables into docs/performance.md
     python benchmarks/metrics_cost.py --toy            # a small network, seconds, for CI
-    python benchmarks/metrics_cost.py --model resnet18 --size 128 --repeats 9
 
-Every pair is measured in turn - bare, metric, bare, metric, ... - in CPU time of this process on one thread, and the
-median of the paired ratios is printed with the machine and the date. Quantus comes with the extra 'peers'; without it
-its rows are left out. Weights are random: the time does not depend on them.
+Every pair is measured in turn - bare, metric, bare, ... - as `_measure.py` says. Metrics and bare forwards run the
+model as it is; pixel flipping is compared with deletion through the model and through `inference_copy`, whose making
+and checking are inside its time. Quantus comes with the extra 'peers'; without it its rows are left out. Weights are
+random: the time does not depend on them.
 """
 
 from __future__ import annotations
 
-import argparse
-import platform
-import statistics
-import time
 from collections.abc import Callable
-from datetime import date
 from importlib.util import find_spec
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from _measure import Ratio, build, conditions, dump, options, paired, seconds, table, write
 from sightline.metrics import (
     METRICS,
     Probe,
     aopc,
     average_drop,
     deletion,
+    inference_copy,
     infidelity,
     insertion,
     road,
@@ -37,21 +33,8 @@ from sightline.metrics import (
 )
 
 Work = Callable[[], object]
-
-
-def cpu_seconds(work: Work) -> float:
-    start = time.process_time()
-    work()
-    return time.process_time() - start
-
-
-def paired(ours: Work, theirs: Work, *, repeats: int) -> tuple[float, float, float, float]:
-    """Median seconds of both, and the median and the largest of the paired ratios ours / theirs."""
-    ours(), theirs()
-    pairs = [(cpu_seconds(theirs), cpu_seconds(ours)) for _ in range(repeats)]
-    ratios = [mine / other for other, mine in pairs]
-    medians = (statistics.median(mine for _, mine in pairs), statistics.median(other for other, _ in pairs))
-    return *medians, statistics.median(ratios), max(ratios)
+MODELS = ("resnet18", "mobilenet_v2", "vgg11_features", "birdnet")
+COMMAND = "python benchmarks/metrics_cost.py"
 
 
 def bare(model: nn.Module, inputs: Tensor, *, forwards: int, rows: int) -> Work:
@@ -110,71 +93,86 @@ def quantus_flipping(
     return lambda: metric(model=model, x_batch=x, y_batch=y, a_batch=a, **more), features // size
 
 
-def toy() -> nn.Module:
-    return nn.Sequential(
-        nn.Conv2d(3, 32, 3, stride=2, padding=1),
-        nn.ReLU(),
-        nn.Conv2d(32, 64, 3, stride=2, padding=1),
-        nn.ReLU(),
-        nn.Conv2d(64, 64, 3, padding=1),
-        nn.AdaptiveAvgPool2d(1),
-        nn.Flatten(),
-        nn.Linear(64, 10),
-    )
+def load(name: str, samples: int) -> tuple[nn.Module, Tensor]:
+    """A model and as many pictures of its size."""
+    if name == "birdnet":
+        from sightline.backbones.load import load_model
+
+        loaded = load_model(None)
+        return loaded.model.eval(), torch.rand(samples, 3, *loaded.preprocess.size)
+    if name == "vgg11_features":
+        import torchvision
+
+        body = torchvision.models.vgg11(weights=None, num_classes=10).features
+        head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, 10)]
+        return nn.Sequential(body, *head).eval(), torch.rand(samples, 3, 96, 96)
+    model, one = build(name)
+    return model, torch.rand(samples, *one.shape[1:])
 
 
-def load(name: str) -> nn.Module:
-    if name == "toy":
-        return toy().eval()
-    import torchvision
+def measure(name: str, given: Any) -> tuple[list[list[str]], list[list[str]], dict[str, Any]]:
+    """Rows of both tables for one model, and the ratios."""
+    model, inputs = load(name, given.samples)
+    maps, targets = torch.rand(len(inputs), 7, 7), torch.arange(len(inputs)) % 10
+    probe, found = Probe(model, targets, batch_size=given.rows), {}
+    clock = {"repetitions": given.repetitions, "device": "cpu"}
+    for metric, (work, forwards) in metrics_of(probe, inputs, maps, steps=given.steps).items():
+        yardstick = bare(model, inputs, forwards=forwards, rows=given.rows)
+        yardstick()
+        found[metric] = paired(work, lambda y=yardstick: seconds(y, "cpu"), **clock)
+    costs = [name, *(spread(ratio) for ratio in found.values())]
+    flipping = quantus_flipping(model, inputs, maps, targets=targets, steps=given.steps)
+    if flipping is None:
+        return [costs], [], found
+    same = {"steps": flipping[1], "baseline": "zero"}
 
-    return torchvision.models.get_model(name, weights=None).eval()
+    def quick() -> None:
+        chosen = Probe(inference_copy(model, inputs).model, targets, batch_size=given.rows)
+        deletion(chosen, inputs, maps, **same)
+
+    def own() -> None:
+        deletion(probe, inputs, maps, **same)
+
+    peers = {}
+    for who, work in (("own", own), ("copy", quick)):
+        work()
+        peers[who] = paired(flipping[0], lambda w=work: seconds(w, "cpu"), **clock)
+    found |= {f"quantus / {who}": ratio for who, ratio in peers.items()}
+    state = inference_copy(model, inputs).reason
+    return [costs], [[name, str(flipping[1]), spread(peers["own"]), spread(peers["copy"]), state]], found
 
 
-def measure(name: str, *, size: int, samples: int, steps: int, repeats: int, rows: int) -> list[str]:
-    """Rows of the table for one model."""
-    torch.manual_seed(0)
-    model, inputs, maps = load(name), torch.rand(samples, 3, size, size), torch.rand(samples, 7, 7)
-    targets = torch.arange(samples) % 10
-    probe = Probe(model, targets, batch_size=rows)
-    lines = []
-    for metric, (work, forwards) in metrics_of(probe, inputs, maps, steps=steps).items():
-        found = paired(work, bare(model, inputs, forwards=forwards, rows=rows), repeats=repeats)
-        lines.append(line(f"{name} {size} px", f"{metric}", f"{forwards} bare forwards", *found))
-    flipping = quantus_flipping(model, inputs, maps, targets=targets, steps=steps)
-    if flipping is not None:
-        same = flipping[1]
-        work = lambda: deletion(probe, inputs, maps, steps=same, baseline="zero")  # noqa: E731
-        found = paired(work, flipping[0], repeats=repeats)
-        lines.append(line(f"{name} {size} px", "deletion", f"quantus PixelFlipping, {same} steps", *found))
-    return lines
-
-
-def line(model: str, ours: str, theirs: str, mine: float, other: float, ratio: float, worst: float) -> str:
-    return f"| {model} | {ours} | {theirs} | {mine:.3f} | {other:.3f} | {ratio:.2f} | {worst:.2f} |"
+def spread(ratio: Ratio) -> str:
+    return f"{ratio} ({ratio.least:.2f} to {ratio.most:.2f})"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--toy", action="store_true", help="a small network; seconds")
-    parser.add_argument("--model", action="append", help="torchvision models; default resnet18 and mobilenet_v2")
-    parser.add_argument("--size", type=int, default=224, help="side of the pictures")
+    parser = options(__doc__, models=MODELS)
     parser.add_argument("--samples", type=int, default=2)
     parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--rows", type=int, default=8, help="rows per forward")
-    options = parser.parse_args()
+    given = parser.parse_args()
     torch.set_num_threads(1)
-    names = ["toy"] if options.toy else options.model or ["resnet18", "mobilenet_v2"]
-    size, repeats = (64, 3) if options.toy else (options.size, options.repeats)
-    processor = platform.processor() or platform.machine()
-    print(f"{platform.system()} {processor}, torch {torch.__version__}, 1 thread, {date.today()};")
-    print(f"{options.samples} samples, {options.steps} steps, {options.rows} rows per forward, median of {repeats}\n")
-    print("| model | ours | beside | ours, CPU s | beside, CPU s | ratio | largest |\n|---|---|---|---|---|---|---|")
-    for name in names:
-        chosen = {"size": size, "samples": options.samples, "steps": options.steps}
-        for row in measure(name, repeats=repeats, rows=options.rows, **chosen):
-            print(row, flush=True)
+    if given.toy:
+        given.models, given.repetitions = ["toy"], 3
+    costs, peers, every = [], [], {}
+    for name in given.models:
+        more, others, every[name] = measure(name, given)
+        costs, peers = costs + more, peers + others
+        print(f"{name}: {', '.join(f'{what} {ratio}' for what, ratio in every[name].items())}", flush=True)
+    command = f"{COMMAND} --models {' '.join(given.models)} --repetitions {given.repetitions}"
+    command += f" --samples {given.samples} --steps {given.steps} --rows {given.rows}"
+    about = conditions(command, "cpu", "quantus") + f"; median of {given.repetitions} pairs and their range"
+    names = [what for what in next(iter(every.values())) if not what.startswith("quantus")]
+    tables = {"metrics_cost": table(["model", *names], costs)}
+    if peers:
+        head = ["model", "steps", "Quantus / deletion", "Quantus / deletion through a copy (bar 2)", "what is run"]
+        tables["quantus"] = table(head, peers)
+    for where, text in tables.items():
+        print(f"\n{about}\n\n{text}")
+        if given.write:
+            write(where, f"{about}\n\n{text}")
+    dump(given.json, {"about": about, "ratios": every})
 
 
 if __name__ == "__main__":

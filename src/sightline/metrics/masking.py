@@ -48,16 +48,24 @@ def masked_scores(
     values, elements = lay(maps, inputs, domain=probe.domain, grid=probe.grid)
     weights = shown(values)
     fill = filler(baseline, inputs, elements)
-    fixed, whole = probe.scores(inputs)
-    samples = torch.arange(len(inputs), device=inputs.device)
+    count, samples = len(inputs), torch.arange(len(inputs), device=inputs.device)
 
-    def build(rows: slice) -> Tensor:
-        part = samples[rows]
+    def masked(part: Tensor) -> Tensor:
         weight = elements.spread(weights[part]).to(inputs.dtype)
         hidden = fill(part, torch.ones_like(weight, dtype=torch.bool))
         return hidden + weight * (inputs[part] - hidden)
 
-    return whole, fixed.rows(samples, build)
+    if probe.targets is None or probe.known is not None:
+        fixed, whole = probe.scores(inputs)
+        return whole, fixed.rows(samples, lambda rows: masked(samples[rows]))
+    owners = samples.repeat(2)
+
+    def build(rows: slice) -> Tensor:
+        plain, part = owners[rows][: max(0, count - rows.start)], owners[rows][max(0, count - rows.start) :]
+        return torch.cat([inputs[plain], masked(part)]) if len(part) else inputs[plain]
+
+    both = probe.fixed(inputs).rows(owners, build)
+    return both[:count], both[count:]
 
 
 def _judge(values: Tensor, maps: Tensor, *scores: Tensor) -> Scores:

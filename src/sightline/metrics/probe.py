@@ -71,20 +71,26 @@ class Probe:
         """
         if self.known is not None and self.known[0] is inputs:
             return self, self.known[1]
-        if isinstance(self.targets, Tensor) and self.targets.shape != (len(inputs),):
-            raise TargetError(
-                f"one class per sample: got targets of shape {tuple(self.targets.shape)} for {len(inputs)} samples"
-            )
         samples = torch.arange(len(inputs), device=inputs.device)
         if self.targets is not None:
-            fixed = (
-                self
-                if not isinstance(self.targets, Tensor)
-                else replace(self, targets=self.targets.to(inputs.device))
-            )
+            fixed = self.fixed(inputs)
             return fixed, fixed.rows(samples, lambda rows: inputs[rows])
         both = self._evaluate(samples, lambda rows: inputs[rows], _favourite(self.output))
         return replace(self, targets=both[:, 0].long()), both[:, 1]
+
+    def fixed(self, inputs: Num[Tensor, "b ..."]) -> Probe:
+        """This probe with its given targets on the inputs' device, once they are seen to fit.
+
+        Raises:
+            TargetError: there is not one class per sample.
+        """
+        if not isinstance(self.targets, Tensor):
+            return self
+        if self.targets.shape != (len(inputs),):
+            raise TargetError(
+                f"one class per sample: got targets of shape {tuple(self.targets.shape)} for {len(inputs)} samples"
+            )
+        return replace(self, targets=self.targets.to(inputs.device))
 
     def asked(self, inputs: Num[Tensor, "b ..."]) -> Probe:
         """This probe with its targets fixed, and remembering the scores of these very inputs.
