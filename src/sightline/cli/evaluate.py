@@ -180,7 +180,7 @@ def _tell(answer: Answer, page: Path, out: Path, *, as_json: bool, certificate: 
         facts = {"verdict": answer.verdict, "forwards": answer.forwards, "certificate": certificate, "wins": wins}
         say_json(facts | {"standings": rows, "files": files})
         return
-    columns = ("place", "metric", "method", ">mean", ">low", ">high", ">n", "level", "beats nulls")
+    columns = ("place", "metric", "method", ">mean", ">low", ">high", ">n", "not scored", "level", "beats nulls")
     say_table(columns, [_line(row) for row in rows])
     typer.echo(f"certificate: {certificate}")
     typer.echo(answer.verdict)
@@ -190,4 +190,5 @@ def _tell(answer: Answer, page: Path, out: Path, *, as_json: bool, certificate: 
 def _line(row: dict[str, Any]) -> tuple[str, ...]:
     numbers = tuple(f"{row[name]:.3f}" if row["n"] else "-" for name in ("mean", "low", "high"))
     yes = ("yes" if row["level"] else "", "yes" if row["beats_nulls"] else "")
-    return (row["place"], row["metric"], row["method"], *numbers, str(row["n"]), *yes)
+    skipped = ", ".join(f"{count} {why}" for why, count in row["skipped"].items())
+    return (row["place"], row["metric"], row["method"], *numbers, str(row["n"]), skipped, *yes)

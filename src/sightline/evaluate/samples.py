@@ -23,6 +23,8 @@ from sightline.data.photos import find_photos, read_photo
 from sightline.errors import DataError
 
 Box = tuple[float, float, float, float]
+STICKS_OUT = 0.02
+"""Share of a picture's longer side by which a box may stick out: annotators round."""
 
 
 @dataclass(frozen=True)
@@ -110,23 +112,52 @@ def _mask(sample: Sample, size: tuple[int, int]) -> Image.Image:
             raise DataError(f"the mask {sample.mask} is {mask.size}, its photo {size}; they must be of one size")
         return mask.point(lambda value: 255 * (value > 127))
     canvas = Image.new("L", size)
-    for x, y, width, height in sample.boxes:
-        ImageDraw.Draw(canvas).rectangle((round(x), round(y), round(x + width) - 1, round(y + height) - 1), fill=255)
+    for box in sample.boxes:
+        left, top, right, bottom = _edges(box, size, sample.path)
+        ImageDraw.Draw(canvas).rectangle((left, top, right - 1, bottom - 1), fill=255)
     return canvas
+
+
+def _edges(box: Box, size: tuple[int, int], path: Path) -> tuple[int, int, int, int]:
+    """A box in whole pixels of its picture; what sticks out by a rounding is cut off.
+
+    Raises:
+        DataError: it is empty, or sticks out by more than that: the annotation belongs to another picture or size.
+    """
+    x, y, width, height = box
+    left, top, right, bottom = round(x), round(y), round(x + width), round(y + height)
+    slack = 1 + STICKS_OUT * max(size)
+    out = max(-left, -top, right - size[0], bottom - size[1])
+    inside = max(left, 0), max(top, 0), min(right, size[0]), min(bottom, size[1])
+    if out > slack or inside[0] >= inside[2] or inside[1] >= inside[3]:
+        raise DataError(
+            f"the box (x {x:g}, y {y:g}, width {width:g}, height {height:g}) of {path} is empty or lies outside its "
+            f"picture of {size[0]} x {size[1]} pixels; correct the annotation, or leave the photo out"
+        )
+    return inside
 
 
 def _from_cub(root: Path) -> list[Sample]:
     """The test split of a CUB layout, with foreground masks where there are any, else boxes."""
     data = read_cub(root)
-    rows = np.flatnonzero(np.logical_not(data.train))
+    rows = [int(row) for row in np.flatnonzero(np.logical_not(data.train))]
+    if not rows:
+        raise DataError(f"{root} has no picture in its test split; train_test_split.txt gives them a 0")
+    masks = [data.mask_path(row) for row in rows]
+    if any(masks) and not all(masks):
+        lost = data.paths[rows[masks.index(None)]]
+        raise DataError(
+            f"{root} has masks, but none for {lost} ({masks.count(None)} of {len(rows)} are missing); masks and "
+            "boxes cannot be mixed in one comparison: add the missing ones, or remove the folder of masks"
+        )
     return [
         Sample(
-            path=data.image_path(int(row)),
+            path=data.image_path(row),
             boxes=(tuple(float(v) for v in data.boxes[row]),),  # type: ignore[arg-type]
-            mask=data.mask_path(int(row)),
+            mask=mask,
             label=data.classes[int(data.labels[row])],
         )
-        for row in rows
+        for row, mask in zip(rows, masks, strict=True)
     ]
 
 
