@@ -10,7 +10,7 @@ from sightline.errors import ResultError
 from sightline.reports import page, save_page
 from sightline.results import AttentionMap, Flow
 
-from .samples import HOSTILE, explanation, gallery, photo, smooth
+from .samples import HOSTILE, explanation, flow, gallery, photo, smooth
 
 
 class Reader(HTMLParser):
@@ -120,3 +120,20 @@ def test_what_cannot_be_shown_or_written_is_refused(tmp_path):
 
 def test_names_with_broken_characters_do_not_break_the_page(tmp_path):
     save_page([explanation(source="bad\udcffname.png"), explanation(source="other")], tmp_path / "page.html")
+
+
+def test_the_page_says_which_methods_were_used_and_why_once():
+    why = "It was taken because it is best <b>at every depth</b>."
+    items = [explanation(source=name, provenance={"why": why}) for name in ("a.png", "b.png")]
+    read = Reader(page([*items, explanation(flow("saliency"), source="a.png", provenance={"why": None})]))
+    made = next(text for attributes, text in read.of("p") if attributes.get("class") == "made")
+    text = page([*items, explanation(flow("saliency"), source="a.png")])
+    assert made.startswith("Methods: ")
+    assert text.count("It was taken because it is best &lt;b&gt;at every depth&lt;/b&gt;.") == 1
+    assert "<b>gradcam</b>, <b>saliency</b>." in text
+
+
+def test_large_maps_make_a_page_smaller_than_their_raw_values():
+    wide = Flow(tuple(AttentionMap(smooth(112, 112, n), f"s{n}") for n in range(6)), "gradcam")
+    text = page([explanation(wide)])
+    assert len(text) - len(page([explanation()])) < 0.36 * 6 * 112 * 112 * 4

@@ -260,3 +260,115 @@ def test_a_very_deep_network_opens_and_walks(browser, tmp_path):
     assert opened.text("#count") == "119 of 120"
     assert opened.complaints == []
     opened.page.close()
+
+
+class TestFlowView:
+    """The flow below the panels."""
+
+    @pytest.fixture(scope="class")
+    def flow(self, browser, tmp_path_factory):
+        path = save_page([walked()], tmp_path_factory.mktemp("flow") / "page.html")
+        opened = Opened(browser, path)
+        yield opened
+        own = [text for text in opened.complaints if not text.startswith("Canvas2D")]  # that is of our reading pixels
+        assert own == []
+        opened.page.close()
+
+    def test_stages_stand_in_order_and_the_silent_one_is_named_and_not_drawn(self, flow):
+        cards = flow.page.locator(".flow .card")
+        assert cards.locator(".stage").all_inner_texts() == ["0", "1", "2", "3"]
+        assert cards.locator("canvas").count() == 3
+        assert cards.nth(2).locator(".silent").inner_text() == "zero"
+        assert "exactly zero" in cards.nth(2).get_attribute("title")
+
+    def test_differences_stand_between_neighbours_and_none_beside_a_silent_stage(self, flow):
+        steps = flow.page.locator(".flow .step")
+        assert steps.count() == 3
+        assert steps.locator("canvas").count() == 1
+        assert steps.locator(".moved").all_inner_texts() == ["50 %", "none", "none"]
+
+    def test_gained_is_green_and_lost_is_purple(self, flow):
+        canvas = flow.page.locator(".flow .step canvas").first.element_handle()
+        (kept, lost), (gained, _) = (
+            flow.page.evaluate(PIXELS, [canvas, [(int(y * 119), 20), (int(y * 119), 140)]]) for y in (0.1, 0.9)
+        )
+        assert lost[2] > lost[1] + 60
+        assert gained[1] > gained[2] + 60
+        assert max(kept) - min(kept) < 12
+
+    def test_the_centre_and_its_spread_are_told_and_drawn(self, flow):
+        flow.press("Home")
+        assert flow.text(".flow .here").startswith("features.0: 50 % from the left, 25 % from the top")
+        assert flow.page.locator(".over circle.halt").count() == 3 + 1
+        assert flow.page.locator(".over line.way").count() == 2
+        assert flow.page.locator(".over line.way.gap").count() == 1
+        flow.press("End", "ArrowLeft")
+        assert flow.text(".flow .here") == "features.2: zero, no centre"
+        assert flow.page.locator(".over ellipse").count() == 0
+
+    def test_a_click_on_a_stage_takes_the_page_there(self, flow):
+        flow.page.locator(".flow .card").nth(1).click()
+        assert flow.text("#stage") == "features.1"
+        assert flow.page.locator(".flow .card").nth(1).get_attribute("aria-pressed") == "true"
+
+    def test_notes_become_charts_where_they_are_numbers_by_stage(self, flow):
+        flow.press("Home")
+        titles = flow.page.locator(".flow .chart .title b").all_inner_texts()
+        assert titles == [
+            "Evidence by region",
+            "score carried through this stage (dashed: the score, 3.25)",
+            "share abandoned",
+        ]
+        assert "0.5" in flow.page.locator(".flow .chart .title .now").nth(1).inner_text()
+        notes = flow.panel(1).locator(".notes")
+        assert "score carried through this stage" in notes.inner_text()
+        assert "my own note" in notes.inner_text()
+
+    def test_all_of_it_is_a_table_too(self, flow):
+        flow.page.locator(".flow .numbers summary").click()
+        rows = [row.split("\t") for row in flow.page.locator(".flow tbody tr").all_inner_texts()]
+        heads = flow.page.locator(".flow thead th").all_inner_texts()
+        second = dict(zip(heads, rows[1], strict=True))
+        assert [row[0] for row in rows] == ["features.0", "features.1", "features.2", "features.3"]
+        assert second["grid"] == "2×2"
+        assert second["moved since the stage before"] == "50 %"
+        assert second["score carried through this stage"] == "1.5"
+        assert second["share abandoned"] == "0.2"
+        assert dict(zip(heads, rows[2], strict=True))["status"] == "zero"
+
+    def test_remarks_are_sentences_and_hostile_ones_are_text(self, flow):
+        assert flow.page.locator(".flow .remarks li").all_inner_texts() == ["Nothing was abandoned.", HOSTILE]
+        assert flow.page.evaluate("window.hacked") is None
+
+
+def walked():
+    """Evidence on top, then half of it below, then nothing, then all of it below; with notes and remarks."""
+    grids = ([[0.5, 0.5], [0.0, 0.0]], [[0.5, 0.0], [0.5, 0.0]], [[0.0, 0.0], [0.0, 0.0]], [[0.0, 0.0], [2.0, 0.0]])
+    notes = ({"carried": 0.5, "my own note": 4.0}, {"carried": 1.5, "abandoned": 0.2}, {}, {"abandoned": 0.1})
+    maps = tuple(
+        AttentionMap(torch.tensor(values), f"features.{n}", notes=notes[n]) for n, values in enumerate(grids)
+    )
+    return explanation(Flow(maps, "naflow", ("Nothing was abandoned.", HOSTILE)))
+
+
+def test_large_maps_are_read_with_their_tolerance(browser, tmp_path):
+    map_ = AttentionMap(smooth(48, 64, 3), "large")
+    opened = Opened(browser, save_page([explanation(Flow((map_,), "m"))], tmp_path / "page.html"))
+    opened.point(1, 20.5 / 64, 30.5 / 48)
+    value, tolerance = map(float, opened.panel(1).locator(".readout .value").inner_text().split(" ± "))
+    assert abs(value - float(map_.values[30, 20])) <= tolerance * 1.6  # the tolerance is written with one digit
+    assert tolerance < 0.003 * float(map_.values.max())
+    opened.page.close()
+
+
+def test_large_maps_look_as_they_do_in_python(browser, tmp_path):
+    map_ = AttentionMap(smooth(48, 64, 3, signed=True), "large", signed=True)
+    opened = Opened(browser, save_page([explanation(Flow((map_,), "m"))], tmp_path / "page.html"))
+    picture = pixels_of(photo()).repeat_interleave(5, 0).repeat_interleave(5, 1)
+    expected = overlay(map_, picture, scale=own_scale(map_), opacity=0.6)
+    places = [(y, x) for y in range(3, 240, 26) for x in range(2, 320, 37)]
+    shown = torch.tensor(opened.pixels(1, places))
+    wanted = torch.stack([expected[place] for place in places]).int()
+    assert (shown - wanted).abs().max() <= 5
+    assert (shown - wanted).abs().float().mean() < 1
+    opened.page.close()

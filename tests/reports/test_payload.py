@@ -2,26 +2,15 @@ import base64
 import json
 import math
 
-import numpy as np
 import pytest
 import torch
 
 from sightline.reports.palette import SIGNED, UNSIGNED
-from sightline.reports.payload import common_payload, raw_bytes, safe_json, subject_payload
+from sightline.reports.payload import common_payload, safe_json, subject_payload
 from sightline.reports.subject import subjects_of
+from sightline.results import AttentionMap, Flow
 
-from .samples import HOSTILE, gallery, odd_flow
-
-
-@pytest.mark.parametrize("map_", odd_flow().maps, ids=lambda map_: map_.stage)
-def test_raw_values_come_back_bit_for_bit(map_):
-    back = np.frombuffer(base64.b64decode(raw_bytes(map_.values)), "<f4").reshape(map_.shape)
-    assert np.array_equal(back, map_.values.numpy(), equal_nan=True)
-
-
-def test_a_transposed_or_half_precision_map_is_written_row_by_row():
-    values = torch.arange(6.0).reshape(2, 3).T.to(torch.bfloat16)
-    assert np.frombuffer(base64.b64decode(raw_bytes(values)), "<f4").tolist() == [0, 3, 1, 4, 2, 5]
+from .samples import HOSTILE, explanation, gallery, odd_flow
 
 
 def test_json_cannot_leave_its_script_element():
@@ -53,3 +42,29 @@ def test_a_subject_holds_its_panels_with_everything_that_is_shown():
     assert second["label"] == HOSTILE
     assert second["maps"][0]["own"][0] == -second["maps"][0]["own"][1]
     assert [map_["status"] for map_ in third["maps"]] == ["ok", "zero", "flat", "nan"]
+
+
+def test_a_flow_brings_its_course_and_its_remarks():
+    from dataclasses import replace
+
+    item = explanation(replace(odd_flow(), remarks=("Nothing was abandoned.",)))
+    panel = subject_payload(subjects_of([item])[0])["panels"][0]
+    assert panel["remarks"] == ["Nothing was abandoned."]
+    assert panel["score"] == 3.25
+    course = panel["course"]
+    assert course["gaps"] == ["", "zero", "flat", "nan"]
+    assert course["steps"] == [None, None, None]
+    assert course["centres"][1:] == [None, None, None]
+    assert sum(region["shares"][0] for region in course["regions"]) == pytest.approx(1.0, abs=0.005)
+    assert not course["named"]
+
+
+def test_a_single_map_has_no_course():
+    item = explanation(Flow((AttentionMap(torch.eye(3), "input"),), "saliency"))
+    assert subject_payload(subjects_of([item])[0])["panels"][0]["course"] is None
+
+
+def test_steps_of_a_flow_are_small_pictures():
+    steps = subject_payload(subjects_of(gallery())[0])["panels"][0]["course"]["steps"]
+    assert [(step["height"], step["width"]) for step in steps] == [(6, 8), (3, 4)]
+    assert all(0 < step["moved"] <= 1 for step in steps)

@@ -1,8 +1,8 @@
 """How evidence moves from one map to the next: differences, centre of mass and mass by region, as pure functions.
 
 All of it reads the *positive* part of a map, scaled so that it sums to one, with the mass of a cell spread evenly
-over the cell's area. So grids of different sizes can be compared, and a finer drawing of the same map changes nothing.
-Maps without such a part (zero, flat, not finite, nowhere positive) have no mass, and nothing is made up for them.
+over the cell's area. So grids of different sizes can be compared, and drawing a map finer changes nothing. A map that
+has no such part (zero, flat, not finite, nowhere positive) has no mass, and nothing is made up for it.
 """
 
 from __future__ import annotations

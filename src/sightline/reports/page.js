@@ -10,7 +10,7 @@ common.signed = bytesOf(common.signed);
 
 const photos = [...document.querySelectorAll('script[id^="photo-"]')].map((script) => script.id);
 const view = { at: 0, stage: 0, opacity: 0.6, scale: "own", smooth: true, phrase: null, pinned: false, where: null, measure: "concentration", plain: true };
-let photo = null, panels = [], plain = null, timer = null, turn = 0;
+let photo = null, panels = [], flows = [], plain = null, timer = null, turn = 0;
 
 /** The photo's pixels, enlarged in whole steps if it is tiny. */
 async function pixelsOf(data) {
@@ -37,6 +37,7 @@ async function open(at) {
   view.stage = same < 0 ? data.stages.length - 1 : same;
   panels = data.panels.map((panel, place) => new Panel(panel, place + 1, { photo: data, pixels, common }));
   panels.forEach((panel, place) => { panel.root.hidden = hidden.length === panels.length ? hidden[place] : place >= MOST_SHOWN; });
+  flows = panels.filter((panel) => panel.data.course || panel.data.remarks.length).map((panel) => new FlowView(panel, { photo: data, pixels, common, go }));
   furnish(pixels);
   draw();
 }
@@ -50,6 +51,7 @@ function furnish(pixels) {
   figure.hidden = !view.plain;
   figure.append(head, plain.frame);
   find("panels").replaceChildren(figure, ...panels.map((panel) => panel.root));
+  find("flows").replaceChildren(...flows.map((flow) => flow.root));
   plain.root = figure;
   find("source").textContent = photos.length > 1 ? photo.source : "";
   find("toggles").replaceChildren(...panels.map(toggleFor));
@@ -87,6 +89,8 @@ function draw() {
   const shown = panels.filter((panel) => !panel.root.hidden);
   for (const panel of panels) panel.toggle.setAttribute("aria-pressed", String(!panel.root.hidden));
   for (const panel of shown) panel.draw(view);
+  for (const flow of flows) flow.root.hidden = flow.panel.root.hidden;
+  for (const flow of flows) if (!flow.root.hidden) flow.draw(view);
   find("panels").classList.toggle("none", !shown.length);
   place(plain.box, view.phrase ? view.phrase.phrase.box : null);
   drawControls(shown);

@@ -20,7 +20,7 @@ from sightline.reports.words import clean
 from sightline.results import Explanation
 from sightline.results.store import write_text
 
-SCRIPTS = ("page_draw.js", "page_chart.js", "page_panel.js", "page.js")
+SCRIPTS = ("page_draw.js", "page_chart.js", "page_panel.js", "page_course.js", "page_flow.js", "page.js")
 
 
 def page(explanations: Iterable[Explanation], *, title: str | None = None) -> str:
@@ -51,6 +51,8 @@ def page(explanations: Iterable[Explanation], *, title: str | None = None) -> st
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     return environment.from_string(_asset("page.html.j2")).render(
         title=clean(title) if title else _title(subjects),
+        methods=_methods(subjects),
+        reasons=_reasons(subjects),
         policy=_policy(style, script),
         style=Markup(style),  # noqa: S704 - our own file
         script=Markup(script),  # noqa: S704 - our own files
@@ -88,6 +90,17 @@ def _title(subjects: tuple[Subject, ...]) -> str:
         return f"Where the network looks in {len(subjects)} photos"
     name = clean(subjects[0].source)
     return f"Where the network looks in {name}" if name else "Where the network looks"
+
+
+def _methods(subjects: tuple[Subject, ...]) -> tuple[str, ...]:
+    """Every method that was used, once."""
+    return tuple(dict.fromkeys(clean(item.method) for subject in subjects for item in subject.items))
+
+
+def _reasons(subjects: tuple[Subject, ...]) -> tuple[str, ...]:
+    """Why a method was taken, where the provenance says so; every sentence once."""
+    said = (item.provenance.get("why") for subject in subjects for item in subject.items)
+    return tuple(dict.fromkeys(clean(why) for why in said if isinstance(why, str) and why))
 
 
 def _asset(name: str) -> str:

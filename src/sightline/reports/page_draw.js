@@ -9,15 +9,24 @@ function bytesOf(text) {
   return bytes;
 }
 
-/** Raw float32 values of a map, decoded once. */
+/** Values of a map, decoded once: float32 as they were, or levels between the ends of its own scale. */
 function valuesOf(map) {
   if (!map.raw) {
-    const view = new DataView(bytesOf(map.values).buffer), raw = new Float32Array(view.byteLength / 4);
-    for (let i = 0; i < raw.length; i++) raw[i] = view.getFloat32(4 * i, true);
-    map.raw = raw;
+    const bytes = bytesOf(map.values);
+    map.raw = map.levels ? levelled(bytes, map.own, map.levels) : floats(bytes);
     map.values = null;
   }
   return map.raw;
+}
+
+function floats(bytes) {
+  const view = new DataView(bytes.buffer), raw = new Float32Array(view.byteLength / 4);
+  for (let i = 0; i < raw.length; i++) raw[i] = view.getFloat32(4 * i, true);
+  return raw;
+}
+
+function levelled(bytes, [low, high], levels) {
+  return Float32Array.from(bytes, (level) => low + (level / levels) * (high - low));
 }
 
 /** For every pixel along a side: the two cells around it, the second one's weight, and the cell that it lies in. */
@@ -96,6 +105,12 @@ function lay(photo, values, { limits, table, opacity, signed }) {
 function brief(value) {
   if (value === null || !Number.isFinite(value)) return String(value === null ? "-" : value);
   return String(Number(value.toPrecision(4))).replace("-", "−");
+}
+
+/** A map's value in words: exact where the page carries it so, else with the width of its level. */
+function told(map, at) {
+  const value = valuesOf(map)[at];
+  return map.levels ? `${brief(value)} ± ${((map.own[1] - map.own[0]) / map.levels / 2).toPrecision(1)}` : exact(value);
 }
 
 /** The shortest text that names exactly this float32. */

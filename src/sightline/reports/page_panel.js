@@ -37,7 +37,8 @@ class Panel {
     this.frame.append(this.empty);
     this.status = make("p", "status");
     this.readout = make("output", "readout");
-    this.root.append(this.heading(), this.frame, this.legend(), this.readout, this.status, this.words(), this.origin());
+    this.notes = make("dl", "notes");
+    this.root.append(this.heading(), this.frame, this.legend(), this.readout, this.status, this.notes, this.words(), this.origin());
   }
 
   heading() {
@@ -79,9 +80,8 @@ class Panel {
   }
 
   origin() {
-    const fold = make("details"), notes = make("dl", "notes");
-    fold.append(make("summary", "", "Where this came from"), notes, make("pre", "", this.data.provenance || "No provenance was recorded."));
-    this.notes = notes;
+    const fold = make("details");
+    fold.append(make("summary", "", "Where this came from"), make("pre", "", this.data.provenance || "No provenance was recorded."));
     return fold;
   }
 
@@ -121,7 +121,7 @@ class Panel {
     if (!this.map) return;
     this.drawLegend(view);
     this.status.replaceChildren(make("b", "badge", this.map.status), ` ${this.common.meaning[this.map.status]}`);
-    for (const [name, value] of Object.entries(this.map.notes)) this.notes.append(make("dt", "", name), make("dd", "", brief(value)));
+    for (const [name, value] of Object.entries(this.map.notes)) this.notes.append(make("dt", "", this.common.notes[name] || name), make("dd", "", brief(value)));
     this.canvas.setAttribute("aria-label", `${this.data.method}: ${this.data.label}, ${spot ? spot.text : `stage ${this.map.stage}`}, ${this.map.status}`);
   }
 
@@ -141,7 +141,7 @@ class Panel {
     if (!where) { place(this.cell, null); this.readout.textContent = `${stage} · ${grid}`; return; }
     const column = Math.min(width - 1, Math.floor(where[0] * width)), row = Math.min(height - 1, Math.floor(where[1] * height));
     place(this.cell, [column / width, row / height, 1 / width, 1 / height]);
-    const value = make("b", "value", exact(valuesOf(this.map)[row * width + column]));
+    const value = make("b", "value", told(this.map, row * width + column));
     this.readout.replaceChildren(value, ` at [${row}, ${column}] of ${grid} · ${stage}`);
   }
 }

@@ -11,15 +11,15 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from jaxtyping import Float
-from torch import Tensor
-
 from sightline.reports.concentration import concentration
+from sightline.reports.course import Course
+from sightline.reports.motion import moved
+from sightline.reports.packing import packed, packed_difference
 from sightline.reports.palette import SIGNED, UNSIGNED
 from sightline.reports.photo import LONGEST_SIDE, data_uri, fit
 from sightline.reports.scale import own_scale
 from sightline.reports.subject import Subject
-from sightline.reports.words import clean, decided, grid
+from sightline.reports.words import NOTES, clean, decided, grid
 from sightline.results import MEANING, AttentionMap, Explanation, Phrase
 
 
@@ -36,15 +36,11 @@ def safe_json(content: object) -> str:
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def raw_bytes(values: Float[Tensor, "..."]) -> str:
-    """Raw values as base64 of little-endian float32, row by row."""
-    return base64.b64encode(values.detach().cpu().float().contiguous().numpy().astype("<f4").tobytes()).decode()
-
-
 def common_payload() -> dict[str, Any]:
-    """What all photos of a page share: the colour tables and what the statuses mean."""
+    """What all photos of a page share: the colour tables and what statuses and notes mean."""
     tables = [base64.b64encode(table.numpy().tobytes()).decode() for table in (UNSIGNED, SIGNED)]
-    return {"unsigned": tables[0], "signed": tables[1], "meaning": {str(key): text for key, text in MEANING.items()}}
+    meaning = {str(key): text for key, text in MEANING.items()}
+    return {"unsigned": tables[0], "signed": tables[1], "meaning": meaning, "notes": NOTES}
 
 
 def subject_payload(subject: Subject) -> dict[str, Any]:
@@ -71,9 +67,12 @@ def _panel(subject: Subject, item: Explanation) -> dict[str, Any]:
         "label": item.decision.label,
         "decided": decided(item.decision),
         "index": item.decision.index,
+        "score": item.decision.score,
+        "remarks": list(item.flow.remarks),
         "shared": [limits.low, limits.high],
         "at": [None if map_ is None else places[map_.stage] for map_ in drawn],
         "maps": [_map(map_) for map_ in item.flow.maps],
+        "course": _course(Course(item)) if len(item.flow) > 1 else None,
         "phrases": [_phrase(phrase) for phrase in item.phrases],
         "provenance": json.dumps(_plain(item.provenance), indent=1, ensure_ascii=False) if item.provenance else "",
     }
@@ -86,12 +85,38 @@ def _map(map_: AttentionMap) -> dict[str, Any]:
         "grid": grid(map_),
         "height": map_.shape[0],
         "width": map_.shape[1],
-        "values": raw_bytes(map_.values),
+        **packed(map_, limits),
         "signed": map_.signed,
         "status": str(map_.status),
         "own": [limits.low, limits.high],
         "concentration": concentration(map_.values),
         "notes": dict(map_.notes),
+    }
+
+
+def _course(course: Course) -> dict[str, Any]:
+    """How the evidence moves; lists hold an entry for each map of the flow, `steps` one for each pair."""
+    return {
+        "gaps": list(course.gaps),
+        "steps": [
+            None if change is None else {"moved": round(moved(change), 4), **packed_difference(change)}
+            for change in course.steps
+        ],
+        "centres": [
+            None if one is None else [round(share, 4) for share in (one.x, one.y, one.across, one.down)]
+            for one in course.centres
+        ],
+        "named": course.named,
+        "regions": [
+            {
+                "name": region.name,
+                "box": [round(share, 4) for share in region.box],
+                "area": round(region.area, 4),
+                "shares": [None if share is None else round(share, 3) for share in row],
+            }
+            for region, row in zip(course.regions, course.shares, strict=True)
+        ],
+        "strongest": list(course.strongest),
     }
 
 

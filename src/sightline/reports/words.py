@@ -4,6 +4,18 @@ from __future__ import annotations
 
 from sightline.results import MEANING, AttentionMap, Decision, Status
 
+NOTES: dict[str, str] = {
+    "carried": "score carried through this stage",
+    "drift": "drift of the carried score",
+    "prefix": "share on class and register tokens",
+    "abandoned": "share abandoned",
+    "growth": "growth of the norm",
+    "residual": "residual of the solution",
+    "iterations": "iterations of the solver",
+    "damping": "damping",
+}
+"""What notes of well-known names mean; a note of any other name stands under its name."""
+
 
 def short(text: str, most: int) -> str:
     """A text cut in its middle to at most `most` characters.
