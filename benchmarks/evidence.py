@@ -35,7 +35,7 @@ def command_of(about: dict[str, Any], data: str) -> str:
     model, settings = about["model"], about["settings"]
     methods = [name for name in settings["methods"] if METHODS[name].family != "Nulls"]
     steps = {options["steps"] for options in settings["options"].values() if "steps" in options}
-    return " ".join(
+    return " \\\n    ".join(
         [
             f"sightline evaluate {data} --model {model['model'].split(':')[-1]}",
             *([f"--weights {model['weights']}"] if model.get("weights") else []),
