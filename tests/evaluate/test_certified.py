@@ -58,6 +58,26 @@ def test_a_model_that_half_looks_elsewhere_is_not_certified() -> None:
     assert found.certified == 0
 
 
+def test_a_decision_that_follows_the_cue_but_follows_all_else_too_is_not_certified() -> None:
+    world = World(Knobs(species=4, twins=0, background_correlation=1.0, variation=0.0))
+    homes = [species.home for species in world.species]
+
+    def later_of_both(scenes) -> list[int]:
+        """The later of the species that bird and background speak for: either cue alone can raise it."""
+        return [max(bird_of(scene), homes.index(scene.backdrop.family)) for scene in scenes]
+
+    def bird_of(scene) -> int:
+        gaps = [
+            sum(c not in (None, v) for c, v in zip(kind.code, scene.values, strict=True)) for kind in world.species
+        ]
+        return gaps.index(min(gaps))
+
+    first = [scene for scene in map(world.scene, range(60)) if scene.species == 0][:5]
+    found = certify_scenes(later_of_both, world, first, "background")
+    assert [v.status for v in found.verdicts] == ["does not stay"] * len(first)
+    assert all(v.follows == v.donors > 0 == v.stays for v in found.verdicts)
+
+
 def test_a_scene_that_the_model_does_not_know_is_counted_as_such() -> None:
     def never(scenes) -> list[int]:
         return [-1] * len(scenes)
