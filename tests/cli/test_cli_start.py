@@ -63,12 +63,12 @@ def test_ctrl_c_ends_with_130_and_leaves_the_old_result_and_nothing_half_written
         Image.new("RGB", (64, 64), (number * 50, 9, 9)).save(tmp_path / f"{number}.png")
     slow = (
         "import time, sightline.cli.job as job\n"
-        "first = job._write_formats\n"
-        "def slow(items, folder, photo, wish):\n"
-        "    first(items, folder, photo, wish)\n"
-        "    if photo.name == '1':\n"
+        "first = job.write_formats\n"
+        "def slow(items, folder, wish, **more):\n"
+        "    first(items, folder, wish, **more)\n"
+        "    if folder.name.startswith('.1.'):\n"
         "        (folder / 'half').touch(); print('now', flush=True); time.sleep(60)\n"
-        "job._write_formats = slow\n"
+        "job.write_formats = slow\n"
     )
     arguments = [*(f"{number}.png" for number in range(3)), "-m", "timm:test_convnext", "--weights", "random"]
     command = [sys.executable, "-c", slow + RUN, "explain", *arguments, "--format", "arrays"]

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from sightline.errors import TargetError
 from sightline.targets import (
-    ClassScore,
+    ContrastOthers,
     CosineSimilarity,
     DotProduct,
     EuclideanSimilarity,
@@ -54,7 +54,6 @@ def shares(logits: Tensor) -> Tensor:
 EUCLID = -torch.cdist(E, P).square() / T
 COSINE = UNIT @ F.normalize(P, dim=1).T / T
 DOT = E @ P.T / T
-CHOSEN = ClassScore((4,))
 
 CLOSED: dict[str, tuple[Target, Tensor, Tensor]] = {
     "dot": (DotProduct(R), R, (E * R).sum(1)),
@@ -66,14 +65,19 @@ CLOSED: dict[str, tuple[Target, Tensor, Tensor]] = {
     ),
     "euclidean": (EuclideanSimilarity(R), -2 * (E - R), -(E - R).square().sum(1)),
     "prototypes": (
-        Prototypes(P, CHOSEN, temperature=T),
+        Prototypes(P, 4, temperature=T),
         2 / T * (P[4] - shares(EUCLID) @ P),
         EUCLID.log_softmax(1)[:, 4],
     ),
     "prototypes, cosine": (
-        Prototypes(P, CHOSEN, metric="cosine", temperature=T),
+        Prototypes(P, 4, metric="cosine", temperature=T),
         (F.normalize(P, dim=1)[4] - shares(COSINE) @ F.normalize(P, dim=1)) / T / NORM,
         COSINE.log_softmax(1)[:, 4],
+    ),
+    "prototypes, against the others": (
+        Prototypes(P, ContrastOthers(4), temperature=T),
+        2 / T * (P[4] - shares(EUCLID[:, :4]) @ P[:4]),
+        EUCLID[:, 4] - (shares(EUCLID[:, :4]) * EUCLID[:, :4]).sum(1),
     ),
     "infonce, dot": (
         InfoNCE(P, WHICH, temperature=T, metric="dot"),
@@ -110,6 +114,11 @@ def test_a_match_shows_nothing_by_distance_and_all_by_cosine() -> None:
     weights, score = weights_and_score(CosineSimilarity(E))
     assert weights.abs().max() > 0.1
     assert torch.allclose(score, torch.ones_like(score))
+
+
+def test_a_saturated_choice_has_no_weights_but_its_contrast_has() -> None:
+    assert weights_and_score(Prototypes(P * 1e3, 4), P[4:] * 1e3)[0].abs().max() == 0
+    assert weights_and_score(Prototypes(P * 1e3, ContrastOthers(4)), P[4:] * 1e3)[0].abs().max() > 1
 
 
 def bank() -> tuple[Tensor, Tensor]:
@@ -205,7 +214,7 @@ WRONG: dict[str, tuple[Target, Tensor]] = {
     "3 names were given for 5 prototypes": (Prototypes(P, names=("a", "b", "c")), ONE),
     "must be above 0": (Prototypes(P, temperature=0.0), ONE),
     "no metric 'manhattan'": (Prototypes(P, metric="manhattan"), ONE),
-    "the classes of this model are 0 to 4": (Prototypes(P, ClassScore((9,))), ONE),
+    "the classes of this model are 0 to 4": (Prototypes(P, 9), ONE),
     "the positive key is number 5": (InfoNCE(P, torch.tensor([5])), ONE),
     "memory bank is empty": (NearestNeighbours(torch.ones(0, D), torch.ones(0).long()), ONE),
     "40 embeddings and 3 classes": (NearestNeighbours(bank()[0], torch.ones(3).long()), ONE),

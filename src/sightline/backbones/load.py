@@ -60,7 +60,7 @@ def load_model(
 
     Args:
         name: a name of the catalogue (`resnet50`, `timm:vit_small_patch16_224`); None or `birdnet` is the bundled
-            bird model.
+            bird model; `bird-encoder` and `conv4` are encoders without classes.
         weights: None for the published weights, a file (safetensors, or tensors written by `torch.save`), or
             `random` for a random initialisation. With a file, the number of classes is read off the file.
         labels: class names or a file of them; None takes what is known (ImageNet's for 1000 classes).
@@ -77,7 +77,11 @@ def load_model(
         >>> len(loaded.labels), loaded.preprocess.size
         (1000, (224, 224))
     """
+    from sightline.backbones.encoders import encoder_of, load_encoder_model
+
     place = _device(device)
+    if (encoder := encoder_of(name, weights)) is not None:
+        return load_encoder_model(encoder, weights, place, seed)
     if name is None or name == BUNDLED:
         return _bundled(weights, labels, place)
     full = find_model(name)

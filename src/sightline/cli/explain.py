@@ -10,10 +10,12 @@ import typer
 from sightline.cli.screen import progress, say_error, say_json, say_note
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sightline.backbones.load import LoadedModel
     from sightline.cli.job import Done, Wish
 
-MODEL, LOOK, OUT = "Model", "What to look for", "What to write"
+MODEL, LOOK, MATCH, OUT = "Model", "What to look for", "What to compare", "What to write"
 
 
 def explain(
@@ -66,7 +68,32 @@ def explain(
         ),
     ] = None,
     contrast: Annotated[
-        str | None, typer.Option(help="Why the target rather than this class; or 'runner-up'.", rich_help_panel=LOOK)
+        str | None,
+        typer.Option(help="Why the target rather than this class; or 'runner-up', 'others'.", rich_help_panel=LOOK),
+    ] = None,
+    target_score: Annotated[
+        str, typer.Option(help="What is explained of a class: logit or log-softmax.", rich_help_panel=LOOK)
+    ] = "logit",
+    similarity: Annotated[
+        str | None,
+        typer.Option(
+            help="Why two photos match: cosine, dot or euclidean, of their embeddings.", rich_help_panel=MATCH
+        ),
+    ] = None,
+    embedding: Annotated[
+        str | None,
+        typer.Option(
+            help="Module whose output is the embedding, or 'none' for the model's output; found if not said.",
+            rich_help_panel=MATCH,
+        ),
+    ] = None,
+    gallery: Annotated[
+        list[Path] | None,
+        typer.Option(help="Photos to seek each photo's best match in; repeat for more.", rich_help_panel=MATCH),
+    ] = None,
+    support: Annotated[
+        Path | None,
+        typer.Option(help="Few-shot: a folder with a folder of examples for each class.", rich_help_panel=MATCH),
     ] = None,
     method: Annotated[
         list[str] | None,
@@ -113,8 +140,8 @@ def explain(
     ] = False,
 ) -> None:
     """Show where a network looks in photos: at every stage, for any class."""
-    from sightline.cli.job import FORMATS, Done, Wish, gather, run
-    from sightline.cli.options import arguments_of, chosen, device_of, listed, method_options
+    from sightline.cli.job import FORMATS, Done, Wish, gather
+    from sightline.cli.options import arguments_of, chosen, device_of, listed, method_options, one_of
 
     paths = _photos(photos, model)
     methods = tuple(listed(method)) or Wish.methods
@@ -123,6 +150,9 @@ def explain(
         formats=tuple(chosen(formats, FORMATS, option="--format")) or Wish.formats,
         target=_target(target, topk, contrast),
         contrast=contrast,
+        score=one_of(target_score, ("logit", "log-softmax"), option="--target-score"),
+        similarity=_similarity(similarity, gallery, support),
+        embedding=embedding,
         methods=methods,
         options=method_options(option, methods),
         stages=listed(stages) or None,
@@ -133,6 +163,8 @@ def explain(
     _check(wish)
     done = Done()
     files = gather(paths, done)
+    _check_company(wish, files, gallery, support, done)
+    others = gather(gallery, done) if gallery else []
     from sightline.backbones.load import load_model
 
     loaded = load_model(
@@ -143,7 +175,14 @@ def explain(
         _try_size(loaded)
     with progress() as bar:
         task = bar.add_task("explaining", total=len(files))
-        run(files, loaded, wish, done=done, step=lambda path: bar.update(task, advance=1))
+        _run(
+            files,
+            others,
+            loaded,
+            _with_support(wish, support, loaded, done),
+            done,
+            lambda: bar.update(task, advance=1),
+        )
     _tell(done, loaded, as_json=as_json)
 
 
@@ -166,6 +205,69 @@ def _target(target: list[str] | None, topk: int | None, contrast: str | None) ->
     if not target:
         return None
     return target[0] if len(target) == 1 else target
+
+
+def _similarity(similarity: str | None, gallery: list[Path] | None, support: Path | None) -> str | None:
+    """How embeddings are compared: as the user says, or by the cosine in a gallery."""
+    from sightline.cli.options import one_of
+    from sightline.targets import SIMILARITIES
+
+    if gallery and support:
+        raise typer.BadParameter("it excludes --gallery", param_hint="--support")
+    if similarity is None:
+        return "cosine" if gallery else None
+    return str(one_of(similarity, tuple(SIMILARITIES), option="--similarity"))
+
+
+def _check_company(
+    wish: Wish, files: list[Path], gallery: list[Path] | None, support: Path | None, done: Done
+) -> None:
+    """Find out before anything is loaded whether the photos are as many as the question needs.
+
+    Raises:
+        InputError: they are not.
+    """
+    from sightline.errors import InputError
+
+    pair = wish.similarity is not None and not gallery and support is None
+    if pair and done.errors:
+        raise InputError("; ".join(error["error"] for error in done.errors))
+    if pair and len(files) != 2:
+        raise InputError(
+            f"--similarity compares two photos, but {len(files)} were given; give two, or add --gallery FOLDER to "
+            "seek each photo's best match"
+        )
+    if (pair or gallery) and (wish.target is not None or wish.contrast is not None or wish.score != "logit"):
+        raise InputError(
+            "a match of two photos has no class; leave --target, --contrast, --topk and --target-score out"
+        )
+
+
+def _with_support(wish: Wish, support: Path | None, loaded: LoadedModel, done: Done) -> Wish:
+    """The wish with prototypes as its target, where examples are given."""
+    if support is None:
+        return wish
+    from dataclasses import replace
+
+    from sightline.cli.match import prototypes
+
+    return replace(wish, target=prototypes(support, loaded, wish, done), contrast=None, score="logit")
+
+
+def _run(
+    files: list[Path], gallery: list[Path], loaded: LoadedModel, wish: Wish, done: Done, step: Callable[[], None]
+) -> None:
+    """Explain photos one by one, a pair of them, or each with its match."""
+    from sightline.cli.job import run
+    from sightline.cli.match import run_pair, run_retrieval
+    from sightline.targets import Target
+
+    if gallery:
+        run_retrieval(files, gallery, loaded, wish, done=done, step=lambda path: step())
+    elif wish.similarity is not None and not isinstance(wish.target, Target):
+        run_pair(files, loaded, wish, done=done)
+    else:
+        run(files, loaded, wish, done=done, step=lambda path: step())
 
 
 def _check(wish: Wish) -> None:

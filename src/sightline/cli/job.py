@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sightline.backbones.load import LoadedModel
     from sightline.data.photos import Photo
     from sightline.results import Explanations
+    from sightline.targets import Score, Target
 
 FORMATS = ("png", "gif", "mp4", "html", "arrays")
 CHUNK = 4
@@ -32,8 +33,11 @@ class Wish:
     Args:
         out: folder in which each photo gets a folder of its own.
         formats: some of `FORMATS`.
-        target: a class, several, or none for the top class.
+        target: a class, several, or none for the top class; or a target that is made already.
         contrast: the class against which it is explained.
+        score: what is explained of a class, its `logit` or its `log-softmax`.
+        similarity: how embeddings are compared, where they are.
+        embedding: where the embedding is read; None finds it.
         methods: registry names.
         options: options of the methods, by method.
         stages: names, wildcards and the words that the adapter knows; None is each method's own choice.
@@ -44,8 +48,11 @@ class Wish:
 
     out: Path
     formats: tuple[str, ...] = ("png", "html", "arrays")
-    target: str | list[str] | None = None
+    target: str | list[str] | Target | None = None
     contrast: str | None = None
+    score: Score = "logit"
+    similarity: str | None = None
+    embedding: str | None = None
     methods: tuple[str, ...] = ("gradcam",)
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     stages: list[str] | None = None
@@ -109,11 +116,11 @@ def run(photos: Sequence[Path], loaded: LoadedModel, wish: Wish, *, done: Done, 
         for photo, items in _explained(readable, loaded, wish, names):
             record = _write(photo, items, folders[_path(photo)], loaded, wish)
             done.photos.append(record)
-            done.thumbnails.append(_thumbnail(items))
+            done.thumbnails.append(thumbnail(items))
         for path in chunk:
             step(path)
     if len(photos) > 1 and done.photos and "html" in wish.formats:
-        done.index = _index(wish, done)
+        done.index = make_index(wish, done)
     return done
 
 
@@ -150,6 +157,8 @@ def _explained(
         torch.stack([one.inputs for one in prepared]).to(device),
         target=wish.target,
         contrast=wish.contrast,
+        score=wish.score,
+        embedding=wish.embedding,
         method=list(wish.methods),
         options=wish.options,
         stages=wish.stages,
@@ -180,14 +189,26 @@ def _write(photo: Photo, items: Explanations, folder: Path, loaded: LoadedModel,
         "explanations": [explanation_record(item) for item in items],
     }
     with whole_folder(folder) as partial:
-        _write_formats(items, partial, photo, wish)
+        title = f"Where the network looks in {_path(photo).name}"
+        write_formats(items, partial, wish, title=title)
         record["files"] = sorted({path.name for path in partial.iterdir()} | {SUMMARY})
         content = {"sightline": __version__, "model": loaded.provenance, **record}
         (partial / SUMMARY).write_text(json.dumps(finite(content), indent=1, ensure_ascii=False), encoding="utf-8")
     return record
 
 
-def _write_formats(items: Explanations, folder: Path, photo: Photo, wish: Wish) -> None:
+def write_formats(
+    items: Explanations, folder: Path, wish: Wish, *, title: str, arrays: Explanations | None = None
+) -> None:
+    """Write explanations in the formats that are wished for.
+
+    Args:
+        items: what is drawn.
+        folder: where to.
+        wish: formats and looks.
+        title: of the page.
+        arrays: what is kept as arrays, where that is something else than what is drawn.
+    """
     from sightline.reports import OPACITY, save_animation, save_montage, save_page
 
     opacity = OPACITY if wish.opacity is None else wish.opacity
@@ -197,23 +218,25 @@ def _write_formats(items: Explanations, folder: Path, photo: Photo, wish: Wish) 
         if kind in wish.formats:
             save_animation(items, folder / f"walk.{kind}", opacity=opacity)
     if "html" in wish.formats:
-        save_page(items, folder / "page.html", title=f"Where the network looks in {_path(photo).name}")
+        save_page(items, folder / "page.html", title=title)
     if "arrays" in wish.formats:
-        items.save(folder)
+        (arrays or items).save(folder)
 
 
 def _path(photo: Photo) -> Path:
     return photo.path or Path("photo")
 
 
-def _thumbnail(items: Explanations) -> str:
+def thumbnail(items: Explanations) -> str:
+    """A small picture of what is explained, as a data address."""
     from sightline.reports.photo import pixels_of, thumbnail_uri
 
     image = next((item.image for item in items if item.image is not None), None)
     return "" if image is None else thumbnail_uri(pixels_of(image), longest=224)
 
 
-def _index(wish: Wish, done: Done) -> str:
+def make_index(wish: Wish, done: Done) -> str:
+    """Write the page over all results; returns its path."""
     from sightline.cli.index import save_index
 
     return str(save_index(wish.out / "index.html", done.photos, thumbnails=done.thumbnails, errors=done.errors))

@@ -33,6 +33,15 @@ def chosen(given: Iterable[str] | None, known: Sequence[str], *, option: str) ->
     return names
 
 
+def one_of(given: str, known: Sequence[str], *, option: str) -> Any:
+    """A word of a few that an option knows.
+
+    Raises:
+        InputError: it is none of them; near names are listed.
+    """
+    return chosen([given], known, option=option)[0]
+
+
 def size_of(text: str | None) -> tuple[int, int] | None:
     """`224` or `224x320` (height x width) as height and width, in pixels.
 

@@ -12,6 +12,7 @@ from sightline.errors import TargetError
 from sightline.targets.base import Readout, Target
 from sightline.targets.classes import ClassPerSample
 from sightline.targets.embedding import vectors_of
+from sightline.targets.logsoftmax import LogSoftmax
 from sightline.targets.prototypes import Metric, Prototypes
 
 
@@ -74,7 +75,7 @@ class InfoNCE(Target):
         """The same as a choice among the keys."""
         return Prototypes(
             self.keys,
-            ClassPerSample(self.positive.reshape(-1, 1)),
+            LogSoftmax(ClassPerSample(self.positive.reshape(-1, 1))),
             metric=self.metric,
             temperature=self.temperature,
             freeze_norm=self.freeze_norm,

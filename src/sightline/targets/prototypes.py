@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sightline.errors import TargetError, near
 from sightline.targets.base import Readout, Target
-from sightline.targets.classes import TopClasses
+from sightline.targets.classes import ClassId, ClassScore, TopClasses
 from sightline.targets.embedding import bank_of, directions_of, vectors_of
 from sightline.targets.logsoftmax import LogSoftmax
 
@@ -33,9 +33,14 @@ class Prototypes(Target):
     The Euclidean one is the prototypical network's [snell2017prototypical]; being a contrast of prototypes, it does
     not vanish at a match as a plain distance does.
 
+    Where distances are large beside T the soft-max saturates: the log-probability is 0 and so is every weight, which
+    is true and shows nothing. Raise T, or ask `of=ContrastOthers(k)`: its weights
+    `2/T (p_k - sum_{j != k} w_j p_j)` do not vanish.
+
     Args:
         prototypes: `[n, d]`, one row per class.
-        of: which of them, as a target on the n classes; None is the nearest prototype of each sample.
+        of: the prototype whose log-probability is explained, by index or name, None for the nearest one of each
+            sample; or any target on the n closenesses.
         names: what the prototypes are called.
         metric: closeness.
         temperature: T.
@@ -49,7 +54,7 @@ class Prototypes(Target):
     """
 
     prototypes: Float[Tensor, "n d"]
-    of: Target | None = None
+    of: Target | ClassId | None = None
     names: tuple[str, ...] | None = None
     metric: Metric = "euclidean"
     temperature: float = 1.0
@@ -77,16 +82,18 @@ class Prototypes(Target):
 
     def rows(self, part: slice) -> Target:
         """See `Target.rows`."""
-        return self if self.of is None else replace(self, of=self.of.rows(part))
+        return replace(self, of=self.of.rows(part)) if isinstance(self.of, Target) else self
 
     def read(self, output: Tensor, labels: Sequence[str] | None) -> Readout:
         """See `Target.read`."""
         self.check(None, None)
-        return LogSoftmax(self._of).read(self.logits(vectors_of(output)), self.names)
+        return self._of.read(self.logits(vectors_of(output)), self.names)
 
     @property
     def _of(self) -> Target:
-        return self.of or TopClasses(1)
+        if isinstance(self.of, Target):
+            return self.of
+        return LogSoftmax(TopClasses(1) if self.of is None else ClassScore((self.of,)))
 
     def logits(self, e: Float[Tensor, "b d"]) -> Float[Tensor, "b n"]:
         """Closeness of each embedding to each prototype, over the temperature."""

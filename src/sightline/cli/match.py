@@ -1,0 +1,215 @@
+"""The work behind `sightline explain --similarity`: pairs, the best match in a gallery, examples of classes.
+
+It knows nothing of what is printed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sightline.cli.folder import SUMMARY, check_place, folder_names, whole_folder
+from sightline.cli.job import CHUNK, Done, Wish, make_index, thumbnail, write_formats
+from sightline.cli.summary import explanation_record
+from sightline.errors import InputError
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+    from torch import Tensor
+
+    from sightline.backbones.load import LoadedModel
+    from sightline.data.photos import Photo
+    from sightline.results import Explanation, Explanations
+    from sightline.targets import Prototypes, Target
+
+BEST = 5
+"""Matches of a gallery that the summary names."""
+
+
+def run_pair(photos: Sequence[Path], loaded: LoadedModel, wish: Wish, *, done: Done) -> Done:
+    """Explain why two photos match, into a folder of their own.
+
+    Raises:
+        InputError: there are not two photos.
+    """
+    one, other = photos
+    folder = wish.out / f"{folder_names([one])[0]}-and-{folder_names([other])[0]}"
+    _explain_into(folder, one, other, loaded, wish, done=done, more={})
+    return done
+
+
+def run_retrieval(
+    photos: Sequence[Path],
+    gallery: Sequence[Path],
+    loaded: LoadedModel,
+    wish: Wish,
+    *,
+    done: Done,
+    step: Callable[[Path], None],
+) -> Done:
+    """Seek every photo in a gallery, and explain why its best match is one; a photo never matches itself.
+
+    Raises:
+        InputError: the gallery holds nothing else than the photo.
+    """
+    vectors, known = _embeddings(gallery, loaded, wish, done)
+    for photo, name in zip(photos, folder_names(photos), strict=True):
+        if photo in [Path(error["source"]) for error in done.errors]:
+            continue
+        ranked = _ranked(photo, vectors, known, loaded, wish)
+        more = {"gallery": len(known), "matches": [{"source": str(p), "score": s} for p, s in ranked[:BEST]]}
+        _explain_into(wish.out / name, photo, ranked[0][0], loaded, wish, done=done, more=more)
+        step(photo)
+    if len(photos) > 1 and done.photos and "html" in wish.formats:
+        done.index = make_index(wish, done)
+    return done
+
+
+def prototypes(folder: Path, loaded: LoadedModel, wish: Wish, done: Done) -> Prototypes:
+    """Prototypes of the classes that lie as folders of examples in a folder.
+
+    Raises:
+        InputError: it holds fewer than two folders with photos.
+    """
+    import torch
+
+    from sightline.data.photos import find_photos
+    from sightline.targets import Prototypes, prototypes_of
+
+    classes = sorted(place for place in folder.iterdir() if place.is_dir()) if folder.is_dir() else []
+    if len(classes) < 2:
+        raise InputError(
+            f"--support {str(folder)!r} must hold a folder of example photos for each of two classes or more, but "
+            f"holds {len(classes)} folders"
+        )
+    examples = [(photo, k) for k, place in enumerate(classes) for photo in find_photos([place])]
+    vectors, known = _embeddings([photo for photo, _ in examples], loaded, wish, done)
+    label_of = dict(examples)
+    labels = torch.tensor([label_of[photo] for photo in known])
+    metric: Any = wish.similarity or "euclidean"
+    return Prototypes(
+        prototypes_of(vectors, labels), _decision(wish), names=tuple(place.name for place in classes), metric=metric
+    )
+
+
+def _decision(wish: Wish) -> Target:
+    """The choice among prototypes to explain; against the others if nothing is said, as that cannot saturate."""
+    from sightline.targets import parse_target
+
+    several = isinstance(wish.target, list) or str(wish.target).startswith("top")
+    contrast = wish.contrast or ("others" if wish.score == "logit" and not several else None)
+    return parse_target(wish.target, contrast=contrast, score="log-softmax" if several else wish.score)
+
+
+def _explain_into(
+    folder: Path, one: Path, other: Path, loaded: LoadedModel, wish: Wish, *, done: Done, more: dict[str, Any]
+) -> None:
+    """Explain a pair and write its folder."""
+    import json
+
+    from sightline import __version__
+    from sightline.cli.screen import finite
+    from sightline.data.photos import read_photo
+
+    check_place(folder)
+    photos = (read_photo(one), read_photo(other))
+    names = (one.name, other.name) if one.name != other.name else (str(one), str(other))
+    items = _pair(photos, names, loaded, wish)
+    drawn = _drawn(items)
+    record: dict[str, Any] = {
+        "source": f"{one.name} | {other.name}",
+        "photos": [str(one), str(other)],
+        "size": [list(photo.original_size) for photo in photos],
+        "notes": [f"{photo.path}: {note}" for photo in photos for note in photo.notes],
+        "folder": str(folder),
+        **more,
+        "files": [],
+        "explanations": [explanation_record(item) for item in items],
+    }
+    with whole_folder(folder) as partial:
+        title = f"Why {names[0]} and {names[1]} match: {wish.similarity} {items[0].decision.score:.3g}"
+        write_formats(drawn, partial, wish, title=title, arrays=items)
+        record["files"] = sorted({path.name for path in partial.iterdir()} | {SUMMARY})
+        content = {"sightline": __version__, "model": loaded.provenance, **record}
+        (partial / SUMMARY).write_text(json.dumps(finite(content), indent=1, ensure_ascii=False), encoding="utf-8")
+    done.photos.append(record)
+    done.thumbnails.append(thumbnail(drawn))
+
+
+def _pair(photos: tuple[Photo, Photo], names: tuple[str, str], loaded: LoadedModel, wish: Wish) -> Explanations:
+    from sightline.pairs import explain_pair
+
+    (a, b) = (loaded.preprocess(photo) for photo in photos)
+    device = next(loaded.model.parameters()).device
+    return explain_pair(
+        loaded.model,
+        a.inputs[None].to(device),
+        b.inputs[None].to(device),
+        similarity=wish.similarity or "cosine",
+        embedding=wish.embedding or "auto",
+        images=(a.view[None], b.view[None]),
+        sources=((names[0],), (names[1],)),
+        method=list(wish.methods),
+        options=wish.options,
+        stages=wish.stages,
+        batch_size=wish.batch_size,
+        seed=wish.seed,
+        provenance=loaded.provenance,
+    ).to("cpu")
+
+
+def _drawn(items: Explanations) -> Explanations:
+    """For each method the two flows as one."""
+    from sightline.pairs import side_by_side
+    from sightline.results import Explanations
+
+    half = len(items) // 2
+    both: list[Explanation] = [side_by_side(a, b) for a, b in zip(items[:half], items[half:], strict=True)]
+    return Explanations(tuple(both))
+
+
+def _embeddings(
+    photos: Sequence[Path], loaded: LoadedModel, wish: Wish, done: Done
+) -> tuple[Float[Tensor, "n d"], list[Path]]:
+    """Embeddings of the photos that can be read, on the CPU, and which these are; the others are noted.
+
+    Raises:
+        InputError: none can be read.
+    """
+    import torch
+
+    from sightline.data.photos import read_photo
+    from sightline.pairs import embed
+
+    device = next(loaded.model.parameters()).device
+    found, known = [], []
+    size = wish.batch_size or 8 * CHUNK
+    for start in range(0, len(photos), size):
+        ready = []
+        for path in photos[start : start + size]:
+            try:
+                ready.append(loaded.preprocess(read_photo(path)).inputs)
+                known.append(path)
+            except InputError as problem:
+                done.errors.append({"source": str(path), "error": str(problem)})
+        if ready:
+            found.append(embed(loaded.model, torch.stack(ready).to(device), embedding=wish.embedding or "auto").cpu())
+    if not found:
+        raise InputError("; ".join(error["error"] for error in done.errors) or "there is no photo to compare with")
+    return torch.cat(found), known
+
+
+def _ranked(
+    photo: Path, vectors: Float[Tensor, "n d"], known: list[Path], loaded: LoadedModel, wish: Wish
+) -> list[tuple[Path, float]]:
+    """The gallery from the best match down, without the photo itself."""
+    from sightline.targets import similarity_of
+
+    vector, _ = _embeddings([photo], loaded, replace(wish, batch_size=1), Done())
+    scores = similarity_of(wish.similarity or "cosine")(vector[0]).read(vectors, None).scores[:, 0].tolist()
+    others = [(p, s) for p, s in zip(known, scores, strict=True) if p.resolve() != photo.resolve()]
+    if not others:
+        raise InputError(f"the gallery holds nothing else than {photo.name}; give a folder of other photos")
+    return sorted(others, key=lambda pair: -pair[1])
