@@ -6,8 +6,9 @@ from PIL import Image
 
 from sightline.errors import ResultError
 from sightline.reports import montage, save_montage
-from sightline.reports.colour import overlay
+from sightline.reports.colour import overlay, overlay_difference
 from sightline.reports.montage import PIXELS
+from sightline.reports.motion import difference, mass, moved
 from sightline.reports.photo import fit, pixels_of
 from sightline.results import AttentionMap, Flow
 
@@ -109,3 +110,32 @@ def test_what_cannot_be_drawn_or_written_is_refused(tmp_path):
     with pytest.raises(ResultError, match="pixels high"):
         montage([explanation(source=f"{n}") for n in range(40)], columns=1)
     assert not list(tmp_path.iterdir())
+
+
+def test_differences_stand_under_every_map_but_the_first():
+    item = explanation()
+    plain, figure = montage([item]), montage([item], differences=True)
+    photo_ = fit(pixels_of(photo()), PIXELS, enlarge=True)
+    early, middle, late = (mass(map_) for map_ in item.flow.maps)
+    changes = (difference(early, middle), difference(middle, late))
+    farthest = max(map(moved, changes))
+    wanted = [overlay_difference(one, photo_, strength=(moved(one) / farthest) ** 0.5) for one in changes]
+    assert all(torch.equal(a, b) for a, b in zip(pictures(figure)[4:], wanted, strict=True))
+    said = [text for text in words(figure) if "% moved" in text]
+    assert said == [f"{100 * moved(one):.0f} % moved" for one in changes]
+    assert figure.get_figheight() > plain.get_figheight()
+
+
+def test_a_montage_without_differences_says_nothing_of_them():
+    assert not any("moved" in text for text in words(montage([explanation()])))
+
+
+def test_nothing_is_compared_with_a_stage_that_says_nothing():
+    figure = montage([explanation(odd_flow())], differences=True)
+    assert len(pictures(figure)) == len(pictures(montage([explanation(odd_flow())])))
+    assert sum("nothing to compare" in text for text in words(figure)) == 3
+
+
+def test_a_single_map_has_no_row_of_differences():
+    still = explanation(Flow((AttentionMap(smooth(4, 4, 1), "only"),), "m"))
+    assert montage([still], differences=True).get_figheight() - montage([still]).get_figheight() < 0.2

@@ -1,9 +1,13 @@
 """The page in a real Chromium, opened from a file."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 
 from sightline.reports import overlay, own_scale, save_page, shared_scale
+from sightline.reports.colour import overlay_difference
+from sightline.reports.motion import difference, mass, moved
 from sightline.reports.photo import pixels_of
 from sightline.results import AttentionMap, Flow
 
@@ -371,4 +375,19 @@ def test_large_maps_look_as_they_do_in_python(browser, tmp_path):
     wanted = torch.stack([expected[place] for place in places]).int()
     assert (shown - wanted).abs().max() <= 5
     assert (shown - wanted).abs().float().mean() < 1
+    opened.page.close()
+
+
+def test_differences_look_as_they_do_in_python(browser, tmp_path):
+    item = explanation(image=torch.full((3, 30, 40), 0.4))
+    opened = Opened(browser, save_page([item], tmp_path / "page.html"))
+    masses = [mass(map_) for map_ in item.flow.maps]
+    changes = [difference(a, b) for a, b in pairwise(masses)]
+    picture, farthest = torch.full((120, 160, 3), 102, dtype=torch.uint8), max(map(moved, changes))
+    places = [(y, x) for y in range(2, 120, 13) for x in range(3, 160, 17)]
+    for number, change in enumerate(changes):
+        expected = overlay_difference(change, picture, strength=(moved(change) / farthest) ** 0.5).int()
+        canvas = opened.page.locator(".flow .step canvas").nth(number).element_handle()
+        shown = torch.tensor(opened.page.evaluate(PIXELS, [canvas, places]))
+        assert (shown - torch.stack([expected[place] for place in places])).abs().max() <= 2
     opened.page.close()

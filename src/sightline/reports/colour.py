@@ -19,6 +19,10 @@ OPACITY = 0.6
 HATCH = 8
 """Period of the hatching over values that are not finite, in pixels."""
 HATCH_LINE, HATCH_GROUND = 235, 70
+GAINED, LOST = (22, 185, 105), (172, 70, 235)
+"""Green and purple of a difference, which the common kinds of colour blindness tell apart."""
+STRONGEST = 0.9
+"""Share of the colour where the strongest difference of a flow is largest."""
 
 
 def colourise(values: Float[Tensor, "h w"], scale: Scale) -> UInt8[Tensor, "h w 4"]:
@@ -70,3 +74,35 @@ def overlay(
     lines = torch.where(hatching(size), HATCH_LINE, HATCH_GROUND)[..., None].expand(-1, -1, 3)
     top = torch.where(colours[..., 3:] > 0, colours[..., :3], lines).float()
     return (photo.float() * (1.0 - opacity) + top * opacity).round().to(torch.uint8)
+
+
+def greyed(photo: UInt8[Tensor, "h w 3"]) -> Float[Tensor, "h w 1"]:
+    """The photo in pale grey, so that the colours of a difference stand out over it."""
+    light = photo.float() @ torch.tensor([0.3, 0.59, 0.11])
+    return 50.0 + 0.55 * light[..., None]
+
+
+def overlay_difference(
+    change: Float[Tensor, "y x"],
+    photo: UInt8[Tensor, "h w 3"],
+    *,
+    strength: float = 1.0,
+    smoothing: Smoothing = "bilinear",
+) -> UInt8[Tensor, "h w 3"]:
+    """A difference laid over the greyed photo: green where evidence was gained, purple where it was lost.
+
+    Args:
+        change: see `sightline.reports.motion.difference`.
+        photo: RGB in 0..255.
+        strength: share of the full colour that the largest change gets, 0..1.
+        smoothing: how the grid is brought to the photo's size.
+
+    Returns:
+        RGB in 0..255, of the photo's size.
+    """
+    size = (photo.shape[0], photo.shape[1])
+    reach = float(change.abs().max())
+    values = upsample(change.detach().cpu() / reach if reach > 0.0 else change, size, smoothing=smoothing)[..., None]
+    share = STRONGEST * strength * values.abs().clamp(max=1.0)
+    colour = torch.where(values > 0, torch.tensor(GAINED).float(), torch.tensor(LOST).float())
+    return (greyed(photo) * (1.0 - share) + colour * share).round().to(torch.uint8)

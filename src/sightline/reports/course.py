@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 from jaxtyping import Float
 from torch import Tensor
@@ -70,8 +71,7 @@ class Course:
     @cached_property
     def steps(self) -> tuple[Float[Tensor, "y x"] | None, ...]:
         """The difference from each stage to the next; None where one of the two has no evidence."""
-        pairs = zip(self.masses, self.masses[1:], strict=False)
-        return tuple(None if a is None or b is None else difference(a, b) for a, b in pairs)
+        return tuple(None if a is None or b is None else difference(a, b) for a, b in pairwise(self.masses))
 
     @cached_property
     def centres(self) -> tuple[Centre | None, ...]:

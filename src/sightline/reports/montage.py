@@ -1,7 +1,7 @@
 """The montage: a photo and its maps at every stage, side by side in forward order, as a matplotlib figure.
 
-One group of cells per method and target, under a heading with the decision and the colour scale. It knows results and
-colours; it never computes a map.
+One group of cells per method and target, under a heading with the decision and the colour scale; on request with the
+difference from the stage before under each map. It knows results and colours; it never computes a map.
 """
 
 from __future__ import annotations
@@ -11,11 +11,13 @@ import math
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sightline.errors import ResultError
-from sightline.reports.colour import OPACITY, overlay
+from sightline.reports.colour import OPACITY, overlay, overlay_difference
+from sightline.reports.motion import difference, mass, moved
 from sightline.reports.palette import SIGNED, UNSIGNED
 from sightline.reports.photo import fit
 from sightline.reports.resize import Smoothing
@@ -27,7 +29,9 @@ from sightline.results import AttentionMap, Explanation, Status
 from sightline.results.store import write_bytes
 
 if TYPE_CHECKING:
+    from jaxtyping import Float, UInt8
     from matplotlib.figure import Figure
+    from torch import Tensor
 
 CELL, GAP, MARGIN = 1.5, 0.1, 0.3
 CAPTION, HEADING, TITLE, FOOT = 0.37, 0.44, 0.36, 0.16
@@ -36,6 +40,10 @@ SPACE = 0.14
 PIXELS = 320
 CHARACTERS = 22
 """Characters that fit under a cell."""
+LEGEND = (
+    "lower rows: what each place gained (green) and lost (purple) since the map before, positive evidence at the sum "
+    "of one; the less moved, the paler"
+)
 
 
 @dataclass(frozen=True)
@@ -47,6 +55,7 @@ class Look:
     scale: ScaleMode
     max_stages: int
     smoothing: Smoothing
+    differences: bool = False
 
     def __post_init__(self) -> None:
         check_mode(self.scale)
@@ -69,6 +78,10 @@ class Look:
         """Rows of cells that a group takes; its first cell is the photo."""
         return math.ceil((1 + len(self.shown(item))) / self.columns)
 
+    def row_height(self, item: Explanation, cell: float) -> float:
+        """Height of a row of cells with what stands under them."""
+        return (cell + CAPTION) * (2 if self.differences and len(item.flow) > 1 else 1)
+
 
 def montage(
     explanations: Iterable[Explanation],
@@ -78,6 +91,7 @@ def montage(
     scale: ScaleMode = "own",
     max_stages: int = 11,
     smoothing: Smoothing = "bilinear",
+    differences: bool = False,
 ) -> Figure:
     """Draw the photo and its maps, stage by stage.
 
@@ -89,6 +103,8 @@ def montage(
         max_stages: most stages per group; of more, an even spread with the first and the last is drawn, and the
             heading says how many are left out.
         smoothing: `"bilinear"` or `"nearest"`.
+        differences: whether to draw under each map what every place gained and lost since the stage drawn before,
+            with both maps' positive parts at the sum of one.
 
     Returns:
         A matplotlib figure that belongs to no window.
@@ -102,7 +118,7 @@ def montage(
         >>> flow = Flow((AttentionMap(torch.eye(4), "early"), AttentionMap(torch.eye(2), "late")), "gradcam")
         >>> figure = montage([Explanation(flow, Decision("cat", 3.2), torch.rand(3, 32, 32))])
     """
-    look = Look(columns, opacity, scale, max_stages, smoothing)
+    look = Look(columns, opacity, scale, max_stages, smoothing, differences)
     subjects = subjects_of(explanations)
     sheet = Sheet(look.width, sum(_height(subject, look) for subject in subjects) + 2 * MARGIN)
     top = MARGIN
@@ -120,6 +136,7 @@ def save_montage(
     opacity: float = OPACITY,
     scale: ScaleMode = "own",
     max_stages: int = 11,
+    differences: bool = False,
 ) -> Path:
     """Draw a montage and write it, whole or not at all.
 
@@ -130,6 +147,7 @@ def save_montage(
         opacity: see `montage`.
         scale: see `montage`.
         max_stages: see `montage`.
+        differences: see `montage`.
 
     Returns:
         The path.
@@ -138,7 +156,14 @@ def save_montage(
         ResultError: the format is unknown, or the file cannot be written.
     """
     path = Path(path)
-    figure = montage(explanations, columns=columns, opacity=opacity, scale=scale, max_stages=max_stages)
+    figure = montage(
+        explanations,
+        columns=columns,
+        opacity=opacity,
+        scale=scale,
+        max_stages=max_stages,
+        differences=differences,
+    )
     buffer = io.BytesIO()
     try:
         with warnings.catch_warnings():
@@ -159,8 +184,7 @@ def _cell_height(subject: Subject) -> float:
 
 
 def _height(subject: Subject, look: Look) -> float:
-    rows = sum(look.rows(item) for item in subject.items)
-    cells = rows * (_cell_height(subject) + CAPTION)
+    cells = sum(look.rows(item) * look.row_height(item, _cell_height(subject)) for item in subject.items)
     return TITLE + len(subject.items) * (HEADING + SPACE) + cells + (len(_footnotes(subject, look)) + 1) * FOOT
 
 
@@ -172,7 +196,7 @@ def _draw_subject(sheet: Sheet, top: float, subject: Subject, *, look: Look) -> 
         sheet.rule(top - 0.06, MARGIN, sheet.width - MARGIN)
         _draw_heading(sheet, top, subject, item=item, look=look)
         _draw_cells(sheet, top + HEADING, subject, item=item, look=look)
-        top += HEADING + SPACE + look.rows(item) * (_cell_height(subject) + CAPTION)
+        top += HEADING + SPACE + look.rows(item) * look.row_height(item, _cell_height(subject))
     for line in _footnotes(subject, look):
         sheet.text(MARGIN, top, line, fontsize=6.5, color=FADED)
         top += FOOT
@@ -209,7 +233,7 @@ def _draw_cells(sheet: Sheet, top: float, subject: Subject, *, item: Explanation
     photo, high = fit(subject.pixels, PIXELS, enlarge=True), _cell_height(subject)
     for place, map_ in enumerate((None, *look.shown(item))):
         row, column = divmod(place, look.columns)
-        left, level = MARGIN + column * (CELL + GAP), top + row * (high + CAPTION)
+        left, level = MARGIN + column * (CELL + GAP), top + row * look.row_height(item, high)
         if map_ is None:
             sheet.picture((left, level, CELL, high), photo)
             sheet.text(left, level + high + 0.04, "photo" if subject.has_photo else "no photo", fontsize=7)
@@ -218,6 +242,32 @@ def _draw_cells(sheet: Sheet, top: float, subject: Subject, *, item: Explanation
         picture = overlay(map_, photo, scale=limits, opacity=look.opacity, smoothing=look.smoothing)
         sheet.picture((left, level, CELL, high), picture)
         _draw_caption(sheet, left, level + high + 0.04, map_=map_)
+    if look.differences:
+        _draw_differences(sheet, top, item=item, photo=photo, high=high, look=look)
+
+
+def _draw_differences(
+    sheet: Sheet, top: float, *, item: Explanation, photo: UInt8[Tensor, "h w 3"], high: float, look: Look
+) -> None:
+    """Under each map but the first, the difference from the map before it; colours are paler where less moved."""
+    changes = _changes(look.shown(item))
+    farthest = max((moved(change) for change in changes if change is not None), default=0.0)
+    for place, change in enumerate(changes, 2):
+        row, column = divmod(place, look.columns)
+        left, level = MARGIN + column * (CELL + GAP), top + row * look.row_height(item, high) + high + CAPTION
+        if change is None:
+            sheet.text(left, level + 0.04, "no difference: nothing to compare", fontsize=6, color=FADED)
+            continue
+        strength = math.sqrt(moved(change) / farthest) if farthest else 0.0
+        picture = overlay_difference(change, photo, strength=strength, smoothing=look.smoothing)
+        sheet.picture((left, level, CELL, high), picture)
+        sheet.text(left, level + high + 0.04, f"{100 * moved(change):.0f} % moved", fontsize=7)
+
+
+def _changes(maps: tuple[AttentionMap, ...]) -> tuple[Float[Tensor, "y x"] | None, ...]:
+    """The difference between each two neighbours; None where one of them has no evidence."""
+    masses = [mass(map_) for map_ in maps]
+    return tuple(None if a is None or b is None else difference(a, b) for a, b in pairwise(masses))
 
 
 def _draw_caption(sheet: Sheet, left: float, top: float, *, map_: AttentionMap) -> None:
@@ -234,4 +284,5 @@ def _footnotes(subject: Subject, look: Look) -> list[str]:
     """What the statuses mean that occur among the maps drawn."""
     drawn = [map_ for item in subject.items for map_ in look.shown(item)]
     odd = {map_.status: meaning(map_) for map_ in drawn if map_.status is not Status.OK}
-    return [text + (" (hatched)" if status is Status.NAN else "") for status, text in odd.items()]
+    notes = [text + (" (hatched)" if status is Status.NAN else "") for status, text in odd.items()]
+    return [*notes, LEGEND] if look.differences else notes
