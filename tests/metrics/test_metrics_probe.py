@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from sightline.errors import InputError, TargetError
 from sightline.metrics import Probe
-from sightline.metrics.probe import chunked
 
 
 def test_probability_and_logit_by_hand() -> None:
@@ -68,8 +67,16 @@ def test_other_errors_are_not_swallowed() -> None:
 
     with pytest.raises(RuntimeError, match="something else"):
         Probe(model, torch.zeros(2, dtype=torch.long)).scores(torch.rand(2, 2))
-    with pytest.raises(torch.OutOfMemoryError):
-        chunked(3, 1, lambda rows: (_ for _ in ()).throw(torch.OutOfMemoryError("x")))
+
+
+def test_a_single_row_that_does_not_fit_is_an_error() -> None:
+    def model(x: Tensor) -> Tensor:
+        raise torch.OutOfMemoryError("x")
+
+    with pytest.raises(InputError, match="single sample"):
+        Probe(model, torch.zeros(2, dtype=torch.long)).scores(torch.rand(2, 2))
+    with pytest.raises(InputError, match="empty"):
+        Probe(model, torch.zeros(0, dtype=torch.long)).scores(torch.rand(0, 2))
 
 
 def test_the_model_is_given_back_as_it_was_also_after_an_error(network: nn.Module) -> None:

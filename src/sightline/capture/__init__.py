@@ -1,11 +1,10 @@
 """The engine: listens to a model's stages, runs it once forward and once backward, and leaves it as it was found."""
 
-from sightline.capture.budget import in_chunks
 from sightline.capture.engine import Capture, Plan, Reduction, capture
 from sightline.capture.guard import leave_as_found
 from sightline.capture.pair import Pair
 from sightline.capture.sums import ChannelSum
-from sightline.memory import out_of_memory
+from sightline.memory import in_chunks, out_of_memory
 
 __all__ = [
     "Capture",

@@ -12,18 +12,18 @@ from torch import Tensor
 from torch.utils._pytree import tree_map
 
 from sightline.backbones import Adapter, StageSpec
-from sightline.capture.budget import in_chunks
 from sightline.capture.engine import Plan
 from sightline.capture.forward import run_forward
 from sightline.capture.guard import leave_as_found
 from sightline.capture.record import first_tensor, replaced
+from sightline.memory import in_chunks
 from sightline.targets import Readout, Target
 
 Variants = Callable[[slice], Float[Tensor, "v b c h w"]]
 
 
 @dataclass(frozen=True, eq=False)
-class Probe:
+class ForwardProbe:
     """A model and a decision whose classes are fixed, to be asked about variants of the same batch.
 
     Args:
@@ -38,13 +38,13 @@ class Probe:
     plan: Plan
     batch_size: int | None = None
 
-    def decide(self) -> tuple[Readout, Probe]:
+    def decide(self) -> tuple[Readout, ForwardProbe]:
         """Score the inputs as they are, and fix the decision's classes for all that follows."""
         with leave_as_found(self.adapter.model), torch.no_grad():
             part = self.plan.part(run_forward(self.adapter.model, self.inputs))
         readout = self.plan.target.read(part, self.plan.labels)
         frozen = self.plan.target.frozen(part, self.plan.labels)
-        return readout, Probe(self.adapter, self.inputs, self._plan(frozen), self.batch_size)
+        return readout, ForwardProbe(self.adapter, self.inputs, self._plan(frozen), self.batch_size)
 
     def scores(self, variants: Variants, count: int) -> Float[Tensor, "v b k"]:
         """Scores of `count` variants of the batch; `variants` makes those of a slice when they are needed."""

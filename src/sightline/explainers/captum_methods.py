@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from sightline.capture import leave_as_found
 from sightline.capture.engine import Plan
-from sightline.capture.probe import Probe
+from sightline.capture.probe import ForwardProbe
 from sightline.errors import MethodError, MissingExtraError
 from sightline.explainers.method import METHODS, Method, Outcome, Request, StageMaps
 from sightline.targets import Readout
@@ -28,7 +28,7 @@ class Scorer(nn.Module):
     Captum repeats the batch, so a decision whose classes differ by sample is asked for by sample.
     """
 
-    def __init__(self, probe: Probe) -> None:
+    def __init__(self, probe: ForwardProbe) -> None:
         super().__init__()
         self.model = probe.adapter.model
         self._probe = probe
@@ -64,7 +64,7 @@ def _one_sample(
     attribute: Attribute, attr: Any, request: Request, i: int, plan: Plan
 ) -> tuple[Readout, Float[Tensor, "1 k c h w"]]:
     """Attributions of one sample for each of its k decisions."""
-    readout, probe = Probe(request.adapter, request.inputs[i : i + 1], plan).decide()
+    readout, probe = ForwardProbe(request.adapter, request.inputs[i : i + 1], plan).decide()
     one = _only(request, probe.inputs)
     with leave_as_found(request.adapter.model):
         each = [_seeded(attribute, attr, Scorer(probe), one, k) for k in range(readout.scores.shape[1])]

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from sightline.backbones import StageSpec
 from sightline.capture import Pair, capture
 from sightline.capture.engine import Plan
-from sightline.capture.probe import Probe
+from sightline.capture.probe import ForwardProbe
 from sightline.errors import MethodError
 from sightline.explainers.groups import Groups, group_channels
 from sightline.explainers.method import Outcome, Request, StageMaps, own_pass
@@ -21,7 +21,7 @@ from sightline.targets import Readout
 GROUPS = 32
 OPTIONS = {"groups": f"number of channel groups per stage, {GROUPS} by default; 0 is one per channel (no error)"}
 
-Weigh = Callable[[Probe, Readout, StageSpec, Float[Tensor, "b c h w"], list[Groups]], Float[Tensor, "b k c"]]
+Weigh = Callable[[ForwardProbe, Readout, StageSpec, Float[Tensor, "b c h w"], list[Groups]], Float[Tensor, "b k c"]]
 """From a stage's activations and channel groups to a weight for each channel, target and sample."""
 
 
@@ -70,7 +70,7 @@ def _by_masking(request: Request, weigh: Weigh, profile: Callable[[Tensor], Tens
     if count < 0:
         raise MethodError(f"the number of groups must be 0 or more, not {count}")
     plan = Plan(request.target, output=request.output, labels=request.labels)
-    readout, probe = Probe(request.adapter, request.inputs, plan, request.batch_size).decide()
+    readout, probe = ForwardProbe(request.adapter, request.inputs, plan, request.batch_size).decide()
     stages = []
     for name, spec, activation in _activations(request, readout):
         groups = [
@@ -106,7 +106,7 @@ def _call(name: str) -> int | None:
 
 
 def _score_weights(
-    probe: Probe, readout: Readout, spec: StageSpec, activation: Tensor, groups: list[Groups]
+    probe: ForwardProbe, readout: Readout, spec: StageSpec, activation: Tensor, groups: list[Groups]
 ) -> Float[Tensor, "b k c"]:
     """Soft-max over channels of the score of the input seen through each channel's mask."""
     most = max(len(g.sizes) for g in groups)
@@ -124,7 +124,7 @@ def _score_weights(
 
 
 def _ablation_weights(
-    probe: Probe, readout: Readout, spec: StageSpec, activation: Tensor, groups: list[Groups]
+    probe: ForwardProbe, readout: Readout, spec: StageSpec, activation: Tensor, groups: list[Groups]
 ) -> Float[Tensor, "b k c"]:
     """Relative drop of the score without each channel's group, shared equally among its channels."""
     most = max(len(g.sizes) for g in groups)

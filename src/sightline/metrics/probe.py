@@ -5,7 +5,6 @@ It must not know what a metric does with the rows.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -16,10 +15,9 @@ from jaxtyping import Float, Int, Num
 from torch import Tensor
 
 from sightline.errors import InputError, TargetError
-from sightline.memory import out_of_memory
+from sightline.memory import in_chunks
 from sightline.results.domains import IMAGE, Domain
 
-log = logging.getLogger(__name__)
 Reader = Callable[[Tensor, Tensor], Tensor]
 """Reads scores `[r]` off a model's output, given the sample `[r]` that each row belongs to."""
 
@@ -124,10 +122,13 @@ class Probe:
         return self.batch_size or (8 if device.type == "cpu" else 64)
 
     def _evaluate(self, samples: Tensor, build: Callable[[slice], Tensor], read: Reader) -> Tensor:
+        if not len(samples):
+            raise InputError("there is nothing to score: the batch is empty")
         with judged(self.model), torch.inference_mode():
-            scores = chunked(
-                len(samples), self.at_once(samples.device), lambda rows: read(self.model(build(rows)), samples[rows])
+            parts = in_chunks(
+                lambda rows: read(self.model(build(rows)), samples[rows]), len(samples), self.at_once(samples.device)
             )
+            scores = torch.cat([scores for _, scores in parts])
         return scores.clone()
 
     def _read(self, output: Tensor, samples: Tensor) -> Tensor:
@@ -172,30 +173,6 @@ def _scaled(logits: Float[Tensor, "r k"], output: Literal["probability", "logit"
 
 def _precise(scores: Tensor) -> Tensor:
     return scores if scores.dtype == torch.float64 else scores.float()
-
-
-def chunked(total: int, size: int, step: Callable[[slice], Tensor]) -> Tensor:
-    """Results of `step` over slices of at most `size` rows; the size is halved when the memory does not suffice.
-
-    Raises:
-        InputError: there are no rows.
-    """
-    if total < 1:
-        raise InputError("there is nothing to score: the batch is empty")
-    parts: list[Tensor] = []
-    start = 0
-    while start < total:
-        stop = min(total, start + size)
-        try:
-            parts.append(step(slice(start, stop)))
-        except (RuntimeError, MemoryError) as problem:
-            if size == 1 or not out_of_memory(problem):
-                raise
-            size = max(1, min(size, stop - start) // 2)
-            log.warning("out of memory with %d rows; going on with %d", stop - start, size)
-            continue
-        start = stop
-    return torch.cat(parts)
 
 
 @contextmanager

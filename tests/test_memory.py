@@ -7,8 +7,8 @@ import logging
 import pytest
 import torch
 
-from sightline.capture import in_chunks, out_of_memory
 from sightline.errors import InputError
+from sightline.memory import in_chunks, out_of_memory
 
 
 def test_chunks_cover_everything_in_order() -> None:
