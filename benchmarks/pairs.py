@@ -1,0 +1,72 @@
+"""Where the flows of matching pairs lie: the share of their positive evidence on the birds, beside the nulls.
+
+    python benchmarks/pairs.py encoder.safetensors --pairs 40
+
+Pairs are held-out scenes of one species; 95 % intervals are over pictures, normal approximation.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import defaultdict
+
+import torch
+from torch.nn import functional as F
+
+from sightline.backbones.load import load_model
+from sightline.data.aviary import World
+from sightline.data.aviary.batch import Batch, render_batch
+from sightline.pairs import explain_pair
+
+FIRST = 10_000_000
+"""Scenes from this number on are never trained on."""
+METHODS = ("relevance", "gradcam", "layercam", "uniform", "gaussian", "edges", "random")
+STAGES = ("stage1.0", "stage3.0", "stage4.1")
+
+
+def pairs_of(batch: Batch, most: int) -> list[tuple[int, int]]:
+    """Scenes of one species, two by two, each at most once."""
+    waiting: dict[int, int] = {}
+    found = []
+    for place, kind in enumerate(batch.species.tolist()):
+        if kind in waiting:
+            found.append((waiting.pop(kind), place))
+        else:
+            waiting[kind] = place
+    return found[:most]
+
+
+def main() -> None:
+    """Measure and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("weights", help="what `sightline train contrastive` wrote")
+    parser.add_argument("--pairs", type=int, default=40)
+    asked = parser.parse_args()
+    torch.set_num_threads(1)
+    net = load_model(weights=asked.weights).model
+    batch = render_batch(World(), range(FIRST, FIRST + 2 * asked.pairs + 40), net.spec.size)
+    inputs = batch.normalised(net.spec.mean, net.spec.std)
+    pairs = pairs_of(batch, asked.pairs)
+    a, b = (list(side) for side in zip(*pairs, strict=True))
+    found = explain_pair(net, inputs[a], inputs[b], method=METHODS, stages=STAGES, batch_size=16)
+    shares: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for number, item in enumerate(found):
+        pair, place = divmod(number // len(METHODS), 2)
+        mask = batch.foreground[pairs[pair][place]].float()
+        for map_ in item.flow.maps:
+            positive = map_.values.clamp_min(0)
+            cover = F.adaptive_avg_pool2d(mask[None, None], map_.shape)[0, 0]
+            shares[item.method, map_.stage].append(float((positive * cover).sum() / positive.sum().clamp_min(1e-12)))
+    print(f"{len(pairs)} pairs, {2 * len(pairs)} pictures\n")
+    print("| method | " + " | ".join(STAGES) + " |\n|---|" + "---|" * len(STAGES))
+    for method in METHODS:
+        cells = [torch.tensor(shares[method, stage]) for stage in STAGES]
+        print(
+            f"| {method} | "
+            + " | ".join(f"{v.mean():.3f} ± {1.96 * v.std() / len(v) ** 0.5:.3f}" for v in cells)
+            + " |"
+        )
+
+
+if __name__ == "__main__":
+    main()
