@@ -31,6 +31,7 @@ class InfoNCE(Target):
         freeze_norm: hold `|e|` constant where the metric is the cosine.
 
     Example:
+        >>> import torch
         >>> keys = torch.eye(3)
         >>> InfoNCE(keys, torch.tensor([2])).read(keys[2:], None).labels
         (('log-share of key 2 of 3',),)
