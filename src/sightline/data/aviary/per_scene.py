@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from sightline.data.aviary.certificate import Rate, rate
 from sightline.data.aviary.counterfactual import with_cue, without_cue
 from sightline.data.aviary.scene import Scene
@@ -70,8 +72,6 @@ class SceneCertificates:
     @property
     def rate(self) -> Rate:
         """Share of certified scenes with its interval."""
-        import numpy as np
-
         return rate(np.array([verdict.status == CERTIFIED for verdict in self.verdicts]))
 
     def __str__(self) -> str:
