@@ -20,7 +20,7 @@ ACTIVATIONS = frozenset(
 
 SQUASHING = frozenset(
     {
-        "_softmax", "hardsigmoid", "sigmoid", "softmax",
+        "_safe_softmax", "_softmax", "hardsigmoid", "sigmoid", "softmax",
     }
 )  # fmt: skip
 """Functions whose result is a share: what is multiplied by them is gated."""
@@ -54,9 +54,11 @@ class Facts:
 
     Args:
         steps: the walk's steps in forward order.
+        batch: number of samples.
     """
 
     steps: list[Step]
+    batch: int
 
     @cached_property
     def makers(self) -> dict[Node, Step]:

@@ -32,6 +32,7 @@ class Reading:
         nodes: node of each stage.
         readout: the scores, detached.
         starts: for each of the k decisions, the gradient of its score at each output node.
+        moved: names of stages that are read behind the batch norm that follows, being one map with it.
     """
 
     tape: Tape
@@ -41,6 +42,7 @@ class Reading:
     nodes: tuple[Node, ...]
     readout: Readout
     starts: tuple[dict[Node, Tensor], ...]
+    moved: tuple[str, ...]
 
 
 def read(request: Request) -> Reading:
@@ -63,8 +65,11 @@ def read(request: Request) -> Reading:
     nodes = [_node(tape, record.activation, stage) for record, stage in zip(recorder.records, stages, strict=True)]
     if request.stages == "last":
         stages, nodes = stages[-1:], nodes[-1:]
+    moved = tuple(stage.name for stage, node in zip(stages, nodes, strict=True) if node in inside)
     nodes = [inside.get(node, node) for node in nodes]
-    return Reading(tape, steps, Facts(steps), tuple(stages), tuple(nodes), readout, starts)
+    return Reading(
+        tape, steps, Facts(steps, len(request.inputs)), tuple(stages), tuple(nodes), readout, starts, moved
+    )
 
 
 def _node(tape: Tape, activation: Tensor, stage: Stage) -> Node:
