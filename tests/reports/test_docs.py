@@ -14,9 +14,9 @@ def test_the_examples_of_the_how_to_run(tmp_path, monkeypatch):
     scope = {}
     for code in re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL):
         exec(code, scope)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
-        f"goldfish.{e}" for e in ("gif", "html", "mp4", "pdf", "png")
-    ]
+    written = [*(f"goldfish.{e}" for e in ("gif", "html", "mp4", "pdf", "png")), "goldfish_moves.png"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == written
+    assert scope["change"].shape == (12, 16)
     assert scope["picture"].shape == (96, 128, 3)
 
 

@@ -139,3 +139,11 @@ def test_nothing_is_compared_with_a_stage_that_says_nothing():
 def test_a_single_map_has_no_row_of_differences():
     still = explanation(Flow((AttentionMap(smooth(4, 4, 1), "only"),), "m"))
     assert montage([still], differences=True).get_figheight() - montage([still]).get_figheight() < 0.2
+
+
+def test_a_difference_stands_right_under_the_later_of_its_two_maps():
+    axes = [one for one in montage([explanation()], differences=True).axes if one.images[0].get_array().shape[0] > 1]
+    _, _, middle, late, first, second = (one.get_position() for one in axes)
+    assert (first.x0, second.x0) == pytest.approx((middle.x0, late.x0))
+    assert first.y1 < middle.y0
+    assert first.y0 == pytest.approx(second.y0)

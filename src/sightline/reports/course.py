@@ -92,9 +92,9 @@ class Course:
     @cached_property
     def shares(self) -> tuple[tuple[float | None, ...], ...]:
         """For each region its share of the evidence at each stage."""
-        return tuple(
-            tuple(None if one is None else inside(one, region.box) for one in self.masses) for region in self.regions
-        )
+        boxes = tuple(region.box for region in self.regions)
+        stages = [(None,) * len(boxes) if one is None else inside(one, boxes) for one in self.masses]
+        return tuple(zip(*stages, strict=True))
 
     @cached_property
     def strongest(self) -> tuple[int, ...]:

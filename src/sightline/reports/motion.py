@@ -7,7 +7,9 @@ has no such part (zero, flat, not finite, nowhere positive) has no mass, and not
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from jaxtyping import Float
@@ -50,8 +52,8 @@ def mass(map_: AttentionMap) -> Float[Tensor, "h w"] | None:
     if map_.status is not Status.OK:
         return None
     positive = map_.values.detach().cpu().double().clamp(min=0.0)
-    peak = positive.max()
-    return None if not float(peak) > 0.0 else (positive / peak) / (positive / peak).sum()
+    peak = float(positive.max())
+    return positive / peak / (positive / peak).sum() if peak > 0.0 else None
 
 
 def silence(map_: AttentionMap) -> str:
@@ -116,17 +118,17 @@ def centre(mass_: Float[Tensor, "h w"]) -> Centre:
     return Centre(x, y, across, down)
 
 
-def inside(mass_: Float[Tensor, "h w"], box: Box) -> float:
-    """Share of the mass that lies in a box; what sticks out of the picture holds nothing.
+def inside(mass_: Float[Tensor, "h w"], boxes: Sequence[Box]) -> tuple[float, ...]:
+    """Share of the mass that lies in each box; what sticks out of the picture holds nothing.
 
     Example:
-        >>> inside(torch.tensor([[0.5, 0.5]]).double(), (0.25, 0.0, 0.75, 1.0))
-        0.75
+        >>> inside(torch.tensor([[0.5, 0.5]]).double(), [(0.25, 0.0, 0.75, 1.0)])
+        (0.75,)
     """
-    x, y, width, height = box
-    rows = _overlap(mass_.shape[0], torch.tensor([[y, y + height]], dtype=torch.float64))
-    columns = _overlap(mass_.shape[1], torch.tensor([[x, x + width]], dtype=torch.float64))
-    return float(rows @ mass_ @ columns.mT)
+    x, y, width, height = torch.tensor(boxes, dtype=torch.float64).unbind(1)
+    rows = _overlap(mass_.shape[0], torch.stack([y, y + height], 1))
+    columns = _overlap(mass_.shape[1], torch.stack([x, x + width], 1))
+    return tuple((rows @ mass_ * columns).sum(1).tolist())
 
 
 def _moments(profile: Float[Tensor, " n"]) -> tuple[float, float]:
@@ -137,6 +139,7 @@ def _moments(profile: Float[Tensor, " n"]) -> tuple[float, float]:
     return mean, float(profile @ (places - mean).square() + 1.0 / (12 * count * count)) ** 0.5
 
 
+@lru_cache(maxsize=64)
 def _cells(old: int, new: int) -> Float[Tensor, "new old"]:
     """Shares of each of `old` even cells along a side that lie in each of `new` even cells."""
     edges = torch.arange(new + 1, dtype=torch.float64) / new

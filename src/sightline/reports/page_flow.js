@@ -1,6 +1,6 @@
 // One flow: its stages as a strip, the steps between them, the way of the centre, charts by stage, and all as a table.
 
-const THUMB_SIDE = 160, NARROWEST = 54, WIDEST = 140;
+const THUMB_SIDE = 120, PATIENCE = 120, NARROWEST = 54, WIDEST = 140;
 const percent = (share) => (share === null ? "-" : `${(100 * share).toFixed(share > 0 && share < 0.1 ? 1 : 0)} %`);
 
 /** Length of what all names begin with, up to their last common dot. */
@@ -150,7 +150,7 @@ class FlowView {
     this.track.style.setProperty("--window", `${this.window.clientWidth}px`);
     this.track.style.setProperty("--ratio", this.photo.width / this.photo.height);
     this.track.style.width = `${this.cell * count}px`;
-    this.drawPictures(view);
+    this.askForPictures(view);
     this.light.hidden = now === null;
     this.cards.forEach((card, at) => card.setAttribute("aria-pressed", String(at === now)));
     if (now !== null) this.light.style.left = `${now * this.cell}px`;
@@ -161,16 +161,32 @@ class FlowView {
     if (this.rows) this.rows.forEach((row, at) => row.classList.toggle("now", at === now));
   }
 
-  drawPictures(view) {
+  /** Pictures follow the looks: at once the first time, then when a person has stopped turning a knob. */
+  askForPictures(view) {
     const key = [view.opacity, view.scale, view.smooth].join();
     if (key === this.key) return;
+    clearTimeout(this.waiting);
+    if (this.key) this.waiting = setTimeout(() => this.drawPictures(view), PATIENCE);
+    else this.drawPictures(view);
     this.key = key;
+  }
+
+  /** A map's values at every pixel of its small picture, kept until smoothing changes. */
+  grown(at, smooth) {
+    if (this.grownFor !== smooth) Object.assign(this, { grownFor: smooth, kept: [] });
+    this.kept[at] ||= grow(this.data.maps[at], this.small.width, this.small.height, smooth);
+    return this.kept[at];
+  }
+
+  drawPictures(view) {
     this.data.maps.forEach((map, at) => {
       if (!this.cards[at].canvas) return;
       const limits = view.scale === "shared" ? this.data.shared : map.own, table = map.signed ? this.common.signed : this.common.unsigned;
-      const values = grow(map, this.small.width, this.small.height, view.smooth);
+      const values = this.grown(at, view.smooth);
       this.cards[at].canvas.getContext("2d").putImageData(lay(this.small, values, { limits, table, opacity: view.opacity, signed: map.signed }), 0, 0);
     });
+    if (this.stepsFor === view.smooth) return;
+    this.stepsFor = view.smooth;
     this.course.steps.forEach((step, at) => {
       if (!step) return;
       const strength = this.farthest ? 0.9 * Math.sqrt(step.moved / this.farthest) : 0;
