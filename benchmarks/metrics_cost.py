@@ -4,9 +4,10 @@
     python benchmarks/metrics_cost.py --toy            # a small network, seconds, for CI
 
 Every pair is measured in turn - bare, metric, bare, ... - as `_measure.py` says. Metrics and bare forwards run the
-model as it is; pixel flipping is compared with deletion through the model and through `inference_copy`, whose making
-and checking are inside its time. Quantus comes with the extra 'peers'; without it its rows are left out. Weights are
-random: the time does not depend on them.
+model as it is; pixel flipping is compared with deletion through the model, and through `inference_copy`, which is
+made once, as a comparison does; what its making takes stands beside it. Quantus comes with the extra 'peers'; without
+it its rows are left out. Weights are random: the time does not depend on them. Tables are written model by model, so
+that a run that is stopped leaves what it has done; `--only` takes one of the two tables.
 """
 
 from __future__ import annotations
@@ -110,40 +111,54 @@ def load(name: str, samples: int) -> tuple[nn.Module, Tensor]:
     return model, torch.rand(samples, *one.shape[1:])
 
 
-def measure(name: str, given: Any) -> tuple[list[list[str]], list[list[str]], dict[str, Any]]:
-    """Rows of both tables for one model, and the ratios."""
+def costs(name: str, given: Any) -> tuple[list[str], list[str], dict[str, Ratio]]:
+    """Heading, row and ratios of one model: metrics beside bare forwards."""
     model, inputs = load(name, given.samples)
     maps, targets = torch.rand(len(inputs), 7, 7), torch.arange(len(inputs)) % 10
     probe, found = Probe(model, targets, batch_size=given.rows), {}
-    clock = {"repetitions": given.repetitions, "device": "cpu"}
     for metric, (work, forwards) in metrics_of(probe, inputs, maps, steps=given.steps).items():
         yardstick = bare(model, inputs, forwards=forwards, rows=given.rows)
         yardstick()
+        clock = {"repetitions": given.repetitions, "device": "cpu"}
         found[metric] = paired(work, lambda y=yardstick: seconds(y, "cpu"), **clock)
-    costs = [name, *(spread(ratio) for ratio in found.values())]
-    flipping = quantus_flipping(model, inputs, maps, targets=targets, steps=given.steps)
-    if flipping is None:
-        return [costs], [], found
-    same = {"steps": flipping[1], "baseline": "zero"}
+    return ["model", *found], [name, *(spread(ratio) for ratio in found.values())], found
 
-    def quick() -> None:
-        chosen = Probe(inference_copy(model, inputs).model, targets, batch_size=given.rows)
-        deletion(chosen, inputs, maps, **same)
 
-    def own() -> None:
-        deletion(probe, inputs, maps, **same)
+def flipping(name: str, given: Any) -> tuple[list[str], list[str], dict[str, Ratio]]:
+    """Heading, row and ratios of one model: Quantus' pixel flipping beside deletion; no row without Quantus."""
+    model, inputs = load(name, given.samples)
+    maps, targets = torch.rand(len(inputs), 7, 7), torch.arange(len(inputs)) % 10
+    theirs = quantus_flipping(model, inputs, maps, targets=targets, steps=given.steps)
+    if theirs is None:
+        return [], [], {}
+    copy = inference_copy(model, inputs)
+    found = {}
+    for who, judge in (("own", model), ("copy", copy.model)):
+        probe = Probe(judge, targets, batch_size=given.rows)
 
-    peers = {}
-    for who, work in (("own", own), ("copy", quick)):
-        work()
-        peers[who] = paired(flipping[0], lambda w=work: seconds(w, "cpu"), **clock)
-    found |= {f"quantus / {who}": ratio for who, ratio in peers.items()}
-    state = inference_copy(model, inputs).reason
-    return [costs], [[name, str(flipping[1]), spread(peers["own"]), spread(peers["copy"]), state]], found
+        def ours(probe: Probe = probe) -> float:
+            return seconds(lambda: deletion(probe, inputs, maps, steps=theirs[1], baseline="zero"), "cpu")
+
+        ours()
+        found[who] = paired(theirs[0], ours, repetitions=given.repetitions, device="cpu")
+    one = bare(model, inputs[:1], forwards=1, rows=1)
+    making = paired(
+        lambda: inference_copy(model, inputs),
+        lambda: seconds(one, "cpu"),
+        repetitions=given.repetitions,
+        device="cpu",
+    )
+    head = ["model", "steps", "Quantus / deletion", "Quantus / deletion through a copy (bar 2)"]
+    head += ["making the copy, in forwards of one picture", "what is run"]
+    row = [name, str(theirs[1]), spread(found["own"]), spread(found["copy"]), f"{making.median:.0f}", copy.reason]
+    return head, row, found | {"making": making}
+
+
+TABLES = {"metrics_cost": costs, "quantus": flipping}
 
 
 def spread(ratio: Ratio) -> str:
-    return f"{ratio} ({ratio.least:.2f} to {ratio.most:.2f})"
+    return f"{ratio.median:.2f} ({ratio.least:.2f} to {ratio.most:.2f})"
 
 
 def main() -> None:
@@ -151,28 +166,28 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=2)
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--rows", type=int, default=8, help="rows per forward")
+    parser.add_argument("--only", choices=["metrics_cost", "quantus"], help="one of the two tables")
     given = parser.parse_args()
     torch.set_num_threads(1)
     if given.toy:
         given.models, given.repetitions = ["toy"], 3
-    costs, peers, every = [], [], {}
-    for name in given.models:
-        more, others, every[name] = measure(name, given)
-        costs, peers = costs + more, peers + others
-        print(f"{name}: {', '.join(f'{what} {ratio}' for what, ratio in every[name].items())}", flush=True)
     command = f"{COMMAND} --models {' '.join(given.models)} --repetitions {given.repetitions}"
     command += f" --samples {given.samples} --steps {given.steps} --rows {given.rows}"
-    about = conditions(command, "cpu", "quantus") + f"; median of {given.repetitions} pairs and their range"
-    names = [what for what in next(iter(every.values())) if not what.startswith("quantus")]
-    tables = {"metrics_cost": table(["model", *names], costs)}
-    if peers:
-        head = ["model", "steps", "Quantus / deletion", "Quantus / deletion through a copy (bar 2)", "what is run"]
-        tables["quantus"] = table(head, peers)
-    for where, text in tables.items():
-        print(f"\n{about}\n\n{text}")
-        if given.write:
-            write(where, f"{about}\n\n{text}")
-    dump(given.json, {"about": about, "ratios": every})
+    command += f" --only {given.only}" if given.only else ""
+    every: dict[str, dict[str, Any]] = {}
+    for where, work in TABLES.items():
+        rows: list[list[str]] = []
+        for name in given.models if given.only in (None, where) else ():
+            head, row, every.setdefault(name, {})[where] = work(name, given)
+            if not row:
+                print("quantus is not installed: its table is left out")
+                break
+            rows.append(row)
+            about = conditions(command, "cpu", "quantus") + f"; median of {given.repetitions} pairs and their range"
+            print(f"\n{about}\n\n{table(head, rows)}", flush=True)
+            if given.write:
+                write(where, f"{about}\n\n{table(head, rows)}")
+            dump(given.json, {"about": about, "ratios": every})
 
 
 if __name__ == "__main__":
