@@ -294,7 +294,7 @@ class TestFlowView:
     def test_gained_is_green_and_lost_is_purple(self, flow):
         canvas = flow.page.locator(".flow .step canvas").first.element_handle()
         (kept, lost), (gained, _) = (
-            flow.page.evaluate(PIXELS, [canvas, [(int(y * 119), 20), (int(y * 119), 140)]]) for y in (0.1, 0.9)
+            flow.page.evaluate(PIXELS, [canvas, [(int(y * 90), 15), (int(y * 90), 105)]]) for y in (0.1, 0.9)
         )
         assert lost[2] > lost[1] + 60
         assert gained[1] > gained[2] + 60
@@ -320,8 +320,8 @@ class TestFlowView:
         titles = flow.page.locator(".flow .chart .title b").all_inner_texts()
         assert titles == [
             "Evidence by region",
-            "score carried through this stage (dashed: the score, 3.25)",
-            "share abandoned",
+            "Score carried through this stage (dashed: the score, 3.25)",
+            "Share abandoned",
         ]
         assert "0.5" in flow.page.locator(".flow .chart .title .now").nth(1).inner_text()
         notes = flow.panel(1).locator(".notes")
@@ -383,8 +383,8 @@ def test_differences_look_as_they_do_in_python(browser, tmp_path):
     opened = Opened(browser, save_page([item], tmp_path / "page.html"))
     masses = [mass(map_) for map_ in item.flow.maps]
     changes = [difference(a, b) for a, b in pairwise(masses)]
-    picture, farthest = torch.full((120, 160, 3), 102, dtype=torch.uint8), max(map(moved, changes))
-    places = [(y, x) for y in range(2, 120, 13) for x in range(3, 160, 17)]
+    picture, farthest = torch.full((90, 120, 3), 102, dtype=torch.uint8), max(map(moved, changes))
+    places = [(y, x) for y in range(2, 90, 11) for x in range(3, 120, 13)]
     for number, change in enumerate(changes):
         expected = overlay_difference(change, picture, strength=(moved(change) / farthest) ** 0.5).int()
         canvas = opened.page.locator(".flow .step canvas").nth(number).element_handle()

@@ -68,7 +68,7 @@ function drawRegion(to, { region, rank, width, height }) {
 }
 
 /** A chart whose columns stand under the stages: lines with gaps, a reference, dots at one stage. */
-function drawTrack(to, { lines, cell, low, high, reference, stage, text }) {
+function drawTrack(to, { lines, cell, low, high, reference, stage }) {
   const count = lines[0].values.length, span = high - low || 1, width = count * cell;
   const x = (at) => (at + 0.5) * cell, y = (value) => CHART - 6 - ((value - low) / span) * (CHART - 22);
   to.setAttribute("viewBox", `0 0 ${width} ${CHART}`);
@@ -86,7 +86,4 @@ function drawTrack(to, { lines, cell, low, high, reference, stage, text }) {
     });
     to.append(svg("path", { class: `line ${name}`, d: path || "M0 0" }));
   }
-  const top = svg("text", { class: "top-value", x: 3, y: 11 });
-  top.textContent = text(high);
-  to.append(top);
 }

@@ -216,7 +216,7 @@ class FlowView {
     track.now.replaceChildren(...entries.map((line) => {
       const entry = make("span", `entry ${line.name}`, `${line.label} ${now === null ? "-" : text(line.values[now])}`.trim());
       return entry;
-    }), ...(wide && lines.some((line) => line.label === undefined) ? [make("span", "entry other", "the others")] : []), ...(wide && track.options.reference !== null ? [make("span", "entry", `dashed: even evidence, ${percent(track.options.reference)}`)] : []));
+    }), ...(wide && lines.some((line) => line.label === undefined) ? [make("span", "entry other", "the others")] : []), ...(wide && track.options.reference !== null ? [make("span", "entry", `dashed: even evidence, ${percent(track.options.reference)}`)] : []), make("span", "entry", `axis: ${text(track.options.low)} to ${text(track.options.high)}`));
   }
 
   /** The same numbers as a table; its rows are made when it is first opened. */

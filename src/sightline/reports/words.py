@@ -6,9 +6,10 @@ from sightline.results import MEANING, AttentionMap, Decision, Status
 
 NOTES: dict[str, str] = {
     "carried": "score carried through this stage",
-    "drift": "drift of the carried score",
+    "drift": "drift from what was to be conserved",
     "prefix": "share on class and register tokens",
     "abandoned": "share abandoned",
+    "kept": "share of neurons kept",
     "growth": "growth of the norm",
     "residual": "residual of the solution",
     "iterations": "iterations of the solver",
