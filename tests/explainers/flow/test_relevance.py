@@ -78,8 +78,21 @@ def test_the_short_form_is_the_long_one_where_nothing_is_negative(gamma: float) 
     step = affine_of(tape.calls[-1])
     assert step is not None
     G = torch.randn_like(z) * (z > 0)
-    long, short = (gamma_rule(step, x, z, G, gamma, rectified=known) for known in (False, True))
+    long, short = (gamma_rule(step, x, z, G, gamma, positive=known, rectified=known) for known in (False, True))
     torch.testing.assert_close(short, long, rtol=1e-9, atol=1e-10)
+
+
+@pytest.mark.parametrize("positive", [False, True])
+def test_a_dead_filter_takes_and_gives_nothing(positive: bool) -> None:
+    module = nn.Conv2d(2, 3, 1)
+    for parameter in module.parameters():
+        parameter.data[1] = 0
+    x = torch.rand(1, 2, 3, 3)
+    tape, z = taped(module, x)
+    step = affine_of(tape.calls[-1])
+    assert step is not None
+    found = gamma_rule(step, x, z, torch.full_like(z, 1e4), 0.25, positive=positive)
+    assert found.isfinite().all()
 
 
 def test_the_epsilon_rule_divides_by_a_little_more() -> None:

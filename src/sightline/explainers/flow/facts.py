@@ -13,7 +13,7 @@ ACTIVATIONS = frozenset(
     {
         "_prelu_kernel", "celu", "elu", "gelu", "hardswish", "hardtanh",
         "leaky_relu", "mish", "relu", "relu6", "selu", "silu",
-        "softplus", "tanh",
+        "tanh",
     }
 )  # fmt: skip
 """Functions of one number that pass through, or near, zero."""

@@ -21,7 +21,15 @@ from sightline.explainers.flow.affine import Affine
 
 
 def gamma_rule(
-    step: Affine, x: Tensor, z: Tensor, G: Tensor, gamma: float, *, epsilon: float = 0.0, rectified: bool = False
+    step: Affine,
+    x: Tensor,
+    z: Tensor,
+    G: Tensor,
+    gamma: float,
+    *,
+    epsilon: float = 0.0,
+    positive: bool = False,
+    rectified: bool = False,
 ) -> Tensor:
     """The message at the input of an affine map, from that at its output [montavon2019lrp; andeol2023gamma].
 
@@ -34,28 +42,38 @@ def gamma_rule(
         G: the message at its output.
         gamma: how much more supporting contributions count; 0 is the epsilon rule, infinity the z+ rule.
         epsilon: added to the denominator's magnitude, in units of the output's root mean square.
-        rectified: whether it is known that `x >= 0`, and that `G` is zero wherever `z <= 0`: half the products do.
+        positive: whether it is known that `x >= 0`, which saves work.
+        rectified: whether it is known that `G` is zero wherever `z <= 0`; with `positive` it saves half the products.
     """
-    slack = epsilon * z.square().mean(tuple(range(1, z.ndim)), keepdim=True).sqrt() if epsilon else 0.0
+    slack = epsilon * z.square().mean(tuple(range(1, z.ndim)), keepdim=True).sqrt() if epsilon else None
     if gamma == 0:
-        return step.transpose(G * (z.abs() / (z.abs() + slack)) if epsilon else G, step.W, x)
+        return step.transpose(G if slack is None else G * z.abs() / (z.abs() + slack), step.W, x)
     plain, raised = (0.0, 1.0) if math.isinf(gamma) else (1.0, gamma)
-    if rectified:
+    if positive and rectified:
         return _rectified(step, x, z, G, plain, raised, slack)
-    W = step.W
-    size = step.plus_bias(step.apply(x.abs(), W.abs()), None if step.bias is None else step.bias.abs())
-    below = (plain + raised / 2) * z.abs() + raised / 2 * size + slack
-    q = torch.where(below > 0, G * z.abs() / below, 0.0)
-    same = (plain + raised / 2) * step.transpose(q, W, x)
-    across = raised / 2 * step.transpose(torch.where(z < 0, -q, q), W.abs(), x)
-    return same + torch.where(x < 0, -across, across)
+    W, magnitude = step.W, z.abs()
+    below = step.plus_bias(
+        step.apply(x if positive else x.abs(), W.abs()), None if step.bias is None else step.bias.abs()
+    )
+    below = below.mul_(raised / 2).add_(magnitude, alpha=plain + raised / 2)
+    share = G / _kept(below, slack)
+    along = step.transpose(magnitude.mul_(share), W, x)
+    across = step.transpose(share.mul_(z), W.abs(), x)
+    across = across if positive else across.mul_(x.sign())
+    return along.mul_(plain + raised / 2).add_(across, alpha=raised / 2)
 
 
 def _rectified(
-    step: Affine, x: Tensor, z: Tensor, G: Tensor, plain: float, raised: float, slack: Tensor | float
+    step: Affine, x: Tensor, z: Tensor, G: Tensor, plain: float, raised: float, slack: Tensor | None
 ) -> Tensor:
     """Where nothing is negative the weights alone decide what supports: `w + gamma w^+`."""
-    W = plain * step.W + raised * step.W.relu()
+    W = step.W.relu().mul_(raised).add_(step.W, alpha=plain)
     bias = None if step.bias is None else plain * step.bias + raised * step.bias.relu()
-    below = step.plus_bias(step.apply(x, W), bias) + slack
-    return step.transpose(torch.where(z > 0, G * z / below, 0.0), W, x)
+    below = step.plus_bias(step.apply(x, W), bias)
+    return step.transpose((G * z).div_(_kept(below, slack)), W, x)
+
+
+def _kept(below: Tensor, slack: Tensor | None) -> Tensor:
+    """The denominator, so far above zero that what it divides stays finite."""
+    below = below if slack is None else below + slack
+    return below.clamp_min_(torch.finfo(below.dtype).tiny ** 0.75)

@@ -76,9 +76,10 @@ class Rules:
 
     def _affine(self, step: Affine, G: Tensor) -> Message:
         x, z = self.tape.value(step.input), self.tape.value(step.output)
-        known = step.input in self.facts.not_negative and self.facts.rectified_after(step.output)
-        rectified = known and not isinstance(step, Diagonal)
-        return gamma_rule(step, x, z, G, self._gamma(step, x), epsilon=self.recipe.epsilon, rectified=rectified)
+        positive = step.input in self.facts.not_negative and not isinstance(step, Diagonal)
+        rectified = self.facts.rectified_after(step.output)
+        gamma = self._gamma(step, x)
+        return gamma_rule(step, x, z, G, gamma, epsilon=self.recipe.epsilon, positive=positive, rectified=rectified)
 
     def _gamma(self, step: Affine, x: Tensor) -> float:
         if isinstance(step, Diagonal):
@@ -93,11 +94,13 @@ class Rules:
     def _activation(self, call: Call, given: Sequence[Message]) -> Sequence[Message]:
         """`R_x = R_y`: the ratio of output to input is held constant."""
         x, y = self.tape.value(call.inputs[0]), self.tape.value(cast(int, call.outputs[0]))
+        G = cast(Tensor, given[0])
         if call.name in ("relu", "leaky_relu"):
             return local_gradient(call, [x], given)
-        small = x.abs() < NEAR_ZERO
-        near = call.run([torch.full_like(x, NEAR_ZERO)]) / NEAR_ZERO if bool(small.any()) else y
-        return [cast(Tensor, given[0]) * torch.where(small, near, y / torch.where(small, 1.0, x))]
+        if call.name == "hardtanh" and call.args[1] == 0:
+            return [(call.args[2] / x.clamp_min(call.args[2])).mul_(G).mul_(x > 0)]
+        near = call.run([x.new_full((1,) * x.ndim, NEAR_ZERO)]) / NEAR_ZERO
+        return [torch.where(x.abs() < NEAR_ZERO, near, y / x).mul_(G)]
 
     def _product(self, call: Call, given: Sequence[Message]) -> Sequence[Message]:
         """A gate or attention is held constant; without one each factor gets half."""
@@ -150,7 +153,7 @@ class Rules:
 RULES: dict[str, Callable[[Rules, Call, Sequence[Message]], Sequence[Message]]] = {
     **dict.fromkeys(MOVING | POOLING, Rules._gradient),
     **dict.fromkeys(("sub", "neg", "addmm", "upsample_bilinear2d", "upsample_nearest2d"), Rules._gradient),
-    **dict.fromkeys(("sigmoid", "hardsigmoid"), Rules._gradient),
+    **dict.fromkeys(("sigmoid", "hardsigmoid", "softplus"), Rules._gradient),
     **dict.fromkeys(ACTIVATIONS, Rules._activation),
     **dict.fromkeys(("mul", "bmm", "mm", "baddbmm"), Rules._product),
     "add": Rules._add,
