@@ -362,6 +362,10 @@ def test_large_maps_are_read_with_their_tolerance(browser, tmp_path):
     value, tolerance = map(float, opened.panel(1).locator(".readout .value").inner_text().split(" ± "))
     assert abs(value - float(map_.values[30, 20])) <= tolerance * 1.6  # the tolerance is written with one digit
     assert tolerance < 0.003 * float(map_.values.max())
+    row, column = divmod(int(map_.values.argmax()), 64)
+    opened.point(1, (column + 0.5) / 64, (row + 0.5) / 48)
+    peak = float(opened.panel(1).locator(".readout .value").inner_text().split(" ± ")[0])
+    assert peak == pytest.approx(float(map_.values.max()), rel=1e-3)  # the highest level is the peak itself
     opened.page.close()
 
 
