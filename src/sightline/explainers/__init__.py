@@ -3,6 +3,7 @@
 # In the order of the method matrix: importing a file registers its methods.
 from sightline.explainers import cams, eigen, masking, attention, captum_methods, nulls  # isort: skip
 from sightline.explainers.flow.relevance import method as relevance  # isort: skip
+from sightline.explainers.flow.naflow import method as naflow  # isort: skip
 from sightline.explainers.method import METHODS, Method, Outcome, Request, StageMaps, null, own_pass, reduction
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "captum_methods",
     "eigen",
     "masking",
+    "naflow",
     "null",
     "nulls",
     "own_pass",

@@ -1,0 +1,307 @@
+"""Inverses of what is no affine map: activations, pools, moves, sums, products, norms and attention."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sightline.explainers.flow.facts import ACTIVATIONS, MOVING, SQUASHING
+from sightline.explainers.flow.naflow.inverse import (
+    Given,
+    Setting,
+    inverse,
+    messages,
+    one,
+    without_small,
+)
+from sightline.explainers.flow.naflow.maps import linear_solve
+from sightline.explainers.flow.naflow.message import Back
+from sightline.explainers.flow.naflow.solver import dot, least_squares
+from sightline.explainers.flow.tape import Call
+from sightline.explainers.flow.vjp import local_gradient
+
+SLOPE = 0.05
+"""An activation flatter than this is not undone: its input stays as it was."""
+
+GATE = 0.05
+"""A gate more closed than this is not undone."""
+
+ONE_TO_ONE = frozenset(
+    {
+        "_reshape_alias", "_to_copy", "_unsafe_view", "alias", "cat", "channel_shuffle",
+        "chunk", "clone", "constant_pad_nd", "contiguous", "copy", "diagonal",
+        "flatten", "lift", "movedim", "native_dropout", "permute", "pixel_shuffle",
+        "pixel_unshuffle", "reshape", "roll", "squeeze", "split", "split_with_sizes",
+        "stack", "t", "transpose", "unbind", "unsafe_split", "unsqueeze", "view",
+        "view_copy",
+    }
+)  # fmt: skip
+"""Moves after which each number is there at most once, and all readers' demands are of the whole."""
+
+
+@inverse(*ACTIVATIONS)
+def activation(at: Setting, call: Call, given: Given) -> Given:
+    """`delta_x = delta_y / slope` where the slope is above 0.05, and at most as far as to zero and as demanded."""
+    message = one(given)
+    x = at.value(call.inputs[0])
+    if len(call.inputs) > 1:
+        return composite(at, call, given)
+    slope = local_gradient(call, [x], [torch.ones_like(message.G)])[0]
+    if slope is None:
+        return [None]
+    G = message.G * slope
+    if message.delta is None:
+        return [Back(G, None, 1.0)]
+    change = without_small(slope, message.delta, SLOPE)
+    return [Back(G, bounded_by(x, message.delta, change), 1.0)]
+
+
+def bounded_by(x: Tensor, demand: Tensor, change: Tensor) -> Tensor:
+    """The change, but nowhere further than to zero and as far as was demanded behind it."""
+    bound = x.abs().add_(demand.abs())
+    return change.clamp(-bound, bound)
+
+
+@inverse("relu")
+def relu(at: Setting, call: Call, given: Given) -> Given:
+    """`delta_x = delta_y` where the neuron was on; one that was off stays as it was."""
+    message = one(given)
+    x = at.value(call.inputs[0])
+    G = torch.ops.aten.threshold_backward(message.G, x, 0)
+    if message.delta is None:
+        return [Back(G, None, 1.0)]
+    return [Back(G, torch.ops.aten.threshold_backward(message.delta, x, 0), 1.0)]
+
+
+@inverse("hardtanh", "relu6")
+def bounded(at: Setting, call: Call, given: Given) -> Given:
+    """Like a ReLU; a neuron that was full changes as its output does."""
+    message = one(given)
+    x = at.value(call.inputs[0])
+    low, top = [*call.args[1:3], *((-1, 1), (1,), ())[len(call.args) - 1]] if call.name == "hardtanh" else (0, 6)
+    G = torch.ops.aten.hardtanh_backward(message.G, x, low, top)
+    if message.delta is None:
+        return [Back(G, None, 1.0)]
+    return [Back(G, torch.ops.aten.threshold_backward(message.delta, x, low), 1.0)]
+
+
+@inverse("max_pool2d_with_indices")
+def max_pool(at: Setting, call: Call, given: Given) -> Given:
+    """Each demand goes to the place that won; where windows share a winner, their mean."""
+    message = one(given)
+    x = at.value(call.inputs[0])
+    kernel, stride, padding, dilation, ceil = _pool_options(call)
+    indices = torch.ops.aten.max_pool2d_with_indices(x, kernel, stride, padding, dilation, ceil)[1]
+
+    def back(v: Tensor) -> Tensor:
+        found: Tensor = torch.ops.aten.max_pool2d_with_indices_backward(
+            v, x, kernel, stride, padding, dilation, ceil, indices
+        )
+        return found
+
+    G = back(message.G)
+    if message.delta is None:
+        return [Back(G, None, 1.0)]
+    delta = back(message.delta)
+    apart = all(k <= s and d == 1 for k, s, d in zip(kernel, stride, dilation, strict=True))
+    return [Back(G, delta if apart else delta / back(torch.ones_like(message.G)).clamp_min(1.0), 1.0)]
+
+
+def _pool_options(call: Call) -> tuple[list[int], list[int], list[int], list[int], bool]:
+    def pair(x: Any) -> list[int]:
+        return [x, x] if isinstance(x, int) else list(x) * (2 if len(x) == 1 else 1)
+
+    given = [*call.args[1:], *([], [0, 0], [1, 1], False)[len(call.args) - 2 :]]
+    kernel = pair(given[0])
+    return kernel, pair(given[1] or kernel), pair(given[2]), pair(given[3]), bool(given[4])
+
+
+@inverse("avg_pool2d", "_adaptive_avg_pool2d", "upsample_bilinear2d", "upsample_nearest2d", "mean", "sum")
+def linear(at: Setting, call: Call, given: Given) -> Given:
+    """A linear operation: damped least squares from no change, with the operation itself and its transpose."""
+    message = one(given)
+    G = at.gradients(call, given)[0]
+    if message.delta is None or G is None:
+        return messages([G], None, 1.0)
+    x = at.value(call.inputs[0])
+    zero = call.run([torch.zeros_like(x)])
+
+    def transpose(r: Tensor) -> Tensor:
+        found = local_gradient(call, [x], [r])[0]
+        return torch.zeros_like(x) if found is None else found
+
+    return [Back(G, by_steps(at, lambda v: call.run([v]) - zero, transpose, message.delta), 1.0)]
+
+
+def by_steps(at: Setting, apply: Any, transpose: Any, demand: Tensor) -> Tensor:
+    """Least squares of a map whose mean eigenvalue is not known: it is read off the demand's own transpose."""
+    s = transpose(demand)
+    size = float(dot(s, s).sum())
+    if size == 0:
+        return torch.zeros_like(s)
+    image = apply(s)
+    found = least_squares(
+        apply,
+        transpose,
+        demand,
+        damping=at.damping * float(dot(image, image).sum()) / size,
+        iterations=at.iterations,
+        tolerance=at.tolerance,
+    )
+    at.made.append((found.iterations, found.residual))
+    return found.delta
+
+
+@inverse(*ONE_TO_ONE)
+def moved(at: Setting, call: Call, given: Given) -> Given:
+    """What was only moved is moved back."""
+    changes = [None if message is None else message.delta for message in given]
+    found = [None] * len(call.inputs) if all(c is None for c in changes) else at.pulled(call, changes)
+    return messages(at.gradients(call, given), found, 1.0)
+
+
+@inverse(*(MOVING - ONE_TO_ONE))
+def copied(at: Setting, call: Call, given: Given) -> Given:
+    """What was cut out demands of its own part only; what was copied, the mean over the copies."""
+    ones = [None if m is None or not m.claimed else torch.ones_like(m.G) for m in given]
+    found = list(moved(at, call, given))
+    for i, claims in enumerate(at.pulled(call, ones)):
+        message = found[i]
+        if message is not None and claims is not None:
+            found[i] = Back(message.G, message.delta, claims)
+    return found
+
+
+@inverse("add", "sub")
+def added(at: Setting, call: Call, given: Given) -> Given:
+    """A sum's demand is shared by the size of its terms."""
+    message = one(given)
+    gradients = at.gradients(call, given)
+    terms = [at.value(node) for node in call.inputs]
+    if message.delta is None or len(terms) == 1:
+        return messages(gradients, [message.delta] * len(terms), 1.0)
+    if any(t.shape != message.delta.shape for t in terms) or call.kwargs or len(terms) != 2:
+        return composite(at, call, given)
+    first, second = terms[0].abs(), terms[1].abs()
+    part = torch.where(first + second > 0, message.delta * first / (first + second), message.delta / 2)
+    rest = message.delta - part
+    return messages(gradients, [part, -rest if call.name == "sub" else rest], 1.0)
+
+
+@inverse("mul", "div")
+def scaled(at: Setting, call: Call, given: Given) -> Given:
+    """A factor, or a gate that is held constant, is divided by; a product of two signals is a composite.
+
+    A layer scale is next to nothing in a young network, so the change is bounded by `bounded_by`.
+    """
+    gates = [node in at.facts.gates for node in call.inputs]
+    if len(call.inputs) == 2 and sum(gates) != 1:
+        return composite(at, call, given)
+    message, gradients = one(given), at.gradients(call, given)
+    signal = gates.index(False) if False in gates else 0
+    x = at.value(call.inputs[signal])
+    delta = None
+    if message.delta is not None:
+        others = [torch.ones_like(x) if i == signal else at.value(n) for i, n in enumerate(call.inputs)]
+        gain = call.run(others)
+        gated = len(call.inputs) == 2
+        floor = GATE if gated else 1e-6 * float(gain.abs().max())
+        change = without_small(gain, message.delta, floor)
+        delta = bounded_by(x, message.delta, change) if change.shape == x.shape else _fit(change, x)
+    found: list[Back | None] = []
+    for i, G in enumerate(gradients):
+        if G is None:
+            found.append(None)
+        elif i == signal:
+            found.append(Back(G, delta, 1.0))
+        else:
+            found.append(Back(G, frozen=True))
+    return found
+
+
+def _fit(change: Tensor, x: Tensor) -> Tensor:
+    """The mean over axes along which a factor was broadcast."""
+    return change.sum_to_size(x.shape) * (x.numel() / change.numel())
+
+
+@inverse(*SQUASHING, "_safe_softmax", "_log_softmax")
+def gate(at: Setting, call: Call, given: Given) -> Given:
+    """Gates and attention weights are held constant: their gradient goes on, no demand does."""
+    return messages(at.gradients(call, given), frozen=True)
+
+
+@inverse("native_layer_norm")
+def layer_norm(at: Setting, call: Call, given: Given) -> Given:
+    """With mean and deviation as they were: `delta_x = delta_y / (gain / deviation)`."""
+    message = one(given)
+    G = at.gradients(call, given)[0]
+    if message.delta is None or G is None:
+        return messages([G], None, 1.0)
+    rstd, weight = at.value(call.outputs[2]) if call.outputs[2] is not None else None, call.args[2]
+    if rstd is None:
+        rstd = call.run([at.value(call.inputs[0])])[2]
+    change = (
+        message.delta if weight is None else without_small(weight, message.delta, 1e-3 * float(weight.abs().max()))
+    )
+    return [Back(G, change / rstd, 1.0)]
+
+
+@inverse("bmm")
+def attention(at: Setting, call: Call, given: Given) -> Given:
+    """Attention weights are held constant, and the values are found by damped least squares, exactly."""
+    gates = [node in at.facts.gates for node in call.inputs]
+    if gates != [True, False]:
+        return composite(at, call, given)
+    message, gradients = one(given), at.gradients(call, given)
+    delta = None if message.delta is None else linear_solve(at.value(call.inputs[0]), message.delta, at.damping)
+    weights, values = gradients
+    return [
+        None if weights is None else Back(weights, frozen=True),
+        None if values is None else Back(values, delta, 1.0),
+    ]
+
+
+@inverse("composite")
+def composite(at: Setting, call: Call, given: Given) -> Given:
+    """Any operation: its Jacobian where it was evaluated, forward and back, in damped least squares."""
+    message, gradients = one(given), at.gradients(call, given)
+    if message.delta is None:
+        return messages(gradients, None, 1.0)
+    wanted = [i for i, G in enumerate(gradients) if G is not None]
+    values = [at.value(node) for node in call.inputs]
+    sizes = [values[i].shape for i in wanted]
+    b = message.delta.shape[0]
+
+    def transpose(r: Tensor) -> Tensor:
+        pulled = local_gradient(call, values, [r.view_as(message.G), *[None] * (len(given) - 1)])
+        parts = [torch.zeros_like(values[i]) if (p := pulled[i]) is None else p for i in wanted]
+        return torch.cat([part.reshape(b, -1) for part in parts], 1)
+
+    def apply(v: Tensor) -> Tensor:
+        parts = torch.split(v, [math.prod(size[1:]) if size[0] == b else math.prod(size) // b for size in sizes], 1)
+        return _pushed(call, values, {i: p.reshape(s) for i, p, s in zip(wanted, parts, sizes, strict=True)})
+
+    if any(math.prod(size) % b for size in sizes):
+        return messages(gradients, None, 1.0)
+    found = by_steps(at, apply, transpose, message.delta)
+    parts = torch.split(found, [math.prod(size) // b for size in sizes], 1)
+    changes: list[Tensor | None] = [None] * len(gradients)
+    for i, part, size in zip(wanted, parts, sizes, strict=True):
+        changes[i] = part.reshape(size)
+    return messages(gradients, changes, 1.0)
+
+
+def _pushed(call: Call, values: list[Tensor], along: dict[int, Tensor]) -> Tensor:
+    """Jacobian-vector product of one call, by differentiating its transpose."""
+    with torch.enable_grad():
+        leaves = [value.detach().requires_grad_() for value in values]
+        out = call.run(leaves)
+        out = out if isinstance(out, Tensor) else out[0]
+        direction = torch.zeros_like(out, requires_grad=True)
+        pulled = torch.autograd.grad(out, leaves, direction, create_graph=True, allow_unused=True)
+        terms = [(p * along[i]).sum() for i, p in enumerate(pulled) if p is not None and i in along]
+        summed = sum(terms[1:], terms[0])
+        return torch.autograd.grad(summed, direction)[0]

@@ -1,0 +1,111 @@
+"""The cascade: a walk from the decision to the input in which every node is settled and cut when reached."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from sightline.explainers.flow.affine import Step
+from sightline.explainers.flow.naflow.abandoning import Abandoning
+from sightline.explainers.flow.naflow.inverse import Given, Setting, inverted
+from sightline.explainers.flow.naflow.message import Back, join, mean
+from sightline.explainers.flow.read import Reading
+from sightline.explainers.flow.tape import Node
+from sightline.explainers.flow.walk import inputs_of, outputs_of, walk
+
+
+@dataclass(eq=False)
+class Tally:
+    """What was abandoned since somebody last looked.
+
+    Args:
+        size: of each sample, the size of all activations at nodes where neurons can be abandoned.
+        lost: of each sample, the size of those that were.
+        kept: of each sample, the number of neurons that were kept.
+        neurons: number of neurons of one sample at these nodes.
+    """
+
+    size: Tensor | float = 0.0
+    lost: Tensor | float = 0.0
+    kept: Tensor | float = 0.0
+    neurons: int = 0
+
+    def add(self, x: Tensor, kept: Tensor, lost: Tensor | None) -> None:
+        """One more node, and what it loses."""
+        self.size = self.size + x.abs().flatten(1).sum(1)
+        self.lost = self.lost + (0.0 if lost is None else lost.abs().flatten(1).sum(1))
+        self.kept = self.kept + kept
+        self.neurons += x[0].numel()
+
+    def clear(self) -> None:
+        """Begin anew."""
+        self.size = self.lost = self.kept = 0.0
+        self.neurons = 0
+
+
+Arrival = Callable[[Node, Back, Tally], None]
+"""Told of every node, its settled message, and what was abandoned since somebody cleared the tally; output first."""
+
+
+@dataclass(eq=False)
+class Cascade:
+    """One walk back.
+
+    Args:
+        reading: the forward pass.
+        at: what the inverses may ask for.
+        abandoning: where and how neurons are abandoned.
+        arrive: told of every node.
+    """
+
+    reading: Reading
+    at: Setting
+    abandoning: Abandoning
+    arrive: Arrival
+    tally: Tally = field(default_factory=Tally)
+    _settled: dict[Node, Back] = field(default_factory=dict)
+    _live: set[Node] = field(default_factory=set)
+
+    def run(self, k: int, *, last: bool = True) -> None:
+        """Walk back from decision `k`, no further than to the first stage."""
+        self._live = set(self.reading.nodes)
+        steps = []
+        for step in self.reading.steps:
+            if any(node in self._live for node in inputs_of(step)):
+                self._live.update(node for node in outputs_of(step) if node is not None)
+                steps.append(step)
+        start = {node: Back(G) for node, G in self.reading.starts[k].items()}
+        walk(self.reading.tape, steps, start, self._rule, self._arrive, add=join, last=last)
+
+    def _arrive(self, node: Node, message: Back) -> None:
+        if node in self._live:
+            settled = self._cut(node, message)
+            self._settled[node] = settled
+            self.arrive(node, settled, self.tally)
+
+    def _rule(self, step: Step, given: Given) -> Given:
+        found = [self._settled.pop(node, None) if node is not None else None for node in outputs_of(step)]
+        return inverted(self.at, step, found)
+
+    def _cut(self, node: Node, message: Back) -> Back:
+        """The message with demands joined, and with what is abandoned demanded to be zero."""
+        delta, claims = mean(message), 1.0 if message.claimed else 0.0
+        if node not in self.abandoning.nodes or message.frozen:
+            return Back(message.G, delta, claims, message.frozen)
+        x = self.at.value(node)
+        keep = self.abandoning.kept(node, x, delta, message.G)
+        kept = keep.flatten(1).sum(1)
+        if float(kept.min()) == x[0].numel():
+            self.tally.add(x, kept, None)
+            return Back(message.G, delta, 1.0)
+        lost = (keep * x).sub_(x)
+        self.tally.add(x, kept, lost)
+        return Back(message.G, lost if delta is None else torch.addcmul(lost, delta, keep), 1.0)
+
+
+def fed_back(A: Tensor, message: Back) -> Tensor:
+    """The back-projected feature map `B = A + delta`."""
+    return A if message.delta is None else A + message.delta

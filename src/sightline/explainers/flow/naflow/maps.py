@@ -1,0 +1,72 @@
+"""Inverses of affine maps: convolutions and linear layers by damped least squares, batch norms exactly."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from sightline.explainers.flow.affine import Affine, Diagonal
+from sightline.explainers.flow.naflow.inverse import Given, Setting, inverse, one, without_small
+from sightline.explainers.flow.naflow.message import Back
+from sightline.explainers.flow.naflow.solver import least_squares
+
+GAIN = 1e-6
+"""A batch norm's factor below this share of its largest one is not divided by."""
+
+
+@inverse("Convolution", "Linear")
+def affine(at: Setting, step: Affine, given: Given) -> Given:
+    """`delta_x = argmin |W d - delta_z|^2 + lambda |d|^2`, or for `lsq` the same for the activation itself."""
+    message = one(given)
+    x, W = at.value(step.input), step.W
+    G = step.transpose(message.G, W, x)
+    demand = message.delta
+    if at.anchor == "lsq":
+        z = at.value(step.output)
+        z = z if step.bias is None else z - step.on_outputs(step.bias, z)
+        demand = z if demand is None else z + demand
+    if demand is None:
+        return [Back(G, None, 1.0)]
+    delta = solved(at, step, W, x, demand)
+    return [Back(G, delta - x if at.anchor == "lsq" else delta, 1.0)]
+
+
+def solved(at: Setting, step: Affine, W: Tensor, x: Tensor, demand: Tensor) -> Tensor:
+    """The change of the input that makes the output change as demanded, as far as damping lets it."""
+    found = at.shelf.get(step, W, at.damping)
+    if found.inverse is not None:
+        return step.transpose(demand, found.inverse, x)
+    found_by_steps = least_squares(
+        partial(step.apply, W=W),
+        lambda r: step.transpose(r, W, x),
+        demand,
+        damping=found.damping,
+        iterations=at.iterations,
+        tolerance=at.tolerance,
+    )
+    at.made.append((found_by_steps.iterations, found_by_steps.residual))
+    return found_by_steps.delta
+
+
+@inverse("Diagonal")
+def diagonal(at: Setting, step: Diagonal, given: Given) -> Given:
+    """A batch norm that stands alone is undone exactly, but for factors that are next to nothing."""
+    message = one(given)
+    W = step.W
+    G = step.transpose(message.G, W, message.G)
+    if message.delta is None:
+        return [Back(G, None, 1.0)]
+    gain = step.on_outputs(W, message.delta)
+    return [Back(G, without_small(gain, message.delta, GAIN * float(W.abs().max())), 1.0)]
+
+
+def linear_solve(matrix: Tensor, demand: Tensor, damping: float) -> Tensor:
+    """`(M^T M + lambda)^-1 M^T demand` for a batch of matrices, lambda relative to each mean eigenvalue."""
+    exact = matrix.to(torch.promote_types(matrix.dtype, torch.float32))
+    gram = exact.mT @ exact
+    level = damping * gram.diagonal(dim1=-2, dim2=-1).mean(-1)[..., None, None]
+    eye = torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
+    found: Tensor = torch.linalg.solve(gram + level * eye, exact.mT @ demand.to(exact.dtype))
+    return found.to(demand.dtype)

@@ -1,0 +1,196 @@
+"""NAFlow as a method: its modes, its options, and what a result says of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from sightline.errors import MethodError
+from sightline.explainers.flow.naflow import calls as calls  # imported so that its inverses are registered
+from sightline.explainers.flow.naflow import maps as affine_maps  # noqa: F401 - for the same reason
+from sightline.explainers.flow.naflow.abandoning import RULES, Abandoning
+from sightline.explainers.flow.naflow.cascade import Cascade, Tally, fed_back
+from sightline.explainers.flow.naflow.forward import forward
+from sightline.explainers.flow.naflow.inverse import Anchor, Setting
+from sightline.explainers.flow.naflow.message import Back
+from sightline.explainers.flow.naflow.notes import Account, Note
+from sightline.explainers.flow.naflow.published import walk_published
+from sightline.explainers.flow.naflow.tikhonov import shelf_of
+from sightline.explainers.flow.read import Reading, read
+from sightline.explainers.flow.tape import Node
+from sightline.explainers.method import Outcome, Request, StageMaps, own_pass
+
+DAMPING = 0.1
+ITERATIONS = 5
+
+
+@own_pass(
+    name="naflow",
+    title="NAFlow",
+    family="Flow",
+    needs="gradient",
+    equation="sum_c relu( B[c,i] G[c,i] ),  B = A + delta, delta walked back by each layer's inverse",
+    source="liao2026naflow",
+    cost="about 5 forward + backward per target; 1 in the mode forward",
+    options={
+        "mode": "anchored (default), forward (the published behaviour), lsq or published",
+        "damping": f"weight of a change in the inverse, relative to the mean eigenvalue; {DAMPING} by default",
+        "iterations": f"of the solver, at most; {ITERATIONS} by default",
+        "rule": "who is abandoned: zero (gradient exactly zero), threshold, contribution, mass; auto by default",
+        "threshold": "the number that the rule compares with",
+        "signed": "true sums over channels first, so that the map keeps its sign",
+    },
+)
+def naflow(request: Request) -> Outcome:
+    """Attention at every layer, freed from neurons that took no part in the decision [liao2026naflow].
+
+    Raises:
+        MethodError: an unknown mode or rule, a damping or a number of iterations below zero, or the mode `published`
+            for a network or an input that it cannot take.
+    """
+    settings = Settings.of(request)
+    return MODES[settings.mode](request, settings)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The options, checked.
+
+    Args:
+        mode, damping, iterations, rule, threshold, signed: as in the method's table.
+    """
+
+    mode: str
+    damping: float
+    iterations: int
+    rule: Any
+    threshold: float | None
+    signed: bool
+
+    @classmethod
+    def of(cls, request: Request) -> Settings:
+        """The options of a request.
+
+        Raises:
+            MethodError: one that cannot be.
+        """
+        level = request.option("threshold", None)
+        found = cls(
+            mode=str(request.option("mode", "anchored")),
+            damping=float(request.option("damping", DAMPING)),
+            iterations=int(request.option("iterations", ITERATIONS)),
+            rule=request.option("rule", "auto"),
+            threshold=None if level is None else float(level),
+            signed=bool(request.option("signed", False)),
+        )
+        if found.mode not in MODES:
+            raise MethodError(f"naflow has no mode {found.mode!r}; its modes are {', '.join(MODES)}")
+        if found.rule not in RULES:
+            raise MethodError(f"there is no rule {found.rule!r} for abandoning; the rules are {', '.join(RULES)}")
+        if found.damping < 0 or found.iterations < 1:
+            raise MethodError(
+                f"naflow takes a damping of at least 0 and at least 1 iteration, not {found.damping:g} and "
+                f"{found.iterations}"
+            )
+        return found
+
+    def words(self) -> str:
+        """What was done, in a sentence."""
+        level = "" if self.threshold is None else f" {self.threshold:g}"
+        undamped = "; undamped inverses amplify what the layers carry least" if self.damping == 0 else ""
+        return (
+            f"NAFlow, mode {self.mode}, rule {self.rule}{level}, damping {self.damping:g}, at most {self.iterations} "
+            f"iterations, {'signed' if self.signed else 'positive per neuron'}{undamped}."
+        )
+
+
+@torch.no_grad()
+def walked(request: Request, settings: Settings) -> Outcome:
+    """The modes `anchored`, `lsq` and `published`: a walk back along the tape for each decision."""
+    reading = read(request)
+    each = [_Flow.of(reading, request, settings, k) for k in range(len(reading.starts))]
+    stages = tuple(
+        StageMaps(
+            stage.name,
+            torch.stack([flow.maps[i] for flow in each], 1),
+            {name: torch.stack([flow.notes[i][name] for flow in each], 1) for name in each[0].notes[i]},
+        )
+        for i, stage in enumerate(reading.stages)
+    )
+    names = [stage.name for stage in reading.stages]
+    remarks = tuple(
+        tuple(
+            flow.account.remarks(b, dict(zip(names, flow.notes, strict=True)), settings.words(), flow.unknown)
+            for flow in each
+        )
+        for b in range(len(request.inputs))
+    )
+    return Outcome(reading.readout, stages, remarks)
+
+
+@dataclass(eq=False)
+class _Flow:
+    """Maps and notes of one decision, in forward order."""
+
+    maps: list[Float[Tensor, "b h w"]]
+    notes: list[Note]
+    account: Account
+    unknown: set[str]
+
+    @classmethod
+    def of(cls, reading: Reading, request: Request, settings: Settings, k: int) -> _Flow:
+        """Walk back from decision `k`."""
+        b, device = len(request.inputs), request.inputs.device
+        anchor: Anchor = "lsq" if settings.mode == "lsq" else "anchored"
+        shelf = shelf_of(request.adapter.model)
+        at = Setting(reading.tape, reading.facts, anchor, settings.damping, settings.iterations, shelf=shelf)
+        reader = _Reader(reading, at, Account(b, settings.damping), settings.signed)
+        if settings.mode == "published":
+            for node, message in walk_published(reading, at, k).items():
+                reader(node, message, Tally())
+        else:
+            abandoning = Abandoning(reading.tape, reading.facts, b, settings.rule, settings.threshold)
+            Cascade(reading, at, abandoning, reader).run(k, last=k + 1 == len(reading.starts))
+        blank = reader.account.blank(device)
+        pairs = list(zip(reading.nodes, reading.stages, strict=True))
+        maps = [reader.maps.get(n, torch.zeros(b, *stage.grid, device=device)) for n, stage in pairs]
+        return cls(maps, [reader.account.notes.get(n, blank) for n, _ in pairs], reader.account, at.unknown)
+
+
+@dataclass(eq=False)
+class _Reader:
+    """Reads maps and notes off the stages as the cascade reaches them."""
+
+    reading: Reading
+    at: Setting
+    account: Account
+    signed: bool
+    maps: dict[Node, Float[Tensor, "b h w"]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._layouts = {n: s.layout for n, s in zip(self.reading.nodes, self.reading.stages, strict=True)}
+
+    def __call__(self, node: Node, message: Back, tally: Tally) -> None:
+        """The map of one stage, and its notes."""
+        if node not in self._layouts:
+            return
+        A = self.reading.tape.value(node)
+        evidence = self._layouts[node].to_grid(fed_back(A, message) * message.G).float()
+        self.maps[node] = evidence.sum(1) if self.signed else evidence.relu().sum(1)
+        self.account.note(node, A, message, tally, self.at.made)
+        tally.clear()
+        self.at.made.clear()
+
+
+MODES: dict[str, Callable[[Request, Settings], Outcome]] = {
+    "anchored": walked,
+    "forward": lambda request, settings: forward(request),
+    "lsq": walked,
+    "published": walked,
+}
+"""How each mode is run."""

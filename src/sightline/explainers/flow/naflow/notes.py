@@ -1,0 +1,88 @@
+"""What a flow says of itself: numbers for each stage, and sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from sightline.explainers.flow.naflow.cascade import Tally
+from sightline.explainers.flow.naflow.message import Back
+from sightline.explainers.flow.tape import Node
+
+Note = dict[str, Float[Tensor, " b"]]
+
+GROWN = 3.0
+"""A back-projected feature map this many times as large as the activation is warned of."""
+
+
+@dataclass(eq=False)
+class Account:
+    """Collects the notes of one decision's flow, stage by stage, the last stage first.
+
+    Args:
+        batch: number of samples.
+        damping: that of the inverse.
+        lost: of each sample, whether anything was abandoned up to now.
+        notes: by node.
+    """
+
+    batch: int
+    damping: float
+    lost: Tensor | float = 0.0
+    notes: dict[Node, Note] = field(default_factory=dict)
+
+    def blank(self, device: torch.device) -> Note:
+        """Notes of a stage that no path connects with the decision."""
+        like = torch.zeros(self.batch, device=device)
+        return {"abandoned": like, "kept": like + 1, "growth": like + 1, "drift": like, "iterations": like,
+                "residual": like, "damping": like + self.damping}  # fmt: skip
+
+    def note(self, node: Node, A: Tensor, message: Back, tally: Tally, made: Sequence[tuple[int, Tensor]]) -> None:
+        """Notes of one stage; the tally and the solves are those since the stage behind it."""
+        delta, G = message.delta, message.G
+        like = torch.zeros(self.batch, device=A.device)
+        size = like + tally.size
+        lost = like + tally.lost
+        self.lost = self.lost + lost
+        drift = like if delta is None else (delta.flatten(1) * G.flatten(1)).sum(1).float()
+        self.notes[node] = {
+            "abandoned": torch.where(size > 0, lost / size.clamp_min(1e-30), 0.0),
+            "kept": (like + tally.kept) / tally.neurons if tally.neurons else like + 1,
+            "growth": like + 1 if delta is None else _norm(A + delta) / _norm(A).clamp_min(1e-30),
+            "drift": drift,
+            "iterations": like + max((steps for steps, _ in made), default=0),
+            "residual": self._largest([residual for _, residual in made], like),
+            "damping": like + self.damping,
+        }
+
+    def _largest(self, residuals: Sequence[Tensor], like: Tensor) -> Tensor:
+        """Of each sample; a solve over windows or tokens counts with its largest."""
+        for residual in residuals:
+            each = len(residual) % self.batch == 0
+            own = residual.float().reshape(self.batch, -1).amax(1) if each else residual.float().amax()
+            like = torch.maximum(like, own)
+        return like
+
+    def remarks(self, b: int, stages: Mapping[str, Note], first: str, unknown: set[str]) -> tuple[str, ...]:
+        """Sentences of one sample."""
+        said = [first]
+        if not isinstance(self.lost, Tensor) or float(self.lost[b]) == 0:
+            said.append("Nothing was abandoned: this is gradient x activation.")
+        if unknown:
+            said.append(f"No inverse is known of {', '.join(sorted(unknown))}: its Jacobian was taken instead.")
+        grown = [f"{stage} ({g:.1f})" for stage, note in stages.items() if (g := float(note["growth"][b])) > GROWN]
+        if grown:
+            said.append(
+                f"Back-projected features have grown beyond {GROWN:g} times the activation at {', '.join(grown)}: "
+                "these maps show the inverse more than the network; raise the damping."
+            )
+        return tuple(said)
+
+
+def _norm(x: Tensor) -> Float[Tensor, " b"]:
+    found: Tensor = torch.linalg.vector_norm(x.flatten(1), dim=1)
+    return found.float()
