@@ -8,15 +8,15 @@ import torch
 
 from sightline.backbones.birdnet import BirdNet, BirdNetSpec, load_birdnet
 from sightline.data.aviary import GROUPS, Knobs, World, render
-from sightline.data.aviary.attributes import offsets
+from sightline.data.aviary.attributes import offsets, part_id
 from sightline.errors import ModelError
 
 pytest.importorskip("lightning")
 
 from sightline.training import bird_scenes
-from sightline.training.bird_measures import measure
+from sightline.training.bird_measures import Reading, measure
 from sightline.training.bird_scenes import Scenes, rendered
-from sightline.training.bird_task import attribute_loss, augmented
+from sightline.training.bird_task import attribute_loss, augmented, group_masks, place_loss
 from sightline.training.birdnet import EpochOrder, Recipe, save_weights, train_birdnet
 from sightline.training.intervals import wilson
 
@@ -130,21 +130,56 @@ def test_a_hidden_part_gives_no_gradient() -> None:
     assert (gradient[0, : offsets()[3]] != 0).all()
 
 
-def test_augmentation_keeps_shape_and_range() -> None:
+def test_augmentation_keeps_shape_and_range_and_moves_the_parts_along() -> None:
     mean, std = torch.full((1, 3, 1, 1), 0.5), torch.full((1, 3, 1, 1), 0.25)
-    images = torch.randint(0, 256, (5, 3, 32, 32), dtype=torch.uint8)
-    x = augmented(images, mean, std, torch.Generator().manual_seed(1))
-    assert x.shape == images.shape
-    assert x.min() >= -2
-    assert x.max() <= 2
+    parts = torch.zeros(6, 16, 16, dtype=torch.uint8)
+    parts[:, 5:9, 3:6] = 7
+    images = (parts.repeat_interleave(2, 1).repeat_interleave(2, 2) // 7 * 255)[:, None].expand(-1, 3, -1, -1)
+    for seed in range(4):
+        x, moved = augmented(images, parts, mean, std, torch.Generator().manual_seed(seed))
+        assert x.shape == images.shape
+        assert x.min() >= -2
+        assert x.max() <= 2
+        assert torch.equal(x[:, 0, ::2, ::2] > 0, moved == 7)
+    assert not torch.equal(moved, parts)
+
+
+def test_the_place_loss_is_least_on_the_part_and_known_by_hand() -> None:
+    parts = torch.zeros(1, 8, 8, dtype=torch.uint8)
+    parts[0, :4, :4] = part_id("eye")
+    visible = torch.zeros(1, len(GROUPS), dtype=torch.bool)
+    eye = [group.name for group in GROUPS].index("has_eye_color")
+    visible[0, eye] = True
+    even = torch.full((1, len(GROUPS), 2, 2), 0.25)
+    right = even.clone()
+    right[0, eye] = torch.tensor([[0.97, 0.01], [0.01, 0.01]])
+    assert place_loss(even, parts, visible).item() == pytest.approx(math.log(4))
+    assert place_loss(right, parts, visible).item() == pytest.approx(-math.log(0.97))
+    assert place_loss(right, parts, torch.zeros_like(visible)).item() == 0
+    assert group_masks(parts).sum((2, 3))[0].tolist() == [
+        16.0 if group.part in ("eye", "body") else 0.0 for group in GROUPS
+    ]
+
+
+def test_an_attribute_logit_is_the_weighted_mean_of_what_its_places_say() -> None:
+    spec = BirdNetSpec(("a", "b"), ("has_x::y", "has_x::z", "has_w::v"), (8, 8, 8, 8), (1, 1, 1, 1), size=32)
+    net = BirdNet(spec).eval()
+    torch.nn.init.normal_(net.attribute_head.where.weight)
+    said = []
+    net.attribute_head.what.register_forward_hook(lambda module, given, out: said.append(out))
+    _, attributes, places = net.read(torch.randn(2, 3, 32, 48))
+    assert places.shape == (2, 2, 8, 12)
+    torch.testing.assert_close(places.sum((2, 3)), torch.ones(2, 2))
+    for k, group in enumerate((0, 0, 1)):
+        torch.testing.assert_close(attributes[:, k], (said[0][:, k] * places[:, group]).sum((1, 2)))
 
 
 def test_measures_are_counted_by_hand() -> None:
     world = World(Knobs(species=3, twins=1))
-    spec = BirdNetSpec(world.labels, world.attributes, (8, 8, 8, 8), (1, 1, 1, 1), 32)
+    spec = BirdNetSpec(world.labels, world.attributes, (8, 8, 8, 8), (1, 1, 1, 1), size=32)
     net = BirdNet(spec).eval()
     with torch.no_grad():
-        for head in (net.class_head, net.attribute_head):
+        for head in (net.class_head, net.attribute_head.where, net.attribute_head.what):
             head.weight.zero_()
             head.bias.zero_()
         net.class_head.bias[1] = 1.0
@@ -153,10 +188,12 @@ def test_measures_are_counted_by_hand() -> None:
         torch.tensor([1, 1, 0, 2]),
         torch.tensor([[0] * len(GROUPS)] * 3 + [[1] * len(GROUPS)]),
         torch.tensor([[True] * len(GROUPS)] * 2 + [[False] * len(GROUPS)] + [[True] * len(GROUPS)]),
+        torch.full((4, 16, 16), part_id("bill"), dtype=torch.uint8),
     )
+    scenes.parts[:, 2:] = 0
     found = measure(net, world, scenes, scenes)
     assert (found.hits, found.scenes) == (2, 4)
-    assert found.groups[0] == ("has_bill_shape", 2, 3, 2)
+    assert found.groups[0] == Reading("has_bill_shape", 2, 3, 2, aim=0.125, area=0.125)
     assert found.attribute_accuracy == pytest.approx(2 / 3)
 
 
@@ -167,7 +204,7 @@ def test_wilson_equals_known_values() -> None:
 
 
 def test_saved_weights_are_the_net_in_half_precision(tmp_path) -> None:
-    spec = BirdNetSpec(("a", "b"), ("has_x::y", "has_x::z"), (8, 8, 8, 8), (1, 1, 1, 1), 32)
+    spec = BirdNetSpec(("a", "b"), ("has_x::y", "has_x::z"), (8, 8, 8, 8), (1, 1, 1, 1), size=32)
     net = BirdNet(spec).eval()
     save_weights(net, tmp_path / "net.safetensors")
     again = load_birdnet(tmp_path / "net.safetensors")
@@ -179,7 +216,7 @@ def test_saved_weights_are_the_net_in_half_precision(tmp_path) -> None:
 
 
 def test_a_net_reads_both_heads_from_one_pass() -> None:
-    net = BirdNet(BirdNetSpec(("a", "b"), ("has_x::y",), (8, 8, 8, 8), (1, 1, 1, 1), 32)).eval()
+    net = BirdNet(BirdNetSpec(("a", "b"), ("has_x::y",), (8, 8, 8, 8), (1, 1, 1, 1), size=32)).eval()
     x = torch.randn(2, 3, 64, 48)
     classes, attributes = net.both(x)
     assert torch.equal(classes, net(x))

@@ -1,4 +1,4 @@
-"""The bundled network: a small residual net with a class head and an attribute head.
+"""The bundled network: a small residual net with a class head and an attribute head that looks at places.
 
 A plain `nn.Module` without in-place operations; `forward` gives class logits, so every explainer takes it.
 Knows nothing of how birds are drawn or how it is trained: labels, attribute names and preprocessing
@@ -10,12 +10,14 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from importlib.resources import as_file, files
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
+from torch.nn import functional as fn
 
 from sightline.errors import ModelError
 
@@ -29,6 +31,7 @@ class BirdNetSpec:
         attributes: names of the binary attributes, `has_group::value`; groups lie together.
         widths: channels of the four stages.
         blocks: residual blocks of the four stages.
+        reading: channels of the features that the attribute head reads.
         size: side of the input in pixels.
         mean: of the input's channels, subtracted.
         std: of the input's channels, divided by.
@@ -36,11 +39,17 @@ class BirdNetSpec:
 
     labels: tuple[str, ...]
     attributes: tuple[str, ...]
-    widths: tuple[int, ...] = (24, 48, 80, 112)
+    widths: tuple[int, ...] = (32, 48, 80, 112)
     blocks: tuple[int, ...] = (2, 2, 3, 3)
+    reading: int = 64
     size: int = 128
     mean: tuple[float, ...] = (0.5, 0.5, 0.5)
     std: tuple[float, ...] = (0.25, 0.25, 0.25)
+
+    @property
+    def groups(self) -> tuple[int, ...]:
+        """How many attributes each group has, in order."""
+        return tuple(len(list(names)) for _, names in groupby(self.attributes, lambda name: name.split("::")[0]))
 
     @classmethod
     def from_json(cls, text: str) -> BirdNetSpec:
@@ -76,8 +85,47 @@ class ResidualBlock(nn.Module):
         return out
 
 
+class PlaceReader(nn.Module):
+    """Attribute logits read at places: every group of attributes looks where it likes, and reads there.
+
+    Features of strides 4, 8 and 16 meet on the grid of the first; one 1x1 convolution says for every group how
+    much each place counts (a soft-max over places), another what each place says. A logit is the mean of what is
+    said, weighted by what counts, so that how much each place contributed can be read off.
+
+    Args:
+        inside: channels of the three inputs, fine to coarse.
+        width: channels on the common grid.
+        groups: how many attributes each group has.
+    """
+
+    def __init__(self, inside: tuple[int, ...], width: int, groups: tuple[int, ...]) -> None:
+        super().__init__()
+        self.laterals = nn.ModuleList([nn.Conv2d(channels, width, 1, bias=False) for channels in inside])
+        self.norm = nn.BatchNorm2d(width)
+        self.mix = nn.Sequential(
+            nn.ReLU(), nn.Conv2d(width, width, 3, 1, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU()
+        )
+        self.where = nn.Conv2d(width, len(groups), 1)
+        self.what = nn.Conv2d(width, sum(groups), 1)
+        nn.init.zeros_(self.where.weight)
+        group = [g for g, size in enumerate(groups) for _ in range(size)]
+        self.register_buffer("group", torch.tensor(group), persistent=False)
+
+    def forward(
+        self, features: list[Float[Tensor, "b c g v"]]
+    ) -> tuple[Float[Tensor, "b a"], Float[Tensor, "b n h w"]]:
+        """Logits, and how much each place counts for each group (sums to 1 over places)."""
+        size = features[0].shape[-2:]
+        pairs = zip(self.laterals, features, strict=True)
+        met = torch.stack([fn.interpolate(lateral(x), size=size) for lateral, x in pairs]).sum(0)
+        mixed = self.mix(self.norm(met))
+        weights = self.where(mixed).flatten(2).softmax(2)
+        said = self.what(mixed).flatten(2)
+        return (said * weights[:, self.group]).sum(2), weights.unflatten(2, size)
+
+
 class BirdNet(nn.Module):
-    """Stem, four residual stages (strides 4, 8, 16, 16), average pooling, two linear heads.
+    """Stem, four residual stages (strides 4, 8, 16, 16); a class head after average pooling, and a `PlaceReader`.
 
     Example:
         >>> net = BirdNet(BirdNetSpec(labels=("a", "b"), attributes=("has_x::y",), widths=(8, 8, 8, 8)))
@@ -100,7 +148,7 @@ class BirdNet(nn.Module):
         self.stage1, self.stage2, self.stage3, self.stage4 = stages
         self.pool = nn.AdaptiveAvgPool2d(1)
         self.class_head = nn.Linear(inside, len(spec.labels))
-        self.attribute_head = nn.Linear(inside, len(spec.attributes))
+        self.attribute_head = PlaceReader((*spec.widths[:2], inside), spec.reading, spec.groups)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -117,25 +165,31 @@ class BirdNet(nn.Module):
         out: Tensor = self.stage4(self.stage3(self.stage2(self.stage1(self.stem(x)))))
         return out
 
-    def pooled(self, x: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b c"]:
-        """What both heads read."""
-        out: Tensor = self.pool(self.forward_features(x)).flatten(1)
-        return out
-
     def forward(self, x: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b k"]:
         """Class logits."""
-        out: Tensor = self.class_head(self.pooled(x))
-        return out
+        return self._classes(self.forward_features(x))
 
     def attribute_logits(self, x: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b a"]:
         """Attribute logits; a soft-max inside each group of names gives probabilities."""
-        out: Tensor = self.attribute_head(self.pooled(x))
-        return out
+        return self.read(x)[1]
 
     def both(self, x: Float[Tensor, "b 3 h w"]) -> tuple[Float[Tensor, "b k"], Float[Tensor, "b a"]]:
         """Class and attribute logits from one pass."""
-        pooled = self.pooled(x)
-        return self.class_head(pooled), self.attribute_head(pooled)
+        return self.read(x)[:2]
+
+    def read(
+        self, x: Float[Tensor, "b 3 h w"]
+    ) -> tuple[Float[Tensor, "b k"], Float[Tensor, "b a"], Float[Tensor, "b n g v"]]:
+        """Class logits, attribute logits, and where each group of attributes was read (sums to 1 over places)."""
+        one = self.stage1(self.stem(x))
+        two = self.stage2(one)
+        last = self.stage4(self.stage3(two))
+        attributes, places = self.attribute_head([one, two, last])
+        return self._classes(last), attributes, places
+
+    def _classes(self, features: Float[Tensor, "b c g v"]) -> Float[Tensor, "b k"]:
+        out: Tensor = self.class_head(self.pool(features).flatten(1))
+        return out
 
     def scores_of_bytes(self, images: UInt8[Tensor, "b 3 h w"]) -> Float[Tensor, "b k"]:
         """Class logits of images as bytes, with the preprocessing of the spec."""

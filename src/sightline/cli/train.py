@@ -21,8 +21,8 @@ def train() -> None:
 def birdnet(
     out: Annotated[Path, typer.Option(help="Weights file to write; its card is written beside it.")],
     scenes: Annotated[int, typer.Option(help="Number of training scenes.")] = 8_000,
-    loose: Annotated[int, typer.Option(help="Number of training scenes with attributes by chance.")] = 8_000,
-    epochs: Annotated[int, typer.Option(help="Passes over them.")] = 10,
+    loose: Annotated[int, typer.Option(help="Number of training scenes with attributes by chance.")] = 12_000,
+    epochs: Annotated[int, typer.Option(help="Passes over them.")] = 7,
     seed: Annotated[int, typer.Option(help="Seed of the world, the weights and the order.")] = 0,
     workers: Annotated[int, typer.Option(help="Processes that draw scenes.")] = 2,
     threads: Annotated[int, typer.Option(help="Threads of torch; more than one only helps on idle cores.")] = 1,

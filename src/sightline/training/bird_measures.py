@@ -8,11 +8,13 @@ from itertools import pairwise
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn import functional as fn
 
 from sightline.backbones.birdnet import BirdNet
 from sightline.data.aviary.attributes import GROUPS, offsets
 from sightline.data.aviary.world import World
 from sightline.training.bird_scenes import Scenes
+from sightline.training.bird_task import group_masks
 from sightline.training.intervals import wilson
 
 
@@ -34,21 +36,41 @@ class Times:
 
 
 @dataclass(frozen=True)
+class Reading:
+    """How one attribute group is read, over the scenes in which its part is seen.
+
+    Args:
+        name: of the group.
+        right: scenes whose value was read right.
+        total: scenes.
+        base: right if the most frequent value is said.
+        aim: mean share of the head's weight on cells that touch the part.
+        area: mean share of cells that touch the part: the aim of a head that looks everywhere alike.
+    """
+
+    name: str
+    right: int
+    total: int
+    base: int
+    aim: float
+    area: float
+
+
+@dataclass(frozen=True)
 class Measures:
     """Figures of a trained model.
 
     Args:
         scenes: number of held-out scenes.
         hits: how many were classified right.
-        groups: per attribute group (name, right, visible, right if the most frequent value is said), in
-            scenes in which the attributes are independent of the class.
+        groups: every attribute group, in scenes in which the attributes are independent of the class.
         twins: per species with a twin (name, share of its scenes taken for the twin).
         times: what it took.
     """
 
     scenes: int
     hits: int
-    groups: tuple[tuple[str, int, int, int], ...]
+    groups: tuple[Reading, ...]
     twins: tuple[tuple[str, float], ...]
     times: Times | None = None
 
@@ -65,43 +87,50 @@ class Measures:
     @property
     def attribute_accuracy(self) -> float:
         """Mean over groups of the share of visible parts whose value was read right."""
-        return sum(right / max(1, total) for _, right, total, _ in self.groups) / len(self.groups)
+        return sum(group.right / max(1, group.total) for group in self.groups) / len(self.groups)
 
     @property
     def attribute_base(self) -> float:
         """The same for always saying the most frequent value."""
-        return sum(base / max(1, total) for _, _, total, base in self.groups) / len(self.groups)
+        return sum(group.base / max(1, group.total) for group in self.groups) / len(self.groups)
 
 
 def measure(net: BirdNet, world: World, scenes: Scenes, loose: Scenes) -> Measures:
     """Class accuracy and confusion of twins in a world; accuracy of every attribute group in loose scenes."""
-    classes, _ = predictions(net, scenes)
-    guess = classes.argmax(1)
+    guess = predictions(net, scenes)[0].argmax(1)
     twins = tuple(
         (kind.name, float((guess[scenes.labels == i] == kind.twin).float().mean()))
         for i, kind in enumerate(world.species)
         if kind.twin is not None
     )
-    return Measures(
-        len(scenes), int((guess == scenes.labels).sum()), _groups(predictions(net, loose)[1], loose), twins
-    )
+    hits = int((guess == scenes.labels).sum())
+    return Measures(len(scenes), hits, _groups(*predictions(net, loose)[1:], loose), twins)
 
 
 @torch.inference_mode()
-def predictions(net: BirdNet, scenes: Scenes) -> tuple[Float[Tensor, "b k"], Float[Tensor, "b a"]]:
-    """Class and attribute logits of all scenes."""
+def predictions(
+    net: BirdNet, scenes: Scenes
+) -> tuple[Float[Tensor, "b k"], Float[Tensor, "b a"], Float[Tensor, "b g"], Float[Tensor, "b g"]]:
+    """Class and attribute logits of all scenes; per group the weight on its part, and its share of cells."""
     mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (net.spec.mean, net.spec.std))
-    pairs = [net.both((images.float() / 255 - mean) / std) for images in torch.split(scenes.images, 100)]
-    return torch.cat([one for one, _ in pairs]), torch.cat([two for _, two in pairs])
+    found = []
+    for images, parts in zip(torch.split(scenes.images, 100), torch.split(scenes.parts, 100), strict=True):
+        classes, attributes, places = net.read((images.float() / 255 - mean) / std)
+        masks = fn.adaptive_avg_pool2d(group_masks(parts), (places.shape[-2], places.shape[-1]))
+        reached = (places * (masks > 0)).sum((2, 3))
+        found.append((classes, attributes, reached, (masks > 0).float().mean((2, 3))))
+    classes, attributes, aim, area = (torch.cat(column) for column in zip(*found, strict=True))
+    return classes, attributes, aim, area
 
 
-def _groups(logits: Tensor, scenes: Scenes) -> tuple[tuple[str, int, int, int], ...]:
-    """Hits of every group among the scenes in which its part is visible."""
+def _groups(logits: Tensor, aim: Tensor, area: Tensor, scenes: Scenes) -> tuple[Reading, ...]:
+    """Every group among the scenes in which its part is visible."""
     rows = []
     for g, (low, high) in enumerate(pairwise(offsets())):
         seen = scenes.visible[:, g]
         truth = scenes.values[seen, g]
         right = int((logits[seen, low:high].argmax(1) == truth).sum())
         base = int(torch.bincount(truth, minlength=high - low).max())
-        rows.append((GROUPS[g].name, right, len(truth), base))
+        looks = (float(column[seen, g].mean()) if len(truth) else float("nan") for column in (aim, area))
+        rows.append(Reading(GROUPS[g].name, right, len(truth), base, *looks))
     return tuple(rows)

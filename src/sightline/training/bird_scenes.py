@@ -31,12 +31,13 @@ HELD_OUT = 10_000_000
 
 @dataclass(frozen=True, eq=False)
 class Scenes:
-    """Images, true classes, true attribute values, what is visible, and the CPU seconds of drawing."""
+    """Images, true classes and attribute values, what is visible, part ids at half the side, CPU time of drawing."""
 
     images: UInt8[Tensor, "b 3 h w"]
     labels: Int[Tensor, " b"]
     values: Int[Tensor, "b g"]
     visible: Bool[Tensor, "b g"]
+    parts: UInt8[Tensor, "b m n"]
     cpu: float = 0.0
 
     def __len__(self) -> int:
@@ -56,6 +57,7 @@ def joined(one: Scenes, other: Scenes) -> Scenes:
         torch.cat([one.labels, other.labels]),
         torch.cat([one.values, other.values]),
         torch.cat([one.visible, other.visible]),
+        torch.cat([one.parts, other.parts]),
         one.cpu + other.cpu,
     )
 
@@ -109,7 +111,7 @@ def _draw_in_parallel(
 
 def _name(world: World, start: int, count: int, size: int) -> str:
     """A chunk's file name: it changes with every knob and with the drawings."""
-    known = dumps([DRAWING, asdict(world.knobs)], sort_keys=True)
+    known = dumps([DRAWING, "parts", asdict(world.knobs)], sort_keys=True)
     digest = sha256(known.encode()).hexdigest()[:10]
     return f"{digest}-{size}-{start:08d}-{count}.npz"
 
@@ -127,6 +129,7 @@ def _draw(world: World, start: int, count: int, size: int, path: Path) -> int:
             labels=batch.labels.numpy(),
             values=batch.values.numpy().astype(np.uint8),
             visible=batch.visible.numpy(),
+            parts=batch.parts[:, ::2, ::2].numpy(),
             cpu=np.array(process_time() - begun),
         )
     half.replace(path)
@@ -139,6 +142,7 @@ def _gather(paths: list[Path], count: int, size: int) -> Scenes:
     labels = torch.empty(count, dtype=torch.int64)
     values = torch.empty(count, len(GROUPS), dtype=torch.int64)
     visible = torch.empty(count, len(GROUPS), dtype=torch.bool)
+    parts = torch.empty(count, (size + 1) // 2, (size + 1) // 2, dtype=torch.uint8)
     at, cpu = 0, 0.0
     for path in paths:
         with np.load(path) as chunk:
@@ -148,8 +152,9 @@ def _gather(paths: list[Path], count: int, size: int) -> Scenes:
                 (labels, "labels"),
                 (values, "values"),
                 (visible, "visible"),
+                (parts, "parts"),
             ):
                 block[here] = torch.from_numpy(chunk[name])
             cpu += float(chunk["cpu"]) if "cpu" in chunk else 0.0
         at = here.stop
-    return Scenes(images, labels, values, visible, cpu)
+    return Scenes(images, labels, values, visible, parts, cpu)

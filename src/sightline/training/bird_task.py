@@ -1,6 +1,6 @@
-"""What one step of training the bundled model does: augment, two losses, optimiser, schedule.
+"""What one step of training the bundled model does: augment, three losses, optimiser, schedule.
 
-A Lightning module around any net with `both(x) -> (class logits, attribute logits)`.
+A Lightning module around any net with `read(x) -> (class logits, attribute logits, places)`.
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ from torch import Tensor, nn
 from torch.nn import functional as fn
 
 from sightline.backbones.birdnet import BirdNet
-from sightline.data.aviary.attributes import offsets
+from sightline.data.aviary.attributes import GROUPS, offsets, part_id
 
-Step = tuple[UInt8[Tensor, "b 3 h w"], Int[Tensor, " b"], Int[Tensor, "b g"], Bool[Tensor, "b g"]]
+Step = tuple[
+    UInt8[Tensor, "b 3 h w"], Int[Tensor, " b"], Int[Tensor, "b g"], Bool[Tensor, "b g"], UInt8[Tensor, "b m n"]
+]
 
 
 def attribute_loss(
@@ -34,18 +36,52 @@ def attribute_loss(
     return (torch.stack(losses, dim=1) * weight).sum() / weight.sum().clamp(min=1)
 
 
+def place_loss(
+    places: Float[Tensor, "b g h w"], parts: UInt8[Tensor, "b m n"], visible: Bool[Tensor, "b g"]
+) -> Float[Tensor, ""]:
+    """Mean cross-entropy between where a group is read and where its part is, over the groups that can be seen.
+
+    -sum_p t_p log w_p, t the part's share of cell p, scaled to sum to 1; w what the net weighs the cell with.
+    """
+    shares = fn.adaptive_avg_pool2d(group_masks(parts), (places.shape[-2], places.shape[-1])).flatten(2)
+    total = shares.sum(2)
+    seen = visible & (total > 0)
+    target = shares / total.clamp(min=1e-6)[..., None]
+    losses = -(target * places.flatten(2).clamp(min=1e-8).log()).sum(2)
+    return (losses * seen).sum() / seen.sum().clamp(min=1)
+
+
+def group_masks(parts: UInt8[Tensor, "b m n"]) -> Float[Tensor, "b g m n"]:
+    """For every attribute group where its part is; the size is seen on all of the bird."""
+    masks = [parts > 0 if group.part == "body" else parts == part_id(group.part) for group in GROUPS]
+    return torch.stack(masks, dim=1).float()
+
+
 def augmented(
-    images: UInt8[Tensor, "b 3 h w"], mean: Tensor, std: Tensor, generator: torch.Generator
-) -> Float[Tensor, "b 3 h w"]:
-    """Mirror half of the batch, shift by up to a sixteenth, vary gain per image and channel, normalise."""
-    count, side = len(images), images.shape[-1]
-    reach = side // 16
-    dx, dy = (int(v) for v in torch.randint(0, 2 * reach + 1, (2,), generator=generator))
+    images: UInt8[Tensor, "b 3 h w"],
+    parts: UInt8[Tensor, "b m n"],
+    mean: Tensor,
+    std: Tensor,
+    generator: torch.Generator,
+) -> tuple[Float[Tensor, "b 3 h w"], UInt8[Tensor, "b m n"]]:
+    """Mirror half of the batch, shift by up to a sixteenth, vary gain per image and channel, normalise.
+
+    The part ids, at half the side, move along.
+    """
+    count, reach = len(images), images.shape[-1] // 16
+    dx, dy = (2 * int(v) for v in torch.randint(0, reach + 1, (2,), generator=generator))
     mirror, gain, tint = (torch.rand(count, n, 1, 1, generator=generator).to(images.device) for n in (1, 1, 3))
-    x = fn.pad(images.float() / 255, (reach,) * 4, mode="reflect")[..., dy : dy + side, dx : dx + side]
-    x = torch.where(mirror < 0.5, x.flip(-1), x)
+    x = torch.where(mirror < 0.5, (moved := _shifted(images.float() / 255, reach, dx, dy)).flip(-1), moved)
+    where = _shifted(parts[:, None].float(), reach // 2, dx // 2, dy // 2)
+    where = torch.where(mirror < 0.5, where.flip(-1), where)
     x = x * (1 + 0.12 * (2 * gain - 1)) * (1 + 0.04 * (2 * tint - 1))
-    return (x.clamp(0, 1) - mean) / std
+    return (x.clamp(0, 1) - mean) / std, where[:, 0].byte()
+
+
+def _shifted(x: Float[Tensor, "b c h w"], reach: int, dx: int, dy: int) -> Float[Tensor, "b c h w"]:
+    """A window of the same size after mirroring `reach` pixels outward."""
+    rows, columns = x.shape[-2:]
+    return fn.pad(x, (reach,) * 4, mode="reflect")[..., dy : dy + rows, dx : dx + columns]
 
 
 @dataclass(frozen=True)
@@ -59,6 +95,7 @@ class Schedule:
         small_epochs: epochs at the beginning in which scenes are shrunk, which costs a third.
         small_size: their side then.
         attribute_weight: weight of the attribute loss beside the class loss.
+        place_weight: weight of the loss of the places; 0 leaves it to the net where it looks.
     """
 
     rate: float
@@ -67,10 +104,13 @@ class Schedule:
     small_epochs: int = 0
     small_size: int = 80
     attribute_weight: float = 4.0
+    place_weight: float = 0.5
 
 
 class BirdTask(lightning.LightningModule):  # type: ignore[misc]
-    """Cross-entropy of class and attributes, -log p_y - w mean_g log p_g; AdamW on one cosine cycle.
+    """Cross-entropy of class, attributes and places; AdamW on one cosine cycle.
+
+    -log p_y - w mean_g log p_g + v place loss.
 
     A scene with the label -100 has no class: it teaches attributes only.
 
@@ -91,16 +131,21 @@ class BirdTask(lightning.LightningModule):  # type: ignore[misc]
 
     def training_step(self, batch: Step, index: int) -> Tensor:
         """Loss of one batch; the bar shows it with the batch's accuracy."""
-        images, labels, values, visible = batch
+        images, labels, values, visible, parts = batch
         generator = torch.Generator().manual_seed((self.schedule.seed * 1009 + self.current_epoch) * 100_003 + index)
-        x = augmented(images, self.get_buffer("mean"), self.get_buffer("std"), generator)
+        x, parts = augmented(images, parts, self.get_buffer("mean"), self.get_buffer("std"), generator)
         if self.current_epoch < self.schedule.small_epochs:
             x = fn.interpolate(x, size=self.schedule.small_size, mode="bilinear", antialias=True)
-        scores, attributes = self.net.both(x.contiguous(memory_format=torch.channels_last))
+        scores, attributes, places = self.net.read(x.contiguous(memory_format=torch.channels_last))
         words = attribute_loss(attributes.float(), values, visible)
-        loss: Tensor = self.classes(scores.float(), labels) + self.schedule.attribute_weight * words
+        looks = place_loss(places.float(), parts, visible)
+        loss: Tensor = (
+            self.classes(scores.float(), labels)
+            + self.schedule.attribute_weight * words
+            + self.schedule.place_weight * looks
+        )
         hits = (scores.argmax(1) == labels)[labels >= 0].float().mean()
-        self.log_dict({"loss": loss, "accuracy": hits}, prog_bar=True)
+        self.log_dict({"loss": loss, "accuracy": hits, "attributes": words, "places": looks}, prog_bar=True)
         return loss
 
     def configure_optimizers(self) -> Any:

@@ -49,22 +49,28 @@ class Recipe:
         seed: of the world, of the weights and of the order of scenes.
         widths: channels of the four stages.
         blocks: blocks of the four stages.
+        reading: channels that the attribute head reads.
+        attribute_weight: weight of the attribute loss.
+        place_weight: weight of the loss that shows each group of attributes its part; 0 leaves that to the net.
         workers: processes that draw scenes.
         threads: of torch; on shared cores two threads wait for one another and are slower than one.
     """
 
     scenes: int = 8_000
-    loose: int = 8_000
+    loose: int = 12_000
     held_out: int = 2_000
-    epochs: int = 10
-    small_epochs: int = 6
+    epochs: int = 7
+    small_epochs: int = 2
     batch: int = 64
     rate: float = 3e-3
     decay: float = 0.03
     size: int = 128
     seed: int = 0
-    widths: tuple[int, ...] = (24, 48, 80, 112)
+    widths: tuple[int, ...] = (32, 48, 80, 112)
     blocks: tuple[int, ...] = (2, 2, 3, 3)
+    reading: int = 64
+    attribute_weight: float = 4.0
+    place_weight: float = 0.5
     workers: int = 2
     threads: int = 1
 
@@ -80,6 +86,7 @@ class Recipe:
             size=48,
             widths=(8, 8, 12, 16),
             blocks=(1, 1, 1, 1),
+            reading=8,
             workers=1,
         )
 
@@ -103,7 +110,7 @@ def train_birdnet(out: Path, *, recipe: Recipe = Recipe(), work: Path | None = N
     begun = time.perf_counter()
     train, *held_out = _draw_all(world, recipe, work / "scenes")
     drawn = time.perf_counter()
-    spec = BirdNetSpec(world.labels, world.attributes, recipe.widths, recipe.blocks, recipe.size)
+    spec = BirdNetSpec(world.labels, world.attributes, recipe.widths, recipe.blocks, recipe.reading, recipe.size)
     net, clock = _fit(BirdNet(spec), train, recipe, work)
     half = out.with_suffix(".tmp")
     save_weights(net, half)
@@ -205,10 +212,11 @@ class _Clock(Callback):  # type: ignore[misc]
 
 def _fit(net: BirdNet, scenes: Scenes, recipe: Recipe, work: Path) -> tuple[BirdNet, _Clock]:
     """Train, or go on training; returns the net and the time that all epochs took."""
-    data = TensorDataset(scenes.images, scenes.labels, scenes.values, scenes.visible)
+    data = TensorDataset(scenes.images, scenes.labels, scenes.values, scenes.visible, scenes.parts)
     loader = DataLoader(data, batch_size=None, sampler=EpochOrder(len(scenes), recipe.batch, recipe.seed))
     net = net.to(memory_format=torch.channels_last)
-    schedule = Schedule(recipe.rate, recipe.decay, recipe.seed, recipe.small_epochs, recipe.size * 5 // 8)
+    small = recipe.small_epochs, recipe.size * 5 // 8
+    schedule = Schedule(recipe.rate, recipe.decay, recipe.seed, *small, recipe.attribute_weight, recipe.place_weight)
     task = BirdTask(net, schedule, steps=len(loader) * recipe.epochs)
     clock = _Clock()
     keep = ModelCheckpoint(
