@@ -4,6 +4,7 @@
 from sightline.explainers import cams, eigen, masking, attention, captum_methods, nulls  # isort: skip
 from sightline.explainers.flow.relevance import method as relevance  # isort: skip
 from sightline.explainers.flow.naflow import method as naflow  # isort: skip
+from sightline.explainers.flow import daam  # isort: skip
 from sightline.explainers.method import METHODS, Method, Outcome, Request, StageMaps, null, own_pass, reduction
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "attention",
     "cams",
     "captum_methods",
+    "daam",
     "eigen",
     "masking",
     "naflow",

@@ -126,11 +126,22 @@ def walked(request: Request, settings: Settings) -> Outcome:
     remarks = tuple(
         tuple(
             flow.account.remarks(b, dict(zip(names, flow.notes, strict=True)), settings.words(), flow.unknown)
+            + _without_map(reading, flow, settings)
             for flow in each
         )
         for b in range(len(request.inputs))
     )
     return Outcome(reading.readout, stages, remarks)
+
+
+def _without_map(reading: Reading, flow: _Flow, settings: Settings) -> tuple[str, ...]:
+    """What is said of stages that the walk did not come by."""
+    pairs = zip(reading.nodes, reading.stages, strict=True)
+    names = [stage.name for node, stage in pairs if node not in flow.account.notes]
+    if not names:
+        return ()
+    why = "their layers were made one with others" if settings.mode == "published" else "no gradient reaches them"
+    return (f"There is no map at {', '.join(names)}: {why}.",)
 
 
 @dataclass(eq=False)

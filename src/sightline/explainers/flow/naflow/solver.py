@@ -17,6 +17,9 @@ LinearMap = Callable[[Tensor], Tensor]
 CONVERGED = 1e-5
 """Relative size of the normal equations' residual at which a sample is done."""
 
+DIVERGED = 10.0
+"""Relative size of that residual at which rounding has taken over."""
+
 CAREFUL = 8
 """Iteration from which on the best iterate is kept: rounding does no harm before."""
 
@@ -43,7 +46,7 @@ def least_squares(
     """`argmin_d |A d - demand|^2 + damping |d|^2`, from `d = 0`.
 
     Rounding makes conjugate gradients diverge once they have converged, so a sample stands still when its residual is
-    small enough, and beyond some iterations the iterate of the smallest residual is kept.
+    small enough, and where it has grown all the same the iterate of the smallest residual is taken.
 
     Args:
         apply: `A`.
@@ -59,7 +62,7 @@ def least_squares(
     p, p_size = s, rho
     delta: Tensor | None = None
     best: Tensor | None = None
-    iteration = 0
+    iteration, size = 0, torch.ones_like(rho)
     least, done = torch.ones_like(rho), rho <= tiny
     for iteration in range(1, iterations + 1 if not bool(done.all()) else 1):
         q = apply(p)
@@ -78,7 +81,7 @@ def least_squares(
         if iteration >= CAREFUL:
             best = _better(best, delta, size <= least)
         least = torch.minimum(size, least)
-        done = done | (size < tolerance) | (size > 100 * least)
+        done = done | (size < tolerance) | (size > DIVERGED)
         if bool(done.all()):
             break
         share = torch.where(done, 0.0, rho / before.clamp_min(tiny))
@@ -86,8 +89,8 @@ def least_squares(
         p_size = rho + share.square() * p_size
     if delta is None:
         return Solution(torch.zeros_like(s), 0, torch.where(first <= tiny, 0.0, least))
-    if best is not None and bool(done.any()):
-        delta = torch.where(_each(done, delta), best, delta)
+    if best is not None:
+        delta = torch.where(_each(done & (size > DIVERGED), delta), best, delta)
     return Solution(delta, iteration, torch.where(first <= tiny, 0.0, least))
 
 

@@ -1,0 +1,99 @@
+"""DAAM against its equations, with hooks and autograd as the oracle."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import sightline
+from sightline.backbones import adapt
+from sightline.errors import StageError
+from sightline.explainers.flow.daam import _found, read_by_class
+from sightline.explainers.flow.read import read
+from sightline.explainers.method import Request
+from sightline.targets import parse_target
+from tests.tiny import build, picture
+
+TARGET = 2
+
+
+def by_hand(model: nn.Module, x: Tensor) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+    """Of a timm model in float64: E by head-and-channel, the input of each projection, and its gradient."""
+    parts: list[Tensor] = []
+    inputs: list[Tensor] = []
+
+    def attend(module: nn.Module, args: tuple[Tensor, ...]) -> None:
+        b, n, d = args[0].shape
+        q, k, v = module.qkv(args[0]).reshape(b, n, 3, 2, d // 2).permute(2, 0, 3, 1, 4)
+        a = torch.softmax(q @ k.mT / math.sqrt(d // 2), -1)
+        parts.append((a[:, :, 0, :, None] * v).permute(0, 2, 1, 3).reshape(b, n, d).detach())
+
+    def project(module: nn.Module, args: tuple[Tensor, ...]) -> None:
+        args[0].retain_grad()
+        inputs.append(args[0])
+
+    handles = []
+    for block in model.blocks:
+        handles.append(block.attn.register_forward_pre_hook(attend))
+        handles.append(block.attn.proj.register_forward_pre_hook(project))
+    model(x.clone().requires_grad_())[:, TARGET].sum().backward()
+    for handle in handles:
+        handle.remove()
+    return parts, inputs, [t.grad for t in inputs if t.grad is not None]
+
+
+@torch.no_grad()
+def test_what_the_tokens_give_sums_to_what_the_class_token_gets() -> None:
+    model, x = build("vit_token").double(), picture().double()
+    with torch.enable_grad():
+        _, inputs, _ = by_hand(model, x)
+    request = Request(adapt(model), x, parse_target(TARGET))
+    reading = read(request)
+    mixings, layout = _found(reading, request)
+    assert layout.prefix == 1
+    assert len(mixings) == 3
+    for mixing, wanted in zip(mixings, inputs, strict=True):
+        E = read_by_class(reading.tape.value(mixing.weights), reading.tape.value(mixing.values), len(x))
+        assert float((E.sum(2).flatten(1) - wanted[:, 0]).abs().max()) < 1e-10
+
+
+@pytest.mark.parametrize("accumulate", [True, False])
+def test_the_flow_is_the_running_sum_of_the_blocks_maps(accumulate: bool) -> None:
+    model, x = build("vit_token").double(), picture().double()
+    parts, _, gradients = by_hand(model, x)
+    found = sightline.explain(model, x, target=TARGET, method="daam", options={"accumulate": accumulate})
+    total = torch.zeros(2, 16, dtype=torch.float64)
+    for i, (E, G) in enumerate(zip(parts, gradients, strict=True)):
+        own = (E * G[:, :1]).sum(2)[:, 1:].relu()
+        total = total + own
+        right = (total if accumulate else own).reshape(2, 4, 4)
+        ours = torch.stack([item.flow[i].values for item in found])
+        assert torch.allclose(ours.double(), right, rtol=1e-5, atol=1e-9)
+    assert found[0].flow.stages == ("blocks.0.norm1", "blocks.1.norm1", "blocks.2.norm1")
+    assert all(any(map_.values.any() for map_ in item.flow.maps) for item in found)
+
+
+@pytest.mark.parametrize("name", ["torch_vit", "post_norm"])
+def test_other_transformers_with_a_class_token_work(name: str) -> None:
+    found = sightline.explain(build(name), picture(), target=TARGET, method="daam")
+    assert all(item.flow[-1].status == "ok" for item in found)
+
+
+@pytest.mark.parametrize("name", ["vit_avg", "windows", "residual"])
+def test_models_without_a_class_token_are_refused(name: str) -> None:
+    with pytest.raises(StageError, match="has no class token"):
+        sightline.explain(build(name), picture(), target=TARGET, method="daam")
+
+
+def test_blocks_are_chosen_by_name() -> None:
+    model = build("vit_token")
+    every = sightline.explain(model, picture(), target=TARGET, method="daam")[0].flow
+    last = sightline.explain(model, picture(), target=TARGET, method="daam", stages="last")[0].flow
+    one = sightline.explain(model, picture(), target=TARGET, method="daam", stages="blocks.1")[0].flow
+    assert torch.equal(last[0].values, every[-1].values)
+    assert torch.equal(one[0].values, every["blocks.1.norm1"].values)
+    with pytest.raises(StageError, match="daam has no map at"):
+        sightline.explain(model, picture(), target=TARGET, method="daam", stages="patch_embed")
