@@ -2,7 +2,7 @@
 
     python benchmarks/naflow_cost.py                    # the ten networks, 224x224, batch 1
     python benchmarks/naflow_cost.py --toy
-    python benchmarks/naflow_cost.py --models resnet50 --memory --json out.json
+    python benchmarks/naflow_cost.py --models resnet50 --no-time --memory --batches 1 8 32 --json out.json
 
 `correlation` is the smallest over all stages of the correlation between the default's map and that of 60 iterations;
 `to forward` the smallest correlation of that converged map with the one of the mode forward: how much the inverse
@@ -115,17 +115,23 @@ def memory(name: str) -> float:
     return each["anchored"] / each["forward + backward"]
 
 
+def spread(ratio: Ratio | None) -> str:
+    """Median with the smallest and the largest."""
+    return "-" if ratio is None else f"{ratio.median:.2f} ({ratio.least:.2f} to {ratio.most:.2f})"
+
+
+def number(x: float | None, digits: int) -> str:
+    """A number, or a dash."""
+    return "-" if x is None else f"{x:.{digits}f}"
+
+
 def row(name: str, it: dict[str, Any]) -> list[object]:
     """One line of the table."""
-
-    def spread(ratio: Ratio) -> str:
-        return f"{ratio.median:.2f} ({ratio.least:.2f} to {ratio.most:.2f})"
-
     per_image = " / ".join(f"{1000 * t:.0f}" for t in it.get("per image", {}).values()) or "-"
     return [
-        name, it["weights"], spread(it["forward"]), spread(it["anchored"]), f"{it['first call']:.2f}",
-        f"{it['correlation']:.3f}", f"{it['to forward']:.3f}",
-        f"{it['memory']:.2f}" if "memory" in it else "-", per_image,
+        name, it.get("weights", "-"), spread(it.get("forward")), spread(it.get("anchored")),
+        number(it.get("first call"), 2), number(it.get("correlation"), 3), number(it.get("to forward"), 3),
+        number(it.get("memory"), 2), per_image,
     ]  # fmt: skip
 
 
@@ -134,6 +140,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, help="folder of NAME_imagenet.safetensors")
     parser.add_argument("--memory", action="store_true", help="peak memory too, in fresh processes")
     parser.add_argument("--batches", type=int, nargs="*", default=[], help="time for each image at these batch sizes")
+    parser.add_argument("--no-time", action="store_true", help="leave times and correlations out")
     parser.add_argument("--one", help="internal: the memory of one job in this process")
     asked = parser.parse_args()
     torch.set_num_threads(1)
@@ -144,7 +151,7 @@ def main() -> None:
     names, repetitions = (["toy"], 2) if asked.toy else (asked.models, asked.repetitions)
     found = {}
     for name in names:
-        found[name] = measure(name, repetitions, asked.device, asked.weights)
+        found[name] = {} if asked.no_time else measure(name, repetitions, asked.device, asked.weights)
         if asked.memory:
             found[name]["memory"] = memory(name)
         if asked.batches:
@@ -156,7 +163,9 @@ def main() -> None:
         "to forward", "memory (bar 2.5)", f"ms per image at batch {sizes}",
     ]  # fmt: skip
     text = table(head, [row(name, it) for name, it in found.items()])
-    command = f"python benchmarks/naflow_cost.py --repetitions {repetitions}"
+    command = f"python benchmarks/naflow_cost.py --repetitions {repetitions}" + (
+        " --no-time" if asked.no_time else ""
+    )
     command += f" --batches {' '.join(map(str, asked.batches))}" if asked.batches else ""
     command += " --memory" if asked.memory else ""
     about = conditions(command, asked.device) + f"; medians of {repetitions} pairs"

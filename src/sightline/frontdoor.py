@@ -256,7 +256,7 @@ def _flow(method: Method, outcome: Outcome, b: int, k: int) -> Flow:
         AttentionMap(
             values=stage.maps[b, k],
             stage=stage.stage,
-            signed=method.signed,
+            signed=method.signed if stage.signed is None else stage.signed,
             notes={name: float(values[b] if values.ndim == 1 else values[b, k]) for name, values in stage.notes.items()},
         )
         for stage in outcome.stages

@@ -59,11 +59,13 @@ class StageMaps:
         stage: the stage's name.
         maps: `[b, k, h, w]` float32.
         notes: `[b]` or `[b, k]` numbers that belong to these maps.
+        signed: whether negative values mean evidence against the decision; None is what the method says of itself.
     """
 
     stage: str
     maps: Float[Tensor, "b k h w"]
     notes: Mapping[str, Float[Tensor, " b"] | Float[Tensor, "b k"]] = field(default_factory=dict)
+    signed: bool | None = None
 
 
 @dataclass(frozen=True, eq=False)

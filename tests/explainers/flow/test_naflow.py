@@ -396,6 +396,15 @@ def test_rules_keep_what_they_say(rule: str) -> None:
         assert float((inside.sum() - inside.min()) / e.sum()) < 0.95
 
 
+@pytest.mark.parametrize("mode", ["anchored", "forward", "lsq"])
+def test_a_map_says_whether_it_is_signed(mode: str) -> None:
+    for signed in (False, True):
+        own = {"mode": mode, "signed": signed}
+        flow = sightline.explain(build("residual"), picture(), target=0, method="naflow", options=own)[0].flow
+        assert all(map_.signed is signed for map_ in flow.maps)
+        assert any((map_.values < 0).any() for map_ in flow.maps) is signed
+
+
 def test_options_that_cannot_be_are_refused() -> None:
     for own, said in (
         ({"mode": "backward"}, "naflow has no mode 'backward'"),

@@ -51,7 +51,10 @@ def forward(request: Request) -> Outcome:
         got = capture(request.adapter, request.inputs, plan)
     stages = tuple(
         StageMaps(
-            stage.name, got.maps[stage.name, "naflow"], {"abandoned": got.maps[stage.name, "abandoned"][..., 0, 0]}
+            stage.name,
+            got.maps[stage.name, "naflow"],
+            {"abandoned": got.maps[stage.name, "abandoned"][..., 0, 0]},
+            bool(request.option("signed", False)),
         )
         for stage in got.stages
     )

@@ -119,6 +119,7 @@ def walked(request: Request, settings: Settings) -> Outcome:
             stage.name,
             torch.stack([flow.maps[i] for flow in each], 1),
             {name: torch.stack([flow.notes[i][name] for flow in each], 1) for name in each[0].notes[i]},
+            settings.signed,
         )
         for i, stage in enumerate(reading.stages)
     )
