@@ -25,6 +25,10 @@ class ModelError(SightlineError):
     """A model or its weights cannot be loaded, or cannot be looked into."""
 
 
+class UnfollowedError(ModelError):
+    """A model computes in a way that a flow cannot be followed through."""
+
+
 class StageError(SightlineError):
     """A stage does not exist, did not run, or holds nothing that can be drawn as a map."""
 

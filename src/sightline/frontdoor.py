@@ -16,8 +16,9 @@ import sightline
 from sightline.backbones import Adapter, Wanted, adapt
 from sightline.backbones.embedded import AUTO, NONE, place_of
 from sightline.capture import Plan, capture, in_chunks
-from sightline.errors import InputError, MethodError
+from sightline.errors import InputError, MethodError, UnfollowedError
 from sightline.explainers import METHODS, Method, Outcome, Request, StageMaps
+from sightline.explainers.default import DEFAULT, FALLBACK, WHY, WHY_FALLBACK
 from sightline.registry import Registry
 from sightline.results import AttentionMap, Decision, Explanation, Explanations, Flow, Phrase
 from sightline.targets import Readout, Score, Selector, TargetLike, parse_target
@@ -42,6 +43,7 @@ class _Question:
     seed: int
     batch_size: int | None
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    by_default: bool = False
 
 
 def explain(
@@ -52,7 +54,7 @@ def explain(
     contrast: int | str | None = None,
     score: Score = "logit",
     embedding: str | None = None,
-    method: str | Sequence[str] = "gradcam",
+    method: str | Sequence[str] | None = None,
     stages: Wanted = None,
     labels: Sequence[str] | None = None,
     output: Selector | None = None,
@@ -78,7 +80,8 @@ def explain(
         score: what is explained of a class: its `logit`, or its `log-softmax`.
         embedding: what a target reads that compares embeddings: `"auto"`, the input of the model's last classifier
             (None is that where the target wants it); `"none"`, the model's output; or the path of a module.
-        method: one or more names from `METHODS`.
+        method: one or more names from `METHODS`; None is the one with the best evidence, and `provenance["why"]` then
+            says which it was and why.
         stages: None (the method's own choice, mostly every block), `"last"`, `"convs"`, names or wildcards.
         labels: class names, in the order of the logits.
         output: which part of the model's output holds the logits: a key, an index or a callable.
@@ -105,7 +108,7 @@ def explain(
         ('1',)
     """
     labels = None if labels is None else tuple(labels)
-    names = (method,) if isinstance(method, str) else tuple(dict.fromkeys(method))
+    names = _names(method)
     if not names:
         raise MethodError("no method was asked for; name one of " + ", ".join(METHODS))
     adapter = adapt(model)
@@ -121,6 +124,7 @@ def explain(
         seed=seed,
         batch_size=batch_size,
         options=_options(names, options or {}),
+        by_default=method is None,
     )
     question.plan.target.check(adapter.classes, labels)
     _check_company(inputs, images, sources)
@@ -130,13 +134,20 @@ def explain(
     def work(part: slice) -> list[Explanation]:
         plan = replace(question.plan, target=question.plan.target.rows(part))
         outcomes = _ask(replace(question, plan=plan), inputs[part])
-        return _explanations(outcomes, part, images, sources, about)
+        return _explanations(outcomes, part, images, sources, {**about, **_why(question, outcomes)})
 
     for part, items in in_chunks(work, len(inputs), batch_size):
         found.extend(_spoken(adapter.model, item) for item in items)
         if progress is not None:
             progress(part.stop, len(inputs))
     return Explanations(tuple(found))
+
+
+def _names(method: str | Sequence[str] | None) -> tuple[str, ...]:
+    """The methods that were asked for, each once; the default if none was."""
+    if method is None:
+        return (DEFAULT,)
+    return (method,) if isinstance(method, str) else tuple(dict.fromkeys(method))
 
 
 def _options(names: tuple[str, ...], options: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
@@ -157,7 +168,18 @@ def _check_company(inputs: Tensor, images: Tensor | None, sources: Sequence[str]
 
 
 def _ask(question: _Question, inputs: Float[Tensor, "b c h w"]) -> list[tuple[Method, Outcome]]:
-    """What every method answers for one chunk; those that share a pass are asked together."""
+    """What every method answers for one chunk; a default that cannot follow the model makes way for another."""
+    try:
+        return _answers(question, inputs)
+    except UnfollowedError as problem:
+        if not question.by_default:
+            raise
+        log.info("%s was taken instead of %s: %s", FALLBACK, DEFAULT, problem)
+        return _answers(replace(question, methods=(METHODS[FALLBACK],)), inputs)
+
+
+def _answers(question: _Question, inputs: Float[Tensor, "b c h w"]) -> list[tuple[Method, Outcome]]:
+    """What every method answers; those that share a pass are asked together."""
     shared = [m for m in question.methods if m.run is None]
     answers = dict(_shared_pass(question, shared, inputs)) if shared else {}
     for method in question.methods:
@@ -200,6 +222,13 @@ def _request(question: _Question, method: Method, inputs: Tensor) -> Request:
         batch_size=question.batch_size,
         options=question.options.get(method.name, {}),
     )
+
+
+def _why(question: _Question, outcomes: list[tuple[Method, Outcome]]) -> dict[str, str]:
+    """Why this method answered, where nobody chose it."""
+    if not question.by_default:
+        return {}
+    return {"why": WHY if outcomes[0][0].name == DEFAULT else WHY_FALLBACK}
 
 
 def _explanations(
@@ -257,7 +286,9 @@ def _flow(method: Method, outcome: Outcome, b: int, k: int) -> Flow:
             values=stage.maps[b, k],
             stage=stage.stage,
             signed=method.signed if stage.signed is None else stage.signed,
-            notes={name: float(values[b] if values.ndim == 1 else values[b, k]) for name, values in stage.notes.items()},
+            notes={
+                name: float(values[b] if values.ndim == 1 else values[b, k]) for name, values in stage.notes.items()
+            },
         )
         for stage in outcome.stages
     )

@@ -98,7 +98,7 @@ def explain(
     method: Annotated[
         list[str] | None,
         typer.Option(
-            help="One or more methods (`sightline methods`), with commas. Default: gradcam.", rich_help_panel=LOOK
+            help="One or more methods (`sightline methods`), with commas. Default: relevance.", rich_help_panel=LOOK
         ),
     ] = None,
     option: Annotated[
@@ -142,9 +142,10 @@ def explain(
     """Show where a network looks in photos: at every stage, for any class."""
     from sightline.cli.job import FORMATS, Done, Wish, gather
     from sightline.cli.options import arguments_of, chosen, device_of, listed, method_options, one_of
+    from sightline.explainers.default import DEFAULT
 
     paths = _photos(photos, model)
-    methods = tuple(listed(method)) or Wish.methods
+    methods = tuple(listed(method)) or None
     wish = Wish(
         out=out,
         formats=tuple(chosen(formats, FORMATS, option="--format")) or Wish.formats,
@@ -154,7 +155,7 @@ def explain(
         similarity=_similarity(similarity, gallery, support),
         embedding=embedding,
         methods=methods,
-        options=method_options(option, methods),
+        options=method_options(option, methods or (DEFAULT,)),
         stages=listed(stages) or None,
         batch_size=batch_size,
         opacity=opacity,

@@ -38,7 +38,7 @@ class Wish:
         score: what is explained of a class, its `logit` or its `log-softmax`.
         similarity: how embeddings are compared, where they are.
         embedding: where the embedding is read; None finds it.
-        methods: registry names.
+        methods: registry names; None is the default.
         options: options of the methods, by method.
         stages: names, wildcards and the words that the adapter knows; None is each method's own choice.
         batch_size: photos per pass.
@@ -53,7 +53,7 @@ class Wish:
     score: Score = "logit"
     similarity: str | None = None
     embedding: str | None = None
-    methods: tuple[str, ...] = ("gradcam",)
+    methods: tuple[str, ...] | None = None
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     stages: list[str] | None = None
     batch_size: int | None = None
@@ -159,7 +159,7 @@ def _explained(
         contrast=wish.contrast,
         score=wish.score,
         embedding=wish.embedding,
-        method=list(wish.methods),
+        method=wish.methods,
         options=wish.options,
         stages=wish.stages,
         labels=loaded.labels,

@@ -151,7 +151,7 @@ def _pair(photos: tuple[Photo, Photo], names: tuple[str, str], loaded: LoadedMod
         embedding=wish.embedding or "auto",
         images=(a.view[None], b.view[None]),
         sources=((names[0],), (names[1],)),
-        method=list(wish.methods),
+        method=wish.methods,
         options=wish.options,
         stages=wish.stages,
         batch_size=wish.batch_size,

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import sightline
-from sightline.errors import MethodError
+from sightline.errors import MethodError, UnfollowedError
 from sightline.explainers.flow.affine import affine_of
 from sightline.explainers.flow.relevance.gamma import gamma_rule
 from tests.explainers.flow.test_tape import FAMILIES, family, taped
@@ -302,3 +302,31 @@ def test_an_option_that_makes_no_sense_is_refused(options: dict[str, object]) ->
     model, x = family("squeezenet")
     with pytest.raises(MethodError, match="option"):
         sightline.explain(model, x, target=1, method="relevance", options=options)
+
+
+def test_relevance_answers_where_no_method_was_asked_for_and_says_why() -> None:
+    model, x = family("squeezenet")
+    found = sightline.explain(model, x[:1], target=1).one()
+    assert found.method == "relevance"
+    assert "relevance flow" in found.provenance["why"]
+    assert "why" not in sightline.explain(model, x[:1], target=1, method="gradcam").one().provenance
+
+
+def test_another_method_answers_where_the_default_cannot_follow() -> None:
+    class WritesAPart(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.block = nn.Conv2d(3, 4, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            y = self.block(x)
+            y = y * 1
+            y[:, :, 0] *= 3
+            return y.mean((2, 3))
+
+    x = torch.randn(1, 3, 8, 8)
+    found = sightline.explain(WritesAPart(), x, target=1, stages=["block"]).one()
+    assert found.method == "hirescam"
+    assert "HiResCAM" in found.provenance["why"]
+    with pytest.raises(UnfollowedError, match="part of a tensor"):
+        sightline.explain(WritesAPart(), x, target=1, stages=["block"], method="relevance")

@@ -98,12 +98,13 @@ class Convolution(Affine):
 
     def apply(self, x: Tensor, W: Tensor) -> Tensor:
         """`W x`."""
-        z: Tensor = torch.ops.aten.convolution(x, W, None, *self.options)
+        z: Tensor = torch.ops.aten.convolution(x, W.to(x.dtype), None, *self.options)
         return z
 
     def transpose(self, q: Tensor, W: Tensor, like: Tensor) -> Tensor:
         """`W^T q`."""
         wanted = [True, False, False]
+        q, W = q.to(like.dtype), W.to(like.dtype)
         pulled: Tensor = torch.ops.aten.convolution_backward(q, like, W, None, *self.options, wanted)[0]
         return pulled
 
@@ -121,11 +122,11 @@ class Linear(Affine):
 
     def apply(self, x: Tensor, W: Tensor) -> Tensor:
         """`W x`."""
-        return x @ W
+        return x @ W.to(x.dtype)
 
     def transpose(self, q: Tensor, W: Tensor, like: Tensor) -> Tensor:
         """`W^T q`."""
-        return q @ W.t()
+        return q.to(like.dtype) @ W.t().to(like.dtype)
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,6 +16,7 @@ from sightline.errors import ModelError, StageError
 from sightline.explainers.flow.affine import Step, fused
 from sightline.explainers.flow.facts import Facts
 from sightline.explainers.flow.tape import Node, Tape, recording
+from sightline.explainers.flow.walk import plainly
 from sightline.explainers.method import Request
 from sightline.targets import Readout
 
@@ -60,8 +61,9 @@ def read(request: Request) -> Reading:
         with recorder.listening(), recording(inputs) as tape:
             raw = run_forward(request.adapter.model, inputs)
         stages = recorder.stages()
-    readout, starts = _starts(tape, plan, raw)
-    steps, inside = fused(tape)
+    with plainly(inputs.device):
+        readout, starts = _starts(tape, plan, raw)
+        steps, inside = fused(tape)
     nodes = [_node(tape, record.activation, stage) for record, stage in zip(recorder.records, stages, strict=True)]
     if request.stages == "last":
         stages, nodes = stages[-1:], nodes[-1:]

@@ -19,7 +19,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
-from sightline.errors import ModelError
+from sightline.errors import UnfollowedError
 
 Node = int
 """Number of a tensor that depends on the input, in the order in which the model computed it; 0 is the input."""
@@ -83,6 +83,11 @@ class Tape:
             raise RuntimeError(f"the value of node {node} was let go before the walk was over")
         return value
 
+    @property
+    def device(self) -> torch.device:
+        """Where the input lay."""
+        return self.value(0).device
+
     def node(self, tensor: Tensor) -> Node | None:
         """The node that holds this tensor; None where it does not depend on the input."""
         return self._nodes.get(_place(tensor))
@@ -123,7 +128,7 @@ def recording(inputs: Float[Tensor, "b c h w"]) -> Iterator[Tape]:
     Attention is computed by its equation inside, not by a fused kernel, so that its softmax is seen.
 
     Raises:
-        ModelError: an operation writes into a part of a tensor, or the model is quantized.
+        UnfollowedError: an operation writes into a part of a tensor, or the model is quantized.
     """
     tape = Tape()
     with ExitStack() as undo:
@@ -176,7 +181,7 @@ class _Recording(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if not found or facts.shape_only:
             return func(*args, **kwargs)
         if facts.quantized:
-            raise ModelError(
+            raise UnfollowedError(
                 "the model is quantized, and a flow needs floats; explain the float model that it was made of"
             )
         if facts.same:
@@ -220,7 +225,7 @@ class _Recording(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """The call out of place on the tape; the tensor's old value is kept, its new one is a new node."""
         twin = _out_of_place(func)
         if written.untyped_storage().nbytes() != written.numel() * written.element_size():
-            raise ModelError(
+            raise UnfollowedError(
                 f"the model writes into a part of a tensor ({func}), and a flow cannot be followed through that; "
                 "build the tensor with torch.cat or torch.where instead"
             )
@@ -244,7 +249,7 @@ class _Recording(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _refuse_stale(self, x: Tensor) -> None:
         if self._stale and _place(x) in self._stale:
-            raise ModelError(
+            raise UnfollowedError(
                 "the model reads a view of a tensor after the tensor was overwritten in place, and a flow cannot be "
                 "followed through that; work out of place there"
             )
@@ -284,5 +289,5 @@ def _out_of_place(func: Any) -> Any:
     twin = getattr(torch.ops.aten, packet.removesuffix("_"), None)
     overload = getattr(twin, func._overloadname, None) if packet.endswith("_") else None
     if overload is None:
-        raise ModelError(f"the model uses {func}, which writes in place in a way that a flow cannot follow")
+        raise UnfollowedError(f"the model uses {func}, which writes in place in a way that a flow cannot follow")
     return overload

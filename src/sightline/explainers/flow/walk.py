@@ -7,9 +7,11 @@ message are let go.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TypeVar
 
+import torch
 from torch import Tensor
 
 from sightline.explainers.flow.affine import Affine, Step
@@ -32,6 +34,7 @@ def walk(
     *,
     add: Callable[[M, M], M],
     last: bool = True,
+    wanted: Collection[Node] | None = None,
 ) -> None:
     """Hand messages from the output to the input.
 
@@ -43,24 +46,44 @@ def walk(
         arrive: told of each node and its complete message, output first.
         add: how two messages to the same node are joined.
         last: whether values can be let go behind the walk.
+        wanted: nodes whose messages are wanted; steps that lead to none of them are left out. None is all nodes.
     """
-    waiting = dict(start)
-    for step in reversed(steps):
-        outputs = outputs_of(step)
-        given = [waiting.pop(node, None) if node is not None else None for node in outputs]
-        for node, message in zip(outputs, given, strict=True):
-            if node is not None and message is not None:
-                arrive(node, message)
-        if any(message is not None for message in given):
-            for node, message in zip(inputs_of(step), rule(step, given), strict=True):
-                if message is not None:
-                    waiting[node] = message if node not in waiting else add(waiting[node], message)
-        if last:
-            for node in outputs:
-                if node is not None:
-                    tape.values[node] = None
-    for node, message in waiting.items():
-        arrive(node, message)
+    leads = None if wanted is None else leading_to(wanted, steps)
+    with plainly(tape.device):
+        waiting = dict(start)
+        for step in reversed(steps):
+            outputs = outputs_of(step)
+            given = [waiting.pop(node, None) if node is not None else None for node in outputs]
+            for node, message in zip(outputs, given, strict=True):
+                if node is not None and message is not None:
+                    arrive(node, message)
+            needed = leads is None or any(node in leads for node in inputs_of(step))
+            if needed and any(message is not None for message in given):
+                for node, message in zip(inputs_of(step), rule(step, given), strict=True):
+                    if message is not None:
+                        waiting[node] = message if node not in waiting else add(waiting[node], message)
+            if last:
+                for node in outputs:
+                    if node is not None:
+                        tape.values[node] = None
+        for node, message in waiting.items():
+            arrive(node, message)
+
+
+@contextmanager
+def plainly(device: torch.device) -> Iterator[None]:
+    """Outside inference mode and autocast, whatever the caller is inside of; nothing is differentiated."""
+    with torch.inference_mode(False), torch.no_grad(), torch.autocast(device.type, enabled=False):
+        yield
+
+
+def leading_to(wanted: Collection[Node], steps: Sequence[Step]) -> set[Node]:
+    """Nodes from which a walk back comes to one of these: these, and what was computed from them."""
+    found = set(wanted)
+    for step in steps:
+        if any(node in found for node in inputs_of(step)):
+            found.update(node for node in outputs_of(step) if node is not None)
+    return found
 
 
 def inputs_of(step: Step) -> tuple[Node, ...]:

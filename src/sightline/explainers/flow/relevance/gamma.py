@@ -7,7 +7,9 @@ contribution like the others:
 
 where `^+` keeps the positive part of each contribution and `^-` the negative part. As
 `(x w)^+ = (x w + |x| |w|) / 2`, both follow from `W` and `|W|` for inputs of any sign, and `|zz| >= |z|`: nothing can
-blow up.
+blow up. All is computed in units of `1 + gamma / 2`, so that `h = gamma / (2 + gamma)` is the one factor left:
+
+    G_x = W^T (|z| q) + h sign(x) |W|^T (z q),      q = G / (|z| + h (|W| |x| + |b|)).
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import math
 
 import torch
 from torch import Tensor
+from torch.nn.functional import leaky_relu
 
 from sightline.explainers.flow.affine import Affine
 
@@ -50,26 +53,25 @@ def gamma_rule(
         return step.transpose(G if slack is None else G * z.abs() / (z.abs() + slack), step.W, x)
     plain, raised = (0.0, 1.0) if math.isinf(gamma) else (1.0, gamma)
     if positive and rectified:
-        return _rectified(step, x, z, G, plain, raised, slack)
+        return _rectified(step, x, z, G, plain / (plain + raised), None if slack is None else slack / (plain + raised))
+    unit = plain + raised / 2
+    half = raised / 2 / unit
     W, magnitude = step.W, z.abs()
-    below = step.plus_bias(
-        step.apply(x if positive else x.abs(), W.abs()), None if step.bias is None else step.bias.abs()
-    )
-    below = below.mul_(raised / 2).add_(magnitude, alpha=plain + raised / 2)
-    share = G / _kept(below, slack)
+    W_abs = W.abs()
+    below = step.apply(x if positive else x.abs(), W_abs)
+    below = below if step.bias is None else below.add_(step.on_outputs(step.bias.abs(), below))
+    below = torch.add(magnitude, below, alpha=half)
+    share = G / _kept(below, None if slack is None else slack / unit)
     along = step.transpose(magnitude.mul_(share), W, x)
-    across = step.transpose(share.mul_(z), W.abs(), x)
-    across = across if positive else across.mul_(x.sign())
-    return along.mul_(plain + raised / 2).add_(across, alpha=raised / 2)
+    across = step.transpose(share.mul_(z), W_abs, x)
+    return along.add_(across, alpha=half) if positive else along.addcmul_(across, x.sign(), value=half)
 
 
-def _rectified(
-    step: Affine, x: Tensor, z: Tensor, G: Tensor, plain: float, raised: float, slack: Tensor | None
-) -> Tensor:
-    """Where nothing is negative the weights alone decide what supports: `w + gamma w^+`."""
-    W = step.W.relu().mul_(raised).add_(step.W, alpha=plain)
-    bias = None if step.bias is None else plain * step.bias + raised * step.bias.relu()
-    below = step.plus_bias(step.apply(x, W), bias)
+def _rectified(step: Affine, x: Tensor, z: Tensor, G: Tensor, below_zero: float, slack: Tensor | None) -> Tensor:
+    """Where nothing is negative the weights alone decide what supports: `w + gamma w^+`, in units of `1 + gamma`."""
+    W = leaky_relu(step.W, below_zero)
+    below = step.apply(x, W)
+    below = below if step.bias is None else below.add_(step.on_outputs(leaky_relu(step.bias, below_zero), below))
     return step.transpose((G * z).div_(_kept(below, slack)), W, x)
 
 

@@ -102,7 +102,8 @@ def _walked(reading: Reading, recipe: Recipe, k: int) -> tuple[list[tuple[Tensor
             found[node] = _map(reading.tape.value(node).float() * G.float(), layouts[node], score)
 
     rules = Rules(reading.tape, reading.facts, recipe)
-    walk(reading.tape, reading.steps, start, rules, arrive, add=plus, last=k + 1 == len(reading.starts))
+    last = k + 1 == len(reading.starts)
+    walk(reading.tape, reading.steps, start, rules, arrive, add=plus, last=last, wanted=layouts)
     for node in set(reading.nodes) - set(found):
         found[node] = _map(torch.zeros(shapes[node]).to(score), layouts[node], score)
     return [found[node] for node in reading.nodes], _remarks(reading, rules)

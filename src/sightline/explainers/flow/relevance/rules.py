@@ -18,7 +18,7 @@ from sightline.explainers.flow.affine import Affine, Diagonal, Step
 from sightline.explainers.flow.facts import ACTIVATIONS, MOVING, POOLING, Facts
 from sightline.explainers.flow.relevance.gamma import gamma_rule
 from sightline.explainers.flow.tape import Call, Ref, Tape
-from sightline.explainers.flow.vjp import gradient, local_gradient
+from sightline.explainers.flow.vjp import gradient
 
 Message = Tensor | None
 
@@ -96,7 +96,7 @@ class Rules:
         x, y = self.tape.value(call.inputs[0]), self.tape.value(cast(int, call.outputs[0]))
         G = cast(Tensor, given[0])
         if call.name in ("relu", "leaky_relu"):
-            return local_gradient(call, [x], given)
+            return gradient(self.tape, call, given)
         if call.name == "hardtanh" and call.args[1] == 0:
             return [(call.args[2] / x.clamp_min(call.args[2])).mul_(G).mul_(x > 0)]
         near = call.run([x.new_full((1,) * x.ndim, NEAR_ZERO)]) / NEAR_ZERO
@@ -104,10 +104,10 @@ class Rules:
 
     def _product(self, call: Call, given: Sequence[Message]) -> Sequence[Message]:
         """A gate or attention is held constant; without one each factor gets half."""
-        found = gradient(self.tape, call, given)
         gates = [node in self.facts.gates for node in call.inputs]
         if self.recipe.attention == "value" and any(gates) and not all(gates):
-            return [None if gate else G for gate, G in zip(gates, found, strict=True)]
+            return gradient(self.tape, call, given, [not gate for gate in gates])
+        found = gradient(self.tape, call, given)
         return [None if G is None else G / len(found) for G in found]
 
     def _quotient(self, call: Call, given: Sequence[Message]) -> Sequence[Message]:

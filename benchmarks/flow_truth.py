@@ -1,0 +1,381 @@
+"""Where the flows are right, layer by layer, beside the nulls: the tables of `docs/flow.md`.
+
+    python benchmarks/flow_truth.py mosaics --write      # energy in the right cell of 2x2 mosaics, at every stage
+    python benchmarks/flow_truth.py faithful --write     # deletion, insertion and ROAD at three depths
+    python benchmarks/flow_truth.py shuffled --write     # maps of a network whose classes were shuffled
+    python benchmarks/flow_truth.py causal --write       # zero what the map calls important, and what it does not
+    python benchmarks/flow_truth.py damping --write      # NAFlow's damping, swept
+    python benchmarks/flow_truth.py mosaics --toy        # seconds, for CI
+
+`--model` is mobilenet_v2 or squeezenet1_0. Photos and weights are those of the test pack (`../shared/pack` or
+`$SIGHTLINE_PACK`); `--toy` needs none. Every photo's values are kept in `--work`, so that a stopped run goes on.
+
+A mosaic holds four photos that the network is sure of (p > 0.8), each in one cell; the decision is the class of one
+of them, and chance is a quarter. All methods are read at the same stages. Cells are mean and 95 % bootstrap interval
+over photos; bold where better than every null beyond the noise, by paired differences corrected for their number.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import random
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+import torchvision
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchvision.transforms import functional as pictures
+
+import sightline
+from _measure import PAGE, conditions, dump, options, table, toy, write
+from sightline.metrics import bootstrap, paired_difference
+from sightline.metrics.deletion import deletion_curve, insertion_curve, road
+from sightline.metrics.elements import spearman
+from sightline.metrics.probe import Probe
+
+FLOW = PAGE.with_name("flow.md")
+METHODS: dict[str, dict[str, Any]] = {
+    "relevance, contrastive": {"method": "relevance", "contrast": "others"},
+    "relevance": {"method": "relevance"},
+    "relevance, z+": {"method": "relevance", "options": {"gamma": "inf"}},
+    "NAFlow anchored": {"method": "naflow"},
+    "NAFlow anchored, signed": {"method": "naflow", "options": {"signed": True}},
+    "NAFlow forward": {"method": "naflow", "options": {"mode": "forward"}},
+    "NAFlow lsq": {"method": "naflow", "options": {"mode": "lsq"}},
+    "LayerCAM": {"method": "layercam"},
+    "HiResCAM": {"method": "hirescam"},
+    "Grad-CAM": {"method": "gradcam"},
+    "HiResCAM, contrastive": {"method": "hirescam", "contrast": "others"},
+}
+"""Read at every stage."""
+
+INPUT: dict[str, dict[str, Any]] = {
+    "integrated gradients": {"method": "integrated_gradients", "options": {"steps": 16}},
+    "SmoothGrad": {"method": "smoothgrad", "options": {"samples": 8}},
+}
+"""One map over the input, shown at every depth's column as what it is: the same."""
+
+NULLS = ("activity", "edges", "gaussian", "random")
+"""The first, the sum of |A|, knows the network but not the decision; the others know nothing of either."""
+
+DAMPINGS = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0, 10.0)
+DEPTHS = ("early", "middle", "late")
+
+
+def pack() -> Path:
+    """The folder of the test pack."""
+    here = Path(os.environ.get("SIGHTLINE_PACK", Path(__file__).resolve().parents[2] / "shared" / "pack"))
+    if not here.is_dir():
+        raise SystemExit("the test pack is not here; name its folder in SIGHTLINE_PACK, or ask for --toy")
+    return here
+
+
+def network(name: str) -> nn.Module:
+    """A network with the pack's ImageNet weights."""
+    if name == "toy":
+        torch.manual_seed(0)
+        return toy().eval()
+    from safetensors.torch import load_file
+
+    model = torchvision.models.get_model(name, weights=None)
+    model.load_state_dict(load_file(next((pack() / "models").glob(f"{name}_imagenet*.safetensors"))))
+    return model.eval()
+
+
+def sure_photos(model: nn.Module, name: str, side: int, seed: int) -> Iterator[tuple[Tensor, int]]:
+    """Photos, shuffled, that the network names rightly with p > 0.8, and their class."""
+    if name == "toy":
+        generator = torch.Generator().manual_seed(seed)
+        while True:
+            x = torch.randn(3, side, side, generator=generator)
+            yield x, int(model(x[None]).argmax())
+    rows = list(csv.DictReader((pack() / "imagenet_photos" / "labels.csv").open()))
+    random.Random(seed).shuffle(rows)
+    for row in rows:
+        image = Image.open(pack() / "imagenet_photos" / row["file"]).convert("RGB")
+        x = pictures.to_tensor(pictures.center_crop(pictures.resize(image, side), [side, side]))
+        x = pictures.normalize(x, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+        chances = model(x[None]).softmax(1)[0]
+        if int(chances.argmax()) == int(row["class_index"]) and float(chances.max()) > 0.8:
+            yield x, int(row["class_index"])
+
+
+def mosaics(photos: Iterator[tuple[Tensor, int]], seed: int) -> Iterator[tuple[Tensor, int, int]]:
+    """2x2 mosaics, the class to ask for and its cell, row by row."""
+    cells = random.Random(seed)
+    for four in zip(photos, photos, photos, photos, strict=False):
+        a, b, c, d = (x for x, _ in four)
+        cell = cells.randrange(4)
+        yield torch.cat([torch.cat([a, b], 2), torch.cat([c, d], 2)], 1), four[cell][1], cell
+
+
+def flow_of(model: nn.Module, x: Tensor, index: int, asked: dict[str, Any]) -> dict[str, Float[Tensor, "h w"]]:
+    """The maps of a method at every stage, by stage."""
+    found = sightline.explain(model, x[None], target=index, **asked).one().flow
+    return {stage: map_.values for stage, map_ in found.items()}
+
+
+def activity(model: nn.Module, x: Tensor, stages: list[str]) -> dict[str, Float[Tensor, "h w"]]:
+    """`sum_c |A|` at each stage."""
+    seen: dict[str, Tensor] = {}
+    handles = [
+        model.get_submodule(stage).register_forward_hook(
+            lambda module, args, out, stage=stage: seen.__setitem__(stage, out[0].abs().sum(0).detach())
+        )
+        for stage in stages
+    ]
+    with torch.no_grad():
+        model(x[None])
+    for handle in handles:
+        handle.remove()
+    return seen
+
+
+def all_maps(
+    model: nn.Module, x: Tensor, index: int, asked: dict[str, dict[str, Any]]
+) -> dict[str, dict[str, Tensor]]:
+    """Maps by method and stage: those asked for, and the nulls."""
+    found = {label: flow_of(model, x, index, how) for label, how in asked.items()}
+    stages = list(next(iter(found.values())))
+    found = {label: maps if len(maps) > 1 else dict.fromkeys(stages, *maps.values()) for label, maps in found.items()}
+    for null in NULLS:
+        found[null] = (
+            activity(model, x, stages)
+            if null == "activity"
+            else flow_of(model, x, index, {"method": null, "stages": stages})
+        )
+    return found
+
+
+def share_in_cell(map_: Float[Tensor, "h w"], cell: int) -> float:
+    """Share of the map's positive values that lies in one quarter of the picture."""
+    fine = F.interpolate(
+        map_.relu()[None, None].float(), size=(64, 64), mode="area" if map_.shape[0] > 64 else "nearest"
+    )
+    row, column = divmod(cell, 2)
+    part = fine[0, 0, row * 32 : row * 32 + 32, column * 32 : column * 32 + 32]
+    return float(part.sum() / fine.sum()) if fine.sum() > 0 else float("nan")
+
+
+def thirds(stages: list[str]) -> list[str]:
+    """Stages early (a sixth of the way), in the middle and at the end."""
+    return [stages[len(stages) // 6], stages[len(stages) // 2], stages[-1]]
+
+
+Values = dict[str, dict[str, list[float]]]
+"""One number per photo, by method and column."""
+
+
+def kept(work: Path, name: str, count: int, make: Callable[[int], dict[str, dict[str, float]]]) -> Values:
+    """What `make` gives for each photo; those that were made before are read, the others are made and kept."""
+    file = work / f"{name}.jsonl"
+    work.mkdir(parents=True, exist_ok=True)
+    have = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+    with file.open("a") as out:
+        for i in range(count):
+            found = make(i) if i >= len(have) else have[i]
+            if i >= len(have):
+                out.write(json.dumps(found) + "\n")
+                out.flush()
+                print(f"\r{name}: {i + 1} of {count}", end="", flush=True)
+                have.append(found)
+    values: Values = {}
+    for found in have[:count]:
+        for method, columns in found.items():
+            for column, value in columns.items():
+                values.setdefault(method, {}).setdefault(column, []).append(value)
+    return values
+
+
+def study_mosaics(model: nn.Module, args: Any, methods: dict[str, dict[str, Any]]) -> Values:
+    """Energy in the right cell, at every stage."""
+    source = mosaics(sure_photos(model, args.model, args.side, args.seed), args.seed)
+    made: list[tuple[Tensor, int, int]] = []
+
+    def one(i: int) -> dict[str, dict[str, float]]:
+        while len(made) <= i:
+            made.append(next(source))
+        x, index, cell = made[i]
+        maps = all_maps(model, x, index, methods)
+        return {m: {s: share_in_cell(v, cell) for s, v in stages.items()} for m, stages in maps.items()}
+
+    return kept(args.work, f"{args.study}-{args.model}-{args.seed}", args.count, one)
+
+
+def study_faithful(model: nn.Module, args: Any) -> Values:
+    """Areas under deletion and insertion, and ROAD, relative to the whole photo's score, at three depths."""
+    source = sure_photos(model, args.model, args.side, args.seed)
+    made: list[tuple[Tensor, int]] = []
+
+    def one(i: int) -> dict[str, dict[str, float]]:
+        while len(made) <= i:
+            made.append(next(source))
+        x, index = made[i]
+        found: dict[str, dict[str, float]] = {}
+        for method, maps in all_maps(model, x, index, {**METHODS, **INPUT}).items():
+            for depth, stage in zip(DEPTHS, thirds(list(maps)), strict=True):
+                probe = Probe(model, torch.tensor([index]))
+                down = deletion_curve(probe, x[None], maps[stage][None], steps=args.steps, baseline="blur")
+                up = insertion_curve(probe, x[None], maps[stage][None], steps=args.steps)
+                whole = down.scores[0, 0]
+                removed = road(probe, x[None], maps[stage][None]).values
+                found.setdefault(method, {}).update(
+                    {
+                        f"deletion, {depth}": float(down.area()[0] / whole),
+                        f"insertion, {depth}": float(up.area()[0] / whole),
+                        f"ROAD, {depth}": float(removed[0]),
+                    }
+                )
+        return found
+
+    return kept(args.work, f"{args.study}-{args.model}-{args.seed}", args.count, one)
+
+
+def shuffled(model: nn.Module) -> nn.Module:
+    """The same network with the rows of its last layer in another order."""
+    import copy
+
+    twin = copy.deepcopy(model)
+    last = [m for m in twin.modules() if isinstance(m, nn.Linear | nn.Conv2d)][-1]
+    order = torch.randperm(len(last.weight), generator=torch.Generator().manual_seed(1))
+    last.weight.data, bias = last.weight.data[order], last.bias
+    if bias is not None:
+        bias.data = bias.data[order]
+    return twin
+
+
+def study_shuffled(model: nn.Module, args: Any) -> Values:
+    """Rank correlation of maps with those of a network whose classes were shuffled; lower is better."""
+    source = sure_photos(model, args.model, args.side, args.seed)
+    twin = shuffled(model)
+    made: list[tuple[Tensor, int]] = []
+
+    def one(i: int) -> dict[str, dict[str, float]]:
+        while len(made) <= i:
+            made.append(next(source))
+        x, index = made[i]
+        ours, theirs = (all_maps(net, x, index, METHODS) for net in (model, twin))
+        return {
+            m: {
+                d: float(spearman(ours[m][s].flatten()[None].double(), theirs[m][s].flatten()[None].double())[0])
+                for d, s in zip(DEPTHS, thirds(list(ours[m])), strict=True)
+            }
+            for m in ours
+        }
+
+    return kept(args.work, f"{args.study}-{args.model}-{args.seed}", args.count, one)
+
+
+def study_causal(model: nn.Module, args: Any) -> Values:
+    """Share of the logit that is lost when a fifth of a stage's places is set to zero: the most important, the least."""
+    source = sure_photos(model, args.model, args.side, args.seed)
+    made: list[tuple[Tensor, int]] = []
+
+    def loss(x: Tensor, index: int, stage: str, map_: Tensor, largest: bool) -> float:
+        """What the logit loses, as a share of it."""
+        order = map_.flatten().argsort(descending=largest)[: max(1, map_.numel() // 5)]
+        keep = torch.ones(map_.numel())
+        keep[order] = 0
+        whole = float(model(x[None])[0, index])
+        handle = model.get_submodule(stage).register_forward_hook(lambda m, a, out: out * keep.reshape(map_.shape))
+        rest = float(model(x[None])[0, index])
+        handle.remove()
+        return (whole - rest) / abs(whole)
+
+    def one(i: int) -> dict[str, dict[str, float]]:
+        while len(made) <= i:
+            made.append(next(source))
+        x, index = made[i]
+        found: dict[str, dict[str, float]] = {}
+        for method, maps in all_maps(model, x, index, METHODS).items():
+            for depth, stage in zip(DEPTHS, thirds(list(maps)), strict=True):
+                for word, largest in (("most", True), ("least", False)):
+                    value = loss(x, index, stage, maps[stage], largest)
+                    found.setdefault(method, {})[f"{word}, {depth}"] = value
+        return found
+
+    with torch.no_grad():
+        return kept(args.work, f"{args.study}-{args.model}-{args.seed}", args.count, one)
+
+
+def lower_is_better(study: str, column: str) -> bool:
+    """Whether small values are good in this column."""
+    return study == "shuffled" or column.startswith(("deletion", "least"))
+
+
+def cell(study: str, column: str, values: Values, method: str) -> str:
+    """Mean and interval; bold where better than every null beyond the noise."""
+    ours = torch.tensor(values[method][column], dtype=torch.float64)
+    found = bootstrap(ours[ours.isfinite()])
+    text = f"{found.mean:.3f} ({found.low:.3f} to {found.high:.3f})"
+    if method in NULLS:
+        return text
+    sign = -1 if lower_is_better(study, column) else 1
+    confidence = 1 - 0.05 / (len(values) - len(NULLS)) / len(NULLS)
+    for null in NULLS:
+        theirs = torch.tensor(values[null][column], dtype=torch.float64)
+        difference = paired_difference(sign * ours, sign * theirs, confidence=confidence, draws=4000)
+        if not difference.low > 0:
+            return text
+    return f"**{text}**"
+
+
+def shown(study: str, values: Values) -> str:
+    """The table; of many stages, seven from first to last."""
+    columns = list(next(iter(values.values())))
+    if len(columns) > 9:
+        columns = [columns[round(i * (len(columns) - 1) / 6)] for i in range(7)]
+    rows = [
+        [f"*{m}*" if m in NULLS else m, *(cell(study, c, values, m) for c in columns)]
+        for m in values
+    ]  # fmt: skip
+    return table(["method", *columns], rows)
+
+
+def main() -> None:
+    """Run one study and print, and if asked write, its table."""
+    parser = options(__doc__)
+    parser.add_argument("study", choices=("mosaics", "faithful", "shuffled", "causal", "damping"))
+    parser.add_argument("--model", default="mobilenet_v2")
+    parser.add_argument("--count", type=int, default=40, help="photos or mosaics")
+    parser.add_argument("--steps", type=int, default=12, help="of deletion and insertion")
+    parser.add_argument("--seed", type=int, default=0, help="which photos")
+    parser.add_argument(
+        "--work", type=Path, default=Path("flow_truth"), help="values by photo; a stopped run goes on"
+    )
+    args = parser.parse_args()
+    args.side = {"mosaics": 160, "damping": 160}.get(args.study, 224)
+    if args.toy:
+        args.model, args.count, args.steps, args.side = "toy", 2, 2, 32
+    torch.set_num_threads(1)
+    model = network(args.model)
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+    if args.study == "damping":
+        swept = {f"damping {d:g}": {"method": "naflow", "options": {"damping": d}} for d in DAMPINGS}
+        values = study_mosaics(model, args, {**swept, "NAFlow forward": METHODS["NAFlow forward"]})
+    elif args.study == "mosaics":
+        values = study_mosaics(model, args, METHODS)
+    else:
+        values = {"faithful": study_faithful, "shuffled": study_shuffled, "causal": study_causal}[args.study](
+            model, args
+        )
+    command = (
+        f"python benchmarks/flow_truth.py {args.study} --model {args.model} --count {args.count} --seed {args.seed}"
+    )
+    text = f"{conditions(command, 'cpu')}\n\n{shown(args.study, values)}"
+    print(f"\n{text}")
+    dump(args.json, {"about": conditions(command, "cpu"), "values": values})
+    if args.write:
+        write(f"truth-{args.study}-{args.model}", text, FLOW)
+
+
+if __name__ == "__main__":
+    main()
