@@ -37,7 +37,7 @@ class Recipe:
         add: of sums of branches.
         epsilon: of all of them.
         attention: `value` holds attention weights and gates constant (relevance follows the values);
-            `both` gives them half.
+            `both` gives them half [achtibat2024attnlrp].
     """
 
     gamma: float = 0.25
