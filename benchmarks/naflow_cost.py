@@ -16,6 +16,7 @@ import statistics
 import subprocess
 import sys
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,7 @@ def correlation(ones: list[Tensor], others: list[Tensor]) -> float:
     return min(float(torch.corrcoef(torch.stack([a.flatten(), b.flatten()]).double())[0, 1]) for a, b in pairs)
 
 
-def measure(name: str, repetitions: int, device: str, folder: Path | None) -> dict[str, Any]:
+def measure(name: str, repetitions: int, device: str, folder: Path | None, damping: float) -> dict[str, Any]:
     """All figures of one network."""
     model, inputs, weights = load(name, folder)
     model, inputs = model.to(device), inputs.to(device)
@@ -70,9 +71,10 @@ def measure(name: str, repetitions: int, device: str, folder: Path | None) -> di
     first = seconds(lambda: flow(model, inputs), device) / yardstick()
     found: dict[str, Any] = {"weights": weights, "first call": first}
     for mode in ("forward", "anchored"):
-        found[mode] = paired(lambda mode=mode: flow(model, inputs, mode=mode), yardstick, repetitions=repetitions,
-                             device=device)  # fmt: skip
-    ours, right = flow(model, inputs), flow(model, inputs, iterations=CONVERGED)
+        work = partial(flow, model, inputs, mode=mode, damping=damping)
+        found[mode] = paired(work, yardstick, repetitions=repetitions, device=device)
+    ours = flow(model, inputs, damping=damping)
+    right = flow(model, inputs, damping=damping, iterations=CONVERGED)
     found["correlation"] = correlation(ours, right)
     found["to forward"] = correlation(right, flow(model, inputs, mode="forward"))
     return found
@@ -104,14 +106,14 @@ def grown(job: str, name: str) -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - base if kept is not None else 0.0
 
 
-def memory(name: str) -> float:
+def memory(name: str, repetitions: int) -> float:
     """Growth of the peak in fresh processes, as a ratio to the yardstick's."""
 
     def fresh(job: str) -> float:
         command = [sys.executable, __file__, "--one", job, "--models", name]
         return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1])
 
-    each = {job: statistics.median(fresh(job) for _ in range(3)) for job in JOBS}
+    each = {job: statistics.median(fresh(job) for _ in range(repetitions)) for job in JOBS}
     return each["anchored"] / each["forward + backward"]
 
 
@@ -140,6 +142,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, help="folder of NAME_imagenet.safetensors")
     parser.add_argument("--memory", action="store_true", help="peak memory too, in fresh processes")
     parser.add_argument("--batches", type=int, nargs="*", default=[], help="time for each image at these batch sizes")
+    parser.add_argument("--damping", type=float, default=0.1, help="of the mode anchored; 0.1")
     parser.add_argument("--no-time", action="store_true", help="leave times and correlations out")
     parser.add_argument("--one", help="internal: the memory of one job in this process")
     asked = parser.parse_args()
@@ -151,9 +154,9 @@ def main() -> None:
     names, repetitions = (["toy"], 2) if asked.toy else (asked.models, asked.repetitions)
     found = {}
     for name in names:
-        found[name] = {} if asked.no_time else measure(name, repetitions, asked.device, asked.weights)
+        found[name] = {} if asked.no_time else measure(name, repetitions, asked.device, asked.weights, asked.damping)
         if asked.memory:
-            found[name]["memory"] = memory(name)
+            found[name]["memory"] = memory(name, min(3, repetitions))
         if asked.batches:
             found[name]["per image"] = batches(name, 3, asked.device, tuple(asked.batches))
         print(name, row(name, found[name]), flush=True)
@@ -168,6 +171,7 @@ def main() -> None:
     )
     command += f" --batches {' '.join(map(str, asked.batches))}" if asked.batches else ""
     command += " --memory" if asked.memory else ""
+    command += f" --damping {asked.damping:g}" if asked.damping != 0.1 else ""
     about = conditions(command, asked.device) + f"; medians of {repetitions} pairs"
     print(f"\n{about}\n\n{text}")
     dump(asked.json, {"about": about, "models": found})

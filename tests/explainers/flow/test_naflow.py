@@ -405,6 +405,22 @@ def test_a_map_says_whether_it_is_signed(mode: str) -> None:
         assert any((map_.values < 0).any() for map_ in flow.maps) is signed
 
 
+@pytest.mark.parametrize("rule", KEEPS)
+def test_forward_keeps_by_every_rule_and_for_several_decisions_at_once(rule: str) -> None:
+    model = build("residual")
+    own = {"mode": "forward", "rule": rule}
+    together = sightline.explain(model, picture(), target=[0, 2], method="naflow", options=own)
+    alone = sightline.explain(model, picture(), target=2, method="naflow", options=own)
+    found = layers(copy.deepcopy(model), picture(), 2)
+    level = {"zero": 0.0, "threshold": 1e-2, "contribution": 0.0, "mass": 0.05}[rule]
+    for b in range(2):
+        for stage, layer in found.items():
+            assert torch.allclose(together[2 * b + 1].flow[stage].values, alone[b].flow[stage].values, atol=1e-6)
+            kept = KEEPS[rule](layer.A, layer.G, level)
+            right = (kept * layer.A * layer.G).relu().sum(1)[b].float()
+            assert torch.allclose(alone[b].flow[stage].values, right, rtol=1e-3, atol=1e-3 * float(right.max()))
+
+
 def test_options_that_cannot_be_are_refused() -> None:
     for own, said in (
         ({"mode": "backward"}, "naflow has no mode 'backward'"),

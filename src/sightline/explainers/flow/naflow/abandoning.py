@@ -28,7 +28,7 @@ Kept = Float[Tensor, "..."]
 
 def zero(B: Tensor, G: Tensor, level: float) -> Kept:
     """Kept where the gradient is not exactly zero: the published rule [liao2026naflow]."""
-    return torch.ne(G, 0.0, out=torch.empty_like(G))
+    return G.sign().abs_()
 
 
 def threshold(B: Tensor, G: Tensor, level: float) -> Kept:
@@ -54,7 +54,7 @@ def mass(B: Tensor, G: Tensor, level: float) -> Kept:
 def _above(size: Tensor, level: float) -> Kept:
     """Where a size is above a share of each sample's largest."""
     peak = size.flatten(1).amax(1).reshape(-1, *[1] * (size.ndim - 1))
-    return torch.gt(size, level * peak, out=torch.empty_like(size))
+    return (size - level * peak).sign_().relu_()
 
 
 KEEPS: dict[str, Callable[[Tensor, Tensor, float], Kept]] = {

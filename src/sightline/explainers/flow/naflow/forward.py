@@ -6,11 +6,14 @@ taken in its place. Where activations are not negative, and with the rule `zero`
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sightline.capture import ChannelSum, Pair, Plan, capture
+from sightline.capture import ChannelSum, Pair, Plan, Reduction, capture
+from sightline.capture.sums import Summand
 from sightline.explainers.flow.naflow.abandoning import KEEPS, LEVELS
 from sightline.explainers.method import Outcome, Request, StageMaps
 
@@ -32,18 +35,22 @@ def forward(request: Request) -> Outcome:
     def signed(pair: Pair) -> Float[Tensor, "b h w"]:
         return evidence(pair).sum(1)
 
-    def share(pair: Pair) -> Float[Tensor, "b 1 1"]:
-        """Share of the activations' size that is abandoned at this stage."""
-        kept = pair.G.sign().abs() if keep is None else keep[0](pair.A, pair.G, keep[1])
-        size = pair.A.abs()
-        return 1 - ((size * kept).flatten(1).sum(1) / size.flatten(1).sum(1).clamp_min(1e-30))[:, None, None]
+    def size(pair: Pair) -> Float[Tensor, "b h w"]:
+        return pair.A.abs().sum(1)
+
+    def size_kept(pair: Pair) -> Float[Tensor, "b h w"]:
+        kept = pair.G.sign().abs_() if keep is None else keep[0](pair.A, pair.G, keep[1])
+        return kept.mul_(pair.A).abs_().sum(1)
 
     summed = signed if request.option("signed", False) else positive
-    reduction = ChannelSum(summed, lambda total, pair: total) if keep is None else summed
+    summands: dict[str, Summand] = {"naflow": summed, "kept": size_kept, "size": size}
+    reductions: Mapping[str, Reduction] = summands
+    if keep is None:  # a rule that compares with the sample's largest needs all channels at once
+        reductions = {name: ChannelSum(summand, lambda total, pair: total) for name, summand in summands.items()}
     plan = Plan(
         request.target,
         request.stages,
-        reductions={"naflow": reduction, "abandoned": share},
+        reductions=reductions,
         output=request.output,
         labels=request.labels,
     )
@@ -53,7 +60,7 @@ def forward(request: Request) -> Outcome:
         StageMaps(
             stage.name,
             got.maps[stage.name, "naflow"],
-            {"abandoned": got.maps[stage.name, "abandoned"][..., 0, 0]},
+            {"abandoned": _share(got.maps[stage.name, "kept"], got.maps[stage.name, "size"])},
             bool(request.option("signed", False)),
         )
         for stage in got.stages
@@ -63,6 +70,11 @@ def forward(request: Request) -> Outcome:
     return Outcome(got.readout, stages, tuple(tuple(_said(stages, said, i, j) for j in range(k)) for i in range(b)))
 
 
+def _share(kept: Float[Tensor, "b k h w"], size: Float[Tensor, "b k h w"]) -> Float[Tensor, "b k"]:
+    """Share of the activations' size that is abandoned at a stage."""
+    return (1 - kept.sum((2, 3)) / size.sum((2, 3)).clamp_min(1e-30)).clamp_min(0.0)
+
+
 def _said(stages: tuple[StageMaps, ...], first: str, b: int, k: int) -> tuple[str, ...]:
-    nothing = all(float(stage.notes["abandoned"][b, k]) <= 0 for stage in stages)
+    nothing = all(float(stage.notes["abandoned"][b, k]) < 1e-6 for stage in stages)
     return (first, "Nothing was abandoned: this is gradient x activation.") if nothing else (first,)

@@ -40,7 +40,7 @@ ITERATIONS = 5
     options={
         "mode": "anchored (default), forward (the published behaviour), lsq or published",
         "damping": f"weight of a change in the inverse, relative to the mean eigenvalue; {DAMPING} by default",
-        "iterations": f"of the solver, at most; {ITERATIONS} by default",
+        "iterations": f"of the solver, at most; {ITERATIONS} by default, twice as many for windows beyond 3x3",
         "rule": "who is abandoned: zero (gradient exactly zero), threshold, contribution, mass; auto by default",
         "threshold": "the number that the rule compares with",
         "signed": "true sums over channels first, so that the map keeps its sign",
