@@ -19,7 +19,7 @@ from tests.explainers.flow.test_tape import FAMILIES, family, taped
 DOUBLE = torch.float64
 
 
-def explicit_gamma(J: Tensor, b: Tensor, x: Tensor, R: Tensor, gamma: float) -> Tensor:
+def explicit_gamma(J: Tensor, b: Tensor, x: Tensor, R: Tensor, gamma: float, slack: float = 0.0) -> Tensor:
     """The generalised gamma rule, contribution by contribution, from the dense Jacobian `[outputs, inputs]`."""
     found = torch.zeros_like(x)
     for j in range(len(J)):
@@ -31,7 +31,7 @@ def explicit_gamma(J: Tensor, b: Tensor, x: Tensor, R: Tensor, gamma: float) -> 
         else:
             shares, below = parts + gamma * kept(parts), z + gamma * (kept(parts).sum() + kept(b[j]))
         if below != 0:
-            found += shares / below * R[j]
+            found += shares / (below + math.copysign(slack, below)) * R[j]
     return found
 
 
@@ -66,6 +66,25 @@ def test_the_gamma_rule_is_the_explicit_one(layer: str, gamma: float) -> None:
     J = torch.autograd.functional.jacobian(module, x).reshape(z.numel(), x.numel())
     bias = (module(torch.zeros_like(x))).flatten().detach()
     expected = explicit_gamma(J, bias, x.flatten(), R.flatten(), gamma)
+    torch.testing.assert_close(G.flatten() * x.flatten(), expected, rtol=1e-8, atol=1e-9)
+
+
+@pytest.mark.parametrize("sign", ["any", "positive", "rectified"])
+@pytest.mark.parametrize("gamma", [0.0, 0.25, math.inf])
+def test_epsilon_is_added_to_the_denominators_magnitude(gamma: float, sign: str) -> None:
+    torch.manual_seed(2)
+    module = nn.Conv2d(3, 4, 3).to(DOUBLE)
+    x = torch.randn(1, 3, 5, 5, dtype=DOUBLE) if sign == "any" else torch.rand(1, 3, 5, 5, dtype=DOUBLE)
+    tape, z = taped(module, x)
+    step = affine_of(tape.calls[-1])
+    assert step is not None
+    R = torch.randn_like(z) * ((z > 0) if sign == "rectified" else 1)
+    slack = 0.1 * float(z.square().mean().sqrt())
+    known = {"positive": sign != "any", "rectified": sign == "rectified"}
+    G = gamma_rule(step, x, z, R / z, gamma, epsilon=0.1, **known)
+    J = torch.autograd.functional.jacobian(module, x).reshape(z.numel(), x.numel())
+    bias = module(torch.zeros_like(x)).flatten().detach()
+    expected = explicit_gamma(J, bias, x.flatten(), R.flatten(), gamma, slack)
     torch.testing.assert_close(G.flatten() * x.flatten(), expected, rtol=1e-8, atol=1e-9)
 
 

@@ -15,7 +15,7 @@ from torch.utils._pytree import tree_flatten
 from sightline.capture import leave_as_found
 from sightline.errors import ModelError
 from sightline.explainers.flow.affine import fused
-from sightline.explainers.flow.tape import Tape, recording
+from sightline.explainers.flow.tape import Call, Tape, recording
 from sightline.explainers.flow.vjp import gradient
 from sightline.explainers.flow.walk import plus, walk
 
@@ -183,3 +183,66 @@ def test_a_fused_batch_norm_is_the_layer_and_the_norm() -> None:
         torch.testing.assert_close(
             first.plus_bias(first.apply(x, first.W), first.bias), model[1](model[0](x)), rtol=1e-10, atol=1e-10
         )
+
+
+MOVES: dict[str, Callable[[Tensor], Tensor]] = {
+    "view": lambda x: x.view(2, 32),
+    "unsqueeze": lambda x: x.unsqueeze(1),
+    "clone": lambda x: x.transpose(1, 2).contiguous(),
+    "expand": lambda x: x[:, :1].expand(2, 3, 8),
+    "add": lambda x: x + x[:, :1],
+    "twice as much": lambda x: torch.add(x, x[:, :1], alpha=2),
+    "split": lambda x: torch.cat([part * (i + 1) for i, part in enumerate(x.split(2, 1))], 1),
+    "one part": lambda x: x.split(2, 1)[1] * 1,
+    "cat": lambda x: torch.cat([x, x[:, 1:]], 1),
+    "cat with a constant": lambda x: torch.cat([x, torch.ones(2, 1, 8, dtype=torch.float64)], 1),
+    "mean": lambda x: x.mean((1, 2)),
+    "mean, axis kept": lambda x: x.mean(-1, keepdim=True),
+    "mean of all": lambda x: x.mean()[None],
+    "times": lambda x: x * torch.arange(16.0, dtype=torch.float64).view(2, 1, 8),
+    "times itself": lambda x: x * x[:, :1],
+    "permute": lambda x: x.permute(2, -3, 1),
+    "relu": lambda x: x.relu(),
+    "transpose": lambda x: x.transpose(-1, 0),
+}
+
+
+@pytest.mark.parametrize("name", MOVES)
+def test_a_transpose_is_what_autograd_says(name: str) -> None:
+    torch.manual_seed(0)
+    leaf = torch.randn(2, 4, 8, dtype=torch.float64).requires_grad_()
+    y = MOVES[name](leaf)
+    G = torch.randn_like(y)
+    x = leaf.detach()
+    with recording(x) as tape:
+        out = MOVES[name](x)
+    end = tape.node(out)
+    assert end is not None
+    found: dict[int, Tensor] = {}
+    with torch.no_grad():
+        walk(tape, list(tape.calls), {end: G}, lambda s, g: gradient(tape, s, g), found.__setitem__, add=plus)
+    torch.testing.assert_close(found[0], torch.autograd.grad(y, leaf, G)[0], rtol=1e-12, atol=1e-12)
+
+
+def test_steps_that_lead_to_nothing_wanted_are_left_out() -> None:
+    model, x = InPlace(out_of_place=True).double(), torch.randn(2, 3, 8, 8, dtype=torch.float64)
+    messages: list[dict[int, Tensor]] = []
+    ran: list[list[str]] = []
+    for wanted in (None, [2]):
+        tape, y = taped(model, x)
+        end = tape.node(y)
+        assert end is not None
+        messages.append({})
+        ran.append([])
+
+        def rule(step: Call, given: list[Tensor], tape: Tape = tape, names: list[str] = ran[-1]) -> list[Tensor]:
+            names.append(step.name)
+            return gradient(tape, step, given)
+
+        with torch.no_grad():
+            start, arrive = {end: torch.ones_like(y)}, messages[-1].__setitem__
+            walk(tape, list(tape.calls), start, rule, arrive, add=plus, wanted=wanted)
+    assert ran[0][: len(ran[1])] == ran[1]
+    assert ran[0][len(ran[1]) :] == ["relu", "convolution"]
+    assert torch.equal(messages[0][2], messages[1][2])
+    assert 0 not in messages[1]

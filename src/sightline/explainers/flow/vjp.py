@@ -82,7 +82,7 @@ def _cut(call: Call, values: Sequence[Tensor], given: Sequence[Tensor]) -> Seque
     if len(call.args[0]) != len(values):
         return None
     axis = call.args[1] if len(call.args) > 1 else 0
-    return given[0].split([value.shape[axis] for value in values], axis)
+    return torch.split(given[0], [value.shape[axis] for value in values], axis)
 
 
 def _joined(call: Call, values: Sequence[Tensor], given: Sequence[Tensor]) -> list[Tensor]:

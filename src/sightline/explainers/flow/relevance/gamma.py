@@ -53,7 +53,7 @@ def gamma_rule(
         return step.transpose(G if slack is None else G * z.abs() / (z.abs() + slack), step.W, x)
     plain, raised = (0.0, 1.0) if math.isinf(gamma) else (1.0, gamma)
     if positive and rectified:
-        return _rectified(step, x, z, G, plain / (plain + raised), None if slack is None else slack / (plain + raised))
+        return _rectified(step, x, z, G, plain, raised, slack)
     unit = plain + raised / 2
     half = raised / 2 / unit
     W, magnitude = step.W, z.abs()
@@ -67,12 +67,15 @@ def gamma_rule(
     return along.add_(across, alpha=half) if positive else along.addcmul_(across, x.sign(), value=half)
 
 
-def _rectified(step: Affine, x: Tensor, z: Tensor, G: Tensor, below_zero: float, slack: Tensor | None) -> Tensor:
+def _rectified(
+    step: Affine, x: Tensor, z: Tensor, G: Tensor, plain: float, raised: float, slack: Tensor | None
+) -> Tensor:
     """Where nothing is negative the weights alone decide what supports: `w + gamma w^+`, in units of `1 + gamma`."""
-    W = leaky_relu(step.W, below_zero)
+    unit = plain + raised
+    W = leaky_relu(step.W, plain / unit)
     below = step.apply(x, W)
-    below = below if step.bias is None else below.add_(step.on_outputs(leaky_relu(step.bias, below_zero), below))
-    return step.transpose((G * z).div_(_kept(below, slack)), W, x)
+    below = below if step.bias is None else below.add_(step.on_outputs(leaky_relu(step.bias, plain / unit), below))
+    return step.transpose((G * z).div_(_kept(below, None if slack is None else slack / unit)), W, x)
 
 
 def _kept(below: Tensor, slack: Tensor | None) -> Tensor:
