@@ -62,6 +62,11 @@ INPUT: dict[str, dict[str, Any]] = {
 }
 """One map over the input, shown at every depth's column as what it is: the same."""
 
+JUDGED = (
+    "relevance, contrastive", "relevance", "NAFlow anchored", "NAFlow forward", "LayerCAM", "HiResCAM", "Grad-CAM"
+)  # fmt: skip
+"""Read at every stage and judged by deletion, which takes long."""
+
 NULLS = ("activity", "edges", "gaussian", "random")
 """The first, the sum of |A|, knows the network but not the decision; the others know nothing of either."""
 
@@ -209,6 +214,19 @@ def study_mosaics(model: nn.Module, args: Any, methods: dict[str, dict[str, Any]
     return kept(args.work, f"{args.study}-{args.model}-{args.seed}", args.count, one)
 
 
+def faithfulness(model: nn.Module, x: Tensor, index: int, map_: Tensor, steps: int) -> tuple[float, float, float]:
+    """Areas under deletion and insertion as shares of the whole photo's score, and ROAD."""
+    probe = Probe(model, torch.tensor([index]))
+    down = deletion_curve(probe, x[None], map_[None], steps=steps, baseline="blur")
+    up = insertion_curve(probe, x[None], map_[None], steps=steps)
+    whole = down.scores[0, 0]
+    return (
+        float(down.area()[0] / whole),
+        float(up.area()[0] / whole),
+        float(road(probe, x[None], map_[None]).values[0]),
+    )
+
+
 def study_faithful(model: nn.Module, args: Any) -> Values:
     """Areas under deletion and insertion, and ROAD, relative to the whole photo's score, at three depths."""
     source = sure_photos(model, args.model, args.side, args.seed)
@@ -219,20 +237,13 @@ def study_faithful(model: nn.Module, args: Any) -> Values:
             made.append(next(source))
         x, index = made[i]
         found: dict[str, dict[str, float]] = {}
-        for method, maps in all_maps(model, x, index, {**METHODS, **INPUT}).items():
+        for method, maps in all_maps(model, x, index, {**{m: METHODS[m] for m in JUDGED}, **INPUT}).items():
+            judged: dict[int, tuple[float, float, float]] = {}
             for depth, stage in zip(DEPTHS, thirds(list(maps)), strict=True):
-                probe = Probe(model, torch.tensor([index]))
-                down = deletion_curve(probe, x[None], maps[stage][None], steps=args.steps, baseline="blur")
-                up = insertion_curve(probe, x[None], maps[stage][None], steps=args.steps)
-                whole = down.scores[0, 0]
-                removed = road(probe, x[None], maps[stage][None]).values
-                found.setdefault(method, {}).update(
-                    {
-                        f"deletion, {depth}": float(down.area()[0] / whole),
-                        f"insertion, {depth}": float(up.area()[0] / whole),
-                        f"ROAD, {depth}": float(removed[0]),
-                    }
-                )
+                if id(maps[stage]) not in judged:
+                    judged[id(maps[stage])] = faithfulness(model, x, index, maps[stage], args.steps)
+                for name, value in zip(("deletion", "insertion", "ROAD"), judged[id(maps[stage])], strict=True):
+                    found.setdefault(method, {})[f"{name}, {depth}"] = value
         return found
 
     return kept(args.work, f"{args.study}-{args.model}-{args.seed}", args.count, one)
