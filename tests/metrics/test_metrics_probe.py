@@ -116,3 +116,15 @@ def test_what_cannot_be_read_is_said_in_words() -> None:
         Probe(lambda x: x, batch_size=0)
     with pytest.raises(InputError, match="'probability' or 'logit'"):
         Probe(lambda x: x, output="prob")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("side", "rows"), [(64, 8), (224, 4), (448, 1)])
+def test_large_pictures_go_through_in_fewer_rows(side: int, rows: int) -> None:
+    seen: list[int] = []
+
+    def model(x: Tensor) -> Tensor:
+        seen.append(len(x))
+        return x.mean((2, 3))
+
+    Probe(model).scores(torch.rand(9, 3, side, side))
+    assert max(seen) == rows

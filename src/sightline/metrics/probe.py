@@ -18,6 +18,9 @@ from sightline.errors import InputError, TargetError
 from sightline.memory import in_chunks
 from sightline.results.domains import IMAGE, Domain
 
+CACHED = 4 * 3 * 224 * 224
+"""Numbers of input whose activations a CPU's caches hold about: more rows at once make each of them dearer."""
+
 Reader = Callable[[Tensor, Tensor], Tensor]
 """Reads scores `[r]` off a model's output, given the sample `[r]` that each row belongs to."""
 
@@ -31,7 +34,8 @@ class Probe:
             the time of a measurement and given back as it was.
         targets: a class per sample; or a `Reader`; or None for the class that the model itself prefers.
         output: `"probability"` reads soft-max probabilities, `"logit"` the raw output.
-        batch_size: rows per forward; None for 8 on the CPU, whose caches hold no more, and 64 elsewhere. Halved, and
+        batch_size: rows per forward; None for as many as the CPU's caches hold (four pictures of 224 px, eight small
+            ones), and 64 elsewhere. Halved, and
             logged, when the memory does not suffice.
         domain: what the maps lie over.
         grid: `"input"` enlarges a coarse map bilinearly and deletes single positions of the input; `"cells"` deletes
@@ -69,12 +73,13 @@ class Probe:
         """
         if self.known is not None and self.known[0] is inputs:
             return self, self.known[1]
+        sized = replace(self, batch_size=self.at_once(inputs))
         samples = torch.arange(len(inputs), device=inputs.device)
         if self.targets is not None:
-            fixed = self.fixed(inputs)
+            fixed = sized.fixed(inputs)
             return fixed, fixed.rows(samples, lambda rows: inputs[rows])
-        both = self._evaluate(samples, lambda rows: inputs[rows], _favourite(self.output))
-        return replace(self, targets=both[:, 0].long()), both[:, 1]
+        both = sized._evaluate(samples, lambda rows: inputs[rows], _favourite(self.output))
+        return replace(sized, targets=both[:, 0].long()), both[:, 1]
 
     def fixed(self, inputs: Num[Tensor, "b ..."]) -> Probe:
         """This probe with its given targets on the inputs' device, once they are seen to fit.
@@ -117,16 +122,20 @@ class Probe:
         """The class that the model prefers in each row."""
         return self._evaluate(samples, build, lambda output, _: _matrix(output).argmax(1))
 
-    def at_once(self, device: torch.device) -> int:
-        """Rows per forward on a device."""
-        return self.batch_size or (8 if device.type == "cpu" else 64)
+    def at_once(self, inputs: Num[Tensor, "b ..."]) -> int:
+        """Rows per forward for such inputs on their device."""
+        if self.batch_size is not None or not len(inputs):
+            return self.batch_size or 1
+        return max(1, min(8, CACHED // inputs[0].numel())) if inputs.device.type == "cpu" else 64
 
     def _evaluate(self, samples: Tensor, build: Callable[[slice], Tensor], read: Reader) -> Tensor:
         if not len(samples):
             raise InputError("there is nothing to score: the batch is empty")
         with judged(self.model), torch.inference_mode():
             parts = in_chunks(
-                lambda rows: read(self.model(build(rows)), samples[rows]), len(samples), self.at_once(samples.device)
+                lambda rows: read(self.model(build(rows)), samples[rows]),
+                len(samples),
+                self.batch_size or (8 if samples.device.type == "cpu" else 64),
             )
             scores = torch.cat([scores for _, scores in parts])
         return scores.clone()

@@ -61,7 +61,7 @@ def subset_changes(
     else:
         spans = [
             _slope(values, inputs, elements, fill(samples[at], elements.spread(subsets[sets[at]])), samples[at])
-            for at in torch.split(torch.arange(len(samples), device=inputs.device), probe.at_once(inputs.device))
+            for at in torch.split(torch.arange(len(samples), device=inputs.device), probe.at_once(inputs))
         ]
         promise = torch.cat(spans).reshape(shape)
     return promise, whole[:, None] - after.reshape(shape)
