@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from sightline.evaluate import Answer, Sample, Settings
     from sightline.reports.comparison import Panel
 
-METHODS = "gradcam,hirescam,layercam,xgradcam,gradcam++,gradxact,eigencam"
+METHODS = "relevance,gradcam,hirescam,layercam,xgradcam,gradcam++,gradxact,eigencam"
 
 
 def evaluate(
