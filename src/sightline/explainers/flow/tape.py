@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -50,7 +51,7 @@ class Call:
     inputs: tuple[Node, ...]
     outputs: tuple[Node | None, ...]
 
-    @property
+    @cached_property
     def name(self) -> str:
         """Name of the operation without its overload."""
         return str(self.op.overloadpacket).removeprefix("aten.")
