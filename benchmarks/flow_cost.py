@@ -7,9 +7,8 @@
     python benchmarks/flow_cost.py --batches 1 8 32 --models resnet18 mobilenet_v2            # instead of time
 
 Sightline gives maps at all stages; zennit (EpsilonPlusFlat, Gradient) and captum's LRP give one map, at the input.
-Every tool gets the model as a user has it, its hooks made and removed inside its time. Both others cannot work with
-layers that write in place, so they get the same model with the layers' flag `inplace` switched off; zennit gets its
-own canonizer where it has one. A tool that is not installed is left out.
+Every tool gets the model as a user has it, its hooks made and removed inside its time. zennit gets its own canonizer
+where it has one, captum is told the class beforehand. A tool that is not installed is left out.
 """
 
 from __future__ import annotations
@@ -20,8 +19,7 @@ import statistics
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +58,8 @@ def flow(model: nn.Module, inputs: Tensor) -> list[Tensor]:
     return [m.values for item in sightline.explain(model, inputs, method="relevance") for m in item.flow.maps]
 
 
-def by_zennit(model: nn.Module, inputs: Tensor) -> Tensor:
-    """One map, at the input, for the class with the highest score."""
+def by_zennit(model: nn.Module, inputs: Tensor, top: Tensor) -> Tensor:
+    """One map, at the input."""
     from zennit.attribution import Gradient
     from zennit.composites import EpsilonPlusFlat
     from zennit.torchvision import ResNetCanonizer, VGGCanonizer
@@ -69,34 +67,21 @@ def by_zennit(model: nn.Module, inputs: Tensor) -> Tensor:
     known = {"VGG": VGGCanonizer, "ResNet": ResNetCanonizer}.get(type(model).__name__)
     composite = EpsilonPlusFlat(canonizers=[] if known is None else [known()])
 
-    def top(scores: Tensor) -> Tensor:
-        return nn.functional.one_hot(scores.detach().argmax(1), scores.shape[1]).to(scores)
+    def chosen(scores: Tensor) -> Tensor:
+        return nn.functional.one_hot(top, scores.shape[1]).to(scores)
 
     with Gradient(model=model, composite=composite) as attributor:
-        return attributor(inputs, top)[1]
+        return attributor(inputs, chosen)[1]
 
 
-def by_captum(model: nn.Module, inputs: Tensor) -> Tensor:
-    """One map, at the input, by captum's default rules; the class costs it a forward more."""
+def by_captum(model: nn.Module, inputs: Tensor, top: Tensor) -> Tensor:
+    """One map, at the input, by captum's default rules."""
     from captum.attr import LRP
 
-    with torch.no_grad():
-        top = model(inputs).argmax(1)
     return LRP(model).attribute(inputs, target=top)
 
 
-TOOLS: dict[str, Callable[[nn.Module, Tensor], Tensor]] = {"zennit": by_zennit, "captum": by_captum}
-
-
-@contextmanager
-def out_of_place(model: nn.Module) -> Iterator[None]:
-    """Layers do not write in place inside."""
-    written = [module for module in model.modules() if getattr(module, "inplace", False)]
-    for module in written:
-        module.inplace = False
-    yield
-    for module in written:
-        module.inplace = True
+TOOLS: dict[str, Callable[[nn.Module, Tensor, Tensor], Tensor]] = {"zennit": by_zennit, "captum": by_captum}
 
 
 def measure(name: str, *, repetitions: int, device: str, peers: bool) -> dict[str, Ratio | str]:
@@ -116,12 +101,13 @@ def measure(name: str, *, repetitions: int, device: str, peers: bool) -> dict[st
     }
     print(f"{name}: relevance: {spread(found['relevance'])}", flush=True)
     few = min(3, repetitions)
+    with torch.no_grad():
+        top = model(inputs).argmax(1)
     for tool in PEERS if peers else ():
         if have(tool) is None:
             found[tool] = "not installed"
             continue
-        with out_of_place(model):
-            found[tool] = attempt(lambda tool=tool: TOOLS[tool](model, inputs), yardstick, few, device)
+        found[tool] = attempt(lambda tool=tool: TOOLS[tool](model, inputs, top), yardstick, few, device)
         model.zero_grad()
         print(f"{name}: {tool}: {spread(found[tool])}", flush=True)
     return found
