@@ -109,11 +109,11 @@ def test_retrieval_counts_queries_whose_nearest_picture_is_of_their_species() ->
     images = torch.randint(0, 255, (3, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     labels = torch.tensor([0, 1, 2])
     none = torch.zeros(6, 0)
-    same = Scenes(images.repeat(2, 1, 1, 1), labels.repeat(2), none.long(), none.bool())
+    same = Scenes(images.repeat(2, 1, 1, 1), labels.repeat(2), none.long(), none.bool(), none.byte())
     found = retrieval(net, same)
     assert (found.hits, found.queries, found.gallery) == (3, 3, 3)
     assert found.chance == pytest.approx(1 / 3)
-    turned = Scenes(same.images, torch.tensor([0, 1, 2, 1, 2, 0]), none.long(), none.bool())
+    turned = Scenes(same.images, torch.tensor([0, 1, 2, 1, 2, 0]), none.long(), none.bool(), none.byte())
     assert retrieval(net, turned).hits == 0
 
 

@@ -179,7 +179,8 @@ class ContrastiveTask(lightning.LightningModule):  # type: ignore[misc]
     def training_step(self, batch: tuple[Tensor, ...], index: int) -> Tensor:
         """Loss of one batch of pairs."""
         generator = torch.Generator().manual_seed((self.recipe.seed * 1009 + self.current_epoch) * 100_003 + index)
-        x = augmented(batch[0], self.get_buffer("mean"), self.get_buffer("std"), generator)
+        images, _, parts = batch
+        x, _ = augmented(images, parts, self.get_buffer("mean"), self.get_buffer("std"), generator)
         embeddings = self.net(x.contiguous(memory_format=torch.channels_last))
         loss = info_nce(embeddings.float(), self.recipe.temperature)
         self.log("loss", loss, prog_bar=True)
@@ -229,7 +230,9 @@ def _draw(world: World, recipe: ContrastiveRecipe, folder: Path) -> tuple[Scenes
 def _fit(net: BirdEncoder, scenes: Scenes, recipe: ContrastiveRecipe, work: Path) -> BirdEncoder:
     """Train, or go on training."""
     loader = DataLoader(
-        TensorDataset(scenes.images, scenes.labels), batch_size=None, sampler=PairOrder(scenes.labels, recipe.seed)
+        TensorDataset(scenes.images, scenes.labels, scenes.parts),
+        batch_size=None,
+        sampler=PairOrder(scenes.labels, recipe.seed),
     )
     task = ContrastiveTask(
         net.train().to(memory_format=torch.channels_last),
