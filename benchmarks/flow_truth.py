@@ -38,6 +38,7 @@ from _measure import PAGE, conditions, dump, options, table, toy, write
 from sightline.metrics import bootstrap, paired_difference
 from sightline.metrics.deletion import deletion_curve, insertion_curve, road
 from sightline.metrics.elements import spearman
+from sightline.metrics.inference import inference_copy
 from sightline.metrics.probe import Probe
 
 FLOW = PAGE.with_name("flow.md")
@@ -69,6 +70,9 @@ JUDGED = (
 
 NULLS = ("activity", "edges", "gaussian", "random")
 """The first, the sum of |A|, knows the network but not the decision; the others know nothing of either."""
+
+REMOVED = (0.1, 0.3, 0.5)
+"""Shares that ROAD removes."""
 
 DAMPINGS = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0, 10.0)
 DEPTHS = ("early", "middle", "late")
@@ -214,17 +218,13 @@ def study_mosaics(model: nn.Module, args: Any, methods: dict[str, dict[str, Any]
     return kept(args.work, f"{args.study}-{args.model}-{args.seed}", args.count, one)
 
 
-def faithfulness(model: nn.Module, x: Tensor, index: int, map_: Tensor, steps: int) -> tuple[float, float, float]:
+def faithfulness(probe: Probe, x: Tensor, map_: Float[Tensor, "h w"], steps: int) -> tuple[float, float, float]:
     """Areas under deletion and insertion as shares of the whole photo's score, and ROAD."""
-    probe = Probe(model, torch.tensor([index]))
     down = deletion_curve(probe, x[None], map_[None], steps=steps, baseline="blur")
     up = insertion_curve(probe, x[None], map_[None], steps=steps)
     whole = down.scores[0, 0]
-    return (
-        float(down.area()[0] / whole),
-        float(up.area()[0] / whole),
-        float(road(probe, x[None], map_[None]).values[0]),
-    )
+    removed = road(probe, x[None], map_[None], fractions=REMOVED).values
+    return float(down.area()[0] / whole), float(up.area()[0] / whole), float(removed[0])
 
 
 def study_faithful(model: nn.Module, args: Any) -> Values:
@@ -237,11 +237,12 @@ def study_faithful(model: nn.Module, args: Any) -> Values:
             made.append(next(source))
         x, index = made[i]
         found: dict[str, dict[str, float]] = {}
+        probe = Probe(inference_copy(model, x[None]).model, torch.tensor([index])).asked(x[None])
         for method, maps in all_maps(model, x, index, {**{m: METHODS[m] for m in JUDGED}, **INPUT}).items():
             judged: dict[int, tuple[float, float, float]] = {}
             for depth, stage in zip(DEPTHS, thirds(list(maps)), strict=True):
                 if id(maps[stage]) not in judged:
-                    judged[id(maps[stage])] = faithfulness(model, x, index, maps[stage], args.steps)
+                    judged[id(maps[stage])] = faithfulness(probe, x, maps[stage], args.steps)
                 for name, value in zip(("deletion", "insertion", "ROAD"), judged[id(maps[stage])], strict=True):
                     found.setdefault(method, {})[f"{name}, {depth}"] = value
         return found
