@@ -10,7 +10,9 @@ HOUSE = Path(sightline.__file__).parent
 PAGE = HOUSE.parents[1] / "docs" / "errors.md"
 FROM_REGISTRY = "there is no method …"
 """A registry puts its kind into its text."""
-OURS = {"InputError", "DataError", "ModelError", "UnfollowedError", "StageError", "TargetError", "MethodError", "ResultError"}
+OURS = {
+    "InputError", "DataError", "ModelError", "UnfollowedError", "StageError", "TargetError", "MethodError", "ResultError"
+}  # fmt: skip
 
 
 def words(node):
