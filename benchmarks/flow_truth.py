@@ -286,7 +286,7 @@ def study_shuffled(model: nn.Module, args: Any) -> Values:
 
 
 def study_causal(model: nn.Module, args: Any) -> Values:
-    """Share of the logit that is lost when a fifth of a stage's places is set to zero: the most or least important."""
+    """Share of the logit lost when a fifth of a stage's places is set to zero: the most or least important."""
     source = sure_photos(model, args.model, args.side, args.seed)
     made: list[tuple[Tensor, int]] = []
 

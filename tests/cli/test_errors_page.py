@@ -11,8 +11,15 @@ PAGE = HOUSE.parents[1] / "docs" / "errors.md"
 FROM_REGISTRY = "there is no method …"
 """A registry puts its kind into its text."""
 OURS = {
-    "InputError", "DataError", "ModelError", "UnfollowedError", "StageError", "TargetError", "MethodError", "ResultError"
-}  # fmt: skip
+    "InputError",
+    "DataError",
+    "ModelError",
+    "UnfollowedError",
+    "StageError",
+    "TargetError",
+    "MethodError",
+    "ResultError",
+}
 
 
 def words(node):
