@@ -37,7 +37,7 @@ def test_a_batch_gives_the_maps_of_single_images(name: str) -> None:
 
 @pytest.mark.parametrize("method", OWN)
 def test_a_batch_gives_the_maps_of_single_images_for_methods_with_a_pass_of_their_own(method: str) -> None:
-    name = "vit_token" if "roll" in method else "plain_inplace"
+    name = "vit_token" if METHODS[method].needs == "attention" else "plain_inplace"
     model, x = build(name), picture(3)
     together = sightline.explain(model, x, method=method, options=FAST.get(method))
     apart = [sightline.explain(model, x[i : i + 1], method=method, options=FAST.get(method)) for i in range(3)]
@@ -57,7 +57,7 @@ def test_several_targets_at_once_give_the_maps_of_each(name: str) -> None:
 
 @pytest.mark.parametrize("method", OWN)
 def test_several_targets_at_once_for_methods_with_a_pass_of_their_own(method: str) -> None:
-    name = "vit_token" if "roll" in method else "plain_inplace"
+    name = "vit_token" if METHODS[method].needs == "attention" else "plain_inplace"
     together = sightline.explain(build(name), picture(), target=[1, 2], method=method, options=FAST.get(method))
     for target in (1, 2):
         alone = sightline.explain(build(name), picture(), target=target, method=method, options=FAST.get(method))

@@ -122,7 +122,7 @@ def test_an_error_in_the_backward_leaves_nothing_behind() -> None:
     model = Net().train()
     before = photograph(model)
     with pytest.raises(_Boom):
-        sightline.explain(model, picture(), target=0)
+        sightline.explain(model, picture(), target=0, method="gradcam")
     assert same(before, photograph(model))
 
 

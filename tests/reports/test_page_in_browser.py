@@ -330,6 +330,7 @@ class TestFlowView:
 
     def test_all_of_it_is_a_table_too(self, flow):
         flow.page.locator(".flow .numbers summary").click()
+        flow.page.locator(".flow tbody tr").last.wait_for()
         rows = [row.split("\t") for row in flow.page.locator(".flow tbody tr").all_inner_texts()]
         heads = flow.page.locator(".flow thead th").all_inner_texts()
         second = dict(zip(heads, rows[1], strict=True))
