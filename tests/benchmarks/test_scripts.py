@@ -25,6 +25,18 @@ def test_script_runs_on_the_toy(script, tmp_path):
     assert json.loads((tmp_path / "found.json").read_text())["about"]
 
 
+@pytest.mark.parametrize("study", ["mosaics", "faithful", "shuffled", "causal", "damping"])
+def test_a_study_of_truth_runs_on_the_toy_and_goes_on_where_it_stopped(study, tmp_path):
+    command = [sys.executable, str(SCRIPTS / "flow_truth.py"), study, "--toy", "--work", str(tmp_path / "work")]
+    tables = []
+    for _ in range(2):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        tables.append([line for line in done.stdout.splitlines() if line.startswith("| ")])
+    assert tables[0] == tables[1]
+    assert any(row.startswith("| *random* |") for row in tables[0])
+
+
 def test_tables_go_between_their_markers(tmp_path):
     page = tmp_path / "page.md"
     page.write_text("before\n<!-- table: a -->\nold\n<!-- end -->\nbetween\n<!-- table: b -->\n<!-- end -->\nafter\n")
