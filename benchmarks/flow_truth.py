@@ -21,7 +21,7 @@ import csv
 import json
 import os
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -127,8 +127,28 @@ def mosaics(photos: Iterator[tuple[Tensor, int]], seed: int) -> Iterator[tuple[T
 
 def flow_of(model: nn.Module, x: Tensor, index: int, asked: dict[str, Any]) -> dict[str, Float[Tensor, "h w"]]:
     """The maps of a method at every stage, by stage."""
+    if asked["method"] == "captum LRP":
+        return {"input": lrp_of_captum(model, x, index)}
     found = sightline.explain(model, x[None], target=index, **asked).one().flow
     return {stage: map_.values for stage, map_ in found.items()}
+
+
+def lrp_of_captum(model: nn.Module, x: Tensor, index: int) -> Float[Tensor, "h w"]:
+    """Captum's layer-wise relevance propagation, its epsilon rule everywhere; on a copy, which it hooks into."""
+    import copy
+
+    from captum.attr import LRP
+
+    return LRP(copy.deepcopy(model)).attribute(x[None].clone().requires_grad_(), target=index)[0].sum(0).detach()
+
+
+def input_methods(model: nn.Module, x: Tensor) -> dict[str, dict[str, Any]]:
+    """Methods with one map over the input; captum's LRP where it takes this network."""
+    try:
+        lrp_of_captum(model, x, 0)
+    except (ImportError, TypeError, RuntimeError, AssertionError):
+        return INPUT
+    return {**INPUT, "LRP, captum": {"method": "captum LRP"}}
 
 
 def activity(model: nn.Module, x: Tensor, stages: list[str]) -> dict[str, Float[Tensor, "h w"]]:
@@ -148,13 +168,17 @@ def activity(model: nn.Module, x: Tensor, stages: list[str]) -> dict[str, Float[
 
 
 def all_maps(
-    model: nn.Module, x: Tensor, index: int, asked: dict[str, dict[str, Any]]
+    model: nn.Module,
+    x: Tensor,
+    index: int,
+    asked: dict[str, dict[str, Any]],
+    known: Collection[str] = (),
 ) -> dict[str, dict[str, Tensor]]:
-    """Maps by method and stage: those asked for, and the nulls."""
-    found = {label: flow_of(model, x, index, how) for label, how in asked.items()}
-    stages = list(next(iter(found.values())))
+    """Maps by method and stage: those asked for, and the nulls, but for those that are known."""
+    found = {label: flow_of(model, x, index, how) for label, how in asked.items() if label not in known}
+    stages = list(flow_of(model, x, index, {"method": "gradcam"}))
     found = {label: maps if len(maps) > 1 else dict.fromkeys(stages, *maps.values()) for label, maps in found.items()}
-    for null in NULLS:
+    for null in set(NULLS) - set(known):
         found[null] = (
             activity(model, x, stages)
             if null == "activity"
@@ -182,24 +206,27 @@ Values = dict[str, dict[str, list[float]]]
 """One number per photo, by method and column."""
 
 
-def kept(work: Path, name: str, count: int, make: Callable[[int], dict[str, dict[str, float]]]) -> Values:
-    """What `make` gives for each photo; those that were made before are read, the others are made and kept."""
-    file = work / f"{name}.jsonl"
+Found = dict[str, dict[str, float]]
+"""Numbers of one photo, by method and column."""
+
+
+def kept(
+    work: Path, name: str, count: int, make: Callable[[int, Collection[str]], Found], labels: list[str]
+) -> Values:
+    """What `make` gives for each photo, told which methods are known; what was made before is read."""
     work.mkdir(parents=True, exist_ok=True)
-    have = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
-    with file.open("a") as out:
-        for i in range(count):
-            found = make(i) if i >= len(have) else have[i]
-            if i >= len(have):
-                out.write(json.dumps(found) + "\n")
-                out.flush()
-                print(f"\r{name}: {i + 1} of {count}", end="", flush=True)
-                have.append(found)
-    values: Values = {}
-    for found in have[:count]:
-        for method, columns in found.items():
-            for column, value in columns.items():
-                values.setdefault(method, {}).setdefault(column, []).append(value)
+    values: Values = {label: {} for label in labels}
+    for i in range(count):
+        file = work / name / f"{i:04}.json"
+        found: Found = json.loads(file.read_text()) if file.exists() else {}
+        if set(labels) - set(found):
+            found |= make(i, found)
+            file.parent.mkdir(exist_ok=True)
+            file.write_text(json.dumps(found))
+            print(f"\r{name}: {i + 1} of {count}", end="", flush=True)
+        for label in labels:
+            for column, value in found[label].items():
+                values[label].setdefault(column, []).append(value)
     return values
 
 
@@ -208,14 +235,17 @@ def study_mosaics(model: nn.Module, args: Any, methods: dict[str, dict[str, Any]
     source = mosaics(sure_photos(model, args.model, args.side, args.seed), args.seed)
     made: list[tuple[Tensor, int, int]] = []
 
-    def one(i: int) -> dict[str, dict[str, float]]:
+    made.append(next(source))
+    methods = {**methods, **input_methods(model, made[0][0])} if args.study == "mosaics" else methods
+
+    def one(i: int, known: Collection[str]) -> Found:
         while len(made) <= i:
             made.append(next(source))
         x, index, cell = made[i]
-        maps = all_maps(model, x, index, methods)
+        maps = all_maps(model, x, index, methods, known)
         return {m: {s: share_in_cell(v, cell) for s, v in stages.items()} for m, stages in maps.items()}
 
-    return kept(args.work, f"{args.study}-{args.model}-{args.seed}", args.count, one)
+    return kept(args.work, f"{args.study}-{args.model}-{args.seed}", args.count, one, [*methods, *NULLS])
 
 
 def faithfulness(probe: Probe, x: Tensor, map_: Float[Tensor, "h w"], steps: int) -> tuple[float, float, float]:
@@ -230,15 +260,16 @@ def faithfulness(probe: Probe, x: Tensor, map_: Float[Tensor, "h w"], steps: int
 def study_faithful(model: nn.Module, args: Any) -> Values:
     """Areas under deletion and insertion, and ROAD, relative to the whole photo's score, at three depths."""
     source = sure_photos(model, args.model, args.side, args.seed)
-    made: list[tuple[Tensor, int]] = []
+    made: list[tuple[Tensor, int]] = [next(source)]
+    methods = {**{m: METHODS[m] for m in JUDGED}, **input_methods(model, made[0][0])}
 
-    def one(i: int) -> dict[str, dict[str, float]]:
+    def one(i: int, known: Collection[str]) -> Found:
         while len(made) <= i:
             made.append(next(source))
         x, index = made[i]
-        found: dict[str, dict[str, float]] = {}
+        found: Found = {}
         probe = Probe(inference_copy(model, x[None]).model, torch.tensor([index])).asked(x[None])
-        for method, maps in all_maps(model, x, index, {**{m: METHODS[m] for m in JUDGED}, **INPUT}).items():
+        for method, maps in all_maps(model, x, index, methods, known).items():
             judged: dict[int, tuple[float, float, float]] = {}
             for depth, stage in zip(DEPTHS, thirds(list(maps)), strict=True):
                 if id(maps[stage]) not in judged:
@@ -247,7 +278,7 @@ def study_faithful(model: nn.Module, args: Any) -> Values:
                     found.setdefault(method, {})[f"{name}, {depth}"] = value
         return found
 
-    return kept(args.work, f"{args.study}-{args.model}-{args.seed}", args.count, one)
+    return kept(args.work, f"{args.study}-{args.model}-{args.seed}", args.count, one, [*methods, *NULLS])
 
 
 def shuffled(model: nn.Module) -> nn.Module:
@@ -269,11 +300,11 @@ def study_shuffled(model: nn.Module, args: Any) -> Values:
     twin = shuffled(model)
     made: list[tuple[Tensor, int]] = []
 
-    def one(i: int) -> dict[str, dict[str, float]]:
+    def one(i: int, known: Collection[str]) -> Found:
         while len(made) <= i:
             made.append(next(source))
         x, index = made[i]
-        ours, theirs = (all_maps(net, x, index, METHODS) for net in (model, twin))
+        ours, theirs = (all_maps(net, x, index, METHODS, known) for net in (model, twin))
         return {
             m: {
                 d: float(spearman(ours[m][s].flatten()[None].double(), theirs[m][s].flatten()[None].double())[0])
@@ -282,7 +313,7 @@ def study_shuffled(model: nn.Module, args: Any) -> Values:
             for m in ours
         }
 
-    return kept(args.work, f"{args.study}-{args.model}-{args.seed}", args.count, one)
+    return kept(args.work, f"{args.study}-{args.model}-{args.seed}", args.count, one, [*METHODS, *NULLS])
 
 
 def study_causal(model: nn.Module, args: Any) -> Values:
@@ -301,12 +332,12 @@ def study_causal(model: nn.Module, args: Any) -> Values:
         handle.remove()
         return (whole - rest) / abs(whole)
 
-    def one(i: int) -> dict[str, dict[str, float]]:
+    def one(i: int, known: Collection[str]) -> Found:
         while len(made) <= i:
             made.append(next(source))
         x, index = made[i]
-        found: dict[str, dict[str, float]] = {}
-        for method, maps in all_maps(model, x, index, METHODS).items():
+        found: Found = {}
+        for method, maps in all_maps(model, x, index, METHODS, known).items():
             for depth, stage in zip(DEPTHS, thirds(list(maps)), strict=True):
                 for word, largest in (("most", True), ("least", False)):
                     value = loss(x, index, stage, maps[stage], largest)
@@ -314,7 +345,7 @@ def study_causal(model: nn.Module, args: Any) -> Values:
         return found
 
     with torch.no_grad():
-        return kept(args.work, f"{args.study}-{args.model}-{args.seed}", args.count, one)
+        return kept(args.work, f"{args.study}-{args.model}-{args.seed}", args.count, one, [*METHODS, *NULLS])
 
 
 def lower_is_better(study: str, column: str) -> bool:
