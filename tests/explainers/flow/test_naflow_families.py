@@ -175,7 +175,9 @@ def test_t18_every_stage_has_a_map_that_says_what_was_done_and_in_place_layers_c
     assert any(map_.notes["abandoned"] > 0 for map_ in flow.maps)
     assert all(map_.notes["growth"] < 3 for map_ in flow.maps), {m.stage: m.notes["growth"] for m in flow.maps}
     for map_ in flow.maps:
-        assert set(map_.notes) == {"abandoned", "kept", "growth", "drift", "iterations", "residual", "damping"}
+        assert set(map_.notes) == {
+            "abandoned", "kept", "growth", "carried", "drift", "iterations", "residual", "damping"
+        }  # fmt: skip
     if any(getattr(module, "inplace", False) for module in model.modules()):
         apart = copy.deepcopy(model)
         for module in apart.modules():

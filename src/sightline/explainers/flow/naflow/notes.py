@@ -38,8 +38,8 @@ class Account:
     def blank(self, device: torch.device) -> Note:
         """Notes of a stage that no path connects with the decision."""
         like = torch.zeros(self.batch, device=device)
-        return {"abandoned": like, "kept": like + 1, "growth": like + 1, "drift": like, "iterations": like,
-                "residual": like, "damping": like + self.damping}  # fmt: skip
+        return {"abandoned": like, "kept": like + 1, "growth": like + 1, "carried": like, "drift": like,
+                "iterations": like, "residual": like, "damping": like + self.damping}  # fmt: skip
 
     def note(self, node: Node, A: Tensor, message: Back, tally: Tally, made: Sequence[tuple[int, Tensor]]) -> None:
         """Notes of one stage; the tally and the solves are those since the stage behind it."""
@@ -53,6 +53,7 @@ class Account:
             "abandoned": torch.where(size > 0, lost / size.clamp_min(1e-30), 0.0),
             "kept": (like + tally.kept) / tally.neurons if tally.neurons else like + 1,
             "growth": like + 1 if delta is None else _norm(A + delta) / _norm(A).clamp_min(1e-30),
+            "carried": (A.flatten(1) * G.flatten(1)).sum(1).float() + drift,
             "drift": drift,
             "iterations": like + max((steps for steps, _ in made), default=0),
             "residual": self._largest([residual for _, residual in made], like),

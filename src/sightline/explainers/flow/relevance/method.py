@@ -44,7 +44,7 @@ def relevance(request: Request) -> Outcome:
 
     Convolutions and linear layers share relevance by the generalised gamma rule, batch norms being part of the layer
     that feeds them; activations pass it on; attention weights, gates and the scale of norms are held constant
-    [ali2022conservative]. `carried` in the notes is the sum over a stage, `drift` its share of the score that was
+    [ali2022conservative]. `carried` in the notes is the sum over a stage, `drift` what of the score was
     lost or gained (to biases, above all), `prefix` the share of magnitude on class and register tokens.
     """
     recipe = recipe_of(request)
@@ -112,7 +112,7 @@ def _walked(reading: Reading, recipe: Recipe, k: int) -> tuple[list[tuple[Tensor
 def _map(R: Float[Tensor, "b ..."], layout: Layout, score: Float[Tensor, " b"]) -> tuple[Tensor, Notes]:
     """Relevance of a stage as a map, and how much of the score it holds."""
     carried = _total(R)
-    notes = {"carried": carried, "drift": (carried - score) / score.abs().clamp_min(torch.finfo(R.dtype).tiny)}
+    notes = {"carried": carried, "drift": carried - score}
     if layout.prefix:
         notes["prefix"] = _total(R[:, : layout.prefix].abs()) / _total(R.abs()).clamp_min(torch.finfo(R.dtype).tiny)
     return layout.to_grid(R).sum(1), notes
