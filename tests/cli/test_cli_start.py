@@ -72,7 +72,14 @@ def test_ctrl_c_ends_with_130_and_leaves_the_old_result_and_nothing_half_written
     )
     arguments = [*(f"{number}.png" for number in range(3)), "-m", "timm:test_convnext", "--weights", "random"]
     command = [sys.executable, "-c", slow + RUN, "explain", *arguments, "--format", "arrays"]
-    run = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    run = subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background job inherits it ignored
+    )
     assert run.stdout.readline() == "now\n"
     time.sleep(0.2)
     run.send_signal(signal.SIGINT)
