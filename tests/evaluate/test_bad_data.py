@@ -131,10 +131,10 @@ def standings(done) -> dict[str, dict[str, object]]:
 
 def test_empty_masks_are_counted_and_averaged_with_nothing(sound, tmp_path) -> None:
     folder = spoiled(sound, tmp_path, masks_of(0))
-    count = len(held_out(folder, "images"))
-    found = standings(evaluate(folder, weights(tmp_path), "--json"))
+    count, file = len(held_out(folder, "images")), weights(tmp_path)
+    found = standings(evaluate(folder, file, "--json"))
     assert all(row["skipped"] == {"empty-mask": count} and row["n"] == 0 for row in found.values())
-    done = evaluate(folder, weights(tmp_path))
+    done = evaluate(folder, file)
     assert done.exit_code == 0, done.stderr
     assert f"{count} empty-mask" in " ".join(done.stdout.split())
     assert "No method beats the nulls" in done.stdout
