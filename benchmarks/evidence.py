@@ -87,16 +87,38 @@ def section(folder: Path, data: str) -> str:
     return "\n\n".join([head, *tables, f"Verdict of the command: {answer.verdict}"])
 
 
+def toy_comparison() -> Path:
+    """A comparison of four scenes of a small world, in a temporary folder."""
+    import subprocess
+    import sys
+    import tempfile
+
+    work = Path(tempfile.mkdtemp())
+    run = [sys.executable, "-c", "from sightline.cli.app import main; main()"]
+    for arguments in (
+        ["world", "render", "--out", "birds", "--count", "24", "--size", "64"],
+        ["evaluate", "birds", "--count", "4", "--cue", "none", "--method", "gradcam", "--metric", "energy-in-mask",
+         "--place", "late", "--out", "found"],
+    ):  # fmt: skip
+        subprocess.run([*run, *arguments], cwd=work, check=True, capture_output=True)
+    return work / "found"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("name", help="the table's name on the page")
-    parser.add_argument("folder", type=Path, help="a finished comparison")
-    parser.add_argument("--data", required=True, help="the data set's folder, as it is to stand in the command")
+    parser.add_argument("name", nargs="?", help="the table's name on the page")
+    parser.add_argument("folder", nargs="?", type=Path, help="a finished comparison")
+    parser.add_argument("--data", help="the data set's folder, as it is to stand in the command")
     parser.add_argument("--write", action="store_true", help="put it into docs/evidence.md")
+    parser.add_argument("--toy", action="store_true", help="a comparison of four scenes, made for it: for CI")
     options = parser.parse_args()
+    if options.toy:
+        options.folder, options.data = toy_comparison(), "birds"
+    elif options.name is None or options.folder is None or options.data is None:
+        parser.error("give NAME, FOLDER and --data, or --toy")
     text = section(options.folder, options.data)
     print(text)
-    if options.write:
+    if options.write and not options.toy:
         write(options.name, text, EVIDENCE)
 
 

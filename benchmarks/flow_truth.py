@@ -21,6 +21,7 @@ import csv
 import json
 import os
 import random
+import tempfile
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,7 @@ REMOVED = (0.1, 0.3, 0.5)
 """Shares that ROAD removes."""
 
 DAMPINGS = (0.0, 0.01, 0.03, 0.1, 0.3, 1.0, 10.0)
+WORK = Path("flow_truth")
 DEPTHS = ("early", "middle", "late")
 
 
@@ -385,18 +387,18 @@ def shown(study: str, values: Values) -> str:
 def main() -> None:
     """Run one study and print, and if asked write, its table."""
     parser = options(__doc__)
-    parser.add_argument("study", choices=("mosaics", "faithful", "shuffled", "causal", "damping"))
+    studies = ("mosaics", "faithful", "shuffled", "causal", "damping")
+    parser.add_argument("study", nargs="?", choices=studies, default="mosaics")
     parser.add_argument("--model", default="mobilenet_v2")
     parser.add_argument("--count", type=int, default=40, help="photos or mosaics")
     parser.add_argument("--steps", type=int, default=12, help="of deletion and insertion")
     parser.add_argument("--seed", type=int, default=0, help="which photos")
-    parser.add_argument(
-        "--work", type=Path, default=Path("flow_truth"), help="values by photo; a stopped run goes on"
-    )
+    parser.add_argument("--work", type=Path, default=WORK, help="values by photo; a stopped run goes on")
     args = parser.parse_args()
     args.side = {"mosaics": 160, "damping": 160}.get(args.study, 224)
     if args.toy:
         args.model, args.count, args.steps, args.side = "toy", 2, 2, 32
+        args.work = args.work if args.work != WORK else Path(tempfile.mkdtemp())
     torch.set_num_threads(1)
     model = network(args.model)
     for parameter in model.parameters():

@@ -39,14 +39,18 @@ def pairs_of(batch: Batch, most: int) -> list[tuple[int, int]]:
 def main() -> None:
     """Measure and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("weights", help="what `sightline train contrastive` wrote")
+    parser.add_argument(
+        "weights", nargs="?", help="what `sightline train contrastive` wrote; the bundled model if none"
+    )
+    parser.add_argument("--toy", action="store_true", help="three pairs and the bundled model: seconds, for CI")
     parser.add_argument("--pairs", type=int, default=40)
     asked = parser.parse_args()
     torch.set_num_threads(1)
+    most = 3 if asked.toy else asked.pairs
     net = load_model(weights=asked.weights).model
-    batch = render_batch(World(), range(FIRST, FIRST + 2 * asked.pairs + 40), net.spec.size)
+    batch = render_batch(World(), range(FIRST, FIRST + 2 * most + 40), net.spec.size)
     inputs = batch.normalised(net.spec.mean, net.spec.std)
-    pairs = pairs_of(batch, asked.pairs)
+    pairs = pairs_of(batch, most)
     a, b = (list(side) for side in zip(*pairs, strict=True))
     found = explain_pair(net, inputs[a], inputs[b], method=METHODS, stages=STAGES, batch_size=16)
     shares: dict[tuple[str, str], list[float]] = defaultdict(list)
