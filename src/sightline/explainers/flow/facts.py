@@ -7,7 +7,7 @@ from functools import cached_property
 
 from sightline.explainers.flow.affine import Step
 from sightline.explainers.flow.tape import Call, Node, Ref
-from sightline.explainers.flow.walk import inputs_of, outputs_of
+from sightline.explainers.flow.walk import inputs_of
 
 ACTIVATIONS = frozenset(
     {
@@ -61,11 +61,6 @@ class Facts:
     batch: int
 
     @cached_property
-    def makers(self) -> dict[Node, Step]:
-        """By node, the step that made it."""
-        return {node: step for step in self.steps for node in outputs_of(step) if node is not None}
-
-    @cached_property
     def readers(self) -> dict[Node, list[Step]]:
         """By node, the steps that read it."""
         found: dict[Node, list[Step]] = {}
@@ -99,10 +94,8 @@ class Facts:
 
     @staticmethod
     def _rectifies(call: Call, found: set[Node]) -> bool:
-        if call.name in SQUASHING or call.name == "relu":
+        if call.name in SQUASHING or is_relu(call):
             return True
-        if call.name == "hardtanh":
-            return bool(len(call.args) > 1 and call.args[1] == 0)
         if not call.inputs or not all(node in found for node in call.inputs):
             return False
         if call.name in ("add", "mul", "cat", "stack"):
@@ -115,8 +108,9 @@ class Facts:
     def rectified_after(self, node: Node) -> bool:
         """Whether a ReLU alone reads this node, so that no message comes back where it is not positive."""
         readers = self.readers.get(node, [])
-        return bool(readers) and all(
-            isinstance(step, Call)
-            and (step.name == "relu" or (step.name == "hardtanh" and len(step.args) > 1 and step.args[1] == 0))
-            for step in readers
-        )
+        return bool(readers) and all(isinstance(step, Call) and is_relu(step) for step in readers)
+
+
+def is_relu(call: Call) -> bool:
+    """Whether it is a ReLU, or one with a ceiling such as ReLU6."""
+    return call.name == "relu" or (call.name == "hardtanh" and len(call.args) > 1 and call.args[1] == 0)

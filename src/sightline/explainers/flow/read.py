@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from sightline.backbones import Stage
 from sightline.capture.engine import Plan
@@ -83,8 +84,6 @@ def _node(tape: Tape, activation: Tensor, stage: Stage) -> Node:
 
 def _starts(tape: Tape, plan: Plan, raw: object) -> tuple[Readout, tuple[dict[Node, Tensor], ...]]:
     """The scores, and the gradient of each with respect to what the model returned."""
-    from torch.utils._pytree import tree_flatten, tree_unflatten
-
     flat, tree = tree_flatten(raw)
     nodes = [tape.node(x) if isinstance(x, Tensor) else None for x in flat]
     with torch.enable_grad():

@@ -107,15 +107,6 @@ class Tape:
                 readers[node].append(call)
         return readers
 
-    def producers(self) -> list[Call | None]:
-        """By node, the call that made it; None for the input."""
-        makers: list[Call | None] = [None] * len(self.values)
-        for call in self.calls:
-            for node in call.outputs:
-                if node is not None:
-                    makers[node] = call
-        return makers
-
 
 def _place(tensor: Tensor) -> tuple[Any, ...]:
     """Where a tensor lies in memory: two views of the same numbers are the same node."""

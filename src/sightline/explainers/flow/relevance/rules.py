@@ -132,10 +132,6 @@ class Rules:
         pulled = scaled * self.tape.value(cast(int, call.outputs[2])).reshape(n, groups, 1)
         return [(pulled - pulled.mean(2, keepdim=True)).reshape(self.tape.value(x.node).shape)]
 
-    def _softmax(self, call: Call, given: Sequence[Message]) -> Sequence[Message]:
-        """Its plain gradient; where attention is held constant no message comes here."""
-        return gradient(self.tape, call, given)
-
     def _add(self, call: Call, given: Sequence[Message]) -> Sequence[Message]:
         """The gamma rule with all weights one."""
         if not self.recipe.add or len(call.inputs) < 2 or call.kwargs:
@@ -154,12 +150,12 @@ RULES: dict[str, Callable[[Rules, Call, Sequence[Message]], Sequence[Message]]] 
     **dict.fromkeys(MOVING | POOLING, Rules._gradient),
     **dict.fromkeys(("sub", "neg", "addmm", "upsample_bilinear2d", "upsample_nearest2d"), Rules._gradient),
     **dict.fromkeys(("sigmoid", "hardsigmoid", "softplus"), Rules._gradient),
+    **dict.fromkeys(("_softmax", "_safe_softmax"), Rules._gradient),  # no message comes where attention is constant
     **dict.fromkeys(ACTIVATIONS, Rules._activation),
     **dict.fromkeys(("mul", "bmm", "mm", "baddbmm"), Rules._product),
     "add": Rules._add,
     "div": Rules._quotient,
     "native_layer_norm": Rules._layer_norm,
     "native_group_norm": Rules._group_norm,
-    **dict.fromkeys(("_softmax", "_safe_softmax"), Rules._softmax),
 }
 """The rule of each operation that is no affine map, by its name."""
