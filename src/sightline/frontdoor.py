@@ -120,7 +120,7 @@ def explain(
     question = _Question(
         adapter=adapter,
         methods=tuple(METHODS[name] for name in names),
-        plan=Plan(wanted, stages, output=output, labels=labels),
+        plan=Plan(wanted, _stages(stages), output=output, labels=labels),
         seed=seed,
         batch_size=batch_size,
         options=_options(names, options or {}),
@@ -148,6 +148,11 @@ def _names(method: str | Sequence[str] | None) -> tuple[str, ...]:
     if method is None:
         return (DEFAULT,)
     return (method,) if isinstance(method, str) else tuple(dict.fromkeys(method))
+
+
+def _stages(stages: Wanted) -> Wanted:
+    """What was asked for; `"last"` is a word also as the only one of a list, as the command line hands it over."""
+    return "last" if stages is not None and not isinstance(stages, str) and list(stages) == ["last"] else stages
 
 
 def _options(names: tuple[str, ...], options: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:

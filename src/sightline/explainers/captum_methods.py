@@ -102,7 +102,7 @@ def _saliency(attr: Any, scorer: nn.Module, request: Request, k: int) -> Tensor:
 
 
 def _integrated_gradients(attr: Any, scorer: nn.Module, request: Request, k: int) -> Tensor:
-    steps = int(request.option("steps", 50))
+    steps = request.count("steps", 50)
     method = attr.IntegratedGradients(scorer, multiply_by_inputs=True)
     return _tensor(
         method.attribute(request.inputs, target=k, n_steps=steps, internal_batch_size=request.batch_size or 16)
@@ -110,7 +110,7 @@ def _integrated_gradients(attr: Any, scorer: nn.Module, request: Request, k: int
 
 
 def _smoothgrad(attr: Any, scorer: nn.Module, request: Request, k: int) -> Tensor:
-    samples, noise = int(request.option("samples", 16)), float(request.option("noise", 0.15))
+    samples, noise = request.count("samples", 16), request.number("noise", 0.15)
     spread = float(request.inputs.max() - request.inputs.min())
     method = attr.NoiseTunnel(attr.Saliency(scorer))
     return _tensor(
@@ -126,7 +126,7 @@ def _guided(attr: Any, scorer: nn.Module, request: Request, k: int) -> Tensor:
 
 def _occlusion(attr: Any, scorer: nn.Module, request: Request, k: int) -> Tensor:
     height, width = request.inputs.shape[2:]
-    window = int(request.option("window", max(1, round(min(height, width) / 7))))
+    window = request.count("window", max(1, round(min(height, width) / 7)))
     window = max(1, min(window, height, width))
     channels = request.inputs.shape[1]
     method = attr.Occlusion(scorer)

@@ -66,7 +66,7 @@ def ablationcam(request: Request) -> Outcome:
 
 def _by_masking(request: Request, weigh: Weigh, profile: Callable[[Tensor], Tensor]) -> Outcome:
     """The frame of both: read the activations, group channels, weigh them, sum them up."""
-    count = int(request.option("groups", GROUPS))
+    count = request.count("groups", GROUPS)
     if count < 0:
         raise MethodError(f"the number of groups must be 0 or more, not {count}")
     plan = Plan(request.target, output=request.output, labels=request.labels)

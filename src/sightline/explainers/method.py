@@ -50,6 +50,29 @@ class Request:
         """An option of the method, or its default."""
         return self.options.get(name, default)
 
+    def number(self, name: str, default: float) -> float:
+        """An option that is a number, or its default.
+
+        Raises:
+            MethodError: it is no number.
+        """
+        given = self.options.get(name, default)
+        try:
+            return float(given)
+        except (TypeError, ValueError):
+            raise MethodError(f"the option {name} is a number, not {given!r}") from None
+
+    def count(self, name: str, default: int) -> int:
+        """An option that is a whole number, or its default.
+
+        Raises:
+            MethodError: it is none.
+        """
+        number = self.number(name, default)
+        if number != number // 1:
+            raise MethodError(f"the option {name} is a whole number, not {number:g}")
+        return int(number)
+
 
 @dataclass(frozen=True, eq=False)
 class StageMaps:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 import sightline
-from sightline.errors import ModelError, StageError, UnfollowedError
+from sightline.errors import MethodError, ModelError, StageError, UnfollowedError
 from tests.explainers.flow.test_tape import family
 
 FLOWS = ["relevance", "naflow"]
@@ -118,6 +118,38 @@ def test_a_decision_that_does_not_depend_on_the_input_is_refused() -> None:
 
     with pytest.raises((ModelError, StageError), match="depend"):
         explained(Constant(), "relevance")
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "said"),
+    [
+        ("naflow", {"damping": "abc"}, "is a number"),
+        ("naflow", {"iterations": "x"}, "is a number"),
+        ("naflow", {"iterations": 2.5}, "whole number"),
+        ("naflow", {"threshold": "y"}, "is a number"),
+        ("relevance", {"gamma": -1}, "0 or more"),
+        ("scorecam", {"groups": "abc"}, "is a number"),
+        ("smoothgrad", {"noise": "loud"}, "is a number"),
+    ],
+)
+def test_an_option_that_is_no_number_is_refused(method: str, options: dict[str, object], said: str) -> None:
+    with pytest.raises(MethodError, match=said):
+        explained(Small(), method, options=options, stages=None if method == "smoothgrad" else ["block"])
+
+
+def test_the_last_stage_is_found_as_a_word_and_as_the_only_one_of_a_list() -> None:
+    class Extra(Small):
+        """Its last block does not run."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = nn.ModuleList([nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()) for _ in range(2)])
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.fc(self.layers[0](x).mean((2, 3)))
+
+    for stages in ("last", ["last"]):
+        assert explained(Extra(), "gradcam", stages=stages).flow.stages == ("layers.0",)
 
 
 def test_the_error_for_what_cannot_be_followed_is_a_model_error() -> None:

@@ -82,10 +82,10 @@ class Settings:
         level = request.option("threshold", None)
         found = cls(
             mode=str(request.option("mode", "anchored")),
-            damping=float(request.option("damping", DAMPING)),
-            iterations=int(request.option("iterations", ITERATIONS)),
+            damping=request.number("damping", DAMPING),
+            iterations=request.count("iterations", ITERATIONS),
             rule=request.option("rule", "auto"),
-            threshold=None if level is None else float(level),
+            threshold=None if level is None else request.number("threshold", 0.0),
             signed=bool(request.option("signed", False)),
         )
         if found.mode not in MODES:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
-from typing import Any
+from dataclasses import fields
 
 import torch
 from jaxtyping import Float
@@ -69,24 +68,16 @@ def recipe_of(request: Request) -> Recipe:
         MethodError: an option's value is no number, negative, or not one of its words.
     """
     recipe = Recipe()
-    for known in fields(Recipe):
-        if known.name in request.options:
-            recipe = replace(recipe, **{known.name: _option(known.name, request.options[known.name])})
-    return recipe
-
-
-def _option(name: str, value: Any) -> Any:
-    if name == "attention":
-        if value not in ("value", "both"):
-            raise MethodError(f"the option attention is 'value' or 'both', not {value!r}")
-        return value
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        raise MethodError(f"the option {name} is a number, not {value!r}") from None
-    if not number >= 0:
-        raise MethodError(f"the option {name} is 0 or more, not {value!r}")
-    return number
+    attention = request.option("attention", recipe.attention)
+    if attention not in ("value", "both"):
+        raise MethodError(f"the option attention is 'value' or 'both', not {attention!r}")
+    numbers = {
+        f.name: request.number(f.name, getattr(recipe, f.name)) for f in fields(Recipe) if f.name != "attention"
+    }
+    for name, number in numbers.items():
+        if not number >= 0:
+            raise MethodError(f"the option {name} is 0 or more, not {number:g}")
+    return Recipe(**numbers, attention=attention)
 
 
 def _walked(reading: Reading, recipe: Recipe, k: int) -> tuple[list[tuple[Tensor, Notes]], tuple[str, ...]]:
