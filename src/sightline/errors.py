@@ -45,6 +45,10 @@ class ResultError(SightlineError):
     """A saved result is missing, incomplete or from another schema."""
 
 
+class GateError(SightlineError):
+    """A gate cannot be plugged, shared or taken out as it was asked for."""
+
+
 class MissingExtraError(SightlineError):
     """An optional dependency is not installed; the text names the extra that brings it."""
 
