@@ -59,6 +59,7 @@ def test_the_greedy_set_is_as_small_as_brute_force_finds():
         want = brute_force(words, head, bias, state)
         assert found.feasible == (want is not None), seed
         infeasible += not found.feasible
+        assert all(change.gain > 0 for change in found.changes), seed
         if found.feasible:
             assert len(found.changes) == want, seed
             sizes += len(found.changes) > 1

@@ -187,8 +187,8 @@ def _check(
     classes = len(weights)
     if weights.shape != (len(bias), len(vocabulary)) or activations.shape != (len(vocabulary),):
         raise InputError(
-            f"a head of {len(bias)} classes over {len(vocabulary)} attributes and one sample's activations were asked "
-            f"for; got weights {tuple(weights.shape)} and activations {tuple(activations.shape)}"
+            f"a head of {len(bias)} classes over {len(vocabulary)} attributes and the activations of one sample were "
+            f"asked for; got weights {tuple(weights.shape)} and activations {tuple(activations.shape)}"
         )
     if target == against or not (0 <= target < classes and 0 <= against < classes):
         raise InputError(f"a change from one class to another of {classes} was asked for; got {target} and {against}")
