@@ -89,6 +89,12 @@ class AttributeData:
         changes |= {key: tuple(held[i] for i in at) for key in lists if (held := getattr(self, key))}
         return replace(self, **changes)
 
+    def only(self, kept: Iterable[int]) -> AttributeData:
+        """The same pictures with some attributes only, by position; see `Vocabulary.match`."""
+        at = list(kept)
+        tables = {name: getattr(self, name)[:, at] for name in ("targets", "weights", "prototypes")}
+        return replace(self, vocabulary=self.vocabulary.only(at), **tables)
+
     def at_class_level(self) -> AttributeData:
         """Every picture gets its class's prototype as targets; a network may then read attributes off the class."""
         targets = np.nan_to_num(self.prototypes)[self.labels]

@@ -6,8 +6,10 @@ Knows nothing of files, images or networks.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
+from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Any, Literal
 
@@ -128,11 +130,32 @@ class Vocabulary:
             raise DataError(f"there is no attribute {name!r} among {len(self)}; {near(name, self.names)}")
         return self.names.index(name)
 
+    def match(self, wanted: Iterable[str]) -> tuple[int, ...]:
+        """Positions of attributes, in their order, by their names, names of their groups, or wildcards for either.
+
+        Raises:
+            DataError: one of them fits nothing; near names are listed.
+
+        Example:
+            >>> words = Vocabulary(tuple(Attribute(f"bill::{v}", "bill", v) for v in ("red", "blue")))
+            >>> words.match(["bill"]), words.match(["*::blue"])
+            ((0, 1), (1,))
+        """
+        found: set[int] = set()
+        for pattern in wanted:
+            hits = {at for at, word in enumerate(self.attributes) if _fits(word, pattern)}
+            if not hits:
+                known = (*self.names, *(group.name for group in self.groups))
+                raise DataError(f"no attribute or group is called {pattern!r}; {near(pattern, known)}")
+            found |= hits
+        return tuple(sorted(found))
+
     def only(self, kept: Iterable[int]) -> Vocabulary:
-        """The vocabulary of some attributes; a choice that is left with one value becomes a plain word."""
+        """The vocabulary of some attributes; a choice that lost a value becomes plain words."""
         chosen = tuple(self.attributes[at] for at in kept)
-        counts = [attribute.group for attribute in chosen]
-        return Vocabulary(chosen, tuple(name for name in self.exclusive if counts.count(name) > 1))
+        counts = Counter(attribute.group for attribute in chosen)
+        whole = {group.name for group in self.groups if counts[group.name] == len(group.members)}
+        return Vocabulary(chosen, tuple(name for name in self.exclusive if name in whole))
 
     def to_json(self) -> str:
         """One line of JSON."""
@@ -143,3 +166,8 @@ class Vocabulary:
         """Read what `to_json` wrote."""
         read: Any = json.loads(text)
         return cls(tuple(Attribute(**one) for one in read["attributes"]), tuple(read["exclusive"]))
+
+
+def _fits(word: Attribute, pattern: str) -> bool:
+    """Whether a pattern is the name of a word or of its group, or a wildcard for one."""
+    return any(pattern == name or fnmatchcase(name, pattern) for name in (word.name, word.group))
