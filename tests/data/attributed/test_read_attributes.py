@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sightline.data.attributed import LAYOUTS, SPLITS, read_attributes
+from sightline.data.attributed import LAYOUTS, SPLITS, Layout, read_attributes
 from sightline.errors import DataError
 from tests.data.attributed.folders import NAMES, picture, write
 
@@ -20,6 +20,13 @@ def test_a_named_layout_is_taken(birds) -> None:
     assert read_attributes(birds, layout="table").vocabulary.names == ("tail",)
     with pytest.raises(DataError, match="there is no layout 'cup'; near names: 'cub'"):
         read_attributes(birds, layout="cup")
+
+
+def test_a_plug_in_is_asked_before_any_csv_file_will_do(birds, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(LAYOUTS, "_items", dict(LAYOUTS._items))
+    ours = read_attributes(birds)
+    LAYOUTS.add("ours", Layout(("ours.json",), lambda root, asked: ours))
+    assert read_attributes(write(tmp_path / "o", {"ours.json": "", "x.csv": ""})) is ours
 
 
 def test_a_folder_in_no_layout_is_told_what_was_looked_for(tmp_path) -> None:

@@ -53,7 +53,7 @@ class Layout:
 
 
 LAYOUTS: Registry[Layout] = Registry("layout", group="sightline.layouts", error=DataError)
-"""Tried in this order where none is named."""
+"""Tried in this order where none is named, `table` last."""
 
 
 def check_pictures(files: Sequence[Path], root: Path, what: str = "pictures") -> None:

@@ -76,7 +76,8 @@ def _found(root: Path) -> str:
     """
     if not root.is_dir():
         raise DataError(f"there is no folder {str(root)!r} to read attributes from; check its path")
-    found = next((name for name, layout in LAYOUTS.items() if layout.there(root)), None)
+    loosest_last = sorted(LAYOUTS, key=lambda name: name == "table")  # any CSV file will do for it
+    found = next((name for name in loosest_last if LAYOUTS[name].there(root)), None)
     if found is None:
         sought = "; ".join(f"{name} ({', '.join(layout.files)})" for name, layout in LAYOUTS.items())
         raise DataError(f"{root} is in no layout that is known; looked for the files of {sought}")
