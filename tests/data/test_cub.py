@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sightline.data import cub
 from sightline.data.cub import read_cub
 from sightline.errors import DataError
 
@@ -127,3 +128,15 @@ def test_arrays_have_one_row_per_image(folder) -> None:
     for array in (data.labels, data.train, data.boxes, data.points, data.present, data.certainty):
         assert len(array) == len(data) == 2
     assert np.isfinite(data.boxes).all()
+
+
+def test_reading_all_answers_at_once_is_reading_them_line_by_line(tmp_path) -> None:
+    lines = ["7 1 0 4 1.5", "12 2 1 3 0 2.5", "", "  3 1 1 2   1", "7 1 1 1 1", "12 3 0 1 1"]
+    path = tmp_path / "answers.txt"
+    path.write_text("\n".join(lines))
+    rows = {12: 0, 3: 1, 7: 2}
+    fast, slow = cub._answers(path, rows, 3), cub._lines_of_answers(path, rows, 3)
+    np.testing.assert_array_equal(fast, slow)
+    assert fast.tolist() == [[2, 0, 0, 4], [0, 1, 1, 3], [1, 0, 1, 2], [2, 0, 1, 1], [0, 2, 0, 1]]
+    path.write_text("")
+    assert cub._answers(path, rows, 3).shape == (0, 4)

@@ -6,8 +6,10 @@ rows here from 0.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 
 import numpy as np
@@ -165,12 +167,12 @@ def _table(path: Path, rows: Rows, columns: int) -> NDArray[np.float64]:
 
 def _numbers(path: Path, number: int, line: str, least: int) -> list[float]:
     """At least so many numbers of one line."""
-    tokens = line.split()
+    tokens = line.split(None, least)
     try:
         row = [float(token) for token in tokens[:least]]
     except ValueError:
         raise _bad(path, number, line, f"{least} numbers") from None
-    if len(row) < least or not np.isfinite(row).all():
+    if len(row) < least or not all(map(isfinite, row)):
         raise _bad(path, number, line, f"{least} numbers")
     return row
 
@@ -204,18 +206,46 @@ def _attribute_names(root: Path) -> tuple[str, ...]:
 
 
 def _attribute_labels(root: Path, rows: Rows, attributes: int) -> tuple[NDArray[np.bool_], NDArray[np.uint8], int]:
-    """Presence and certainty per image and attribute, and the number of repeated rows."""
+    """Presence and certainty per image and attribute, and the number of repeated rows, of which the last counts."""
     present, certainty = np.zeros((len(rows), attributes), bool), np.zeros((len(rows), attributes), np.uint8)
-    repeated = 0
     path = root / "attributes" / "image_attribute_labels.txt"
     if not attributes or not path.is_file():
-        return present, certainty, repeated
+        return present, certainty, 0
+    found = _answers(path, rows, attributes)
+    places = found[:, 0], found[:, 1]
+    present[places] = found[:, 2] == 1
+    certainty[places] = found[:, 3]
+    return present, certainty, len(found) - int((certainty > 0).sum())
+
+
+def _answers(path: Path, rows: Rows, attributes: int) -> NDArray[np.int64]:
+    """Row, attribute, presence and certainty of every line: all at once, or line by line if one of them is wrong."""
+    try:
+        with warnings.catch_warnings(action="ignore"):  # of a file without rows
+            table = np.loadtxt(path, usecols=range(4), ndmin=2, comments=None, encoding="utf-8").reshape(-1, 4)
+    except ValueError:
+        return _lines_of_answers(path, rows, attributes)
+    low, high = (1, 1, 0, 1), (np.inf, attributes, 1, 4)
+    ids = np.array(sorted(rows))
+    nearest = ids[np.searchsorted(ids, table[:, 0]).clip(max=len(ids) - 1)]
+    if not ((table >= low) & (table <= high)).all() or (nearest != table[:, 0]).any():
+        return _lines_of_answers(path, rows, attributes)
+    row_of = np.array([rows[image] for image in ids])
+    found = table.astype(np.int64)
+    found[:, 0], found[:, 1] = row_of[np.searchsorted(ids, table[:, 0])], found[:, 1] - 1
+    return found
+
+
+def _lines_of_answers(path: Path, rows: Rows, attributes: int) -> NDArray[np.int64]:
+    """The same slowly, to say which line is wrong.
+
+    Raises:
+        DataError: a line is malformed or names something that is not there.
+    """
+    found = []
     for number, line in _lines(path):
         image, attribute, seen, sure = (int(v) for v in _numbers(path, number, line, 4))
         if not (1 <= attribute <= attributes and 0 <= seen <= 1 and 1 <= sure <= 4):
             raise _bad(path, number, line, f"attribute 1-{attributes}, present 0-1, certainty 1-4")
-        place = _row_of(image, rows, path, number, line), attribute - 1
-        repeated += int(certainty[place] > 0)
-        present[place] = seen == 1
-        certainty[place] = sure
-    return present, certainty, repeated
+        found.append((_row_of(image, rows, path, number, line), attribute - 1, seen, sure))
+    return np.array(found, np.int64).reshape(-1, 4)
