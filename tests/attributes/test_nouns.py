@@ -2,7 +2,19 @@ import re
 
 import pytest
 
-from sightline.attributes.nouns import Words, an, base, clauses, joined, negated, phrases, plain, touching
+from sightline.attributes.nouns import (
+    Words,
+    an,
+    base,
+    clauses,
+    denied,
+    instead,
+    joined,
+    past,
+    phrases,
+    plain,
+    touching,
+)
 from sightline.attributes.wordlists import NEIGHBOURS
 from sightline.data.attributed.vocabulary import Attribute, Vocabulary
 from sightline.data.aviary import attributes as aviary
@@ -167,19 +179,33 @@ def test_clauses_gather_what_goes_with_one_verb():
     assert clauses(many) == "has a tail and hooves, is fast and swims"
 
 
-def test_words_can_be_denied_and_put_after_would():
+def test_words_can_be_denied_and_put_after_would_and_if():
     cases = [
-        (Words("crown", "red", article="a"), "has no red crown", "have a red crown"),
-        (Words("fast", verb="is"), "is not fast", "be fast"),
-        (Words("flies", verb=""), "does not fly", "fly"),
-        (Words("hops", verb=""), "does not hop", "hop"),
-        (Words("the arctic", verb="lives in"), "does not live in the arctic", "live in the arctic"),
-        (Words("sand", verb="shows"), "does not show sand", "show sand"),
-        (Words("fly", verb="can"), "can not fly", "be able to fly"),
+        (Words("crown", "red", article="a"), "has no red crown", "have a red crown", "had a red crown"),
+        (Words("fast", verb="is"), "is not fast", "be fast", "were fast"),
+        (Words("forager", verb="is", article="a"), "is not a forager", "be a forager", "were a forager"),
+        (Words("flies", verb=""), "does not fly", "fly", "did fly"),
+        (Words("hops", verb=""), "does not hop", "hop", "did hop"),
+        (Words("the sea", verb="lives in"), "does not live in the sea", "live in the sea", "did live in the sea"),
+        (Words("sand", verb="shows"), "shows no sand", "show sand", "did show sand"),
+        (Words("fly", verb="can"), "can not fly", "be able to fly", "could fly"),
     ]
-    for one, denied, would in cases:
-        assert negated(one) == denied
-        assert base(one) == would
+    for one, missing, would, did in cases:
+        assert f"{denied(one).verb} {denied(one)}" == missing
+        assert " ".join(base(one)).strip() == would
+        assert " ".join(past(one)) == did
+
+
+def test_a_denied_no_is_a_yes():
+    assert str(denied(denied(Words("crown", "red", article="a")))) == "a red crown"
+    assert str(denied(Words("no horizon"))) == "a horizon"
+
+
+def test_one_answer_stands_instead_of_another():
+    red, blue = words("red crown", article="a"), words("orange crown", article="an")
+    assert instead(red, blue) == "a red instead of an orange crown"
+    assert instead(words("red wings"), words("blue wings")) == "red instead of blue wings"
+    assert instead(red, Words("eye ring", article="an")) == "a red crown instead of an eye ring"
 
 
 def test_plain_keeps_abbreviations():
@@ -191,3 +217,14 @@ def test_neighbours_are_nouns_that_birds_have_and_stand_once(cub):
     pairs = [(one, other) for one, others in NEIGHBOURS.items() for other in others]
     assert {noun for pair in pairs for noun in pair} <= nouns
     assert not [pair for pair in pairs if pair[::-1] in pairs]
+
+
+def test_the_verb_after_words_knows_whether_they_are_many():
+    many = [*said_words("has_leg_color::grey", "hooves"), Words("teeth for meat"), Words("breast and belly", "red")]
+    assert [one.plural for one in many] == [True, True, True, True]
+    few = [*said_words("has_crown_color::grey", "has_primary_color::blue"), Words("number of legs", article="a")]
+    assert [one.plural for one in few] == [False, False, False]
+
+
+def said_words(*names):
+    return phrases(vocabulary(names))

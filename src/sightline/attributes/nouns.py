@@ -6,7 +6,7 @@ Rules, with the lists of `wordlists` where rules end. Knows nothing of probabili
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 
@@ -23,6 +23,7 @@ PREFIXES = {
     "wearing": "wears",
     "eats": "eats",
 }
+IRREGULAR = {"has": "have", "is": "be", "can": "be able to", "does": ""}
 PROPERTY = re.compile(r"^(?:has_)?(?:(?P<part>.+)_)?(?P<property>colou?r|pattern|shape|length|size)$")
 
 
@@ -45,6 +46,13 @@ class Words:
     value: str = ""
     verb: str = "has"
     article: str = ""
+
+    @property
+    def plural(self) -> bool:
+        """Whether a verb after it takes its plural."""
+        head = re.split(r" (?:for|of) ", self.noun)[0]
+        many = (head.endswith("s") and not head.endswith("ss")) or head.endswith(("teeth", "feet"))
+        return " and " in head or (many and not self.article)
 
     @property
     def text(self) -> str:
@@ -117,26 +125,48 @@ def touching(one: str, other: str) -> bool:
 
 def clauses(many: Sequence[Words]) -> str:
     """What follows "it": "has a red crown and black legs, is fast and lives in the arctic"."""
+    return gathered([(words.verb, str(words)) for words in many])
+
+
+def gathered(said: Iterable[tuple[str, str]]) -> str:
+    """Verbs and what follows them as one list, each verb once."""
     verbs: dict[str, list[str]] = {}
-    for words in many:
-        verbs.setdefault(words.verb, []).append(str(words))
-    return together([f"{verb} {together(said)}".strip() for verb, said in verbs.items()])
+    for verb, rest in said:
+        verbs.setdefault(verb, []).append(rest)
+    return together([f"{verb} {together(rest)}".strip() for verb, rest in verbs.items()])
 
 
-def negated(words: Words) -> str:
-    """What follows "it" where the attribute is missing: "has no red crown", "is not fast", "does not swim"."""
-    if words.verb == "has":
-        return f"has no {words.text}"
+def denied(words: Words) -> Words:
+    """The words for an attribute that is missing: "no red crown", "not fast", "does not swim"."""
+    if words.text.startswith("no "):
+        return replace(_with_article(words.text.removeprefix("no ")), verb=words.verb)
+    if words.verb in ("has", "shows", "wears", "eats"):
+        return replace(words, value=f"no {words.value}".strip(), article="")
     if words.verb in ("is", "can"):
-        return f"{words.verb} not {words}"
-    return f"does not {base(words)}"
+        return Words(str(words), "not", words.verb)
+    return Words(" ".join(["not", *base(words)]).replace("  ", " "), verb="does")
 
 
-def base(words: Words) -> str:
-    """What follows "would" or "did": "have a red crown", "be fast", "live in the arctic", "swim"."""
-    verb, _, rest = f"{words.verb} {words}".strip().partition(" ")
+def instead(words: Words, other: Words) -> str:
+    """One answer in place of another: "a red instead of a blue crown", "a crested head instead of an eye ring"."""
+    if words.noun != other.noun or not (words.value and other.value) or words.verb != other.verb:
+        return f"{words} instead of {other}"
+    short = replace(words, noun="")
+    return f"{short} instead of {other}"
+
+
+def base(words: Words) -> tuple[str, str]:
+    """What follows "would", verb and rest: "have", "a red crown"; "be", "fast"; "live in", "trees"; "", "swim"."""
+    verb, _, rest = (words.verb or words.noun).partition(" ")
     stem = f"{verb[:-3]}y" if verb.endswith("ies") else verb.removesuffix("s")
-    return f"{ {'has': 'have', 'is': 'be', 'can': 'be able to'}.get(verb, stem) } {rest}".strip()
+    said = f"{IRREGULAR.get(verb, stem)} {rest}".strip()
+    return (said, str(words)) if words.verb else ("", said)
+
+
+def past(words: Words) -> tuple[str, str]:
+    """What follows "if it", verb and rest: "had", "a red crown"; "were", "fast"; "did", "live in the arctic"."""
+    verb = {"has": "had", "is": "were", "can": "could", "does": "did"}.get(words.verb)
+    return (verb, str(words)) if verb else ("did", " ".join(base(words)).strip())
 
 
 def plain(name: str) -> str:
@@ -207,7 +237,7 @@ def _of_column(attribute: Attribute, column: str, value: str) -> Words:
     """The rule of a table's column: its answer is an adjective, a number, yes or no."""
     if value in YES | NO:
         words = _alone(replace(attribute, name=column, kind="binary"))
-        return words if value in YES else _missing(words)
+        return words if value in YES else denied(words)
     noun = plain(column.removeprefix("has_"))
     return _with_article(noun, value)
 
@@ -224,11 +254,6 @@ def _alone(attribute: Attribute) -> Words:
     if attribute.part or attribute.scope == "part":
         return _with_article(text)
     return Words(text, verb="shows")
-
-
-def _missing(words: Words) -> Words:
-    denied = "no" if words.verb in ("has", "shows", "wears", "eats") else "not"
-    return Words(words.noun, f"{denied} {words.value}".strip(), words.verb)
 
 
 def _with_article(noun: str, value: str = "") -> Words:
