@@ -1,7 +1,7 @@
 """`Scheme`: which blocks of a network carry a gate, one bit for each block, stage by stage.
 
-Bits and the integers of the EAN authors say the same: a stage's integer is its bits read as a binary number whose most
-significant bit is the first block. This file knows nothing of models.
+Bits and the integers of the EAN authors say the same: a stage's integer is its bits read as a binary number whose
+most significant bit is the first block. This file knows nothing of models.
 """
 
 from __future__ import annotations

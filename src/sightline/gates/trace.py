@@ -1,0 +1,157 @@
+"""Where a block adds its branch to its input, read off the block's own code; and that code with a gate let in.
+
+Only the block's own forward is traced (torch.fx); its parts stay calls of modules, so dropout, stochastic depth and
+BatchNorm go on following their mode. The new code runs on the block itself, so no weight is copied or renamed.
+It knows nothing of gates: it lets a `Through` in at the branch, behind the last layer and before the addition.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+
+Through = Callable[[Tensor], Tensor]
+Recipe = Callable[..., Tensor]
+"""`recipe(block, x, through)`: the block's output, with `through` applied to its branch."""
+
+ADDITIONS = (operator.add, operator.iadd, torch.add, "add", "add_")
+WEIGHTED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+DROPS = ("DropPath", "StochasticDepth", "Identity", "Dropout", "Dropout2d")
+"""Parts behind a branch that let it through or drop it whole; the gate goes before them."""
+
+
+class NoBranch(Exception):  # noqa: N818 - no error: the block is passed over, and the reason is kept
+    """Why a block has no branch that a gate could stand in."""
+
+
+class _Shallow(fx.Tracer):
+    """Traces one module's own code; every module inside is a leaf."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return True
+
+
+def trace_branch(block: nn.Module, kind: type[nn.Module]) -> Recipe:
+    """The block's forward with a place for a gate at its branch.
+
+    Args:
+        block: the module; it is not run and not changed.
+        kind: the class whose forward is read.
+
+    Raises:
+        NoBranch: its code cannot be traced, depends on its mode, or adds no branch to its input.
+    """
+    graph = shallow_graph(block, kind)
+    inputs = [node for node in graph.nodes if node.op == "placeholder"]
+    if len(inputs) != 1:
+        raise NoBranch(f"it takes {len(inputs)} inputs")
+    addition, branch = _find_branch(block, graph)
+    with graph.inserting_after(inputs[0]):
+        through = graph.placeholder("through")
+    with graph.inserting_after(branch):
+        gated = graph.call_function(_let_through, (through, branch))
+    addition.replace_input_with(branch, gated)
+    return compiled(block, graph)
+
+
+def shallow_graph(block: nn.Module, kind: type[nn.Module]) -> fx.Graph:
+    """The graph of a module's own forward.
+
+    Raises:
+        NoBranch: it cannot be traced, or reads differently in training and in evaluation.
+    """
+    texts, graph = [], None
+    mode = block.training
+    for training in (True, False):
+        block.training = training
+        try:
+            graph = _Traceable(kind)(block)
+        except Exception as problem:
+            reason = next(iter(str(problem).splitlines()), type(problem).__name__)
+            raise NoBranch(f"its code cannot be traced ({reason})") from problem
+        finally:
+            block.training = mode
+        texts.append(str(graph))
+    if graph is None or texts[0] != texts[1]:
+        raise NoBranch("its code depends on training mode")
+    return graph
+
+
+class _Traceable:
+    """A tracer of the forward that a class defines, whatever the class of the module is now."""
+
+    def __init__(self, kind: type[nn.Module]) -> None:
+        self._kind = kind
+
+    def __call__(self, block: nn.Module) -> fx.Graph:
+        now = block.__class__
+        block.__class__ = self._kind
+        try:
+            return _Shallow().trace(block)
+        finally:
+            block.__class__ = now
+
+
+def compiled(block: nn.Module, graph: fx.Graph) -> Recipe:
+    """A graph as a function whose first argument is the module that it runs on."""
+    graph.lint()
+    recipe: Recipe = type(fx.GraphModule(block, graph)).forward
+    return recipe
+
+
+def _let_through(through: Through, branch: Tensor) -> Tensor:
+    return through(branch)
+
+
+def _find_branch(block: nn.Module, graph: fx.Graph) -> tuple[fx.Node, fx.Node]:
+    """The last addition of a branch to a shortcut, and the branch's last node before it.
+
+    A branch has more weighted layers of its own than the shortcut; a shortcut has one (its projection) at most.
+    """
+    for node in reversed(list(graph.nodes)):
+        operands = [arg for arg in node.args[:2] if isinstance(arg, fx.Node)]
+        if node.op not in ("call_function", "call_method") or node.target not in ADDITIONS or len(operands) != 2:
+            continue
+        layers = _own_layers(block, *operands)
+        if max(layers) > min(layers) and min(layers) <= 1:
+            return _before_drops(block, node, operands[layers.index(max(layers))])
+    raise NoBranch("it adds no branch of layers to its input")
+
+
+def _own_layers(block: nn.Module, first: fx.Node, second: fx.Node) -> list[int]:
+    """How many weighted layers lie upstream of each of two nodes and not of the other."""
+    above, beside = _upstream(first), _upstream(second)
+    return [sum(_layers(block, node) for node in own) for own in (above - beside, beside - above)]
+
+
+def _upstream(node: fx.Node) -> set[fx.Node]:
+    found: set[fx.Node] = set()
+    waiting = [node]
+    while waiting:
+        one = waiting.pop()
+        if one not in found:
+            found.add(one)
+            waiting += one.all_input_nodes
+    return found
+
+
+def _layers(block: nn.Module, node: fx.Node) -> int:
+    if node.op != "call_module":
+        return 0
+    return sum(isinstance(part, WEIGHTED) for part in block.get_submodule(str(node.target)).modules())
+
+
+def _before_drops(block: nn.Module, user: fx.Node, branch: fx.Node) -> tuple[fx.Node, fx.Node]:
+    """Walk back over parts that drop the whole branch, as long as nobody else reads them."""
+    while branch.op == "call_module" and _is_drop(block.get_submodule(str(branch.target))) and len(branch.users) == 1:
+        before: Any = branch.args[0]
+        user, branch = branch, before
+    return user, branch
+
+
+def _is_drop(part: nn.Module) -> bool:
+    return type(part).__name__ in DROPS
