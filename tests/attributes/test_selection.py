@@ -3,6 +3,7 @@ import math
 import pytest
 import torch
 
+from sightline.attributes.contributions import linear_contributions
 from sightline.attributes.counterfactual import Change, Counterfactual
 from sightline.attributes.selection import Evidence, change, select
 from sightline.data.attributed.vocabulary import Attribute, Vocabulary
@@ -267,3 +268,24 @@ def test_evidence_of_another_size_is_refused():
         Evidence(birds(), torch.rand(16), torch.rand(15), torch.rand(16), torch.rand(3, 16), 0)
     with pytest.raises(InputError, match="class 5"):
         Evidence(birds(), torch.rand(16), torch.rand(16), torch.rand(16), torch.rand(3, 16), 5)
+
+
+def test_of_twins_the_contrast_names_the_one_question_that_parts_them():
+    words, g = birds(), torch.Generator().manual_seed(3)
+    hits = 0
+    for _ in range(50):
+        codes = torch.randint(3, (5,), generator=g)
+        planted = int(torch.randint(5, (1,), generator=g))
+        twin = codes.clone()
+        twin[planted] = (codes[planted] + 1) % 3
+        others = torch.randint(3, (6, 5), generator=g)
+        kinds = torch.nn.functional.one_hot(torch.stack([codes, twin, *others]), 3).flatten(1).float()
+        prototypes = torch.cat([kinds, torch.zeros(len(kinds), 1)], 1)
+        seen = (0.9 * prototypes[:1] + 0.05 * torch.rand(1, 16, generator=g)).clamp(0, 1)
+        gains = linear_contributions(
+            4 * prototypes, seen, prototypes.mean(0), target=torch.tensor([0]), against=torch.tensor([1])
+        )
+        known = Evidence(words, seen[0], torch.full((16,), 0.5), gains[0], prototypes, 0, 1)
+        told = [one for one in select(known) if one.role == "contrast"]
+        hits += [words.group_of[one.members[0]] for one in told] == [planted]
+    assert hits == 50

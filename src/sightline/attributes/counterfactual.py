@@ -95,6 +95,7 @@ def counterfactual(
         InputError: shapes do not fit, an activation lies outside 0..1, or A is B.
 
     Example:
+        >>> import torch
         >>> from sightline.data.attributed.vocabulary import Attribute
         >>> bill = Vocabulary(tuple(Attribute(f"bill::{v}", "bill", v) for v in ("red", "blue")), ("bill",))
         >>> head, seen = torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([0.9, 0.1])
