@@ -161,6 +161,7 @@ def test_one_value_on_neighbouring_parts_is_one_phrase():
 
 def test_two_values_of_one_noun_are_one_phrase():
     assert str(joined([words("black wings"), words("white wings")])) == "black and white wings"
+    assert joined([Words("plumage", "mainly black"), Words("plumage", "mainly white")]) is None
 
 
 def test_parts_touch_both_ways():

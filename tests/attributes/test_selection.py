@@ -121,9 +121,9 @@ def test_a_chain_of_neighbours_is_found_whatever_the_order():
     assert told(found) == ["yellow throat, breast and belly"]
 
 
-def test_a_neighbour_that_hardly_counts_is_not_joined():
-    gains = {"breast yellow": 3.0, "belly yellow": 0.1}
-    assert told(select(evidence(dict.fromkeys(gains, 0.9), gains=gains))) == ["yellow breast", "yellow belly"]
+def test_a_neighbour_that_hardly_counts_is_neither_joined_nor_said_again():
+    gains = {"breast yellow": 3.0, "belly yellow": 0.1, "crown red": 0.1}
+    assert told(select(evidence(dict.fromkeys(gains, 0.9), gains=gains))) == ["yellow breast", "red crown"]
 
 
 def test_two_values_are_said_together_only_where_both_may_be_right():
@@ -249,6 +249,7 @@ def test_a_change_is_said_only_where_b_would_win():
         ("no eye ring", (), (ring,)),
     ]
     assert change(Counterfactual(SPECIES, OTHER, changes, True, 0.5, 2), words) == ()
+    assert change(Counterfactual(SPECIES, OTHER, 3 * changes, True, 0.5, OTHER), words) == ()
     assert change(Counterfactual(SPECIES, OTHER, changes, False, -0.5, SPECIES), words) == ()
 
 

@@ -103,12 +103,13 @@ def joined(many: Sequence[Words]) -> Words | None:
     """Several words as one phrase: of one value on neighbouring parts, or of several values of one noun.
 
     Returns:
-        "a yellow breast and belly", "black and white wings"; None where they cannot be said as one.
+        "a yellow breast and belly", "black and white wings"; None where they cannot be said as one, such as
+        "mainly white" and "mainly black" plumage.
     """
     first = many[0]
     if len(many) == 1:
         return first
-    if any(not words.value or words.verb != "has" for words in many):
+    if any(not words.value or " " in words.value or words.verb != "has" for words in many):
         return None
     if len({words.noun for words in many}) == 1:
         return replace(first, value=together([words.value for words in many]))

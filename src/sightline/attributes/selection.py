@@ -32,8 +32,10 @@ REPEAT = 0.3
 """How much a second statement about the same part is held back, as a share of the strongest contribution."""
 MINOR = 0.2
 """What is joined to a phrase contributes at least this share of what leads it."""
-JOINED = 3
+JOINED = 4
 """Most attributes in one phrase."""
+FEW = 5
+"""A change of more questions than these is not said: it tells nobody anything."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,10 +206,10 @@ def absent(evidence: Evidence, *, most: int = 1) -> tuple[Statement, ...]:
 
 
 def change(counterfactual: Counterfactual, vocabulary: Vocabulary) -> tuple[Statement, ...]:
-    """What would make it class B; nothing where B would not win, or wins as it is."""
+    """What would make it class B; nothing where B would not win, wins as it is, or takes more than a few changes."""
     words = phrases(vocabulary)
     said: list[Statement] = []
-    for one in counterfactual.changes if counterfactual.wins else ():
+    for one in counterfactual.changes if counterfactual.wins and len(counterfactual.changes) <= FEW else ():
         members, others = (() if at is None else (at,) for at in (one.after, one.before))
         other = None if one.before is None else words[one.before]
         if one.after is not None:
@@ -218,7 +220,10 @@ def change(counterfactual: Counterfactual, vocabulary: Vocabulary) -> tuple[Stat
 
 
 def _strongest(evidence: Evidence, role: Role, strength: Tensor, most: int) -> tuple[Statement, ...]:
-    """Greedy: the strongest first, no question twice, a part again only where it is much stronger than the rest."""
+    """Greedy: the strongest first, no question twice, no value again on a neighbouring part.
+
+    A part comes again only where it is much stronger than what else could be said.
+    """
     pool = [at for at in evidence.candidates if float(strength[at]) > 0]
     top = max((float(strength[at]) for at in pool), default=1.0)
     said: list[Statement] = []
@@ -229,7 +234,7 @@ def _strongest(evidence: Evidence, role: Role, strength: Tensor, most: int) -> t
         members = _companions(evidence, lead, pool, strength)
         said.append(_statement(evidence, role, members))
         asked = {other for at in members for other in evidence.group(at)}
-        pool = [at for at in pool if at not in asked]
+        pool = [at for at in pool if at not in asked and not _neighbours(evidence, (*members, at))]
     return tuple(said)
 
 
