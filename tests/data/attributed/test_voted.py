@@ -24,6 +24,7 @@ def toy(tmp_path, *columns):
         ((YES, NO, UNSEEN), 1),  # unseen does not count as no
         ((UNSEEN, UNSEEN), None),
         ((ODD, NO, YES), 1),
+        ((ODD, NO, NO), 0),
         ((ODD, NO), 1),  # present counts even where it is called not visible
     ],
 )
@@ -47,7 +48,7 @@ def test_an_attribute_of_too_few_classes_is_dropped(tmp_path) -> None:
 
 def test_test_pictures_have_no_vote_but_get_it(tmp_path) -> None:
     root = write_cub(tmp_path / "c", [(1, 1), (1, 0), (1, 0)], {1: {4: YES}, 2: {4: NO}, 3: {4: NO}})
-    assert read_attributes(root, majority=1).targets[:, -1].tolist() == [1, 1, 1]
+    assert read_attributes(root, majority=0).targets[:, 3].tolist() == [1, 1, 1]
 
 
 def test_after_a_vote_no_question_is_exclusive(tmp_path) -> None:
