@@ -45,6 +45,10 @@ class ResultError(SightlineError):
     """A saved result is missing, incomplete or from another schema."""
 
 
+class TrainingError(SightlineError):
+    """A training cannot begin, go on, or be resumed as it was asked for."""
+
+
 class GateError(SightlineError):
     """A gate cannot be plugged, shared or taken out as it was asked for."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 from torch import nn
 
@@ -28,11 +29,16 @@ def discover_blocks(model: nn.Module) -> list[StageSpec]:
     """The model's blocks in the order of its module tree.
 
     Args:
-        model: any module; it is not run and not changed.
+        model: any module; it is not run and not changed. One that is built around another says so by naming the path
+            of the inner one, `blocks_within`.
 
     Returns:
         Where to listen. Whether a place holds a grid shows only when the model runs; those without are left out then.
     """
+    inner = getattr(model, "blocks_within", "")
+    if isinstance(inner, str) and inner:
+        below = discover_blocks(model.get_submodule(inner))
+        return [replace(spec, path=f"{inner}.{spec.path}") for spec in below]
     pattern = FAMILIES.get(type(model).__name__)
     if pattern:
         found = [StageSpec(path) for path, _ in model.named_modules() if re.fullmatch(pattern, path)]

@@ -82,6 +82,8 @@ def load_model(
     place = _device(device)
     if (encoder := encoder_of(name, weights)) is not None:
         return load_encoder_model(encoder, weights, place, seed)
+    if name is None and (found := _of_the_house(weights, labels, place)) is not None:
+        return found
     if name is None or name == BUNDLED:
         return _bundled(weights, labels, place)
     full = find_model(name)
@@ -226,6 +228,25 @@ def _own_labels(given: Weights | None) -> list[str] | None:
     if given is None or "labels" not in given.metadata:
         return None
     return list(json.loads(given.metadata["labels"]))
+
+
+def _of_the_house(
+    weights: str | Path | None, labels: str | Path | Sequence[str] | None, place: torch.device
+) -> LoadedModel | None:
+    """The network that a file says that it is of, where a room of the house knows how to read it."""
+    from sightline.backbones.architectures import ARCHITECTURES
+
+    if weights is None or str(weights) == RANDOM:
+        return None
+    given = read_weights(weights)
+    architecture = given.metadata.get("architecture", "")
+    if architecture not in ARCHITECTURES:
+        return None
+    built = ARCHITECTURES[architecture](given)
+    names = class_labels(labels if labels is not None else built.labels, len(built.labels))
+    record = {"model": architecture, "weights": given.path.name, "sha256": given.sha256}
+    provenance = {**record, "preprocess": built.preprocess.record()}
+    return LoadedModel(built.model.to(place), architecture, names, built.preprocess, provenance)
 
 
 def _bundled(

@@ -1,0 +1,246 @@
+"""The cells of the EAT study: which network is trained on what, with which second task. No figures, no tables.
+
+A cell is a world, a base model, an arm and a seed; it is trained once and kept as one weights file.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sightline.attributes.net import AttributeNet, AttributeSpec, attribute_net
+from sightline.attributes.store import save_attribute_net
+from sightline.backbones.birdnet import BirdNet, BirdNetSpec
+from sightline.backbones.trunk import Trunk
+from sightline.data.attributed import Attribute, Vocabulary
+from sightline.data.attributed.aviary import aviary_vocabulary
+from sightline.data.attributed.read import read_attributes
+from sightline.data.aviary.knobs import Knobs
+from sightline.data.aviary.scene import FAMILIES
+from sightline.data.aviary.world import World
+from sightline.training.bird_scenes import HELD_OUT, rendered
+from sightline.training.eat.examples import Examples, from_files, from_scenes
+from sightline.training.eat.fit import Loop, fit
+from sightline.training.eat.task import Rates
+
+WORLDS = {"aviary": Knobs(), "background": Knobs(background_correlation=0.9)}
+CONTROLS = ("zero", "eat", "permuted", "random", "context", "classes")
+GUIDED = ("zero", "eat", "parts", "bottleneck", "outside")
+BASES = ("resnet", "vgg", "densenet", "mobilenet", "vit")
+STUDIES = ("controls", "guided", "photos", "frame")
+VALIDATION, TEST = HELD_OUT + 500_000, HELD_OUT
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training.
+
+    Args:
+        study: of which table.
+        world: `aviary`, `background`, or `cub`: real photos.
+        base: the base model.
+        arm: what the second task is.
+        seed: of weights, order, scenes and controls.
+        size: side of the pictures.
+        count: training pictures; 0 takes all there are.
+        epochs: passes over them.
+    """
+
+    study: str
+    world: str
+    base: str
+    arm: str
+    seed: int
+    size: int
+    count: int
+    epochs: int
+
+    @property
+    def name(self) -> str:
+        """Of its file."""
+        return f"{self.study}-{self.world}-{self.base}-{self.arm}-{self.seed}"
+
+
+def cells(study: str, seeds: int, toy: bool = False) -> list[Cell]:
+    """All cells of a study, seed by seed, so that an interrupted one is balanced."""
+    made = []
+    for seed in range(seeds):
+        if study == "controls":
+            made += [Cell(study, w, "bird", arm, seed, 64, 2000, 10) for w in WORLDS for arm in CONTROLS]
+        elif study == "guided":
+            made += [Cell(study, "aviary", "bird", arm, seed, 96, 3000, 8) for arm in GUIDED]
+        elif study == "photos":
+            made += [Cell(study, "cub", "mobilenet_v2", arm, seed, 128, 0, 10) for arm in ("zero", "eat", "permuted")]
+        elif study == "frame" and seed < 3:
+            worlds = (*WORLDS, "cub")
+            made += [
+                Cell(study, w, base, arm, seed, 64, 0 if w == "cub" else 1500, 20 if w == "cub" else 8)
+                for base in BASES
+                for w in worlds
+                for arm in ("zero", "eat")
+            ]
+    if toy:
+        return [replace(cell, size=32, count=20, epochs=1) for cell in made if cell.world != "cub"][:4]
+    return made
+
+
+def train(cell: Cell, work: Path, pack: Path | None) -> AttributeNet:
+    """Train one cell and keep it."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="lightning.*")
+    torch.set_num_threads(1)
+    examples = training_pictures(cell, work, pack)
+    words, taught = second_task(cell, examples)
+    torch.manual_seed(cell.seed)
+    net = network(cell, words, classes_of(cell, pack), pack)
+    fit(net, taught, rates(cell), Loop(cell.epochs, 32, accelerator="cpu", seed=cell.seed))
+    save_attribute_net(net, work / "nets" / f"{cell.name}.safetensors")
+    return net
+
+
+def rates(cell: Cell) -> Rates:
+    """Lambda is 0 or 1; guiding losses where the arm is named after them; pretrained weights learn more slowly."""
+    guided = cell.arm in ("parts", "bottleneck")
+    real = cell.base == "mobilenet_v2"
+    return Rates(
+        attributes=0.0 if cell.arm == "zero" else 1.0,
+        rate=1e-3 if real else 2e-3,
+        trunk_rate=0.1 if real else 1.0,
+        parts=0.3 if guided else 0.0,
+        outside=1.0 if cell.arm == "outside" else 0.0,
+        seed=cell.seed,
+    )
+
+
+def network(cell: Cell, words: Vocabulary, classes: tuple[str, ...], pack: Path | None) -> AttributeNet:
+    """The base model with its two heads."""
+    guided = cell.study == "guided"
+    join = "bottleneck" if cell.arm == "bottleneck" else "fusion" if guided else "parallel"
+    spec = AttributeSpec(
+        backbone=cell.base,
+        classes=classes,
+        vocabulary=words,
+        join=join,  # type: ignore[arg-type]
+        pool="places" if guided else "average",
+        stride=16 if cell.base == "mobilenet_v2" else 8,
+        reading=4 if guided else 0,
+        width=32,
+        size=cell.size,
+        seed=cell.seed,
+        preprocess={"mean": [0.5] * 3, "std": [0.25] * 3},
+    )
+    if cell.base == "mobilenet_v2":
+        if pack is None:
+            raise SystemExit("the study on photos needs the test pack")
+        spec = replace(spec, backbone="torchvision:mobilenet_v2")
+        return attribute_net(spec, str(next((pack / "models").glob("mobilenet_v2_imagenet.*"))))
+    return AttributeNet(spec, Trunk(base_model(cell.base, cell.size)))
+
+
+def base_model(name: str, size: int) -> nn.Module:
+    """Small versions of five families, and the house's own residual net, with random weights."""
+    import timm
+    from torchvision.models.vgg import VGG, make_layers
+
+    if name == "bird":
+        return BirdNet(BirdNetSpec(("a", "b"), ("x::y",), (24, 32, 48, 64), (1, 1, 2, 1), 8, size))
+    if name == "vgg":
+        widths: list[str | int] = [24, "M", 48, "M", 96, 96, "M", 128, 128]
+        return VGG(make_layers(widths, batch_norm=True), num_classes=2)  # type: ignore[arg-type]
+    small = {
+        "resnet": ("resnet18", {"channels": (24, 32, 64, 96)}),
+        "densenet": ("densenet121", {"growth_rate": 12, "block_config": (3, 3, 3, 3)}),
+        "mobilenet": ("mobilenetv3_small_050", {}),
+        "vit": (
+            "vit_tiny_patch16_224",
+            {"img_size": size, "patch_size": 8, "embed_dim": 96, "depth": 4, "num_heads": 3},
+        ),
+    }
+    kind, arguments = small[name]
+    made: nn.Module = timm.create_model(kind, pretrained=False, **arguments)
+    return made
+
+
+def classes_of(cell: Cell, pack: Path | None) -> tuple[str, ...]:
+    """Names of the classes."""
+    return World(WORLDS[cell.world]).labels if cell.world in WORLDS else _photos(pack)[1]
+
+
+def training_pictures(cell: Cell, work: Path, pack: Path | None) -> Examples:
+    """Scenes of the cell's seed, or the training split of the photos."""
+    if cell.world == "cub":
+        return photos(pack, "train", cell.size, work)
+    return scenes(cell.world, cell.seed * cell.count, cell.count, cell.size, work)
+
+
+def scenes(world: str, first: int, count: int, size: int, work: Path) -> Examples:
+    """Scenes of a world by their numbers."""
+    drawn = rendered(World(WORLDS[world]), first, count, size=size, folder=work / "scenes", workers=1)
+    return from_scenes(drawn, aviary_vocabulary())
+
+
+def photos(pack: Path | None, split: str, size: int, work: Path) -> Examples:
+    """Photos of the CUB subset; its validation rows are too few to be kept apart and are learnt from."""
+    data, classes = _photos(pack)
+    rows = data.rows("test") if split == "test" else np.flatnonzero(data.split < 2)
+    found = from_files(data, rows, size, work / "photos")
+    kept = {name: at for at, name in enumerate(classes)}
+    labels = torch.tensor([kept[data.classes[int(label)]] for label in found.labels])
+    return replace(found, labels=labels)
+
+
+def _photos(pack: Path | None):
+    if pack is None:
+        raise SystemExit("the study on photos needs the test pack; name it with SIGHTLINE_PACK")
+    data = read_attributes(pack / "cub_200_2011_subset" / "CUB_200_2011", targets="class")
+    return data, tuple(data.classes[at] for at in sorted(set(data.labels.tolist())))
+
+
+def second_task(cell: Cell, examples: Examples) -> tuple[Vocabulary, Examples]:
+    """What is taught beside the class: attributes, or one of the controls that should not help attention.
+
+    `permuted`: every picture of a class gets the attributes of some picture of another class. `random`: every class
+    gets codes of its own with the same marginals. `context`: the family of the background. `classes`: the class.
+    """
+    words = aviary_vocabulary() if cell.world in WORLDS else _photos(_pack())[0].vocabulary
+    draw = np.random.default_rng([cell.seed, 77])
+    labels = examples.labels.numpy()
+    count = int(labels.max()) + 1
+    if cell.arm == "permuted":
+        donor = np.roll(np.arange(count), 1 + int(draw.integers(count - 1)))
+        rows = [int(draw.choice(np.flatnonzero(labels == donor[label]))) for label in labels]
+        return words, examples.taught(examples.targets[rows], examples.weights[rows])
+    if cell.arm == "random":
+        rows = draw.permutation(len(labels))[:count]
+        return words, examples.taught(examples.targets[rows][labels], torch.ones_like(examples.weights))
+    if cell.arm == "context":
+        world = World(WORLDS[cell.world])
+        first = cell.seed * cell.count
+        homes = [FAMILIES.index(world.scene(first + i).backdrop.family) for i in range(len(labels))]
+        return _one_choice("has_habitat", FAMILIES, torch.tensor(homes), examples, "context")
+    if cell.arm == "classes":
+        names = tuple(str(at) for at in range(count))
+        return _one_choice("has_class", names, examples.labels, examples, "object")
+    return words, examples
+
+
+def _one_choice(
+    group: str, values: tuple[str, ...], truth: Tensor, examples: Examples, scope: str
+) -> tuple[Vocabulary, Examples]:
+    words = Vocabulary(
+        tuple(Attribute(f"{group}::{v}", group, v, "", scope) for v in values),  # type: ignore[arg-type]
+        (group,),
+    )
+    hot = torch.nn.functional.one_hot(truth, len(values)).float()
+    return words, examples.taught(hot, torch.ones_like(hot))
+
+
+def _pack() -> Path:
+    return Path(os.environ.get("SIGHTLINE_PACK", Path(__file__).resolve().parents[2] / "shared" / "pack"))

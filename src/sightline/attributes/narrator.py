@@ -1,0 +1,1 @@
+"""What an attribute network says about a decision, as phrases that are grounded in the image."""

@@ -1,0 +1,83 @@
+"""An attribute network and its knowledge in one safetensors file, and back.
+
+Registers how such a file is read, so that `load_model(weights=FILE)` and every command line take it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save
+from torch import Tensor
+
+from sightline.attributes.knowledge import Knowledge
+from sightline.attributes.net import AttributeNet, AttributeSpec
+from sightline.backbones.architectures import ARCHITECTURES, Built
+from sightline.backbones.preprocess import Preprocess
+from sightline.backbones.weights import Weights, read_weights
+from sightline.errors import ModelError
+
+ARCHITECTURE = "attributes"
+KNOWN = "knowledge."
+
+
+def save_attribute_net(net: AttributeNet, path: str | Path) -> Path:
+    """Write net, knowledge and spec under another name, then rename.
+
+    Args:
+        net: the network; its `knowledge` is written along.
+        path: a safetensors file.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    known = {f"{KNOWN}{name}": value for name, value in net.knowledge.tensors().items()}
+    tensors = {name: value.detach().cpu().contiguous() for name, value in {**net.state_dict(), **known}.items()}
+    half = path.with_name(f"{path.name}.{os.getpid()}")
+    half.write_bytes(save(tensors, metadata={"architecture": ARCHITECTURE, "spec": net.spec.to_json()}))
+    half.replace(path)
+    return path
+
+
+def load_attribute_net(path: str | Path) -> AttributeNet:
+    """Read what `save_attribute_net` wrote, in eval mode.
+
+    Raises:
+        ModelError: the file is missing, damaged, or holds another network.
+    """
+    return _net(read_weights(path))
+
+
+@ARCHITECTURES.register(ARCHITECTURE)
+def built(weights: Weights) -> Built:
+    """The network of a file, with its labels and preprocessing."""
+    net = _net(weights)
+    settings: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in net.spec.preprocess.items()}
+    return Built(net, net.spec.classes, Preprocess(**settings))
+
+
+def _net(weights: Weights) -> AttributeNet:
+    said = weights.metadata.get("architecture", "no architecture")
+    if said != ARCHITECTURE:
+        raise ModelError(
+            f"{weights.path} holds {said!r}, not a network with attributes; was it written by `sightline train eat`?"
+        )
+    try:
+        spec = AttributeSpec.from_json(weights.metadata["spec"])
+    except (KeyError, TypeError, json.JSONDecodeError) as problem:
+        raise ModelError(f"{weights.path} does not say how its network is built: {problem}") from problem
+    net = AttributeNet(spec)
+    tensors = {name: value for name, value in weights.tensors.items() if not name.startswith(KNOWN)}
+    found = net.load_state_dict(tensors, strict=False)
+    if found.missing_keys or found.unexpected_keys:
+        wrong = ", ".join([*found.missing_keys, *found.unexpected_keys][:4])
+        raise ModelError(f"the weights in {weights.path} do not fit the network they describe: {wrong}")
+    net.knowledge = _knowledge(weights.tensors, net.knowledge)
+    return net.float().eval()
+
+
+def _knowledge(tensors: dict[str, Tensor], before: Knowledge) -> Knowledge:
+    """What the file knows; what it does not say stays as it was."""
+    return Knowledge(**{name: tensors.get(f"{KNOWN}{name}", value) for name, value in before.tensors().items()})

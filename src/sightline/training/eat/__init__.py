@@ -1,0 +1,1 @@
+"""Training networks with attributes: examples, the task, the recipe, what is measured."""

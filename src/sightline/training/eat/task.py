@@ -1,0 +1,176 @@
+"""What one step of training an attribute network does: augment, losses, optimiser, schedule.
+
+A Lightning module around an `AttributeNet`. It stops at a loss that is no number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import lightning
+import torch
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor
+from torch.nn import functional as fn
+
+from sightline.attributes.guidance import class_maps, disagreement, outside_energy, part_alignment
+from sightline.attributes.losses import attribute_loss
+from sightline.attributes.net import AttributeNet, Reading
+from sightline.errors import TrainingError
+from sightline.training.bird_task import augmented
+from sightline.training.eat.examples import group_shares, object_shares
+
+Batch = tuple[Tensor, ...]
+
+
+@dataclass(frozen=True)
+class Rates:
+    """How strong what is.
+
+    Args:
+        attributes: lambda, the weight of the attribute loss beside the class loss.
+        classes: weight of the class loss.
+        rate: highest learning rate.
+        trunk_rate: factor on it for the backbone; below 1 where the backbone comes with weights.
+        decay: weight decay.
+        smoothing: of the class labels.
+        seed: of the augmentation.
+        outside: weight of the class map's energy outside the object.
+        parts: weight of the loss that shows each group of attributes its part.
+        consistency: weight of the disagreement with the same scene on another background; needs twins.
+    """
+
+    attributes: float = 1.0
+    classes: float = 1.0
+    rate: float = 2e-3
+    trunk_rate: float = 1.0
+    decay: float = 0.02
+    smoothing: float = 0.05
+    seed: int = 0
+    outside: float = 0.0
+    parts: float = 0.0
+    consistency: float = 0.0
+
+
+WEIGHT = {
+    "class": "classes",
+    "attributes": "attributes",
+    "outside": "outside",
+    "parts": "parts",
+    "consistency": "consistency",
+}
+"""Which rate weighs which loss."""
+
+
+class EatTask(lightning.LightningModule):  # type: ignore[misc]
+    """Cross-entropy of the class plus lambda times the attribute loss; AdamW on one cosine cycle.
+
+    Args:
+        net: the network.
+        rates: weights and rates.
+        steps: steps of all epochs together.
+        balance: how much more a rare attribute counts, from `imbalance`.
+        part_names: names of the part ids from 1, for the losses that guide attention.
+
+    Raises:
+        TrainingError: in training, at a loss that is not finite; the text names epoch and batch.
+
+    Source:
+        xu2020eat.
+    """
+
+    def __init__(
+        self,
+        net: AttributeNet,
+        rates: Rates,
+        steps: int,
+        balance: Tensor | None = None,
+        part_names: Sequence[str] = (),
+    ) -> None:
+        super().__init__()
+        self.net, self.rates, self.steps, self.part_names = net, rates, steps, tuple(part_names)
+        mean, std = (torch.tensor(net.spec.preprocess[key]).view(1, 3, 1, 1) for key in ("mean", "std"))
+        self.register_buffer("mean", mean, persistent=False)
+        self.register_buffer("std", std, persistent=False)
+        self.register_buffer("balance", balance, persistent=False)
+
+    def training_step(self, batch: Batch, index: int) -> Tensor:
+        """Loss of one batch; the bar shows its parts."""
+        images, labels, targets, weights, parts, *twins = batch
+        x, where = self.prepared(images, parts, self._draw(index))
+        reading = self.net.read(x)
+        told = {"class": self._class_loss(reading, labels)}
+        if self.rates.attributes:
+            words = self.net.spec.vocabulary
+            told["attributes"] = attribute_loss(reading.logits.float(), targets, weights, words, self.balance)
+        told |= self._guides(reading, labels, targets, weights, where)
+        if self.rates.consistency and twins:
+            other = self.net(self.prepared(twins[0], parts, self._draw(index))[0])
+            told["consistency"] = disagreement(reading.classes.float(), other.float())
+        loss = torch.stack([getattr(self.rates, WEIGHT[name]) * part for name, part in told.items()]).sum()
+        self._check(loss, index)
+        hits = (reading.classes.argmax(1) == labels)[labels >= 0].float().mean()
+        self.log_dict({"loss": loss, **told, "accuracy": hits}, prog_bar=True)
+        return loss
+
+    def _draw(self, index: int) -> torch.Generator:
+        return torch.Generator().manual_seed((self.rates.seed * 1009 + self.current_epoch) * 100_003 + index)
+
+    def _class_loss(self, reading: Reading, labels: Tensor) -> Tensor:
+        """Cross-entropy of the pictures that have a class."""
+        if not bool((labels >= 0).any()):
+            return reading.classes.sum() * 0
+        return fn.cross_entropy(reading.classes.float(), labels, label_smoothing=self.rates.smoothing)
+
+    def _guides(
+        self, reading: Reading, labels: Tensor, targets: Tensor, weights: Tensor, where: Tensor
+    ) -> dict[str, Tensor]:
+        """The losses that guide attention, as far as they are asked for."""
+        told: dict[str, Tensor] = {}
+        words = self.net.spec.vocabulary
+        if self.rates.outside:
+            score = reading.classes.gather(1, labels.clamp(min=0)[:, None])[:, 0]
+            maps = class_maps(score, reading.features)
+            told["outside"] = outside_energy(maps.float(), object_shares(where, (maps.shape[1], maps.shape[2])))
+        if self.rates.parts:
+            firsts = [group.members[0] for group in words.groups]
+            chosen = torch.stack([_true(group.members, targets) for group in words.groups], dim=1)
+            looks = self.net.attribute_head.looks(reading.attributes, chosen).float()
+            shares = group_shares(where, words, self.part_names, (looks.shape[2], looks.shape[3]))
+            told["parts"] = part_alignment(looks, shares, weights[:, firsts] > 0)
+        return told
+
+    def prepared(
+        self, images: UInt8[Tensor, "b 3 h w"], parts: UInt8[Tensor, "b p q"], draw: torch.Generator
+    ) -> tuple[Float[Tensor, "b 3 h w"], UInt8[Tensor, "b p q"]]:
+        """Augmented and normalised pictures, and their part ids, which moved along."""
+        x, where = augmented(images, parts, self.get_buffer("mean"), self.get_buffer("std"), draw)
+        return x.contiguous(memory_format=torch.channels_last), where
+
+    def _check(self, loss: Tensor, index: int) -> None:
+        if not torch.isfinite(loss):
+            raise TrainingError(
+                f"the loss is {float(loss)} in epoch {self.current_epoch + 1}, batch {index + 1}; the last good "
+                "checkpoint is kept. Lower the learning rate (--rate), try --precision 32, or look at that batch"
+            )
+
+    def configure_optimizers(self) -> Any:
+        """AdamW, one cycle; the backbone may learn more slowly than the heads."""
+        rate, slow = self.rates.rate, self.rates.rate * self.rates.trunk_rate
+        trunk = list(self.net.trunk.parameters())
+        own = {id(p) for p in trunk}
+        heads = [p for p in self.net.parameters() if id(p) not in own]
+        groups = [{"params": trunk, "lr": slow}, {"params": heads, "lr": rate}]
+        optimiser = torch.optim.AdamW(groups, weight_decay=self.rates.decay, fused=True)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimiser, [slow, rate], total_steps=max(2, self.steps), pct_start=0.15
+        )
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def _true(members: tuple[int, ...], targets: Float[Tensor, "b k"]) -> Int[Tensor, " b"]:
+    """For every picture the attribute of a group that it has most of."""
+    at = torch.tensor(members, device=targets.device)
+    return at[targets[:, at].argmax(1)]
