@@ -28,7 +28,7 @@ class Socket:
         key: what the blocks that share the gate have in common.
         name: of the gate among the children of the block that owns it.
         recurrent: whether the gate takes and gives a state.
-        thread: under which name its state travels: the gate and the stage.
+        thread: under which name its state travels: the gate and the stage; empty where the block is the whole model.
         behind: whether the gate stands behind the whole block, as in a dense layer, instead of at its branch.
     """
 
@@ -56,7 +56,7 @@ class GatedBlock(Swapped):
         if not self._plugged:
             out: Tensor = type(self).plain.forward(self, x)
             return out
-        if self._socket.recurrent and states is None:
+        if self._socket.recurrent and states is None and self._socket.thread:
             raise GateError(
                 "a block with a recurrent gate was called by itself, where no state reaches it; "
                 "call its whole stage (checkpoint a stage, not its blocks), or take the gates out with unplug"

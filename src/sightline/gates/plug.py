@@ -16,7 +16,7 @@ from sightline.gates.catalog import Factory, make_gate, settle
 from sightline.gates.checks import choice
 from sightline.gates.scheme import Scheme, scheme_of
 from sightline.gates.share import Share, keys_of
-from sightline.gates.site import PICTURE, Site, Sites, find_sites
+from sightline.gates.site import Site, Sites, find_sites
 from sightline.gates.stage import close_stages, open_stage
 from sightline.gates.trace import Recipe
 from sightline.gates.units import Eased
@@ -25,6 +25,8 @@ Model = TypeVar("Model", bound=nn.Module)
 SchemeLike = Scheme | str | Sequence[int] | None
 STARTS = ("default", "identity")
 RECORD = "_sightline_gates"
+TRIALS = ((8, 8), (7, 7), (14, 14))
+"""Heights and widths on which a gate is tried until it takes one: some take multiples of 7 or 8 only."""
 
 
 @dataclass(frozen=True)
@@ -209,36 +211,45 @@ def _make_gates(
             )
         home = next((p for p in block.parameters() if p.is_floating_point()), torch.zeros(()))
         one = (Eased(one) if start == "identity" else one).to(home.device, home.dtype).train(block.training)
-        _try_gate(one, gate, site, home, options)
+        _try_gate(one, gate, site, home)
         made[key] = one
     return made
 
 
-def _try_gate(one: nn.Module, gate: str | Factory, site: Site, home: torch.Tensor, options: dict[str, Any]) -> None:
+def _try_gate(one: nn.Module, gate: str | Factory, site: Site, home: torch.Tensor) -> None:
     """Refuse a gate that cannot take a site's maps, or gives others."""
     name = repr(gate) if isinstance(gate, str) else getattr(gate, "__name__", type(gate).__name__)
-    places = options.get("feat_size") or PICTURE
-    maps = torch.zeros(1, site.channels, *(places if isinstance(places, tuple) else (places, places)))
-    maps = maps.to(home.device, home.dtype)
-    mode = {part: part.training for part in one.modules()}
-    recurrent = bool(getattr(one, "recurrent", False))
-    try:
-        one.eval()
-        with torch.no_grad():
-            out = one(maps, None)[0] if recurrent else one(maps)
-    except Exception as problem:
-        raise GateError(
-            f"the gate {name} cannot take the maps of {site.path!r}, {tuple(maps.shape)}: {problem}"
-        ) from problem
-    finally:
-        for part, training in mode.items():
-            part.training = training
-    if not isinstance(out, torch.Tensor) or out.shape != maps.shape:
+    problems = []
+    for places in TRIALS:
+        maps = torch.zeros(1, site.channels, *places, device=home.device, dtype=home.dtype)
+        try:
+            out = _calmly(one, maps)
+        except Exception as problem:  # noqa: BLE001 - a stranger's gate may raise anything
+            problems.append(problem)
+            continue
+        if isinstance(out, torch.Tensor) and out.shape == maps.shape:
+            return
         found = tuple(out.shape) if isinstance(out, torch.Tensor) else type(out).__name__
         raise GateError(
             f"the gate {name} makes {found} of the maps of {site.path!r}, {tuple(maps.shape)}; a gate keeps "
             "the shape, because its output is added to the shortcut"
         )
+    raise GateError(
+        f"the gate {name} cannot take the maps of {site.path!r}, tried with {site.channels} channels on "
+        f"{' and '.join(f'{h}x{w}' for h, w in TRIALS)} places: {problems[0] or type(problems[0]).__name__}"
+    ) from problems[0]
+
+
+def _calmly(gate: nn.Module, maps: torch.Tensor) -> object:
+    """What a gate gives in evaluation mode; its mode is put back."""
+    mode = {part: part.training for part in gate.modules()}
+    try:
+        gate.eval()
+        with torch.no_grad():
+            return gate(maps, None)[0] if getattr(gate, "recurrent", False) else gate(maps)
+    finally:
+        for part, training in mode.items():
+            part.training = training
 
 
 def _open(
@@ -254,8 +265,9 @@ def _open(
     for site in wanted:
         key, block = keys[site.path], model.get_submodule(site.path)
         recurrent = bool(getattr(made[key], "recurrent", False))
-        threaded += [site.path] * recurrent
-        socket = Socket(key, _free_name(block), recurrent, f"{key} in stage {site.stage}", site.behind)
+        threaded += [site.path] if recurrent and site.path else []
+        thread = f"{key} in stage {site.stage}" if site.path else ""
+        socket = Socket(key, _free_name(block), recurrent, thread, site.behind)
         if isinstance(owners[key], GatedBlock):
             socket = replace(socket, name=cast(GatedBlock, owners[key])._socket.name)
         owners[key] = _first_owner(owners[key], open_block(block, socket, recipes[site.path], owners[key]))

@@ -20,7 +20,7 @@ from sightline.errors import GateError
 from sightline.gates.block import GatedBlock, recipe_of
 from sightline.gates.stage import is_dense
 from sightline.gates.swap import Swapped
-from sightline.gates.trace import NoBranch, Recipe
+from sightline.gates.trace import WEIGHTED, NoBranch, Recipe
 
 PICTURE = (8, 12)
 """Height and width of the noise on which a block is tried."""
@@ -141,7 +141,7 @@ def _below(module: nn.Module, path: str, passed: dict[str, str]) -> Iterator[Hit
 def _try(module: nn.Module, path: str, passed: dict[str, str], *, behind: bool = False) -> Hit | None:
     """The site that a module is, or None."""
     kind = type(module).plain if isinstance(module, Swapped) else type(module)
-    if kind.__module__.startswith("torch.nn.") or not any(True for _ in module.children()):
+    if kind.__module__.startswith("torch.nn.") or not any(isinstance(part, WEIGHTED) for part in module.modules()):
         return None
     try:
         recipe = recipe_of(module, kind, behind=behind)
@@ -207,7 +207,8 @@ def _noise(module: nn.Module, channels: int) -> Tensor:
 
 @contextmanager
 def _calm(module: nn.Module) -> Iterator[None]:
-    """Evaluation mode without gradients; every part's mode is put back."""
+    """Evaluation mode without gradients; every part's mode and buffers are put back."""
+    buffers = [(buffer, buffer.clone()) for buffer in module.buffers()]
     modes = {part: part.training for part in module.modules()}
     try:
         for part in modes:
@@ -217,6 +218,8 @@ def _calm(module: nn.Module) -> Iterator[None]:
     finally:
         for part, mode in modes.items():
             part.training = mode
+        for buffer, value in buffers:
+            buffer.copy_(value)
 
 
 def _nowhere(model: nn.Module, passed: dict[str, str]) -> str:

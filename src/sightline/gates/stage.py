@@ -45,9 +45,9 @@ class GatedCaller(Swapped):
     _calls: tuple[str, ...]
     _recipe: Recipe
 
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
+    def forward(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         """Run the module's code with a fresh dictionary of states."""
-        return self._recipe(self, {}, *args, **kwargs)
+        return self._recipe(self, {}, x, *args, **kwargs)
 
     def _kept(self) -> dict[str, Any]:
         """Everything but the code, which is read anew."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, fx, nn
@@ -70,6 +70,8 @@ def shallow_graph(block: nn.Module, kind: type[nn.Module]) -> fx.Graph:
         block.training = training
         try:
             graph = _Traceable(kind)(block)
+        except NoBranch:
+            raise
         except Exception as problem:
             reason = next(iter(str(problem).splitlines()), type(problem).__name__)
             raise NoBranch(f"its code cannot be traced ({reason})") from problem
@@ -89,11 +91,21 @@ class _Traceable:
 
     def __call__(self, block: nn.Module) -> fx.Graph:
         now = block.__class__
+        own = {
+            name: buffer.clone()
+            for name, buffer in block._buffers.items()
+            if buffer is not None and not buffer.is_meta
+        }
         block.__class__ = self._kind
         try:
-            return _Shallow().trace(block)
+            graph = _Shallow().trace(block)
+            if not all(torch.equal(cast(Tensor, block._buffers[name]), buffer) for name, buffer in own.items()):
+                raise NoBranch("its code changes its own buffers")
+            return graph
         finally:
             block.__class__ = now
+            for name, buffer in own.items():
+                cast(Tensor, block._buffers[name]).copy_(buffer)
 
 
 def compiled(block: nn.Module, graph: fx.Graph) -> Recipe:
