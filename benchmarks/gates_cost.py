@@ -19,10 +19,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from _measure import Ratio, conditions, dump, options, paired, seconds, table, write
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from _measure import Ratio, conditions, dump, options, paired, seconds, table, write
 from sightline.gates import Scheme, plug, sites
 
 EAN = {"dia": (6, 3, 50, 3), "se": (2, 2, 51, 1), "sge": (4, 11, 19, 3)}
