@@ -15,6 +15,7 @@ from sightline.gates import DIA, GATES, Scheme, bake, plug, plugged, unplug, use
 from sightline.gates.block import GatedBlock
 from sightline.gates.swap import Swapped
 from tests.gates.nets import FEW, NETS, build, picture
+from tests.tiny import ResidualBlock
 from tests.tiny import build as tiny
 
 OURS = ("dia", "se", "sge", "constant")
@@ -130,6 +131,17 @@ def test_a_state_begins_anew_at_every_stage_though_the_gate_is_shared():
     gated(model)[0].shared_gate().register_forward_hook(lambda module, args, out: seen.append(args[1] is None))
     model(picture())
     assert seen == [True, False, True, False, False]
+
+
+def test_a_state_begins_anew_where_a_width_comes_back_in_one_chain():
+    there, back = nn.Conv2d(8, 12, 1), nn.Conv2d(12, 8, 1)
+    chain = nn.Sequential(ResidualBlock(8), ResidualBlock(8), there, ResidualBlock(12), back, ResidualBlock(8))
+    model, seen = plug(nn.Sequential(chain).eval(), "dia", share="width"), []
+    chain = model[0]
+    assert plugged(model).sites.lengths == (2, 1, 1)
+    chain[0].gate.register_forward_hook(lambda module, args, out: seen.append(args[1] is None))
+    model(torch.randn(1, 8, 6, 6))
+    assert seen == [True, False, True]
 
 
 @pytest.mark.parametrize("copied", ["deepcopy", "pickle"])
