@@ -19,6 +19,7 @@ OURS = {
     "TargetError",
     "MethodError",
     "ResultError",
+    "TrainingError",
     "GateError",
 }
 

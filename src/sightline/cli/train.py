@@ -1,44 +1,65 @@
-"""`sightline train`: train the bundled model again from nothing, and an encoder for similarity."""
+"""`sightline train`: the bundled model again from nothing, an encoder for similarity, a network with attributes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, fields, replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-app = typer.Typer(help="Train the bundled model, or an encoder.", no_args_is_help=True)
+from sightline.cli.config import Config, given
+from sightline.cli.screen import progress, say_json, say_note
+from sightline.training.eat.recipe import EatRecipe
+
+if TYPE_CHECKING:
+    from sightline.training.eat.train import Trained
+
+app = typer.Typer(help="Train the bundled model, an encoder, or a network with attributes.", no_args_is_help=True)
+EAT = EatRecipe()
+
+Out = Annotated[Path, typer.Option(help="Weights file to write; its card is written beside it.")]
+Scenes = Annotated[int, typer.Option(help="Number of training scenes.", min=1)]
+Epochs = Annotated[int, typer.Option(help="Passes over the training pictures.", min=1)]
+Seed = Annotated[int, typer.Option(help="Seed of the world, the weights and the order.")]
+Workers = Annotated[int, typer.Option(help="Processes that draw scenes.")]
+Threads = Annotated[int, typer.Option(help="Threads of torch; more than one only helps on idle cores.")]
+Work = Annotated[
+    Path | None,
+    typer.Option(help="Folder of pictures and checkpoints; kept, so that a run can go on. Default: OUT with .work"),
+]
+Toy = Annotated[bool, typer.Option("--toy", help="A size that finishes in seconds and learns nothing.")]
 
 
 @app.callback()
 def train() -> None:
-    """Train the bundled model, or an encoder."""
+    """Train the bundled model, an encoder, or a network with attributes."""
 
 
 @app.command()
 def birdnet(
-    out: Annotated[Path, typer.Option(help="Weights file to write; its card is written beside it.")],
-    scenes: Annotated[int, typer.Option(help="Number of training scenes.")] = 8_000,
+    out: Out,
+    scenes: Scenes = 8_000,
     loose: Annotated[int, typer.Option(help="Number of training scenes with attributes by chance.")] = 12_000,
-    epochs: Annotated[int, typer.Option(help="Passes over them.")] = 7,
-    seed: Annotated[int, typer.Option(help="Seed of the world, the weights and the order.")] = 0,
-    workers: Annotated[int, typer.Option(help="Processes that draw scenes.")] = 2,
-    threads: Annotated[int, typer.Option(help="Threads of torch; more than one only helps on idle cores.")] = 1,
-    work: Annotated[
-        Path | None, typer.Option(help="Folder of scenes and checkpoints; kept, so that a run can go on.")
-    ] = None,
-    toy: Annotated[bool, typer.Option("--toy", help="A size that finishes in seconds and learns nothing.")] = False,
+    epochs: Epochs = 7,
+    seed: Seed = 0,
+    workers: Workers = 2,
+    threads: Threads = 1,
+    work: Work = None,
+    toy: Toy = False,
 ) -> None:
     """Draw scenes, train, measure on held-out scenes, write weights and model card.
 
     Interrupted? The same command goes on after the last finished epoch.
     """
-    with _needing_the_extra():
+    with _training(work or out.with_suffix(".work")):
         from sightline.training.birdnet import Recipe, train_birdnet
-    recipe = Recipe(scenes=scenes, loose=loose, epochs=epochs, seed=seed, workers=workers, threads=threads)
-    measures = train_birdnet(out, recipe=recipe.toy() if toy else recipe, work=work)
+
+        recipe = Recipe(scenes=scenes, loose=loose, epochs=epochs, seed=seed, workers=workers, threads=threads)
+        measures = train_birdnet(out, recipe=recipe.toy() if toy else recipe, work=work)
     low, high = measures.interval
     typer.echo(f"class accuracy {measures.accuracy:.4f} ({low:.4f}-{high:.4f}) on {measures.scenes} held-out scenes")
     base = f"most frequent value: {measures.attribute_base:.4f}"
@@ -48,39 +69,202 @@ def birdnet(
 
 @app.command()
 def contrastive(
-    out: Annotated[Path, typer.Option(help="Weights file to write; its card is written beside it.")],
+    out: Out,
     scenes: Annotated[int, typer.Option(help="Number of training scenes.", min=40)] = 2_000,
-    epochs: Annotated[int, typer.Option(help="Passes over them.", min=1)] = 40,
-    seed: Annotated[int, typer.Option(help="Seed of the world, the weights and the order.")] = 0,
-    workers: Annotated[int, typer.Option(help="Processes that draw scenes.")] = 2,
-    threads: Annotated[int, typer.Option(help="Threads of torch; more than one only helps on idle cores.")] = 1,
-    work: Annotated[
-        Path | None, typer.Option(help="Folder of scenes and checkpoints; kept, so that a run can go on.")
-    ] = None,
-    toy: Annotated[bool, typer.Option("--toy", help="A size that finishes in seconds and learns nothing.")] = False,
+    epochs: Epochs = 40,
+    seed: Seed = 0,
+    workers: Workers = 2,
+    threads: Threads = 1,
+    work: Work = None,
+    toy: Toy = False,
 ) -> None:
     """Train an image encoder with InfoNCE on the aviary: two scenes of one species belong together.
 
     Interrupted? The same command goes on after the last finished epoch.
     """
-    with _needing_the_extra():
+    with _training(work or out.with_suffix(".work")):
         from sightline.training.contrastive import ContrastiveRecipe, train_contrastive
-    recipe = ContrastiveRecipe(scenes=scenes, epochs=epochs, seed=seed, workers=workers, threads=threads)
-    found = train_contrastive(out, recipe=recipe.toy() if toy else recipe, work=work)
+
+        recipe = ContrastiveRecipe(scenes=scenes, epochs=epochs, seed=seed, workers=workers, threads=threads)
+        found = train_contrastive(out, recipe=recipe.toy() if toy else recipe, work=work)
     low, high = found.interval
     base = f"chance {found.chance:.4f}, untrained {found.untrained / found.queries:.4f}"
     typer.echo(f"retrieval accuracy@1 {found.accuracy:.4f} ({low:.4f}-{high:.4f}) of {found.queries} queries; {base}")
     typer.echo(f"{out} and {out.with_suffix('.md')} written")
 
 
+@app.command()
+def eat(
+    ctx: typer.Context,
+    out: Annotated[Path, typer.Option(help="Weights (.safetensors); card and run page are written beside it.")],
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Photos with attributes: a drawn world, CUB, AwA2, SUN, CSV. Default: the aviary, drawn."),
+    ] = None,
+    config: Config = None,
+    backbone: Annotated[str, typer.Option(help="Any classifier of `sightline models`.")] = EAT.backbone,
+    weights: Annotated[
+        str | None,
+        typer.Option(help="Its weights: a file, 'published' or 'random'. Default: published, without --data random."),
+    ] = EAT.weights,
+    model_arg: Annotated[list[str] | None, typer.Option(help="NAME=VALUE for the backbone's builder.")] = None,
+    join: Annotated[
+        str, typer.Option(help="How attributes meet the class: parallel, fusion, bottleneck.")
+    ] = EAT.join,
+    pool: Annotated[str, typer.Option(help="How the head puts places together: average, max, places.")] = EAT.pool,
+    attribute_weight: Annotated[
+        float, typer.Option("--lambda", help="Weight of the attribute loss beside the class loss.")
+    ] = EAT.attribute_weight,
+    stride: Annotated[int, typer.Option(help="Pixels per cell of the features; 0: the backbone's.")] = EAT.stride,
+    reading: Annotated[
+        int, typer.Option(help="Pixels per cell of finer features to read attributes off; 0: none.")
+    ] = EAT.reading,
+    width: Annotated[int, typer.Option(help="Channels of those finer features.")] = EAT.width,
+    size: Annotated[int, typer.Option(help="Side of the pictures in pixels.")] = EAT.size,
+    epochs: Epochs = EAT.epochs,
+    batch: Annotated[int, typer.Option(help="Pictures per step, over all devices together.")] = EAT.batch,
+    rate: Annotated[float, typer.Option(help="Highest learning rate.")] = EAT.rate,
+    trunk_rate: Annotated[
+        float | None, typer.Option(help="Factor on it for the backbone. Default: 0.1, with random weights 1.")
+    ] = EAT.trunk_rate,
+    decay: Annotated[float, typer.Option(help="Weight decay.")] = EAT.decay,
+    smoothing: Annotated[float, typer.Option(help="Of the class labels.")] = EAT.smoothing,
+    balance: Annotated[float, typer.Option(help="How much more rare attributes count, 0 to 1.")] = EAT.balance,
+    targets: Annotated[str, typer.Option(help="Attributes of each image, or of its class.")] = EAT.targets,
+    only: Annotated[
+        list[str] | None, typer.Option(help="Attributes or groups, wildcards, commas. Default: all.")
+    ] = None,
+    outside: Annotated[
+        float, typer.Option(help="Guide: weight of the class map's energy outside the object (masks, boxes).")
+    ] = EAT.outside,
+    parts: Annotated[
+        float, typer.Option(help="Guide: weight of reading attributes off their parts (part masks).")
+    ] = EAT.parts,
+    consistency: Annotated[
+        float, typer.Option(help="Guide: weight of agreeing with the same scene before another background (worlds).")
+    ] = EAT.consistency,
+    validation: Annotated[
+        float, typer.Option(help="Share of each class put aside where the data has no validation split.")
+    ] = EAT.validation,
+    incomplete: Annotated[
+        bool, typer.Option("--incomplete", help="Leave out classes without training pictures.")
+    ] = EAT.incomplete,
+    scenes: Scenes = EAT.scenes,
+    best: Annotated[str, typer.Option(help="What chooses the epoch: validation accuracy or loss.")] = EAT.best,
+    patience: Annotated[
+        int, typer.Option(help="Epochs without a better one after which training stops; 0: never.")
+    ] = EAT.patience,
+    precision: Annotated[str, typer.Option(help="bf16-mixed, 16-mixed or 32.")] = EAT.precision,
+    accelerator: Annotated[str, typer.Option(help="Of Lightning: auto, cpu, gpu.")] = EAT.accelerator,
+    devices: Annotated[str, typer.Option(help="How many of them; auto: all.")] = EAT.devices,
+    strategy: Annotated[str, typer.Option(help="Of Lightning: auto, ddp.")] = EAT.strategy,
+    workers: Workers = EAT.workers,
+    seed: Seed = EAT.seed,
+    threads: Threads = EAT.threads,
+    work: Work = None,
+    toy: Toy = False,
+    as_json: Annotated[bool, typer.Option("--json", help="The figures as JSON on standard output.")] = False,
+) -> None:
+    """Teach any classifier attributes as a second task, so that it can say in words what it decides by.
+
+    Interrupted? The same command goes on after the last finished epoch, to the same weights bit for bit.
+    """
+    recipe = _recipe(ctx.params)
+    folder = work or out.with_suffix(".work")
+    with _training(folder):
+        from sightline.training.eat.train import train_eat
+
+        quiet = not sys.stderr.isatty()
+        found = train_eat(
+            data,
+            out,
+            recipe.toy() if toy else recipe,
+            folder,
+            reading=_reading,
+            tell=_epoch,
+            quiet=quiet,
+            command=given(ctx),
+        )
+    if found is not None:
+        _tell(found, as_json=as_json)
+
+
+def _recipe(params: dict[str, Any]) -> EatRecipe:
+    """The recipe of all options that are of it."""
+    from sightline.cli.options import arguments_of, listed
+
+    said = {field.name: params[field.name] for field in fields(EatRecipe) if field.name in params}
+    said |= {"only": tuple(listed(params["only"])), "model_args": arguments_of(params["model_arg"])}
+    return replace(EAT, **said)
+
+
 @contextmanager
-def _needing_the_extra() -> Iterator[None]:
-    """What is imported inside needs the extra `train`.
+def _reading() -> Iterator[Callable[[int], None]]:
+    """A bar of pictures that are read or drawn."""
+    with progress() as bar:
+        task = bar.add_task("pictures", total=None)
+        yield lambda done: bar.update(task, advance=done)
+
+
+def _epoch(number: int, row: dict[str, float]) -> None:
+    """One line per epoch."""
+    parts = [f"{name} {row[key]:.4f}" for name, key in _SHOWN.items() if key in row]
+    say_note(f"epoch {number}: {', '.join(parts)}")
+
+
+_SHOWN = {
+    "loss": "train/loss",
+    "validation loss": "val/loss",
+    "accuracy": "val/accuracy",
+    "attribute score": "val/attribute score",
+}
+
+
+def _tell(found: Trained, *, as_json: bool) -> None:
+    """The figures for people or for programs."""
+    judged = found.judged
+    low, high = judged.interval
+    if as_json:
+        record = {
+            **asdict(judged),
+            "accuracy": judged.accuracy,
+            "interval": [low, high],
+            "judged_on": found.judged_on,
+        }
+        run = {"epochs": found.epochs, "best": found.best, "notes": list(found.notes)}
+        say_json({**record, **run, "files": [str(path) for path in found.files]})
+        return
+    for note in found.notes:
+        say_note(note)
+    typer.echo(f"class accuracy {judged.accuracy:.4f} ({low:.4f}-{high:.4f}) on {judged.pictures} {found.judged_on}")
+    if judged.choices:
+        shares = [[100 * c.right / max(1, c.total) for c in read] for read in (judged.choices, judged.by_class)]
+        base = sum(100 * c.base / max(1, c.total) for c in judged.choices)
+        means = [sum(column) / len(judged.choices) for column in shares]
+        typer.echo(
+            f"attribute groups read right {means[0]:.1f} % (most frequent value {base / len(judged.choices):.1f} %, "
+            f"said from the true class {means[1]:.1f} %)"
+        )
+    if judged.rankings:
+        means = [sum(r.precision for r in read) / len(read) for read in (judged.rankings, judged.ranked_by_class)]
+        share = sum(r.share for r in judged.rankings) / len(judged.rankings)
+        typer.echo(f"average precision {means[0]:.3f} (share {share:.3f}, said from the true class {means[1]:.3f})")
+    if judged.within is not None:
+        typer.echo(f"within classes {judged.within} of {judged.pairs} pairs ranked right (class alone: 0.5)")
+    if judged.energy is not None:
+        typer.echo(f"class map on the object {judged.energy.inside} (object's area {judged.energy.area:.3f})")
+    typer.echo(f"epoch {found.best} of {found.epochs} kept; {', '.join(map(str, found.files))} written")
+
+
+@contextmanager
+def _training(work: Path) -> Iterator[None]:
+    """What is imported and run inside trains: it needs the extra `train`, and can be interrupted and go on.
 
     Raises:
-        MissingExtraError: it is not installed.
+        MissingExtraError: the extra is not installed.
+        KeyboardInterrupt: on Ctrl-C, of which Lightning makes a program's end.
     """
-    from sightline.errors import MissingExtraError
+    from sightline.errors import MissingExtraError, TrainingError
 
     try:
         yield
@@ -88,3 +272,10 @@ def _needing_the_extra() -> Iterator[None]:
         if error.name not in ("lightning", "torchmetrics"):
             raise
         raise MissingExtraError(str(error.name), "train", "training") from error
+    except TrainingError:
+        if (work / "checkpoints" / "last.ckpt").exists():
+            say_note(f"the last good epoch is {work / 'checkpoints' / 'last.ckpt'}")
+        raise
+    except (KeyboardInterrupt, SystemExit) as stop:
+        say_note(f"what is done stays in {work}; the same command goes on after the last finished epoch")
+        raise KeyboardInterrupt from stop

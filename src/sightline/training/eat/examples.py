@@ -5,10 +5,10 @@ Pictures are decoded once and kept as bytes, so that an epoch costs no decoding.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ from torch import Tensor
 from sightline.data.attributed import AttributeData, Vocabulary
 from sightline.data.aviary.attributes import GROUPS, PARTS
 from sightline.data.photos import read_photo
+from sightline.errors import InputError
 from sightline.training.bird_scenes import Scenes
 
 TABLES = ("images", "labels", "targets", "weights", "parts")
@@ -64,6 +65,10 @@ class Examples:
         own: tuple[Tensor, ...] = tuple(getattr(self, name) for name in TABLES)
         return own if self.twins is None else (*own, self.twins)
 
+    def only(self, kept: Sequence[int]) -> Examples:
+        """The same photos with some attributes only, by position."""
+        return self.taught(self.targets[:, kept], self.weights[:, kept])
+
     def taught(self, targets: Tensor, weights: Tensor) -> Examples:
         """The same photos with other attributes, such as those of a control."""
         return replace(self, targets=targets, weights=weights)
@@ -103,10 +108,11 @@ def from_files(
     rows = np.asarray(rows)
     folder.mkdir(parents=True, exist_ok=True)
     known = "\n".join(f"{data.files[i]} {_stamp(data.files[i])}" for i in rows)
-    name = f"{hashlib.sha256(known.encode()).hexdigest()[:12]}-{size}"
-    images = _kept(folder / f"{name}.npy", (len(rows), size, size, 3), lambda i: _square(data, rows[i], size), report)
+    name = f"{sha256(known.encode()).hexdigest()[:12]}-{size}"
+    images = kept(folder / f"{name}.npy", (len(rows), size, size, 3), lambda i: _square(data, rows[i], size), report)
     half = (size + 1) // 2
-    parts = _kept(folder / f"{name}-parts.npy", (len(rows), half, half), lambda i: _part_ids(data, rows[i], half))
+    marks = sha256("\n".join(f"{_marks(data, i)}" for i in rows).encode()).hexdigest()[:8]
+    parts = kept(folder / f"{name}-{marks}.npy", (len(rows), half, half), lambda i: _part_ids(data, rows[i], half))
     return Examples(
         torch.from_numpy(images).permute(0, 3, 1, 2),
         torch.from_numpy(data.labels[rows]),
@@ -143,6 +149,13 @@ def object_shares(parts: UInt8[Tensor, "b p q"], size: tuple[int, int]) -> Float
     return torch.nn.functional.adaptive_avg_pool2d(mask[:, None].float(), size)[:, 0]
 
 
+def _marks(data: AttributeData, row: int) -> str:
+    """Changes when what is known of where the object is does."""
+    masks = [held[row] for held in (data.part_masks, data.foreground) if held]
+    box = "" if data.boxes is None else data.boxes[row].tolist()
+    return f"{[_stamp(mask) for mask in masks if mask]} {box}"
+
+
 def _stamp(path: Path) -> str:
     """Changes when the file does."""
     try:
@@ -152,26 +165,36 @@ def _stamp(path: Path) -> str:
     return f"{status.st_size} {status.st_mtime_ns}"
 
 
-def _kept(
+def kept(
     path: Path,
     shape: tuple[int, ...],
     draw: Callable[[int], NDArray[np.uint8]],
     report: Callable[[int], None] = lambda done: None,
 ) -> NDArray[np.uint8]:
-    """An array from its file, which is filled first if it is not there; written under another name, then renamed."""
+    """An array from its file, which is filled first if it is not there; written under another name, then renamed.
+
+    Args:
+        path: of the file.
+        shape: of the array.
+        draw: one row by its position.
+        report: told how many rows are there.
+    """
     if not path.is_file():
         half = path.with_name(f"{path.name}.{os.getpid()}")
-        table = np.lib.format.open_memmap(half, mode="w+", dtype=np.uint8, shape=shape)
-        for i in range(shape[0]):
-            table[i] = draw(i)
-            report(1)
-        table.flush()
-        del table
+        new = np.lib.format.open_memmap(half, mode="w+", dtype=np.uint8, shape=shape)
+        try:
+            for i in range(shape[0]):
+                new[i] = draw(i)
+                report(1)
+            new.flush()
+        except BaseException:
+            half.unlink()
+            raise
         half.replace(path)
     else:
         report(shape[0])
-    kept: NDArray[np.uint8] = np.load(path, mmap_mode="c")
-    return kept
+    table: NDArray[np.uint8] = np.load(path, mmap_mode="c")
+    return table
 
 
 def _square(data: AttributeData, row: int, size: int) -> NDArray[np.uint8]:
@@ -189,20 +212,29 @@ def _cut(image: Image.Image, size: int, how: Image.Resampling) -> Image.Image:
 def _part_ids(data: AttributeData, row: int, size: int) -> NDArray[np.uint8]:
     """Part ids from the part mask, or 1 in the object's mask or box, or nowhere."""
     if data.part_masks and (path := data.part_masks[row]) is not None:
-        return np.asarray(_cut(Image.open(path), size, Image.Resampling.NEAREST), dtype=np.uint8)
+        return np.asarray(_cut(_mask(path), size, Image.Resampling.NEAREST), dtype=np.uint8)
     if data.foreground and (path := data.foreground[row]) is not None:
-        mask = _cut(Image.open(path).convert("L"), size, Image.Resampling.BILINEAR)
+        mask = _cut(_mask(path).convert("L"), size, Image.Resampling.BILINEAR)
         return np.asarray(np.asarray(mask) > 127, dtype=np.uint8)
-    if data.boxes is not None:
-        return _boxed(data, row, size)
+    if data.boxes is not None and np.isfinite(data.boxes[row]).all():
+        return _boxed(data.files[row], data.boxes[row], size)
     return np.full((size, size), NOWHERE, np.uint8)
 
 
-def _boxed(data: AttributeData, row: int, size: int) -> NDArray[np.uint8]:
+def _mask(path: Path) -> Image.Image:
+    try:
+        mask = Image.open(path)
+        mask.load()
+    except (OSError, SyntaxError, ValueError) as problem:
+        raise InputError(
+            f"the mask {str(path)!r} is damaged or cut short ({problem}); copy or make it again"
+        ) from problem
+    return mask
+
+
+def _boxed(file: Path, box: NDArray[np.float64], size: int) -> NDArray[np.uint8]:
     """1 inside the box of the object."""
-    if data.boxes is None:
-        return np.full((size, size), NOWHERE, np.uint8)
-    x, y, width, height = data.boxes[row]
-    full = Image.new("L", Image.open(data.files[row]).size)
+    x, y, width, height = box
+    full = Image.new("L", read_photo(file).size)
     full.paste(255, (round(x), round(y), round(x + width), round(y + height)))
     return np.asarray(np.asarray(_cut(full, size, Image.Resampling.BILINEAR)) > 127, dtype=np.uint8)

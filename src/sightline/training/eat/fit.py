@@ -12,13 +12,14 @@ from typing import Any
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, RichProgressBar
 from torch.utils.data import DataLoader, TensorDataset
 
 from sightline.attributes.losses import imbalance
 from sightline.attributes.net import AttributeNet
-from sightline.training.birdnet import EpochOrder
 from sightline.training.eat.examples import Examples
+from sightline.training.eat.keep import Keeper, Patience
+from sightline.training.eat.order import SharedOrder
 from sightline.training.eat.task import EatTask, Rates
 
 
@@ -28,12 +29,15 @@ class Loop:
 
     Args:
         epochs: passes over the training pictures.
-        batch: pictures per step.
+        batch: pictures per step, over all devices together.
         precision: of Lightning, such as `32` or `bf16-mixed`.
         balance: how strongly rare attributes count more, 0 to 1.
         accelerator: of Lightning: `auto`, `cpu`, `gpu`.
         devices: how many of them.
         seed: of the order of pictures.
+        strategy: of Lightning.
+        best: figure of the validation by which the best epoch is kept, `accuracy` or `loss`.
+        patience: epochs without a better one after which training stops; 0 for never.
     """
 
     epochs: int = 20
@@ -43,6 +47,9 @@ class Loop:
     accelerator: str = "auto"
     devices: int | str = 1
     seed: int = 0
+    strategy: str = "auto"
+    best: str = "accuracy"
+    patience: int = 0
 
 
 def fit(
@@ -65,50 +72,81 @@ def fit(
         rates: weights and rates.
         loop: how long and on what.
         validation: pictures that are only looked at after every epoch.
-        work: folder of checkpoints; a run that finds `last.ckpt` there goes on with it; None keeps nothing.
+        work: folder of checkpoints, the last epoch's and, with validation pictures, the best one's; a run that finds
+            `last.ckpt` there goes on with it; None keeps nothing.
         callbacks: further callbacks of Lightning.
         loggers: of Lightning.
         quiet: no progress bar.
 
     Returns:
-        The net in eval mode, in float32, on the CPU.
+        The net after its last epoch in eval mode, in float32, on the CPU.
 
     Raises:
-        TrainingError: the loss is not finite.
+        TrainingError: the loss is not finite, or the devices cannot share a batch.
+        KeyboardInterrupt: as it came; what the last whole epoch left stays in the work folder.
     """
-    order = EpochOrder(len(train), min(loop.batch, len(train)), loop.seed)
+    order = SharedOrder(len(train), min(loop.batch, len(train)), loop.seed)
     words = net.spec.vocabulary
     balance = imbalance(train.targets, train.weights, words, loop.balance)
     net = net.train().to(memory_format=torch.channels_last)
     task = EatTask(net, rates, len(order) * loop.epochs, balance, train.part_names)
-    keep = [] if work is None else [_keeper(work)]
     trainer = lightning.Trainer(
         max_epochs=loop.epochs,
         precision=loop.precision,
         accelerator=loop.accelerator,
         devices=loop.devices,
+        strategy=_strategy(loop, net, rates),
+        use_distributed_sampler=False,
         logger=loggers,
-        callbacks=[*keep, *callbacks],
+        callbacks=[*callbacks, *_keepers(loop, work, judged=validation is not None), *_bar(quiet)],
         enable_checkpointing=work is not None,
         enable_progress_bar=not quiet,
         enable_model_summary=False,
         num_sanity_val_steps=0,
     )
-    last = None if work is None else work / "checkpoints" / "last.ckpt"
-    trainer.fit(
-        task,
-        _loader(train, order),
-        None if validation is None else _loader(validation, _in_turn(len(validation))),
-        ckpt_path=last if last is not None and last.exists() else None,
-        weights_only=True,
-    )
+    last = None if work is None else checkpoint(work, "last")
+    try:
+        trainer.fit(
+            task,
+            _loader(train, order),
+            None if validation is None else _loader(validation, _in_turn(len(validation))),
+            ckpt_path=last if last is not None and last.exists() else None,
+            weights_only=True,
+        )
+    except SystemExit as stop:  # what Lightning makes of Ctrl-C
+        raise KeyboardInterrupt from stop
     return net.float().eval().cpu().to(memory_format=torch.contiguous_format)
 
 
-def _keeper(work: Path) -> ModelCheckpoint:
-    return ModelCheckpoint(
-        work / "checkpoints", "last", save_top_k=1, save_on_train_epoch_end=True, enable_version_counter=False
-    )
+def checkpoint(work: Path, name: str) -> Path:
+    """Where a work folder has its checkpoint `last` or `best`."""
+    return work / "checkpoints" / f"{name}.ckpt"
+
+
+def restored(net: AttributeNet, path: Path) -> AttributeNet:
+    """The net with the weights of a checkpoint, in eval mode."""
+    held = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+    net.load_state_dict({name.removeprefix("net."): value for name, value in held.items() if name.startswith("net.")})
+    return net.eval()
+
+
+def _keepers(loop: Loop, work: Path | None, *, judged: bool) -> list[Callback]:
+    """The best checkpoint is written before the last, which then knows of it."""
+    kept: list[Callback] = [Patience(loop.best, loop.patience)] if loop.patience and judged else []
+    if work is not None:
+        kept += [Keeper(work / "checkpoints", "best", loop.best)] if judged else []
+        kept += [Keeper(work / "checkpoints", "last")]
+    return kept
+
+
+def _strategy(loop: Loop, net: AttributeNet, rates: Rates) -> str:
+    """Without lambda and without a way to the class, the attribute head is idle, which plain DDP does not allow."""
+    idle = not rates.attributes and net.spec.join == "parallel"
+    return "ddp_find_unused_parameters_true" if idle and loop.strategy == "ddp" else loop.strategy
+
+
+def _bar(quiet: bool) -> list[Callback]:
+    return [] if quiet else [RichProgressBar(console_kwargs={"stderr": True})]
 
 
 def _in_turn(count: int, batch: int = 100) -> list[list[int]]:

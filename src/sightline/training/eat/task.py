@@ -21,6 +21,7 @@ from sightline.attributes.net import AttributeNet, Reading
 from sightline.errors import TrainingError
 from sightline.training.bird_task import augmented
 from sightline.training.eat.examples import group_shares, object_shares
+from sightline.training.eat.scores import scores
 
 Batch = tuple[Tensor, ...]
 
@@ -81,6 +82,8 @@ class EatTask(lightning.LightningModule):  # type: ignore[misc]
         xu2020eat.
     """
 
+    balance: Tensor | None
+
     def __init__(
         self,
         net: AttributeNet,
@@ -95,6 +98,11 @@ class EatTask(lightning.LightningModule):  # type: ignore[misc]
         self.register_buffer("mean", mean, persistent=False)
         self.register_buffer("std", std, persistent=False)
         self.register_buffer("balance", balance, persistent=False)
+        self.heard: list[tuple[Tensor, ...]] = []
+
+    def on_train_epoch_start(self) -> None:
+        """What is drawn by chance inside the net (dropout) depends on the epoch, not on an interruption."""
+        torch.manual_seed(((self.rates.seed * 1009 + self.current_epoch) * 8191 + self.global_rank) % 2**63)
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
         """Loss of one batch; the bar shows its parts."""
@@ -112,11 +120,51 @@ class EatTask(lightning.LightningModule):  # type: ignore[misc]
         loss = torch.stack([getattr(self.rates, WEIGHT[name]) * part for name, part in told.items()]).sum()
         self._check(loss, index)
         hits = (reading.classes.argmax(1) == labels)[labels >= 0].float().mean()
-        self.log_dict({"loss": loss, **told, "accuracy": hits}, prog_bar=True)
+        told = {"loss": loss, **told, "accuracy": hits}
+        self.log_dict({"loss": loss, "accuracy": hits}, prog_bar=True, logger=False)
+        means = {f"train/{name}": value.detach() for name, value in told.items()}
+        self.log_dict(means, on_step=False, on_epoch=True, batch_size=len(images), sync_dist=True)
         return loss
 
+    def on_train_epoch_end(self) -> None:
+        """Weights that are no numbers are never kept."""
+        if not all(bool(torch.isfinite(p).all()) for p in self.parameters()):
+            raise TrainingError(
+                f"the weights are not finite after epoch {self.current_epoch + 1}; {self._left()}. Lower the "
+                "learning rate (--rate)"
+            )
+
+    def validation_step(self, batch: Batch, index: int) -> None:
+        """What the net says of one batch, as it is; every process looks at all validation pictures."""
+        reading = self.net.read((batch[0].float() / 255 - self.get_buffer("mean")) / self.get_buffer("std"))
+        said = (reading.classes, reading.logits, reading.probabilities)
+        self.heard.append((*(part.detach().float().cpu() for part in said), *(part.cpu() for part in batch[1:4])))
+
+    def on_validation_epoch_end(self) -> None:
+        """Losses, class accuracy and attribute scores over all validation pictures."""
+        classes, logits, said, labels, targets, weights = (torch.cat(part) for part in zip(*self.heard, strict=True))
+        self.heard.clear()
+        words = self.net.spec.vocabulary
+        known = labels >= 0
+        own = fn.cross_entropy(classes[known], labels[known], label_smoothing=self.rates.smoothing)
+        second = attribute_loss(logits, targets, weights, words, self._gain())
+        told = {
+            "loss": self.rates.classes * own + self.rates.attributes * second,
+            "class": own,
+            "attributes": second,
+            "accuracy": (classes.argmax(1) == labels)[known].float().mean(),
+            **scores(said, targets, weights, words),
+        }
+        self.log_dict({f"val/{name}": torch.as_tensor(value) for name, value in told.items()}, sync_dist=True)
+
+    def _gain(self) -> Tensor | None:
+        gain: Tensor | None = self.balance
+        return None if gain is None else gain.cpu()
+
     def _draw(self, index: int) -> torch.Generator:
-        return torch.Generator().manual_seed((self.rates.seed * 1009 + self.current_epoch) * 100_003 + index)
+        """Chance of one batch of one process."""
+        step = (self.rates.seed * 1009 + self.current_epoch) * 100_003 + index
+        return torch.Generator().manual_seed(step + 7_919_000_003 * self.global_rank)
 
     def _class_loss(self, reading: Reading, labels: Tensor) -> Tensor:
         """Cross-entropy of the pictures that have a class."""
@@ -152,9 +200,12 @@ class EatTask(lightning.LightningModule):  # type: ignore[misc]
     def _check(self, loss: Tensor, index: int) -> None:
         if not torch.isfinite(loss):
             raise TrainingError(
-                f"the loss is {float(loss)} in epoch {self.current_epoch + 1}, batch {index + 1}; the last good "
-                "checkpoint is kept. Lower the learning rate (--rate), try --precision 32, or look at that batch"
+                f"the loss is {float(loss)} in epoch {self.current_epoch + 1}, batch {index + 1}; {self._left()}. "
+                "Lower the learning rate (--rate), try --precision 32, or look at that batch"
             )
+
+    def _left(self) -> str:
+        return "the checkpoint of the epoch before is kept" if self.current_epoch else "no epoch was finished"
 
     def configure_optimizers(self) -> Any:
         """AdamW, one cycle; the backbone may learn more slowly than the heads."""

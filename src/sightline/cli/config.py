@@ -1,0 +1,72 @@
+"""`--config FILE.toml`: options from a file, under their own names; the command line beats the file."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sightline.errors import InputError, near
+
+
+def _read(ctx: typer.Context, path: Path | None) -> Path | None:
+    """Let the file's values stand where defaults stood.
+
+    Raises:
+        InputError: the file cannot be read, or names an option that there is not.
+    """
+    if path is None or ctx.resilient_parsing:
+        return path
+    import tomllib
+
+    try:
+        held = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as problem:
+        raise InputError(f"cannot read the configuration {str(path)!r}: {problem.strerror or problem}") from problem
+    except ValueError as problem:
+        raise InputError(f"the configuration {str(path)!r} is not in TOML ({problem})") from problem
+    known = _options(ctx)
+    for key, value in held.items():
+        name = key.replace("_", "-")
+        if name not in known or name == "config":
+            raise InputError(f"the configuration {str(path)!r} sets {key!r}, which is no option; {near(name, known)}")
+        if isinstance(value, dict):
+            raise InputError(f"the configuration {str(path)!r} has a table {key!r}; write every option by itself")
+    ctx.default_map = {**(ctx.default_map or {}), **{known[k.replace("_", "-")]: v for k, v in held.items()}}
+    return path
+
+
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", callback=_read, is_eager=True, help="TOML file of these options; the command line beats it."
+    ),
+]
+
+
+def given(ctx: typer.Context) -> str:
+    """The command with all that was not left to its default, wherever it was said."""
+    words = ["sightline", *ctx.command_path.split()[1:]]
+    for option, name in _options(ctx).items():
+        value = ctx.params.get(name)
+        source = ctx.get_parameter_source(name)
+        if source is None or source.name == "DEFAULT" or option == "config":
+            continue
+        if value is True:
+            words.append(f"--{option}")
+        elif value is not False:
+            for one in value if isinstance(value, list | tuple) else [value]:
+                words += [f"--{option}", str(one)]
+    return shlex.join(words)
+
+
+def _options(ctx: typer.Context) -> dict[str, str]:
+    """Name of every option without its dashes, and of its parameter."""
+    return {
+        option.removeprefix("--"): str(parameter.name)
+        for parameter in ctx.command.params
+        for option in parameter.opts
+        if option.startswith("--") and option != "--help"
+    }

@@ -1,0 +1,93 @@
+"""Callbacks of a training that may be interrupted: checkpoints, early stopping, and the curves so far.
+
+All of them carry their state in the checkpoint, so that a run that goes on ends as an unbroken one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import lightning
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+
+Row = dict[str, float]
+MONITORS = {"accuracy": ("val/accuracy", "max"), "loss": ("val/loss", "min")}
+"""Which figure chooses the epoch, and whether more of it is better."""
+
+
+class Keeper(ModelCheckpoint):  # type: ignore[misc]
+    """A checkpoint of one name that is written over; it does not mind its folder being moved.
+
+    Args:
+        folder: of checkpoints.
+        name: of the file, without its ending.
+        best: the figure of which the best epoch is kept; None keeps the last.
+    """
+
+    def __init__(self, folder: Path, name: str, best: str | None = None) -> None:
+        monitor, mode = (None, "min") if best is None else MONITORS[best]
+        super().__init__(
+            folder,
+            name,
+            monitor=monitor,
+            mode=mode,
+            save_top_k=1,
+            save_on_train_epoch_end=True,
+            enable_version_counter=False,
+        )
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over what an earlier run knew, at the place where the folder lies now."""
+        here = {name: self._moved(state_dict[name]) for name in state_dict if name.endswith("_path")}
+        models = {self._moved(path): score for path, score in state_dict["best_k_models"].items()}
+        super().load_state_dict({**state_dict, **here, "best_k_models": models, "dirpath": self.dirpath})
+
+    def _moved(self, path: str) -> str:
+        return str(Path(self.dirpath) / Path(path).name) if path else path
+
+
+class Patience(EarlyStopping):  # type: ignore[misc]
+    """Stop after so many epochs without a better one; a run that had stopped does not begin again.
+
+    Args:
+        best: the figure.
+        epochs: how many.
+    """
+
+    def __init__(self, best: str, epochs: int) -> None:
+        monitor, mode = MONITORS[best]
+        super().__init__(monitor, mode=mode, patience=epochs)
+
+    def on_train_start(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Leave at once where the run before had lost patience."""
+        if self.wait_count >= self.patience:
+            trainer.should_stop = True
+
+
+class Curves(Callback):  # type: ignore[misc]
+    """One row of figures per epoch, over all runs of a training.
+
+    Args:
+        tell: called with epoch (from 1) and its figures.
+    """
+
+    def __init__(self, tell: Callable[[int, Row], None] = lambda epoch, row: None) -> None:
+        self.rows: list[Row] = []
+        self.tell = tell
+
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Take down the figures of the epoch."""
+        figures = {name: float(value) for name, value in trainer.callback_metrics.items() if "/" in name}
+        self.rows.append(figures)
+        if trainer.is_global_zero:
+            self.tell(len(self.rows), figures)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The rows."""
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on with the rows of the runs before."""
+        self.rows = list(state_dict["rows"])

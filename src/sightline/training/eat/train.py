@@ -1,0 +1,258 @@
+"""The recipe of an attribute network from start to end: data, training, knowledge, figures, files.
+
+Resumable: pictures and checkpoints stay in a work folder. Weights, card and page are written when all is measured.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import asdict, dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_only
+
+from sightline.attributes.net import AttributeNet, AttributeSpec, attribute_net
+from sightline.attributes.store import load_attribute_net, save_attribute_net
+from sightline.backbones.catalog import find_model
+from sightline.errors import ResultError
+from sightline.results.store import write_text
+from sightline.training.eat.card import card, facts, tables, within
+from sightline.training.eat.fingerprint import claim
+from sightline.training.eat.fit import Loop, checkpoint, fit, restored
+from sightline.training.eat.judge import Judged, judge
+from sightline.training.eat.keep import MONITORS, Curves, Row
+from sightline.training.eat.learn import knowledge_of
+from sightline.training.eat.page import run_page
+from sightline.training.eat.pictures import Pictures, Report, gather
+from sightline.training.eat.recipe import EatRecipe
+from sightline.training.eat.task import Rates
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training left behind.
+
+    Args:
+        judged: figures of the best epoch's weights.
+        epochs: how many were trained.
+        best: which of them was kept, from 1.
+        files: best weights, last weights, card, page.
+        judged_on: which pictures the figures are of.
+        notes: what was noticed in the data.
+    """
+
+    judged: Judged
+    epochs: int
+    best: int
+    files: tuple[Path, ...]
+    judged_on: str
+    notes: tuple[str, ...]
+
+
+def train_eat(
+    data: Path | None,
+    out: Path,
+    recipe: EatRecipe = EatRecipe(),
+    work: Path | None = None,
+    *,
+    reading: Callable[[], AbstractContextManager[Report]] = lambda: nullcontext(lambda done: None),
+    tell: Callable[[int, Row], None] = lambda epoch, row: None,
+    quiet: bool = True,
+    command: str = "sightline train eat",
+) -> Trained | None:
+    """Train an attribute network and write its weights, card and page.
+
+    Args:
+        data: a folder that `read_attributes` reads; None draws scenes of the aviary.
+        out: the weights of the best epoch; those of the last, the card and the page are written beside it.
+        recipe: everything else.
+        work: folder of pictures, checkpoints and logs; None takes `out` with the ending `.work`. Running again with
+            the same folder goes on after the last finished epoch and ends as if nothing had happened.
+        reading: opened while pictures are read or drawn; what it gives is told of every one.
+        tell: told the figures of every epoch.
+        quiet: no progress bar.
+        command: what the card says it was made by.
+
+    Returns:
+        What was measured; None in a process that only helped to train.
+
+    Raises:
+        DataError: the data cannot be learnt from.
+        InputError: a picture cannot be read.
+        ModelError: there is no such backbone, or its features cannot be as fine as asked.
+        TrainingError: the recipe makes no sense, the work folder is another training's, or the loss is not finite.
+        ResultError: the files cannot be written.
+    """
+    work = work or out.with_suffix(".work")
+    _check_place(out)
+    find_model(recipe.backbone)
+    torch.set_num_threads(recipe.threads)
+    with reading() as report:
+        pictures = gather(data, recipe, work, report)
+    claim(work, pictures, recipe)
+    with _calm():
+        lightning.seed_everything(recipe.seed, verbose=False)
+        net = attribute_net(_spec(pictures, recipe), _weights(pictures, recipe))
+        curves = Curves(tell)
+        last = fit(
+            net,
+            pictures.train,
+            _rates(pictures, recipe),
+            _loop(recipe),
+            validation=pictures.validation,
+            work=work,
+            callbacks=[curves],
+            loggers=_loggers(work),
+            quiet=quiet,
+        )
+    if rank_zero_only.rank:
+        return None
+    return _finish(last, curves.rows, pictures, recipe, out, work, command)
+
+
+def _finish(
+    net: AttributeNet,
+    rows: list[Row],
+    pictures: Pictures,
+    recipe: EatRecipe,
+    out: Path,
+    work: Path,
+    command: str,
+) -> Trained:
+    """Teach the network what it must know to speak, measure it as it was written, and write all files."""
+    last, page = out.with_suffix(".last.safetensors"), out.with_suffix(".html")
+    _save(restored(net, checkpoint(work, "last")), pictures, last)
+    half = _save(restored(net, checkpoint(work, "best")), pictures, out.with_suffix(".tmp"))
+    written = load_attribute_net(half)
+    judged = judge(written, pictures.judging)
+    best = _best(rows, recipe)
+    about = facts(
+        written, judged, pictures, recipe, f"{len(rows)} epochs; epoch {best} kept, by validation {recipe.best}"
+    )
+    write_text(out.with_suffix(".md"), card(written, judged, pictures, about, command))
+    text = run_page(
+        rows,
+        title=f"{out.stem}: {recipe.backbone} with attributes",
+        facts={**about, "within classes": within(judged)},
+        recipe={name: str(value) for name, value in asdict(recipe).items()},
+        notes=pictures.notes,
+        tables=tables(judged),
+        best=best,
+    )
+    write_text(page, text)
+    half.replace(out)
+    files = (out, last, out.with_suffix(".md"), page)
+    return Trained(judged, len(rows), best, files, pictures.judged_on, pictures.notes)
+
+
+def _save(net: AttributeNet, pictures: Pictures, path: Path) -> Path:
+    net.knowledge = knowledge_of(net, pictures.train, pictures.validation)
+    return save_attribute_net(net, path)
+
+
+def _best(rows: list[Row], recipe: EatRecipe) -> int:
+    """The first epoch of the best figure, from 1, as the checkpoint has it."""
+    name, mode = MONITORS[recipe.best]
+    values = [row[name] if mode == "max" else -row[name] for row in rows]
+    return values.index(max(values)) + 1
+
+
+def _spec(pictures: Pictures, recipe: EatRecipe) -> AttributeSpec:
+    words: Any = {"join": recipe.join, "pool": recipe.pool}
+    return AttributeSpec(
+        backbone=recipe.backbone,
+        classes=pictures.classes,
+        vocabulary=pictures.vocabulary,
+        stride=recipe.stride,
+        reading=recipe.reading,
+        width=recipe.width,
+        size=recipe.size,
+        model_args=recipe.model_args,
+        seed=recipe.seed,
+        **words,
+    )
+
+
+def _weights(pictures: Pictures, recipe: EatRecipe) -> str | None:
+    """What `load_model` is to fill the backbone with; None asks for the published weights."""
+    if recipe.weights == "published":
+        return None
+    return recipe.weights or ("random" if pictures.drawn else None)
+
+
+def _rates(pictures: Pictures, recipe: EatRecipe) -> Rates:
+    learnt = _weights(pictures, recipe) != "random"
+    return Rates(
+        attributes=recipe.attribute_weight,
+        rate=recipe.rate,
+        trunk_rate=recipe.trunk_rate if recipe.trunk_rate is not None else 0.1 if learnt else 1.0,
+        decay=recipe.decay,
+        smoothing=recipe.smoothing,
+        seed=recipe.seed,
+        outside=recipe.outside,
+        parts=recipe.parts,
+        consistency=recipe.consistency,
+    )
+
+
+def _loop(recipe: EatRecipe) -> Loop:
+    return Loop(
+        epochs=recipe.epochs,
+        batch=recipe.batch,
+        precision=recipe.precision,
+        balance=recipe.balance,
+        accelerator=recipe.accelerator,
+        devices=recipe.devices,
+        seed=recipe.seed,
+        strategy=recipe.strategy,
+        best=recipe.best,
+        patience=recipe.patience,
+    )
+
+
+def _loggers(work: Path) -> list[Any]:
+    """CSV always; TensorBoard where it is installed."""
+    board = [TensorBoardLogger(work, name="board")] if find_spec("tensorboard") else []
+    return [CSVLogger(work, name="log"), *board]
+
+
+def _check_place(out: Path) -> None:
+    """Refuse a place that cannot be written before any work is done.
+
+    Raises:
+        ResultError: a folder or file is in the way, or there is no permission.
+    """
+    if out.suffix != ".safetensors":
+        raise ResultError(
+            f"--out is {str(out)!r}, but weights are written to a file that ends in .safetensors; the card and the "
+            "page lie beside it under the same name"
+        )
+    if out.is_dir():
+        raise ResultError(f"cannot write to {str(out)!r}: it is a folder; name a file, such as net.safetensors")
+    nearest = next(place for place in out.absolute().parents if place.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        why = "no permission" if nearest.is_dir() else "it is a file"
+        raise ResultError(f"cannot write to {str(out)!r}: {why} ({str(nearest)!r}); choose another --out")
+
+
+@contextmanager
+def _calm() -> Iterator[None]:
+    """Without Lightning's advice on loaders, loggers and machines."""
+    log = logging.getLogger("lightning.pytorch")
+    before = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="lightning.*")
+            yield
+    finally:
+        log.setLevel(before)
