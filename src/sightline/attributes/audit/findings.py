@@ -1,0 +1,83 @@
+"""`Finding`: one weakness of a network or of its data, with its evidence; and what a detector returns.
+
+Plain records: they know neither tensors nor pages.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+Subject = Literal["network", "data"]
+Fact = str | int | float
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One weakness.
+
+    Args:
+        kind: the detector that found it.
+        subject: whether it is a weakness of the network or of the data.
+        where: the class, attribute, picture or pair that it is about.
+        says: the weakness in one sentence.
+        effect: how large it is.
+        measure: what `effect` is, in words.
+        low: lower end of the effect's 95 % interval.
+        high: upper end.
+        null: the effect of a network, or of data, without the weakness; it lies outside the interval.
+        p: of an exact test, where there is one.
+        evidence: the numbers behind it.
+        id: of the finding in its report, such as `background-0001`.
+        command: what prints it again.
+    """
+
+    kind: str
+    subject: Subject
+    where: str
+    says: str
+    effect: float
+    measure: str
+    low: float
+    high: float
+    null: float
+    p: float | None = None
+    evidence: Mapping[str, Fact] = field(default_factory=dict)
+    id: str = ""
+    command: str = ""
+
+    def record(self) -> dict[str, Any]:
+        """As JSON takes it."""
+        return {key: _finite(value) for key, value in asdict(self).items()}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What one detector found, and what it looked at.
+
+    Args:
+        findings: the strongest first.
+        tested: how many places were tested; 0 where it was skipped.
+        rule: when something is reported, and how many tests at once are allowed for.
+        skipped: why nothing was tested; empty otherwise.
+        summary: numbers about all that was tested.
+    """
+
+    findings: tuple[Finding, ...]
+    tested: int
+    rule: str
+    skipped: str = ""
+    summary: Mapping[str, Fact] = field(default_factory=dict)
+
+
+def skip(why: str) -> Verdict:
+    """A detector that had nothing to look at."""
+    return Verdict((), 0, "", why)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
