@@ -25,14 +25,14 @@ from sightline.data.attributed.read import read_attributes
 from sightline.data.aviary.knobs import Knobs
 from sightline.data.aviary.scene import FAMILIES
 from sightline.data.aviary.world import World
-from sightline.training.bird_scenes import HELD_OUT, rendered
+from sightline.training.bird_scenes import HELD_OUT, joined, rendered, unlabelled
 from sightline.training.eat.examples import Examples, from_files, from_scenes
 from sightline.training.eat.fit import Loop, fit
 from sightline.training.eat.task import Rates
 
 WORLDS = {"aviary": Knobs(), "background": Knobs(background_correlation=0.9)}
 CONTROLS = ("zero", "eat", "permuted", "random", "context", "classes")
-GUIDED = ("zero", "eat", "parts", "bottleneck", "outside")
+GUIDED = ("zero", "eat", "free", "parts", "bottleneck", "outside")
 BASES = ("resnet", "vgg", "densenet", "mobilenet", "vit")
 STUDIES = ("controls", "guided", "photos", "frame")
 VALIDATION, TEST = HELD_OUT + 500_000, HELD_OUT
@@ -81,7 +81,7 @@ def cells(study: str, seeds: int, toy: bool = False) -> list[Cell]:
         elif study == "frame" and seed < 3:
             worlds = (*WORLDS, "cub")
             made += [
-                Cell(study, w, base, arm, seed, 64, 0 if w == "cub" else 1500, 20 if w == "cub" else 8)
+                Cell(study, w, base, arm, seed, 64, 0 if w == "cub" else 1000, 20 if w == "cub" else 6)
                 for base in BASES
                 for w in worlds
                 for arm in ("zero", "eat")
@@ -174,10 +174,19 @@ def classes_of(cell: Cell, pack: Path | None) -> tuple[str, ...]:
 
 
 def training_pictures(cell: Cell, work: Path, pack: Path | None) -> Examples:
-    """Scenes of the cell's seed, or the training split of the photos."""
+    """Scenes of the cell's seed, or the training split of the photos.
+
+    `free`: half of the scenes have attributes by chance, and no class.
+    """
     if cell.world == "cub":
         return photos(pack, "train", cell.size, work)
-    return scenes(cell.world, cell.seed * cell.count, cell.count, cell.size, work)
+    first, half = cell.seed * cell.count, cell.count // 2
+    if cell.arm == "free":
+        loose = World(replace(WORLDS[cell.world], variation=1.0))
+        drawn = rendered(loose, first + half, cell.count - half, size=cell.size, folder=work / "scenes", workers=1)
+        known = rendered(World(WORLDS[cell.world]), first, half, size=cell.size, folder=work / "scenes", workers=1)
+        return from_scenes(joined(known, unlabelled(drawn)), aviary_vocabulary())
+    return scenes(cell.world, first, cell.count, cell.size, work)
 
 
 def scenes(world: str, first: int, count: int, size: int, work: Path) -> Examples:
