@@ -100,13 +100,10 @@ class EatTask(lightning.LightningModule):  # type: ignore[misc]
         self.register_buffer("balance", balance, persistent=False)
         self.heard: list[tuple[Tensor, ...]] = []
 
-    def on_train_epoch_start(self) -> None:
-        """What is drawn by chance inside the net (dropout) depends on the epoch, not on an interruption."""
-        torch.manual_seed(((self.rates.seed * 1009 + self.current_epoch) * 8191 + self.global_rank) % 2**63)
-
     def training_step(self, batch: Batch, index: int) -> Tensor:
         """Loss of one batch; the bar shows its parts."""
         images, labels, targets, weights, parts, *twins = batch
+        torch.manual_seed(self._step(index))  # dropout must not depend on what was drawn before an interruption
         x, where = self.prepared(images, parts, self._draw(index))
         reading = self.net.read(x)
         told = {"class": self._class_loss(reading, labels)}
@@ -163,8 +160,11 @@ class EatTask(lightning.LightningModule):  # type: ignore[misc]
 
     def _draw(self, index: int) -> torch.Generator:
         """Chance of one batch of one process."""
+        return torch.Generator().manual_seed(self._step(index))
+
+    def _step(self, index: int) -> int:
         step = (self.rates.seed * 1009 + self.current_epoch) * 100_003 + index
-        return torch.Generator().manual_seed(step + 7_919_000_003 * self.global_rank)
+        return step + 7_919_000_003 * self.global_rank
 
     def _class_loss(self, reading: Reading, labels: Tensor) -> Tensor:
         """Cross-entropy of the pictures that have a class."""
@@ -200,7 +200,7 @@ class EatTask(lightning.LightningModule):  # type: ignore[misc]
     def _check(self, loss: Tensor, index: int) -> None:
         if not torch.isfinite(loss):
             raise TrainingError(
-                f"the loss is {float(loss)} in epoch {self.current_epoch + 1}, batch {index + 1}; {self._left()}. "
+                f"the loss is {float(loss.detach())} in epoch {self.current_epoch + 1}, batch {index + 1}; {self._left()}. "
                 "Lower the learning rate (--rate), try --precision 32, or look at that batch"
             )
 
