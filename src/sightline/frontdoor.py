@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -20,14 +20,16 @@ from sightline.errors import InputError, MethodError, UnfollowedError
 from sightline.explainers import METHODS, Method, Outcome, Request, StageMaps
 from sightline.explainers.default import DEFAULT, FALLBACK, WHY, WHY_FALLBACK
 from sightline.registry import Registry
-from sightline.results import AttentionMap, Decision, Explanation, Explanations, Flow, Phrase
+from sightline.results import AttentionMap, Decision, Explanation, Explanations, Flow, Narration
 from sightline.targets import Readout, Score, Selector, TargetLike, parse_target
 
 log = logging.getLogger(__name__)
 
-Narrator = Callable[[nn.Module, Explanation], tuple[Phrase, ...] | None]
+Narrator = Callable[[nn.Module, Explanation, Tensor], Narration | None]
 NARRATORS: Registry[Narrator] = Registry("narrator", group="sightline.narrators")
-"""Models that can speak register themselves here: model and explanation in, phrases out, None where not theirs."""
+"""Models that can speak register themselves here: model, explanation and its input `[1, c, h, w]` in, words out.
+
+None where the model or the decision is not theirs. They leave the model as they found it."""
 
 Progress = Callable[[int, int], None]
 """Told after each chunk how many samples are done, of how many."""
@@ -137,7 +139,7 @@ def explain(
         return _explanations(outcomes, part, images, sources, {**about, **_why(question, outcomes)})
 
     for part, items in in_chunks(work, len(inputs), batch_size):
-        found.extend(_spoken(adapter.model, item) for item in items)
+        found.extend(items if wanted.wants_embedding else _spoken(adapter.model, items, inputs[part]))
         if progress is not None:
             progress(part.stop, len(inputs))
     return Explanations(tuple(found))
@@ -270,6 +272,7 @@ def _decisions(readout: Readout) -> list[list[Decision]]:
     """The readout as plain numbers; read from the device once."""
     scores = readout.scores.tolist()
     indices = None if readout.indices is None else readout.indices.tolist()
+    others = None if readout.against is None else readout.against.tolist()
     chances = None if readout.probabilities is None else readout.probabilities.tolist()
     return [
         [
@@ -278,6 +281,7 @@ def _decisions(readout: Readout) -> list[list[Decision]]:
                 score=score,
                 index=None if indices is None else indices[b][k],
                 probability=None if chances is None else chances[b][k],
+                against=None if others is None else others[b][k],
             )
             for k, score in enumerate(row)
         ]
@@ -300,13 +304,25 @@ def _flow(method: Method, outcome: Outcome, b: int, k: int) -> Flow:
     return Flow(maps, method.name, outcome.remarks[b][k] if outcome.remarks else ())
 
 
-def _spoken(model: nn.Module, item: Explanation) -> Explanation:
-    """The explanation with words, where somebody narrates this model."""
+def _spoken(model: nn.Module, items: list[Explanation], inputs: Float[Tensor, "b c h w"]) -> Iterator[Explanation]:
+    """The explanations with words, where somebody narrates this model; each decision on a sample is told once."""
+    each = len(items) // len(inputs)
+    told: dict[tuple[int, Decision], Narration | None] = {}
+    for number, item in enumerate(items):
+        at = number // each
+        key = at, item.decision
+        if key not in told:
+            told[key] = _narration(model, item, inputs[at : at + 1])
+        words = told[key]
+        yield item if words is None else replace(item, phrases=words.phrases, sentences=words.sentences)
+
+
+def _narration(model: nn.Module, item: Explanation, inputs: Float[Tensor, "1 c h w"]) -> Narration | None:
     for narrate in NARRATORS.values():
-        phrases = narrate(model, item)
-        if phrases is not None:
-            return replace(item, phrases=phrases)
-    return item
+        words = narrate(model, item, inputs)
+        if words is not None:
+            return words
+    return None
 
 
 def _provenance(question: _Question, given: Mapping[str, Any]) -> dict[str, Any]:

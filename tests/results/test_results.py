@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -30,13 +31,15 @@ def an_explanation() -> Explanation:
         AttentionMap(torch.tensor([1.0, float("nan")]), "words", Domain("words", ("a", "bird"))),
     )
     phrase = Phrase("red crown", 0.9, 0.4, AttentionMap(values, "input"), (0.1, 0.2, 0.3, 0.4))
+    doubt = Phrase("no map", role="doubt", energy=0.75, note="associated", said=(0, 8, 14))
     return Explanation(
         flow=Flow(maps, "gradxact"),
-        decision=Decision("zebra <b>", 3.5, 7, 0.25),
+        decision=Decision("zebra <b>", 3.5, 7, 0.25, 3),
         image=torch.rand(3, 4, 5),
         source="photo é.jpg",
-        phrases=(phrase, Phrase("no map")),
+        phrases=(phrase, doubt),
         provenance={"model": "tiny", "options": {"steps": 3}},
+        sentences=("This is no map.", "It is unusual."),
     )
 
 
@@ -73,10 +76,29 @@ def test_what_is_saved_is_what_is_loaded(tmp_path: Path) -> None:
                 right.signed,
                 right.notes,
             )
-        assert [(p.text, p.probability, p.contribution, p.box) for p in other.phrases] == [
-            (p.text, p.probability, p.contribution, p.box) for p in one.phrases
+        assert other.sentences == one.sentences
+        assert [vars(replace(phrase, map=None)) for phrase in other.phrases] == [
+            vars(replace(phrase, map=None)) for phrase in one.phrases
         ]
         assert torch.equal(other.phrases[0].map.values, one.phrases[0].map.values)
+
+
+def test_a_result_of_the_first_schema_is_still_read(tmp_path: Path) -> None:
+    manifest = an_explanation().save(tmp_path)
+    content = json.loads(manifest.read_text())
+    content["schema"] = 1
+    for record in content["explanations"]:
+        del record["sentences"], record["decision"]["against"]
+        for phrase in record["phrases"]:
+            for name in ("role", "energy", "note", "said"):
+                del phrase[name]
+    manifest.write_text(json.dumps(content))
+    read = Explanations.load(tmp_path).one()
+    assert (read.sentences, read.decision.against) == ((), None)
+    assert [(phrase.text, phrase.role, phrase.said) for phrase in read.phrases] == [
+        ("red crown", "", None),
+        ("no map", "", None),
+    ]
 
 
 def test_the_manifest_is_written_last_and_a_folder_without_it_is_unfinished(

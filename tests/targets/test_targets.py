@@ -40,6 +40,9 @@ def test_a_contrast_is_the_difference_of_two_logits(this: Any, other: Any, score
     readout = Contrast(this, other).read(LOGITS, LABELS)
     assert readout.scores[:, 0].tolist() == scores
     assert readout.labels[0] == (label,)
+    difference = LOGITS.gather(1, readout.indices) - LOGITS.gather(1, readout.against)
+    assert torch.equal(difference, readout.scores)
+    assert TopClasses(1).read(LOGITS, LABELS).against is None
 
 
 def test_frozen_targets_keep_their_classes_on_other_logits() -> None:

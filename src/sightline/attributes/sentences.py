@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 from sightline.attributes.nouns import Words, an, base, clauses, denied, gathered, instead, past, phrases, together
@@ -19,6 +20,7 @@ ROLES: tuple[Role, ...] = ("why", "contrast", "absent", "against", "doubt", "cha
 OPENINGS = (
     r"because it ",
     r"not shown to cause it\): ",
+    r"what speaks for it is(?:, in part,)? that it ",
     r", which would ",
     r"Unlike a typical .*?, it ",
     r"(?:^|(?<=\. ))Its ",
@@ -48,51 +50,112 @@ def _hyphen(match: re.Match[str]) -> str:
     return "-".join(part for part in match.groups() if part)
 
 
+@dataclass(frozen=True)
+class Sentence:
+    """A sentence, and what it says.
+
+    Args:
+        text: as it is read.
+        statements: that it makes, in any order; none where it says that there is nothing to say.
+    """
+
+    text: str
+    statements: tuple[Statement, ...] = ()
+
+
 def narrate(statements: Sequence[Statement], name: str, other: str | None = None, *, causal: bool = True) -> str:
-    """All statements as a short text, one sentence per role or statement.
+    """All statements as a short text, as `tell` has them."""
+    return " ".join(sentence.text for sentence in tell(statements, name, other, causal=causal))
+
+
+def tell(
+    statements: Sequence[Statement],
+    name: str,
+    other: str | None = None,
+    *,
+    causal: bool = True,
+    decided: bool = True,
+    partly: bool = False,
+) -> tuple[Sentence, ...]:
+    """All statements as sentences, one for each role or statement.
 
     Args:
         statements: what is said, of any roles.
         name: of class A, as the data set has it.
         other: of class B, for a contrast and for what would change the decision.
         causal: whether the decision was made from the attributes; False says "associated" instead of "because".
+        decided: whether the network decides for A; False says so, and a change then leads to A.
+        partly: whether something without a name takes part in the decision; True says "in part because".
 
     Returns:
         Sentences; where nothing speaks for the decision the first one says so.
     """
-    of = {role: [one for one in statements if one.role == role] for role in ROLES}
-    told = [why(name, of["why"], causal=causal) if of["why"] else unsure(name, others=bool(statements))]
+    of = {role: tuple(one for one in statements if one.role == role) for role in ROLES}
+    reasons = why if decided else undecided
+    if of["why"]:
+        head = reasons(name, of["why"], causal=causal, partly=partly)
+    else:
+        head = unsure(name, decided, others=any(one.role != "change" for one in statements))
+    told = [Sentence(head, of["why"])]
     if other is not None:
-        told += [contrast(name, other, of["contrast"])] if of["contrast"] else []
-        told += [absent(other, one) for one in of["absent"]]
-    told += [against(one) for one in of["against"]] + [doubt(name, one) for one in of["doubt"]]
+        told += [Sentence(contrast(name, other, of["contrast"]), of["contrast"])] if of["contrast"] else []
+        told += [Sentence(absent(other, one), (one,)) for one in of["absent"]]
+    told += [Sentence(against(one, causal=causal), (one,)) for one in of["against"]]
+    told += [Sentence(doubt(name, one), (one,)) for one in of["doubt"]]
     if other is not None and of["change"]:
-        told.append(change(other, of["change"]))
-    return " ".join(told)
+        told.append(Sentence(change(other if decided else name, of["change"]), of["change"]))
+    return tuple(told)
 
 
-def why(name: str, statements: Sequence[Statement], *, causal: bool = True) -> str:
+def why(name: str, statements: Sequence[Statement], *, causal: bool = True, partly: bool = False) -> str:
     """Such as "This is a Cardinal because it has a red crown and a cone-shaped bill."."""
     words = [one.words for one in statements]
     if causal:
-        return f"This is {_a(name)} because it {clauses(words)}."
+        return f"This is {_a(name)}{', in part' if partly else ''} because it {clauses(words)}."
     things = all(one.verb in ("has", "shows") for one in words)
     said = together([str(one) for one in words]) if things else f"it {clauses(words)}"
     return f"This is {_a(name)}; {ASSOCIATED}: {said}."
 
 
-def unsure(name: str, *, others: bool = False) -> str:
+def undecided(name: str, statements: Sequence[Statement], *, causal: bool = True, partly: bool = False) -> str:
+    """What speaks for a class that the network does not decide for."""
+    said = clauses([one.words for one in statements])
+    if causal:
+        told = "what speaks for it is, in part," if partly else "what speaks for it is"
+        return f"The network does not take this for {_a(name)}; {told} that it {said}."
+    return f"The network does not take this for {_a(name)}; associated with one (not shown to cause it): it {said}."
+
+
+def unsure(name: str, decided: bool = True, *, others: bool = False) -> str:
     """What is said where no attribute speaks for the decision; `others` where some are sure, but not for it."""
+    head = f"This looks like {_a(name)}, but" if decided else f"The network does not take this for {_a(name)}, and"
     if others:
-        return f"This looks like {_a(name)}, but no attribute that is sure enough to be named speaks for it."
-    return f"This looks like {_a(name)}, but no attribute is sure enough to be named."
+        return f"{head} no attribute that is sure enough to be named speaks for it."
+    return f"{head} no attribute is sure enough to be named."
+
+
+def shares(other: str, moved: float, lead: float) -> str:
+    """Such as "Attributes carry 0.5 of its lead of 2 over a Finch; features without a name carry the rest."."""
+    carried = f"Attributes carry {moved:.2g} of its lead of {lead:.2g} over {_a(other)}"
+    return f"{carried}; features without a name carry the rest."
 
 
 def contrast(name: str, other: str, statements: Sequence[Statement]) -> str:
     """Such as "It is a Wren rather than a Finch, which would have a cone-shaped instead of a needle-shaped bill."."""
-    pairs = [(one.other, one.words) for one in statements if one.other is not None]
-    told = [(base(theirs)[0], _for(theirs, base(theirs)[1], ours)) for theirs, ours in pairs]
+    told = [(base(one.other)[0], contrasted(one)) for one in statements if one.other is not None]
     return f"It is {_a(name)} rather than {_a(other)}, which would {gathered(told)}."
+
+
+def contrasted(statement: Statement) -> str:
+    """Such as "a cone-shaped instead of a needle-shaped bill"."""
+    theirs = statement.other or statement.words
+    return _for(theirs, base(theirs)[1], statement.words)
+
+
+def changed(statement: Statement) -> str:
+    """Such as "a red instead of a blue crown"."""
+    rest = past(statement.words)[1]
+    return rest if statement.other is None else _for(statement.words, rest, statement.other)
 
 
 def absent(other: str, statement: Statement) -> str:
@@ -101,12 +164,12 @@ def absent(other: str, statement: Statement) -> str:
     return f"Unlike a typical {kind}, it {clauses([denied(statement.words)])}."
 
 
-def against(statement: Statement) -> str:
+def against(statement: Statement, *, causal: bool = True) -> str:
     """Such as "Its black legs speak against it." or "That it is fast speaks against it."."""
-    words = statement.words
+    words, only = statement.words, "" if causal else ", by association only"
     if words.verb != "has" or words.text.startswith("no "):
-        return f"That it {clauses([words])} speaks against it."
-    return f"Its {words.text} {'speak' if words.plural else 'speaks'} against it."
+        return f"That it {clauses([words])} speaks against it{only}."
+    return f"Its {words.text} {'speak' if words.plural else 'speaks'} against it{only}."
 
 
 def doubt(name: str, statement: Statement) -> str:
@@ -119,9 +182,44 @@ def doubt(name: str, statement: Statement) -> str:
 
 def change(other: str, statements: Sequence[Statement]) -> str:
     """Such as "It would be a Cardinal if it had a red instead of a blue crown and no wing bar."."""
-    said = [(*past(one.words), one) for one in statements]
-    told = [(verb, rest if one.other is None else _for(one.words, rest, one.other)) for verb, rest, one in said]
+    told = [(past(one.words)[0], changed(one)) for one in statements]
     return f"It would be {_a(other)} if it {gathered(told)}."
+
+
+def spans(sentence: Sentence) -> tuple[tuple[int, int] | None, ...]:
+    """For each statement of a sentence where it is said, first letter and behind the last; none lies over another.
+
+    Example:
+        >>> crown = Statement("why", (0,), Words("crown", "red", article="a"), 0.9, 1.0)
+        >>> spans(Sentence("This is a Red Crown because it has a red crown.", (crown,)))
+        ((35, 46),)
+    """
+    opening = re.search("|".join(OPENINGS), sentence.text)
+    start, taken = 0 if opening is None else opening.end(), set[int]()
+    found: list[tuple[int, int] | None] = []
+    for one in sentence.statements:
+        places = (
+            (at.start(), at.end())
+            for form in _forms(one)
+            for at in re.finditer(rf"(?<![\w-]){re.escape(form)}(?![\w-])", sentence.text)
+        )
+        free = (p for p in places if p[0] >= start and not taken & set(range(*p)))
+        place = next(free, None)
+        taken |= set(range(*place)) if place else set()
+        found.append(place)
+    return tuple(found)
+
+
+def _forms(statement: Statement) -> list[str]:
+    """How a statement may stand in a sentence, the longest first."""
+    words = statement.words
+    if statement.role == "contrast":
+        return [contrasted(statement)]
+    if statement.role == "change":
+        return [changed(statement)]
+    if statement.role == "absent":
+        words = denied(words)
+    return sorted({str(words), words.text, " ".join(base(words)).strip(), base(words)[1]}, key=len, reverse=True)
 
 
 def parse(text: str, vocabulary: Vocabulary) -> tuple[int, ...]:

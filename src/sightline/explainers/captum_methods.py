@@ -89,11 +89,13 @@ def _only(request: Request, inputs: Tensor) -> Request:
 def _joined(readouts: list[Readout]) -> Readout:
     indices = [r.indices for r in readouts if r.indices is not None]
     chances = [r.probabilities for r in readouts if r.probabilities is not None]
+    others = [r.against for r in readouts if r.against is not None]
     return Readout(
         torch.cat([r.scores for r in readouts]),
         tuple(names for r in readouts for names in r.labels),
         torch.cat(indices) if len(indices) == len(readouts) else None,
         torch.cat(chances) if len(chances) == len(readouts) else None,
+        torch.cat(others) if len(others) == len(readouts) else None,
     )
 
 

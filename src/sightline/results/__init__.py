@@ -1,7 +1,7 @@
 """What an explanation is: maps over a domain, flows through the stages, explanations, and how they are kept."""
 
 from sightline.results.domains import IMAGE, Domain
-from sightline.results.explanation import Decision, Explanation, Explanations, Phrase
+from sightline.results.explanation import Decision, Explanation, Explanations, Narration, Phrase
 from sightline.results.flow import Flow
 from sightline.results.maps import MEANING, AttentionMap, Status, status_of
 from sightline.results.store import load, save
@@ -15,6 +15,7 @@ __all__ = [
     "Explanation",
     "Explanations",
     "Flow",
+    "Narration",
     "Phrase",
     "Status",
     "load",

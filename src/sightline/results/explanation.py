@@ -25,12 +25,14 @@ class Decision:
         score: the scalar that was explained, in the units of the model's output (a logit, a similarity).
         index: the class index where the decision is a class.
         probability: its soft-max probability where the output is a vector of class logits.
+        against: index of the class that it was weighed against, where one was asked for.
     """
 
     label: str
     score: float
     index: int | None = None
     probability: float | None = None
+    against: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,9 +42,15 @@ class Phrase:
     Args:
         text: the words, for example `"red crown"`.
         probability: calibrated probability that it is so, if known.
-        contribution: share of the decision's score that rests on it, if known.
+        contribution: share of all that was weighed for and against the decision, if known; below zero: against it.
         map: where in the input it was read.
         box: `(x, y, width, height)` as shares of the input's width and height.
+        role: "why" it speaks for the decision; "contrast": the other class has another answer; "absent": the other
+            class would have it; "against": it speaks against the decision; "doubt": it is there and unusual;
+            "change": with it the decision would be another. Empty where nobody says.
+        energy: share of the map that lies on the object, where a mask of the object is known.
+        note: what a reader has to know about it, such as "associated, not shown to cause".
+        said: `(sentence, start, end)`: where in the explanation's sentences it is said.
     """
 
     text: str
@@ -50,6 +58,23 @@ class Phrase:
     contribution: float | None = None
     map: AttentionMap | None = None
     box: tuple[float, float, float, float] | None = None
+    role: str = ""
+    energy: float | None = None
+    note: str = ""
+    said: tuple[int, int, int] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Narration:
+    """What a network says of one decision.
+
+    Args:
+        sentences: the explanation in words, a sentence each.
+        phrases: what it names, grounded in maps.
+    """
+
+    sentences: tuple[str, ...]
+    phrases: tuple[Phrase, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,8 +86,9 @@ class Explanation:
         decision: what was decided, and its score.
         image: the picture as the network saw it, before normalisation: `[c, h, w]` in 0..1; None if unknown.
         source: name of the sample (a file's path, say).
-        phrases: the explanation in words, if the network was taught words.
+        phrases: what the explanation in words names, if the network was taught words.
         provenance: where all of it came from: model, method and options, versions, time.
+        sentences: the explanation in words, a sentence each.
     """
 
     flow: Flow
@@ -71,6 +97,7 @@ class Explanation:
     source: str = ""
     phrases: tuple[Phrase, ...] = ()
     provenance: dict[str, Any] = field(default_factory=dict)
+    sentences: tuple[str, ...] = ()
 
     @property
     def method(self) -> str:
@@ -92,7 +119,8 @@ class Explanation:
     def __repr__(self) -> str:
         chance = "" if self.decision.probability is None else f", p = {self.decision.probability:.3f}"
         where = f" on {self.source}" if self.source else ""
-        words = f"\n  words: {'; '.join(phrase.text for phrase in self.phrases)}" if self.phrases else ""
+        told = " ".join(self.sentences) or "; ".join(phrase.text for phrase in self.phrases)
+        words = f"\n  words: {told}" if told else ""
         head = f"Explanation({self.decision.label!r}, score {self.decision.score:.4g}{chance}{where}){words}"
         return head + "\n" + repr(self.flow)
 

@@ -19,9 +19,13 @@ from sightline.results.explanation import Decision, Explanation, Explanations, P
 from sightline.results.flow import Flow
 from sightline.results.maps import AttentionMap
 
-SCHEMA = 1
+SCHEMA = 2
+READS = (1, 2)
+"""Schemas that can be read; the first has no sentences, and its phrases no roles."""
 ARRAYS = "arrays.safetensors"
 MANIFEST = "manifest.json"
+PLAIN = ("text", "probability", "contribution", "box", "role", "energy", "note", "said")
+"""Fields of a phrase that are JSON as they are."""
 
 
 def save(explanations: Iterable[Explanation], folder: str | Path) -> Path:
@@ -69,8 +73,9 @@ def load(folder: str | Path) -> Explanations:
         raise ResultError(f"{str(folder)!r} holds no {MANIFEST}: it is no saved result, or it was not finished")
     try:
         content = json.loads(manifest.read_text(encoding="utf-8"))
-        if content.get("schema") != SCHEMA:
-            raise ResultError(f"{str(manifest)!r} has schema {content.get('schema')!r}; this version reads {SCHEMA}")
+        if content.get("schema") not in READS:
+            known = " and ".join(map(str, READS))
+            raise ResultError(f"{str(manifest)!r} has schema {content.get('schema')!r}; this version reads {known}")
         arrays = load_file(folder / ARRAYS)
         return Explanations(tuple(_restore(record, arrays) for record in content["explanations"]))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as problem:
@@ -106,14 +111,12 @@ def _record(item: Explanation, key: str, arrays: dict[str, Tensor]) -> dict[str,
         "maps": [_map_record(map_, f"{key}.map.{number}", arrays) for number, map_ in enumerate(item.flow.maps)],
         "phrases": [
             {
-                "text": phrase.text,
-                "probability": phrase.probability,
-                "contribution": phrase.contribution,
-                "box": phrase.box,
+                **{name: getattr(phrase, name) for name in PLAIN},
                 "map": None if phrase.map is None else _map_record(phrase.map, f"{key}.phrase.{number}", arrays),
             }
             for number, phrase in enumerate(item.phrases)
         ],
+        "sentences": list(item.sentences),
         "provenance": item.provenance,
     }
 
@@ -134,24 +137,22 @@ def _map_record(map_: AttentionMap, key: str, arrays: dict[str, Tensor]) -> dict
 
 def _restore(record: dict[str, Any], arrays: dict[str, Tensor]) -> Explanation:
     maps = tuple(_restore_map(entry, arrays) for entry in record["maps"])
-    phrases = tuple(
-        Phrase(
-            text=entry["text"],
-            probability=entry["probability"],
-            contribution=entry["contribution"],
-            box=None if entry["box"] is None else tuple(entry["box"]),
-            map=None if entry["map"] is None else _restore_map(entry["map"], arrays),
-        )
-        for entry in record["phrases"]
-    )
     return Explanation(
         flow=Flow(maps, record["method"], tuple(record.get("remarks", ()))),
         decision=Decision(**record["decision"]),
         image=arrays[f"{record['key']}.image"] if record["image"] else None,
         source=record["source"],
-        phrases=phrases,
+        phrases=tuple(_restore_phrase(entry, arrays) for entry in record["phrases"]),
         provenance=record["provenance"],
+        sentences=tuple(record.get("sentences", ())),
     )
+
+
+def _restore_phrase(entry: dict[str, Any], arrays: dict[str, Tensor]) -> Phrase:
+    """A phrase; what an older schema does not have stays at its default."""
+    plain = {name: entry[name] for name in PLAIN if name in entry}
+    plain |= {name: tuple(plain[name]) for name in ("box", "said") if plain.get(name) is not None}
+    return Phrase(**plain, map=None if entry["map"] is None else _restore_map(entry["map"], arrays))
 
 
 def _restore_map(entry: dict[str, Any], arrays: dict[str, Tensor]) -> AttentionMap:

@@ -26,12 +26,14 @@ class Readout:
         labels: the k decisions of each sample in words.
         indices: `[b, k]` class indices where a decision is a class, else None.
         probabilities: `[b, k]` soft-max probabilities where the output is a vector of class logits, else None.
+        against: `[b, k]` indices of the classes that these are weighed against, where a target names one, else None.
     """
 
     scores: Float[Tensor, "b k"]
     labels: tuple[tuple[str, ...], ...]
     indices: Int[Tensor, "b k"] | None = None
     probabilities: Float[Tensor, "b k"] | None = None
+    against: Int[Tensor, "b k"] | None = None
 
 
 class Target(ABC):

@@ -133,7 +133,7 @@ class Contrast(Target):
             (f"{class_name(a, labels)} rather than {class_name(b, labels)}",)
             for a, b in zip(this[:, 0].tolist(), other[:, 0].tolist(), strict=True)
         )
-        return Readout(scores, names, this, logits.detach().float().softmax(1).gather(1, this))
+        return Readout(scores, names, this, logits.detach().float().softmax(1).gather(1, this), other)
 
     def _pair(self, logits: Tensor, labels: Sequence[str] | None) -> tuple[Int[Tensor, "b 1"], Int[Tensor, "b 1"]]:
         """Indices of A and B on each sample."""
