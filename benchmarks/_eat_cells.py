@@ -32,7 +32,9 @@ from sightline.training.eat.task import Rates
 
 WORLDS = {"aviary": Knobs(), "background": Knobs(background_correlation=0.9)}
 CONTROLS = ("zero", "eat", "permuted", "random", "context", "classes")
-GUIDED = ("zero", "eat", "free", "parts", "bottleneck", "outside")
+GUIDED = ("zero", "eat", "narrow", "parts", "bottleneck")
+ASIDE = ("free", "outside")
+"""Arms that get three seeds only."""
 BASES = ("resnet", "vgg", "densenet", "mobilenet", "vit")
 STUDIES = ("controls", "guided", "photos", "frame")
 VALIDATION, TEST = HELD_OUT + 500_000, HELD_OUT
@@ -75,13 +77,14 @@ def cells(study: str, seeds: int, toy: bool = False) -> list[Cell]:
         if study == "controls":
             made += [Cell(study, w, "bird", arm, seed, 64, 2000, 10) for w in WORLDS for arm in CONTROLS]
         elif study == "guided":
-            made += [Cell(study, "aviary", "bird", arm, seed, 96, 3000, 8) for arm in GUIDED]
+            arms = (*GUIDED, *ASIDE) if seed < 3 else GUIDED
+            made += [Cell(study, "aviary", "bird", arm, seed, 96, 3000, 8) for arm in arms]
         elif study == "photos":
-            made += [Cell(study, "cub", "mobilenet_v2", arm, seed, 128, 0, 10) for arm in ("zero", "eat", "permuted")]
+            made += [Cell(study, "cub", "mobilenet_v2", arm, seed, 128, 0, 6) for arm in ("zero", "eat", "permuted")]
         elif study == "frame" and seed < 3:
             worlds = (*WORLDS, "cub")
             made += [
-                Cell(study, w, base, arm, seed, 64, 0 if w == "cub" else 1000, 20 if w == "cub" else 6)
+                Cell(study, w, base, arm, seed, 64, 0 if w == "cub" else 800, 12 if w == "cub" else 6)
                 for base in BASES
                 for w in worlds
                 for arm in ("zero", "eat")
@@ -122,7 +125,7 @@ def rates(cell: Cell) -> Rates:
 def network(cell: Cell, words: Vocabulary, classes: tuple[str, ...], pack: Path | None) -> AttributeNet:
     """The base model with its two heads."""
     guided = cell.study == "guided"
-    join = "bottleneck" if cell.arm == "bottleneck" else "fusion" if guided else "parallel"
+    join = "bottleneck" if cell.arm in ("bottleneck", "narrow") else "fusion" if guided else "parallel"
     spec = AttributeSpec(
         backbone=cell.base,
         classes=classes,

@@ -33,7 +33,7 @@ from sightline.training.eat.examples import NOWHERE, Examples
 from sightline.training.eat.learn import knowledge_of, normalised, says
 
 TESTS, MENTIONS, REDRAWN = 600, 3, 60
-SPEAKING = ("eat", "free", "parts", "bottleneck", "outside")
+SPEAKING = ("eat", "free", "narrow", "parts", "bottleneck", "outside")
 Arrays = dict[str, NDArray[np.float64]]
 
 
@@ -67,7 +67,8 @@ def measure(cell: Cell, work: Path, pack: Path | None, tests: int = TESTS) -> Ar
     if cell.world in WORLDS and len(net.spec.vocabulary) == len(aviary_vocabulary()) and cell.arm not in ("zero",):
         found |= places(net, examples)
         found["read"] = _read_right(net, examples)
-        found |= words(net, cell, examples, work, pack) if cell.arm in SPEAKING else {}
+        if cell.world == "aviary" and cell.study != "frame" and cell.arm in SPEAKING:
+            found |= words(net, cell, examples, work, pack)
     path.parent.mkdir(parents=True, exist_ok=True)
     half = path.with_suffix(".tmp.npz")
     np.savez_compressed(half, **found)
@@ -250,7 +251,7 @@ def redrawn(net: AttributeNet, cell: Cell, mentions: Tensor, g: Tensor, target: 
     world = World(WORLDS[cell.world])
     draw = np.random.default_rng([cell.seed, 5])
     falls, others = [], []
-    for i in range(REDRAWN):
+    for i in range(min(REDRAWN, len(mentions))):
         named = [k for k in torch.nonzero(mentions[i])[:, 0].tolist() if net.spec.vocabulary.groups[_g(k)].part]
         if not named:
             continue

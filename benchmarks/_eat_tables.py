@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from _eat_cells import BASES, CONTROLS, GUIDED, TEST, Cell, cells, scenes
+from _eat_cells import ASIDE, BASES, CONTROLS, GUIDED, TEST, Cell, cells, scenes
 from _eat_measures import TESTS, Arrays, measure, points
 from sightline.attributes.text_scores import blind_mentions, class_mentions, text_counts
 from sightline.data.attributed.aviary import aviary_vocabulary
@@ -171,7 +171,7 @@ def photos(study: Study) -> Rows:
 def guided(study: Study) -> Rows:
     """Accuracy, concentration and reading of the guided arms."""
     rows = []
-    for arm in GUIDED:
+    for arm in (*GUIDED, *ASIDE):
         seeds = study.values("aviary", "bird", arm, accuracy)
         if not seeds:
             continue
