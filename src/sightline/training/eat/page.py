@@ -19,7 +19,8 @@ PANELS = {
         "train/consistency",
     ),
     "parts of the loss, validation": ("val/class", "val/attributes"),
-    "attribute score": ("val/attribute score", "val/choices", "val/precision", "val/auc"),
+    "attribute score": ("train/attribute score", "val/attribute score"),
+    "attributes that are no choice": ("val/precision", "val/auc"),
 }
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00")
 """Okabe and Ito's, which colour-blind readers can tell apart."""

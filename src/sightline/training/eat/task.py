@@ -99,6 +99,7 @@ class EatTask(lightning.LightningModule):  # type: ignore[misc]
         self.register_buffer("std", std, persistent=False)
         self.register_buffer("balance", balance, persistent=False)
         self.heard: list[tuple[Tensor, ...]] = []
+        self.learnt: list[tuple[Tensor, ...]] = []
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
         """Loss of one batch; the bar shows its parts."""
@@ -117,6 +118,8 @@ class EatTask(lightning.LightningModule):  # type: ignore[misc]
         loss = torch.stack([getattr(self.rates, WEIGHT[name]) * part for name, part in told.items()]).sum()
         self._check(loss, index)
         hits = (reading.classes.argmax(1) == labels)[labels >= 0].float().mean()
+        seen = (reading.probabilities, targets, weights)
+        self.learnt.append(tuple(part.detach().float().cpu() for part in seen))
         told = {"loss": loss, **told, "accuracy": hits}
         self.log_dict({"loss": loss, "accuracy": hits}, prog_bar=True, logger=False)
         means = {f"train/{name}": value.detach() for name, value in told.items()}
@@ -152,7 +155,20 @@ class EatTask(lightning.LightningModule):  # type: ignore[misc]
             "accuracy": (classes.argmax(1) == labels)[known].float().mean(),
             **scores(said, targets, weights, words),
         }
-        self.log_dict({f"val/{name}": torch.as_tensor(value) for name, value in told.items()}, sync_dist=True)
+        shown = {f"val/{name}": torch.as_tensor(value) for name, value in told.items()} | self._learnt()
+        self.log_dict(shown, sync_dist=True)
+
+    def _learnt(self) -> dict[str, Tensor]:
+        """Attribute score of the epoch's training pictures, each as it was when the net learnt from it."""
+        if not self.learnt:
+            return {}
+        taken = [torch.cat(part) for part in zip(*self.learnt, strict=True)]
+        found = scores(taken[0], taken[1], taken[2], self.net.spec.vocabulary)
+        return {f"train/{name}": torch.tensor(found[name]) for name in ("attribute score",) if name in found}
+
+    def on_train_epoch_start(self) -> None:
+        """What was said in the epoch before is forgotten."""
+        self.learnt.clear()
 
     def _gain(self) -> Tensor | None:
         gain: Tensor | None = self.balance
@@ -163,8 +179,8 @@ class EatTask(lightning.LightningModule):  # type: ignore[misc]
         return torch.Generator().manual_seed(self._step(index))
 
     def _step(self, index: int) -> int:
-        step = (self.rates.seed * 1009 + self.current_epoch) * 100_003 + index
-        return step + 7_919_000_003 * self.global_rank
+        step = (self.rates.seed * 1009 + int(self.current_epoch)) * 100_003 + index
+        return step + 7_919_000_003 * int(self.global_rank)
 
     def _class_loss(self, reading: Reading, labels: Tensor) -> Tensor:
         """Cross-entropy of the pictures that have a class."""
@@ -200,8 +216,8 @@ class EatTask(lightning.LightningModule):  # type: ignore[misc]
     def _check(self, loss: Tensor, index: int) -> None:
         if not torch.isfinite(loss):
             raise TrainingError(
-                f"the loss is {float(loss.detach())} in epoch {self.current_epoch + 1}, batch {index + 1}; {self._left()}. "
-                "Lower the learning rate (--rate), try --precision 32, or look at that batch"
+                f"the loss is {float(loss.detach())} in epoch {self.current_epoch + 1}, batch {index + 1}; "
+                f"{self._left()}. Lower the learning rate (--rate), try --precision 32, or look at that batch"
             )
 
     def _left(self) -> str:

@@ -5,11 +5,8 @@ Resumable: pictures and checkpoints stay in a work folder. Weights, card and pag
 
 from __future__ import annotations
 
-import logging
-import os
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,11 +20,11 @@ from lightning.pytorch.utilities import rank_zero_only
 from sightline.attributes.net import AttributeNet, AttributeSpec, attribute_net
 from sightline.attributes.store import load_attribute_net, save_attribute_net
 from sightline.backbones.catalog import find_model
-from sightline.errors import ResultError
 from sightline.results.store import write_text
+from sightline.training.claims import checkpoint
 from sightline.training.eat.card import card, facts, tables, within
 from sightline.training.eat.fingerprint import claim
-from sightline.training.eat.fit import Loop, checkpoint, fit, restored
+from sightline.training.eat.fit import Loop, fit, restored
 from sightline.training.eat.judge import Judged, judge
 from sightline.training.eat.keep import MONITORS, Curves, Row
 from sightline.training.eat.learn import knowledge_of
@@ -35,6 +32,7 @@ from sightline.training.eat.page import run_page
 from sightline.training.eat.pictures import Pictures, Report, gather
 from sightline.training.eat.recipe import EatRecipe
 from sightline.training.eat.task import Rates
+from sightline.training.outfile import calm, check_place
 
 
 @dataclass(frozen=True)
@@ -93,13 +91,13 @@ def train_eat(
         ResultError: the files cannot be written.
     """
     work = work or out.with_suffix(".work")
-    _check_place(out)
+    check_place(out)
     find_model(recipe.backbone)
     torch.set_num_threads(recipe.threads)
     with reading() as report:
         pictures = gather(data, recipe, work, report)
     claim(work, pictures, recipe)
-    with _calm():
+    with calm():
         lightning.seed_everything(recipe.seed, verbose=False)
         net = attribute_net(_spec(pictures, recipe), _weights(pictures, recipe))
         curves = Curves(tell)
@@ -142,7 +140,7 @@ def _finish(
     text = run_page(
         rows,
         title=f"{out.stem}: {recipe.backbone} with attributes",
-        facts={**about, "within classes": within(judged)},
+        facts={**about, "within classes": within(judged).partition(": ")[2]},
         recipe={name: str(value) for name, value in asdict(recipe).items()},
         notes=pictures.notes,
         tables=tables(judged),
@@ -223,36 +221,3 @@ def _loggers(work: Path) -> list[Any]:
     """CSV always; TensorBoard where it is installed."""
     board = [TensorBoardLogger(work, name="board")] if find_spec("tensorboard") else []
     return [CSVLogger(work, name="log"), *board]
-
-
-def _check_place(out: Path) -> None:
-    """Refuse a place that cannot be written before any work is done.
-
-    Raises:
-        ResultError: a folder or file is in the way, or there is no permission.
-    """
-    if out.suffix != ".safetensors":
-        raise ResultError(
-            f"--out is {str(out)!r}, but weights are written to a file that ends in .safetensors; the card and the "
-            "page lie beside it under the same name"
-        )
-    if out.is_dir():
-        raise ResultError(f"cannot write to {str(out)!r}: it is a folder; name a file, such as net.safetensors")
-    nearest = next(place for place in out.absolute().parents if place.exists())
-    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
-        why = "no permission" if nearest.is_dir() else "it is a file"
-        raise ResultError(f"cannot write to {str(out)!r}: {why} ({str(nearest)!r}); choose another --out")
-
-
-@contextmanager
-def _calm() -> Iterator[None]:
-    """Without Lightning's advice on loaders, loggers and machines."""
-    log = logging.getLogger("lightning.pytorch")
-    before = log.level
-    log.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module="lightning.*")
-            yield
-    finally:
-        log.setLevel(before)
