@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from sightline.results import AttentionMap, Explanation
 
 
+PHRASE = ("text", "role", "probability", "contribution", "box", "energy", "note", "said")
+"""What the record holds of a phrase; its map is in the arrays."""
+
+
 def explanation_record(item: Explanation) -> dict[str, Any]:
     """Decision, score, probability, and per stage the status and statistics."""
     decision = item.decision
@@ -23,7 +27,9 @@ def explanation_record(item: Explanation) -> dict[str, Any]:
         "index": decision.index,
         "score": decision.score,
         "probability": decision.probability,
+        "sentences": list(item.sentences),
         "words": [phrase.text for phrase in item.phrases],
+        "phrases": [{name: getattr(phrase, name) for name in PHRASE} for phrase in item.phrases],
         "stages": [_stage_record(map_) for map_ in item.flow.maps],
     }
 
@@ -47,6 +53,9 @@ def say_summary(photos: Sequence[dict[str, Any]], *, index: str | None) -> None:
     say_table(columns, (row for photo in photos for row in _rows(photo)))
     console = out()
     for photo in photos:
+        for decision, told in _told(photo).items():
+            console.print(f"{Path(photo['source']).name}, {decision}: {told}", markup=False, highlight=False)
+    for photo in photos:
         console.print(f"{photo['folder']}: {', '.join(photo['files'])}", soft_wrap=True)
     if index:
         console.print(f"all photos: {index}", soft_wrap=True)
@@ -65,8 +74,13 @@ def _rows(photo: dict[str, Any]) -> Iterable[tuple[str, ...]]:
         shown = ("",) * len(head) if head == before else head
         before = head
         yield (*shown, item["method"], _statuses(item["stages"]), _peak(item["stages"]))
-        if item["words"]:
+        if item["words"] and not item["sentences"]:
             yield ("", "; ".join(item["words"]), "", "", "", "", "")
+
+
+def _told(photo: dict[str, Any]) -> dict[str, str]:
+    """What is said of each decision, once."""
+    return {item["decision"]: " ".join(item["sentences"]) for item in photo["explanations"] if item["sentences"]}
 
 
 def _statuses(stages: Sequence[dict[str, Any]]) -> str:

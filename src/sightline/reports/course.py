@@ -81,8 +81,11 @@ class Course:
     @cached_property
     def regions(self) -> tuple[Region, ...]:
         """The boxes of the explanation's own phrases, or else the ninths of the picture."""
-        boxed = tuple(Region(phrase.text, phrase.box) for phrase in self.item.phrases if phrase.box is not None)
-        return boxed or NINTHS
+        boxes: dict[str, Box] = {}
+        for phrase in self.item.phrases:
+            if phrase.box is not None and phrase.role != "change":
+                boxes.setdefault(phrase.text, phrase.box)
+        return tuple(Region(name, box) for name, box in boxes.items()) or NINTHS
 
     @property
     def named(self) -> bool:

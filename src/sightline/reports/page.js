@@ -152,6 +152,7 @@ function listenToPhrases(panel) {
     button.addEventListener("pointerleave", leave);
     button.addEventListener("focus", () => { if (!view.pinned) set(false); });
     button.addEventListener("blur", leave);
+    if (button.tagName !== "BUTTON") button.addEventListener("keydown", (event) => { if (/^(Enter| )$/.test(event.key)) { event.preventDefault(); event.stopPropagation(); button.click(); } });
     button.addEventListener("click", () => { if (kept()) { view.pinned = false; mark(); } else set(true); });
   }
 }

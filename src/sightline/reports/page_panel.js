@@ -28,6 +28,15 @@ function place(marker, part) {
   Object.assign(marker.style, { left, top, width, height });
 }
 
+/** The numbers of a phrase, in words. */
+function factsOf(phrase) {
+  const facts = [], share = (value) => `${Math.abs(100 * value).toFixed(0)} %`;
+  if (phrase.probability !== null) facts.push(phrase.role ? `${share(phrase.probability)} sure` : share(phrase.probability));
+  if (phrase.contribution !== null) facts.push(`${phrase.contribution < 0 ? "−" : "+"}${share(phrase.contribution)} of the evidence`);
+  if (phrase.energy !== null) facts.push(`${share(phrase.energy)} of its map on the object`);
+  return facts;
+}
+
 class Panel {
   constructor(data, number, { photo, pixels, common }) {
     Object.assign(this, { data, number, photo, pixels, common, map: null });
@@ -38,7 +47,8 @@ class Panel {
     this.status = make("p", "status");
     this.readout = make("output", "readout");
     this.notes = make("dl", "notes");
-    this.root.append(this.heading(), this.frame, this.legend(), this.readout, this.status, this.notes, this.words(), this.origin());
+    const list = this.words();
+    this.root.append(this.heading(), this.frame, this.legend(), this.readout, this.status, this.notes, this.sentences(), list, this.origin());
   }
 
   heading() {
@@ -65,18 +75,43 @@ class Panel {
   words() {
     const list = make("ul", "phrases");
     this.phrases = this.data.phrases.map((phrase) => {
-      const button = make("button", "phrase", phrase.text), item = make("li");
-      const facts = [];
-      if (phrase.probability !== null) facts.push(`${(100 * phrase.probability).toFixed(0)} %`);
-      if (phrase.contribution !== null) facts.push(`${phrase.contribution < 0 ? "−" : "+"}${Math.abs(100 * phrase.contribution).toFixed(0)} % of the score`);
+      const button = make("button", "phrase", phrase.text), item = make("li"), facts = factsOf(phrase);
+      if (phrase.role) button.prepend(make("span", "role", this.common.roles[phrase.role] || phrase.role));
       if (facts.length) button.append(make("span", "facts", facts.join(" · ")));
       button.type = "button";
+      button.title = phrase.note;
       item.append(button);
       list.append(item);
       return { phrase, button };
     });
     list.hidden = !this.phrases.length;
     return list;
+  }
+
+  /** The sentences; what a phrase is said by points to its map and box, like the phrase itself. */
+  sentences() {
+    const told = make("div", "told");
+    this.data.sentences.forEach((text, number) => {
+      const letters = [...text], part = (start, end) => letters.slice(start, end).join("");  // Python counts letters, not units
+      const line = make("p"), own = this.data.phrases.filter((phrase) => phrase.said && phrase.said[0] === number);
+      let at = 0;
+      for (const phrase of own.sort((a, b) => a.said[1] - b.said[1])) {
+        const [, start, end] = phrase.said;
+        if (start < at || end > letters.length) continue;
+        const said = make("span", `said ${phrase.role}`, part(start, end));
+        const facts = [this.common.roles[phrase.role] || phrase.role, ...factsOf(phrase), phrase.note];
+        said.title = facts.filter(Boolean).join(" · ");
+        said.tabIndex = 0;
+        said.setAttribute("role", "button");
+        line.append(part(at, start), said);
+        this.phrases.push({ phrase, button: said });
+        at = end;
+      }
+      line.append(part(at));
+      told.append(line);
+    });
+    told.hidden = !this.data.sentences.length;
+    return told;
   }
 
   origin() {

@@ -19,7 +19,7 @@ from sightline.reports.palette import SIGNED, UNSIGNED
 from sightline.reports.photo import LONGEST_SIDE, data_uri, fit
 from sightline.reports.scale import own_scale
 from sightline.reports.subject import Subject
-from sightline.reports.words import NOTES, clean, decided, grid
+from sightline.reports.words import NOTES, ROLES, clean, decided, grid
 from sightline.results import MEANING, AttentionMap, Explanation, Phrase
 
 
@@ -40,7 +40,7 @@ def common_payload() -> dict[str, Any]:
     """What all photos of a page share: the colour tables and what statuses and notes mean."""
     tables = [base64.b64encode(table.numpy().tobytes()).decode() for table in (UNSIGNED, SIGNED)]
     meaning = {str(key): text for key, text in MEANING.items()}
-    return {"unsigned": tables[0], "signed": tables[1], "meaning": meaning, "notes": NOTES}
+    return {"unsigned": tables[0], "signed": tables[1], "meaning": meaning, "notes": NOTES, "roles": ROLES}
 
 
 def subject_payload(subject: Subject) -> dict[str, Any]:
@@ -73,6 +73,7 @@ def _panel(subject: Subject, item: Explanation) -> dict[str, Any]:
         "at": [None if map_ is None else places[map_.stage] for map_ in drawn],
         "maps": [_map(map_) for map_ in item.flow.maps],
         "course": _course(Course(item)) if len(item.flow) > 1 else None,
+        "sentences": list(item.sentences),
         "phrases": [_phrase(phrase) for phrase in item.phrases],
         "provenance": json.dumps(_plain(item.provenance), indent=1, ensure_ascii=False) if item.provenance else "",
     }
@@ -126,6 +127,10 @@ def _phrase(phrase: Phrase) -> dict[str, Any]:
         "probability": phrase.probability,
         "contribution": phrase.contribution,
         "box": phrase.box,
+        "role": phrase.role,
+        "energy": phrase.energy,
+        "note": phrase.note,
+        "said": phrase.said,
         "map": None if phrase.map is None or phrase.map.domain.kind != "image" else _map(phrase.map),
     }
 

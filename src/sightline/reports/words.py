@@ -18,6 +18,17 @@ NOTES: dict[str, str] = {
 """What notes of well-known names mean; a note of any other name stands under its name."""
 
 
+ROLES: dict[str, str] = {
+    "why": "for it",
+    "contrast": "tells it apart",
+    "absent": "missing",
+    "against": "against it",
+    "doubt": "unusual",
+    "change": "would change it",
+}
+"""What the roles of phrases are called; a role of any other name stands under its name."""
+
+
 def short(text: str, most: int) -> str:
     """A text cut in its middle to at most `most` characters.
 
