@@ -1,0 +1,59 @@
+"""What words cost: explain() with all phrases, as multiples of one forward and one backward.
+
+`python benchmarks/words_cost.py` prints the table; `--toy` takes three repetitions.
+"""
+
+from __future__ import annotations
+
+from unittest.mock import patch
+
+import torch
+from torch import nn
+
+from _measure import Ratio, conditions, dump, forward_backward, options, paired, seconds, table
+from sightline import explain
+from sightline.attributes.net import AttributeSpec, attribute_net
+from sightline.backbones.birdnet import load_birdnet
+from sightline.data.attributed import aviary_vocabulary
+from sightline.frontdoor import NARRATORS
+
+CELLS = ("bundled", "bottleneck", "fusion", "parallel", "parallel, finer reading")
+
+
+def model_of(cell: str) -> tuple[nn.Module, int]:
+    """The bundled network, or a ResNet-18 with attributes, and the side of its pictures."""
+    if cell == "bundled":
+        return load_birdnet(), 128
+    join, _, finer = cell.partition(", ")
+    labels = tuple(f"class {at}" for at in range(30))
+    spec = AttributeSpec("timm:resnet18", labels, aviary_vocabulary(), join=join, reading=4 if finer else 0)  # type: ignore[arg-type]
+    return attribute_net(spec, "random").eval(), 224
+
+
+def measured(cell: str, repetitions: int) -> tuple[Ratio, Ratio]:
+    """Ratios with words and without."""
+    model, side = model_of(cell)
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+    x = torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(0))
+    yardstick = lambda: seconds(lambda: forward_backward(model, x), "cpu")  # noqa: E731
+    work = lambda: explain(model, x, method="hirescam", stages="last")  # noqa: E731
+    told = paired(work, yardstick, repetitions=repetitions, device="cpu")
+    with patch.dict(NARRATORS._items, clear=True):
+        return told, paired(work, yardstick, repetitions=repetitions, device="cpu")
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = options(__doc__ or "", models=CELLS)
+    asked = parser.parse_args()
+    torch.set_num_threads(1)
+    found = {cell: measured(cell, 3 if asked.toy else asked.repetitions) for cell in asked.models}
+    rows = [(cell, *pair) for cell, pair in found.items()]
+    print(table(("network", "explain with words", "without"), rows))
+    print(conditions("python benchmarks/words_cost.py", "cpu", "timm"))
+    dump(asked.json, {cell: list(pair) for cell, pair in found.items()})
+
+
+if __name__ == "__main__":
+    main()
