@@ -16,6 +16,8 @@ from torch.nn import functional as fn
 from sightline.attributes.audit.observed import Question
 
 FOLDS = 5
+STEPS = 40
+"""Of L-BFGS."""
 WIDTH = 128
 """More features than this are replaced by their leading principal components."""
 
@@ -62,7 +64,7 @@ def out_of_fold(
             rest = rest[torch.randint(len(rest), (len(rest),), generator=generator)]
         if len(rest):
             head = fitted(features[rest], targets[rest], weights[rest], asked, penalty)
-            said[out] = probabilities(_with_one(features[out]) @ head, asked).to(said.dtype)
+            said[out] = probabilities(_with_one(features[out]).double() @ head, asked).to(said.dtype)
     return said
 
 
@@ -80,29 +82,35 @@ def narrowed(features: Float[Tensor, "n c"]) -> Float[Tensor, "n d"]:
 def fitted(
     table: Float[Tensor, "n d"], targets: Tensor, weights: Tensor, asked: Sequence[Question], penalty: float
 ) -> Float[Tensor, "e k"]:
-    """The heads of all questions at once, by L-BFGS in double precision; the last row is the offset."""
-    inputs, goal, sure = _with_one(table), targets.double(), weights.double()
-    head = torch.zeros(inputs.shape[1], targets.shape[1], dtype=torch.float64, requires_grad=True)
-    optimiser = torch.optim.LBFGS([head], max_iter=60, history_size=10, line_search_fn="strong_wolfe")
+    """The heads of all questions at once, by L-BFGS in double precision; the last row is the offset.
+
+    The loss is convex and its gradient is written out: X^T (m (sum(t) p - t)), p the probabilities, t the targets and
+    m how sure they are, one number per question.
+    """
+    inputs, goal, sure = _with_one(table), targets.double(), _sureness(weights.double(), asked)
+    head = torch.zeros(inputs.shape[1], targets.shape[1], dtype=torch.float64)
+    optimiser = torch.optim.LBFGS([head], max_iter=STEPS, history_size=10, line_search_fn="strong_wolfe")
+    belongs, alone = _belonging(asked, targets.shape[1])
+    total = torch.where(alone, 1.0, goal @ belongs @ belongs.T)
 
     def loss() -> Tensor:
-        optimiser.zero_grad()
-        value = _loss(inputs @ head, goal, sure, asked) / len(inputs) + penalty * head[:-1].square().sum()
-        (head.grad,) = torch.autograd.grad(value, head)
-        return value
+        logits = inputs @ head
+        logs = _log_probabilities(logits, belongs, alone)
+        said = logs.exp()
+        absent = torch.where(alone, (1 - goal) * (logs - logits), 0.0)
+        slope = head.clone()
+        slope[-1] = 0
+        head.grad = inputs.T @ (sure * (total * said - goal)) / len(inputs) + 2 * penalty * slope
+        return -(sure * (goal * logs + absent)).sum() / len(inputs) + penalty * slope.square().sum()
 
-    with torch.enable_grad():
+    with torch.no_grad():
         optimiser.step(loss)  # type: ignore[no-untyped-call]
-    return head.detach()
+    return head
 
 
 def probabilities(logits: Float[Tensor, "n k"], asked: Sequence[Question]) -> Float[Tensor, "n k"]:
     """A soft-max in each choice, a logistic function elsewhere."""
-    out = logits.sigmoid()
-    for question in asked:
-        if question.exclusive:
-            out[:, list(question.members)] = logits[:, list(question.members)].softmax(1)
-    return out
+    return _log_probabilities(logits, *_belonging(asked, logits.shape[1])).exp()
 
 
 def readable(
@@ -116,18 +124,33 @@ def readable(
     return float((said[rows].argmax(1) == true).float().mean()), base, len(true)
 
 
-def _loss(logits: Tensor, goal: Tensor, sure: Tensor, asked: Sequence[Question]) -> Tensor:
-    total = logits.new_zeros(())
-    alone = [at for question in asked if not question.exclusive for at in question.members]
-    if alone:
-        each = fn.binary_cross_entropy_with_logits(logits[:, alone], goal[:, alone], reduction="none")
-        total = total + (each * sure[:, alone]).sum()
+def _belonging(asked: Sequence[Question], attributes: int) -> tuple[Float[Tensor, "k q"], Bool[Tensor, " k"]]:
+    """Which attribute is of which choice, and which stand alone."""
+    table = torch.zeros(attributes, len(asked), dtype=torch.float64)
+    for at, question in enumerate(asked):
+        if question.exclusive:
+            table[list(question.members), at] = 1
+    return table, table.sum(1) == 0
+
+
+def _log_probabilities(
+    logits: Float[Tensor, "n k"], belongs: Float[Tensor, "k q"], alone: Bool[Tensor, " k"]
+) -> Float[Tensor, "n k"]:
+    """Log soft-max in each choice, log of the logistic function elsewhere; all choices in one product."""
+    top = logits.amax(1, keepdim=True)
+    sums = (logits - top).exp().clamp(min=1e-250) @ belongs
+    choices = logits - top - sums.clamp(min=1e-250).log() @ belongs.T
+    return torch.where(alone, fn.logsigmoid(logits), choices)
+
+
+def _sureness(weights: Float[Tensor, "n k"], asked: Sequence[Question]) -> Float[Tensor, "n k"]:
+    """One weight per question: the mean over the values of a choice."""
+    out = weights.clone()
     for question in asked:
         if question.exclusive:
             at = list(question.members)
-            each = -(goal[:, at] * logits[:, at].log_softmax(1)).sum(1)
-            total = total + (each * sure[:, at].mean(1)).sum()
-    return total
+            out[:, at] = weights[:, at].mean(1, keepdim=True)
+    return out
 
 
 def _with_one(table: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 Heads on frozen features answer out of fold; they are told the class too, so it weighs as much as the other folds show
 that it should. (A prototype counted without the fold would tell the fold's labels: it is low where they are high.)
-With noise of rate e that picks any other of m values alike, such a head says q_v = (1 - e) p_v + e (1 - p_v) / (m - 1)
+With noise of rate e that picks any other of m values alike, a head says q_v = (1 - e) p_v + e (1 - p_v) / (m - 1),
 where p is what is true. e is estimated where the head is surest (its surest half), q is turned back into p, and
 Bayes' rule gives the chance that label l is wrong:
 
@@ -25,7 +25,7 @@ from sightline.attributes.audit.observed import Observations, Question
 from sightline.attributes.audit.trials import wilson
 
 KIND = "label-noise"
-REPEATS = 5
+REPEATS = 3
 """Refits on resampled pictures, each with folds of its own."""
 WRONG = 0.9
 """A label is reported from this chance of being wrong on."""
