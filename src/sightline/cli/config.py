@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -11,14 +12,41 @@ import typer
 from sightline.errors import InputError, near
 
 
-def _read(ctx: typer.Context, path: Path | None) -> Path | None:
+def reading(named: Path | None = None) -> Callable[[typer.Context, Path | None], Path | None]:
+    """What lets a file's values stand where defaults stood.
+
+    Args:
+        named: a folder of files that may be asked for by their names alone.
+    """
+
+    def read(ctx: typer.Context, path: Path | None) -> Path | None:
+        if path is not None and not ctx.resilient_parsing:
+            _read(ctx, _found(path, named))
+        return path
+
+    return read
+
+
+def _found(path: Path, named: Path | None) -> Path:
+    """The file, or the one of the package that has this name.
+
+    Raises:
+        InputError: there is neither.
+    """
+    if named is None or path.exists() or path.name != str(path):
+        return path
+    if (ours := named / f"{path.name.removesuffix('.toml')}.toml").is_file():
+        return ours
+    names = sorted(one.stem for one in named.glob("*.toml"))
+    raise InputError(f"there is no configuration {str(path)!r}, neither a file nor a name; {near(path.name, names)}")
+
+
+def _read(ctx: typer.Context, path: Path) -> None:
     """Let the file's values stand where defaults stood.
 
     Raises:
         InputError: the file cannot be read, or names an option that there is not.
     """
-    if path is None or ctx.resilient_parsing:
-        return path
     import tomllib
 
     try:
@@ -35,13 +63,12 @@ def _read(ctx: typer.Context, path: Path | None) -> Path | None:
         if isinstance(value, dict):
             raise InputError(f"the configuration {str(path)!r} has a table {key!r}; write every option by itself")
     ctx.default_map = {**(ctx.default_map or {}), **{known[k.replace("_", "-")]: v for k, v in held.items()}}
-    return path
 
 
 Config = Annotated[
     Path | None,
     typer.Option(
-        "--config", callback=_read, is_eager=True, help="TOML file of these options; the command line beats it."
+        "--config", callback=reading(), is_eager=True, help="TOML file of these options; the command line beats it."
     ),
 ]
 

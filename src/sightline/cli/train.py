@@ -1,4 +1,4 @@
-"""`sightline train`: the bundled model again from nothing, an encoder for similarity, a network with attributes."""
+"""`sightline train`: the bundled model again from nothing, an encoder, a network with attributes, a classifier."""
 
 from __future__ import annotations
 
@@ -11,14 +11,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sightline.cli.classify import classify
 from sightline.cli.config import Config, given
+from sightline.cli.guard import training
 from sightline.cli.screen import progress, say_json, say_note
 from sightline.training.eat.recipe import EatRecipe
 
 if TYPE_CHECKING:
     from sightline.training.eat.train import Trained
 
-app = typer.Typer(help="Train the bundled model, an encoder, or a network with attributes.", no_args_is_help=True)
+app = typer.Typer(
+    help="Train the bundled model, an encoder, a network with attributes, or a classifier.", no_args_is_help=True
+)
 EAT = EatRecipe()
 
 Out = Annotated[Path, typer.Option(help="Weights file to write; its card is written beside it.")]
@@ -36,7 +40,7 @@ Toy = Annotated[bool, typer.Option("--toy", help="A size that finishes in second
 
 @app.callback()
 def train() -> None:
-    """Train the bundled model, an encoder, or a network with attributes."""
+    """Train the bundled model, an encoder, a network with attributes, or a classifier."""
 
 
 @app.command()
@@ -55,7 +59,7 @@ def birdnet(
 
     Interrupted? The same command goes on after the last finished epoch.
     """
-    with _training(work or out.with_suffix(".work")):
+    with training(work or out.with_suffix(".work")):
         from sightline.training.birdnet import Recipe, train_birdnet
 
         recipe = Recipe(scenes=scenes, loose=loose, epochs=epochs, seed=seed, workers=workers, threads=threads)
@@ -82,7 +86,7 @@ def contrastive(
 
     Interrupted? The same command goes on after the last finished epoch.
     """
-    with _training(work or out.with_suffix(".work")):
+    with training(work or out.with_suffix(".work")):
         from sightline.training.contrastive import ContrastiveRecipe, train_contrastive
 
         recipe = ContrastiveRecipe(scenes=scenes, epochs=epochs, seed=seed, workers=workers, threads=threads)
@@ -171,7 +175,7 @@ def eat(
     """
     recipe = _recipe(ctx.params)
     folder = work or out.with_suffix(".work")
-    with _training(folder):
+    with training(folder):
         from sightline.training.eat.train import train_eat
 
         quiet = not sys.stderr.isatty()
@@ -256,26 +260,4 @@ def _tell(found: Trained, *, as_json: bool) -> None:
     typer.echo(f"epoch {found.best} of {found.epochs} kept; {', '.join(map(str, found.files))} written")
 
 
-@contextmanager
-def _training(work: Path) -> Iterator[None]:
-    """What is imported and run inside trains: it needs the extra `train`, and can be interrupted and go on.
-
-    Raises:
-        MissingExtraError: the extra is not installed.
-        KeyboardInterrupt: on Ctrl-C, of which Lightning makes a program's end.
-    """
-    from sightline.errors import MissingExtraError, TrainingError
-
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        if error.name not in ("lightning", "torchmetrics"):
-            raise
-        raise MissingExtraError(str(error.name), "train", "training") from error
-    except TrainingError:
-        if (work / "checkpoints" / "last.ckpt").exists():
-            say_note(f"the last good epoch is {work / 'checkpoints' / 'last.ckpt'}")
-        raise
-    except (KeyboardInterrupt, SystemExit) as stop:
-        say_note(f"what is done stays in {work}; the same command goes on after the last finished epoch")
-        raise KeyboardInterrupt from stop
+app.command("classify")(classify)

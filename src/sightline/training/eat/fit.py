@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from sightline.attributes.losses import imbalance
 from sightline.attributes.net import AttributeNet
+from sightline.training.claims import checkpoint
 from sightline.training.eat.examples import Examples
 from sightline.training.eat.keep import Keeper, Patience
 from sightline.training.eat.order import SharedOrder
@@ -116,11 +117,6 @@ def fit(
     except SystemExit as stop:  # what Lightning makes of Ctrl-C
         raise KeyboardInterrupt from stop
     return net.float().eval().cpu().to(memory_format=torch.contiguous_format)
-
-
-def checkpoint(work: Path, name: str) -> Path:
-    """Where a work folder has its checkpoint `last` or `best`."""
-    return work / "checkpoints" / f"{name}.ckpt"
 
 
 def restored(net: AttributeNet, path: Path) -> AttributeNet:

@@ -1,0 +1,296 @@
+"""The cells of the gates' study: which network with which gate is trained on what. No tables.
+
+A cell is a data set, a setting, an arm and a seed; it is trained once and kept as one JSON file of figures.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import asdict, dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from torch import Tensor, nn
+
+from sightline.errors import TrainingError
+from sightline.gates.plug import plugged
+from sightline.gates.search import Accuracy, mask, search, supernet
+from sightline.gates.store import GatedSpec, gated_net, plain_net
+from sightline.training.classify.augment import normalised
+from sightline.training.classify.fit import Loop, fit, scores
+from sightline.training.classify.pictures import Pictures, gather
+from sightline.training.classify.recipe import ClassifyRecipe
+from sightline.training.classify.task import Descent
+from sightline.training.outfile import calm
+
+ARMS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "constant": {"gate": "constant"},
+    **{name: {"gate": name, "share": "block"} for name in ("se", "eca", "cbam", "sge")},
+    "dia": {"gate": "dia"},
+    "share-se": {"gate": "se"},
+    "share-sge": {"gate": "sge"},
+    **{f"ean-{name}": {"gate": name, "scheme": "searched"} for name in ("se", "sge", "dia")},
+}
+"""What is plugged: one gate per block, one per stage, or one per stage at the blocks that a search chose."""
+SETTINGS: dict[str, dict[str, bool]] = {
+    "usual": {},
+    "without shortcuts": {"skip": False},
+    "without norms": {"norm": False},
+    "without augmentation": {"augment": False},
+}
+ABLATED = ("plain", "constant", "se", "share-se", "dia")
+DATA = ("cifar", "aviary")
+SEARCHED = ("se", "sge", "dia")
+STUDIES = ("search", "gain", "ablations", "retrained")
+RETRAINED, RETRAINED_SEEDS = 24, 3
+"""Schemes of the gate `se` that are trained from scratch, and how often."""
+SPARSITY = 0.02
+HELD_BACK = 500
+"""Scenes by which a search scores schemes; they are neither learnt from nor tested on."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large the study is.
+
+    Args:
+        depth: of the CIFAR ResNet, 6n + 2.
+        widths: of its stages.
+        side: of the pictures.
+        scenes: of the aviary to learn from.
+        epochs: passes, by data set.
+        supernet: passes of a supernet.
+        batch: pictures per step.
+    """
+
+    depth: int = 20
+    widths: tuple[int, int, int] = (8, 16, 32)
+    side: int = 32
+    scenes: int = 1500
+    epochs: tuple[tuple[str, int], ...] = (("cifar", 20), ("aviary", 6))
+    supernet: int = 20
+    batch: int = 32
+
+    @property
+    def lengths(self) -> tuple[int, int, int]:
+        """Blocks of the stages."""
+        count = (self.depth - 2) // 6
+        return count, count, count
+
+
+TOY = Size(8, (8, 8, 8), 16, 60, (("cifar", 1), ("aviary", 1)), 1, 20)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training.
+
+    Args:
+        study: of which table.
+        data: `cifar` or `aviary`.
+        setting: of `SETTINGS`.
+        arm: of `ARMS`.
+        seed: of weights, order, augmentation, and of the split or the scenes.
+        scheme: bits, where the cell is of a certain scheme.
+    """
+
+    study: str
+    data: str
+    setting: str
+    arm: str
+    seed: int
+    scheme: str = ""
+
+    @property
+    def name(self) -> str:
+        """Of its file."""
+        parts = (self.study, self.data, self.setting.replace(" ", "_"), self.arm, self.scheme.replace("|", "_"))
+        return "-".join([part for part in parts if part] + [str(self.seed)])
+
+
+def cells(study: str, seeds: int, work: Path) -> list[Cell]:
+    """All cells of a study, seed by seed, so that an interrupted one is balanced."""
+    if study == "gain":
+        return [Cell(study, d, "usual", arm, s) for s in range(seeds) for d in usable(work) for arm in ARMS]
+    if study == "ablations":
+        settings = [name for name in SETTINGS if name != "usual"]
+        return [
+            Cell(study, d, setting, arm, s)
+            for s in range(seeds)
+            for d in usable(work)
+            for setting in settings
+            for arm in ABLATED
+        ]
+    chosen = spread(table_of(work, "se") or {}, RETRAINED)
+    return [
+        Cell(study, "aviary", "usual", "share-se", s, scheme) for s in range(RETRAINED_SEEDS) for scheme in chosen
+    ]
+
+
+def usable(work: Path) -> tuple[str, ...]:
+    """The data sets that are here."""
+    return DATA if (pack() / "cifar10_test_subset").is_dir() else DATA[1:]
+
+
+def train(cell: Cell, work: Path, size: Size) -> dict[str, Any]:
+    """Train one cell and keep its figures; a training that ends in no number counts as guessing."""
+    torch.set_num_threads(1)
+    begun = time.process_time()
+    pictures, setting = pictures_of(cell.data, cell.seed, size, work), SETTINGS[cell.setting]
+    net = network(cell, len(pictures.classes), work, size)
+    chance = 1 / len(pictures.classes)
+    found = {**asdict(cell), "chance": chance, "parameters": sum(p.numel() for p in net.parameters())}
+    found["scheme"] = str(plugged(net).scheme) if ARMS[cell.arm] else ""
+    epochs = dict(size.epochs)[cell.data]
+    try:
+        with calm():
+            fit(
+                net, pictures, descent(cell.seed, epochs, setting.get("augment", True)), loop(cell.seed, epochs, size)
+            )
+        found |= {"finite": True, "accuracy": right(net, pictures, pictures.test)}
+        found["learnt"] = right(net, pictures, pictures.train[:500])
+    except TrainingError:
+        found |= {"finite": False, "accuracy": chance, "learnt": chance}
+    found["seconds"] = time.process_time() - begun
+    write(work / "cells" / f"{cell.name}.json", found)
+    return found
+
+
+def network(cell: Cell, classes: int, work: Path, size: Size) -> nn.Module:
+    """The arms of a seed begin with the same weights outside their gates."""
+    spec = spec_of(classes, size)
+    more = {name: value for name, value in SETTINGS[cell.setting].items() if name != "augment"}
+    own = dict(ARMS[cell.arm])
+    if own.get("scheme") == "searched":
+        own["scheme"] = searched(work, own["gate"])
+    if cell.scheme:
+        own["scheme"] = cell.scheme
+    return gated_net(replace(spec, **more, **own), seed=cell.seed)
+
+
+def spec_of(classes: int, size: Size) -> GatedSpec:
+    """The plain network."""
+    names = tuple(map(str, range(classes)))
+    return GatedSpec(f"cifar-resnet{size.depth}", names, {"widths": list(size.widths)})
+
+
+def descent(seed: int, epochs: int, augment: bool = True) -> Descent:
+    """The usual recipe, shortened."""
+    drops = (max(1, epochs // 2), max(2, epochs * 3 // 4))
+    return Descent(rate=0.1, drops=drops, decay=1e-4, augment=augment, seed=seed)
+
+
+def loop(seed: int, epochs: int, size: Size) -> Loop:
+    """One thread's worth of work; the test pictures are looked at once, at the end."""
+    return Loop(epochs, size.batch, accelerator="cpu", seed=seed, every=0)
+
+
+def right(net: nn.Module, pictures: Pictures, rows: Tensor) -> float:
+    """Share of some pictures whose class is named."""
+    said = scores(net.eval(), pictures, rows)
+    return float((said.argmax(1) == pictures.labels[rows]).double().mean())
+
+
+def pictures_of(data: str, seed: int, size: Size, work: Path) -> Pictures:
+    """Scenes of a seed's own, or CIFAR's pictures split anew by each seed: 20 of each class are tested on."""
+    if data == "aviary":
+        recipe = ClassifyRecipe(size=size.side, scenes=size.scenes, seed=seed, workers=1)
+        return gather("aviary", recipe, work)
+    found = cifar(size.side, work)
+    draw = torch.Generator().manual_seed(1000 + seed)
+    order = torch.randperm(len(found.labels), generator=draw)
+    tests = torch.cat([rows[: len(rows) // 3] for k in range(10) if len(rows := order[found.labels[order] == k])])
+    held = torch.zeros(len(order), dtype=torch.bool)
+    held[tests] = True
+    return replace(found, train=torch.nonzero(~held)[:, 0], test=torch.nonzero(held)[:, 0])
+
+
+@cache
+def cifar(side: int, work: Path) -> Pictures:
+    return gather(pack() / "cifar10_test_subset", ClassifyRecipe(size=side), work)
+
+
+def explore(gate: str, work: Path, size: Size) -> None:
+    """Train a supernet on the aviary and score every scheme in it; both go on where they stopped."""
+    whole = pictures_of("aviary", 0, size, work)
+    back = min(HELD_BACK, len(whole.train) // 3)
+    pictures = replace(whole, train=whole.train[back:], test=whole.train[:back])
+    net = supernet(plain_net(spec_of(len(whole.classes), size)), gate)
+    masks = Masks()
+    with calm():
+        fit(
+            net,
+            pictures,
+            descent(0, size.supernet),
+            loop(0, size.supernet, size),
+            work=work / f"supernet-{gate}",
+            callbacks=[masks],
+        )
+    score = Accuracy(net, ready(pictures, pictures.test), calibration=ready(pictures, pictures.train[:back]))
+    log = work / f"search-{gate}.log"
+    found = search(score, size.lengths, searcher="exhaustive", budget=2 ** sum(size.lengths), sparsity=0.0, log=log)
+    write(work / f"table-{gate}.json", {str(trial.scheme): trial.score for trial in found.trials})
+
+
+class Masks(lightning.Callback):
+    """A fresh scheme before every step, which depends on the step alone."""
+
+    def on_train_batch_start(self, trainer: Any, task: Any, batch: Any, index: int) -> None:
+        """Draw and use it."""
+        mask(task.net, torch.Generator().manual_seed(7_000_003 * trainer.current_epoch + index))
+
+
+def ready(pictures: Pictures, rows: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """Inputs and labels, batch by batch."""
+    mean, std = (torch.tensor(value).view(1, 3, 1, 1) for value in (pictures.mean, pictures.std))
+    return [(normalised(pictures.images[p], mean, std), pictures.labels[p]) for p in torch.split(rows, 250)]
+
+
+def table_of(work: Path, gate: str) -> dict[str, float] | None:
+    """Score of every scheme in a supernet, where it was explored."""
+    path = work / f"table-{gate}.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def searched(work: Path, gate: str) -> str:
+    """The best scheme of a gate's supernet, sparsity counted; every second block where none was explored.
+
+    Which of the two a cell had, its file says by its bits.
+    """
+    table = table_of(work, gate)
+    if not table:
+        return "every-2"
+    return max(sorted(table), key=lambda scheme: worth(scheme, table[scheme]))
+
+
+def worth(scheme: str, score: float) -> float:
+    """Score plus the published weight times the share of blocks without a gate."""
+    bits = scheme.replace("|", "")
+    return score + SPARSITY * bits.count("0") / len(bits)
+
+
+def spread(table: dict[str, float], count: int) -> list[str]:
+    """Schemes at equal steps of rank, from the worst to the best in the supernet."""
+    ranked = sorted(table, key=lambda scheme: (table[scheme], scheme))
+    if len(ranked) <= count:
+        return ranked
+    return [ranked[round(at * (len(ranked) - 1) / (count - 1))] for at in range(count)]
+
+
+def write(path: Path, content: Any) -> None:
+    """Under another name first, so that a file is whole or not there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    half = path.with_name(f"{path.name}.{os.getpid()}")
+    half.write_text(json.dumps(content), encoding="utf-8")
+    half.replace(path)
+
+
+def pack() -> Path:
+    """Where the real pictures are."""
+    return Path(os.environ.get("SIGHTLINE_PACK", Path(__file__).resolve().parents[2] / "shared" / "pack"))

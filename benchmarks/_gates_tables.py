@@ -1,0 +1,183 @@
+"""The tables of the gates' study. An interval is Student's 95 % interval over seeds unless its text says else."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from _gates_cells import ARMS, RETRAINED_SEEDS, SEARCHED, SETTINGS, SPARSITY, cells, table_of, worth
+from sightline.gates.scheme import Scheme
+from sightline.gates.search import search
+
+Rows = list[dict[str, str]]
+Found = dict[tuple[str, str, str], dict[int, dict[str, Any]]]
+STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131)
+"""97.5 % points for 1, 2, ... degrees of freedom; beyond, the normal's with its first correction."""
+BUDGET, SEARCHES = 48, 50
+
+
+def interval(values: Sequence[float], sign: str = "+") -> str:
+    """Mean and Student's 95 % interval."""
+    if len(values) < 2:
+        return f"{values[0]:{sign}.3f} (1 seed)" if values else "-"
+    free = len(values) - 1
+    point = STUDENT[free - 1] if free <= len(STUDENT) else 1.96 + 2.37 / free
+    mean, half = float(np.mean(values)), point * float(np.std(values, ddof=1)) / math.sqrt(len(values))
+    return f"{mean:{sign}.3f} [{mean - half:{sign}.3f}, {mean + half:{sign}.3f}]"
+
+
+def finished(study: str, seeds: int, work: Path) -> Found:
+    """Figures of the finished cells by data, setting, arm (with its scheme) and seed."""
+    found: Found = {}
+    for cell in cells(study, seeds, work):
+        path = work / "cells" / f"{cell.name}.json"
+        if path.is_file():
+            key = cell.data, cell.setting, cell.scheme or cell.arm
+            found.setdefault(key, {})[cell.seed] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def differences(found: Found, one: tuple[str, str, str], other: tuple[str, str, str]) -> list[float]:
+    """Accuracy of one arm less that of another, for the seeds that both have."""
+    a, b = found.get(one, {}), found.get(other, {})
+    return [a[seed]["accuracy"] - b[seed]["accuracy"] for seed in sorted(a.keys() & b.keys())]
+
+
+def arms(study: str, seeds: int, work: Path) -> Rows:
+    """Every arm beside the plain network and the constant gate."""
+    found = finished(study, seeds, work)
+    rows = []
+    for (data, setting, arm), runs in sorted(found.items(), key=_order):
+        against = {name: differences(found, (data, setting, arm), (data, setting, name)) for name in ARMS}
+        plain = against["plain"]
+        first = next(iter(runs.values()))
+        rows.append(
+            {
+                "data": data,
+                **({"setting": setting} if study == "ablations" else {}),
+                "arm": arm + (f" {first['scheme']}" if arm.startswith("ean") else ""),
+                "parameters": str(first["parameters"]),
+                "seeds": str(len(runs)),
+                "finite": f"{sum(run['finite'] for run in runs.values())} of {len(runs)}",
+                "accuracy": interval([run["accuracy"] for run in runs.values()], ""),
+                "on training pictures": f"{np.mean([run['learnt'] for run in runs.values()]):.3f}",
+                "less plain": "" if arm == "plain" else interval(plain),
+                "won against plain": "" if arm == "plain" else f"{sum(d > 0 for d in plain)} of {len(plain)}",
+                "less constant 0.25": "" if arm == "constant" else interval(against["constant"]),
+                "guessing": f"{first['chance']:.3f}",
+            }
+        )
+    return rows
+
+
+def _order(item: tuple[tuple[str, str, str], Any]) -> tuple[Any, ...]:
+    data, setting, arm = item[0]
+    return data, list(SETTINGS).index(setting), list(ARMS).index(arm)
+
+
+def searchers(work: Path) -> Rows:
+    """Regret of searchers that look into the table of all schemes, and of choices that need no search."""
+    rows = []
+    for gate in SEARCHED:
+        table = table_of(work, gate)
+        if not table:
+            continue
+        worths = {scheme: worth(scheme, score) for scheme, score in table.items()}
+        best = max(worths.values())
+        shape = tuple(map(len, next(iter(table)).split("|")))
+        budget = min(BUDGET, len(table))
+        for name in ("reinforce", "random", "greedy"):
+            runs = [_searched(name, table, shape, budget, seed) for seed in range(SEARCHES)]
+            regrets = [best - one for one in runs]
+            hits = sum(regret < 1e-12 for regret in regrets)
+            rows.append(_row(gate, name, str(budget), interval(regrets, ""), f"{hits} of {SEARCHES}", len(table)))
+        fixed = {"dense": Scheme.dense(shape), "empty": Scheme.empty(shape), "every-2": Scheme.every(2, shape)}
+        for name, scheme in fixed.items():
+            rows.append(_row(gate, name, "0", f"{best - worths[str(scheme)]:.3f}", "", len(table)))
+        mean = best - float(np.mean(list(worths.values())))
+        rows.append(_row(gate, "any scheme, on average", "0", f"{mean:.3f}", "", len(table)))
+    return rows
+
+
+def _row(gate: str, name: str, budget: str, regret: str, hits: str, schemes: int) -> dict[str, str]:
+    return {
+        "gate": gate,
+        "schemes": str(schemes),
+        "choice": name,
+        "evaluations": budget,
+        "regret": regret,
+        "optimum found": hits,
+    }
+
+
+def _searched(name: str, table: dict[str, float], shape: tuple[int, ...], budget: int, seed: int) -> float:
+    """The worth that one search comes to."""
+    found = search(
+        lambda scheme: table[str(scheme)], shape, searcher=name, budget=budget, sparsity=SPARSITY, seed=seed
+    )
+    return found.best.worth
+
+
+def retrained(work: Path) -> Rows:
+    """Whether the order of schemes in the supernet is their order when trained from scratch."""
+    table, found = table_of(work, "se"), finished("retrained", RETRAINED_SEEDS, work)
+    whole = {key[2]: runs for key, runs in found.items() if len(runs) == RETRAINED_SEEDS}
+    if not table or len(whole) < 3:
+        return []
+    names = sorted(whole)
+    columns = np.array([[whole[name][seed]["accuracy"] for seed in range(RETRAINED_SEEDS)] for name in names])
+    scores = np.array([table[name] for name in names])
+    density = np.array([name.count("1") for name in names], dtype=float)
+    halves = [(columns[:, s], np.delete(columns, s, 1).mean(1)) for s in range(RETRAINED_SEEDS)]
+    rows = [
+        _tau("supernet and mean of retrained", scores, columns.mean(1)),
+        _tau("null: number of gates and mean of retrained", density, columns.mean(1)),
+    ]
+    rows += [_tau(f"ceiling: seed {s} and the mean of the others", *pair) for s, pair in enumerate(halves)]
+    return [{**row, "schemes": str(len(names)), "seeds of each": str(RETRAINED_SEEDS)} for row in rows]
+
+
+def _tau(name: str, x: np.ndarray, y: np.ndarray, draws: int = 2000) -> dict[str, str]:
+    """Kendall's tau with a percentile bootstrap over schemes, and its permutation test."""
+    own, chance = kendall(x, y), np.random.default_rng(0)
+    drawn = [chance.integers(len(x), size=len(x)) for _ in range(draws)]
+    low, high = np.quantile([kendall(x[rows], y[rows]) for rows in drawn], (0.025, 0.975))
+    beyond = sum(abs(kendall(x, chance.permutation(y))) >= abs(own) for _ in range(draws))
+    return {
+        "between": name,
+        "Kendall's tau": f"{own:+.2f} [{low:+.2f}, {high:+.2f}]",
+        "p by permutation": f"{(beyond + 1) / (draws + 1):.3f}",
+    }
+
+
+def kendall(x: np.ndarray, y: np.ndarray) -> float:
+    """Tau b: concordant less discordant pairs, over the pairs that are no ties in either; 0 where all tie.
+
+    Example:
+        >>> round(kendall(np.array([1, 2, 3.0]), np.array([1, 3, 2.0])), 3)
+        0.333
+    """
+    a, b = (np.sign(v[:, None] - v[None, :])[np.triu_indices(len(v), 1)] for v in (x, y))
+    ties = math.sqrt(float(np.abs(a).sum()) * float(np.abs(b).sum()))
+    return float((a * b).sum()) / ties if ties else 0.0
+
+
+TABLES: dict[str, Callable[[int, Path], Rows]] = {
+    "gain": lambda seeds, work: arms("gain", seeds, work),
+    "ablations": lambda seeds, work: arms("ablations", seeds, work),
+    "search": lambda seeds, work: searchers(work),
+    "retrained": lambda seeds, work: retrained(work),
+}
+
+
+def markdown(rows: Rows) -> str:
+    """A table."""
+    if not rows:
+        return "(no finished cells)"
+    lines = [list(rows[0]), ["---"] * len(rows[0]), *(list(row.values()) for row in rows)]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)

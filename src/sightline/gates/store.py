@@ -1,0 +1,201 @@
+"""`GatedSpec`: a classifier with its gates in words; built from them, kept in one safetensors file, and read back.
+
+Registers how such a file is read, so that `load_model(weights=FILE)` and every command line take it. It knows nothing
+of training.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save
+from torch import nn
+
+from sightline.backbones.architectures import ARCHITECTURES, Built
+from sightline.backbones.cifar_names import cifar_net, is_cifar
+from sightline.backbones.embedded import classifiers
+from sightline.backbones.load import count_classes, load_model
+from sightline.backbones.preprocess import Preprocess
+from sightline.backbones.weights import Weights, fit_weights, read_weights
+from sightline.errors import ModelError
+from sightline.gates.plug import plug, plugged
+
+ARCHITECTURE = "gated"
+
+
+@dataclass(frozen=True)
+class GatedSpec:
+    """What is needed to build a classifier with gates, and what its outputs mean.
+
+    Args:
+        model: a name of `sightline models`, or of a CIFAR network such as `cifar-resnet20`.
+        classes: names of the classes.
+        model_args: arguments of the network's builder.
+        skip: whether a CIFAR network has its shortcuts.
+        norm: whether a CIFAR network has its norms.
+        gate: a name of `GATES`; None for the plain network.
+        share: which blocks share one: `block`, `stage`, `width`.
+        scheme: at which blocks, in any form that `plug` takes as text.
+        start: `default` or `identity`.
+        options: of the gate.
+        preprocess: how a photo is made ready, as `Preprocess.record` writes it.
+
+    Example:
+        >>> net = gated_net(GatedSpec("cifar-resnet8", ("cat", "dog"), gate="se"))
+        >>> str(plugged(net).scheme)
+        '1|1|1'
+    """
+
+    model: str
+    classes: tuple[str, ...]
+    model_args: dict[str, Any] = field(default_factory=dict)
+    skip: bool = True
+    norm: bool = True
+    gate: str | None = None
+    share: str = "stage"
+    scheme: str = "dense"
+    start: str = "default"
+    options: dict[str, Any] = field(default_factory=dict)
+    preprocess: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """One line of JSON."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> GatedSpec:
+        """Read what `to_json` wrote."""
+        read: dict[str, Any] = json.loads(text)
+        return cls(classes=tuple(read.pop("classes")), **read)
+
+
+def plain_net(spec: GatedSpec, weights: str | Path | None = "random", seed: int = 0) -> nn.Module:
+    """The network of a spec without its gates.
+
+    Args:
+        spec: what to build.
+        weights: `random`, a file, or None for the published ones; the last layer is made anew where these have
+            other classes.
+        seed: of random weights.
+
+    Raises:
+        ModelError: there is no such network, or no linear last layer to make anew.
+    """
+    if not is_cifar(spec.model):
+        if not (spec.skip and spec.norm):
+            raise ModelError(
+                f"only CIFAR networks are built without shortcuts or norms, not {spec.model}; try cifar-resnet20"
+            )
+        own = {"num_classes": len(spec.classes)} if weights == "random" else {}
+        loaded = load_model(spec.model, weights=weights, model_args={**own, **spec.model_args}, seed=seed)
+        return _headed(loaded.model, len(spec.classes), seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        net = cifar_net(spec.model, len(spec.classes), skip=spec.skip, norm=spec.norm, **spec.model_args)
+    if weights is None:
+        raise ModelError(f"nobody publishes weights of {spec.model} that are known here; give a file, or random")
+    if weights != "random":
+        fit_weights(net, read_weights(weights), name=spec.model)
+    return net
+
+
+def gated_net(
+    spec: GatedSpec, weights: str | Path | None = "random", seed: int = 0, *, plain: nn.Module | None = None
+) -> nn.Module:
+    """The network of a spec with its gates.
+
+    Args:
+        spec: what to build.
+        weights: of the network without gates, as in `plain_net`.
+        seed: of random weights.
+        plain: the network without gates, where it stands already; it is changed in place.
+
+    Raises:
+        ModelError: there is no such network.
+        GateError: the gate, its options or the scheme do not fit it.
+    """
+    net = plain_net(spec, weights, seed) if plain is None else plain
+    if spec.gate is None:
+        return net
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed + 1)
+        return plug(net, spec.gate, share=spec.share, scheme=spec.scheme, start=spec.start, **spec.options)
+
+
+def save_gated(net: nn.Module, spec: GatedSpec, path: str | Path) -> Path:
+    """Write network and spec under another name, then rename; the scheme in use is the one that is kept.
+
+    Args:
+        net: the network of the spec.
+        spec: how it is built.
+        path: a safetensors file.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    kept = spec if spec.gate is None else replace(spec, scheme=str(plugged(net).scheme))
+    tensors = {name: value.detach().cpu().clone().contiguous() for name, value in net.state_dict().items()}
+    half = path.with_name(f"{path.name}.{os.getpid()}")
+    half.write_bytes(save(tensors, metadata={"architecture": ARCHITECTURE, "spec": kept.to_json()}))
+    half.replace(path)
+    return path
+
+
+def load_gated(path: str | Path) -> tuple[nn.Module, GatedSpec]:
+    """Read what `save_gated` wrote, in eval mode, with its spec.
+
+    Raises:
+        ModelError: the file is missing, damaged, or holds another network.
+    """
+    return _net(read_weights(path))
+
+
+@ARCHITECTURES.register(ARCHITECTURE)
+def built(weights: Weights) -> Built:
+    """The network of a file, with its labels and preprocessing."""
+    net, spec = _net(weights)
+    settings: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in spec.preprocess.items()}
+    return Built(net, spec.classes, Preprocess(**settings))
+
+
+def _net(weights: Weights) -> tuple[nn.Module, GatedSpec]:
+    said = weights.metadata.get("architecture", "no architecture")
+    if said != ARCHITECTURE:
+        raise ModelError(
+            f"{weights.path} holds {said!r}, not a classifier with gates; did `sightline train classify` write it?"
+        )
+    try:
+        spec = GatedSpec.from_json(weights.metadata["spec"])
+    except (KeyError, TypeError, json.JSONDecodeError) as problem:
+        raise ModelError(f"{weights.path} does not say how its network is built: {problem}") from problem
+    net = gated_net(spec)
+    fit_weights(net, weights, name=spec.model if spec.gate is None else f"{spec.model} with {spec.gate}")
+    return net.float().eval(), spec
+
+
+def _headed(net: nn.Module, classes: int, seed: int) -> nn.Module:
+    """A network with as many classes, its last layer made anew where it had others.
+
+    Raises:
+        ModelError: its last layer is not linear.
+    """
+    if count_classes(net) == classes:
+        return net
+    paths = classifiers(net)
+    last = net.get_submodule(paths[-1]) if paths else None
+    if len(paths) != 1 or not isinstance(last, nn.Linear):
+        raise ModelError(
+            f"{type(net).__name__} has no single linear layer at its end that could be made anew for {classes} "
+            "classes; choose another network, such as resnet18"
+        )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        head = nn.Linear(last.in_features, classes, bias=last.bias is not None)
+    net.set_submodule(paths[0], head)
+    if isinstance(getattr(net, "num_classes", None), int):
+        net.num_classes = classes  # type: ignore[assignment]
+    return net

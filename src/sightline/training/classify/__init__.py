@@ -1,0 +1,1 @@
+"""`sightline train classify`: any classifier with any gate, on folders of pictures, CIFAR, or scenes."""

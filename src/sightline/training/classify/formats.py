@@ -1,0 +1,152 @@
+"""Which pictures lie in a folder, of which class, and which of them are for testing: three layouts of files.
+
+Nothing is decoded here. CIFAR's binary files are read by `cifar_files`.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from sightline.data.photos import find_photos
+from sightline.errors import DataError, InputError, near
+
+TESTS = ("test", "val", "validation", "valid")
+FILES, NAMES = ("file", "path", "filename", "image"), ("class_name", "class", "name", "label")
+
+
+@dataclass(frozen=True)
+class Listed:
+    """Picture files with their classes.
+
+    Args:
+        files: in their order.
+        labels: class of each, from 0.
+        tests: whether it is for testing.
+        classes: names, in the order of the labels.
+        source: what it is, in words.
+        notes: what a user should know of the split.
+    """
+
+    files: tuple[Path, ...]
+    labels: tuple[int, ...]
+    tests: tuple[bool, ...]
+    classes: tuple[str, ...]
+    source: str
+    notes: tuple[str, ...] = ()
+
+
+def list_folder(folder: Path, held_out: float) -> Listed:
+    """The pictures of a folder.
+
+    Args:
+        folder: `train/CLASS/*` with `test/CLASS/*` or `val/CLASS/*`; `CLASS/*`; or `labels.csv` beside pictures.
+        held_out: share of each class that is tested on where there are no test pictures, chosen by a hash of names.
+
+    Raises:
+        DataError: there are no classes, or only one, or a class that is never shown in training.
+    """
+    if (folder / "labels.csv").is_file():
+        return _split(folder, _of_table(folder), held_out)
+    train = folder / "train"
+    if not train.is_dir():
+        return _split(folder, _of_classes(folder, folder), held_out)
+    rows = _of_classes(train, folder)
+    tested = next((folder / name for name in TESTS if (folder / name).is_dir()), None)
+    if tested is None:
+        return _split(train, rows, held_out)
+    return _joined(folder, rows, _of_classes(tested, folder))
+
+
+Rows = list[tuple[Path, str]]
+
+
+def _of_classes(folder: Path, whole: Path) -> Rows:
+    """Pictures of the subfolders, each a class."""
+    inside = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    rows: Rows = []
+    for place in inside:
+        try:
+            rows += [(path, place.name) for path in find_photos([place])]
+        except InputError:
+            continue
+    if not rows:
+        raise DataError(
+            f"{str(whole)!r} has no folders of classes with pictures in them; lay it out as train/CLASS/* and "
+            "test/CLASS/*, as CLASS/*, as pictures with a labels.csv, or name a folder of CIFAR's binary version"
+        )
+    return rows
+
+
+def _of_table(folder: Path) -> Rows:
+    """Pictures of a `labels.csv` with a column of files and one of classes."""
+    table = folder / "labels.csv"
+    with table.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.DictReader(file)
+        columns = [name.strip().lower() for name in reader.fieldnames or ()]
+        at = [next((c for c in wanted if c in columns), None) for wanted in (FILES, NAMES)]
+        if None in at:
+            raise DataError(
+                f"{str(table)!r} has the columns {', '.join(columns) or 'none'}; it needs one of "
+                f"{', '.join(FILES)} and one of {', '.join(NAMES)}"
+            )
+        held = [{str(k).strip().lower(): v for k, v in row.items()} for row in reader]
+    rows = [(folder / str(row[str(at[0])]), str(row[str(at[1])]).strip()) for row in held]
+    for path, _ in rows:
+        if not path.is_file():
+            beside = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
+            hint = near(path.name, beside) if beside else "check the column of files"
+            raise DataError(f"{str(table)!r} lists {str(path)!r}, which is not there; {hint}")
+    return rows
+
+
+def _split(folder: Path, rows: Rows, held_out: float) -> Listed:
+    """By a hash of each picture's name, class by class, so that the split never depends on order or machine."""
+    tests: set[Path] = set()
+    for name in {name for _, name in rows}:
+        own = sorted((path for path, label in rows if label == name), key=lambda path: _hash(path, folder))
+        tests.update(own[: round(held_out * len(own))])
+    note = f"{len(tests)} of {len(rows)} pictures are tested on, chosen by a hash of their names, class by class"
+    return _listed(folder, rows, [path in tests for path, _ in rows], (note,))
+
+
+def _joined(folder: Path, train: Rows, tested: Rows) -> Listed:
+    return _listed(folder, train + tested, [False] * len(train) + [True] * len(tested), ())
+
+
+def _listed(folder: Path, rows: Rows, tests: Sequence[bool], notes: tuple[str, ...]) -> Listed:
+    classes = tuple(sorted({name for _, name in rows}))
+    if len(classes) < 2:
+        raise DataError(
+            f"{str(folder)!r} has one class, {classes[0]!r}; a classifier needs two at least: put each class's "
+            "pictures into a folder of its own"
+        )
+    shown = {name for (_, name), test in zip(rows, tests, strict=True) if not test}
+    if lost := [name for name in classes if name not in shown]:
+        raise DataError(
+            f"{str(folder)!r} has no training picture of {', '.join(map(repr, lost[:4]))}; add some, or remove the "
+            "class from the test pictures"
+        )
+    if not any(tests):
+        raise DataError(
+            f"{str(folder)!r} leaves no picture to test on; add test/CLASS/*, or ask for a larger --held-out"
+        )
+    held = {name for (_, name), test in zip(rows, tests, strict=True) if test}
+    if missing := [name for name in classes if name not in held]:
+        notes = (*notes, f"{len(missing)} classes have no test picture: {', '.join(missing[:4])}")
+    at = {name: index for index, name in enumerate(classes)}
+    return Listed(
+        tuple(path for path, _ in rows),
+        tuple(at[name] for _, name in rows),
+        tuple(tests),
+        classes,
+        f"{len(rows)} pictures of {len(classes)} classes in {folder.name}",
+        notes,
+    )
+
+
+def _hash(path: Path, folder: Path) -> str:
+    return sha256(path.relative_to(folder).as_posix().encode()).hexdigest()

@@ -1,0 +1,48 @@
+"""Before a training: whether its weights can be written, and quiet from the library that runs the loop."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sightline.errors import ResultError
+
+
+def check_place(out: Path) -> None:
+    """Refuse a place that cannot be written before any work is done.
+
+    Args:
+        out: the weights file that is to be written.
+
+    Raises:
+        ResultError: a folder or file is in the way, or there is no permission.
+    """
+    if out.suffix != ".safetensors":
+        raise ResultError(
+            f"--out is {str(out)!r}, but weights are written to a file that ends in .safetensors; the card and the "
+            "page lie beside it under the same name"
+        )
+    if out.is_dir():
+        raise ResultError(f"cannot write to {str(out)!r}: it is a folder; name a file, such as net.safetensors")
+    nearest = next(place for place in out.absolute().parents if place.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        why = "no permission" if nearest.is_dir() else "it is a file"
+        raise ResultError(f"cannot write to {str(out)!r}: {why} ({str(nearest)!r}); choose another --out")
+
+
+@contextmanager
+def calm() -> Iterator[None]:
+    """Without Lightning's advice on loaders, loggers and machines."""
+    log = logging.getLogger("lightning.pytorch")
+    before = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="lightning.*")
+            yield
+    finally:
+        log.setLevel(before)
