@@ -260,7 +260,7 @@ def test_a_file_of_another_network_is_refused(tmp_path) -> None:
 
 
 def test_unknown_joins_and_pools_are_refused_with_those_that_there_are() -> None:
-    with pytest.raises(ModelError, match="'sum'.*parallel"):
+    with pytest.raises(ModelError, match=r"'sum'.*parallel"):
         ClassHead(2, 2, 2, join="sum")
     with pytest.raises(ModelError, match="places"):
         AttributeHead(2, WORDS, pool="placess")

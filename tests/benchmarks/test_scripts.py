@@ -15,7 +15,16 @@ import _measure  # noqa: E402
 
 
 @pytest.mark.parametrize(
-    "script", ["flow_cost.py", "gates_cost.py", "maps_cost.py", "maps_memory.py", "metrics_cost.py", "naflow_cost.py", "start_up.py"]
+    "script",
+    [
+        "flow_cost.py",
+        "gates_cost.py",
+        "maps_cost.py",
+        "maps_memory.py",
+        "metrics_cost.py",
+        "naflow_cost.py",
+        "start_up.py",
+    ],
 )
 def test_script_runs_on_the_toy(script, tmp_path):
     command = [sys.executable, str(SCRIPTS / script), "--toy", "--json", str(tmp_path / "found.json")]

@@ -112,15 +112,13 @@ def heat_figure(record: GateRecord) -> Figure:
         ListedColormap(UNSIGNED.double().numpy() / 255),
     )
     for (stage, rows), axis in zip(heat.items(), axes[:, 0], strict=True):
-        picture = axis.imshow(
-            rows.float().numpy(), aspect="auto", cmap=colours, vmin=low, vmax=top, interpolation="nearest"
-        )
+        axis.imshow(rows.float().numpy(), aspect="auto", cmap=colours, vmin=low, vmax=top, interpolation="nearest")
         axis.set_yticks(
             range(len(rows)), [f"{path}  {100 * shares[path]:.0f} %" for path in paths[stage]], fontsize=7
         )
         axis.set_xticks([])
         axis.set_title(f"stage {stage}: {rows.shape[1]} channels or groups", fontsize=8, loc="left")
-    figure.colorbar(picture, ax=list(axes[:, 0]), label=f"mean gate ({record.gate})")
+    figure.colorbar(axes[-1, 0].images[0], ax=list(axes[:, 0]), label=f"mean gate ({record.gate})")
     figure.suptitle("Gates over depth; percent: share of the variance that the picture explains", fontsize=9)
     return figure
 

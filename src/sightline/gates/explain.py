@@ -83,7 +83,7 @@ class GateRecord:
         for site in self.sites:
             values = self.channels(site.path)
             means = torch.full((count, values.shape[1]), math.nan, dtype=values.dtype)
-            for label in labels.unique().tolist():
+            for label in sorted(set(labels.tolist())):
                 means[label] = values[labels == label].mean(0)
             found[site.path] = means - values.mean(0)
         return found
@@ -112,7 +112,7 @@ def gate_record(model: nn.Module, inputs: Float[Tensor, "n c h w"], *, batch_siz
     sites = gated_sites(model)
     parts: dict[str, list[Tensor]] = {site.path: [] for site in sites}
     with torch.no_grad(), resting(model):
-        for part in inputs.split(batch_size):
+        for part in torch.split(inputs, batch_size):
             found: dict[str, Tensor] = {}
             with read_gates(model, found):
                 model(part)
@@ -179,7 +179,7 @@ def ablate(
     means = {path: found.mean(0, keepdim=True).expand_as(found) for path, found in values.items()}
     swaps = {path: found[other.to(found.device)] for path, found in values.items()}
     right = _right(model, inputs, labels, {}, batch_size)
-    found = []
+    found: list[Ablation] = []
     for paths in (*[[site.path] for site in sites], [site.path for site in sites]):
         drops = [
             paired_difference(right, _right(model, inputs, labels, {p: new[p] for p in paths}, batch_size))
@@ -193,7 +193,7 @@ def ablate(
 def _factors(model: nn.Module, inputs: Tensor, batch_size: int) -> dict[str, Tensor]:
     parts: list[dict[str, Tensor]] = []
     with torch.no_grad(), resting(model):
-        for part in inputs.split(batch_size):
+        for part in torch.split(inputs, batch_size):
             found: dict[str, Tensor] = {}
             with read_gates(model, found):
                 model(part)

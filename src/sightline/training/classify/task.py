@@ -114,8 +114,8 @@ class ClassifyTask(lightning.LightningModule):  # type: ignore[misc]
 
     def _step(self, index: int) -> int:
         """Another number for every batch of every epoch, seed and process."""
-        step: int = (self.descent.seed * 1009 + self.current_epoch) * 100_003 + index
-        return step + 7_919_000_003 * self.global_rank
+        step = (self.descent.seed * 1009 + self.current_epoch) * 100_003 + index
+        return int(step + 7_919_000_003 * self.global_rank)
 
     def _check(self, loss: Tensor, index: int) -> None:
         if not torch.isfinite(loss):
