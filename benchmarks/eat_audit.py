@@ -53,12 +53,12 @@ class Cell:
     seed: int
     background: float = 0.0
     noise: float = 0.0
-    count: int = 2000
+    count: int = 1500
     held: int = 500
-    epochs: int = 10
+    epochs: int = 8
     size: int = 64
-    redrawn: int = 200
-    changed: int = 40
+    redrawn: int = 100
+    changed: int = 20
 
     @property
     def name(self) -> str:
@@ -77,12 +77,9 @@ class Cell:
 
 
 def cells(seeds: int) -> list[Cell]:
-    """Noise first, then backgrounds, seed by seed; the clean world is shared."""
-    made = []
-    for seed in range(seeds):
-        made += [Cell(seed, noise=noise) for noise in reversed(NOISE)]
-        made += [Cell(seed, background=share) for share in SHARES[:0:-1]]
-    return made
+    """Seed by seed; the clean world is shared by both questions."""
+    planted = [(0.0, noise) for noise in reversed(NOISE)] + [(share, 0.0) for share in (0.9, 0.5, 1.0)]
+    return [Cell(seed, background, noise) for seed in range(seeds) for background, noise in planted]
 
 
 def pictures(cell: Cell, first: int, count: int, work: Path) -> tuple[Examples, Tensor]:
@@ -167,7 +164,7 @@ def noise_facts(seen: Observations, wrong: Tensor, count: int) -> dict[str, Any]
     columns = [[group.name for group in GROUPS].index(question.name) for question in found.questions]
     known = found.label >= 0
     truth, score, flagged = wrong[:, columns][known], found.ranking[known], found.flagged[known]
-    chance = found.chance.nan_to_num()[known]
+    margin = found.margin[known]
     order = score.argsort(descending=True, stable=True)
     visible = torch.stack([seen.known(group.members) for group in seen.vocabulary.groups], dim=1)
     fresh = (torch.arange(len(seen)) >= count)[:, None].expand_as(known)[known]
@@ -181,13 +178,14 @@ def noise_facts(seen: Observations, wrong: Tensor, count: int) -> dict[str, Any]
         "rates": list(found.rates),
     }
     if bool(truth.any()) and not bool(truth.all()):
-        top = min(TOP, int((score >= 0).sum()))
+        top = min(TOP, int(score.isfinite().sum()))
         facts |= {
             "precision": float(truth[order[:top]].float().mean()) if top else 0.0,
             "top": top,
+            "recall by rank": float(truth[order[: int(truth.sum())]].float().mean()),
             "precision of reported": float(truth[flagged].float().mean()),
             "recall of reported": float(flagged[truth].float().mean()),
-            "AUC": _auc(chance, truth),
+            "AUC": _auc(margin, truth),
             "precision, not trained on": float(truth[flagged & fresh].float().mean()),
         }
     return facts
@@ -218,13 +216,13 @@ def _auc(score: Tensor, truth: Tensor) -> float:
 
 def noise_table(found: list[dict[str, Any]]) -> str:
     """A row per seed and rate of noise."""
-    head = ("planted", "seed", "labels judged", "wrong", f"precision@{TOP}", "AUC", "reported", "of these wrong",
-            "recall", "not judged")  # fmt: skip
+    head = ("planted", "seed", "labels judged", "wrong", f"precision@{TOP}", "AUC", "recall by rank", "reported",
+            "of these wrong", "recall of reported", "not judged")  # fmt: skip
     rows = []
     for facts in sorted(found, key=lambda one: (one["cell"]["noise"], one["cell"]["seed"])):
         n = facts["noise"]
         share = f"{n['flagged']} ({n['flagged'] / max(1, n['labels']):.2%})"
-        more = (f"{n[k]:.3f}" if k in n else "-" for k in ("precision", "AUC"))
+        more = (f"{n[k]:.3f}" if k in n else "-" for k in ("precision", "AUC", "recall by rank"))
         behind = (f"{n[k]:.3f}" if k in n else "-" for k in ("precision of reported", "recall of reported"))
         left = ", ".join(name.removeprefix("has_") for name in n["unreadable"]) or "none"
         cell = facts["cell"]

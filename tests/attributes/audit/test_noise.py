@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from sightline.attributes.audit.crossfit import fitted, folds, narrowed, out_of_fold, probabilities
-from sightline.attributes.audit.noise import label_noise, noise_rate, suspicions
+from sightline.attributes.audit.noise import contradicted, label_noise, suspicions
 
 from .planted import PARTS, observations
 
@@ -27,7 +27,7 @@ def test_planted_flips_come_first(planted):
     _, flipped, found = planted
     ranks = found.ranking.flatten().argsort(descending=True)[:100]
     assert flipped.flatten()[ranks].float().mean() >= 0.95
-    assert auc(found.ranking.flatten(), flipped.flatten()) >= 0.9
+    assert auc(found.margin.flatten(), flipped.flatten()) >= 0.9
 
 
 def test_what_is_reported_is_mostly_flipped_and_most_flips_are_reported(planted):
@@ -45,17 +45,20 @@ def test_the_rate_of_noise_is_found(planted):
     assert torch.tensor(planted[2].rates).mean() == pytest.approx(0.05, abs=0.02)
 
 
-def test_noise_rate_counts_contradictions_among_the_surest_half():
-    values = torch.tensor([[0.9, 0.1], [0.8, 0.2], [0.6, 0.4], [0.55, 0.45]])
-    assert noise_rate(values, torch.tensor([0, 0, 1, 1])) == pytest.approx(1 / 3)
-    assert noise_rate(values, torch.tensor([0, 0, 0, 1])) < 0.001
+def test_the_surest_answers_are_counted_that_contradict_a_label():
+    values = torch.tensor([[0.9, 0.1], [0.8, 0.2], [0.6, 0.4], [0.55, 0.45]]).double()
+    assert contradicted(values, torch.tensor([0, 1, 1, 1]), 0.5) == 0.5
+    assert contradicted(values, torch.tensor([0, 0, 1, 1]), 0.5) == 0.0
+    assert contradicted(values, torch.tensor([-1, 1, 1, 0]), 0.5) == 1.0
 
 
 def test_a_question_that_nobody_can_answer_is_not_judged():
     seen, _ = observations(500, flips=0.05, sharp=6.0)
     features = seen.features.clone()
     features[:, -3:] = torch.randn(500, 3, generator=torch.manual_seed(0))
-    found = suspicions(replace(seen, features=features), repeats=2)
+    said = seen.probabilities.clone()
+    said[:, -3:] = features[:, -3:].softmax(1)
+    found = suspicions(replace(seen, features=features, probabilities=said), repeats=2)
     assert found.unreadable == (PARTS[4],)
 
 
@@ -94,7 +97,7 @@ def test_unknown_labels_are_neither_fitted_nor_judged(planted):
     wild = seen.targets.clone()
     wild[:300] = wild[:300].flip(1)
     again = suspicions(replace(some, targets=wild), repeats=2)
-    assert torch.allclose(found.ranking[300:], again.ranking[300:], atol=1e-6)
+    assert torch.allclose(found.margin[300:], again.margin[300:], atol=1e-6)
 
 
 def test_the_class_must_not_side_with_the_label(planted):
@@ -102,7 +105,7 @@ def test_the_class_must_not_side_with_the_label(planted):
     row, column = torch.nonzero(found.flagged)[0].tolist()
     shares = seen.prototypes[seen.labels[row], list(found.questions[column].members)]
     assert shares[found.instead[row, column]] >= shares[found.label[row, column]] - 0.3
-    assert found.ranking[found.sided < 0].max() == -1
+    assert found.ranking[found.sided < 0].max() == -torch.inf
 
 
 def test_words_that_exclude_nothing_are_judged_one_by_one():
@@ -112,6 +115,18 @@ def test_words_that_exclude_nothing_are_judged_one_by_one():
     row, column = divmod(int(found.ranking.flatten().argmax()), len(found.questions))
     member = found.questions[column].members[0]
     assert flipped[row, seen.vocabulary.group_of[member]]
+
+
+def test_the_network_must_contradict_the_label_too(planted):
+    seen, _, found = planted
+    row, column = torch.nonzero(found.flagged)[0].tolist()
+    said = seen.probabilities.clone()
+    at = list(found.questions[column].members)
+    said[row, at] = 0.0
+    said[row, at[int(found.label[row, column])]] = 1.0
+    again = suspicions(replace(seen, probabilities=said), repeats=2)
+    assert again.ranking[row, column] == -torch.inf
+    assert not again.flagged[row, column]
 
 
 def test_few_pictures_or_no_features_are_skipped():

@@ -1,19 +1,19 @@
-"""Labels of attributes that are probably wrong, ranked; a label is judged by what never saw it.
+"""Labels of attributes that are probably wrong, ranked; a label is judged by two who do not repeat it.
 
-Heads on frozen features answer out of fold; they are told the class too, so it weighs as much as the other folds show
-that it should. (A prototype counted without the fold would tell the fold's labels: it is low where they are high.)
-With noise of rate e that picks any other of m values alike, a head says q_v = (1 - e) p_v + e (1 - p_v) / (m - 1),
-where p is what is true. e is estimated where the head is surest (its surest half), q is turned back into p, and
-Bayes' rule gives the chance that label l is wrong:
+One is a head on frozen features that was fitted without the picture's fold; it is told the class too, so the class
+weighs as much as the other folds show that it should. (A prototype counted without the fold would tell the fold's
+labels: it is low where they are high.) The other is the network itself; where it was trained on the picture it leans
+towards the label, so it errs on the label's side. Both must contradict the label. Their pool is
+q_v ~ sqrt(head_v network_v); with e the share of labels that the surest tenth of q contradicts, and m values, Bayes'
+rule gives the chance that label l is wrong,
 
-    1 - (1 - e) p_l / ((1 - e) p_l + e (1 - p_l) / (m - 1))
+    o (1 - q_l) / (o (1 - q_l) + (1 - e) q_l),  o = e / (m - 1).
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -25,17 +25,25 @@ from sightline.attributes.audit.observed import Observations, Question
 from sightline.attributes.audit.trials import wilson
 
 KIND = "label-noise"
-REPEATS = 3
+REPEATS = 5
 """Refits on resampled pictures, each with folds of its own."""
-WRONG = 0.9
-"""A label is reported from this chance of being wrong on."""
-TINY = 1e-4
+STUDENT = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}
+"""97.5 % quantile of Student's t by number of refits."""
+WRONG = 0.5
+"""A label is reported where it is more probably wrong than right."""
+PENALTY = 1e-2
+SUREST = 0.1
+UNREAD = 0.15
+"""A question is not judged where its surest quarter of answers contradicts a larger share of labels: there the
+answers are wrong rather than the labels."""
+TINY = 1e-3
 LEAST = 40
 RULE = (
-    f"a label is reported where it is wrong with a chance of {WRONG:g} or more, one half lies outside the interval "
-    f"over {REPEATS} refits, and the class's prototype does not side with the label; only questions that "
-    "out-of-fold heads answer better than their most frequent value are judged; the expected share of right labels "
-    "among those reported is in the summary (false discovery rate)"
+    "a label is reported where it is more probably wrong than right, at the lower end of its interval over "
+    f"{REPEATS} refits too, where both judges contradict it and the class's prototype does not side with it; only "
+    "questions that are answered better than by their most frequent value, and of whose surest quarter of answers "
+    f"at most {UNREAD:.0%} contradict the labels, are judged; the expected share of right labels among those "
+    "reported is in the summary (false discovery rate)"
 )
 
 
@@ -46,6 +54,8 @@ class Suspicions:
     Args:
         questions: those that are judged.
         chance: that the label is wrong; NaN where there is none.
+        margin: log of the likeliest other answer's pooled probability over the label's; NaN where there is none.
+        agreed: whether both judges contradict the label.
         low: lower end of its 95 % interval over refits.
         high: upper end.
         instead: position in the question of the likeliest answer.
@@ -57,6 +67,8 @@ class Suspicions:
 
     questions: tuple[Question, ...]
     chance: Float[Tensor, "n q"]
+    margin: Float[Tensor, "n q"]
+    agreed: Bool[Tensor, "n q"]
     low: Float[Tensor, "n q"]
     high: Float[Tensor, "n q"]
     instead: Int[Tensor, "n q"]
@@ -67,14 +79,14 @@ class Suspicions:
 
     @property
     def ranking(self) -> Float[Tensor, "n q"]:
-        """The chance, or -1 where there is no label, or the class sides with it, or nothing else is likelier."""
-        judged = (self.label >= 0) & (self.instead != self.label) & (self.sided >= 0)
-        return torch.where(judged, self.chance.nan_to_num(-1.0), -1.0)
+        """The margin; minus infinity where there is no label, a judge sides with it, or the class does."""
+        candidate = (self.label >= 0) & self.agreed & (self.sided >= 0)
+        return self.margin.nan_to_num(-torch.inf).masked_fill(~candidate, -torch.inf)
 
     @property
     def flagged(self) -> Bool[Tensor, "n q"]:
         """The labels that are reported."""
-        return (self.ranking >= WRONG) & (self.low > 0.5)
+        return self.ranking.isfinite() & (self.chance > WRONG) & (self.low > WRONG)
 
 
 def suspicions(seen: Observations, repeats: int = REPEATS) -> Suspicions:
@@ -87,16 +99,10 @@ def suspicions(seen: Observations, repeats: int = REPEATS) -> Suspicions:
     runs = [_answered(seen, repeat) for repeat in range(repeats)]
     mean = torch.stack([run.log() for run in runs]).mean(0).exp()
     judged, unreadable = _readable(seen, mean)
-    columns = [_judged(seen, question, runs, mean) for question in judged]
-    if not columns:
-        empty = torch.zeros(len(seen), 0)
-        whole = empty.long()
-        return Suspicions((), empty, empty, empty, whole, whole, empty, (), unreadable)
-    rates = tuple(float(column[-1]) for column in columns)
-    chance, low, high, instead, label, sided = (
-        torch.stack([torch.as_tensor(column[i]) for column in columns], dim=1) for i in range(6)
-    )
-    return Suspicions(judged, chance, low, high, instead.long(), label.long(), sided, rates, unreadable)
+    made = [_judged(seen, question, runs, mean) for question in judged]
+    tables = {name: torch.stack([one[name] for one in made], dim=1) for name in made[0]} if made else _nothing(seen)
+    rates = tuple(noise_rate(_pooled(seen, question, mean), _label(seen, question)) for question in judged)
+    return Suspicions(judged, **tables, rates=rates, unreadable=unreadable)
 
 
 def label_noise(seen: Observations) -> Verdict:
@@ -117,7 +123,7 @@ def label_noise(seen: Observations) -> Verdict:
         "share reported": len(findings) / max(1, tested),
         "share from": low,
         "share to": high,
-        "expected share of right labels among them": float(1 - found.ranking[found.flagged].mean())
+        "expected share of right labels among them": float(1 - found.chance[found.flagged].mean())
         if findings
         else 0.0,
         "questions that nobody can answer": ", ".join(found.unreadable) or "none",
@@ -132,7 +138,9 @@ def _answered(seen: Observations, repeat: int) -> Float[Tensor, "n k"]:
     features = torch.zeros(len(seen), 0) if seen.features is None else seen.features
     table = torch.cat([narrowed(features), kinds.double()], dim=1)
     bagged = repeat if repeat else None
-    return out_of_fold(table, seen.targets, seen.weights, seen.questions, fold, bagged=bagged).clamp(1e-9, 1 - 1e-9)
+    return out_of_fold(table, seen.targets, seen.weights, seen.questions, fold, penalty=PENALTY, bagged=bagged).clamp(
+        1e-9, 1 - 1e-9
+    )
 
 
 def _readable(seen: Observations, said: Tensor) -> tuple[tuple[Question, ...], tuple[str, ...]]:
@@ -143,6 +151,7 @@ def _readable(seen: Observations, said: Tensor) -> tuple[tuple[Question, ...], t
         label = _label(seen, question)
         score, base, count = readable(_values(said, question), label, label >= 0)
         good = count >= LEAST and wilson(round(score * count), count, len(seen.questions))[0] > base
+        good = good and contradicted(_pooled(seen, question, said), label, 0.25) <= UNREAD
         (kept if good else lost).append(question)
     return tuple(kept), tuple(question.name for question in lost)
 
@@ -161,21 +170,43 @@ def _label(seen: Observations, question: Question) -> Int[Tensor, " n"]:
     return torch.where(seen.weights[:, at] > 0, (seen.targets[:, at] >= 0.5).long(), -1)
 
 
-def _judged(seen: Observations, question: Question, runs: list[Tensor], mean: Tensor) -> tuple[Tensor, ...]:
-    """Chance, its interval, the likelier answer, the label, the class's side, and the rate of noise."""
-    label, values = _label(seen, question), _values(mean, question)
-    rows = label.clamp(min=0)[:, None]
-    rate = noise_rate(values, label)
-    odds = torch.stack([_odds(_values(run, question).gather(1, rows)[:, 0], values.shape[1], rate) for run in runs])
-    centre, spread = odds.mean(0), odds.std(0) / math.sqrt(len(runs)) if len(runs) > 1 else torch.zeros(len(seen))
-    reach = NormalDist().inv_cdf(0.975) * spread
-    unknown = label < 0
-    ends = [(centre + way * reach).sigmoid().masked_fill(unknown, torch.nan) for way in (0, -1, 1)]
-    instead = values.argmax(1)
+def _pooled(seen: Observations, question: Question, said: Tensor) -> Float[Tensor, "n m"]:
+    """The two judges' answers as one: the geometric mean, scaled to sum to 1."""
+    heads, network = (_values(table, question).double().clamp(1e-9, 1.0) for table in (said, seen.probabilities))
+    return ((heads.log() + network.log()) / 2).softmax(1)
+
+
+def _judged(seen: Observations, question: Question, runs: list[Tensor], mean: Tensor) -> dict[str, Tensor]:
+    """All of `Suspicions` that one question has a column for."""
+    label, pool, heads = _label(seen, question), _pooled(seen, question, mean), _values(mean, question)
+    rows, unknown, rate = label.clamp(min=0)[:, None], label < 0, noise_rate(pool, label)
+    odds = torch.stack(
+        [_odds(_pooled(seen, question, run).gather(1, rows)[:, 0], pool.shape[1], rate) for run in runs]
+    )
+    spread = odds.std(0) / math.sqrt(len(runs)) if len(runs) > 1 else torch.zeros(len(seen), dtype=odds.dtype)
+    reach = STUDENT.get(len(runs), 2.776) * spread
+    names = {"low": -1, "chance": 0, "high": 1}
+    ends = {n: (odds.mean(0) + way * reach).sigmoid().masked_fill(unknown, torch.nan) for n, way in names.items()}
+    others = pool.scatter(1, rows, 0.0)
+    instead = torch.where(unknown, pool.argmax(1), others.argmax(1))
+    margin = others.amax(1).log() - pool.gather(1, rows)[:, 0].log()
     usual = _values(seen.prototypes, question)[seen.labels.clamp(min=0)].nan_to_num()
     sided = usual.gather(1, instead[:, None])[:, 0] - usual.gather(1, rows)[:, 0]
-    sided = torch.where(seen.labels >= 0, sided + _doubt(seen, question), 0.0)
-    return (*ends, instead, label, sided, torch.tensor(rate))
+    return {
+        **ends,
+        "margin": margin.masked_fill(unknown, torch.nan),
+        "agreed": (heads.argmax(1) != label) & (margin > 0),
+        "instead": instead,
+        "label": label,
+        "sided": torch.where(seen.labels >= 0, sided + _doubt(seen, question), 0.0),
+    }
+
+
+def _nothing(seen: Observations) -> dict[str, Tensor]:
+    """Tables without a column."""
+    empty, whole = torch.zeros(len(seen), 0), torch.zeros(len(seen), 0, dtype=torch.long)
+    numbers = dict.fromkeys(("chance", "margin", "low", "high", "sided"), empty)
+    return {**numbers, "agreed": empty.bool(), "instead": whole, "label": whole}
 
 
 def _doubt(seen: Observations, question: Question) -> Float[Tensor, " n"]:
@@ -185,20 +216,29 @@ def _doubt(seen: Observations, question: Question) -> Float[Tensor, " n"]:
     return (2 * (0.5 / counts).sqrt())[seen.labels.clamp(min=0)]
 
 
-def noise_rate(values: Float[Tensor, "n m"], label: Int[Tensor, " n"]) -> float:
-    """Share of labels that the surest half of the answers contradicts, never quite 0."""
+def contradicted(values: Float[Tensor, "n m"], label: Int[Tensor, " n"], share: float) -> float:
+    """Share of labels that the surest answers contradict.
+
+    Args:
+        values: probabilities of the answers.
+        label: the labels, -1 for none.
+        share: how many of the answers count as the surest.
+    """
     known = label >= 0
     sure, said = values[known].max(1)
-    kept = sure >= sure.median()
-    wrong = int((said != label[known])[kept].sum())
-    return min(0.4, max(TINY, wrong / max(1, int(kept.sum()))))
+    kept = sure >= sure.quantile(1 - share)
+    return float((said != label[known])[kept].float().mean())
+
+
+def noise_rate(values: Float[Tensor, "n m"], label: Int[Tensor, " n"]) -> float:
+    """Share of labels that the surest tenth of the answers contradicts, never quite 0."""
+    return max(TINY, contradicted(values, label, SUREST))
 
 
 def _odds(said: Float[Tensor, " n"], values: int, rate: float) -> Float[Tensor, " n"]:
-    """Log-odds that a label is wrong, from what an out-of-fold head says of it."""
-    other = rate / (values - 1)
-    true = ((said - other) / (1 - rate - other)).clamp(TINY, 1 - TINY)
-    return (other * (1 - true)).log() - ((1 - rate) * true).log()
+    """Log-odds that a label is wrong, from the probability that the judges give it."""
+    right = said.clamp(1e-9, 1 - 1e-9)
+    return (rate / (values - 1) * (1 - right)).log() - ((1 - rate) * right).log()
 
 
 def _finding(seen: Observations, found: Suspicions, row: int, column: int) -> Finding:
@@ -219,6 +259,7 @@ def _finding(seen: Observations, found: Suspicions, row: int, column: int) -> Fi
             "label": says,
             "instead": instead,
             "class": seen.classes[int(seen.labels[row])] if int(seen.labels[row]) >= 0 else "none",
+            "margin": float(found.margin[row, column]),
             "class sides by": own,
             "estimated noise of the question": found.rates[column],
             "the network says": _named(
