@@ -18,7 +18,7 @@ from sightline.cli import doctor, evaluate, explain, methods, models, stages
 from sightline.cli.screen import say_error, say_stopped
 from sightline.errors import SightlineError
 
-GROUPS = ("world", "gates", "train")
+GROUPS = ("world", "gates", "train", "audit")
 """Verbs with verbs of their own, each an `app` in its file."""
 
 
