@@ -84,7 +84,7 @@ def cells(study: str, seeds: int, toy: bool = False) -> list[Cell]:
         elif study == "frame" and seed < 3:
             worlds = (*WORLDS, "cub")
             made += [
-                Cell(study, w, base, arm, seed, 64, 0 if w == "cub" else 800, 12 if w == "cub" else 6)
+                Cell(study, w, base, arm, seed, 64, 0 if w == "cub" else 1000, 20 if w == "cub" else 8)
                 for base in BASES
                 for w in worlds
                 for arm in ("zero", "eat")

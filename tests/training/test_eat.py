@@ -185,7 +185,8 @@ def test_a_loss_that_breaks_later_keeps_the_epoch_before(
     monkeypatch.setattr(eat_task.EatTask, "training_step", breaks)
     with pytest.raises(TrainingError, match="in epoch 2, batch 2; the checkpoint of the epoch before is kept"):
         train_eat(None, out, TOY)
-    held = torch.load(out.with_suffix(".work") / "checkpoints" / "last.ckpt", weights_only=True)
+    checkpoint = out.with_suffix(".work") / "checkpoints" / "last.ckpt"
+    held = torch.load(checkpoint, weights_only=True)
     assert held["epoch"] == 0
     assert all(bool(v.isfinite().all()) for v in held["state_dict"].values())
 
