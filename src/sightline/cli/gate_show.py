@@ -107,10 +107,7 @@ def heat_figure(record: GateRecord) -> Figure:
     low = min(0.0, *(float(rows.min()) for rows in heat.values()))
     figure = Figure(figsize=(9, 1 + sum(0.5 + 0.3 * len(rows) for rows in heat.values())), layout="constrained")
     axes = figure.subplots(len(heat), 1, squeeze=False, height_ratios=[1 + len(rows) for rows in heat.values()])
-    picture, colours = (
-        None,
-        ListedColormap(UNSIGNED.double().numpy() / 255),
-    )
+    colours = ListedColormap(UNSIGNED.double().numpy() / 255)
     for (stage, rows), axis in zip(heat.items(), axes[:, 0], strict=True):
         axis.imshow(rows.float().numpy(), aspect="auto", cmap=colours, vmin=low, vmax=top, interpolation="nearest")
         axis.set_yticks(
