@@ -38,17 +38,22 @@ ARMS: dict[str, dict[str, Any]] = {
     **{f"ean-{name}": {"gate": name, "scheme": "searched"} for name in ("se", "sge", "dia")},
 }
 """What is plugged: one gate per block, one per stage, or one per stage at the blocks that a search chose."""
-SETTINGS: dict[str, dict[str, bool]] = {
+SETTINGS: dict[str, dict[str, Any]] = {
     "usual": {},
     "without shortcuts": {"skip": False},
-    "without norms": {"norm": False},
+    "without norms": {"norm": False, "rate": 0.01},
     "without augmentation": {"augment": False},
 }
+RATE = 0.03
+"""At the start; without norms everything diverges at it, so that setting has its own."""
 ABLATED = ("plain", "constant", "se", "share-se", "dia")
 DATA = ("cifar", "aviary")
 SEARCHED = ("se", "sge", "dia")
+DEEP = "se-deep"
+"""The supernet on which searchers are compared, and whose schemes are trained from scratch."""
+SUPERNETS = (*SEARCHED, DEEP)
 STUDIES = ("search", "gain", "ablations", "retrained")
-RETRAINED, RETRAINED_SEEDS = 24, 3
+RETRAINED, RETRAINED_SEEDS = 24, 2
 """Schemes of the gate `se` that are trained from scratch, and how often."""
 SPARSITY = 0.02
 HELD_BACK = 500
@@ -61,6 +66,7 @@ class Size:
 
     Args:
         depth: of the CIFAR ResNet, 6n + 2.
+        deep: of the one whose blocks are searched among.
         widths: of its stages.
         side: of the pictures.
         scenes: of the aviary to learn from.
@@ -69,13 +75,19 @@ class Size:
         batch: pictures per step.
     """
 
-    depth: int = 20
+    depth: int = 14
+    deep: int = 20
     widths: tuple[int, int, int] = (8, 16, 32)
     side: int = 32
     scenes: int = 1500
-    epochs: tuple[tuple[str, int], ...] = (("cifar", 20), ("aviary", 6))
-    supernet: int = 20
+    epochs: tuple[tuple[str, int], ...] = (("cifar", 24), ("aviary", 16), ("retrained", 24))
+    supernet: int = 40
     batch: int = 32
+
+    @property
+    def searched(self) -> Size:
+        """The same with the deeper network."""
+        return replace(self, depth=self.deep)
 
     @property
     def lengths(self) -> tuple[int, int, int]:
@@ -84,7 +96,7 @@ class Size:
         return count, count, count
 
 
-TOY = Size(8, (8, 8, 8), 16, 60, (("cifar", 1), ("aviary", 1)), 1, 20)
+TOY = Size(8, 14, (8, 8, 8), 16, 60, (("cifar", 1), ("aviary", 1), ("retrained", 1)), 1, 20)
 
 
 @dataclass(frozen=True)
@@ -127,7 +139,7 @@ def cells(study: str, seeds: int, work: Path) -> list[Cell]:
             for setting in settings
             for arm in ABLATED
         ]
-    chosen = spread(table_of(work, "se") or {}, RETRAINED)
+    chosen = spread(table_of(work, DEEP) or {}, RETRAINED)
     return [
         Cell(study, "aviary", "usual", "share-se", s, scheme) for s in range(RETRAINED_SEEDS) for scheme in chosen
     ]
@@ -140,6 +152,7 @@ def usable(work: Path) -> tuple[str, ...]:
 
 def train(cell: Cell, work: Path, size: Size) -> dict[str, Any]:
     """Train one cell and keep its figures; a training that ends in no number counts as guessing."""
+    size = size.searched if cell.scheme else size
     torch.set_num_threads(1)
     begun = time.process_time()
     pictures, setting = pictures_of(cell.data, cell.seed, size, work), SETTINGS[cell.setting]
@@ -147,12 +160,11 @@ def train(cell: Cell, work: Path, size: Size) -> dict[str, Any]:
     chance = 1 / len(pictures.classes)
     found = {**asdict(cell), "chance": chance, "parameters": sum(p.numel() for p in net.parameters())}
     found["scheme"] = str(plugged(net).scheme) if ARMS[cell.arm] else ""
-    epochs = dict(size.epochs)[cell.data]
+    epochs = dict(size.epochs)[cell.study if cell.scheme else cell.data]
     try:
         with calm():
-            fit(
-                net, pictures, descent(cell.seed, epochs, setting.get("augment", True)), loop(cell.seed, epochs, size)
-            )
+            rates = descent(cell.seed, epochs, setting.get("augment", True), setting.get("rate", RATE))
+            fit(net, pictures, rates, loop(cell.seed, epochs, size))
         found |= {"finite": True, "accuracy": right(net, pictures, pictures.test)}
         found["learnt"] = right(net, pictures, pictures.train[:500])
     except TrainingError:
@@ -165,7 +177,7 @@ def train(cell: Cell, work: Path, size: Size) -> dict[str, Any]:
 def network(cell: Cell, classes: int, work: Path, size: Size) -> nn.Module:
     """The arms of a seed begin with the same weights outside their gates."""
     spec = spec_of(classes, size)
-    more = {name: value for name, value in SETTINGS[cell.setting].items() if name != "augment"}
+    more = {name: value for name, value in SETTINGS[cell.setting].items() if name in ("skip", "norm")}
     own = dict(ARMS[cell.arm])
     if own.get("scheme") == "searched":
         own["scheme"] = searched(work, own["gate"])
@@ -180,10 +192,10 @@ def spec_of(classes: int, size: Size) -> GatedSpec:
     return GatedSpec(f"cifar-resnet{size.depth}", names, {"widths": list(size.widths)})
 
 
-def descent(seed: int, epochs: int, augment: bool = True) -> Descent:
+def descent(seed: int, epochs: int, augment: bool = True, rate: float = RATE) -> Descent:
     """The usual recipe, shortened."""
     drops = (max(1, epochs // 2), max(2, epochs * 3 // 4))
-    return Descent(rate=0.1, drops=drops, decay=1e-4, augment=augment, seed=seed)
+    return Descent(rate=rate, drops=drops, decay=1e-4, augment=augment, seed=seed)
 
 
 def loop(seed: int, epochs: int, size: Size) -> Loop:
@@ -216,8 +228,9 @@ def cifar(side: int, work: Path) -> Pictures:
     return gather(pack() / "cifar10_test_subset", ClassifyRecipe(size=side), work)
 
 
-def explore(gate: str, work: Path, size: Size) -> None:
-    """Train a supernet on the aviary and score every scheme in it; both go on where they stopped."""
+def explore(name: str, work: Path, size: Size) -> None:
+    """Train a supernet of `SUPERNETS` on the aviary and score every scheme; both go on where they stopped."""
+    gate, size = name.removesuffix("-deep"), size.searched if name == DEEP else size
     whole = pictures_of("aviary", 0, size, work)
     back = min(HELD_BACK, len(whole.train) // 3)
     pictures = replace(whole, train=whole.train[back:], test=whole.train[:back])
@@ -229,13 +242,13 @@ def explore(gate: str, work: Path, size: Size) -> None:
             pictures,
             descent(0, size.supernet),
             loop(0, size.supernet, size),
-            work=work / f"supernet-{gate}",
+            work=work / f"supernet-{name}",
             callbacks=[masks],
         )
     score = Accuracy(net, ready(pictures, pictures.test), calibration=ready(pictures, pictures.train[:back]))
-    log = work / f"search-{gate}.log"
+    log = work / f"search-{name}.log"
     found = search(score, size.lengths, searcher="exhaustive", budget=2 ** sum(size.lengths), sparsity=0.0, log=log)
-    write(work / f"table-{gate}.json", {str(trial.scheme): trial.score for trial in found.trials})
+    write(work / f"table-{name}.json", {str(trial.scheme): trial.score for trial in found.trials})
 
 
 class Masks(lightning.Callback):
@@ -252,9 +265,9 @@ def ready(pictures: Pictures, rows: Tensor) -> list[tuple[Tensor, Tensor]]:
     return [(normalised(pictures.images[p], mean, std), pictures.labels[p]) for p in torch.split(rows, 250)]
 
 
-def table_of(work: Path, gate: str) -> dict[str, float] | None:
+def table_of(work: Path, name: str) -> dict[str, float] | None:
     """Score of every scheme in a supernet, where it was explored."""
-    path = work / f"table-{gate}.json"
+    path = work / f"table-{name}.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from _gates_cells import ARMS, RETRAINED_SEEDS, SEARCHED, SETTINGS, SPARSITY, cells, table_of, worth
+from _gates_cells import ARMS, DEEP, RETRAINED_SEEDS, SETTINGS, SPARSITY, SUPERNETS, cells, table_of, worth
 from sightline.gates.scheme import Scheme
 from sightline.gates.search import search
 
@@ -83,7 +83,7 @@ def _order(item: tuple[tuple[str, str, str], Any]) -> tuple[Any, ...]:
 def searchers(work: Path) -> Rows:
     """Regret of searchers that look into the table of all schemes, and of choices that need no search."""
     rows = []
-    for gate in SEARCHED:
+    for gate in SUPERNETS:
         table = table_of(work, gate)
         if not table:
             continue
@@ -125,7 +125,7 @@ def _searched(name: str, table: dict[str, float], shape: tuple[int, ...], budget
 
 def retrained(work: Path) -> Rows:
     """Whether the order of schemes in the supernet is their order when trained from scratch."""
-    table, found = table_of(work, "se"), finished("retrained", RETRAINED_SEEDS, work)
+    table, found = table_of(work, DEEP), finished("retrained", RETRAINED_SEEDS, work)
     whole = {key[2]: runs for key, runs in found.items() if len(runs) == RETRAINED_SEEDS}
     if not table or len(whole) < 3:
         return []

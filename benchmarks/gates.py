@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from _gates_cells import SEARCHED, STUDIES, TOY, Size, cells, explore, table_of, train
+from _gates_cells import STUDIES, SUPERNETS, TOY, Size, cells, explore, table_of, train
 from _gates_tables import TABLES, markdown
 
 
@@ -43,7 +43,7 @@ def main() -> None:
 
 def _train(study: str, seeds: int, work: Path, at: int, of: int, size: Size, most: int | None = None) -> None:
     if study == "search":
-        for gate in SEARCHED[at::of]:
+        for gate in SUPERNETS[at::of]:
             begun = time.process_time()
             if table_of(work, gate) is None:
                 explore(gate, work, size)
@@ -59,7 +59,7 @@ def _train(study: str, seeds: int, work: Path, at: int, of: int, size: Size, mos
 
 def _wait(work: Path, of: int) -> None:
     """All processes train the arms ean-* with the same schemes, so they wait for all supernets."""
-    while of > 1 and any(table_of(work, gate) is None for gate in SEARCHED):
+    while of > 1 and any(table_of(work, gate) is None for gate in SUPERNETS):
         time.sleep(5)
 
 

@@ -100,7 +100,7 @@ def test_after_kill_9_it_goes_on_to_the_same_weights_bit_for_bit(
     code = "from sightline.cli.app import main; main()"
     command = [sys.executable, "-c", code, "train", "classify", "--out", str(out), *ARGUMENTS]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as run:
-        until = time.monotonic() + 240
+        until = time.monotonic() + 500
         while not (work / "checkpoints" / "last.ckpt").exists():
             assert run.poll() is None, run.communicate()
             assert time.monotonic() < until
@@ -110,6 +110,29 @@ def test_after_kill_9_it_goes_on_to_the_same_weights_bit_for_bit(
     epochs: list[int] = []
     train_classify("aviary", out, TOY, tell=lambda epoch, row: epochs.append(epoch))
     assert epochs[0] > 1
+    assert same(out, unbroken[0])
+
+
+def test_stopped_in_the_second_epoch_it_goes_on_with_it_to_the_same_weights(
+    unbroken: tuple[Path, Classified], tmp_path: Path
+) -> None:
+    out = tmp_path / "net.safetensors"
+    work = tmp_path / "work"
+    work.mkdir()
+    (work / "scenes").symlink_to(unbroken[0].with_suffix(".work") / "scenes")
+
+    def stop(epoch: int, row: dict[str, float]) -> None:
+        if epoch == 2:
+            raise RuntimeError("stopped")
+
+    with pytest.raises(RuntimeError, match="stopped"):
+        train_classify("aviary", out, TOY, work, tell=stop)
+    assert not out.exists()
+    epochs: list[int] = []
+    found = train_classify("aviary", out, TOY, work, tell=lambda epoch, row: epochs.append(epoch))
+    assert epochs == [2, 3]
+    assert found is not None
+    assert (found.epochs, found.best, found.hits) == (3, unbroken[1].best, unbroken[1].hits)
     assert same(out, unbroken[0])
 
 

@@ -120,7 +120,7 @@ class ClassifyTask(lightning.LightningModule):  # type: ignore[misc]
     def _check(self, loss: Tensor, index: int) -> None:
         if not torch.isfinite(loss):
             raise TrainingError(
-                f"the loss is {float(loss)} in epoch {self.current_epoch + 1}, batch {index + 1}; {self._left()}. "
+                f"the loss is {loss.item()} in epoch {self.current_epoch + 1}, batch {index + 1}; {self._left()}. "
                 "Lower the learning rate (--rate), try --precision 32, or look at that batch"
             )
 
