@@ -145,8 +145,12 @@ def test_after_kill_9_it_goes_on_to_the_same_weights_bit_for_bit(unbroken: Path,
 def test_ctrl_c_keeps_the_checkpoint_and_says_how_to_go_on(unbroken: Path, tmp_path: Path) -> None:
     out = tmp_path / "net.safetensors"
     share_scenes(unbroken, out)
-    arguments = ["--out", out, *ARGUMENTS, "--epochs", 200]
-    with subprocess.Popen(command(*arguments), stderr=subprocess.PIPE, text=True) as run:
+    arguments = command("--out", out, *ARGUMENTS, "--epochs", 200)
+
+    def listening() -> None:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a background job inherits it ignored
+
+    with subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True, preexec_fn=listening) as run:
         wait_for(out.with_suffix(".work") / "checkpoints" / "last.ckpt", run)
         run.send_signal(signal.SIGINT)
         said = run.communicate()[1]
