@@ -233,7 +233,8 @@ def noise_table(found: list[dict[str, Any]]) -> str:
 def background_table(found: list[dict[str, Any]]) -> str:
     """A row per share of scenes at home, the mean over seeds with its interval."""
     head = ("backgrounds of the species", "class accuracy", "flips by exchange", "by drawing again (null)",
-            "dependence", "to the background's class", "to any other (null)", "reported")  # fmt: skip
+            "dependence", "to the background's class", "to any other (null)", "decision reported",
+            "classes reported by their maps, by seed")  # fmt: skip
     rows = []
     for share in SHARES:
         some = [one for one in found if one["cell"]["background"] == share]
@@ -242,9 +243,9 @@ def background_table(found: list[dict[str, Any]]) -> str:
                     "to the background's class", "to any other class")  # fmt: skip
             means = [_mean([one["background"][key] for one in some]) for key in keys]
             raised = sum("all classes" in one["background"]["reported"] for one in some)
-            rows.append(
-                (f"{share:.0%}", _mean([one["accuracy"] for one in some]), *means, f"{raised} of {len(some)}")
-            )
+            maps = ", ".join(str(sum(w != "all classes" for w in one["background"]["reported"])) for one in some)
+            accuracy = _mean([one["accuracy"] for one in some])
+            rows.append((f"{share:.0%}", accuracy, *means, f"{raised} of {len(some)}", maps))
     return table(head, rows)
 
 
