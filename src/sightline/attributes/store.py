@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any
 
 from safetensors.torch import save
 from torch import Tensor
@@ -54,8 +53,7 @@ def load_attribute_net(path: str | Path) -> AttributeNet:
 def built(weights: Weights) -> Built:
     """The network of a file, with its labels and preprocessing."""
     net = _net(weights)
-    settings: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in net.spec.preprocess.items()}
-    return Built(net, net.spec.classes, Preprocess(**settings))
+    return Built(net, net.spec.classes, Preprocess.from_record(net.spec.preprocess))
 
 
 def _net(weights: Weights) -> AttributeNet:

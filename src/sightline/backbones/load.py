@@ -197,8 +197,7 @@ def _preprocess(order: _Order, model: nn.Module, given: Weights | None) -> Prepr
     The size and the number of channels for which the user had it built are kept.
     """
     if given is not None and "preprocess" in given.metadata:
-        settings: dict[str, Any] = json.loads(given.metadata["preprocess"])
-        return Preprocess().with_(**{k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()})
+        return Preprocess.from_record(json.loads(given.metadata["preprocess"]))
     built = order.arguments
     if order.full.origin == "timm":
         from timm.data import resolve_model_data_config

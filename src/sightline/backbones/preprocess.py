@@ -116,6 +116,11 @@ class Preprocess:
             "fit": self.fit,
         }
 
+    @classmethod
+    def from_record(cls, settings: Mapping[str, Any]) -> Preprocess:
+        """Read what `record` wrote, or a part of it; JSON knows no tuples."""
+        return cls().with_(**{name: tuple(v) if isinstance(v, list) else v for name, v in settings.items()})
+
     def _placed(self, image: Image.Image) -> Image.Image:
         resample = INTERPOLATIONS[self.interpolation]
         height, width = self.size

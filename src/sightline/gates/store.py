@@ -158,8 +158,7 @@ def load_gated(path: str | Path) -> tuple[nn.Module, GatedSpec]:
 def built(weights: Weights) -> Built:
     """The network of a file, with its labels and preprocessing."""
     net, spec = _net(weights)
-    settings: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in spec.preprocess.items()}
-    return Built(net, spec.classes, Preprocess(**settings))
+    return Built(net, spec.classes, Preprocess.from_record(spec.preprocess))
 
 
 def _net(weights: Weights) -> tuple[nn.Module, GatedSpec]:

@@ -17,12 +17,12 @@ from lightning.pytorch.callbacks import Callback, RichProgressBar
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from sightline.training.claims import checkpoint
 from sightline.training.classify.augment import normalised
 from sightline.training.classify.pictures import Pictures
 from sightline.training.classify.task import ClassifyTask, Descent
 from sightline.training.eat.keep import Keeper
 from sightline.training.eat.order import SharedOrder
+from sightline.training.going_on import begin_or_go_on
 
 JUDGED = 250
 """Pictures per batch where nothing is learnt."""
@@ -100,17 +100,8 @@ def fit(
         num_sanity_val_steps=0,
         check_val_every_n_epoch=loop.every or 1,
     )
-    last = None if work is None else checkpoint(work, "last")
-    try:
-        trainer.fit(
-            task,
-            _loader(pictures, pictures.train, order),
-            _loader(pictures, pictures.test, _in_turn(len(pictures.test))) if loop.every else None,
-            ckpt_path=last if last is not None and last.exists() else None,
-            weights_only=True,
-        )
-    except SystemExit as stop:  # what Lightning makes of Ctrl-C
-        raise KeyboardInterrupt from stop
+    judged = _loader(pictures, pictures.test, _in_turn(len(pictures.test))) if loop.every else None
+    begin_or_go_on(trainer, task, _loader(pictures, pictures.train, order), judged, work)
     return net.float().eval().cpu().to(memory_format=torch.contiguous_format)
 
 

@@ -17,11 +17,11 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from sightline.attributes.losses import imbalance
 from sightline.attributes.net import AttributeNet
-from sightline.training.claims import checkpoint
 from sightline.training.eat.examples import Examples
 from sightline.training.eat.keep import Keeper, Patience
 from sightline.training.eat.order import SharedOrder
 from sightline.training.eat.task import EatTask, Rates
+from sightline.training.going_on import begin_or_go_on
 
 
 @dataclass(frozen=True)
@@ -105,17 +105,8 @@ def fit(
         enable_model_summary=False,
         num_sanity_val_steps=0,
     )
-    last = None if work is None else checkpoint(work, "last")
-    try:
-        trainer.fit(
-            task,
-            _loader(train, order),
-            None if validation is None else _loader(validation, _in_turn(len(validation))),
-            ckpt_path=last if last is not None and last.exists() else None,
-            weights_only=True,
-        )
-    except SystemExit as stop:  # what Lightning makes of Ctrl-C
-        raise KeyboardInterrupt from stop
+    judged = None if validation is None else _loader(validation, _in_turn(len(validation)))
+    begin_or_go_on(trainer, task, _loader(train, order), judged, work)
     return net.float().eval().cpu().to(memory_format=torch.contiguous_format)
 
 
