@@ -17,9 +17,9 @@ from sightline.errors import DataError, InputError, SightlineError, TrainingErro
 
 pytest.importorskip("lightning")
 
+from sightline.training.claims import checkpoint
 from sightline.training.eat.examples import NOWHERE
 from sightline.training.eat.fingerprint import claim
-from sightline.training.eat.fit import checkpoint
 from sightline.training.eat.pictures import gather
 from sightline.training.eat.recipe import EatRecipe
 from sightline.training.eat.twins import before_another
