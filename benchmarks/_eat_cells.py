@@ -33,6 +33,8 @@ from sightline.training.eat.task import Rates
 WORLDS = {"aviary": Knobs(), "background": Knobs(background_correlation=0.9)}
 CONTROLS = ("zero", "eat", "permuted", "random", "context", "classes")
 GUIDED = ("zero", "eat", "narrow", "parts", "bottleneck")
+BOTTLENECKS = ("narrow-permuted", "narrow-random", "narrow-context", "narrow-classes", "bottleneck-permuted")
+"""The two bottlenecks of the guided study with another second task: is it the attributes that concentrate?"""
 ASIDE = ("free", "outside")
 """Arms that get three seeds only."""
 BASES = ("resnet", "vgg", "densenet", "mobilenet", "vit")
@@ -69,6 +71,16 @@ class Cell:
         """Of its file."""
         return f"{self.study}-{self.world}-{self.base}-{self.arm}-{self.seed}"
 
+    @property
+    def kind(self) -> str:
+        """How the arm's network is built and guided."""
+        return self.arm.partition("-")[0]
+
+    @property
+    def taught(self) -> str:
+        """What its second task is."""
+        return self.arm.rpartition("-")[2]
+
 
 def cells(study: str, seeds: int, toy: bool = False) -> list[Cell]:
     """All cells of a study, seed by seed, so that an interrupted one is balanced."""
@@ -77,7 +89,7 @@ def cells(study: str, seeds: int, toy: bool = False) -> list[Cell]:
         if study == "controls":
             made += [Cell(study, w, "bird", arm, seed, 64, 2000, 10) for w in WORLDS for arm in CONTROLS]
         elif study == "guided":
-            arms = (*GUIDED, *ASIDE) if seed < 3 else GUIDED
+            arms = (*GUIDED, *BOTTLENECKS, *(ASIDE if seed < 3 else ()))
             made += [Cell(study, "aviary", "bird", arm, seed, 96, 3000, 8) for arm in arms]
         elif study == "photos":
             made += [Cell(study, "cub", "mobilenet_v2", arm, seed, 128, 0, 6) for arm in ("zero", "eat", "permuted")]
@@ -110,7 +122,7 @@ def train(cell: Cell, work: Path, pack: Path | None) -> AttributeNet:
 
 def rates(cell: Cell) -> Rates:
     """Lambda is 0 or 1; guiding losses where the arm is named after them; pretrained weights learn more slowly."""
-    guided = cell.arm in ("parts", "bottleneck")
+    guided = cell.kind in ("parts", "bottleneck")
     real = cell.base == "mobilenet_v2"
     return Rates(
         attributes=0.0 if cell.arm == "zero" else 1.0,
@@ -125,7 +137,7 @@ def rates(cell: Cell) -> Rates:
 def network(cell: Cell, words: Vocabulary, classes: tuple[str, ...], pack: Path | None) -> AttributeNet:
     """The base model with its two heads."""
     guided = cell.study == "guided"
-    join = "bottleneck" if cell.arm in ("bottleneck", "narrow") else "fusion" if guided else "parallel"
+    join = "bottleneck" if cell.kind in ("bottleneck", "narrow") else "fusion" if guided else "parallel"
     spec = AttributeSpec(
         backbone=cell.base,
         classes=classes,
@@ -225,19 +237,19 @@ def second_task(cell: Cell, examples: Examples) -> tuple[Vocabulary, Examples]:
     draw = np.random.default_rng([cell.seed, 77])
     labels = examples.labels.numpy()
     count = int(labels.max()) + 1
-    if cell.arm == "permuted":
+    if cell.taught == "permuted":
         donor = np.roll(np.arange(count), 1 + int(draw.integers(count - 1)))
         rows = [int(draw.choice(np.flatnonzero(labels == donor[label]))) for label in labels]
         return words, examples.taught(examples.targets[rows], examples.weights[rows])
-    if cell.arm == "random":
+    if cell.taught == "random":
         rows = draw.permutation(len(labels))[:count]
         return words, examples.taught(examples.targets[rows][labels], torch.ones_like(examples.weights))
-    if cell.arm == "context":
+    if cell.taught == "context":
         world = World(WORLDS[cell.world])
         first = cell.seed * cell.count
         homes = [FAMILIES.index(world.scene(first + i).backdrop.family) for i in range(len(labels))]
         return _one_choice("has_habitat", FAMILIES, torch.tensor(homes), examples, "context")
-    if cell.arm == "classes":
+    if cell.taught == "classes":
         names = tuple(str(at) for at in range(count))
         return _one_choice("has_class", names, examples.labels, examples, "object")
     return words, examples

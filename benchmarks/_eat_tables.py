@@ -14,12 +14,21 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from _eat_cells import ASIDE, BASES, CONTROLS, GUIDED, TEST, Cell, cells, scenes
+from _eat_cells import ASIDE, BASES, BOTTLENECKS, CONTROLS, GUIDED, TEST, Cell, cells, scenes
 from _eat_measures import TESTS, Arrays, measure, points
 from sightline.attributes.text_scores import blind_mentions, class_mentions, text_counts
 from sightline.data.attributed.aviary import aviary_vocabulary
 from sightline.data.aviary.attributes import GROUPS, PARTS
 
+BOTTLENECK_NAMES = {
+    "narrow": "attributes",
+    "narrow-permuted": "attributes of another class",
+    "narrow-random": "a code per class",
+    "narrow-context": "the kind of background",
+    "narrow-classes": "the class",
+    "bottleneck": "attributes",
+    "bottleneck-permuted": "attributes of another class",
+}
 STUDENT = {2: 12.71, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447, 8: 2.365, 9: 2.306, 10: 2.262}
 Rows = list[dict[str, str]]
 
@@ -179,16 +188,39 @@ def guided(study: Study) -> Rows:
             "arm": arm,
             "seeds": str(len(seeds)),
             "accuracy": plain(list(seeds.values())),
-            "less lambda 0": ""
-            if arm == "zero"
-            else interval(study.differences("aviary", "bird", arm, "zero", accuracy)),
+            "less lambda 0": _against_zero(study, arm, accuracy),
             "energy on the bird": plain(list(study.values("aviary", "bird", arm, energy).values())),
-            "less lambda 0 ": ""
-            if arm == "zero"
-            else interval(study.differences("aviary", "bird", arm, "zero", energy)),
+            "less lambda 0 ": _against_zero(study, arm, energy),
             "attributes read right": plain(list(study.values("aviary", "bird", arm, mean_of("read")).values())),
         }
         rows.append(row)
+    return rows
+
+
+def bottlenecks(study: Study) -> Rows:
+    """A bottleneck of attributes against the same bottleneck of something else: accuracy and concentration."""
+    rows = []
+    for arm in ("narrow", *BOTTLENECKS, "bottleneck"):
+        true = arm.partition("-")[0]
+        seeds = study.values("aviary", "bird", arm, accuracy)
+        if not seeds:
+            continue
+        less = [
+            "" if arm == true else interval(study.differences("aviary", "bird", true, arm, of))
+            for of in (accuracy, energy)
+        ]
+        rows.append(
+            {
+                "bottleneck of": BOTTLENECK_NAMES[arm],
+                "guided": "parts" if true == "bottleneck" else "",
+                "seeds": str(len(seeds)),
+                "accuracy": plain(list(seeds.values())),
+                "attributes less this": less[0],
+                "energy on the bird": plain(list(study.values("aviary", "bird", arm, energy).values())),
+                "attributes less this ": less[1],
+                "less lambda 0": _against_zero(study, arm, energy),
+            }
+        )
     return rows
 
 

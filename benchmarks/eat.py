@@ -13,7 +13,19 @@ import time
 from pathlib import Path
 
 from _eat_cells import STUDIES, _pack, cells, train
-from _eat_tables import Study, as_json, controls, faithfulness, frame, grounding, guided, markdown, photos, text
+from _eat_tables import (
+    Study,
+    as_json,
+    bottlenecks,
+    controls,
+    faithfulness,
+    frame,
+    grounding,
+    guided,
+    markdown,
+    photos,
+    text,
+)
 
 
 def main() -> None:
@@ -52,6 +64,7 @@ def _tables(seeds: int, work: Path, tests: int = 600, toy: bool = False) -> dict
     tables = {
         "controls": controls(have["controls"]),
         "guided": guided(have["guided"]),
+        "bottlenecks": bottlenecks(have["guided"]),
         "grounding": grounding(aviary, work, tests),
         "text": text(aviary, work, tests),
         "faithfulness": faithfulness(have["guided"]),

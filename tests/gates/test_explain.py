@@ -6,7 +6,7 @@ import torch
 from sightline.errors import GateError
 from sightline.gates import plug, plugged, use_scheme
 from sightline.gates.explain import ablate, gate_record
-from sightline.gates.explain_memory import forest_map, gradient_map, intervention_map
+from sightline.gates.explain_memory import forest_map, gradient_map, intervention_map, without_memory
 from sightline.gates.explain_read import changed_gates
 from tests.gates.nets import build, picture
 
@@ -159,6 +159,21 @@ def test_the_intervention_changes_later_gates_only():
     assert torch.equal(model(x), before)
     same = picture(1, side=16).repeat(3, 1, 1, 1)
     assert intervention_map(model, same, 2).dependency.matrix.max() < 1e-5
+
+
+def test_without_memory_every_gate_begins_anew():
+    model, x = net(), picture(3, side=16)
+    paths = [site.path for site in plugged(model).sites if site.stage == 1]
+    unit, seen = model.get_submodule(paths[0]).shared_gate(), []
+    with without_memory(model):
+        forgetful = gate_record(model, x)
+        handle = unit.register_forward_hook(lambda _, given, out: seen.append(given[0]))
+        with torch.no_grad():
+            model(x)
+        handle.remove()
+    for path, given in zip(paths, seen, strict=True):
+        assert torch.allclose(forgetful.values[path], unit.factor(given, None)[0].flatten(1), atol=1e-6)
+    assert not torch.allclose(gate_record(model, x).values[paths[1]], forgetful.values[paths[1]], atol=1e-4)
 
 
 def test_a_forest_finds_the_block_that_foretells():

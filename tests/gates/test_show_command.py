@@ -1,5 +1,6 @@
 """`sightline gates show`: figures, the page with both panels, the table."""
 
+import base64
 import json
 
 import torch
@@ -11,27 +12,55 @@ from sightline.backbones.preprocess import Preprocess
 from sightline.cli.app import app
 from tests.gates.nets import build
 
+ALWAYS = {"derivative through the state", "state replaced by its mean"}
+FORESTS = {"forest", "forest, state cut (null)"}
 
-def test_a_photo_is_shown_with_and_without_its_gates(tmp_path, monkeypatch):
+
+def show(tmp_path, monkeypatch, photos, *more):
+    """Call the command on so many photos; its JSON, its notes and its folder."""
     monkeypatch.setattr(
         "sightline.backbones.load.load_model",
         lambda name, **wishes: LoadedModel(
             build("cifar resnet"), "tiny", tuple("abcdefghij"), Preprocess(size=(32, 32), resize=None)
         ),
     )
-    for k in range(2):
+    for k in range(photos):
         pixels = torch.randint(256, (32, 32, 3), generator=torch.Generator().manual_seed(k), dtype=torch.uint8)
         Image.fromarray(pixels.numpy()).save(tmp_path / f"{k}.png")
     out = tmp_path / "out"
-    words = [str(tmp_path / "0.png"), str(tmp_path / "1.png"), "--gate", "dia", "--out", str(out), "--json"]
-    done = CliRunner().invoke(app, ["gates", "show", *words])
+    named = [str(tmp_path / f"{k}.png") for k in range(photos)]
+    done = CliRunner().invoke(app, ["gates", "show", *named, *more, "--out", str(out), "--json"])
     assert done.exit_code == 0, done.output
-    found = json.loads(done.stdout)
+    return json.loads(done.stdout), done.stderr, out
+
+
+def test_a_photo_is_shown_with_and_without_its_gates(tmp_path, monkeypatch):
+    found, said, out = show(tmp_path, monkeypatch, 2, "--gate", "dia")
     assert len(found["sites"]) == 6
     assert all(0.1 < row["mean"] < 0.5 for row in found["sites"])
     assert not found["trained"]
-    assert "no trained weights" in done.stderr
+    assert "no trained weights" in said
     page = (out / "page.html").read_text(encoding="utf-8")
     assert "gradcam with gates" in page
     assert "gradcam without gates" in page
-    assert all((out / name).stat().st_size > 1000 for name in ("gates.png", "montage.png"))
+    assert all((out / name).stat().st_size > 1000 for name in ("gates.png", "memory.png", "montage.png"))
+    assert page.count("data:image/png;base64," + base64.b64encode((out / "memory.png").read_bytes()).decode()) == 1
+    assert {one["way"] for one in found["memory"]} == ALWAYS
+    assert "at least 8 photos, and 2 were given" in page
+
+
+def test_enough_photos_grow_forests_and_the_null_that_has_no_memory(tmp_path, monkeypatch):
+    found, _, _ = show(tmp_path, monkeypatch, 8, "--gate", "dia")
+    assert {one["way"] for one in found["memory"]} == FORESTS | ALWAYS
+    assert {one["stage"] for one in found["memory"]} == {1, 2, 3}
+    assert not found["not_asked"]
+    again, _, _ = show(tmp_path, monkeypatch, 8, "--gate", "dia", "--no-forest")
+    assert {one["way"] for one in again["memory"]} == ALWAYS
+    assert again["not_asked"] == ["the forest was not asked for"]
+
+
+def test_gates_without_a_state_say_so_on_the_page(tmp_path, monkeypatch):
+    found, _, out = show(tmp_path, monkeypatch, 1, "--gate", "se")
+    assert not found["memory"]
+    assert not (out / "memory.png").exists()
+    assert "se carries no state from block to block" in (out / "page.html").read_text(encoding="utf-8")

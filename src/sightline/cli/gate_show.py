@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,11 +10,28 @@ from typing import TYPE_CHECKING, Any
 from sightline.errors import GateError
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from jaxtyping import Float
+    from torch import Tensor
 
     from sightline.backbones.load import LoadedModel
     from sightline.gates.explain import GateRecord
+    from sightline.gates.explain_memory import Dependency
+    from sightline.reports.plate import Plate
     from sightline.results import Explanations
+
+FOREST_PHOTOS = 8
+"""Fewest photos to grow a forest over gates with."""
+DEPTH_WORDS = (
+    "The mean gate of every block over the photos; columns are channels. Percent: share of the gate's variance that "
+    "the picture explains. A gate near 0 % is a constant per channel, and no attention to the picture."
+)
+MEMORY_WORDS = (
+    "Rows are blocks, columns the blocks before them; every map has its own scale. Forest: share of the importance "
+    "that the gate of an earlier block has in foretelling this one. All gates see the same picture, so gates without "
+    "any memory foretell one another too: read the forest against its null. Derivative: change of the gate with what "
+    "the earlier gate saw, through the state alone. Replaced: relative change of the gate when the state behind the "
+    "earlier block is replaced by its mean over the photos."
+)
 
 
 def with_gates(
@@ -60,16 +77,24 @@ def show(
     from sightline.gates import plugged, use_scheme
     from sightline.gates.explain import gate_record
 
-    prepared = [loaded.preprocess(read_photo(path)) for path in photos]
-    home = next(loaded.model.parameters()).device
-    inputs = torch.stack([one.inputs for one in prepared]).to(home)
-    views = torch.stack([one.view for one in prepared])
+    inputs = inputs_of(loaded, photos)
+    views = torch.stack([loaded.preprocess(read_photo(path)).view for path in photos])
     record, scheme = gate_record(loaded.model, inputs), plugged(loaded.model).scheme
     common: dict[str, Any] = {
         "method": method, "labels": loaded.labels, "images": views, "seed": seed, "provenance": loaded.provenance,
         "sources": [str(path) for path in photos],
     }  # fmt: skip
     return record, _both(loaded, inputs, str(scheme), target, common, use_scheme)
+
+
+def inputs_of(loaded: LoadedModel, photos: Sequence[Path]) -> Float[Tensor, "n c h w"]:
+    """The photos as the model takes them, where it lives."""
+    import torch
+
+    from sightline.data.photos import read_photo
+
+    home = next(loaded.model.parameters()).device
+    return torch.stack([loaded.preprocess(read_photo(path)).inputs for path in photos]).to(home)
 
 
 def _both(
@@ -94,41 +119,114 @@ def _both(
     return Explanations(tuple(found))
 
 
-def heat_figure(record: GateRecord) -> Figure:
-    """The mean gate of every block over its channels, stage by stage; beside it what the picture explains of it."""
-    from matplotlib.colors import ListedColormap
-    from matplotlib.figure import Figure
+def memory(
+    loaded: LoadedModel,
+    photos: Sequence[Path],
+    record: GateRecord,
+    *,
+    forest: bool,
+    seed: int,
+    step: Callable[[str], None],
+) -> tuple[dict[str, dict[int, Dependency]], list[str]]:
+    """How much each gate hangs on the ones before it, asked in every way that these gates and photos allow.
 
-    from sightline.reports.palette import UNSIGNED
+    Returns:
+        By way of asking and stage; and a sentence for every way that was not taken.
+    """
+    from sightline.gates.explain import gate_record
+    from sightline.gates.explain_memory import forest_map, gradient_map, intervention_map, without_memory
+    from sightline.gates.explain_read import recurrent
+
+    inputs = inputs_of(loaded, photos)
+    stages = [stage for stage, rows in record.heat().items() if len(rows) > 1]
+    ways: dict[str, Callable[[int], Dependency]] = {}
+    untaken = [] if stages else ["no stage has two gates, so none can hang on another"]
+    if not forest:
+        untaken.append("the forest was not asked for")
+    elif len(photos) < FOREST_PHOTOS:
+        untaken.append(f"a forest over gates needs at least {FOREST_PHOTOS} photos, and {len(photos)} were given")
+    else:
+        ways["forest"] = lambda stage: forest_map(record, stage, seed=seed)
+    if not recurrent(loaded.model):
+        untaken.append(f"{record.gate} carries no state from block to block, so there is no memory to follow")
+    else:
+        if "forest" in ways:
+            with without_memory(loaded.model):
+                forgetful = gate_record(loaded.model, inputs)
+            ways["forest, state cut (null)"] = lambda stage: forest_map(forgetful, stage, seed=seed)
+        ways["derivative through the state"] = lambda stage: gradient_map(loaded.model, inputs, stage, seed=seed)
+        if len(photos) < 2:
+            untaken.append("a state is replaced by its mean over photos, which takes at least two")
+        else:
+            ways["state replaced by its mean"] = lambda stage: (
+                intervention_map(loaded.model, inputs, stage).dependency
+            )
+    found: dict[str, dict[int, Dependency]] = {}
+    for way, ask in ways.items():
+        for stage in stages:
+            step(f"{way}, stage {stage}")
+            found.setdefault(way, {})[stage] = ask(stage)
+    return found, untaken
+
+
+def plates_of(
+    record: GateRecord, found: dict[str, dict[int, Dependency]], untaken: Sequence[str]
+) -> tuple[Plate, ...]:
+    """The figures of the page, with what they say."""
+    from sightline.reports.gates import dependency_figure, depth_figure
+    from sightline.reports.plate import Plate
 
     heat, shares = record.heat(), record.by_picture()
     paths = {stage: [site.path for site in record.sites if site.stage == stage] for stage in heat}
-    top = max(1.0, *(float(rows.max()) for rows in heat.values()))
-    low = min(0.0, *(float(rows.min()) for rows in heat.values()))
-    figure = Figure(figsize=(9, 1 + sum(0.5 + 0.3 * len(rows) for rows in heat.values())), layout="constrained")
-    axes = figure.subplots(len(heat), 1, squeeze=False, height_ratios=[1 + len(rows) for rows in heat.values()])
-    colours = ListedColormap(UNSIGNED.double().numpy() / 255)
-    for (stage, rows), axis in zip(heat.items(), axes[:, 0], strict=True):
-        axis.imshow(rows.float().numpy(), aspect="auto", cmap=colours, vmin=low, vmax=top, interpolation="nearest")
-        axis.set_yticks(
-            range(len(rows)), [f"{path}  {100 * shares[path]:.0f} %" for path in paths[stage]], fontsize=7
-        )
-        axis.set_xticks([])
-        axis.set_title(f"stage {stage}: {rows.shape[1]} channels or groups", fontsize=8, loc="left")
-    figure.colorbar(axes[-1, 0].images[0], ax=list(axes[:, 0]), label=f"mean gate ({record.gate})")
-    figure.suptitle("Gates over depth; percent: share of the variance that the picture explains", fontsize=9)
-    return figure
+    rows = {stage: [f"{path}  {100 * shares[path]:.0f} %" for path in paths[stage]] for stage in heat}
+    depth = Plate.of("Gates over depth", DEPTH_WORDS, depth_figure(heat, rows, record.gate))
+    spoken = " ".join(f"Not drawn: {why}." for why in untaken)
+    if not found:
+        return depth, Plate("What a gate hangs on", spoken)
+    maps = {way: {stage: one.matrix for stage, one in by.items()} for way, by in found.items()}
+    words = " ".join([MEMORY_WORDS, *_foretold(found), spoken]).strip()
+    return depth, Plate.of("What a gate hangs on", words, dependency_figure(maps, paths))
 
 
-def write(record: GateRecord, items: Explanations, folder: Path) -> list[Path]:
-    """The figure of the gates, the montage and the page."""
+def _foretold(found: dict[str, dict[int, Dependency]]) -> list[str]:
+    """What forests foretell on photos that they were not grown on."""
+    said = []
+    for way, by in found.items():
+        for stage, one in by.items():
+            if one.held_out is not None:
+                scores = ", ".join(f"{value:.2f}" for value in one.held_out[1:].tolist())
+                said.append(f"R2 on the other half of the photos, {way}, stage {stage}: {scores}.")
+    return said
+
+
+def write(record: GateRecord, items: Explanations, plates: Sequence[Plate], folder: Path) -> list[Path]:
+    """The figures of the gates, the montage and the page that holds all of it."""
     from sightline.reports import save_montage, save_page
 
     folder.mkdir(parents=True, exist_ok=True)
-    heat_figure(record).savefig(folder / "gates.png", dpi=150)
+    names = []
+    for name, plate in zip(("gates.png", "memory.png"), plates, strict=True):
+        if plate.png:
+            (folder / name).write_bytes(plate.png)
+            names.append(name)
     save_montage(items, folder / "montage.png")
-    save_page(items, folder / "page.html", title="With and without gates")
-    return [folder / name for name in ("gates.png", "montage.png", "page.html")]
+    save_page(items, folder / "page.html", title=f"With and without gates ({record.gate})", plates=plates)
+    return [folder / name for name in (*names, "montage.png", "page.html")]
+
+
+def memory_facts(found: dict[str, dict[int, Dependency]]) -> list[dict[str, Any]]:
+    """One entry for each way of asking and stage."""
+    return [
+        {
+            "way": way,
+            "stage": stage,
+            "paths": list(one.paths),
+            "matrix": one.matrix.tolist(),
+            "held_out_r2": None if one.held_out is None else one.held_out.tolist(),
+        }
+        for way, by in found.items()
+        for stage, one in by.items()
+    ]
 
 
 def facts(record: GateRecord) -> list[dict[str, Any]]:

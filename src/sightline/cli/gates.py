@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from sightline.cli.screen import say_json, say_note, say_table
+from sightline.cli.screen import progress, say_json, say_note, say_table
 
 app = typer.Typer(help="Attention modules that are built into a network.", no_args_is_help=True)
 
@@ -138,6 +138,9 @@ def show(
     scheme: Annotated[str | None, typer.Option(help="Which blocks use a gate; all if none.")] = None,
     method: Annotated[str, typer.Option(help="How the maps are made (`sightline methods`).")] = "gradcam",
     target: Annotated[str | None, typer.Option("--target", "-t", help="A class; the top one if none.")] = None,
+    forest: Annotated[
+        bool, typer.Option(help="Grow forests that foretell each gate from earlier ones (8 photos at least).")
+    ] = True,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the figures and the page.")] = Path(
         "gates_out"
     ),
@@ -145,10 +148,10 @@ def show(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="As JSON on standard output.")] = False,
 ) -> None:
-    """Show what gates do on photos: their values over depth, and the maps with and without them side by side."""
+    """Show what gates do on photos: values over depth, what each hangs on, and maps with and without them."""
     from sightline.backbones.load import load_model
     from sightline.cli.folder import check_writable
-    from sightline.cli.gate_show import facts, with_gates, write
+    from sightline.cli.gate_show import facts, memory, memory_facts, plates_of, with_gates, write
     from sightline.cli.gate_show import show as shown
     from sightline.cli.options import arguments_of, device_of
     from sightline.data.photos import find_photos
@@ -159,12 +162,19 @@ def show(
         model, weights=weights, labels=labels, model_args=arguments_of(model_arg), device=device_of(device), seed=seed
     )
     trained = with_gates(loaded, gate, share=share, scheme=scheme, weights=gated_weights, seed=seed)
-    record, items = shown(loaded, files, method=method, target=target, seed=seed)
-    written, rows = write(record, items, out), facts(record)
+    with progress() as bar:
+        task = bar.add_task("maps with and without gates", total=None)
+        record, items = shown(loaded, files, method=method, target=target, seed=seed)
+        found, untaken = memory(
+            loaded, files, record, forest=forest, seed=seed, step=lambda what: bar.update(task, description=what)
+        )
+    written, rows = write(record, items, plates_of(record, found, untaken), out), facts(record)
     if as_json:
         files_written = [str(path) for path in written]
         known = {"gate": record.gate, "trained": trained, "exact": record.exact}
-        say_json({**known, "sites": rows, "files": files_written})
+        say_json(
+            {**known, "sites": rows, "memory": memory_facts(found), "not_asked": untaken, "files": files_written}
+        )
     else:
         say_table(
             (">stage", ">block", "path", ">mean", ">lowest", ">highest", ">entropy", ">by picture"),

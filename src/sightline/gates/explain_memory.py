@@ -20,7 +20,7 @@ from sightline.backbones.unwrap import unwrap
 from sightline.errors import GateError, MissingExtraError
 from sightline.gates.block import GatedBlock
 from sightline.gates.explain import GateRecord
-from sightline.gates.explain_read import at_gates, factor_of, gated_sites, resting
+from sightline.gates.explain_read import at_gates, factor_of, gated_sites, recurrent, resting
 from sightline.gates.site import Site
 
 MOST_CHANNELS = 128
@@ -176,7 +176,7 @@ def intervention_map(model: nn.Module, inputs: Float[Tensor, "n c h w"], stage: 
         GateError: the gates have no state, or there is one picture only.
     """
     paths = _of_stage(gated_sites(model), stage)
-    if not cast(GatedBlock, unwrap(model).get_submodule(paths[0]))._socket.recurrent:
+    if not recurrent(model):
         raise GateError("the gates have no state that could be replaced; this map is for recurrent gates such as dia")
     if len(inputs) < 2:
         raise GateError("a state is replaced by its mean over pictures, which needs at least two")
@@ -206,6 +206,21 @@ def _gates_and_logits(model: nn.Module, inputs: Tensor) -> tuple[dict[str, Tenso
     with at_gates(model, act):
         logits = model(inputs)
     return found, logits
+
+
+@contextmanager
+def without_memory(model: nn.Module) -> Iterator[None]:
+    """Every block begins with the state before the first one: the same gates, and nothing that they could recall.
+
+    What a forest foretells of these is the null of what it foretells of the gates as they are, since all gates see
+    the same picture.
+    """
+
+    def act(_path: str, _gate: nn.Module, _given: tuple[Any, ...], out: Any) -> Any:
+        return (out[0], None) if isinstance(out, tuple) else None
+
+    with at_gates(model, act):
+        yield
 
 
 @contextmanager

@@ -39,6 +39,11 @@ def gated_sites(model: nn.Module) -> tuple[Site, ...]:
     return found
 
 
+def recurrent(model: nn.Module) -> bool:
+    """Whether the gates that work in a model carry a state from block to block."""
+    return cast(GatedBlock, unwrap(model).get_submodule(gated_sites(model)[0].path))._socket.recurrent
+
+
 def factor_of(gate: nn.Module, given: tuple[Any, ...], out: Tensor) -> Factor:
     """What a gate multiplies its input with.
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib.resources import files
 from pathlib import Path
 
 from sightline.errors import ResultError
 from sightline.reports.payload import common_payload, safe_json, subject_payload
 from sightline.reports.photo import thumbnail_uri
+from sightline.reports.plate import Plate
 from sightline.reports.subject import Subject, subjects_of
 from sightline.reports.words import clean
 from sightline.results import Explanation
@@ -23,12 +24,13 @@ from sightline.results.store import write_text
 SCRIPTS = ("page_draw.js", "page_chart.js", "page_panel.js", "page_course.js", "page_flow.js", "page.js")
 
 
-def page(explanations: Iterable[Explanation], *, title: str | None = None) -> str:
+def page(explanations: Iterable[Explanation], *, title: str | None = None, plates: Sequence[Plate] = ()) -> str:
     """One self-contained HTML page for explanations of any number of photos, methods and targets.
 
     Args:
         explanations: what to show; those of one photo become panels side by side.
         title: heading of the page; the photo's name, or how many there are, if None.
+        plates: further figures, below the panels.
 
     Returns:
         The page's text. It works from `file://`, loads nothing and runs nothing but its own script.
@@ -58,17 +60,21 @@ def page(explanations: Iterable[Explanation], *, title: str | None = None) -> st
         script=Markup(script),  # noqa: S704 - our own files
         common=Markup(safe_json(common_payload())),  # noqa: S704 - safe_json leaves nothing to escape
         payloads=(Markup(safe_json(subject_payload(subject))) for subject in subjects),  # noqa: S704 - as above
+        plates=[(clean(plate.title), clean(plate.words), plate.address) for plate in plates],
         thumbnails=[(clean(subject.source), thumbnail_uri(subject.pixels)) for subject in subjects],
     )
 
 
-def save_page(explanations: Iterable[Explanation], path: str | Path, *, title: str | None = None) -> Path:
+def save_page(
+    explanations: Iterable[Explanation], path: str | Path, *, title: str | None = None, plates: Sequence[Plate] = ()
+) -> Path:
     """Write the page, whole or not at all.
 
     Args:
         explanations: see `page`.
         path: where to.
         title: see `page`.
+        plates: see `page`.
 
     Returns:
         The path.
@@ -77,7 +83,7 @@ def save_page(explanations: Iterable[Explanation], path: str | Path, *, title: s
         ResultError: there is nothing to show, or the file cannot be written.
     """
     path = Path(path)
-    text = page(explanations, title=title)
+    text = page(explanations, title=title, plates=plates)
     try:
         write_text(path, text)
     except OSError as problem:
