@@ -17,13 +17,15 @@ import lightning
 import torch
 from torch import Tensor, nn
 
+from sightline.data.aviary import Knobs, World
 from sightline.errors import TrainingError
 from sightline.gates.plug import plugged
 from sightline.gates.search import Accuracy, mask, search, supernet
 from sightline.gates.store import GatedSpec, gated_net, plain_net
+from sightline.training.bird_scenes import HELD_OUT, rendered
 from sightline.training.classify.augment import normalised
 from sightline.training.classify.fit import Loop, fit, scores
-from sightline.training.classify.pictures import Pictures, gather
+from sightline.training.classify.pictures import Pictures, colours, gather
 from sightline.training.classify.recipe import ClassifyRecipe
 from sightline.training.classify.task import Descent
 from sightline.training.outfile import calm
@@ -56,8 +58,10 @@ STUDIES = ("search", "gain", "ablations", "retrained")
 RETRAINED, RETRAINED_SEEDS = 24, 2
 """Schemes of the gate `se` that are trained from scratch, and how often."""
 SPARSITY = 0.02
-HELD_BACK = 500
-"""Scenes by which a search scores schemes; they are neither learnt from nor tested on."""
+WORLD = Knobs(species=8, twins=0, bird_size=1.3, occluders=0.0)
+"""The aviary of the study: what a network of this size can learn from pictures of 32 pixels in a few seconds."""
+TESTS, HELD_BACK, SEARCH_SEED = 500, 500, 900
+"""Scenes to test on; those by which a search scores schemes, which nothing else sees; the search's own seed."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +83,8 @@ class Size:
     deep: int = 20
     widths: tuple[int, int, int] = (8, 16, 32)
     side: int = 32
-    scenes: int = 1500
-    epochs: tuple[tuple[str, int], ...] = (("cifar", 24), ("aviary", 16), ("retrained", 24))
+    scenes: int = 1000
+    epochs: tuple[tuple[str, int], ...] = (("cifar", 24), ("aviary", 12), ("retrained", 12))
     supernet: int = 40
     batch: int = 32
 
@@ -212,8 +216,7 @@ def right(net: nn.Module, pictures: Pictures, rows: Tensor) -> float:
 def pictures_of(data: str, seed: int, size: Size, work: Path) -> Pictures:
     """Scenes of a seed's own, or CIFAR's pictures split anew by each seed: 20 of each class are tested on."""
     if data == "aviary":
-        recipe = ClassifyRecipe(size=size.side, scenes=size.scenes, seed=seed, workers=1)
-        return gather("aviary", recipe, work)
+        return scenes(seed * size.scenes, size.scenes, size, work)
     found = cifar(size.side, work)
     draw = torch.Generator().manual_seed(1000 + seed)
     order = torch.randperm(len(found.labels), generator=draw)
@@ -221,6 +224,20 @@ def pictures_of(data: str, seed: int, size: Size, work: Path) -> Pictures:
     held = torch.zeros(len(order), dtype=torch.bool)
     held[tests] = True
     return replace(found, train=torch.nonzero(~held)[:, 0], test=torch.nonzero(held)[:, 0])
+
+
+def scenes(first: int, count: int, size: Size, work: Path) -> Pictures:
+    """Scenes of the study's world by their numbers, and those that everything is tested on."""
+    world = World(WORLD)
+    tested = min(TESTS, count)
+    jobs = ((first, count), (HELD_OUT, tested))
+    drawn = [rendered(world, at, n, size=size.side, folder=work / "scenes", workers=1) for at, n in jobs]
+    images, labels = (torch.cat([getattr(part, name) for part in drawn]) for name in ("images", "labels"))
+    rows = torch.arange(len(labels))
+    learnt, source = rows[:count], f"{count} scenes"
+    return Pictures(
+        images, labels, learnt, rows[count:], world.labels, *colours(images, learnt), source, known=source
+    )
 
 
 @cache
@@ -231,8 +248,8 @@ def cifar(side: int, work: Path) -> Pictures:
 def explore(name: str, work: Path, size: Size) -> None:
     """Train a supernet of `SUPERNETS` on the aviary and score every scheme; both go on where they stopped."""
     gate, size = name.removesuffix("-deep"), size.searched if name == DEEP else size
-    whole = pictures_of("aviary", 0, size, work)
-    back = min(HELD_BACK, len(whole.train) // 3)
+    back = min(HELD_BACK, size.scenes // 3)
+    whole = scenes(SEARCH_SEED * size.scenes, size.scenes + back, size, work)
     pictures = replace(whole, train=whole.train[back:], test=whole.train[:back])
     net = supernet(plain_net(spec_of(len(whole.classes), size)), gate)
     masks = Masks()
