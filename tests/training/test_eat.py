@@ -25,10 +25,10 @@ pytest.importorskip("lightning")
 from sightline.attributes.store import load_attribute_net
 from sightline.backbones.load import load_model
 from sightline.training.eat import task as eat_task
-from sightline.training.eat.keep import Curves, Patience
-from sightline.training.eat.order import SharedOrder
 from sightline.training.eat.recipe import EatRecipe
 from sightline.training.eat.train import train_eat
+from sightline.training.keep import Curves, Patience
+from sightline.training.order import SharedOrder
 
 TOY = replace(EatRecipe().toy(), scenes=40, epochs=3)
 DROPPED = {"channels": (8, 8, 8, 8), "drop_rate": 0.3, "drop_path_rate": 0.3}
@@ -231,12 +231,12 @@ def test_processes_share_every_batch_and_leave_no_picture_out(monkeypatch: pytes
     alone = list(SharedOrder(20, 6, 3))
     shares = []
     for rank in range(2):
-        monkeypatch.setattr("sightline.training.eat.order._place", lambda rank=rank: (rank, 2))
+        monkeypatch.setattr("sightline.training.order._place", lambda rank=rank: (rank, 2))
         shares.append(list(SharedOrder(20, 6, 3)))
     for whole, one, other in zip(alone, *shares, strict=True):
         assert len(one) == len(other) == 3
         assert sorted(one + other) == sorted(whole)
-    monkeypatch.setattr("sightline.training.eat.order._place", lambda: (0, 4))
+    monkeypatch.setattr("sightline.training.order._place", lambda: (0, 4))
     with pytest.raises(TrainingError, match="a batch of 6 pictures cannot be shared evenly by 4 devices"):
         list(SharedOrder(20, 6, 3))
 

@@ -20,9 +20,9 @@ from torch.utils.data import DataLoader
 from sightline.training.classify.augment import normalised
 from sightline.training.classify.pictures import Pictures
 from sightline.training.classify.task import ClassifyTask, Descent
-from sightline.training.eat.keep import Keeper
-from sightline.training.eat.order import SharedOrder
 from sightline.training.going_on import begin_or_go_on
+from sightline.training.keep import Keeper
+from sightline.training.order import SharedOrder
 
 JUDGED = 250
 """Pictures per batch where nothing is learnt."""

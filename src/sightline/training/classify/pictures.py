@@ -24,7 +24,7 @@ from sightline.training.bird_scenes import HELD_OUT, rendered
 from sightline.training.classify.cifar_files import find_cifar, read_cifar
 from sightline.training.classify.formats import Listed, list_folder
 from sightline.training.classify.recipe import ClassifyRecipe
-from sightline.training.eat.examples import kept
+from sightline.training.kept import kept
 
 AVIARY = "aviary"
 CIFAR_MEAN, CIFAR_STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)

@@ -29,10 +29,10 @@ from sightline.training.classify.fit import Loop, fit, scores
 from sightline.training.classify.pictures import Pictures, Report, gather
 from sightline.training.classify.recipe import ClassifyRecipe
 from sightline.training.classify.task import Descent
-from sightline.training.eat.keep import Curves, Row
-from sightline.training.eat.page import run_page
 from sightline.training.intervals import wilson
+from sightline.training.keep import Curves, Row
 from sightline.training.outfile import calm, check_place
+from sightline.training.run_page import run_page
 
 
 @dataclass(frozen=True)

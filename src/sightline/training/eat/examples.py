@@ -5,7 +5,6 @@ Pictures are decoded once and kept as bytes, so that an epoch costs no decoding.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -23,6 +22,7 @@ from sightline.data.aviary.attributes import GROUPS, PARTS
 from sightline.data.photos import read_photo
 from sightline.errors import InputError
 from sightline.training.bird_scenes import Scenes
+from sightline.training.kept import kept
 
 TABLES = ("images", "labels", "targets", "weights", "parts")
 NOWHERE = 255
@@ -163,38 +163,6 @@ def _stamp(path: Path) -> str:
     except OSError:
         return "missing"
     return f"{status.st_size} {status.st_mtime_ns}"
-
-
-def kept(
-    path: Path,
-    shape: tuple[int, ...],
-    draw: Callable[[int], NDArray[np.uint8]],
-    report: Callable[[int], None] = lambda done: None,
-) -> NDArray[np.uint8]:
-    """An array from its file, which is filled first if it is not there; written under another name, then renamed.
-
-    Args:
-        path: of the file.
-        shape: of the array.
-        draw: one row by its position.
-        report: told how many rows are there.
-    """
-    if not path.is_file():
-        half = path.with_name(f"{path.name}.{os.getpid()}")
-        new = np.lib.format.open_memmap(half, mode="w+", dtype=np.uint8, shape=shape)
-        try:
-            for i in range(shape[0]):
-                new[i] = draw(i)
-                report(1)
-            new.flush()
-        except BaseException:
-            half.unlink()
-            raise
-        half.replace(path)
-    else:
-        report(shape[0])
-    table: NDArray[np.uint8] = np.load(path, mmap_mode="c")
-    return table
 
 
 def _square(data: AttributeData, row: int, size: int) -> NDArray[np.uint8]:

@@ -18,10 +18,10 @@ from torch.utils.data import DataLoader, TensorDataset
 from sightline.attributes.losses import imbalance
 from sightline.attributes.net import AttributeNet
 from sightline.training.eat.examples import Examples
-from sightline.training.eat.keep import Keeper, Patience
-from sightline.training.eat.order import SharedOrder
 from sightline.training.eat.task import EatTask, Rates
 from sightline.training.going_on import begin_or_go_on
+from sightline.training.keep import Keeper, Patience
+from sightline.training.order import SharedOrder
 
 
 @dataclass(frozen=True)

@@ -26,13 +26,13 @@ from sightline.training.eat.card import card, facts, tables, within
 from sightline.training.eat.fingerprint import claim
 from sightline.training.eat.fit import Loop, fit, restored
 from sightline.training.eat.judge import Judged, judge
-from sightline.training.eat.keep import MONITORS, Curves, Row
 from sightline.training.eat.learn import knowledge_of
-from sightline.training.eat.page import run_page
 from sightline.training.eat.pictures import Pictures, Report, gather
 from sightline.training.eat.recipe import EatRecipe
 from sightline.training.eat.task import Rates
+from sightline.training.keep import MONITORS, Curves, Row
 from sightline.training.outfile import calm, check_place
+from sightline.training.run_page import run_page
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from sightline.data.aviary.render import DRAWING, render
 from sightline.data.aviary.scene import FAMILIES, Scene
 from sightline.data.aviary.world import World
 from sightline.errors import DataError
-from sightline.training.eat.examples import kept
+from sightline.training.kept import kept
 
 
 def before_another(scene: Scene, world: World) -> Scene:
