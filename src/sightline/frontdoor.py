@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 import sightline
@@ -19,6 +19,7 @@ from sightline.capture import Plan, capture, in_chunks
 from sightline.errors import InputError, MethodError, UnfollowedError
 from sightline.explainers import METHODS, Method, Outcome, Request, StageMaps
 from sightline.explainers.default import DEFAULT, FALLBACK, WHY, WHY_FALLBACK
+from sightline.metrics.localisation import energy_inside
 from sightline.registry import Registry
 from sightline.results import AttentionMap, Decision, Explanation, Explanations, Flow, Narration
 from sightline.targets import Readout, Score, Selector, TargetLike, parse_target
@@ -62,6 +63,7 @@ def explain(
     output: Selector | None = None,
     images: Float[Tensor, "b c h w"] | None = None,
     sources: Sequence[str] | None = None,
+    foreground: Bool[Tensor, "b y x"] | None = None,
     options: Mapping[str, Any] | None = None,
     batch_size: int | None = None,
     seed: int = 0,
@@ -89,6 +91,8 @@ def explain(
         output: which part of the model's output holds the logits: a key, an index or a callable.
         images: the pictures as the network sees them, 0..1, kept with the result for drawing.
         sources: a name for each sample.
+        foreground: where the object is in each picture, on a grid of any size: each phrase then says which share of
+            its map lies there.
         options: options of the methods, as `{"scorecam": {"groups": 64}}`, or flat where one method is asked for.
         batch_size: most samples at a time; on memory shortage it is halved by itself.
         seed: seed of whatever is drawn at random.
@@ -129,7 +133,7 @@ def explain(
         by_default=method is None,
     )
     question.plan.target.check(adapter.classes, labels)
-    _check_company(inputs, images, sources)
+    _check_company(inputs, images=images, sources=sources, foreground=foreground)
     about = _provenance(question, {**about, **(provenance or {})})
     found: list[Explanation] = []
 
@@ -139,7 +143,8 @@ def explain(
         return _explanations(outcomes, part, images, sources, {**about, **_why(question, outcomes)})
 
     for part, items in in_chunks(work, len(inputs), batch_size):
-        found.extend(items if wanted.wants_embedding else _spoken(adapter.model, items, inputs[part]))
+        masks = None if foreground is None else foreground[part]
+        found.extend(items if wanted.wants_embedding else _spoken(adapter.model, items, inputs[part], masks))
         if progress is not None:
             progress(part.stop, len(inputs))
     return Explanations(tuple(found))
@@ -168,8 +173,8 @@ def _options(names: tuple[str, ...], options: Mapping[str, Any]) -> dict[str, Ma
     return by_method
 
 
-def _check_company(inputs: Tensor, images: Tensor | None, sources: Sequence[str] | None) -> None:
-    for what, company in (("images", images), ("sources", sources)):
+def _check_company(inputs: Tensor, **companies: Tensor | Sequence[str] | None) -> None:
+    for what, company in companies.items():
         if company is not None and len(company) != len(inputs):
             raise InputError(f"{len(inputs)} inputs came with {len(company)} {what}; give one for each")
 
@@ -304,7 +309,12 @@ def _flow(method: Method, outcome: Outcome, b: int, k: int) -> Flow:
     return Flow(maps, method.name, outcome.remarks[b][k] if outcome.remarks else ())
 
 
-def _spoken(model: nn.Module, items: list[Explanation], inputs: Float[Tensor, "b c h w"]) -> Iterator[Explanation]:
+def _spoken(
+    model: nn.Module,
+    items: list[Explanation],
+    inputs: Float[Tensor, "b c h w"],
+    masks: Bool[Tensor, "b y x"] | None,
+) -> Iterator[Explanation]:
     """The explanations with words, where somebody narrates this model; each decision on a sample is told once."""
     each = len(items) // len(inputs)
     told: dict[tuple[int, Decision], Narration | None] = {}
@@ -312,9 +322,19 @@ def _spoken(model: nn.Module, items: list[Explanation], inputs: Float[Tensor, "b
         at = number // each
         key = at, item.decision
         if key not in told:
-            told[key] = _narration(model, item, inputs[at : at + 1])
+            words = _narration(model, item, inputs[at : at + 1])
+            told[key] = words if words is None or masks is None else _located(words, masks[at])
         words = told[key]
         yield item if words is None else replace(item, phrases=words.phrases, sentences=words.sentences)
+
+
+def _located(words: Narration, mask: Bool[Tensor, "y x"]) -> Narration:
+    """The words, each phrase with the share of its map that lies on the object."""
+    phrases = [
+        phrase if phrase.map is None else replace(phrase, energy=energy_inside(phrase.map.values, mask))
+        for phrase in words.phrases
+    ]
+    return replace(words, phrases=tuple(phrases))
 
 
 def _narration(model: nn.Module, item: Explanation, inputs: Float[Tensor, "1 c h w"]) -> Narration | None:

@@ -15,7 +15,6 @@ from sightline.attributes.grounding import (
     centring,
     components,
     energy,
-    energy_inside,
     ground,
     peak_box,
     points,
@@ -24,6 +23,7 @@ from sightline.attributes.heads import AttributeHead
 from sightline.attributes.net import AttributeNet, AttributeSpec
 from sightline.backbones.trunk import Trunk
 from sightline.data.attributed import Attribute, Vocabulary
+from sightline.metrics.localisation import energy_inside
 
 WORDS = Vocabulary(
     (

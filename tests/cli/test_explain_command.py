@@ -3,6 +3,7 @@
 import json
 import os
 from html.parser import HTMLParser
+from importlib import resources
 
 import numpy as np
 import pytest
@@ -225,3 +226,50 @@ def test_real_weights_and_photos_by_the_command_line(here, pack):
     (found,) = json.loads(result.stdout)["photos"][0]["explanations"]
     assert "tiger cat" in found["decision"]
     assert found["stages"][-1]["status"] == "ok"
+
+
+@pytest.fixture
+def scene(here):
+    """The bundled scene under two names, and a folder with masks of their halves."""
+    pixels = Image.open(resources.files("sightline") / "assets" / "scene.png").convert("RGB")
+    (here / "masks").mkdir()
+    for name, side in (("left", 0), ("right", 1)):
+        pixels.save(f"{name}.png")
+        mask = np.zeros(pixels.size[::-1], np.uint8)
+        half = pixels.size[0] // 2
+        mask[:, side * half : (side + 1) * half] = 255
+        Image.fromarray(mask).save(here / "masks" / f"{name}.png")
+    return here
+
+
+def energies(photo):
+    return [one["energy"] for one in photo["explanations"][0]["phrases"] if one["energy"] is not None]
+
+
+def test_masks_say_how_much_of_each_phrase_lies_on_the_object(scene):
+    result = run("explain", "left.png", "right.png", "--masks", "masks", "--format", "arrays", "--json")
+    assert result.exit_code == 0, result.output
+    left, right = (energies(photo) for photo in json.loads(result.stdout)["photos"])
+    assert left
+    assert np.add(left, right) == pytest.approx(1.0, abs=1e-4)
+    assert max(left + right) > 0.55
+    bare = run("explain", "left.png", "--format", "arrays", "--json")
+    assert energies(json.loads(bare.stdout)["photos"][0]) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("left.png", "right.png", "--masks", "masks/left.png"), "names one file for 2 photos"),
+        (("left.png", "--masks", "nowhere"), "no file and no folder"),
+        (("other.png", "--masks", "masks"), "holds no mask of the name 'other'"),
+        (("small.png", "--masks", "masks/left.png"), "they must be of one size"),
+    ],
+)
+def test_masks_that_do_not_fit_are_refused(scene, words, said):
+    Image.open("left.png").save("other.png")
+    Image.open("left.png").resize((50, 40)).save("small.png")
+    result = run("explain", *words)
+    assert result.exit_code == 1, result.output
+    assert said in " ".join(result.stderr.split())
+    assert not (scene / "sightline_out").exists()

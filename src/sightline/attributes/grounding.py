@@ -15,7 +15,6 @@ from torch import Tensor
 from torch.nn import functional as fn
 
 from sightline.data.attributed import Vocabulary
-from sightline.metrics.localisation import energy_share
 
 Box = tuple[float, float, float, float]
 ABOVE, ABOVE_SHARP = 0.5, 0.1
@@ -92,17 +91,6 @@ def energy(map_: Float[Tensor, "h w"]) -> Float[Tensor, "h w"]:
     positive = map_.clamp(min=0)
     total = positive.sum()
     return positive / total if float(total) > 0 else torch.zeros_like(map_)
-
-
-def energy_inside(map_: Float[Tensor, "h w"], mask: Bool[Tensor, "y x"]) -> float | None:
-    """Share of a map's positive part that lies inside a mask; None where nothing is positive.
-
-    Args:
-        map_: raw.
-        mask: of the object, on the grid of the picture; the map is enlarged to it.
-    """
-    share = float(energy_share(map_[None], mask[None].bool())[0])
-    return share if share == share else None
 
 
 def points(map_: Float[Tensor, "h w"]) -> bool:

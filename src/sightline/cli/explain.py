@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -113,6 +114,13 @@ def explain(
             help="all, last, convs, or stage names and wildcards (`sightline stages`).", rich_help_panel=LOOK
         ),
     ] = None,
+    masks: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where the object is, bright on dark: a picture for one photo, or a folder with one of each name.",
+            rich_help_panel=LOOK,
+        ),
+    ] = None,
     topk: Annotated[
         int | None,
         typer.Option(help="Explain the k highest classes; the same as --target topK.", min=1, rich_help_panel=LOOK),
@@ -140,7 +148,7 @@ def explain(
     ] = False,
 ) -> None:
     """Show where a network looks in photos: at every stage, for any class."""
-    from sightline.cli.job import FORMATS, Done, Wish, gather
+    from sightline.cli.job import FORMATS, Done, Wish, gather, masks_of
     from sightline.cli.options import arguments_of, chosen, device_of, listed, method_options, one_of
     from sightline.explainers.default import DEFAULT
 
@@ -165,6 +173,7 @@ def explain(
     done = Done()
     files = gather(paths, done)
     _check_company(wish, files, gallery, support, done)
+    wish = replace(wish, masks=masks_of(files, masks))
     others = gather(gallery, done) if gallery else []
     from sightline.backbones.load import load_model
 
@@ -248,8 +257,6 @@ def _with_support(wish: Wish, support: Path | None, loaded: LoadedModel, done: D
     """The wish with prototypes as its target, where examples are given."""
     if support is None:
         return wish
-    from dataclasses import replace
-
     from sightline.cli.match import prototypes
 
     return replace(wish, target=prototypes(support, loaded, wish, done), contrast=None, score="logit")
@@ -287,8 +294,6 @@ def _adjusted(
     loaded: LoadedModel, *, size: str | None, mean: str | None, std: str | None, fit: str | None
 ) -> LoadedModel:
     """The model with its preprocessing as the user wants it."""
-    from dataclasses import replace
-
     from sightline.cli.options import numbers_of, size_of
 
     channels = loaded.preprocess.channels

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from sightline.cli.folder import SUMMARY, check_place, folder_names, whole_folder
 from sightline.cli.summary import explanation_record
-from sightline.errors import InputError
+from sightline.errors import InputError, near
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from sightline.backbones.load import LoadedModel
     from sightline.data.photos import Photo
     from sightline.results import Explanations
@@ -42,6 +44,7 @@ class Wish:
         options: options of the methods, by method.
         stages: names, wildcards and the words that the adapter knows; None is each method's own choice.
         batch_size: photos per pass.
+        masks: for each photo, a picture of where the object is; empty where that is not known.
         opacity: of the maps over the photo, 0..1.
         seed: of whatever is drawn at random.
     """
@@ -57,6 +60,7 @@ class Wish:
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     stages: list[str] | None = None
     batch_size: int | None = None
+    masks: Mapping[Path, Path] = field(default_factory=dict)
     opacity: float | None = None
     seed: int = 0
 
@@ -90,6 +94,32 @@ def gather(paths: Sequence[Path], done: Done) -> list[Path]:
     if len(found) == 1 and not done.errors:
         read_photo(next(iter(found)))  # a single bad photo is found out before a model is loaded
     return list(found)
+
+
+def masks_of(photos: Sequence[Path], where: Path | None) -> dict[Path, Path]:
+    """For each photo the picture of where the object is: a file for one photo, or a folder with a mask of each name.
+
+    Raises:
+        InputError: there is no mask for a photo, or one file for several.
+    """
+    if where is None:
+        return {}
+    if not where.is_dir():
+        if not where.is_file():
+            raise InputError(f"--masks names {str(where)!r}, which is no file and no folder")
+        if len(photos) != 1:
+            raise InputError(
+                f"--masks names one file for {len(photos)} photos; give a folder with a mask of each photo's name"
+            )
+        return {photos[0]: where}
+    held = {path.stem: path for path in sorted(where.iterdir()) if path.is_file()}
+    missing = [photo for photo in photos if photo.stem not in held]
+    if missing:
+        raise InputError(
+            f"{str(where)!r} holds no mask of the name {missing[0].stem!r} for {str(missing[0])!r}; "
+            f"{near(missing[0].stem, held)}"
+        )
+    return {photo: held[photo.stem] for photo in photos}
 
 
 def run(photos: Sequence[Path], loaded: LoadedModel, wish: Wish, *, done: Done, step: Callable[[Path], None]) -> Done:
@@ -165,12 +195,23 @@ def _explained(
         labels=loaded.labels,
         images=torch.stack([one.view for one in prepared]),
         sources=[names[_path(photo)] for photo in photos],
+        foreground=_foreground(photos, loaded, wish),
         batch_size=wish.batch_size,
         seed=wish.seed,
         provenance=loaded.provenance,
     ).to("cpu")
     for photo in photos:
         yield photo, explanations.of(source=names[_path(photo)])
+
+
+def _foreground(photos: Sequence[Photo], loaded: LoadedModel, wish: Wish) -> Tensor | None:
+    """Where the object is, as the network sees the photos."""
+    if not wish.masks:
+        return None
+    from sightline.evaluate.samples import Sample, prepare
+
+    known = [Sample(_path(photo), mask=wish.masks[_path(photo)]) for photo in photos]
+    return prepare(known, loaded.preprocess).masks
 
 
 def _write(photo: Photo, items: Explanations, folder: Path, loaded: LoadedModel, wish: Wish) -> dict[str, Any]:

@@ -88,6 +88,17 @@ def energy_share(maps: Float[Tensor, "b ..."], masks: Bool[Tensor, "b ..."]) -> 
     return ((positive * inside.flatten(1)).sum(1) / positive.sum(1)).to(values.dtype)
 
 
+def energy_inside(map_: Float[Tensor, "h w"], mask: Bool[Tensor, "y x"]) -> float | None:
+    """Share of a map's positive part that lies inside a mask; None where nothing is positive.
+
+    Args:
+        map_: raw.
+        mask: of the object, on the grid of the picture; the map is enlarged to it.
+    """
+    share = float(energy_share(map_[None], mask[None].bool())[0])
+    return share if share == share else None
+
+
 @metric(
     "energy-in-mask",
     title="Energy in the mask",
