@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -173,6 +174,16 @@ def test_a_limit_keeps_the_same_pictures_whatever_their_order(folder):
 def test_data_of_another_vocabulary_is_refused(folder, change, text):
     with pytest.raises(DataError, match=text):
         fitting(network(), change(read_attributes(folder)))
+
+
+def test_a_class_without_a_training_picture_may_be_strange_to_the_network(folder):
+    data = read_attributes(folder)
+    first = data.labels == 0
+    tested = replace(data, split=np.where(first, 2, data.split), classes=("001.Amber Owl", *data.classes[1:]))
+    audited = fitting(network(), tested)
+    assert len(audited.data) == int((~first).sum())
+    assert f"{int(first.sum())} pictures of classes without a training picture are left out" in audited.notes
+    assert audited.data.labels.tolist() == data.labels[~first].tolist()
 
 
 def test_splits_that_are_not_there_are_refused(folder):

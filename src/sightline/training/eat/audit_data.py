@@ -64,8 +64,12 @@ def fitting(net: AttributeNet, data: AttributeData, split: str = ALL, limit: int
     at = [data.vocabulary.index(name) for name in words.names]
     if len(at) < len(data.vocabulary):
         notes.append(f"{len(data.vocabulary) - len(at)} attributes that the network was not taught are left out")
-    kept = data.take(rows.tolist()).only(at)
-    labels = np.array(_classes(net.spec.classes, data.classes), np.int64)[kept.labels]
+    places = _classes(net.spec.classes, data)
+    known = rows[np.isin(data.labels[rows], list(places))]
+    if len(known) < len(rows):
+        notes.append(f"{len(rows) - len(known)} pictures of classes without a training picture are left out")
+    kept = data.take(known.tolist()).only(at)
+    labels = np.array([places[int(label)] for label in kept.labels], np.int64)
     return Audited(replace(kept, labels=labels, classes=net.spec.classes, vocabulary=words), tuple(notes))
 
 
@@ -94,7 +98,7 @@ def watched(net: AttributeNet, audited: Audited, work: Path, step: Step = lambda
 def drawn_again(
     net: AttributeNet, audited: Audited, seen: Observations, most: int, step: Step = lambda done: None
 ) -> Redrawn | None:
-    """Scenes of a world drawn again; None for photos, and for networks that were not taught all of a world's words.
+    """Scenes of a world drawn again; None for photos, and for networks that lack a word or a class of the world.
 
     Args:
         net: the network.
@@ -110,7 +114,9 @@ def drawn_again(
     if most < 1 or not is_world(data.root) or data.vocabulary.names != aviary_vocabulary().names:
         return None
     drawn = read_world(data.root)
-    order = _classes(net.spec.classes, drawn.world.labels)
+    order = [place for place in _places(net.spec.classes, drawn.world.labels).values() if place is not None]
+    if len(order) < len(drawn.world.labels):
+        return None
     rows = sorted(range(len(data)), key=lambda row: (data.split[row] != SPLITS.index("test"), row))[:most]
     scenes = [drawn.world.scene(drawn.numbers[data.files[row]]) for row in rows]
     usual = seen.prototypes[order]
@@ -123,20 +129,28 @@ def _counted(again: Redrawn, order: list[int]) -> Redrawn:
     return replace(again, labels=at[again.labels], donors=at[again.donors])
 
 
-def _classes(ours: tuple[str, ...], theirs: tuple[str, ...]) -> list[int]:
-    """The network's class of each class of the data.
+def _classes(ours: tuple[str, ...], data: AttributeData) -> dict[int, int]:
+    """The network's class of each class of the data; those without a training picture may be strange to it.
 
     Raises:
-        DataError: one of them is not among the network's.
+        DataError: the network does not know one that has training pictures.
     """
-    plain = {_plain(name): at for at, name in enumerate(ours)}
-    strange = [name for name in theirs if _plain(name) not in plain]
+    taught = set(data.labels[data.split == SPLITS.index("train")].tolist())
+    places = {at: place for at, place in _places(ours, data.classes).items() if place is not None or at in taught}
+    strange = [data.classes[at] for at, place in places.items() if place is None]
     if strange:
+        more = f", nor {len(strange) - 1} more" if len(strange) > 1 else ""
         raise DataError(
-            f"the network has no class {strange[0]!r}, nor {len(strange) - 1} more of the data's {len(theirs)} "
-            f"classes; {near(strange[0], ours)}. Audit the data that it was trained for"
+            f"the network has no class {strange[0]!r}{more} of the {len(taught)} that the data teaches; "
+            f"{near(strange[0], ours)}. Audit the data that it was trained for"
         )
-    return [plain[_plain(name)] for name in theirs]
+    return {at: place for at, place in places.items() if place is not None}
+
+
+def _places(ours: tuple[str, ...], theirs: tuple[str, ...]) -> dict[int, int | None]:
+    """Where each of the data's classes stands among the network's; None where it does not."""
+    plain = {_plain(name): at for at, name in enumerate(ours)}
+    return {at: plain.get(_plain(name)) for at, name in enumerate(theirs)}
 
 
 def _plain(name: str) -> str:
