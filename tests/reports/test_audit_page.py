@@ -66,6 +66,13 @@ def test_what_is_left_out_is_counted():
     assert "9 more in findings.csv" in page(section(rows=(row(),), found=10))
 
 
+def test_a_long_list_is_folded_and_whole():
+    names = ", ".join(f"name {number}" for number in range(60))
+    text = page(section(summary={"short": "name 1", "long": names}))
+    assert f"<summary>{names[:90]} …</summary>{names}</details>" in text
+    assert "<dt>short</dt><dd>name 1</dd>" in text
+
+
 def test_names_cannot_become_markup(tmp_path):
     path = save_audit(
         [section(rows=(row(says=HOSTILE),))],

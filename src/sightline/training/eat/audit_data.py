@@ -139,10 +139,9 @@ def _classes(ours: tuple[str, ...], data: AttributeData) -> dict[int, int]:
     places = {at: place for at, place in _places(ours, data.classes).items() if place is not None or at in taught}
     strange = [data.classes[at] for at, place in places.items() if place is None]
     if strange:
-        more = f", nor {len(strange) - 1} more" if len(strange) > 1 else ""
         raise DataError(
-            f"the network has no class {strange[0]!r}{more} of the {len(taught)} that the data teaches; "
-            f"{near(strange[0], ours)}. Audit the data that it was trained for"
+            f"the network has no class {strange[0]!r}; of the {len(taught)} classes that the data teaches it does not "
+            f"know {len(strange)}; {near(strange[0], ours)}. Audit the data that it was trained for"
         )
     return {at: place for at, place in places.items() if place is not None}
 
