@@ -140,8 +140,8 @@ def _classes(ours: tuple[str, ...], data: AttributeData) -> dict[int, int]:
     strange = [data.classes[at] for at, place in places.items() if place is None]
     if strange:
         raise DataError(
-            f"the network has no class {strange[0]!r}; of the {len(taught)} classes that the data teaches it does not "
-            f"know {len(strange)}; {near(strange[0], ours)}. Audit the data that it was trained for"
+            f"the network has no class {strange[0]!r}; of the {len(taught)} classes that the data teaches it does "
+            f"not know {len(strange)}; {near(strange[0], ours)}. Audit the data that it was trained for"
         )
     return {at: place for at, place in places.items() if place is not None}
 
