@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from sightline.attributes.audit.neglect import unused
 from sightline.attributes.net import AttributeNet, AttributeSpec
 from sightline.backbones.birdnet import BirdNet, BirdNetSpec
 from sightline.backbones.trunk import Trunk
@@ -28,10 +29,10 @@ WORLD = World(Knobs(species=6, seed=3))
 SIZE = 48
 
 
-def network(join="bottleneck", pool="places", classes=WORLD.labels):
+def network(join="bottleneck", pool="places", classes=WORLD.labels, reading=0):
     spec = AttributeSpec(
         backbone="bird", classes=classes, vocabulary=aviary_vocabulary(), join=join, pool=pool, stride=8, size=SIZE,
-        preprocess={"mean": [0.5] * 3, "std": [0.25] * 3},
+        reading=reading, preprocess={"mean": [0.5] * 3, "std": [0.25] * 3},
     )  # fmt: skip
     small = BirdNetSpec(("a", "b"), ("x::y",), (8, 8, 12, 16), (1, 1, 1, 1), 8, SIZE)
     torch.manual_seed(0)
@@ -77,6 +78,12 @@ def test_a_join_without_a_path_has_no_head_and_associated_contributions(examples
     seen = observe(network("parallel"), examples, NAMES)
     assert seen.head is None
     assert seen.contributions.abs().sum() > 0
+
+
+def test_where_attributes_are_read_off_finer_features_and_lead_nowhere_none_is_called_unused(examples):
+    seen = observe(network("parallel", reading=4), examples, tuple(f"p{i}" for i in range(len(examples))))
+    assert seen.contributions is None
+    assert "nothing leads from them" in unused(seen).skipped
 
 
 def test_energy_is_the_share_of_the_class_map_on_the_object(examples):

@@ -35,7 +35,7 @@ def telling(seen: Observations) -> Float[Tensor, " g"]:
 def unused(seen: Observations) -> Verdict:
     """Groups that tell much and contribute little."""
     if seen.contributions is None:
-        return skip("nobody computed what attributes contribute to the decision")
+        return skip("what attributes contribute to the decision is not known: nothing leads from them to the class")
     tells = telling(seen)
     moves = torch.stack([seen.contributions[:, list(g.members)].sum(1).abs() for g in seen.vocabulary.groups], dim=1)
     if len(tells) < 3 or not float(tells.sum()) or not float(moves.sum()):

@@ -74,7 +74,7 @@ def observe(
         labels=examples.labels,
         names=names,
         head=_head(net),
-        contributions=made["contributions"],
+        contributions=None if bool(made["contributions"].isnan().all()) else made["contributions"],
         features=torch.cat([made["pooled"], made["logits"]], dim=1),
         trained=trained,
         energy=made["energy"] if masked else None,
