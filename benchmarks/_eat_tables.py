@@ -6,7 +6,6 @@ seed by seed, and its 95 % interval is Student's over the seeds.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ import torch
 
 from _eat_cells import ASIDE, BASES, BOTTLENECKS, CONTROLS, GUIDED, TEST, Cell, cells, scenes
 from _eat_measures import TESTS, Arrays, measure, points
+from _study import Rows, interval
 from sightline.attributes.text_scores import blind_mentions, class_mentions, text_counts
 from sightline.data.attributed.aviary import aviary_vocabulary
 from sightline.data.aviary.attributes import GROUPS, PARTS
@@ -29,18 +29,6 @@ BOTTLENECK_NAMES = {
     "bottleneck": "attributes",
     "bottleneck-permuted": "attributes of another class",
 }
-STUDENT = {2: 12.71, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447, 8: 2.365, 9: 2.306, 10: 2.262}
-Rows = list[dict[str, str]]
-
-
-def interval(values: Sequence[float]) -> str:
-    """Mean and Student's 95 % interval over seeds."""
-    clean = [v for v in values if not math.isnan(v)]
-    if len(clean) < 2:
-        return f"{clean[0]:.3f} (1 seed)" if clean else "-"
-    mean = float(np.mean(clean))
-    half = STUDENT[min(len(clean), 10)] * float(np.std(clean, ddof=1)) / math.sqrt(len(clean))
-    return f"{mean:+.3f} [{mean - half:+.3f}, {mean + half:+.3f}]"
 
 
 def plain(values: Sequence[float]) -> str:
@@ -350,17 +338,3 @@ def faithfulness(study: Study) -> Rows:
                 }
             )
     return rows
-
-
-def markdown(rows: Rows) -> str:
-    """A table of the page."""
-    if not rows:
-        return "(no finished cells)"
-    heads = list(rows[0])
-    lines = ["| " + " | ".join(head.strip() for head in heads) + " |", "|" + " --- |" * len(heads)]
-    return "\n".join([*lines, *("| " + " | ".join(row[head] for head in heads) + " |" for row in rows)])
-
-
-def as_json(tables: dict[str, Rows]) -> str:
-    """All tables as JSON."""
-    return json.dumps(tables, indent=1)

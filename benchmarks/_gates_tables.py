@@ -4,31 +4,19 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from _gates_cells import ARMS, DEEP, RETRAINED_SEEDS, SETTINGS, SPARSITY, SUPERNETS, cells, table_of, worth
+from _study import Rows, interval
 from sightline.gates.scheme import Scheme
 from sightline.gates.search import search
 
-Rows = list[dict[str, str]]
 Found = dict[tuple[str, str, str], dict[int, dict[str, Any]]]
-STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131)
-"""97.5 % points for 1, 2, ... degrees of freedom; beyond, the normal's with its first correction."""
 BUDGET, SEARCHES = 48, 50
-
-
-def interval(values: Sequence[float], sign: str = "+") -> str:
-    """Mean and Student's 95 % interval."""
-    if len(values) < 2:
-        return f"{values[0]:{sign}.3f} (1 seed)" if values else "-"
-    free = len(values) - 1
-    point = STUDENT[free - 1] if free <= len(STUDENT) else 1.96 + 2.37 / free
-    mean, half = float(np.mean(values)), point * float(np.std(values, ddof=1)) / math.sqrt(len(values))
-    return f"{mean:{sign}.3f} [{mean - half:{sign}.3f}, {mean + half:{sign}.3f}]"
 
 
 def finished(study: str, seeds: int, work: Path) -> Found:
@@ -173,11 +161,3 @@ TABLES: dict[str, Callable[[int, Path], Rows]] = {
     "search": lambda seeds, work: searchers(work),
     "retrained": lambda seeds, work: retrained(work),
 }
-
-
-def markdown(rows: Rows) -> str:
-    """A table."""
-    if not rows:
-        return "(no finished cells)"
-    lines = [list(rows[0]), ["---"] * len(rows[0]), *(list(row.values()) for row in rows)]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)

@@ -8,57 +8,45 @@ A cell that is there is not trained again; several processes may share one folde
 
 from __future__ import annotations
 
-import argparse
 import time
 from pathlib import Path
 
 from _eat_cells import STUDIES, _pack, cells, train
 from _eat_tables import (
     Study,
-    as_json,
     bottlenecks,
     controls,
     faithfulness,
     frame,
     grounding,
     guided,
-    markdown,
     photos,
     text,
 )
+from _study import Rows, arguments, part_of, publish
+
+WITHOUT_PHOTOS = ("controls", "guided", "frame")
+"""Studies that need no test pack, but for the frame's cells on photos."""
 
 
 def main() -> None:
     """Train, or print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", nargs="?", default="train", choices=("train", "tables"))
-    parser.add_argument("--study", action="append", choices=STUDIES, help="which studies; all by default")
-    parser.add_argument("--work", type=Path, default=Path("eat.work"), help="folder of scenes and networks")
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--part", default="0/1", help="which share of the cells this process trains")
-    parser.add_argument("--json", type=Path, help="a file for the tables")
-    parser.add_argument("--write", action="store_true", help="put the tables between their marks in docs/eat.md")
-    parser.add_argument("--toy", action="store_true", help="a few cells of seconds, in a folder that is thrown away")
-    asked = parser.parse_args()
+    asked = arguments(__doc__, "eat.work", "eat.md", STUDIES).parse_args()
     if asked.toy:
         _toy()
         return
     if asked.what == "train":
-        at, of = (int(v) for v in asked.part.split("/"))
+        at, of = part_of(asked)
         for study in asked.study or STUDIES:
             _train(cells(study, asked.seeds)[at::of], asked.work)
         return
-    tables = _tables(asked.seeds, asked.work)
-    if asked.json:
-        asked.json.write_text(as_json(tables), encoding="utf-8")
-    if asked.write:
-        _write(tables)
+    publish(_tables(asked.seeds, asked.work), "eat", json_to=asked.json, write=asked.write)
 
 
-def _tables(seeds: int, work: Path, tests: int = 600, toy: bool = False) -> dict:
-    """Print every table for which there are cells."""
+def _tables(seeds: int, work: Path, tests: int = 600, toy: bool = False) -> dict[str, Rows]:
+    """Every table for which there are cells."""
     pack = _pack() if _pack().is_dir() else None
-    named = STUDIES if pack else ("controls", "guided")
+    named = STUDIES if pack else WITHOUT_PHOTOS
     have = {name: Study(name, seeds, work, pack, tests, toy) for name in named}
     aviary = {name: have[name] for name in ("controls", "guided")}
     tables = {
@@ -68,24 +56,9 @@ def _tables(seeds: int, work: Path, tests: int = 600, toy: bool = False) -> dict
         "grounding": grounding(aviary, work, tests),
         "text": text(aviary, work, tests),
         "faithfulness": faithfulness(have["guided"]),
+        "frame": frame(have["frame"]),
     }
-    if pack:
-        tables |= {"frame": frame(have["frame"]), "photos": photos(have["photos"])}
-    for name, rows in tables.items():
-        print(f"\n{name}\n\n{markdown(rows)}")
-    return tables
-
-
-def _write(tables: dict) -> None:
-    """Between `<!-- eat NAME -->` and `<!-- end -->`."""
-    page = Path(__file__).resolve().parents[1] / "docs" / "eat.md"
-    words = page.read_text(encoding="utf-8")
-    for name, rows in tables.items():
-        mark = f"<!-- eat {name} -->"
-        if mark in words and rows:
-            before, _, rest = words.partition(mark)
-            words = f"{before}{mark}\n\n{markdown(rows)}\n\n<!-- end -->{rest.partition('<!-- end -->')[2]}"
-    page.write_text(words, encoding="utf-8")
+    return tables | ({"photos": photos(have["photos"])} if pack else {})
 
 
 def _train(todo: list, work: Path) -> None:
@@ -102,9 +75,9 @@ def _toy() -> None:
     import tempfile
 
     with tempfile.TemporaryDirectory() as folder:
-        for study in ("controls", "guided"):
+        for study in WITHOUT_PHOTOS:
             _train(cells(study, 1, toy=True), Path(folder))
-        _tables(1, Path(folder), tests=12, toy=True)
+        publish(_tables(1, Path(folder), tests=12, toy=True), "eat")
 
 
 if __name__ == "__main__":

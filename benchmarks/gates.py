@@ -9,36 +9,26 @@ there is not trained again; several processes may share one folder (`--part 0/2`
 
 from __future__ import annotations
 
-import argparse
-import json
 import tempfile
 import time
 from pathlib import Path
 
 from _gates_cells import STUDIES, SUPERNETS, TOY, Size, cells, explore, table_of, train
-from _gates_tables import TABLES, markdown
+from _gates_tables import TABLES
+from _study import Rows, arguments, part_of, publish
 
 
 def main() -> None:
     """Train, or print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", nargs="?", default="train", choices=("train", "tables"))
-    parser.add_argument("--study", action="append", choices=STUDIES, help="which studies; all by default")
-    parser.add_argument("--work", type=Path, default=Path("gates.work"), help="folder of scenes, tables and cells")
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--part", default="0/1", help="which share of the cells this process trains")
-    parser.add_argument("--json", type=Path, help="a file for the tables")
-    parser.add_argument("--write", action="store_true", help="put the tables between their marks in docs/gates.md")
-    parser.add_argument("--toy", action="store_true", help="a few cells of seconds, in a folder that is thrown away")
-    asked = parser.parse_args()
+    asked = arguments(__doc__, "gates.work", "gates.md", STUDIES).parse_args()
     if asked.toy:
         _toy(asked.json)
     elif asked.what == "train":
-        at, of = (int(v) for v in asked.part.split("/"))
+        at, of = part_of(asked)
         for study in asked.study or STUDIES:
             _train(study, asked.seeds, asked.work, at, of, Size())
     else:
-        _print(asked.seeds, asked.work, asked.json, write=asked.write)
+        publish(_tables(asked.seeds, asked.work), "gates", json_to=asked.json, write=asked.write)
 
 
 def _train(study: str, seeds: int, work: Path, at: int, of: int, size: Size, most: int | None = None) -> None:
@@ -63,34 +53,15 @@ def _wait(work: Path, of: int) -> None:
         time.sleep(5)
 
 
-def _print(seeds: int, work: Path, file: Path | None, *, write: bool) -> dict:
-    tables = {name: make(seeds, work) for name, make in TABLES.items()}
-    for name, rows in tables.items():
-        print(f"\n{name}\n\n{markdown(rows)}")
-    if file:
-        file.write_text(json.dumps(tables, indent=1), encoding="utf-8")
-    if write:
-        _write(tables)
-    return tables
-
-
-def _write(tables: dict) -> None:
-    """Between `<!-- gates NAME -->` and `<!-- end -->`."""
-    page = Path(__file__).resolve().parents[1] / "docs" / "gates.md"
-    words = page.read_text(encoding="utf-8")
-    for name, rows in tables.items():
-        mark = f"<!-- gates {name} -->"
-        if mark in words and rows:
-            before, _, rest = words.partition(mark)
-            words = f"{before}{mark}\n\n{markdown(rows)}\n\n<!-- end -->{rest.partition('<!-- end -->')[2]}"
-    page.write_text(words, encoding="utf-8")
+def _tables(seeds: int, work: Path) -> dict[str, Rows]:
+    return {name: make(seeds, work) for name, make in TABLES.items()}
 
 
 def _toy(file: Path | None) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for study, most in (("search", None), ("gain", 14), ("ablations", 3), ("retrained", None)):
             _train(study, 1, Path(folder), 0, 1, TOY, most)
-        _print(1, Path(folder), file, write=False)
+        publish(_tables(1, Path(folder)), "gates", json_to=file)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,72 @@
+"""What studies of many trainings share: intervals over seeds, tables, and the page that holds them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+Rows = list[dict[str, str]]
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+
+
+def interval(values: Sequence[float], sign: str = "+") -> str:
+    """Mean and Student's 95 % interval over seeds; NaN is left out."""
+    from scipy.stats import t
+
+    clean = [v for v in values if not math.isnan(v)]
+    if len(clean) < 2:
+        return f"{clean[0]:{sign}.3f} (1 seed)" if clean else "-"
+    half = float(t.ppf(0.975, len(clean) - 1) * np.std(clean, ddof=1) / math.sqrt(len(clean)))
+    mean = float(np.mean(clean))
+    return f"{mean:{sign}.3f} [{mean - half:{sign}.3f}, {mean + half:{sign}.3f}]"
+
+
+def markdown(rows: Rows) -> str:
+    """A table; columns may have one name if they differ in blanks at its end."""
+    if not rows:
+        return "(no finished cells)"
+    lines = [[head.strip() for head in rows[0]], ["---"] * len(rows[0]), *(list(row.values()) for row in rows)]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def arguments(about: str | None, work: str, page: str, studies: Sequence[str]) -> argparse.ArgumentParser:
+    """What every study is asked: train or tables, which part, where."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", nargs="?", default="train", choices=("train", "tables"))
+    parser.add_argument("--study", action="append", choices=studies, help="which studies; all by default")
+    parser.add_argument("--work", type=Path, default=Path(work), help="folder of data, networks and figures")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--part", default="0/1", help="which share of the cells this process trains")
+    parser.add_argument("--json", type=Path, help="a file for the tables")
+    parser.add_argument("--write", action="store_true", help=f"put the tables between their marks in docs/{page}")
+    parser.add_argument("--toy", action="store_true", help="a few cells of seconds, in a folder that is thrown away")
+    return parser
+
+
+def part_of(asked: argparse.Namespace) -> tuple[int, int]:
+    """Which share of the cells, of how many: `0/2` is the first half."""
+    at, of = (int(v) for v in asked.part.split("/"))
+    return at, of
+
+
+def publish(tables: dict[str, Rows], page: str, *, json_to: Path | None = None, write: bool = False) -> None:
+    """Print tables; keep them as JSON, and put them between `<!-- PAGE NAME -->` and `<!-- end -->`, if asked."""
+    for name, rows in tables.items():
+        print(f"\n{name}\n\n{markdown(rows)}")
+    if json_to:
+        json_to.write_text(json.dumps(tables, indent=1), encoding="utf-8")
+    if not write:
+        return
+    path = DOCS / f"{page}.md"
+    words = path.read_text(encoding="utf-8")
+    for name, rows in tables.items():
+        mark = f"<!-- {page} {name} -->"
+        if mark in words and rows:
+            before, _, rest = words.partition(mark)
+            words = f"{before}{mark}\n\n{markdown(rows)}\n\n<!-- end -->{rest.partition('<!-- end -->')[2]}"
+    path.write_text(words, encoding="utf-8")
