@@ -82,7 +82,7 @@ def test_another_network_is_refused(world, tmp_path):
     save_file({"a": torch.zeros(1)}, tmp_path / "plain.safetensors")
     done = asked(tmp_path / "plain.safetensors", world, tmp_path / "audit")
     assert done.exit_code == 1
-    assert "not a network with attributes" in done.output
+    assert "not 'attributes'" in done.output
     assert not (tmp_path / "audit").exists()
 
 

@@ -5,16 +5,13 @@ Registers how such a file is read, so that `load_model(weights=FILE)` and every 
 
 from __future__ import annotations
 
-import json
-import os
 from pathlib import Path
 
-from safetensors.torch import save
 from torch import Tensor
 
 from sightline.attributes.knowledge import Knowledge
 from sightline.attributes.net import AttributeNet, AttributeSpec
-from sightline.backbones.architectures import ARCHITECTURES, Built
+from sightline.backbones.architectures import ARCHITECTURES, Built, read_spec, write_network
 from sightline.backbones.preprocess import Preprocess
 from sightline.backbones.weights import Weights, read_weights
 from sightline.errors import ModelError
@@ -30,14 +27,8 @@ def save_attribute_net(net: AttributeNet, path: str | Path) -> Path:
         net: the network; its `knowledge` is written along.
         path: a safetensors file.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     known = {f"{KNOWN}{name}": value for name, value in net.knowledge.tensors().items()}
-    tensors = {name: value.detach().cpu().contiguous() for name, value in {**net.state_dict(), **known}.items()}
-    half = path.with_name(f"{path.name}.{os.getpid()}")
-    half.write_bytes(save(tensors, metadata={"architecture": ARCHITECTURE, "spec": net.spec.to_json()}))
-    half.replace(path)
-    return path
+    return write_network(path, {**net.state_dict(), **known}, ARCHITECTURE, net.spec.to_json())
 
 
 def load_attribute_net(path: str | Path) -> AttributeNet:
@@ -57,15 +48,7 @@ def built(weights: Weights) -> Built:
 
 
 def _net(weights: Weights) -> AttributeNet:
-    said = weights.metadata.get("architecture", "no architecture")
-    if said != ARCHITECTURE:
-        raise ModelError(
-            f"{weights.path} holds {said!r}, not a network with attributes; was it written by `sightline train eat`?"
-        )
-    try:
-        spec = AttributeSpec.from_json(weights.metadata["spec"])
-    except (KeyError, TypeError, json.JSONDecodeError) as problem:
-        raise ModelError(f"{weights.path} does not say how its network is built: {problem}") from problem
+    spec = read_spec(weights, ARCHITECTURE, AttributeSpec.from_json, "sightline train eat")
     net = AttributeNet(spec)
     tensors = {name: value for name, value in weights.tensors.items() if not name.startswith(KNOWN)}
     found = net.load_state_dict(tensors, strict=False)

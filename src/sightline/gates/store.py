@@ -7,16 +7,14 @@ of training.
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save
 from torch import nn
 
-from sightline.backbones.architectures import ARCHITECTURES, Built
+from sightline.backbones.architectures import ARCHITECTURES, Built, read_spec, write_network
 from sightline.backbones.cifar_names import cifar_net, is_cifar
 from sightline.backbones.embedded import classifiers
 from sightline.backbones.load import count_classes, load_model
@@ -135,14 +133,8 @@ def save_gated(net: nn.Module, spec: GatedSpec, path: str | Path) -> Path:
         spec: how it is built.
         path: a safetensors file.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     kept = spec if spec.gate is None else replace(spec, scheme=str(plugged(net).scheme))
-    tensors = {name: value.detach().cpu().clone().contiguous() for name, value in net.state_dict().items()}
-    half = path.with_name(f"{path.name}.{os.getpid()}")
-    half.write_bytes(save(tensors, metadata={"architecture": ARCHITECTURE, "spec": kept.to_json()}))
-    half.replace(path)
-    return path
+    return write_network(path, net.state_dict(), ARCHITECTURE, kept.to_json())
 
 
 def load_gated(path: str | Path) -> tuple[nn.Module, GatedSpec]:
@@ -162,15 +154,7 @@ def built(weights: Weights) -> Built:
 
 
 def _net(weights: Weights) -> tuple[nn.Module, GatedSpec]:
-    said = weights.metadata.get("architecture", "no architecture")
-    if said != ARCHITECTURE:
-        raise ModelError(
-            f"{weights.path} holds {said!r}, not a classifier with gates; did `sightline train classify` write it?"
-        )
-    try:
-        spec = GatedSpec.from_json(weights.metadata["spec"])
-    except (KeyError, TypeError, json.JSONDecodeError) as problem:
-        raise ModelError(f"{weights.path} does not say how its network is built: {problem}") from problem
+    spec = read_spec(weights, ARCHITECTURE, GatedSpec.from_json, "sightline train classify")
     net = gated_net(spec)
     fit_weights(net, weights, name=spec.model if spec.gate is None else f"{spec.model} with {spec.gate}")
     return net.float().eval(), spec
