@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from sightline.errors import ResultError
-from sightline.results.store import write_text
+from sightline.reports.written import write_page
 
 
 @dataclass(frozen=True)
@@ -108,12 +107,7 @@ def save_audit(
     Raises:
         ResultError: the file cannot be written.
     """
-    path = Path(path)
-    try:
-        write_text(path, audit_page(sections, title=title, verdict=verdict, facts=facts))
-    except OSError as problem:
-        raise ResultError(f"cannot write the page to {str(path)!r}: {problem.strerror or problem}") from problem
-    return path
+    return write_page(path, audit_page(sections, title=title, verdict=verdict, facts=facts))
 
 
 def worded(value: str | int | float | None) -> str:

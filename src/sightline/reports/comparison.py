@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from sightline.errors import ResultError
-from sightline.results.store import write_text
+from sightline.reports.written import write_page
 
 
 @dataclass(frozen=True)
@@ -92,12 +91,7 @@ def save_comparison(
     Raises:
         ResultError: the file cannot be written.
     """
-    path = Path(path)
-    try:
-        write_text(path, comparison_page(panels, title=title, verdict=verdict, facts=facts))
-    except OSError as problem:
-        raise ResultError(f"cannot write the page to {str(path)!r}: {problem.strerror or problem}") from problem
-    return path
+    return write_page(path, comparison_page(panels, title=title, verdict=verdict, facts=facts))
 
 
 def _drawn(panel: Panel) -> tuple[Panel, list[tuple[Bar, float, float, float]], str, str]:

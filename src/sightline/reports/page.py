@@ -12,14 +12,13 @@ from collections.abc import Iterable, Sequence
 from importlib.resources import files
 from pathlib import Path
 
-from sightline.errors import ResultError
 from sightline.reports.payload import common_payload, safe_json, subject_payload
 from sightline.reports.photo import thumbnail_uri
 from sightline.reports.plate import Plate
 from sightline.reports.subject import Subject, subjects_of
 from sightline.reports.words import clean
+from sightline.reports.written import write_page
 from sightline.results import Explanation
-from sightline.results.store import write_text
 
 SCRIPTS = ("page_draw.js", "page_chart.js", "page_panel.js", "page_course.js", "page_flow.js", "page.js")
 
@@ -82,13 +81,7 @@ def save_page(
     Raises:
         ResultError: there is nothing to show, or the file cannot be written.
     """
-    path = Path(path)
-    text = page(explanations, title=title, plates=plates)
-    try:
-        write_text(path, text)
-    except OSError as problem:
-        raise ResultError(f"cannot write the page to {str(path)!r}: {problem.strerror or problem}") from problem
-    return path
+    return write_page(path, page(explanations, title=title, plates=plates))
 
 
 def _title(subjects: tuple[Subject, ...]) -> str:
