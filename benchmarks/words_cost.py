@@ -1,6 +1,8 @@
 """What words cost: explain() with all phrases, as multiples of one forward and one backward.
 
-`python benchmarks/words_cost.py` prints the table; `--toy` takes three repetitions.
+    python benchmarks/words_cost.py --repetitions 15 --write
+
+`--toy` takes three repetitions.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from unittest.mock import patch
 import torch
 from torch import nn
 
-from _measure import Ratio, conditions, dump, forward_backward, options, paired, seconds, table
+from _measure import Ratio, conditions, dump, forward_backward, options, paired, seconds, table, write
 from sightline import explain
 from sightline.attributes.net import AttributeSpec, attribute_net
 from sightline.backbones.birdnet import load_birdnet
@@ -48,10 +50,14 @@ def main() -> None:
     parser = options(__doc__ or "", models=CELLS)
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    found = {cell: measured(cell, 3 if asked.toy else asked.repetitions) for cell in asked.models}
+    times = 3 if asked.toy else asked.repetitions
+    found = {cell: measured(cell, times) for cell in asked.models}
     rows = [(cell, *pair) for cell, pair in found.items()]
-    print(table(("network", "explain with words", "without"), rows))
-    print(conditions("python benchmarks/words_cost.py", "cpu", "timm"))
+    text = table(("network", "explain with words", "without"), rows)
+    about = conditions(f"python benchmarks/words_cost.py --repetitions {times}", "cpu", "timm")
+    print(f"{about}\n\n{text}")
+    if asked.write:
+        write("words", f"{about}; {times} pairs each\n\n{text}")
     dump(asked.json, {cell: list(pair) for cell, pair in found.items()})
 
 
