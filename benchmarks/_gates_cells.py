@@ -55,7 +55,7 @@ DEEP = "se-deep"
 """The supernet on which searchers are compared, and whose schemes are trained from scratch."""
 SUPERNETS = (*SEARCHED, DEEP)
 STUDIES = ("search", "gain", "ablations", "retrained")
-RETRAINED, RETRAINED_SEEDS = 24, 2
+RETRAINED, RETRAINED_SEEDS = 16, 2
 """Schemes of the gate `se` that are trained from scratch, and how often."""
 SPARSITY = 0.02
 WORLD = Knobs(species=8, twins=0, bird_size=1.3, occluders=0.0)
