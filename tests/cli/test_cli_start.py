@@ -35,6 +35,12 @@ def test_help_is_quick_and_imports_no_torch():
     assert min(float(seconds) for _, seconds, _ in facts) < 0.6
 
 
+def test_the_module_is_the_command_line():
+    run = subprocess.run([sys.executable, "-m", "sightline", "--version"], capture_output=True, text=True, check=False)
+    assert run.returncode == 0
+    assert run.stdout == sightline("--version").stdout
+
+
 def test_version_is_said():
     import sightline as package
 
