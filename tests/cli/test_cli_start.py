@@ -36,7 +36,9 @@ def test_help_is_quick_and_imports_no_torch():
 
 
 def test_the_module_is_the_command_line():
-    run = subprocess.run([sys.executable, "-m", "sightline", "--version"], capture_output=True, text=True, check=False)
+    run = subprocess.run(
+        [sys.executable, "-m", "sightline", "--version"], capture_output=True, text=True, check=False
+    )
     assert run.returncode == 0
     assert run.stdout == sightline("--version").stdout
 
