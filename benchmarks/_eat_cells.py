@@ -35,7 +35,7 @@ CONTROLS = ("zero", "eat", "permuted", "random", "context", "classes")
 GUIDED = ("zero", "eat", "narrow", "parts", "bottleneck")
 BOTTLENECKS = ("narrow-permuted", "narrow-random", "narrow-context", "narrow-classes", "bottleneck-permuted")
 """The two bottlenecks of the guided study with another second task: is it the attributes that concentrate?"""
-ASIDE = ("free", "outside")
+ASIDE = ("free", "outside", "flat")
 """Arms that get three seeds only."""
 BASES = ("resnet", "vgg", "densenet", "mobilenet", "vit")
 STUDIES = ("controls", "guided", "photos", "frame")
@@ -137,13 +137,13 @@ def rates(cell: Cell) -> Rates:
 def network(cell: Cell, words: Vocabulary, classes: tuple[str, ...], pack: Path | None) -> AttributeNet:
     """The base model with its two heads."""
     guided = cell.study == "guided"
-    join = "bottleneck" if cell.kind in ("bottleneck", "narrow") else "fusion" if guided else "parallel"
+    join = "bottleneck" if cell.kind in ("bottleneck", "narrow", "flat") else "fusion" if guided else "parallel"
     spec = AttributeSpec(
         backbone=cell.base,
         classes=classes,
         vocabulary=words,
         join=join,  # type: ignore[arg-type]
-        pool="places" if guided else "average",
+        pool="places" if guided and cell.arm != "flat" else "average",
         stride=16 if cell.base == "mobilenet_v2" else 8,
         reading=4 if guided else 0,
         width=32,
