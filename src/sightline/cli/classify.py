@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,7 +11,7 @@ import typer
 
 from sightline.cli.config import given, reading
 from sightline.cli.guard import training
-from sightline.cli.screen import progress, say_json, say_note
+from sightline.cli.screen import picture_bar, say_json, say_note
 from sightline.training.classify.recipe import CONFIGS, ClassifyRecipe, drops_of
 
 if TYPE_CHECKING:
@@ -101,7 +99,7 @@ def classify(
             out,
             recipe.toy() if toy else recipe,
             work,
-            reading=_reading,
+            reading=picture_bar,
             tell=_epoch,
             quiet=not sys.stderr.isatty(),
             command=given(ctx),
@@ -118,14 +116,6 @@ def _recipe(params: dict[str, Any]) -> ClassifyRecipe:
     return replace(
         OWN, **said | {"drops": drops_of(params["drops"]), "model_args": arguments_of(params["model_arg"])}
     )
-
-
-@contextmanager
-def _reading() -> Iterator[Callable[[int], None]]:
-    """A bar of pictures that are read or drawn."""
-    with progress() as bar:
-        task = bar.add_task("pictures", total=None)
-        yield lambda done: bar.update(task, advance=done)
 
 
 def _epoch(number: int, row: dict[str, float]) -> None:

@@ -68,17 +68,19 @@ def with_gates(
 
 
 def show(
-    loaded: LoadedModel, photos: Sequence[Path], *, method: str, target: str | None, seed: int
+    loaded: LoadedModel,
+    photos: Sequence[Path],
+    inputs: Float[Tensor, "n c h w"],
+    views: Float[Tensor, "n c h w"],
+    *,
+    method: str,
+    target: str | None,
+    seed: int,
 ) -> tuple[GateRecord, Explanations]:
     """The gates over the photos, and for each photo its maps with and without them, for one and the same class."""
-    import torch
-
-    from sightline.data.photos import read_photo
     from sightline.gates import plugged, use_scheme
     from sightline.gates.explain import gate_record
 
-    inputs = inputs_of(loaded, photos)
-    views = torch.stack([loaded.preprocess(read_photo(path)).view for path in photos])
     record, scheme = gate_record(loaded.model, inputs), plugged(loaded.model).scheme
     common: dict[str, Any] = {
         "method": method, "labels": loaded.labels, "images": views, "seed": seed, "provenance": loaded.provenance,
@@ -87,14 +89,17 @@ def show(
     return record, _both(loaded, inputs, str(scheme), target, common, use_scheme)
 
 
-def inputs_of(loaded: LoadedModel, photos: Sequence[Path]) -> Float[Tensor, "n c h w"]:
-    """The photos as the model takes them, where it lives."""
+def prepared(
+    loaded: LoadedModel, photos: Sequence[Path]
+) -> tuple[Float[Tensor, "n c h w"], Float[Tensor, "n c h w"]]:
+    """The photos as the model takes them, where it lives, and as it sees them, for drawing."""
     import torch
 
     from sightline.data.photos import read_photo
 
+    ready = [loaded.preprocess(read_photo(path)) for path in photos]
     home = next(loaded.model.parameters()).device
-    return torch.stack([loaded.preprocess(read_photo(path)).inputs for path in photos]).to(home)
+    return torch.stack([one.inputs for one in ready]).to(home), torch.stack([one.view for one in ready])
 
 
 def _both(
@@ -121,7 +126,7 @@ def _both(
 
 def memory(
     loaded: LoadedModel,
-    photos: Sequence[Path],
+    inputs: Float[Tensor, "n c h w"],
     record: GateRecord,
     *,
     forest: bool,
@@ -137,14 +142,13 @@ def memory(
     from sightline.gates.explain_memory import forest_map, gradient_map, intervention_map, without_memory
     from sightline.gates.explain_read import recurrent
 
-    inputs = inputs_of(loaded, photos)
     stages = [stage for stage, rows in record.heat().items() if len(rows) > 1]
     ways: dict[str, Callable[[int], Dependency]] = {}
     untaken = [] if stages else ["no stage has two gates, so none can hang on another"]
     if not forest:
         untaken.append("the forest was not asked for")
-    elif len(photos) < FOREST_PHOTOS:
-        untaken.append(f"a forest over gates needs at least {FOREST_PHOTOS} photos, and {len(photos)} were given")
+    elif len(inputs) < FOREST_PHOTOS:
+        untaken.append(f"a forest over gates needs at least {FOREST_PHOTOS} photos, and {len(inputs)} were given")
     else:
         ways["forest"] = lambda stage: forest_map(record, stage, seed=seed)
     if not recurrent(loaded.model):
@@ -155,7 +159,7 @@ def memory(
                 forgetful = gate_record(loaded.model, inputs)
             ways["forest, state cut (null)"] = lambda stage: forest_map(forgetful, stage, seed=seed)
         ways["derivative through the state"] = lambda stage: gradient_map(loaded.model, inputs, stage, seed=seed)
-        if len(photos) < 2:
+        if len(inputs) < 2:
             untaken.append("a state is replaced by its mean over photos, which takes at least two")
         else:
             ways["state replaced by its mean"] = lambda stage: (

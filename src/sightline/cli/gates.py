@@ -151,7 +151,7 @@ def show(
     """Show what gates do on photos: values over depth, what each hangs on, and maps with and without them."""
     from sightline.backbones.load import load_model
     from sightline.cli.folder import check_writable
-    from sightline.cli.gate_show import facts, memory, memory_facts, plates_of, with_gates, write
+    from sightline.cli.gate_show import facts, memory, memory_facts, plates_of, prepared, with_gates, write
     from sightline.cli.gate_show import show as shown
     from sightline.cli.options import arguments_of, device_of
     from sightline.data.photos import find_photos
@@ -164,9 +164,10 @@ def show(
     trained = with_gates(loaded, gate, share=share, scheme=scheme, weights=gated_weights, seed=seed)
     with progress() as bar:
         task = bar.add_task("maps with and without gates", total=None)
-        record, items = shown(loaded, files, method=method, target=target, seed=seed)
+        inputs, views = prepared(loaded, files)
+        record, items = shown(loaded, files, inputs, views, method=method, target=target, seed=seed)
         found, untaken = memory(
-            loaded, files, record, forest=forest, seed=seed, step=lambda what: bar.update(task, description=what)
+            loaded, inputs, record, forest=forest, seed=seed, step=lambda what: bar.update(task, description=what)
         )
     written, rows = write(record, items, plates_of(record, found, untaken), out), facts(record)
     if as_json:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -89,3 +90,11 @@ def progress() -> Progress:
         transient=True,
         disable=not sys.stderr.isatty(),
     )
+
+
+@contextmanager
+def picture_bar() -> Iterator[Callable[[int], None]]:
+    """A bar of pictures that are read or drawn."""
+    with progress() as bar:
+        task = bar.add_task("pictures", total=None)
+        yield lambda done: bar.update(task, advance=done)

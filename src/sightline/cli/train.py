@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,7 +12,7 @@ import typer
 from sightline.cli.classify import classify
 from sightline.cli.config import Config, given
 from sightline.cli.guard import training
-from sightline.cli.screen import progress, say_json, say_note
+from sightline.cli.screen import picture_bar, say_json, say_note
 from sightline.training.eat.recipe import EatRecipe
 
 if TYPE_CHECKING:
@@ -184,7 +182,7 @@ def eat(
             out,
             recipe.toy() if toy else recipe,
             folder,
-            reading=_reading,
+            reading=picture_bar,
             tell=_epoch,
             quiet=quiet,
             command=given(ctx),
@@ -200,14 +198,6 @@ def _recipe(params: dict[str, Any]) -> EatRecipe:
     said = {field.name: params[field.name] for field in fields(EatRecipe) if field.name in params}
     said |= {"only": tuple(listed(params["only"])), "model_args": arguments_of(params["model_arg"])}
     return replace(EAT, **said)
-
-
-@contextmanager
-def _reading() -> Iterator[Callable[[int], None]]:
-    """A bar of pictures that are read or drawn."""
-    with progress() as bar:
-        task = bar.add_task("pictures", total=None)
-        yield lambda done: bar.update(task, advance=done)
 
 
 def _epoch(number: int, row: dict[str, float]) -> None:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from sightline.errors import GateError
+from sightline.gates.explain_read import resting
 from sightline.gates.scheme import Scheme
 from sightline.gates.search.supernet import held_scheme
 
@@ -105,14 +106,11 @@ def _count(model: nn.Module, batches: Batches) -> tuple[int, int]:
 @contextmanager
 def _as_found(model: nn.Module) -> Iterator[None]:
     """Evaluation mode inside; modes and buffers are put back."""
-    modes = {part: part.training for part in model.modules()}
     buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
     try:
-        model.eval()
-        yield
+        with resting(model):
+            yield
     finally:
-        for part, mode in modes.items():
-            part.training = mode
         with torch.no_grad():
             for buffer, value in buffers:
                 buffer.copy_(value)
