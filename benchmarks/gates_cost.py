@@ -1,42 +1,79 @@
 """What gates cost: a forward with none, one per block, shared ones, and schemes of several densities, in one run.
 
     python benchmarks/gates_cost.py --toy
-    python benchmarks/gates_cost.py --batches 1 50 --repetitions 15 --json out.json --write
+    python benchmarks/gates_cost.py --json out.json --write
 
-Every forward is timed between two forwards of the plain network; its increment is the median of the ratios, minus 1.
-For each gate the increments of the schemes are set against the density: the increment that density times the dense
-one's increment foretells, and how far the measured one is from it. Beside them stands the DIA unit as a plain loop
-over the blocks, written here. Feature maps are counted: bytes that a forward keeps for its backward, and the most
-bytes that are alive in an inference forward.
+A round times every network once, in an order of its own, and the plain one before every fourth. A network's ratio is
+its time over the mean of the round's plain ones, its increment the median over rounds minus 1. For each gate the
+increments of the schemes are set against the density: the increment that density times the dense one's increment
+foretells, and how far the measured one is from it, with an interval over rounds. Beside them stands the DIA unit as a
+plain loop over the blocks, written here. Feature maps are counted: bytes that a forward keeps for its backward, and
+the most bytes that are alive in an inference forward.
+
+Large tensors come fresh from the kernel at every forward, and clearing their pages takes about as long as computing.
+`--memory kept` lets the process keep its memory instead (glibc only), so that what is timed is the network; `system`
+leaves the allocator as it is.
 """
 
 from __future__ import annotations
 
 import copy
+import ctypes
+import itertools
+import math
+import random
+import statistics
+import sys
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from _measure import Ratio, conditions, dump, options, paired, seconds, table, write
+from _measure import Ratio, conditions, dump, options, seconds, table, write
+from sightline.backbones.cifar_names import cifar_net, is_cifar
 from sightline.gates import Scheme, plug, sites
+from sightline.gates.explain_read import at_gates
 
 EAN = {"dia": (6, 3, 50, 3), "se": (2, 2, 51, 1), "sge": (4, 11, 19, 3)}
 """The published schemes of ResNet-50; SE's stands in the authors' code as a comment."""
 
 
+LEAST = 0.3
+"""Seconds that one reading takes at least; small networks run several times for it."""
+
+LOOP = "dia, hand-written loop"
+TIMES = ["network", "density", "increment", "least to most, %", "from density x dense", "from map values x dense"]
+BYTES = ["network", "kept for backward, MiB", "most alive in inference, MiB", "kept, more", "alive, more"]
+
+PLAIN_EVERY = 4
+"""A round times the plain network before every fourth other one, and once at its end."""
+
+MALLOPT = {"kept": {-4: 0, -1: 2**31 - 1}, "system": {-4: 65536, -1: 128 * 1024}}
+"""Settings of glibc's allocator: M_MMAP_MAX (-4) and M_TRIM_THRESHOLD (-1)."""
+
+
 @dataclass(frozen=True)
 class Arm:
-    """One network beside the plain one: its name, its gate, the share of plugged blocks, and its ratio."""
+    """One network beside the plain one.
+
+    Its name, its gate, the shares of gated blocks and of gated map values, and its ratio to the plain one per round.
+    """
 
     name: str
     gate: str
     density: float
-    ratio: Ratio
+    maps: float
+    ratios: list[float]
+
+    @property
+    def increment(self) -> float:
+        """Median over rounds, minus 1."""
+        return statistics.median(self.ratios) - 1
 
 
 class LoopedResNet(nn.Module):
@@ -130,7 +167,7 @@ def network(name: str) -> nn.Module:
     torch.manual_seed(0)
     if name == "toy":
         return torchvision.models.ResNet(torchvision.models.resnet.BasicBlock, [2, 2, 2, 2], num_classes=10).eval()
-    return torchvision.models.get_model(name).eval()
+    return (cifar_net(name, 10) if is_cifar(name) else torchvision.models.get_model(name)).eval()
 
 
 def arms(net: nn.Module, gates: list[str]) -> dict[tuple[str, str, float], nn.Module]:
@@ -160,49 +197,99 @@ def looped(net: nn.Module) -> LoopedResNet:
     return LoopedResNet(copy.deepcopy(net), units).eval()
 
 
-def forward(model: nn.Module, inputs: Tensor) -> Callable[[], object]:
-    def run() -> object:
+def forward(model: nn.Module, inputs: Tensor, times: int = 1) -> Callable[[], object]:
+    def run() -> None:
         with torch.inference_mode():
-            return model(inputs)
+            for _ in range(times):
+                model(inputs)
 
     return run
 
 
-def measure(net: nn.Module, inputs: Tensor, gates: list[str], repetitions: int, device: str) -> list[Arm]:
+def measure(net: nn.Module, inputs: Tensor, gates: list[str], rounds: int, device: str) -> list[Arm]:
     """Every network's forward against the plain one's."""
-    plain = forward(net, inputs)
     found = arms(net, gates)
-    if "dia" in gates:
-        found["dia, hand-written loop", "dia", 1.0] = looped(net)
-    yardstick = lambda: seconds(plain, device)  # noqa: E731
+    if "dia" in gates and hasattr(net, "layer4"):
+        found[LOOP, "dia", 1.0] = looped(net)
+    forward(net, inputs)()
+    times = math.ceil(LEAST / seconds(forward(net, inputs), device))
+    plain, works = forward(net, inputs, times), {key: forward(model, inputs, times) for key, model in found.items()}
+    for work in (plain, *works.values()):
+        work()
+    ratios: dict[tuple[str, str, float], list[float]] = {key: [] for key in works}
+    dice = random.Random(0)
+    for done in range(rounds):
+        order, base, took = dice.sample(list(works), len(works)), [], {}
+        for at, key in enumerate(order):
+            if at % PLAIN_EVERY == 0:
+                base.append(seconds(plain, device))
+            took[key] = seconds(works[key], device)
+        base.append(seconds(plain, device))
+        for key, time in took.items():
+            ratios[key].append(time / statistics.mean(base))
+        print(
+            f"round {done + 1} of {rounds}: plain {statistics.mean(base) / times:.3f} s", file=sys.stderr, flush=True
+        )
+    through = {key: passed(model, inputs[:1]) for key, model in found.items()}
     return [
-        Arm(name, gate, density, paired(forward(model, inputs), yardstick, repetitions=repetitions, device=device))
-        for (name, gate, density), model in found.items()
+        Arm(*key, maps=through[key] / through[f"{key[1]}, shared", key[1], 1.0], ratios=ratios[key]) for key in works
     ]
 
 
-def against_loop(net: nn.Module, inputs: Tensor, repetitions: int, device: str) -> Ratio:
-    """Our DIA network's forward over the hand-written loop's; both give the same."""
+def passed(model: nn.Module, inputs: Tensor) -> int:
+    """How many values of feature maps pass through gates in one forward; none in the hand-written loop."""
+    if isinstance(model, LoopedResNet):
+        return 0
+    counts: list[int] = []
+    with at_gates(model, lambda path, gate, given, out: counts.append(given[0].numel())), torch.no_grad():
+        model(inputs)
+    return sum(counts)
+
+
+def over_loop(found: list[Arm]) -> Ratio:
+    """Our DIA network's forward over the hand-written loop's, of the same round."""
+    named = {arm.name: arm.ratios for arm in found}
+    ratios = [ours / loop for ours, loop in zip(named["dia, shared"], named[LOOP], strict=True)]
+    return Ratio(statistics.median(ratios), min(ratios), max(ratios), len(ratios))
+
+
+def same_as_loop(net: nn.Module, inputs: Tensor) -> None:
+    """Stop where our DIA network and the hand-written loop do not give the same."""
     torch.manual_seed(1)
     ours = plug(copy.deepcopy(net), "dia")
     units = [getattr(ours, f"layer{stage}")[0].gate for stage in range(1, 5)]
-    loop = LoopedResNet(net, units).eval()
     with torch.inference_mode():
-        torch.testing.assert_close(ours(inputs), loop(inputs), rtol=1e-4, atol=1e-4)
-    work, yardstick = forward(ours, inputs), lambda: seconds(forward(loop, inputs), device)
-    return paired(work, yardstick, repetitions=repetitions, device=device)
+        torch.testing.assert_close(ours(inputs), LoopedResNet(net, units).eval()(inputs), rtol=1e-4, atol=1e-4)
+
+
+def from_foretold(arm: Arm, dense: Arm, share: float) -> tuple[float, float, float]:
+    """How far an increment is from the dense scheme's times a share, with a 95 % bootstrap interval over rounds."""
+    rounds = np.random.default_rng(0).integers(len(arm.ratios), size=(4000, len(arm.ratios)))
+    got, full = (np.median(np.array(one.ratios)[rounds], 1) - 1 for one in (arm, dense))
+    low, high = np.nanpercentile(got / np.where(full > 0, full * share, np.nan) - 1, [2.5, 97.5])
+    return arm.increment / (dense.increment * share) - 1, float(low), float(high)
 
 
 def time_rows(found: list[Arm]) -> list[list[object]]:
-    """One row per network: its increment, and that which its density foretells."""
-    dense = {arm.gate: arm.ratio.median - 1 for arm in found if arm.name == f"{arm.gate}, shared"}
+    """One row per network: its increment, and that which its density and its share of map values foretell."""
+    dense = {arm.gate: arm for arm in found if arm.name == f"{arm.gate}, shared"}
     rows: list[list[object]] = []
     for arm in found:
-        got, told = arm.ratio.median - 1, dense[arm.gate] * arm.density
-        off = f"{100 * (got / told - 1):+.0f} %" if told > 0 and arm.density < 1 else "-"
-        spread = f"{100 * (arm.ratio.least - 1):+.1f} to {100 * (arm.ratio.most - 1):+.1f}"
-        rows.append([arm.name, f"{arm.density:.2f}", f"{100 * got:+.1f} %", spread, off])
+        spread = f"{100 * (min(arm.ratios) - 1):+.1f} to {100 * (max(arm.ratios) - 1):+.1f}"
+        row: list[object] = [arm.name, f"{arm.density:.2f}", f"{100 * arm.increment:+.1f} %", spread, "-", "-"]
+        if arm.density < 1 and dense[arm.gate].increment > 0:
+            off, low, high = (100 * v for v in from_foretold(arm, dense[arm.gate], arm.density))
+            maps = 100 * from_foretold(arm, dense[arm.gate], arm.maps)[0]
+            row[4:] = [f"{off:+.0f} % [{low:+.0f}, {high:+.0f}]", f"{maps:+.0f} %"]
+        rows.append(row)
     return rows
+
+
+def set_memory(how: str) -> None:
+    """Let the process keep freed memory, or give large pieces back to the kernel; only glibc can be told."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    for name, value in MALLOPT[how].items() if mallopt else ():
+        mallopt(name, value)
 
 
 def memory_rows(net: nn.Module, inputs: Tensor, gates: list[str]) -> list[list[object]]:
@@ -210,8 +297,8 @@ def memory_rows(net: nn.Module, inputs: Tensor, gates: list[str]) -> list[list[o
     plain = kept(net, inputs), alive(net, inputs)
     rows: list[list[object]] = [["plain", *(f"{size / 2**20:.1f}" for size in plain), "-", "-"]]
     models = {name: model for (name, _, density), model in arms(net, gates).items() if density == 1}
-    if "dia" in gates:
-        models["dia, hand-written loop"] = looped(net)
+    if "dia" in gates and hasattr(net, "layer4"):
+        models[LOOP] = looped(net)
     for name, model in models.items():
         sizes = kept(model, inputs), alive(model, inputs)
         more = [f"{100 * (size / base - 1):+.1f} %" for size, base in zip(sizes, plain, strict=True)]
@@ -220,41 +307,41 @@ def memory_rows(net: nn.Module, inputs: Tensor, gates: list[str]) -> list[list[o
 
 
 def main() -> None:
-    parser = options(__doc__, models=("resnet50",))
+    parser = options(__doc__, models=("cifar-resnet164bn", "resnet50"), repetitions=15)
     parser.add_argument("--batches", nargs="+", type=int, default=[1, 50], help="batch sizes")
     parser.add_argument("--gates", nargs="+", default=["se", "sge", "dia"], help="gates to measure")
+    parser.add_argument("--memory", nargs="+", default=["kept"], choices=MALLOPT, help="what becomes of freed memory")
+    parser.add_argument("--table", default="gates", help="name of the table in docs/performance.md")
     asked = parser.parse_args()
     if asked.toy:
         asked.models, asked.batches, asked.repetitions = ["toy"], [1, 4], 3
     torch.set_num_threads(1)
-    side = 64 if asked.toy else 224
-    command = f"python benchmarks/gates_cost.py --batches {' '.join(map(str, asked.batches))}"
+    command = " ".join(["python benchmarks/gates_cost.py", *sys.argv[1:]])
     facts: dict[str, Any] = {"command": command, "models": {}}
     parts = []
     for name in asked.models:
-        net = network(name).to(asked.device)
-        for batch in asked.batches:
+        net, side = network(name).to(asked.device), 64 if name == "toy" else 32 if is_cifar(name) else 224
+        for memory, batch in itertools.product(asked.memory, asked.batches):
+            set_memory(memory)
             inputs = torch.randn(batch, 3, side, side, device=asked.device)
             found = measure(net, inputs, asked.gates, asked.repetitions, asked.device)
-            head = ["network", "density", "increment", "least to most, %", "from density x dense"]
-            parts.append(f"{name}, batch {batch}\n\n{table(head, time_rows(found))}")
-            facts["models"][f"{name} batch {batch}"] = found
-            if "dia" in asked.gates:
-                ratio = against_loop(net, inputs, asked.repetitions, asked.device)
+            label = f"{name}, batch {batch}, memory {memory}"
+            parts.append(f"{label}\n\n{table(TIMES, time_rows(found))}")
+            facts["models"][label] = found
+            if any(arm.name == LOOP for arm in found):
+                same_as_loop(net, inputs)
+                ratio = over_loop(found)
                 parts.append(f"DIA here over the hand-written loop: {ratio} ({ratio.least:.2f} to {ratio.most:.2f})")
-                facts["models"][f"{name} batch {batch} over loop"] = ratio
-        inputs = torch.randn(2, 3, side, side, device=asked.device)
-        rows = memory_rows(net, inputs, asked.gates)
-        head = ["network", "kept for backward, MiB", "most alive in inference, MiB", "kept, more", "alive, more"]
-        parts.append(f"{name}, feature maps at batch 2\n\n{table(head, rows)}")
-        facts["models"][f"{name} memory"] = rows
+        rows = memory_rows(net, torch.randn(2, 3, side, side, device=asked.device), asked.gates)
+        parts.append(f"{name}, feature maps at batch 2\n\n{table(BYTES, rows)}")
+        facts["models"][f"{name}, feature maps"] = rows
     about = conditions(command, asked.device)
     facts["about"] = about
     text = "\n\n".join(parts)
     print(f"{about}\n\n{text}")
     dump(asked.json, facts)
     if asked.write:
-        write("gates", f"{about}; {asked.repetitions} pairs each\n\n{text}")
+        write(asked.table, f"{about}; {asked.repetitions} rounds\n\n{text}")
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn import functional as fn
+from torchvision.models import resnet18
 
 from sightline.errors import GateError
 from sightline.gates import DIA, GATES, Scheme, bake, plug, plugged, unplug, use_scheme
@@ -500,3 +501,41 @@ def test_a_name_that_the_block_has_itself_is_left_alone():
     assert isinstance(model.layers[0].gate, nn.Identity)
     assert isinstance(model.layers[0].gate_, DIA)
     assert list(unplug(model).state_dict()) == keys
+
+
+def summands(model, gate):
+    """Addresses of a gate's output and of what the block's last ReLU gets, in one forward."""
+    seen = {}
+    undo = [
+        gate.register_forward_hook(lambda module, given, out: seen.update(gate=out[0].data_ptr())),
+        model.layer1[0].relu.register_forward_pre_hook(lambda module, given: seen.update(sum=given[0].data_ptr())),
+    ]
+    model(picture(side=64))
+    for handle in undo:
+        handle.remove()
+    return seen["gate"], seen["sum"]
+
+
+@pytest.mark.parametrize("grad", [False, True])
+def test_a_shortcut_that_is_added_in_place_is_added_to_the_gated_branch_in_place(grad):
+    model = plug(resnet18(num_classes=5).eval(), "dia", share="block")
+    with torch.set_grad_enabled(grad):
+        gated, total = summands(model, model.layer1[0].gate)
+    assert gated == total
+
+
+class Squash(nn.Module):
+    """A gate whose backward reads its own output."""
+
+    def __init__(self, channels):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(channels, 1, 1))
+
+    def forward(self, x):
+        return torch.tanh(self.scale * x)
+
+
+def test_a_gate_whose_backward_reads_its_output_learns_where_blocks_add_in_place():
+    model = plug(resnet18(num_classes=5), Squash)
+    grads = gradients(model, picture(2, side=64))
+    assert all(grad is not None and grad.isfinite().all() for grad in grads.values())

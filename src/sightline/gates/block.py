@@ -30,6 +30,7 @@ class Socket:
         recurrent: whether the gate takes and gives a state.
         thread: under which name its state travels: the gate and the stage; empty where the block is the whole model.
         behind: whether the gate stands behind the whole block, as in a dense layer, instead of at its branch.
+        copied: whether the block gets a copy of the gate's output: autograd needs it, and a block may add in place.
     """
 
     key: str
@@ -37,6 +38,7 @@ class Socket:
     recurrent: bool
     thread: str
     behind: bool
+    copied: bool = False
 
 
 class GatedBlock(Swapped):
@@ -93,11 +95,12 @@ class Through:
     def __call__(self, branch: Tensor) -> Tensor:
         """The gated branch; a recurrent gate's new state is left for the next block."""
         gate, socket = self._block.shared_gate(), self._block._socket
-        if not socket.recurrent:
-            gated: Tensor = gate(branch)
-            return gated
-        gated, self._states[socket.thread] = gate(branch, self._states.get(socket.thread))
-        return gated
+        gated: Tensor
+        if socket.recurrent:
+            gated, self._states[socket.thread] = gate(branch, self._states.get(socket.thread))
+        else:
+            gated = gate(branch)
+        return gated.clone() if socket.copied else gated
 
 
 def recipe_of(block: nn.Module, kind: type[nn.Module], *, behind: bool) -> Recipe:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from sightline.backbones.unwrap import unwrap
 from sightline.errors import GateError
@@ -27,6 +27,13 @@ STARTS = ("default", "identity")
 RECORD = "_sightline_gates"
 TRIALS = ((8, 8), (7, 7), (14, 14))
 """Heights and widths on which a gate is tried until it takes one: some take multiples of 7 or 8 only."""
+
+
+class Made(NamedTuple):
+    """A new gate, and whether a block gets a copy of its output; see `Socket`."""
+
+    gate: nn.Module
+    copied: bool
 
 
 @dataclass(frozen=True)
@@ -198,38 +205,38 @@ def _gated(model: nn.Module) -> list[GatedBlock]:
 
 def _make_gates(
     model: nn.Module, gate: str | Factory, options: dict[str, Any], firsts: dict[str, Site], start: str
-) -> dict[str, nn.Module]:
-    """A gate for each key, where its first block is: of its type, on its device, in its mode; tried on noise."""
-    made: dict[str, nn.Module] = {}
+) -> dict[str, Made]:
+    """A gate for each key, where its first block is: of its type, on its device, in its mode; tried on zeros."""
+    made: dict[str, Made] = {}
     for key, site in reversed(firsts.items()):
         block = model.get_submodule(site.path)
         one = make_gate(gate, site.channels, options)
-        if any(one is other for other in made.values()):
+        if any(one is other.gate for other in made.values()):
             raise GateError(
                 "the gate's maker gave the same module twice, for gates that are not shared; let it make a new one "
                 "each time, and choose with share which blocks share it"
             )
         home = next((p for p in block.parameters() if p.is_floating_point()), torch.zeros(()))
         one = (Eased(one) if start == "identity" else one).to(home.device, home.dtype).train(block.training)
-        _try_gate(one, gate, site, home)
-        made[key] = one
+        made[key] = Made(one, copied=_needs_output(one, _try_gate(one, gate, site, home)))
     return made
 
 
-def _try_gate(one: nn.Module, gate: str | Factory, site: Site, home: torch.Tensor) -> None:
-    """Refuse a gate that cannot take a site's maps, or gives others."""
+def _try_gate(one: nn.Module, gate: str | Factory, site: Site, home: Tensor) -> Tensor:
+    """Maps that a gate takes; one that cannot take a site's, or gives others, is refused."""
     name = repr(gate) if isinstance(gate, str) else getattr(gate, "__name__", type(gate).__name__)
     problems = []
     for places in TRIALS:
         maps = torch.zeros(1, site.channels, *places, device=home.device, dtype=home.dtype)
         try:
-            out = _calmly(one, maps)
+            with torch.no_grad():
+                out = _calmly(one, maps)
         except Exception as problem:  # noqa: BLE001 - a stranger's gate may raise anything
             problems.append(problem)
             continue
-        if isinstance(out, torch.Tensor) and out.shape == maps.shape:
-            return
-        found = tuple(out.shape) if isinstance(out, torch.Tensor) else type(out).__name__
+        if isinstance(out, Tensor) and out.shape == maps.shape:
+            return maps
+        found = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
         raise GateError(
             f"the gate {name} makes {found} of the maps of {site.path!r}, {tuple(maps.shape)}; a gate keeps "
             "the shape, because its output is added to the shortcut"
@@ -240,13 +247,25 @@ def _try_gate(one: nn.Module, gate: str | Factory, site: Site, home: torch.Tenso
     ) from problems[0]
 
 
-def _calmly(gate: nn.Module, maps: torch.Tensor) -> object:
+def _needs_output(gate: nn.Module, maps: Tensor) -> bool:
+    """Whether a gate's backward fails once something was added to its output in place, as many blocks do."""
+    try:
+        with torch.inference_mode(False), torch.enable_grad():
+            seen = maps.clone().requires_grad_()
+            out = cast(Tensor, _calmly(gate, seen * 1)).add_(1)
+            learnt = [p for p in gate.parameters() if p.requires_grad]
+            torch.autograd.grad(out.sum(), [seen, *learnt], allow_unused=True)
+    except RuntimeError:
+        return True
+    return False
+
+
+def _calmly(gate: nn.Module, maps: Tensor) -> object:
     """What a gate gives in evaluation mode; its mode is put back."""
     mode = {part: part.training for part in gate.modules()}
     try:
         gate.eval()
-        with torch.no_grad():
-            return gate(maps, None)[0] if getattr(gate, "recurrent", False) else gate(maps)
+        return gate(maps, None)[0] if getattr(gate, "recurrent", False) else gate(maps)
     finally:
         for part, training in mode.items():
             part.training = training
@@ -256,18 +275,18 @@ def _open(
     model: nn.Module,
     wanted: list[Site],
     keys: dict[str, str],
-    made: dict[str, nn.Module],
+    made: dict[str, Made],
     recipes: dict[str, Recipe],
 ) -> None:
     """Open the blocks, and for recurrent gates what calls them."""
-    owners: dict[str, nn.Module] = dict(made)
+    owners: dict[str, nn.Module] = {key: one.gate for key, one in made.items()}
     threaded = []
     for site in wanted:
         key, block = keys[site.path], model.get_submodule(site.path)
-        recurrent = bool(getattr(made[key], "recurrent", False))
+        recurrent = bool(getattr(made[key].gate, "recurrent", False))
         threaded += [site.path] if recurrent and site.path else []
         thread = f"{key} in stage {site.stage}" if site.path else ""
-        socket = Socket(key, _free_name(block), recurrent, thread, site.behind)
+        socket = Socket(key, _free_name(block), recurrent, thread, site.behind, made[key].copied)
         if isinstance(owners[key], GatedBlock):
             socket = replace(socket, name=cast(GatedBlock, owners[key])._socket.name)
         owners[key] = _first_owner(owners[key], open_block(block, socket, recipes[site.path], owners[key]))

@@ -28,8 +28,18 @@ class NoBranch(Exception):  # noqa: N818 - no error: the block is passed over, a
     """Why a block has no branch that a gate could stand in."""
 
 
+class _Proxy(fx.Proxy):
+    """A traced value; `x += y` stays in place, where torch.fx reads `x = x + y` and needs memory for it."""
+
+    def __iadd__(self, other: Any) -> Any:
+        return self.tracer.create_proxy("call_function", operator.iadd, (self, other), {})
+
+
 class _Shallow(fx.Tracer):
     """Traces one module's own code; every module inside is a leaf."""
+
+    def proxy(self, node: fx.Node) -> fx.Proxy:
+        return _Proxy(node, self)
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return True
