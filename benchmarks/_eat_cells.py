@@ -27,8 +27,9 @@ from sightline.data.aviary.scene import FAMILIES
 from sightline.data.aviary.world import World
 from sightline.training.bird_scenes import HELD_OUT, joined, rendered, unlabelled
 from sightline.training.eat.examples import Examples, from_files, from_scenes
-from sightline.training.eat.fit import Loop, fit
+from sightline.training.eat.fit import fit
 from sightline.training.eat.task import Rates
+from sightline.training.loop import Loop
 
 WORLDS = {"aviary": Knobs(), "background": Knobs(background_correlation=0.9)}
 CONTROLS = ("zero", "eat", "permuted", "random", "context", "classes")
@@ -115,7 +116,7 @@ def train(cell: Cell, work: Path, pack: Path | None) -> AttributeNet:
     words, taught = second_task(cell, examples)
     torch.manual_seed(cell.seed)
     net = network(cell, words, classes_of(cell, pack), pack)
-    fit(net, taught, rates(cell), Loop(cell.epochs, 32, accelerator="cpu", seed=cell.seed))
+    fit(net, taught, rates(cell), Loop(cell.epochs, 32, "bf16-mixed", accelerator="cpu", seed=cell.seed))
     save_attribute_net(net, work / "nets" / f"{cell.name}.safetensors")
     return net
 

@@ -24,10 +24,11 @@ from sightline.gates.search import Accuracy, mask, search, supernet
 from sightline.gates.store import GatedSpec, gated_net, plain_net
 from sightline.training.bird_scenes import HELD_OUT, rendered
 from sightline.training.classify.augment import normalised
-from sightline.training.classify.fit import Loop, fit, scores
+from sightline.training.classify.fit import fit, scores
 from sightline.training.classify.pictures import Pictures, colours, gather
 from sightline.training.classify.recipe import ClassifyRecipe
 from sightline.training.classify.task import Descent
+from sightline.training.loop import Loop
 from sightline.training.outfile import calm
 
 ARMS: dict[str, dict[str, Any]] = {

@@ -36,9 +36,10 @@ from sightline.training.bird_scenes import HELD_OUT, rendered
 from sightline.training.eat.audit_run import observe
 from sightline.training.eat.audit_scenes import redraw
 from sightline.training.eat.examples import Examples, from_scenes
-from sightline.training.eat.fit import Loop, fit
+from sightline.training.eat.fit import fit
 from sightline.training.eat.learn import knowledge_of
 from sightline.training.eat.task import Rates
+from sightline.training.loop import Loop
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "howto" / "audit.md"
 NOISE = (0.0, 0.05)
@@ -117,7 +118,7 @@ def trained(cell: Cell, train: Examples, held: Examples, work: Path) -> Attribut
     else:
         torch.manual_seed(cell.seed)
         rates = Rates(attributes=1.0, parts=0.3, seed=cell.seed)
-        net = fit(net, train, rates, Loop(cell.epochs, 32, accelerator="cpu", seed=cell.seed))
+        net = fit(net, train, rates, Loop(cell.epochs, 32, "bf16-mixed", accelerator="cpu", seed=cell.seed))
         path.parent.mkdir(parents=True, exist_ok=True)
         torch.save(net.state_dict(), path.with_suffix(".half"))
         path.with_suffix(".half").replace(path)

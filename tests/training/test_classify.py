@@ -29,6 +29,7 @@ from sightline.training.classify.pictures import gather
 from sightline.training.classify.recipe import CONFIGS, ClassifyRecipe, drops_of
 from sightline.training.classify.task import ClassifyTask, Descent
 from sightline.training.classify.train import Classified, train_classify
+from sightline.training.loop import Telling
 
 TOY = replace(ClassifyRecipe().toy(), scenes=40, epochs=3, gate="dia", drops=(1, 2))
 ARGUMENTS = [
@@ -108,7 +109,7 @@ def test_after_kill_9_it_goes_on_to_the_same_weights_bit_for_bit(
         run.send_signal(signal.SIGKILL)
     assert not out.exists()
     epochs: list[int] = []
-    train_classify("aviary", out, TOY, tell=lambda epoch, row: epochs.append(epoch))
+    train_classify("aviary", out, TOY, telling=Telling(epoch=lambda epoch, row: epochs.append(epoch)))
     assert epochs[0] > 1
     assert same(out, unbroken[0])
 
@@ -126,10 +127,10 @@ def test_stopped_in_the_second_epoch_it_goes_on_with_it_to_the_same_weights(
             raise RuntimeError("stopped")
 
     with pytest.raises(RuntimeError, match="stopped"):
-        train_classify("aviary", out, TOY, work, tell=stop)
+        train_classify("aviary", out, TOY, work, telling=Telling(epoch=stop))
     assert not out.exists()
     epochs: list[int] = []
-    found = train_classify("aviary", out, TOY, work, tell=lambda epoch, row: epochs.append(epoch))
+    found = train_classify("aviary", out, TOY, work, telling=Telling(epoch=lambda epoch, row: epochs.append(epoch)))
     assert epochs == [2, 3]
     assert found is not None
     assert (found.epochs, found.best, found.hits) == (3, unbroken[1].best, unbroken[1].hits)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from sightline.errors import ModelError
+from sightline.errors import ModelError, TrainingError
 
 pytest.importorskip("lightning")
 
@@ -102,6 +102,11 @@ def test_an_interrupted_run_goes_on_and_ends_as_an_unbroken_one(
     assert load_encoder(out).state_dict().keys() == load_encoder(trained).state_dict().keys()
     for key, value in load_encoder(out).state_dict().items():
         assert torch.equal(value, load_encoder(trained).state_dict()[key]), key
+
+
+def test_a_work_folder_of_another_recipe_is_refused(trained: Path) -> None:
+    with pytest.raises(TrainingError, match=r"--temperature was .*, now 0\.7"):
+        train_contrastive(trained, recipe=replace(TOY, temperature=0.7))
 
 
 def test_retrieval_counts_queries_whose_nearest_picture_is_of_their_species() -> None:

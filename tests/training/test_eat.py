@@ -28,7 +28,8 @@ from sightline.training.eat import task as eat_task
 from sightline.training.eat.recipe import EatRecipe
 from sightline.training.eat.train import train_eat
 from sightline.training.keep import Curves, Patience
-from sightline.training.order import SharedOrder
+from sightline.training.loop import Telling
+from sightline.training.order import EpochOrder
 
 TOY = replace(EatRecipe().toy(), scenes=40, epochs=3)
 DROPPED = {"channels": (8, 8, 8, 8), "drop_rate": 0.3, "drop_path_rate": 0.3}
@@ -134,7 +135,7 @@ def test_after_kill_9_it_goes_on_to_the_same_weights_bit_for_bit(unbroken: Path,
     moved = tmp_path / "moved.work"
     out.with_suffix(".work").rename(moved)
     epochs: list[int] = []
-    train_eat(None, out, ALIKE, moved, tell=lambda epoch, row: epochs.append(epoch))
+    train_eat(None, out, ALIKE, moved, telling=Telling(epoch=lambda epoch, row: epochs.append(epoch)))
     assert epochs[0] > 1
     assert epochs[-1] == 3
     for suffix in (".safetensors", ".last.safetensors"):
@@ -228,17 +229,17 @@ def test_training_stops_when_patience_is_lost_and_stays_stopped(unbroken: Path, 
 
 
 def test_processes_share_every_batch_and_leave_no_picture_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    alone = list(SharedOrder(20, 6, 3))
+    alone = list(EpochOrder(20, 6, 3))
     shares = []
     for rank in range(2):
         monkeypatch.setattr("sightline.training.order._place", lambda rank=rank: (rank, 2))
-        shares.append(list(SharedOrder(20, 6, 3)))
+        shares.append(list(EpochOrder(20, 6, 3)))
     for whole, one, other in zip(alone, *shares, strict=True):
         assert len(one) == len(other) == 3
         assert sorted(one + other) == sorted(whole)
     monkeypatch.setattr("sightline.training.order._place", lambda: (0, 4))
     with pytest.raises(TrainingError, match="a batch of 6 pictures cannot be shared evenly by 4 devices"):
-        list(SharedOrder(20, 6, 3))
+        list(EpochOrder(20, 6, 3))
 
 
 def test_two_processes_train_one_network(unbroken: Path, tmp_path: Path) -> None:
@@ -297,7 +298,7 @@ def test_the_command_line_beats_the_file_and_unknown_keys_are_refused(
     taken = []
 
     def stop(data: Path | None, out: Path, recipe: EatRecipe, *rest: object, **more: object) -> None:
-        taken.append((recipe, more["command"]))
+        taken.append((recipe, more["telling"].command))
 
     monkeypatch.setattr("sightline.training.eat.train.train_eat", stop)
     file = tmp_path / "eat.toml"

@@ -9,7 +9,7 @@ import torch
 from sightline.backbones.birdnet import BirdNet, BirdNetSpec, load_birdnet
 from sightline.data.aviary import GROUPS, Knobs, World, render
 from sightline.data.aviary.attributes import offsets, part_id
-from sightline.errors import ModelError
+from sightline.errors import ModelError, TrainingError
 
 pytest.importorskip("lightning")
 
@@ -17,8 +17,9 @@ from sightline.training import bird_scenes
 from sightline.training.bird_measures import Reading, measure
 from sightline.training.bird_scenes import Scenes, rendered
 from sightline.training.bird_task import attribute_loss, augmented, group_masks, place_loss
-from sightline.training.birdnet import EpochOrder, Recipe, save_weights, train_birdnet
+from sightline.training.birdnet import Recipe, save_weights, train_birdnet
 from sightline.training.intervals import wilson
+from sightline.training.order import EpochOrder
 
 TINY = replace(Recipe().toy(), scenes=20, loose=20, held_out=20, size=32)
 
@@ -70,6 +71,11 @@ def test_an_interrupted_run_goes_on_and_ends_as_an_unbroken_one(trained, tmp_pat
     train_birdnet(out, recipe=recipe)
     assert steps == [0, 0, 1, 1, 1]
     assert out.read_bytes() == trained.read_bytes()
+
+
+def test_a_work_folder_of_another_recipe_is_refused(trained) -> None:
+    with pytest.raises(TrainingError, match=r"--rate was 0\.003, now 0\.01"):
+        train_birdnet(trained, recipe=replace(TINY, epochs=2, rate=0.01))
 
 
 def test_kept_scenes_are_the_rendered_ones_and_are_not_drawn_again(tmp_path, monkeypatch) -> None:

@@ -93,16 +93,14 @@ def classify(
     recipe = _recipe(ctx.params)
     with training(work or out.with_suffix(".work")):
         from sightline.training.classify.train import train_classify
+        from sightline.training.loop import Telling
 
         found = train_classify(
             data,
             out,
             recipe.toy() if toy else recipe,
             work,
-            reading=picture_bar,
-            tell=_epoch,
-            quiet=not sys.stderr.isatty(),
-            command=given(ctx),
+            telling=Telling(picture_bar, _epoch, sys.stderr.isatty(), given(ctx)),
         )
     if found is not None:
         _tell(found, as_json=as_json)

@@ -175,17 +175,14 @@ def eat(
     folder = work or out.with_suffix(".work")
     with training(folder):
         from sightline.training.eat.train import train_eat
+        from sightline.training.loop import Telling
 
-        quiet = not sys.stderr.isatty()
         found = train_eat(
             data,
             out,
             recipe.toy() if toy else recipe,
             folder,
-            reading=picture_bar,
-            tell=_epoch,
-            quiet=quiet,
-            command=given(ctx),
+            telling=Telling(picture_bar, _epoch, sys.stderr.isatty(), given(ctx)),
         )
     if found is not None:
         _tell(found, as_json=as_json)

@@ -9,24 +9,29 @@ import json
 import logging
 import os
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.callbacks import Callback
 from rich.progress import Progress
 from safetensors.torch import save
-from torch.utils.data import DataLoader, Sampler, TensorDataset
+from torch.utils.data import TensorDataset
 
 from sightline.backbones.birdnet import BirdNet, BirdNetSpec, load_birdnet
 from sightline.data.aviary.knobs import Knobs
 from sightline.data.aviary.world import World
+from sightline.results.store import write_text
 from sightline.training.bird_card import card
 from sightline.training.bird_measures import Measures, Times, measure
 from sightline.training.bird_scenes import HELD_OUT, Scenes, joined, rendered, unlabelled
 from sightline.training.bird_task import BirdTask, Schedule
+from sightline.training.claims import claim_folder
+from sightline.training.loop import Loop, batches, run_loop
+from sightline.training.order import EpochOrder
+from sightline.training.outfile import check_place
+from sightline.training.recipes import lasting
 
 log = logging.getLogger(__name__)
 
@@ -102,8 +107,14 @@ def train_birdnet(out: Path, *, recipe: Recipe = Recipe(), work: Path | None = N
 
     Returns:
         What was measured on the held-out scenes, with the weights as written.
+
+    Raises:
+        TrainingError: the work folder is another training's, or the loss is not finite.
+        ResultError: the files cannot be written.
     """
     work = work or out.with_suffix(".work")
+    check_place(out)
+    claim_folder(work, lasting(recipe))
     torch.set_num_threads(recipe.threads)
     lightning.seed_everything(recipe.seed, verbose=False)
     world = World(Knobs(seed=recipe.seed))
@@ -111,13 +122,14 @@ def train_birdnet(out: Path, *, recipe: Recipe = Recipe(), work: Path | None = N
     train, *held_out = _draw_all(world, recipe, work / "scenes")
     drawn = time.perf_counter()
     spec = BirdNetSpec(world.labels, world.attributes, recipe.widths, recipe.blocks, recipe.reading, recipe.size)
-    net, clock = _fit(BirdNet(spec), train, recipe, work)
+    net = BirdNet(spec)
+    clock = _fit(net, train, recipe, work)
     half = out.with_suffix(".tmp")
     save_weights(net, half)
     measures = measure(load_birdnet(half), world, *held_out)
     seconds = Times(drawn - begun, train.cpu + sum(part.cpu for part in held_out), clock.seconds, clock.cpu)
     measures = replace(measures, times=seconds)
-    _write(out.with_suffix(".md"), card(measures, recipe, spec, half.stat().st_size))
+    write_text(out.with_suffix(".md"), card(measures, recipe, spec, half.stat().st_size))
     half.replace(out)
     return measures
 
@@ -167,27 +179,6 @@ def _draw_all(world: World, recipe: Recipe, folder: Path) -> tuple[Scenes, Scene
     return joined(parts[0], unlabelled(parts[1])), parts[2], parts[3]
 
 
-class EpochOrder(Sampler[list[int]]):
-    """Whole batches in an order that depends on seed and epoch only; what fills no batch waits."""
-
-    def __init__(self, count: int, batch: int, seed: int) -> None:
-        self.count, self.batch, self.seed, self.epoch = count, batch, seed, 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Lightning calls this before every epoch."""
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        """Batches per epoch."""
-        return self.count // self.batch
-
-    def __iter__(self) -> Iterator[list[int]]:
-        """Positions, batch by batch."""
-        order = torch.Generator().manual_seed(self.seed * 100_003 + self.epoch)
-        shuffled = torch.randperm(self.count, generator=order)
-        yield from (part.tolist() for part in torch.split(shuffled, self.batch)[: len(self)])
-
-
 class _Clock(Callback):  # type: ignore[misc]
     """Seconds of training and of CPU time, over all runs of a resumed training."""
 
@@ -210,33 +201,13 @@ class _Clock(Callback):  # type: ignore[misc]
         self.seconds, self.cpu = state_dict["seconds"], state_dict["cpu"]
 
 
-def _fit(net: BirdNet, scenes: Scenes, recipe: Recipe, work: Path) -> tuple[BirdNet, _Clock]:
-    """Train, or go on training; returns the net and the time that all epochs took."""
-    data = TensorDataset(scenes.images, scenes.labels, scenes.values, scenes.visible, scenes.parts)
-    loader = DataLoader(data, batch_size=None, sampler=EpochOrder(len(scenes), recipe.batch, recipe.seed))
-    net = net.to(memory_format=torch.channels_last)
+def _fit(net: BirdNet, scenes: Scenes, recipe: Recipe, work: Path) -> _Clock:
+    """Train, or go on training; returns the time that all epochs took."""
+    table = TensorDataset(scenes.images, scenes.labels, scenes.values, scenes.visible, scenes.parts)
+    order = EpochOrder(len(scenes), recipe.batch, recipe.seed)
     small = recipe.small_epochs, recipe.size * 5 // 8
     schedule = Schedule(recipe.rate, recipe.decay, recipe.seed, *small, recipe.attribute_weight, recipe.place_weight)
-    task = BirdTask(net, schedule, steps=len(loader) * recipe.epochs)
-    clock = _Clock()
-    keep = ModelCheckpoint(
-        work / "checkpoints", "last", save_top_k=1, save_on_train_epoch_end=True, enable_version_counter=False
-    )
-    trainer = lightning.Trainer(
-        max_epochs=recipe.epochs,
-        precision="bf16-mixed",
-        logger=False,
-        callbacks=[clock, keep, RichProgressBar()],
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-    )
-    last = work / "checkpoints" / "last.ckpt"
-    trainer.fit(task, loader, ckpt_path=last if last.exists() else None, weights_only=True)
-    return net.float().eval().cpu(), clock
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a text under another name, then rename."""
-    half = path.with_name(f"{path.name}.tmp")
-    half.write_text(text, encoding="utf-8")
-    half.replace(path)
+    task = BirdTask(net, schedule, steps=len(order) * recipe.epochs)
+    clock, loop = _Clock(), Loop(recipe.epochs, recipe.batch, "bf16-mixed")
+    run_loop(task, loop, batches(table, order), work=work, callbacks=[clock], bar=True)
+    return clock

@@ -18,13 +18,12 @@ def checkpoint(work: Path, name: str) -> Path:
     return work / "checkpoints" / f"{name}.ckpt"
 
 
-def claim_folder(work: Path, facts: Mapping[str, Any], spelt: Mapping[str, str] | None = None) -> None:
+def claim_folder(work: Path, facts: Mapping[str, Any]) -> None:
     """Write down whose work folder this is, or see that it is the same training's.
 
     Args:
         work: the folder.
         facts: everything that must be the same, by name; options begin with `--`, what is long is there as its hash.
-        spelt: options whose name on the command line is another.
 
     Raises:
         TrainingError: the folder holds checkpoints of another training; the text says what differs.
@@ -35,8 +34,7 @@ def claim_folder(work: Path, facts: Mapping[str, Any], spelt: Mapping[str, str] 
         before = _read(path)
         differ = sorted(name for name in {*mine, *before} if mine.get(name) != before.get(name))
         if differ:
-            names = [(name, (spelt or {}).get(name, name)) for name in differ[:4]]
-            shown = "; ".join(_difference(option, before.get(name), mine.get(name)) for name, option in names)
+            shown = "; ".join(_difference(name, before.get(name), mine.get(name)) for name in differ[:4])
             raise TrainingError(
                 f"{work} holds checkpoints of another training, which this one cannot go on with: {shown}. Begin "
                 "anew with another --work, or repeat the former command"

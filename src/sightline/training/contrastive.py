@@ -14,18 +14,22 @@ from typing import Any
 import lightning
 import torch
 from jaxtyping import Float, Int
-from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar
 from rich.progress import Progress
 from torch import Tensor
 from torch.nn import functional as fn
-from torch.utils.data import DataLoader, Sampler, TensorDataset
+from torch.utils.data import Sampler, TensorDataset
 
 from sightline.backbones.encoder import BirdEncoder, EncoderSpec, load_encoder, save_encoder
 from sightline.data.aviary.knobs import Knobs
 from sightline.data.aviary.world import World
+from sightline.results.store import write_text
 from sightline.training.bird_scenes import HELD_OUT, Scenes, rendered
 from sightline.training.bird_task import augmented
+from sightline.training.claims import claim_folder
 from sightline.training.intervals import wilson
+from sightline.training.loop import Loop, batches, run_loop
+from sightline.training.outfile import check_place
+from sightline.training.recipes import lasting
 
 log = logging.getLogger(__name__)
 
@@ -106,19 +110,24 @@ def train_contrastive(
 
     Returns:
         Retrieval on held-out scenes, with the weights as written.
+
+    Raises:
+        TrainingError: the work folder is another training's, or the loss is not finite.
+        ResultError: the files cannot be written.
     """
     work = work or out.with_suffix(".work")
+    check_place(out)
+    claim_folder(work, lasting(recipe))
     torch.set_num_threads(recipe.threads)
     lightning.seed_everything(recipe.seed, verbose=False)
     train, held_out = _draw(World(Knobs(seed=recipe.seed)), recipe, work / "scenes")
     net = BirdEncoder(recipe.spec)
     before = retrieval(net.eval(), held_out)
-    net = _fit(net, train, recipe, work)
+    _fit(net, train, recipe, work)
     half = out.with_suffix(".tmp")
     save_encoder(net, half)
     found = replace(retrieval(load_encoder(half), held_out), untrained=before.hits)
-    card = out.with_suffix(".md")
-    card.write_text(_card(found, recipe), encoding="utf-8")
+    write_text(out.with_suffix(".md"), _card(found, recipe))
     half.replace(out)
     return found
 
@@ -227,33 +236,12 @@ def _draw(world: World, recipe: ContrastiveRecipe, folder: Path) -> tuple[Scenes
         return part(0, recipe.scenes), part(HELD_OUT, recipe.held_out)
 
 
-def _fit(net: BirdEncoder, scenes: Scenes, recipe: ContrastiveRecipe, work: Path) -> BirdEncoder:
+def _fit(net: BirdEncoder, scenes: Scenes, recipe: ContrastiveRecipe, work: Path) -> None:
     """Train, or go on training."""
-    loader = DataLoader(
-        TensorDataset(scenes.images, scenes.labels, scenes.parts),
-        batch_size=None,
-        sampler=PairOrder(scenes.labels, recipe.seed),
-    )
-    task = ContrastiveTask(
-        net.train().to(memory_format=torch.channels_last),
-        recipe,
-        steps=len(loader) * recipe.epochs,
-    )
-    keep = ModelCheckpoint(
-        work / "checkpoints", "last", save_top_k=1, save_on_train_epoch_end=True, enable_version_counter=False
-    )
-    trainer = lightning.Trainer(
-        max_epochs=recipe.epochs,
-        accelerator="cpu",
-        precision="bf16-mixed",
-        logger=False,
-        callbacks=[keep, RichProgressBar()],
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-    )
-    last = work / "checkpoints" / "last.ckpt"
-    trainer.fit(task, loader, ckpt_path=last if last.exists() else None, weights_only=True)
-    return net.float().eval().cpu()
+    table, order = TensorDataset(scenes.images, scenes.labels, scenes.parts), PairOrder(scenes.labels, recipe.seed)
+    task = ContrastiveTask(net, recipe, steps=len(order) * recipe.epochs)
+    loop = Loop(recipe.epochs, 2 * len(order.members), "bf16-mixed", accelerator="cpu")
+    run_loop(task, loop, batches(table, order), work=work, bar=True)
 
 
 def _card(found: Retrieval, recipe: ContrastiveRecipe) -> str:

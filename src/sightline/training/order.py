@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
+from torch.utils.data import Sampler
 
 from sightline.errors import TrainingError
-from sightline.training.birdnet import EpochOrder
 
 
-class SharedOrder(EpochOrder):
-    """`EpochOrder` whose every batch is dealt out to all processes: process r of n takes pictures r, r + n, ...
+class EpochOrder(Sampler[list[int]]):
+    """Whole batches in an order that depends on seed and epoch only; what fills no batch waits.
 
-    So the pictures of a step are the same for any number of processes.
+    Every batch is dealt out to all processes: process r of n takes pictures r, r + n, ... So the pictures of a step
+    are the same for any number of processes.
 
     Args:
         count: pictures.
@@ -24,6 +25,17 @@ class SharedOrder(EpochOrder):
         TrainingError: on iterating, if the processes cannot share a batch evenly.
     """
 
+    def __init__(self, count: int, batch: int, seed: int) -> None:
+        self.count, self.batch, self.seed, self.epoch = count, batch, seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Lightning calls this before every epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        """Batches per epoch."""
+        return self.count // self.batch
+
     def __iter__(self) -> Iterator[list[int]]:
         """Positions of this process's share, batch by batch."""
         rank, processes = _place()
@@ -32,8 +44,10 @@ class SharedOrder(EpochOrder):
                 f"a batch of {self.batch} pictures cannot be shared evenly by {processes} devices; ask for a --batch "
                 f"that is a multiple of {processes}"
             )
-        for batch in super().__iter__():
-            yield batch[rank::processes]
+        order = torch.Generator().manual_seed(self.seed * 100_003 + self.epoch)
+        shuffled = torch.randperm(self.count, generator=order)
+        for part in torch.split(shuffled, self.batch)[: len(self)]:
+            yield part.tolist()[rank::processes]
 
 
 def _place() -> tuple[int, int]:

@@ -1,12 +1,8 @@
-"""Before a training: whether its weights can be written, and quiet from the library that runs the loop."""
+"""Before a training: whether its weights can be written."""
 
 from __future__ import annotations
 
-import logging
 import os
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from sightline.errors import ResultError
@@ -32,17 +28,3 @@ def check_place(out: Path) -> None:
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
         why = "no permission" if nearest.is_dir() else "it is a file"
         raise ResultError(f"cannot write to {str(out)!r}: {why} ({str(nearest)!r}); choose another --out")
-
-
-@contextmanager
-def calm() -> Iterator[None]:
-    """Without Lightning's advice on loaders, loggers and machines."""
-    log = logging.getLogger("lightning.pytorch")
-    before = log.level
-    log.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module="lightning.*")
-            yield
-    finally:
-        log.setLevel(before)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -25,11 +24,11 @@ from sightline.training.classify.cifar_files import find_cifar, read_cifar
 from sightline.training.classify.formats import Listed, list_folder
 from sightline.training.classify.recipe import ClassifyRecipe
 from sightline.training.kept import kept
+from sightline.training.loop import Report
 
 AVIARY = "aviary"
 CIFAR_MEAN, CIFAR_STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
 """CIFAR-10's, with which CIFAR-100 is normalised too."""
-Report = Callable[[int], None]
 Floats = tuple[float, ...]
 
 

@@ -5,20 +5,19 @@ Numbers and words only; it imports no torch, so that the command line can show e
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from sightline.errors import TrainingError, near
+from sightline.errors import TrainingError
+from sightline.training.recipes import PRECISIONS, check_recipe
 
 WORDS = {
-    "precision": ("bf16-mixed", "16-mixed", "32"),
+    "precision": PRECISIONS,
     "init": ("default", "fan_out"),
     "augment": ("crop-flip", "none"),
 }
 """Options that know a few words."""
-WITHOUT_EFFECT = frozenset({"workers", "threads", "accelerator"})
-"""What may differ when a training goes on: how fast it is, not what is learnt."""
 CONFIGS = Path(__file__).parent / "configs"
 """Recipes by name, each a TOML file of options."""
 
@@ -96,15 +95,12 @@ class ClassifyRecipe:
 
     def __post_init__(self) -> None:
         """Check numbers and words before any work."""
-        for name, known in WORDS.items():
-            if (said := getattr(self, name)) not in known:
-                raise TrainingError(f"--{name} cannot be {said!r}; {near(said, known)}")
-        for name in ("epochs", "batch", "size", "scenes", "rate", "factor"):
-            if getattr(self, name) <= 0:
-                raise TrainingError(f"--{name} is {getattr(self, name)}, but must be above 0")
-        for name in ("decay", "momentum"):
-            if getattr(self, name) < 0:
-                raise TrainingError(f"--{name} is {getattr(self, name)}, but cannot be negative")
+        check_recipe(
+            self,
+            words=WORDS,
+            above_zero=("epochs", "batch", "size", "scenes", "rate", "factor"),
+            not_negative=("decay", "momentum"),
+        )
         if not 0 < self.held_out < 1:
             raise TrainingError(f"--held-out is {self.held_out}, but a share of the pictures lies between 0 and 1")
         if self.init == "fan_out" and self.weights != "random":
@@ -133,10 +129,6 @@ class ClassifyRecipe:
             precision="32",
             workers=1,
         )
-
-    def lasting(self) -> dict[str, Any]:
-        """What must be the same when a training goes on."""
-        return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in WITHOUT_EFFECT}
 
 
 def drops_of(text: str | None) -> tuple[int, ...] | None:

@@ -5,8 +5,6 @@ Resumable: pictures and checkpoints stay in a work folder. Weights, card and pag
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,13 +23,15 @@ from sightline.gates.store import GatedSpec, gated_net, load_gated, plain_net, s
 from sightline.results.store import write_text
 from sightline.training.claims import claim_folder, digest
 from sightline.training.classify.card import card, facts
-from sightline.training.classify.fit import Loop, fit, scores
-from sightline.training.classify.pictures import Pictures, Report, gather
+from sightline.training.classify.fit import fit, scores
+from sightline.training.classify.pictures import Pictures, gather
 from sightline.training.classify.recipe import ClassifyRecipe
 from sightline.training.classify.task import Descent
 from sightline.training.intervals import wilson
 from sightline.training.keep import Curves, Row
-from sightline.training.outfile import calm, check_place
+from sightline.training.loop import Loop, Telling
+from sightline.training.outfile import check_place
+from sightline.training.recipes import lasting
 from sightline.training.run_page import run_page
 
 
@@ -80,10 +80,7 @@ def train_classify(
     recipe: ClassifyRecipe = ClassifyRecipe(),
     work: Path | None = None,
     *,
-    reading: Callable[[], AbstractContextManager[Report]] = lambda: nullcontext(lambda done: None),
-    tell: Callable[[int, Row], None] = lambda epoch, row: None,
-    quiet: bool = True,
-    command: str = "sightline train classify",
+    telling: Telling = Telling(command="sightline train classify"),
 ) -> Classified | None:
     """Train a classifier and write its weights, card and page.
 
@@ -93,10 +90,7 @@ def train_classify(
         recipe: everything else.
         work: folder of pictures, checkpoints and logs; None takes `out` with the ending `.work`. Running again with
             the same folder goes on after the last finished epoch and ends as if nothing had happened.
-        reading: opened while pictures are read or drawn; what it gives is told of every one.
-        tell: told the figures of every epoch.
-        quiet: no progress bar.
-        command: what the card says it was made by.
+        telling: what is said meanwhile.
 
     Returns:
         What was measured; None in a process that only helped to train.
@@ -112,26 +106,25 @@ def train_classify(
     work = work or out.with_suffix(".work")
     check_place(out)
     torch.set_num_threads(recipe.threads)
-    with reading() as report:
+    with telling.reading() as report:
         pictures = as_taught(gather(data, recipe, work, report), recipe)
     spec, net = built(pictures, recipe)
     claim_folder(work, _claims(pictures, recipe))
-    with calm():
-        lightning.seed_everything(recipe.seed, verbose=False)
-        curves = Curves(tell)
-        net = fit(
-            net,
-            pictures,
-            descent_of(recipe),
-            loop_of(recipe),
-            work=work,
-            callbacks=[curves],
-            loggers=[CSVLogger(work, name="log")],
-            quiet=quiet,
-        )
+    lightning.seed_everything(recipe.seed, verbose=False)
+    curves = Curves(telling.epoch)
+    net = fit(
+        net,
+        pictures,
+        descent_of(recipe),
+        loop_of(recipe),
+        work=work,
+        callbacks=[curves],
+        loggers=[CSVLogger(work, name="log")],
+        bar=telling.bar,
+    )
     if rank_zero_only.rank:
         return None
-    return _finish(net, spec, curves.rows, pictures, recipe, out, command)
+    return _finish(net, spec, curves.rows, pictures, recipe, out, telling.command)
 
 
 def built(pictures: Pictures, recipe: ClassifyRecipe) -> tuple[GatedSpec, nn.Module]:
@@ -212,7 +205,7 @@ def _claims(pictures: Pictures, recipe: ClassifyRecipe) -> dict[str, Any]:
     return {
         "classes": digest("\n".join(pictures.classes).encode()),
         "pictures": digest(pictures.known.encode() + pictures.labels.numpy().tobytes()),
-        **{f"--{name.replace('_', '-')}": value for name, value in recipe.lasting().items()},
+        **lasting(recipe),
     }
 
 

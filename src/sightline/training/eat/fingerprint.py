@@ -10,6 +10,7 @@ from sightline.training.claims import claim_folder, digest
 from sightline.training.eat.examples import Examples
 from sightline.training.eat.pictures import Pictures
 from sightline.training.eat.recipe import EatRecipe
+from sightline.training.recipes import lasting
 
 
 def claim(work: Path, pictures: Pictures, recipe: EatRecipe) -> None:
@@ -26,7 +27,7 @@ def claim(work: Path, pictures: Pictures, recipe: EatRecipe) -> None:
     Raises:
         TrainingError: the folder holds checkpoints of another training; the text says what differs.
     """
-    claim_folder(work, _facts(pictures, recipe), {"--attribute-weight": "--lambda"})
+    claim_folder(work, _facts(pictures, recipe))
 
 
 def _facts(pictures: Pictures, recipe: EatRecipe) -> dict[str, Any]:
@@ -37,7 +38,7 @@ def _facts(pictures: Pictures, recipe: EatRecipe) -> dict[str, Any]:
         "attributes": digest(pictures.vocabulary.to_json().encode()),
         "files": digest(pictures.known.encode()),
         **{name: _content(split) for name, split in splits.items()},
-        **{f"--{name.replace('_', '-')}": value for name, value in recipe.lasting().items()},
+        **lasting(recipe),
     }
 
 

@@ -5,7 +5,7 @@ Refuses data that cannot teach or judge, before any work is done. Knows no netwo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from json import dumps
 from pathlib import Path
@@ -30,8 +30,8 @@ from sightline.training.bird_scenes import HELD_OUT, rendered
 from sightline.training.eat.examples import NOWHERE, Examples, from_files, from_scenes
 from sightline.training.eat.recipe import EatRecipe
 from sightline.training.eat.twins import drawn_again, scenes_of
+from sightline.training.loop import Report
 
-Report = Callable[[int], None]
 VALIDATION = HELD_OUT + 500_000
 """Scenes from this number on choose the epoch and calibrate; they are neither trained on nor judged by."""
 DRAWN = "the aviary, drawn in memory"

@@ -5,15 +5,13 @@ Numbers and words only; it imports no torch, so that the command line can show e
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sightline.errors import TrainingError, near
+from sightline.training.recipes import PRECISIONS, check_recipe
 
-PRECISIONS = ("bf16-mixed", "16-mixed", "32")
-BESTS = ("accuracy", "loss")
-WITHOUT_EFFECT = frozenset({"workers", "threads", "accelerator"})
-"""What may differ when a training goes on: how fast it is, not what is learnt."""
+WORDS = {"precision": PRECISIONS, "best": ("accuracy", "loss")}
+"""Options that know a few words."""
 
 
 @dataclass(frozen=True)
@@ -98,16 +96,12 @@ class EatRecipe:
 
     def __post_init__(self) -> None:
         """Check numbers and words before any work."""
-        for name, known in (("precision", PRECISIONS), ("best", BESTS)):
-            if (said := getattr(self, name)) not in known:
-                raise TrainingError(f"--{name} cannot be {said!r}; {near(said, known)}")
-        for name in ("epochs", "batch", "size", "scenes", "rate"):
-            if getattr(self, name) <= 0:
-                raise TrainingError(f"--{name} is {getattr(self, name)}, but must be above 0")
-        for name in ("attribute_weight", "outside", "parts", "consistency", "decay", "patience"):
-            if getattr(self, name) < 0:
-                option = "lambda" if name == "attribute_weight" else name
-                raise TrainingError(f"--{option} is {getattr(self, name)}, but cannot be negative")
+        check_recipe(
+            self,
+            words=WORDS,
+            above_zero=("epochs", "batch", "size", "scenes", "rate"),
+            not_negative=("attribute_weight", "outside", "parts", "consistency", "decay", "patience"),
+        )
 
     def toy(self) -> EatRecipe:
         """A size that finishes in seconds and proves only that the road is open; a backbone of one's own stays."""
@@ -122,7 +116,3 @@ class EatRecipe:
             precision="32",
             workers=1,
         )
-
-    def lasting(self) -> dict[str, Any]:
-        """What must be the same when a training goes on."""
-        return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in WITHOUT_EFFECT}

@@ -41,6 +41,7 @@ class Rates:
         outside: weight of the class map's energy outside the object.
         parts: weight of the loss that shows each group of attributes its part.
         consistency: weight of the disagreement with the same scene on another background; needs twins.
+        balance: how strongly rare attributes count more, 0 to 1.
     """
 
     attributes: float = 1.0
@@ -53,6 +54,7 @@ class Rates:
     outside: float = 0.0
     parts: float = 0.0
     consistency: float = 0.0
+    balance: float = 0.5
 
 
 WEIGHT = {

@@ -5,8 +5,6 @@ Resumable: pictures and checkpoints stay in a work folder. Weights, card and pag
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,6 +12,7 @@ from typing import Any
 
 import lightning
 import torch
+from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
@@ -24,14 +23,15 @@ from sightline.results.store import write_text
 from sightline.training.claims import checkpoint
 from sightline.training.eat.card import card, facts, tables, within
 from sightline.training.eat.fingerprint import claim
-from sightline.training.eat.fit import Loop, fit, restored
+from sightline.training.eat.fit import fit, restored
 from sightline.training.eat.judge import Judged, judge
 from sightline.training.eat.learn import knowledge_of
-from sightline.training.eat.pictures import Pictures, Report, gather
+from sightline.training.eat.pictures import Pictures, gather
 from sightline.training.eat.recipe import EatRecipe
 from sightline.training.eat.task import Rates
-from sightline.training.keep import MONITORS, Curves, Row
-from sightline.training.outfile import calm, check_place
+from sightline.training.keep import MONITORS, Curves, Keeper, Patience, Row
+from sightline.training.loop import Loop, Telling
+from sightline.training.outfile import check_place
 from sightline.training.run_page import run_page
 
 
@@ -62,10 +62,7 @@ def train_eat(
     recipe: EatRecipe = EatRecipe(),
     work: Path | None = None,
     *,
-    reading: Callable[[], AbstractContextManager[Report]] = lambda: nullcontext(lambda done: None),
-    tell: Callable[[int, Row], None] = lambda epoch, row: None,
-    quiet: bool = True,
-    command: str = "sightline train eat",
+    telling: Telling = Telling(command="sightline train eat"),
 ) -> Trained | None:
     """Train an attribute network and write its weights, card and page.
 
@@ -75,10 +72,7 @@ def train_eat(
         recipe: everything else.
         work: folder of pictures, checkpoints and logs; None takes `out` with the ending `.work`. Running again with
             the same folder goes on after the last finished epoch and ends as if nothing had happened.
-        reading: opened while pictures are read or drawn; what it gives is told of every one.
-        tell: told the figures of every epoch.
-        quiet: no progress bar.
-        command: what the card says it was made by.
+        telling: what is said meanwhile.
 
     Returns:
         What was measured; None in a process that only helped to train.
@@ -94,27 +88,26 @@ def train_eat(
     check_place(out)
     find_model(recipe.backbone)
     torch.set_num_threads(recipe.threads)
-    with reading() as report:
+    with telling.reading() as report:
         pictures = gather(data, recipe, work, report)
     claim(work, pictures, recipe)
-    with calm():
-        lightning.seed_everything(recipe.seed, verbose=False)
-        net = attribute_net(_spec(pictures, recipe), _weights(pictures, recipe))
-        curves = Curves(tell)
-        last = fit(
-            net,
-            pictures.train,
-            _rates(pictures, recipe),
-            _loop(recipe),
-            validation=pictures.validation,
-            work=work,
-            callbacks=[curves],
-            loggers=_loggers(work),
-            quiet=quiet,
-        )
+    lightning.seed_everything(recipe.seed, verbose=False)
+    net = attribute_net(_spec(pictures, recipe), _weights(pictures, recipe))
+    curves = Curves(telling.epoch)
+    last = fit(
+        net,
+        pictures.train,
+        _rates(pictures, recipe),
+        _loop(recipe),
+        validation=pictures.validation,
+        work=work,
+        callbacks=[curves, *_choosing(recipe, work)],
+        loggers=_loggers(work),
+        bar=telling.bar,
+    )
     if rank_zero_only.rank:
         return None
-    return _finish(last, curves.rows, pictures, recipe, out, work, command)
+    return _finish(last, curves.rows, pictures, recipe, out, work, telling.command)
 
 
 def _finish(
@@ -199,6 +192,7 @@ def _rates(pictures: Pictures, recipe: EatRecipe) -> Rates:
         outside=recipe.outside,
         parts=recipe.parts,
         consistency=recipe.consistency,
+        balance=recipe.balance,
     )
 
 
@@ -207,14 +201,17 @@ def _loop(recipe: EatRecipe) -> Loop:
         epochs=recipe.epochs,
         batch=recipe.batch,
         precision=recipe.precision,
-        balance=recipe.balance,
         accelerator=recipe.accelerator,
         devices=recipe.devices,
         seed=recipe.seed,
         strategy=recipe.strategy,
-        best=recipe.best,
-        patience=recipe.patience,
     )
+
+
+def _choosing(recipe: EatRecipe, work: Path) -> list[Callback]:
+    """What keeps the best epoch, and stops where none is better for long."""
+    patience = [Patience(recipe.best, recipe.patience)] if recipe.patience else []
+    return [*patience, Keeper(work / "checkpoints", "best", recipe.best)]
 
 
 def _loggers(work: Path) -> list[Any]:
