@@ -59,6 +59,15 @@ def test_enough_photos_grow_forests_and_the_null_that_has_no_memory(tmp_path, mo
     assert again["not_asked"] == ["the forest was not asked for"]
 
 
+def test_maps_are_drawn_of_the_first_photos_and_gates_read_over_all(tmp_path, monkeypatch):
+    monkeypatch.setattr("sightline.cli.gate_show.STATE_PHOTOS", 3)
+    _, said, out = show(tmp_path, monkeypatch, 4, "--shown", "2")
+    page = (out / "page.html").read_text(encoding="utf-8")
+    assert [f"{k}.png" in page for k in range(4)] == [True, True, False, False]
+    assert "maps of the first 2 of 4 photos are drawn; --shown 4 draws all" in said
+    assert "The state is followed over the first 3 of 4 photos." in page
+
+
 def test_gates_without_a_state_say_so_on_the_page(tmp_path, monkeypatch):
     found, _, out = show(tmp_path, monkeypatch, 1, "--gate", "se")
     assert not found["memory"]

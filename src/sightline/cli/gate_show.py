@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 FOREST_PHOTOS = 8
 """Fewest photos to grow a forest over gates with."""
+STATE_PHOTOS = 32
+"""Most photos over which the state is followed; they pass through the model in one piece."""
 DEPTH_WORDS = (
     "The mean gate of every block over the photos; columns are channels. Percent: share of the gate's variance that "
     "the picture explains. A gate near 0 % is a constant per channel, and no attention to the picture."
@@ -76,17 +78,30 @@ def show(
     method: str,
     target: str | None,
     seed: int,
+    step: Callable[[str], None] = lambda what: None,
 ) -> tuple[GateRecord, Explanations]:
-    """The gates over the photos, and for each photo its maps with and without them, for one and the same class."""
+    """The gates over all inputs, and for each photo its maps with and without them, for one and the same class.
+
+    Args:
+        loaded: the model with its gates.
+        photos: those whose maps are drawn, the first of the inputs.
+        inputs: as the model takes them.
+        views: as it sees them.
+        method: of the maps.
+        target: a class; the top one if none.
+        seed: of the method.
+        step: told what is done now.
+    """
     from sightline.gates import plugged, use_scheme
     from sightline.gates.explain import gate_record
 
+    step(f"gates over {len(inputs)} photos")
     record, scheme = gate_record(loaded.model, inputs), plugged(loaded.model).scheme
     common: dict[str, Any] = {
         "method": method, "labels": loaded.labels, "images": views, "seed": seed, "provenance": loaded.provenance,
         "sources": [str(path) for path in photos],
     }  # fmt: skip
-    return record, _both(loaded, inputs, str(scheme), target, common, use_scheme)
+    return record, _both(loaded, inputs, str(scheme), target, common, use_scheme, step)
 
 
 def prepared(
@@ -103,7 +118,13 @@ def prepared(
 
 
 def _both(
-    loaded: LoadedModel, inputs: Any, scheme: str, target: str | None, common: dict[str, Any], use_scheme: Any
+    loaded: LoadedModel,
+    inputs: Any,
+    scheme: str,
+    target: str | None,
+    common: dict[str, Any],
+    use_scheme: Any,
+    step: Callable[[str], None],
 ) -> Explanations:
     """Explanations with the gates, and without them for the classes that were explained with them."""
     from sightline.frontdoor import explain
@@ -111,6 +132,7 @@ def _both(
 
     found = []
     for row, source in enumerate(common["sources"]):
+        step(f"maps with and without gates, photo {row + 1} of {len(common['sources'])}")
         wishes = {**common, "images": common["images"][row : row + 1], "sources": [source]}
         one = inputs[row : row + 1]
         own = explain(loaded.model, one, target=target, **wishes).to("cpu")
@@ -143,6 +165,7 @@ def memory(
     from sightline.gates.explain_read import recurrent
 
     stages = [stage for stage, rows in record.heat().items() if len(rows) > 1]
+    few = inputs[:STATE_PHOTOS]
     ways: dict[str, Callable[[int], Dependency]] = {}
     untaken = [] if stages else ["no stage has two gates, so none can hang on another"]
     if not forest:
@@ -158,13 +181,11 @@ def memory(
             with without_memory(loaded.model):
                 forgetful = gate_record(loaded.model, inputs)
             ways["forest, state cut (null)"] = lambda stage: forest_map(forgetful, stage, seed=seed)
-        ways["derivative through the state"] = lambda stage: gradient_map(loaded.model, inputs, stage, seed=seed)
+        ways["derivative through the state"] = lambda stage: gradient_map(loaded.model, few, stage, seed=seed)
         if len(inputs) < 2:
             untaken.append("a state is replaced by its mean over photos, which takes at least two")
         else:
-            ways["state replaced by its mean"] = lambda stage: (
-                intervention_map(loaded.model, inputs, stage).dependency
-            )
+            ways["state replaced by its mean"] = lambda stage: intervention_map(loaded.model, few, stage).dependency
     found: dict[str, dict[int, Dependency]] = {}
     for way, ask in ways.items():
         for stage in stages:
@@ -188,7 +209,11 @@ def plates_of(
     if not found:
         return depth, Plate("What a gate hangs on", spoken)
     maps = {way: {stage: one.matrix for stage, one in by.items()} for way, by in found.items()}
-    words = " ".join([MEMORY_WORDS, *_foretold(found), spoken]).strip()
+    photos = len(next(iter(record.values.values())))
+    cut = (
+        [f"The state is followed over the first {STATE_PHOTOS} of {photos} photos."] if photos > STATE_PHOTOS else []
+    )
+    words = " ".join([MEMORY_WORDS, *_foretold(found), *cut, spoken]).strip()
     return depth, Plate.of("What a gate hangs on", words, dependency_figure(maps, paths))
 
 

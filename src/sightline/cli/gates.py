@@ -141,6 +141,7 @@ def show(
     forest: Annotated[
         bool, typer.Option(help="Grow forests that foretell each gate from earlier ones (8 photos at least).")
     ] = True,
+    shown: Annotated[int, typer.Option(help="Photos whose maps are drawn; gates are read over all.", min=1)] = 12,
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the figures and the page.")] = Path(
         "gates_out"
     ),
@@ -152,7 +153,7 @@ def show(
     from sightline.backbones.load import load_model
     from sightline.cli.folder import check_writable
     from sightline.cli.gate_show import facts, memory, memory_facts, plates_of, prepared, with_gates, write
-    from sightline.cli.gate_show import show as shown
+    from sightline.cli.gate_show import show as show_gates
     from sightline.cli.options import arguments_of, device_of
     from sightline.data.photos import find_photos
 
@@ -165,7 +166,16 @@ def show(
     with progress() as bar:
         task = bar.add_task("maps with and without gates", total=None)
         inputs, views = prepared(loaded, files)
-        record, items = shown(loaded, files, inputs, views, method=method, target=target, seed=seed)
+        record, items = show_gates(
+            loaded,
+            files[:shown],
+            inputs,
+            views,
+            method=method,
+            target=target,
+            seed=seed,
+            step=lambda what: bar.update(task, description=what),
+        )
         found, untaken = memory(
             loaded, inputs, record, forest=forest, seed=seed, step=lambda what: bar.update(task, description=what)
         )
@@ -184,6 +194,8 @@ def show(
         )
         for path in written:
             say_note(str(path))
+    if len(files) > shown:
+        say_note(f"maps of the first {shown} of {len(files)} photos are drawn; --shown {len(files)} draws all")
     if not trained:
         say_note(
             "these gates hold no trained weights, so they show what a gate begins with; give --gated-weights FILE"

@@ -110,19 +110,14 @@ def gate_record(model: nn.Module, inputs: Float[Tensor, "n c h w"], *, batch_siz
     if not len(inputs):
         raise GateError("gates are read over pictures, but there is none")
     sites = gated_sites(model)
-    parts: dict[str, list[Tensor]] = {site.path: [] for site in sites}
-    with torch.no_grad(), resting(model):
-        for part in torch.split(inputs, batch_size):
-            found: dict[str, Tensor] = {}
-            with read_gates(model, found):
-                model(part)
-            for path, factor in found.items():
-                parts[path].append(factor.flatten(1) if factor.shape[2:] == (1, 1) else factor)
-    exact = all(_has_factor(model, site.path) for site in sites)
-    values = {path: torch.cat(given).cpu() for path, given in parts.items() if given}
-    missing = [site.path for site in sites if site.path not in values]
+    found = _factors(model, inputs, batch_size)
+    missing = [site.path for site in sites if site.path not in found]
     if missing:
         raise GateError(f"the gate at {missing[0]!r} did not run; the model passes its block over for these pictures")
+    values = {
+        path: (factor.flatten(1) if factor.shape[2:] == (1, 1) else factor).cpu() for path, factor in found.items()
+    }
+    exact = all(_has_factor(model, site.path) for site in sites)
     return GateRecord(sites, values, exact, plugged(model).gate)
 
 
