@@ -219,16 +219,21 @@ TINY: dict[str, Callable[[], nn.Module]] = {
 
 def build(name: str, seed: int = 0) -> nn.Module:
     """A tiny model with seeded weights and BatchNorm statistics that are not the default."""
+    return lively(TINY[name], seed, 0.3)
+
+
+def lively(make: Callable[[], nn.Module], seed: int, mean: float) -> nn.Module:
+    """A seeded model in evaluation mode whose norms and biases are not as they were born, but of this mean."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        model = TINY[name]()
+        model = make()
         for module in model.modules():
             if isinstance(module, nn.BatchNorm2d):
                 nn.init.uniform_(module.running_mean, -0.5, 0.5)
                 nn.init.uniform_(module.running_var, 0.5, 2.0)
         for parameter in model.parameters():
             if parameter.ndim == 1:
-                nn.init.normal_(parameter, 0.3, 0.3)
+                nn.init.normal_(parameter, mean, 0.3)
     return model.eval()
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from sightline.backbones.birdnet import BirdNet, BirdNetSpec
 from sightline.backbones.cifar import cifar_preresnet, cifar_resnet, wide_resnet
-from tests.tiny import Residual, ResidualBlock
+from tests.tiny import Residual, ResidualBlock, lively
 
 
 def tv(name: str, **wishes) -> nn.Module:
@@ -115,17 +115,7 @@ FEW = ("cifar resnet", "torchvision mobilenet_v2", "torchvision densenet", "timm
 
 def build(name: str, seed: int = 0) -> nn.Module:
     """A network in evaluation mode whose norms and biases are not as they were born."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        model = NETS[name][0]()
-        for module in model.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                nn.init.uniform_(module.running_mean, -0.5, 0.5)
-                nn.init.uniform_(module.running_var, 0.5, 2.0)
-        for parameter in model.parameters():
-            if parameter.ndim == 1:
-                nn.init.normal_(parameter, 0.5, 0.3)
-    return model.eval()
+    return lively(NETS[name][0], seed, 0.5)
 
 
 def picture(batch: int = 2, seed: int = 1, side: int = 32) -> Tensor:
