@@ -3,12 +3,13 @@
     python benchmarks/gates_cost.py --toy
     python benchmarks/gates_cost.py --json out.json --write
 
-A round times every network once, in an order of its own, and the plain one before every fourth. A network's ratio is
-its time over the mean of the round's plain ones, its increment the median over rounds minus 1. For each gate the
-increments of the schemes are set against the density: the increment that density times the dense one's increment
-foretells, and how far the measured one is from it, with an interval over rounds. Beside them stands the DIA unit as a
-plain loop over the blocks, written here. Feature maps are counted: bytes that a forward keeps for its backward, and
-the most bytes that are alive in an inference forward.
+A round times every network once, in an order of its own, and the plain one before every fourth. A network's whole
+increment is its time over the mean of the round's plain ones, minus 1, the median over rounds. It moves by some
+hundredths from round to round, as much as a small gate costs; so the time that is spent in gates is taken as well,
+inside the same forward, over the time that is not. For each gate that figure of a scheme is set against its
+density: what density times the dense scheme's foretells, and how far the measured one is from it, with an interval
+over rounds. Beside them stands the DIA unit as a plain loop over the blocks, written here. Feature maps are
+counted: bytes that a forward keeps for its backward, and the most bytes that are alive in an inference forward.
 
 Large tensors come fresh from the kernel at every forward, and clearing their pages takes about as long as computing.
 `--memory kept` lets the process keep its memory instead (glibc only), so that what is timed is the network; `system`
@@ -24,6 +25,7 @@ import math
 import random
 import statistics
 import sys
+import time
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -37,6 +39,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from _measure import Ratio, conditions, dump, options, seconds, table, write
 from sightline.backbones.cifar_names import cifar_net, is_cifar
 from sightline.gates import Scheme, plug, sites
+from sightline.gates.block import GatedBlock
 from sightline.gates.explain_read import at_gates
 
 EAN = {"dia": (6, 3, 50, 3), "se": (2, 2, 51, 1), "sge": (4, 11, 19, 3)}
@@ -47,7 +50,7 @@ LEAST = 0.3
 """Seconds that one reading takes at least; small networks run several times for it."""
 
 LOOP = "dia, hand-written loop"
-TIMES = ["network", "density", "increment", "least to most, %", "from density x dense", "from map values x dense"]
+TIMES = ["network", "density", "whole forward", "in gates", "from density x dense", "from map values x dense"]
 BYTES = ["network", "kept for backward, MiB", "most alive in inference, MiB", "kept, more", "alive, more"]
 
 PLAIN_EVERY = 4
@@ -61,7 +64,8 @@ MALLOPT = {"kept": {-4: 0, -1: 2**31 - 1}, "system": {-4: 65536, -1: 128 * 1024}
 class Arm:
     """One network beside the plain one.
 
-    Its name, its gate, the shares of gated blocks and of gated map values, and its ratio to the plain one per round.
+    Its name, its gate, the shares of gated blocks and of gated map values; and per round its time over the plain
+    one's, and its time in gates over that outside of them (NaN where that cannot be seen).
     """
 
     name: str
@@ -69,11 +73,17 @@ class Arm:
     density: float
     maps: float
     ratios: list[float]
+    inside: list[float]
 
     @property
     def increment(self) -> float:
-        """Median over rounds, minus 1."""
+        """Of the whole time: median over rounds."""
         return statistics.median(self.ratios) - 1
+
+    @property
+    def share(self) -> float:
+        """Time in gates over time outside of them: median over rounds."""
+        return statistics.median(self.inside)
 
 
 class LoopedResNet(nn.Module):
@@ -216,24 +226,47 @@ def measure(net: nn.Module, inputs: Tensor, gates: list[str], rounds: int, devic
     plain, works = forward(net, inputs, times), {key: forward(model, inputs, times) for key, model in found.items()}
     for work in (plain, *works.values()):
         work()
+    clocks = {key: GateClock(model) for key, model in found.items()}
     ratios: dict[tuple[str, str, float], list[float]] = {key: [] for key in works}
+    inside: dict[tuple[str, str, float], list[float]] = {key: [] for key in works}
     dice = random.Random(0)
     for done in range(rounds):
         order, base, took = dice.sample(list(works), len(works)), [], {}
         for at, key in enumerate(order):
             if at % PLAIN_EVERY == 0:
                 base.append(seconds(plain, device))
+            clocks[key].seconds = 0.0
             took[key] = seconds(works[key], device)
+            within = clocks[key].seconds if device == "cpu" and clocks[key].gates else math.nan
+            inside[key].append(within / (took[key] - within))
         base.append(seconds(plain, device))
-        for key, time in took.items():
-            ratios[key].append(time / statistics.mean(base))
+        for key, whole in took.items():
+            ratios[key].append(whole / statistics.mean(base))
         print(
             f"round {done + 1} of {rounds}: plain {statistics.mean(base) / times:.3f} s", file=sys.stderr, flush=True
         )
     through = {key: passed(model, inputs[:1]) for key, model in found.items()}
     return [
-        Arm(*key, maps=through[key] / through[f"{key[1]}, shared", key[1], 1.0], ratios=ratios[key]) for key in works
+        Arm(*key, through[key] / through[f"{key[1]}, shared", key[1], 1.0], ratios[key], inside[key]) for key in works
     ]
+
+
+class GateClock:
+    """CPU seconds that a model spends in its gates."""
+
+    def __init__(self, model: nn.Module) -> None:
+        gated = [module for module in model.modules() if isinstance(module, GatedBlock)]
+        self.gates = {id(block.shared_gate()): block.shared_gate() for block in gated}
+        self.seconds = self._since = 0.0
+        for gate in self.gates.values():
+            gate.register_forward_pre_hook(self._enter)
+            gate.register_forward_hook(self._leave)
+
+    def _enter(self, *_: Any) -> None:
+        self._since = time.process_time()
+
+    def _leave(self, *_: Any) -> None:
+        self.seconds += time.process_time() - self._since
 
 
 def passed(model: nn.Module, inputs: Tensor) -> int:
@@ -263,21 +296,23 @@ def same_as_loop(net: nn.Module, inputs: Tensor) -> None:
 
 
 def from_foretold(arm: Arm, dense: Arm, share: float) -> tuple[float, float, float]:
-    """How far an increment is from the dense scheme's times a share, with a 95 % bootstrap interval over rounds."""
-    rounds = np.random.default_rng(0).integers(len(arm.ratios), size=(4000, len(arm.ratios)))
-    got, full = (np.median(np.array(one.ratios)[rounds], 1) - 1 for one in (arm, dense))
-    low, high = np.nanpercentile(got / np.where(full > 0, full * share, np.nan) - 1, [2.5, 97.5])
-    return arm.increment / (dense.increment * share) - 1, float(low), float(high)
+    """How far time in gates is from the dense scheme's times a share, with a 95 % bootstrap interval over rounds."""
+    rounds = np.random.default_rng(0).integers(len(arm.inside), size=(4000, len(arm.inside)))
+    got, full = (np.median(np.array(one.inside)[rounds], 1) for one in (arm, dense))
+    low, high = np.percentile(got / (full * share) - 1, [2.5, 97.5])
+    return arm.share / (dense.share * share) - 1, float(low), float(high)
 
 
 def time_rows(found: list[Arm]) -> list[list[object]]:
-    """One row per network: its increment, and that which its density and its share of map values foretell."""
+    """One row per network: its increments, and that which its density and its share of map values foretell."""
     dense = {arm.gate: arm for arm in found if arm.name == f"{arm.gate}, shared"}
     rows: list[list[object]] = []
     for arm in found:
         spread = f"{100 * (min(arm.ratios) - 1):+.1f} to {100 * (max(arm.ratios) - 1):+.1f}"
-        row: list[object] = [arm.name, f"{arm.density:.2f}", f"{100 * arm.increment:+.1f} %", spread, "-", "-"]
-        if arm.density < 1 and dense[arm.gate].increment > 0:
+        seen = not math.isnan(arm.share)
+        row: list[object] = [arm.name, f"{arm.density:.2f}", f"{100 * arm.increment:+.1f} % ({spread})"]
+        row += [f"{100 * arm.share:.2f} %" if seen else "-", "-", "-"]
+        if arm.density < 1 and seen:
             off, low, high = (100 * v for v in from_foretold(arm, dense[arm.gate], arm.density))
             maps = 100 * from_foretold(arm, dense[arm.gate], arm.maps)[0]
             row[4:] = [f"{off:+.0f} % [{low:+.0f}, {high:+.0f}]", f"{maps:+.0f} %"]
@@ -307,7 +342,7 @@ def memory_rows(net: nn.Module, inputs: Tensor, gates: list[str]) -> list[list[o
 
 
 def main() -> None:
-    parser = options(__doc__, models=("cifar-resnet164bn", "resnet50"), repetitions=15)
+    parser = options(__doc__, models=("cifar-resnet164bn", "resnet50"), repetitions=7)
     parser.add_argument("--batches", nargs="+", type=int, default=[1, 50], help="batch sizes")
     parser.add_argument("--gates", nargs="+", default=["se", "sge", "dia"], help="gates to measure")
     parser.add_argument("--memory", nargs="+", default=["kept"], choices=MALLOPT, help="what becomes of freed memory")
