@@ -535,6 +535,32 @@ class Squash(nn.Module):
         return torch.tanh(self.scale * x)
 
 
+class OneWay(torch.autograd.Function):
+    """A doubling without a way back."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return 2 * x
+
+    @staticmethod
+    def backward(ctx, grad):
+        raise ValueError("no way back")
+
+
+class Doubled(nn.Module):
+    def __init__(self, channels):
+        super().__init__()
+
+    def forward(self, x):
+        return OneWay.apply(x)
+
+
+def test_a_gate_without_a_backward_can_be_plugged_and_run():
+    model = plug(resnet18(num_classes=5).eval(), Doubled)
+    with torch.no_grad():
+        assert model(picture(side=64)).isfinite().all()
+
+
 def test_a_gate_whose_backward_reads_its_output_learns_where_blocks_add_in_place():
     model = plug(resnet18(num_classes=5), Squash)
     grads = gradients(model, picture(2, side=64))
