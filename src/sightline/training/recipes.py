@@ -38,20 +38,20 @@ def check_recipe(
     """
     for name, known in words.items():
         if (said := getattr(recipe, name)) not in known:
-            raise TrainingError(f"{option(name)} cannot be {said!r}; {near(said, known)}")
+            raise TrainingError(f"--{option(name)} cannot be {said!r}; {near(said, known)}")
     for name in above_zero:
         if getattr(recipe, name) <= 0:
-            raise TrainingError(f"{option(name)} is {getattr(recipe, name)}, but must be above 0")
+            raise TrainingError(f"--{option(name)} is {getattr(recipe, name)}, but must be above 0")
     for name in not_negative:
         if getattr(recipe, name) < 0:
-            raise TrainingError(f"{option(name)} is {getattr(recipe, name)}, but cannot be negative")
+            raise TrainingError(f"--{option(name)} is {getattr(recipe, name)}, but cannot be negative")
 
 
 def lasting(recipe: Any) -> dict[str, Any]:
     """What must be the same when a training goes on, by its name on the command line."""
-    return {option(name): value for name, value in asdict(recipe).items() if name not in WITHOUT_EFFECT}
+    return {f"--{option(name)}": value for name, value in asdict(recipe).items() if name not in WITHOUT_EFFECT}
 
 
 def option(name: str) -> str:
-    """A field's name on the command line."""
-    return f"--{SPELT.get(name, name).replace('_', '-')}"
+    """A field's name on the command line, without its dashes."""
+    return SPELT.get(name, name).replace("_", "-")
