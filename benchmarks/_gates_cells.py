@@ -29,7 +29,6 @@ from sightline.training.classify.pictures import Pictures, colours, gather
 from sightline.training.classify.recipe import ClassifyRecipe
 from sightline.training.classify.task import Descent
 from sightline.training.loop import Loop
-from sightline.training.outfile import calm
 
 ARMS: dict[str, dict[str, Any]] = {
     "plain": {},
@@ -167,9 +166,8 @@ def train(cell: Cell, work: Path, size: Size) -> dict[str, Any]:
     found["scheme"] = str(plugged(net).scheme) if ARMS[cell.arm] else ""
     epochs = dict(size.epochs)[cell.study if cell.scheme else cell.data]
     try:
-        with calm():
-            rates = descent(cell.seed, epochs, setting.get("augment", True), setting.get("rate", RATE))
-            fit(net, pictures, rates, loop(cell.seed, epochs, size))
+        rates = descent(cell.seed, epochs, setting.get("augment", True), setting.get("rate", RATE))
+        fit(net, pictures, rates, loop(cell.seed, epochs, size))
         found |= {"finite": True, "accuracy": right(net, pictures, pictures.test)}
         found["learnt"] = right(net, pictures, pictures.train[:500])
     except TrainingError:
@@ -254,15 +252,8 @@ def explore(name: str, work: Path, size: Size) -> None:
     pictures = replace(whole, train=whole.train[back:], test=whole.train[:back])
     net = supernet(plain_net(spec_of(len(whole.classes), size)), gate)
     masks = Masks()
-    with calm():
-        fit(
-            net,
-            pictures,
-            descent(0, size.supernet),
-            loop(0, size.supernet, size),
-            work=work / f"supernet-{name}",
-            callbacks=[masks],
-        )
+    folder = work / f"supernet-{name}"
+    fit(net, pictures, descent(0, size.supernet), loop(0, size.supernet, size), work=folder, callbacks=[masks])
     score = Accuracy(net, ready(pictures, pictures.test), calibration=ready(pictures, pictures.train[:back]))
     log = work / f"search-{name}.log"
     found = search(score, size.lengths, searcher="exhaustive", budget=2 ** sum(size.lengths), sparsity=0.0, log=log)
