@@ -68,6 +68,13 @@ def test_maps_are_drawn_of_the_first_photos_and_gates_read_over_all(tmp_path, mo
     assert "The state is followed over the first 3 of 4 photos." in page
 
 
+def test_gates_without_a_state_do_not_say_over_how_many_photos_it_was_followed(tmp_path, monkeypatch):
+    monkeypatch.setattr("sightline.cli.gate_show.STATE_PHOTOS", 3)
+    found, _, out = show(tmp_path, monkeypatch, 8, "--gate", "se", "--shown", "1")
+    assert {one["way"] for one in found["memory"]} == {"forest"}
+    assert "The state is followed" not in (out / "page.html").read_text(encoding="utf-8")
+
+
 def test_gates_without_a_state_say_so_on_the_page(tmp_path, monkeypatch):
     found, _, out = show(tmp_path, monkeypatch, 1, "--gate", "se")
     assert not found["memory"]

@@ -92,7 +92,7 @@ def show(
         seed: of the method.
         step: told what is done now.
     """
-    from sightline.gates import plugged, use_scheme
+    from sightline.gates import plugged
     from sightline.gates.explain import gate_record
 
     step(f"gates over {len(inputs)} photos")
@@ -101,7 +101,7 @@ def show(
         "method": method, "labels": loaded.labels, "images": views, "seed": seed, "provenance": loaded.provenance,
         "sources": [str(path) for path in photos],
     }  # fmt: skip
-    return record, _both(loaded, inputs, str(scheme), target, common, use_scheme, step)
+    return record, _both(loaded, inputs, str(scheme), target, common, step)
 
 
 def prepared(
@@ -123,11 +123,11 @@ def _both(
     scheme: str,
     target: str | None,
     common: dict[str, Any],
-    use_scheme: Any,
     step: Callable[[str], None],
 ) -> Explanations:
     """Explanations with the gates, and without them for the classes that were explained with them."""
     from sightline.frontdoor import explain
+    from sightline.gates import use_scheme
     from sightline.results import Explanations
 
     found = []
@@ -210,10 +210,9 @@ def plates_of(
         return depth, Plate("What a gate hangs on", spoken)
     maps = {way: {stage: one.matrix for stage, one in by.items()} for way, by in found.items()}
     photos = len(next(iter(record.values.values())))
-    cut = (
-        [f"The state is followed over the first {STATE_PHOTOS} of {photos} photos."] if photos > STATE_PHOTOS else []
-    )
-    words = " ".join([MEMORY_WORDS, *_foretold(found), *cut, spoken]).strip()
+    if photos > STATE_PHOTOS and any(not way.startswith("forest") for way in found):
+        spoken = f"The state is followed over the first {STATE_PHOTOS} of {photos} photos. {spoken}"
+    words = " ".join([MEMORY_WORDS, *_foretold(found), spoken]).strip()
     return depth, Plate.of("What a gate hangs on", words, dependency_figure(maps, paths))
 
 

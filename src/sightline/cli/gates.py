@@ -164,7 +164,7 @@ def show(
     )
     trained = with_gates(loaded, gate, share=share, scheme=scheme, weights=gated_weights, seed=seed)
     with progress() as bar:
-        task = bar.add_task("maps with and without gates", total=None)
+        task = bar.add_task("photos", total=None)
         inputs, views = prepared(loaded, files)
         record, items = show_gates(
             loaded,
