@@ -112,6 +112,7 @@ def test_after_kill_9_it_goes_on_to_the_same_weights_bit_for_bit(
     train_classify("aviary", out, TOY, telling=Telling(epoch=lambda epoch, row: epochs.append(epoch)))
     assert epochs[0] > 1
     assert same(out, unbroken[0])
+    assert "| command | `sightline train classify` |" in out.with_suffix(".md").read_text(encoding="utf-8")
 
 
 def test_stopped_in_the_second_epoch_it_goes_on_with_it_to_the_same_weights(

@@ -138,6 +138,7 @@ def test_after_kill_9_it_goes_on_to_the_same_weights_bit_for_bit(unbroken: Path,
     train_eat(None, out, ALIKE, moved, telling=Telling(epoch=lambda epoch, row: epochs.append(epoch)))
     assert epochs[0] > 1
     assert epochs[-1] == 3
+    assert "| command | `sightline train eat` |" in out.with_suffix(".md").read_text(encoding="utf-8")
     for suffix in (".safetensors", ".last.safetensors"):
         assert same(out.with_suffix(suffix), unbroken.with_suffix(suffix))
 

@@ -59,7 +59,7 @@ class Telling:
         reading: opened while pictures are read or drawn; what it gives is told of every one.
         epoch: told the number of every epoch, from 1, and its figures.
         bar: whether to show how far an epoch is.
-        command: what the card says that the network was made by.
+        command: what the card says that the network was made by; the bare verb where it is empty.
     """
 
     reading: Callable[[], AbstractContextManager[Report]] = lambda: nullcontext(lambda done: None)

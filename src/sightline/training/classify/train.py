@@ -80,7 +80,7 @@ def train_classify(
     recipe: ClassifyRecipe = ClassifyRecipe(),
     work: Path | None = None,
     *,
-    telling: Telling = Telling(command="sightline train classify"),
+    telling: Telling = Telling(),
 ) -> Classified | None:
     """Train a classifier and write its weights, card and page.
 
@@ -124,7 +124,7 @@ def train_classify(
     )
     if rank_zero_only.rank:
         return None
-    return _finish(net, spec, curves.rows, pictures, recipe, out, telling.command)
+    return _finish(net, spec, curves.rows, pictures, recipe, out, telling.command or "sightline train classify")
 
 
 def built(pictures: Pictures, recipe: ClassifyRecipe) -> tuple[GatedSpec, nn.Module]:

@@ -62,7 +62,7 @@ def train_eat(
     recipe: EatRecipe = EatRecipe(),
     work: Path | None = None,
     *,
-    telling: Telling = Telling(command="sightline train eat"),
+    telling: Telling = Telling(),
 ) -> Trained | None:
     """Train an attribute network and write its weights, card and page.
 
@@ -107,7 +107,7 @@ def train_eat(
     )
     if rank_zero_only.rank:
         return None
-    return _finish(last, curves.rows, pictures, recipe, out, work, telling.command)
+    return _finish(last, curves.rows, pictures, recipe, out, work, telling.command or "sightline train eat")
 
 
 def _finish(
