@@ -15,21 +15,21 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sightline.attributes.net import AttributeNet, AttributeSpec, attribute_net
-from sightline.attributes.store import save_attribute_net
-from sightline.backbones.birdnet import BirdNet, BirdNetSpec
-from sightline.backbones.trunk import Trunk
-from sightline.data.attributed import Attribute, Vocabulary
-from sightline.data.attributed.aviary import aviary_vocabulary
-from sightline.data.attributed.read import read_attributes
-from sightline.data.aviary.knobs import Knobs
-from sightline.data.aviary.scene import FAMILIES
-from sightline.data.aviary.world import World
-from sightline.training.bird_scenes import HELD_OUT, joined, rendered, unlabelled
-from sightline.training.eat.examples import Examples, from_files, from_scenes
-from sightline.training.eat.fit import fit
-from sightline.training.eat.task import Rates
+from sightline.models.trunk import Trunk
+from sightline.models.zoo.birdnet import BirdNet, BirdNetSpec
+from sightline.tasks.attributes.data import Attribute, Vocabulary
+from sightline.tasks.attributes.data.aviary import aviary_vocabulary
+from sightline.tasks.attributes.data.examples import Examples, from_files, from_scenes
+from sightline.tasks.attributes.data.read import read_attributes
+from sightline.tasks.attributes.network.net import AttributeNet, AttributeSpec, attribute_net
+from sightline.tasks.attributes.network.store import save_attribute_net
+from sightline.tasks.attributes.train.fit import fit
+from sightline.tasks.attributes.train.module import Rates
 from sightline.training.loop import Loop
+from sightline.worlds.aviary.config import Knobs
+from sightline.worlds.aviary.dataset import HELD_OUT, joined, rendered, unlabelled
+from sightline.worlds.aviary.scene import FAMILIES
+from sightline.worlds.aviary.world import World
 
 WORLDS = {"aviary": Knobs(), "background": Knobs(background_correlation=0.9)}
 CONTROLS = ("zero", "eat", "permuted", "random", "context", "classes")

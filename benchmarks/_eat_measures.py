@@ -17,20 +17,20 @@ from torch.nn import functional as fn
 
 from _eat_cells import TEST, VALIDATION, WORLDS, Cell, classes_of, network, photos, scenes, second_task
 from _eat_cells import training_pictures as training
-from sightline.attributes.activations import activations
-from sightline.attributes.contributions import linear_contributions, sensitivity_contributions
-from sightline.attributes.net import AttributeNet
-from sightline.attributes.selection import Evidence, why
-from sightline.attributes.text_scores import mention_table
-from sightline.backbones.weights import read_weights
-from sightline.data.attributed import Vocabulary
-from sightline.data.attributed.aviary import aviary_vocabulary
-from sightline.data.aviary.attributes import GROUPS, offsets
-from sightline.data.aviary.batch import batch_of
-from sightline.data.aviary.counterfactual import with_values
-from sightline.data.aviary.world import World
-from sightline.training.eat.examples import NOWHERE, Examples
-from sightline.training.eat.learn import knowledge_of, normalised, says
+from sightline.models.weights import read_weights
+from sightline.tasks.attributes.data import Vocabulary
+from sightline.tasks.attributes.data.aviary import aviary_vocabulary
+from sightline.tasks.attributes.data.examples import NOWHERE, Examples
+from sightline.tasks.attributes.explain.contributions import linear_contributions, sensitivity_contributions
+from sightline.tasks.attributes.explain.selection import Evidence, why
+from sightline.tasks.attributes.metrics.texts import mention_table
+from sightline.tasks.attributes.network.activations import activations
+from sightline.tasks.attributes.network.net import AttributeNet
+from sightline.tasks.attributes.train.calibrate import knowledge_of, normalised, says
+from sightline.worlds.aviary.attributes import GROUPS, offsets
+from sightline.worlds.aviary.batch import batch_of
+from sightline.worlds.aviary.counterfactual import with_values
+from sightline.worlds.aviary.world import World
 
 TESTS, MENTIONS, REDRAWN = 600, 3, 60
 SPEAKING = ("eat", "free", "narrow", "parts", "bottleneck", "outside")
@@ -81,8 +81,8 @@ def _held_out(cell: Cell, first: int, count: int, work: Path) -> Examples:
 
 
 def _scenes_of(world: World, first: int, count: int, size: int, work: Path) -> Examples:
-    from sightline.training.bird_scenes import rendered
-    from sightline.training.eat.examples import from_scenes
+    from sightline.tasks.attributes.data.examples import from_scenes
+    from sightline.worlds.aviary.dataset import rendered
 
     drawn = rendered(world, first, count, size=size, folder=work / "scenes", workers=1)
     return from_scenes(drawn, aviary_vocabulary())
@@ -166,7 +166,7 @@ def places(net: AttributeNet, examples: Examples) -> Arrays:
     vocabulary = net.spec.vocabulary
     peaks, energies = [], []
     shares = None
-    from sightline.training.eat.examples import group_shares
+    from sightline.tasks.attributes.data.examples import group_shares
 
     for at in range(0, len(examples), 50):
         part = examples.take(slice(at, at + 50))

@@ -16,9 +16,9 @@ import torch
 from _eat_cells import ASIDE, BASES, BOTTLENECKS, CONTROLS, GUIDED, TEST, Cell, cells, scenes
 from _eat_measures import TESTS, Arrays, measure, points
 from _study import Rows, interval
-from sightline.attributes.text_scores import blind_mentions, class_mentions, text_counts
-from sightline.data.attributed.aviary import aviary_vocabulary
-from sightline.data.aviary.attributes import GROUPS, PARTS
+from sightline.tasks.attributes.data.aviary import aviary_vocabulary
+from sightline.tasks.attributes.metrics.texts import blind_mentions, class_mentions, text_counts
+from sightline.worlds.aviary.attributes import GROUPS, PARTS
 
 BOTTLENECK_NAMES = {
     "narrow": "attributes",

@@ -17,18 +17,18 @@ import lightning
 import torch
 from torch import Tensor, nn
 
-from sightline.data.aviary import Knobs, World
 from sightline.errors import TrainingError
-from sightline.gates.plug import plugged
-from sightline.gates.search import Accuracy, mask, search, supernet
 from sightline.gates.store import GatedSpec, gated_net, plain_net
-from sightline.training.bird_scenes import HELD_OUT, rendered
-from sightline.training.classify.augment import normalised
-from sightline.training.classify.fit import fit, scores
-from sightline.training.classify.pictures import Pictures, colours, gather
-from sightline.training.classify.recipe import ClassifyRecipe
-from sightline.training.classify.task import Descent
+from sightline.gates.surgery.plug import plugged
+from sightline.tasks.classification.data.pictures import Pictures, colours, gather
+from sightline.tasks.classification.fit import fit, scores
+from sightline.tasks.classification.module import Descent
+from sightline.tasks.classification.recipe import ClassifyRecipe
+from sightline.tasks.gate_search import Accuracy, mask, search, supernet
+from sightline.training.augmentation import normalised
 from sightline.training.loop import Loop
+from sightline.worlds.aviary import Knobs, World
+from sightline.worlds.aviary.dataset import HELD_OUT, rendered
 
 ARMS: dict[str, dict[str, Any]] = {
     "plain": {},

@@ -24,22 +24,22 @@ from torch import Tensor
 
 from _eat_cells import base_model
 from _measure import conditions, dump, table, write
-from sightline.attributes.audit import Observations, Redrawn, audit
-from sightline.attributes.audit.background import exchanged
-from sightline.attributes.audit.noise import suspicions
-from sightline.attributes.net import AttributeNet, AttributeSpec
-from sightline.backbones.trunk import Trunk
-from sightline.data.attributed.aviary import aviary_vocabulary
-from sightline.data.aviary import GROUPS, Knobs, World
-from sightline.metrics.bootstrap import bootstrap
-from sightline.training.bird_scenes import HELD_OUT, rendered
-from sightline.training.eat.audit_run import observe
-from sightline.training.eat.audit_scenes import redraw
-from sightline.training.eat.examples import Examples, from_scenes
-from sightline.training.eat.fit import fit
-from sightline.training.eat.learn import knowledge_of
-from sightline.training.eat.task import Rates
+from sightline.common.statistics.bootstrap import bootstrap
+from sightline.models.trunk import Trunk
+from sightline.tasks.attributes.audit import Observations, Redrawn, audit
+from sightline.tasks.attributes.audit.background import exchanged
+from sightline.tasks.attributes.audit.noise import suspicions
+from sightline.tasks.attributes.audit.observe import observe
+from sightline.tasks.attributes.audit.scenes import redraw
+from sightline.tasks.attributes.data.aviary import aviary_vocabulary
+from sightline.tasks.attributes.data.examples import Examples, from_scenes
+from sightline.tasks.attributes.network.net import AttributeNet, AttributeSpec
+from sightline.tasks.attributes.train.calibrate import knowledge_of
+from sightline.tasks.attributes.train.fit import fit
+from sightline.tasks.attributes.train.module import Rates
 from sightline.training.loop import Loop
+from sightline.worlds.aviary import GROUPS, Knobs, World
+from sightline.worlds.aviary.dataset import HELD_OUT, rendered
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "howto" / "audit.md"
 NOISE = (0.0, 0.05)

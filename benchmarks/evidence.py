@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from _measure import PAGE, have, table, write
-from sightline.evaluate import PLACES, Answer, Row, Standing, rank
+from sightline.compare import PLACES, Answer, Row, Standing, rank
 from sightline.explainers import METHODS
 from sightline.metrics import METRICS
 

@@ -37,10 +37,10 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from _measure import Ratio, conditions, dump, options, paired, seconds, table, write
-from sightline.backbones.cifar_names import cifar_net, is_cifar
 from sightline.gates import Scheme, plug, sites
-from sightline.gates.block import GatedBlock
-from sightline.gates.explain_read import at_gates
+from sightline.gates.analysis.probing import at_gates
+from sightline.gates.surgery.block import GatedBlock
+from sightline.models.zoo.cifar_names import cifar_net, is_cifar
 
 EAN = {"dia": (6, 3, 50, 3), "se": (2, 2, 51, 1), "sge": (4, 11, 19, 3)}
 """The published schemes of ResNet-50; SE's stands in the authors' code as a comment."""

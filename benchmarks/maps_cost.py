@@ -36,7 +36,7 @@ from _measure import (
     table,
     write,
 )
-from sightline.backbones import StageSpec, adapt
+from sightline.models import StageSpec, adapt
 from sightline.reports import upsample
 
 SIX = ["gradcam", "hirescam", "layercam", "xgradcam", "gradcam++", "gradxact"]

@@ -71,7 +71,7 @@ JOBS: dict[str, tuple[Job, str | None]] = {
 
 def paths(model: nn.Module) -> list[str]:
     """The blocks that Sightline finds, so that every tool reads the same."""
-    from sightline.backbones import adapt
+    from sightline.models import adapt
 
     return [spec.path for spec in adapt(model).stages()]
 

@@ -97,7 +97,7 @@ def quantus_flipping(
 def load(name: str, samples: int) -> tuple[nn.Module, Tensor]:
     """A model and as many pictures of its size."""
     if name == "birdnet":
-        from sightline.backbones.load import load_model
+        from sightline.models.load import load_model
 
         loaded = load_model(None)
         return loaded.model.eval(), torch.rand(samples, 3, *loaded.preprocess.size)

@@ -21,9 +21,9 @@ import torch
 from torch import Tensor, nn
 
 import sightline
-from sightline.backbones import adapt
-from sightline.backbones.load import load_model
 from sightline.capture import Plan, capture
+from sightline.models import adapt
+from sightline.models.load import load_model
 from sightline.targets import parse_target
 
 MODELS = """

@@ -13,10 +13,10 @@ from collections import defaultdict
 import torch
 from torch.nn import functional as F
 
-from sightline.backbones.load import load_model
-from sightline.data.aviary import World
-from sightline.data.aviary.batch import Batch, render_batch
-from sightline.pairs import explain_pair
+from sightline.api.explain_pair import explain_pair
+from sightline.models.load import load_model
+from sightline.worlds.aviary import World
+from sightline.worlds.aviary.batch import Batch, render_batch
 
 FIRST = 10_000_000
 """Scenes from this number on are never trained on."""

@@ -14,10 +14,10 @@ from torch import nn
 
 from _measure import Ratio, conditions, dump, forward_backward, options, paired, seconds, table, write
 from sightline import explain
-from sightline.attributes.net import AttributeSpec, attribute_net
-from sightline.backbones.birdnet import load_birdnet
-from sightline.data.attributed import aviary_vocabulary
-from sightline.frontdoor import NARRATORS
+from sightline.api.narration import NARRATORS
+from sightline.models.zoo.birdnet import load_birdnet
+from sightline.tasks.attributes.data import aviary_vocabulary
+from sightline.tasks.attributes.network.net import AttributeSpec, attribute_net
 
 CELLS = ("bundled", "bottleneck", "fusion", "parallel", "parallel, finer reading")
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from sightline._version import __version__
 
 if TYPE_CHECKING:
+    from sightline.api.embed import embed
+    from sightline.api.explain import explain
+    from sightline.api.explain_pair import explain_pair
     from sightline.errors import SightlineError
-    from sightline.frontdoor import explain
-    from sightline.pairs import embed, explain_pair
     from sightline.results import AttentionMap, Decision, Explanation, Explanations, Flow, Phrase, load
 
 _HOME = {
@@ -24,9 +25,9 @@ _HOME = {
     "Flow": "sightline.results",
     "Phrase": "sightline.results",
     "SightlineError": "sightline.errors",
-    "embed": "sightline.pairs",
-    "explain": "sightline.frontdoor",
-    "explain_pair": "sightline.pairs",
+    "embed": "sightline.api.embed",
+    "explain": "sightline.api.explain",
+    "explain_pair": "sightline.api.explain_pair",
     "load": "sightline.results",
 }
 

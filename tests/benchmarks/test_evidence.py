@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from sightline.backbones.load import LoadedModel
-from sightline.backbones.preprocess import Preprocess
-from sightline.evaluate import Sample, Settings, compare, with_nulls
+from sightline.compare import Sample, Settings, compare, with_nulls
+from sightline.models.load import LoadedModel
+from sightline.models.preprocess import Preprocess
 from tests.tiny import build
 
 pytest.importorskip("pyarrow", reason="comparisons are written with pyarrow: pip install 'sightline[audit]'")

@@ -1,13 +1,13 @@
 import pytest
 import torch
 
-from sightline.backbones import Layout, StageSpec
 from sightline.capture import ChannelSum, gather
 from sightline.capture.gather import Gatherer
 from sightline.capture.pair import Pair
 from sightline.capture.record import Record
 from sightline.capture.sums import reduced
 from sightline.explainers import METHODS
+from sightline.models import Layout, StageSpec
 
 CAMS = [method.reduction for method in METHODS.values() if isinstance(method.reduction, ChannelSum)]
 SHAPES = [(3, 4, 4), (5, 4, 4), (3, 4, 4), (2, 8, 6), (3, 4, 4)]

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 import sightline
-from sightline.backbones import adapt
+from sightline.models import adapt
 from tests.differential.agreement import assert_same
 from tests.tiny import build, picture
 

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 import sightline
-from sightline.backbones import adapt
 from sightline.capture import Plan, capture
+from sightline.models import adapt
 from sightline.targets import parse_target
 from tests.differential.agreement import assert_same, needs
 from tests.tiny import build, output_of, picture

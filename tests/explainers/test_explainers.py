@@ -8,8 +8,8 @@ import torch
 import sightline
 from sightline.errors import MethodError
 from sightline.explainers import METHODS
-from sightline.explainers.eigen import first_component
-from sightline.explainers.groups import group_channels
+from sightline.explainers.cam.eigen import first_component
+from sightline.explainers.cam.groups import group_channels
 from sightline.registry import Registry
 from tests.tiny import build, picture
 

@@ -8,8 +8,8 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from sightline.backbones.birdnet import BirdNet, BirdNetSpec
-from sightline.backbones.cifar import cifar_preresnet, cifar_resnet, wide_resnet
+from sightline.models.zoo.birdnet import BirdNet, BirdNetSpec
+from sightline.models.zoo.cifar import cifar_preresnet, cifar_resnet, wide_resnet
 from tests.tiny import Residual, ResidualBlock, lively
 
 

@@ -8,7 +8,7 @@ from torch import nn
 
 from sightline.errors import GateError
 from sightline.gates import DIA
-from sightline.gates.units import Constant, Eased, SpatialGroups, SqueezeExcite, alike
+from sightline.gates.modules.stateless import Constant, Eased, SpatialGroups, SqueezeExcite, alike
 
 
 def sigma(value):

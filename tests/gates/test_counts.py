@@ -5,9 +5,9 @@ import torch
 import torchvision
 from torch import nn
 
-from sightline.backbones.cifar import cifar_preresnet, cifar_resnet, wide_resnet, with_biases
 from sightline.gates import DIA, plug
-from sightline.gates.units import SpatialGroups, SqueezeExcite
+from sightline.gates.modules.stateless import SpatialGroups, SqueezeExcite
+from sightline.models.zoo.cifar import cifar_preresnet, cifar_resnet, wide_resnet, with_biases
 
 
 def count(model: nn.Module) -> int:

@@ -5,9 +5,9 @@ import torch
 
 from sightline.errors import GateError
 from sightline.gates import plug, plugged, use_scheme
-from sightline.gates.explain import ablate, gate_record
-from sightline.gates.explain_memory import forest_map, gradient_map, intervention_map, without_memory
-from sightline.gates.explain_read import changed_gates
+from sightline.gates.analysis.probing import changed_gates
+from sightline.gates.analysis.recurrence import forest_map, gradient_map, intervention_map, without_memory
+from sightline.gates.analysis.statistics import ablate, gate_record
 from tests.gates.nets import build, picture
 
 
@@ -57,7 +57,7 @@ def test_a_fitted_gate_is_the_read_one():
 
 class _Blind(torch.nn.Module):
     def __init__(self, channels):
-        from sightline.gates.units import SqueezeExcite
+        from sightline.gates.modules.stateless import SqueezeExcite
 
         super().__init__()
         self.inside = SqueezeExcite(channels, reduction=min(16, channels))

@@ -145,7 +145,7 @@ def test_a_network_whose_branches_are_zero_has_open_gates_that_wait_for_it():
 
 @pytest.mark.parametrize(("cut", "gate"), [("skips", "dia"), ("norms", "dia"), ("norms", "constant")])
 def test_deep_networks_without_skips_or_norms_take_twenty_finite_steps(cut, gate):
-    from sightline.backbones.cifar import cifar_resnet
+    from sightline.models.zoo.cifar import cifar_resnet
 
     torch.manual_seed(0)
     model = cifar_resnet(32, 5)

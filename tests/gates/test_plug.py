@@ -13,8 +13,8 @@ from torchvision.models import resnet18
 
 from sightline.errors import GateError
 from sightline.gates import DIA, GATES, Scheme, bake, plug, plugged, unplug, use_scheme
-from sightline.gates.block import GatedBlock
-from sightline.gates.swap import Swapped
+from sightline.gates.surgery.block import GatedBlock
+from sightline.gates.surgery.class_swap import Swapped
 from tests.gates.nets import FEW, NETS, build, picture
 from tests.tiny import ResidualBlock
 from tests.tiny import build as tiny
@@ -486,7 +486,7 @@ def test_the_list_of_timms_gates_is_whole():
 
     from timm.layers import create_attn
 
-    from sightline.gates.catalog import TIMM
+    from sightline.gates.modules.catalog import TIMM
 
     code = inspect.getsource(inspect.getmodule(create_attn))
     assert set(re.findall(r"attn_type == '(\w+)'", code)) == set(TIMM)

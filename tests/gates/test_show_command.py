@@ -7,9 +7,9 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
-from sightline.backbones.load import LoadedModel
-from sightline.backbones.preprocess import Preprocess
 from sightline.cli.app import app
+from sightline.models.load import LoadedModel
+from sightline.models.preprocess import Preprocess
 from tests.gates.nets import build
 
 ALWAYS = {"derivative through the state", "state replaced by its mean"}
@@ -19,7 +19,7 @@ FORESTS = {"forest", "forest, state cut (null)"}
 def show(tmp_path, monkeypatch, photos, *more):
     """Call the command on so many photos; its JSON, its notes and its folder."""
     monkeypatch.setattr(
-        "sightline.backbones.load.load_model",
+        "sightline.models.load.load_model",
         lambda name, **wishes: LoadedModel(
             build("cifar resnet"), "tiny", tuple("abcdefghij"), Preprocess(size=(32, 32), resize=None)
         ),

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from sightline.backbones import adapt
 from sightline.errors import GateError, ModelError
 from sightline.gates import plug, sites
+from sightline.models import adapt
 from tests.gates.nets import NETS, build, picture
 from tests.tiny import TINY
 from tests.tiny import build as tiny

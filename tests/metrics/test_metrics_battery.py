@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from sightline.errors import InputError, MethodError
 from sightline.metrics import METRICS, Metric, Probe, SampleStatus, bootstrap, summarise, table
-from sightline.metrics.samples import REASONS, scored
+from sightline.metrics.scores import REASONS, scored
 
 B, SIDE = 6, 10
 OPTIONS: dict[str, dict[str, Any]] = {

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from sightline.reports.course import NINTHS, Course, Region
+from sightline.reports.trajectory import NINTHS, Course, Region
 from sightline.results import AttentionMap, Flow, Phrase
 
 from .samples import explanation, flow, odd_flow

@@ -2,9 +2,9 @@
 
 import torch
 
-from sightline.reports.gates import dependency_figure, depth_figure
+from sightline.reports.figure import Plate
+from sightline.reports.gate_figures import dependency_figure, depth_figure
 from sightline.reports.page import page
-from sightline.reports.plate import Plate
 from tests.reports.samples import explanation
 
 

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from sightline.reports import page, save_page
-from sightline.reports.course import Course
 from sightline.reports.payload import common_payload, subject_payload
 from sightline.reports.subject import subjects_of
+from sightline.reports.trajectory import Course
 from sightline.results import AttentionMap, Phrase
 
 from .samples import HOSTILE, explanation, smooth

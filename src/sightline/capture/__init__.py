@@ -4,7 +4,7 @@ from sightline.capture.engine import Capture, Plan, Reduction, capture
 from sightline.capture.guard import leave_as_found
 from sightline.capture.pair import Pair
 from sightline.capture.sums import ChannelSum
-from sightline.memory import in_chunks, out_of_memory
+from sightline.common.chunks import in_chunks, out_of_memory
 
 __all__ = [
     "Capture",

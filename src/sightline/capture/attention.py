@@ -17,11 +17,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-from sightline.backbones import Adapter, Layout
 from sightline.capture.engine import Plan
 from sightline.capture.forward import run_forward
 from sightline.capture.guard import leave_as_found
 from sightline.errors import StageError
+from sightline.models import Adapter, Layout
 from sightline.targets import Readout
 
 

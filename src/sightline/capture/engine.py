@@ -16,13 +16,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from sightline.backbones import Adapter, Stage, StageSpec, Wanted
 from sightline.capture.forward import run_forward
 from sightline.capture.gather import Gatherer
 from sightline.capture.guard import leave_as_found
 from sightline.capture.pair import Pair
 from sightline.capture.record import Record, Recorder
 from sightline.errors import StageError, TargetError
+from sightline.models import Adapter, Stage, StageSpec, Wanted
 from sightline.targets import Readout, Selector, Target, select_output
 
 log = logging.getLogger(__name__)

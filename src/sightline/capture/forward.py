@@ -7,8 +7,8 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from sightline.common.chunks import out_of_memory
 from sightline.errors import ModelError
-from sightline.memory import out_of_memory
 
 
 def run_forward(model: nn.Module, inputs: Float[Tensor, "b c h w"]) -> Any:

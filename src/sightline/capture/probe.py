@@ -11,12 +11,12 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
-from sightline.backbones import Adapter, StageSpec
 from sightline.capture.engine import Plan
 from sightline.capture.forward import run_forward
 from sightline.capture.guard import leave_as_found
 from sightline.capture.record import first_tensor, replaced
-from sightline.memory import in_chunks
+from sightline.common.chunks import in_chunks
+from sightline.models import Adapter, StageSpec
 from sightline.targets import Readout, Target
 
 Variants = Callable[[slice], Float[Tensor, "v b c h w"]]

@@ -15,8 +15,8 @@ from typing import Any, cast
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from sightline.backbones import Adapter, Layout, Stage, StageSpec, stage_name
 from sightline.errors import StageError
+from sightline.models import Adapter, Layout, Stage, StageSpec, stage_name
 
 Arrival = Callable[["Record", Tensor], None]
 

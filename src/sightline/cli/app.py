@@ -13,10 +13,11 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from sightline import __version__
-from sightline.cli import doctor, evaluate, explain, methods, models, stages
-from sightline.cli.screen import say_error, say_stopped
+from sightline._version import __version__
+from sightline.cli import doctor, evaluate, explain, methods, models
+from sightline.cli import layers as stages
 from sightline.errors import SightlineError
+from sightline.terminal.screen import say_error, say_stopped
 
 GROUPS = ("world", "gates", "train", "audit")
 """Verbs with verbs of their own, each an `app` in its file."""

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sightline.cli.screen import say_json, say_table
+from sightline.terminal.screen import say_json, say_table
 
 CORE = ("sightline", "torch", "torchvision", "timm", "numpy", "pillow", "safetensors", "matplotlib", "rich", "typer")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -100,8 +100,8 @@ def _extras() -> dict[str, dict[str, Any]]:
 
 
 def _bundled() -> dict[str, Any]:
-    from sightline.backbones.load import load_model
     from sightline.errors import SightlineError
+    from sightline.models.load import load_model
 
     try:
         load_model()

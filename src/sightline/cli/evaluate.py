@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sightline.cli.screen import progress, say_json, say_note, say_table
+from sightline.terminal.screen import progress, say_json, say_note, say_table
 
 if TYPE_CHECKING:
-    from sightline.backbones.load import LoadedModel
-    from sightline.evaluate import Answer, Sample, Settings
+    from sightline.compare import Answer, Sample, Settings
+    from sightline.models.load import LoadedModel
     from sightline.reports.comparison import Panel
 
 METHODS = "relevance,gradcam,hirescam,layercam,xgradcam,gradcam++,gradxact,eigencam"
@@ -55,10 +55,7 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="The standings as JSON on standard output.")] = False,
 ) -> None:
     """Compare explanation methods on a model: all on the same photos, beside explainers that know nothing."""
-    from sightline.backbones.load import load_model
-    from sightline.cli.cue import certified_for, cue_for, split
-    from sightline.cli.options import arguments_of, device_of, listed
-    from sightline.evaluate import (
+    from sightline.compare import (
         PLACES,
         Redrawn,
         Settings,
@@ -69,6 +66,9 @@ def evaluate(
         with_nulls,
         within_budget,
     )
+    from sightline.models.load import load_model
+    from sightline.tasks.bird.judging.cue import certified_for, cue_for, split
+    from sightline.terminal.options import arguments_of, device_of, listed
 
     samples = draw(read_samples(data), count, seed)
     judged = cue_for(data, cue)
@@ -103,7 +103,7 @@ def evaluate(
 
 
 def _metrics(samples: list[Sample]) -> tuple[str, ...]:
-    from sightline.evaluate import WITH_LOCATION, WITHOUT_LOCATION
+    from sightline.compare import WITH_LOCATION, WITHOUT_LOCATION
 
     return WITH_LOCATION if all(sample.located for sample in samples) else WITHOUT_LOCATION
 
@@ -118,7 +118,7 @@ def _write_page(
     data: Path,
     certificate: str,
 ) -> Path:
-    from sightline import __version__
+    from sightline._version import __version__
     from sightline.reports.comparison import save_comparison
 
     facts = {

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sightline.cli.screen import progress, say_error, say_json, say_note
+from sightline.terminal.screen import progress, say_error, say_json, say_note
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sightline.backbones.load import LoadedModel
     from sightline.cli.job import Done, Wish
+    from sightline.models.load import LoadedModel
 
 MODEL, LOOK, MATCH, OUT = "Model", "What to look for", "What to compare", "What to write"
 
@@ -149,8 +149,8 @@ def explain(
 ) -> None:
     """Show where a network looks in photos: at every stage, for any class."""
     from sightline.cli.job import FORMATS, Done, Wish, gather, masks_of
-    from sightline.cli.options import arguments_of, chosen, device_of, listed, method_options, one_of
     from sightline.explainers.default import DEFAULT
+    from sightline.terminal.options import arguments_of, chosen, device_of, listed, method_options, one_of
 
     paths = _photos(photos, model)
     methods = tuple(listed(method)) or None
@@ -175,7 +175,7 @@ def explain(
     _check_company(wish, files, gallery, support, done)
     wish = replace(wish, masks=masks_of(files, masks))
     others = gather(gallery, done) if gallery else []
-    from sightline.backbones.load import load_model
+    from sightline.models.load import load_model
 
     loaded = load_model(
         model, weights=weights, labels=labels, model_args=arguments_of(model_arg), device=device_of(device), seed=seed
@@ -219,8 +219,8 @@ def _target(target: list[str] | None, topk: int | None, contrast: str | None) ->
 
 def _similarity(similarity: str | None, gallery: list[Path] | None, support: Path | None) -> str | None:
     """How embeddings are compared: as the user says, or by the cosine in a gallery."""
-    from sightline.cli.options import one_of
     from sightline.targets import SIMILARITIES
+    from sightline.terminal.options import one_of
 
     if gallery and support:
         raise typer.BadParameter("it excludes --gallery", param_hint="--support")
@@ -282,8 +282,8 @@ def _check(wish: Wish) -> None:
     """Find out what cannot be done before anything is loaded."""
     from importlib.util import find_spec
 
-    from sightline.cli.folder import check_writable
     from sightline.errors import MissingExtraError
+    from sightline.terminal.folder import check_writable
 
     check_writable(wish.out)
     if "mp4" in wish.formats and find_spec("imageio_ffmpeg") is None:
@@ -294,7 +294,7 @@ def _adjusted(
     loaded: LoadedModel, *, size: str | None, mean: str | None, std: str | None, fit: str | None
 ) -> LoadedModel:
     """The model with its preprocessing as the user wants it."""
-    from sightline.cli.options import numbers_of, size_of
+    from sightline.terminal.options import numbers_of, size_of
 
     channels = loaded.preprocess.channels
     preprocess = loaded.preprocess.with_(
@@ -332,8 +332,8 @@ def _try_size(loaded: LoadedModel) -> None:
 
 def _tell(done: Done, loaded: LoadedModel, *, as_json: bool) -> None:
     """Say what came of it; exit code 1 if a photo could not be read."""
-    from sightline import __version__
-    from sightline.cli.summary import say_summary
+    from sightline._version import __version__
+    from sightline.terminal.summary import say_summary
 
     if as_json:
         facts = {"photos": done.photos, "index": done.index, "errors": done.errors}

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
 
-    from sightline.backbones.load import LoadedModel
-    from sightline.gates.explain import GateRecord
-    from sightline.gates.explain_memory import Dependency
-    from sightline.reports.plate import Plate
+    from sightline.gates.analysis.recurrence import Dependency
+    from sightline.gates.analysis.statistics import GateRecord
+    from sightline.models.load import LoadedModel
+    from sightline.reports.figure import Plate
     from sightline.results import Explanations
 
 FOREST_PHOTOS = 8
@@ -51,8 +51,8 @@ def with_gates(
     """
     import torch
 
-    from sightline.backbones.weights import fit_weights, read_weights
     from sightline.gates import plug, plugged, use_scheme
+    from sightline.models.weights import fit_weights, read_weights
 
     try:
         plugged(loaded.model)
@@ -93,7 +93,7 @@ def show(
         step: told what is done now.
     """
     from sightline.gates import plugged
-    from sightline.gates.explain import gate_record
+    from sightline.gates.analysis.statistics import gate_record
 
     step(f"gates over {len(inputs)} photos")
     record, scheme = gate_record(loaded.model, inputs), plugged(loaded.model).scheme
@@ -126,7 +126,7 @@ def _both(
     step: Callable[[str], None],
 ) -> Explanations:
     """Explanations with the gates, and without them for the classes that were explained with them."""
-    from sightline.frontdoor import explain
+    from sightline.api.explain import explain
     from sightline.gates import use_scheme
     from sightline.results import Explanations
 
@@ -160,9 +160,9 @@ def memory(
     Returns:
         By way of asking and stage; and a sentence for every way that was not taken.
     """
-    from sightline.gates.explain import gate_record
-    from sightline.gates.explain_memory import forest_map, gradient_map, intervention_map, without_memory
-    from sightline.gates.explain_read import recurrent
+    from sightline.gates.analysis.probing import recurrent
+    from sightline.gates.analysis.recurrence import forest_map, gradient_map, intervention_map, without_memory
+    from sightline.gates.analysis.statistics import gate_record
 
     stages = [stage for stage, rows in record.heat().items() if len(rows) > 1]
     few = inputs[:STATE_PHOTOS]
@@ -198,8 +198,8 @@ def plates_of(
     record: GateRecord, found: dict[str, dict[int, Dependency]], untaken: Sequence[str]
 ) -> tuple[Plate, ...]:
     """The figures of the page, with what they say."""
-    from sightline.reports.gates import dependency_figure, depth_figure
-    from sightline.reports.plate import Plate
+    from sightline.reports.figure import Plate
+    from sightline.reports.gate_figures import dependency_figure, depth_figure
 
     heat, shares = record.heat(), record.by_picture()
     paths = {stage: [site.path for site in record.sites if site.stage == stage] for stage in heat}

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from sightline.cli.screen import progress, say_json, say_note, say_table
+from sightline.terminal.screen import progress, say_json, say_note, say_table
 
 app = typer.Typer(help="Attention modules that are built into a network.", no_args_is_help=True)
 
@@ -23,10 +23,10 @@ def sites(
     as_json: Annotated[bool, typer.Option("--json", help="As JSON on standard output.")] = False,
 ) -> None:
     """List a network's places for gates: stage, block, path, channels, kind of block."""
-    from sightline.backbones.load import BUNDLED, RANDOM, load_model
-    from sightline.cli.options import arguments_of
     from sightline.gates import sites as sites_of
     from sightline.gates.scheme import scheme_of
+    from sightline.models.load import BUNDLED, RANDOM, load_model
+    from sightline.terminal.options import arguments_of
 
     chosen = RANDOM if model not in (None, BUNDLED) else None
     loaded = load_model(model, weights=chosen, model_args=arguments_of(model_arg))
@@ -99,10 +99,10 @@ def search(
     as_json: Annotated[bool, typer.Option("--json", help="As JSON on standard output.")] = False,
 ) -> None:
     """Search which blocks deserve a gate: train a supernet under random masks, then try schemes in it."""
-    from sightline.cli.gate_search import SPREADS, make_supernet, run_search, tell
-    from sightline.cli.options import arguments_of, device_of, one_of
-    from sightline.gates.search import SEARCHERS
-    from sightline.gates.search.work import Job
+    from sightline.tasks.gate_search import SEARCHERS
+    from sightline.tasks.gate_search.command import SPREADS, make_supernet, run_search, tell
+    from sightline.tasks.gate_search.job import Job
+    from sightline.terminal.options import arguments_of, device_of, one_of
 
     one_of(spread, SPREADS, option="--spread")
     one_of(searcher, tuple(SEARCHERS), option="--searcher")
@@ -150,12 +150,12 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="As JSON on standard output.")] = False,
 ) -> None:
     """Show what gates do on photos: values over depth, what each hangs on, and maps with and without them."""
-    from sightline.backbones.load import load_model
-    from sightline.cli.folder import check_writable
     from sightline.cli.gate_show import facts, memory, memory_facts, plates_of, prepared, with_gates, write
     from sightline.cli.gate_show import show as show_gates
-    from sightline.cli.options import arguments_of, device_of
     from sightline.data.photos import find_photos
+    from sightline.models.load import load_model
+    from sightline.terminal.folder import check_writable
+    from sightline.terminal.options import arguments_of, device_of
 
     check_writable(out)
     files = find_photos(list(photos))

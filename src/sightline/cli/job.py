@@ -11,15 +11,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sightline.cli.folder import SUMMARY, check_place, folder_names, whole_folder
-from sightline.cli.summary import explanation_record
 from sightline.errors import InputError, near
+from sightline.terminal.folder import SUMMARY, check_place, folder_names, whole_folder
+from sightline.terminal.summary import explanation_record
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from sightline.backbones.load import LoadedModel
     from sightline.data.photos import Photo
+    from sightline.models.load import LoadedModel
     from sightline.results import Explanations
     from sightline.targets import Score, Target
 
@@ -176,7 +176,7 @@ def _explained(
     """Each photo with its explanations; all of them go through the network together."""
     import torch
 
-    from sightline.frontdoor import explain
+    from sightline.api.explain import explain
 
     if not photos:
         return
@@ -208,7 +208,7 @@ def _foreground(photos: Sequence[Photo], loaded: LoadedModel, wish: Wish) -> Ten
     """Where the object is, as the network sees the photos."""
     if not wish.masks:
         return None
-    from sightline.evaluate.samples import Sample, prepare
+    from sightline.compare.samples import Sample, prepare
 
     known = [Sample(_path(photo), mask=wish.masks[_path(photo)]) for photo in photos]
     return prepare(known, loaded.preprocess).masks
@@ -218,8 +218,8 @@ def _write(photo: Photo, items: Explanations, folder: Path, loaded: LoadedModel,
     """Write one photo's folder; returns its record, which is also in the folder."""
     import json
 
-    from sightline import __version__
-    from sightline.cli.screen import finite
+    from sightline._version import __version__
+    from sightline.terminal.screen import finite
 
     record: dict[str, Any] = {
         "source": str(photo.path),
@@ -278,6 +278,6 @@ def thumbnail(items: Explanations) -> str:
 
 def make_index(wish: Wish, done: Done) -> str:
     """Write the page over all results; returns its path."""
-    from sightline.cli.index import save_index
+    from sightline.terminal.index import save_index
 
     return str(save_index(wish.out / "index.html", done.photos, thumbnails=done.thumbnails, errors=done.errors))

@@ -10,17 +10,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sightline.cli.folder import SUMMARY, check_place, folder_names, whole_folder
 from sightline.cli.job import CHUNK, Done, Wish, make_index, thumbnail, write_formats
-from sightline.cli.summary import explanation_record
 from sightline.errors import InputError
+from sightline.terminal.folder import SUMMARY, check_place, folder_names, whole_folder
+from sightline.terminal.summary import explanation_record
 
 if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
 
-    from sightline.backbones.load import LoadedModel
     from sightline.data.photos import Photo
+    from sightline.models.load import LoadedModel
     from sightline.results import Explanation, Explanations
     from sightline.targets import Prototypes, Target
 
@@ -109,9 +109,9 @@ def _explain_into(
     """Explain a pair and write its folder."""
     import json
 
-    from sightline import __version__
-    from sightline.cli.screen import finite
+    from sightline._version import __version__
     from sightline.data.photos import read_photo
+    from sightline.terminal.screen import finite
 
     check_place(folder)
     photos = (read_photo(one), read_photo(other))
@@ -139,7 +139,7 @@ def _explain_into(
 
 
 def _pair(photos: tuple[Photo, Photo], names: tuple[str, str], loaded: LoadedModel, wish: Wish) -> Explanations:
-    from sightline.pairs import explain_pair
+    from sightline.api.explain_pair import explain_pair
 
     (a, b) = (loaded.preprocess(photo) for photo in photos)
     device = next(loaded.model.parameters()).device
@@ -162,7 +162,7 @@ def _pair(photos: tuple[Photo, Photo], names: tuple[str, str], loaded: LoadedMod
 
 def _drawn(items: Explanations) -> Explanations:
     """For each method the two flows as one."""
-    from sightline.pairs import side_by_side
+    from sightline.api.explain_pair import side_by_side
     from sightline.results import Explanations
 
     half = len(items) // 2
@@ -180,8 +180,8 @@ def _embeddings(
     """
     import torch
 
+    from sightline.api.embed import embed
     from sightline.data.photos import read_photo
-    from sightline.pairs import embed
 
     device = next(loaded.model.parameters()).device
     found, known = [], []

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from sightline.cli.screen import say_json, say_table
+from sightline.terminal.screen import say_json, say_table
 
 
 def methods(as_json: Annotated[bool, typer.Option("--json", help="As JSON on standard output.")] = False) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sightline.cli.screen import say_json, say_note, say_table
+from sightline.terminal.screen import say_json, say_note, say_table
 
 
 def models(
@@ -15,8 +15,8 @@ def models(
     as_json: Annotated[bool, typer.Option("--json", help="As JSON on standard output.")] = False,
 ) -> None:
     """List the networks of torchvision and timm."""
-    from sightline.backbones.catalog import models as catalogue
     from sightline.errors import ModelError, near
+    from sightline.models.zoo.catalog import models as catalogue
 
     entries = catalogue(pattern)
     if not entries:

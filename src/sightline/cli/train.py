@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sightline.cli.classify import classify
-from sightline.cli.config import Config, given
-from sightline.cli.guard import training
-from sightline.cli.screen import picture_bar, say_json, say_note
-from sightline.training.eat.recipe import EatRecipe
+from sightline.tasks.attributes.recipe import EatRecipe
+from sightline.tasks.classification.command import classify
+from sightline.terminal.config import Config, given
+from sightline.terminal.guard import training
+from sightline.terminal.screen import picture_bar, say_json, say_note
 
 if TYPE_CHECKING:
-    from sightline.training.eat.train import Trained
+    from sightline.tasks.attributes.train.experiment import Trained
 
 app = typer.Typer(
     help="Train the bundled model, an encoder, a network with attributes, or a classifier.", no_args_is_help=True
@@ -58,7 +58,7 @@ def birdnet(
     Interrupted? The same command goes on after the last finished epoch.
     """
     with training(work or out.with_suffix(".work")):
-        from sightline.training.birdnet import Recipe, train_birdnet
+        from sightline.tasks.bird.train import Recipe, train_birdnet
 
         recipe = Recipe(scenes=scenes, loose=loose, epochs=epochs, seed=seed, workers=workers, threads=threads)
         measures = train_birdnet(out, recipe=recipe.toy() if toy else recipe, work=work)
@@ -85,7 +85,7 @@ def contrastive(
     Interrupted? The same command goes on after the last finished epoch.
     """
     with training(work or out.with_suffix(".work")):
-        from sightline.training.contrastive import ContrastiveRecipe, train_contrastive
+        from sightline.tasks.contrastive.train import ContrastiveRecipe, train_contrastive
 
         recipe = ContrastiveRecipe(scenes=scenes, epochs=epochs, seed=seed, workers=workers, threads=threads)
         found = train_contrastive(out, recipe=recipe.toy() if toy else recipe, work=work)
@@ -174,7 +174,7 @@ def eat(
     recipe = _recipe(ctx.params)
     folder = work or out.with_suffix(".work")
     with training(folder):
-        from sightline.training.eat.train import train_eat
+        from sightline.tasks.attributes.train.experiment import train_eat
         from sightline.training.loop import Telling
 
         found = train_eat(
@@ -190,7 +190,7 @@ def eat(
 
 def _recipe(params: dict[str, Any]) -> EatRecipe:
     """The recipe of all options that are of it."""
-    from sightline.cli.options import arguments_of, listed
+    from sightline.terminal.options import arguments_of, listed
 
     said = {field.name: params[field.name] for field in fields(EatRecipe) if field.name in params}
     said |= {"only": tuple(listed(params["only"])), "model_args": arguments_of(params["model_arg"])}

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from sightline.cli.screen import say_note
+from sightline.terminal.screen import say_note
 
 app = typer.Typer(help="Generated bird worlds with a known answer.", no_args_is_help=True)
 
@@ -57,8 +57,8 @@ def render(
     """
     from rich.progress import Progress
 
-    from sightline.data.aviary import Knobs, World
-    from sightline.data.aviary.layout import write_world
+    from sightline.worlds.aviary import Knobs, World
+    from sightline.worlds.aviary.layout import write_world
 
     knobs = Knobs(
         cue=cue,
@@ -96,7 +96,7 @@ def render(
 @contextmanager
 def going_on_later(out: Path) -> Iterator[None]:
     """Say on Ctrl-C where the scenes are that are done."""
-    from sightline.data.aviary.unfinished import Unfinished
+    from sightline.worlds.aviary.resume import Unfinished
 
     try:
         yield
@@ -121,8 +121,8 @@ def cues(
     from rich.console import Console
     from rich.table import Table
 
-    from sightline.data.aviary import Knobs, World
-    from sightline.data.aviary.cues import bayes_cues, required_cue
+    from sightline.worlds.aviary import Knobs, World
+    from sightline.worlds.aviary.cues import bayes_cues, required_cue
 
     knobs = Knobs(
         cue=cue,
@@ -153,8 +153,8 @@ def measure(
     bird_size: BirdSize = 1.0,
 ) -> None:
     """Measure how fast scenes are drawn on one core, and where the birds sit."""
-    from sightline.data.aviary import Knobs, World, render
-    from sightline.data.aviary.placement import placement
+    from sightline.worlds.aviary import Knobs, World, render
+    from sightline.worlds.aviary.placement import placement
 
     world = World(Knobs(seed=seed, layout=layout, bird_size=bird_size))
     render(world.scene(0), size)
@@ -184,8 +184,8 @@ def sheet(
     ] = "scenes",
 ) -> None:
     """Draw a contact sheet."""
-    from sightline.data.aviary import Knobs, World
-    from sightline.data.aviary.sheet import counterfactual_sheet, scene_sheet
+    from sightline.worlds.aviary import Knobs, World
+    from sightline.worlds.aviary.sheet import counterfactual_sheet, scene_sheet
 
     world = World(Knobs(cue=cue, seed=seed, layout=layout))
     draw = counterfactual_sheet if what == "counterfactuals" else scene_sheet
@@ -204,9 +204,9 @@ def certify(
     threshold: Annotated[float, typer.Option(help="What the lower ends of both intervals must reach.")] = 0.8,
 ) -> None:
     """Certify by re-drawn counterfactuals that a birdnet decides by a cue of its world."""
-    from sightline.backbones.birdnet import load_birdnet
-    from sightline.data.aviary import Knobs, World
-    from sightline.data.aviary.certificate import certify as by_behaviour
+    from sightline.models.zoo.birdnet import load_birdnet
+    from sightline.worlds.aviary import Knobs, World
+    from sightline.worlds.aviary.certificate import certify as by_behaviour
 
     net = load_birdnet(weights)
     world = World(Knobs(cue=cue, seed=seed))

@@ -1,8 +1,10 @@
 """Every way of explaining, each registered in `METHODS` with its equation, source and cost."""
 
 # In the order of the method matrix: importing a file registers its methods.
-from sightline.explainers import cams, eigen, masking, attention, captum_methods, nulls  # isort: skip
-from sightline.explainers.flow.relevance import method as relevance  # isort: skip
+from sightline.explainers.cam import cams, eigen, masking  # isort: skip
+from sightline.explainers import attention, controls  # isort: skip
+from sightline.explainers import captum as captum_methods  # isort: skip
+from sightline.explainers.flow.lrp import method as lrp  # isort: skip
 from sightline.explainers.flow.naflow import method as naflow  # isort: skip
 from sightline.explainers.flow import daam  # isort: skip
 from sightline.explainers.method import METHODS, Method, Outcome, Request, StageMaps, null, own_pass, reduction
@@ -15,14 +17,14 @@ __all__ = [
     "StageMaps",
     "attention",
     "cams",
+    "controls",
     "captum_methods",
     "daam",
     "eigen",
+    "lrp",
     "masking",
     "naflow",
     "null",
-    "nulls",
     "own_pass",
     "reduction",
-    "relevance",
 ]

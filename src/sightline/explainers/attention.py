@@ -9,11 +9,11 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
-from sightline.backbones import Layout
 from sightline.capture.attention import AttentionLayer, capture_attention
 from sightline.capture.engine import Plan
 from sightline.errors import MethodError
 from sightline.explainers.method import Outcome, Request, StageMaps, own_pass
+from sightline.models import Layout
 
 Step = Callable[[AttentionLayer], Float[Tensor, "k b n n"]]
 

@@ -9,9 +9,9 @@ from typing import Any, Literal
 from jaxtyping import Float
 from torch import Tensor
 
-from sightline.backbones import Adapter, Wanted
 from sightline.capture import Reduction
 from sightline.errors import MethodError
+from sightline.models import Adapter, Wanted
 from sightline.registry import Registry
 from sightline.targets import Readout, Selector, Target
 

@@ -14,14 +14,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from sightline.backbones.architectures import ARCHITECTURES, Built, read_spec, write_network
-from sightline.backbones.cifar_names import cifar_net, is_cifar
-from sightline.backbones.embedded import classifiers
-from sightline.backbones.load import count_classes, load_model
-from sightline.backbones.preprocess import Preprocess
-from sightline.backbones.weights import Weights, fit_weights, read_weights
 from sightline.errors import ModelError
-from sightline.gates.plug import plug, plugged
+from sightline.gates.surgery.plug import plug, plugged
+from sightline.models.adapter.embedded import classifiers
+from sightline.models.architectures import ARCHITECTURES, Built, read_spec, write_network
+from sightline.models.load import count_classes, load_model
+from sightline.models.preprocess import Preprocess
+from sightline.models.weights import Weights, fit_weights, read_weights
+from sightline.models.zoo.cifar_names import cifar_net, is_cifar
 
 ARCHITECTURE = "gated"
 

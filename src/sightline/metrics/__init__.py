@@ -4,8 +4,9 @@ Pure functions on batches of maps over any domain, each registered in `METRICS` 
 limits; a shell with memory around them; bootstrap intervals. No explainer is known here.
 """
 
+from sightline.common.statistics.bootstrap import Interval, bootstrap, macro_average, paired_difference
+from sightline.metrics.accumulator import Metric
 from sightline.metrics.baselines import blur, filler
-from sightline.metrics.bootstrap import Interval, bootstrap, macro_average, paired_difference
 from sightline.metrics.complexity import effective_complexity, entropy, sparseness
 from sightline.metrics.counterfactual import counterfactual_agreement, counterfactual_shift, movement
 from sightline.metrics.deletion import (
@@ -30,6 +31,7 @@ from sightline.metrics.localisation import (
     rank_accuracy,
 )
 from sightline.metrics.masking import average_drop, average_gain, average_increase, masked_scores
+from sightline.metrics.masks import area, box_masks, centred_gaussian, dilate
 from sightline.metrics.overlap import expected_iou, iou, iou_best
 from sightline.metrics.parts import (
     TwoSided,
@@ -43,7 +45,6 @@ from sightline.metrics.parts import (
     single_drops,
     two_sided,
 )
-from sightline.metrics.places import area, box_masks, centred_gaussian, dilate
 from sightline.metrics.probe import Probe
 from sightline.metrics.randomisation import (
     cascade,
@@ -56,11 +57,10 @@ from sightline.metrics.randomisation import (
     smoothed,
     target_randomisation,
 )
+from sightline.metrics.registry import METRICS, MetricSpec, metric, table
 from sightline.metrics.result import MetricResult, summarise
 from sightline.metrics.robustness import max_sensitivity
-from sightline.metrics.samples import REASONS, SampleStatus, Scores
-from sightline.metrics.shell import Metric
-from sightline.metrics.spec import METRICS, MetricSpec, metric, table
+from sightline.metrics.scores import REASONS, SampleStatus, Scores
 from sightline.metrics.subsets import infidelity, infidelity_of, random_subsets, sensitivity_n, subset_changes
 
 __all__ = [

@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sightline.metrics.samples import SampleStatus, Scores, map_check, scored
-from sightline.metrics.spec import metric
+from sightline.metrics.registry import metric
+from sightline.metrics.scores import SampleStatus, Scores, map_check, scored
 
 SKIPS = (SampleStatus.NAN, SampleStatus.ZERO)
 CANNOT = "whether the map is right: a single arbitrary pixel is the simplest map of all"

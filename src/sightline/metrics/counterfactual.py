@@ -11,9 +11,9 @@ from torch import Tensor
 
 from sightline.errors import InputError
 from sightline.metrics.elements import on_grid
-from sightline.metrics.places import area, mask_check
-from sightline.metrics.samples import Scores, map_check, same_length, scored
-from sightline.metrics.spec import metric
+from sightline.metrics.masks import area, mask_check
+from sightline.metrics.registry import metric
+from sightline.metrics.scores import Scores, map_check, same_length, scored
 
 ROUNDING = 1e-5
 """A movement below this share of the mean value of a map is fp32 rounding, and counts as none."""

@@ -16,8 +16,8 @@ from sightline.errors import InputError
 from sightline.metrics.baselines import Baseline, Filler, filler
 from sightline.metrics.elements import Elements, lay, ranks
 from sightline.metrics.probe import Probe
-from sightline.metrics.samples import Scores, map_check, model_check, scored
-from sightline.metrics.spec import metric
+from sightline.metrics.registry import metric
+from sightline.metrics.scores import Scores, map_check, model_check, scored
 
 ROAD_FRACTIONS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 0.9)
 

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from sightline.memory import out_of_memory
+from sightline.common.chunks import out_of_memory
 from sightline.metrics.probe import judged
 
 log = logging.getLogger(__name__)

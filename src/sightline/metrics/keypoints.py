@@ -12,9 +12,9 @@ from torch import Tensor
 
 from sightline.errors import InputError
 from sightline.metrics.elements import on_grid
-from sightline.metrics.places import box_check, peaks
-from sightline.metrics.samples import CODES, SampleStatus, Scores, map_check, scored
-from sightline.metrics.spec import metric
+from sightline.metrics.masks import box_check, peaks
+from sightline.metrics.registry import metric
+from sightline.metrics.scores import CODES, SampleStatus, Scores, map_check, scored
 
 
 def part_hits(

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from sightline.errors import InputError
 from sightline.metrics.elements import on_grid
-from sightline.metrics.places import area, box_check, box_masks, centred_gaussian, dilate, mask_check, peaks
-from sightline.metrics.samples import SampleStatus, Scores, map_check, same_length, scored
-from sightline.metrics.spec import metric
+from sightline.metrics.masks import area, box_check, box_masks, centred_gaussian, dilate, mask_check, peaks
+from sightline.metrics.registry import metric
+from sightline.metrics.scores import SampleStatus, Scores, map_check, same_length, scored
 
 FULL_CANNOT = "whether the model used the object: a map can be right about a model that looks at the background"
 ENERGY_SKIPS = (SampleStatus.NAN, SampleStatus.ZERO)

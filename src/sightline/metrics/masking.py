@@ -9,8 +9,8 @@ from torch import Tensor
 from sightline.metrics.baselines import Baseline, filler
 from sightline.metrics.elements import lay
 from sightline.metrics.probe import Probe
-from sightline.metrics.samples import Scores, map_check, model_check, scored
-from sightline.metrics.spec import metric
+from sightline.metrics.registry import metric
+from sightline.metrics.scores import Scores, map_check, model_check, scored
 
 _SHARED = {
     "family": "faithfulness",

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from sightline.errors import InputError
 from sightline.metrics.localisation import FULL_CANNOT, on_masks, positive_check
-from sightline.metrics.places import mask_check
-from sightline.metrics.samples import Scores, map_check, scored
-from sightline.metrics.spec import metric
+from sightline.metrics.masks import mask_check
+from sightline.metrics.registry import metric
+from sightline.metrics.scores import Scores, map_check, scored
 
 
 @metric(

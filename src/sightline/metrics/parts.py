@@ -17,8 +17,8 @@ from torch.nn import functional
 from sightline.errors import InputError
 from sightline.metrics.elements import on_grid, spearman
 from sightline.metrics.probe import Probe
-from sightline.metrics.samples import CODES, SampleStatus, Scores, flagged, map_check, model_check, scored
-from sightline.metrics.spec import metric
+from sightline.metrics.registry import metric
+from sightline.metrics.scores import CODES, SampleStatus, Scores, flagged, map_check, model_check, scored
 
 Renderer = Callable[[Tensor, Tensor], Tensor]
 """From samples `[r]` and kept parts `[r, p]` to the pictures `[r, c, h, w]` in which only those parts are left."""

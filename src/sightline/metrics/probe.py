@@ -14,8 +14,8 @@ import torch
 from jaxtyping import Float, Int, Num
 from torch import Tensor
 
+from sightline.common.chunks import in_chunks
 from sightline.errors import InputError, TargetError
-from sightline.memory import in_chunks
 from sightline.results.domains import IMAGE, Domain
 
 CACHED = 4 * 3 * 224 * 224

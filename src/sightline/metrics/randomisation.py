@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from sightline.errors import InputError, near
 from sightline.metrics.elements import spearman
-from sightline.metrics.samples import Scores, map_check, same_length, scored
-from sightline.metrics.spec import metric
+from sightline.metrics.registry import metric
+from sightline.metrics.scores import Scores, map_check, same_length, scored
 
 ExplainModel = Callable[[nn.Module, Tensor], Tensor]
 """From a model and inputs `[b, ...]` to maps `[b, ...]`."""

@@ -10,9 +10,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from sightline.common.statistics.bootstrap import Interval, Kind, bootstrap, macro_average, paired_difference
 from sightline.errors import InputError
-from sightline.metrics.bootstrap import Interval, Kind, bootstrap, macro_average, paired_difference
-from sightline.metrics.samples import SampleStatus, Scores
+from sightline.metrics.scores import SampleStatus, Scores
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +63,7 @@ class MetricResult:
         return paired_difference(self.values, other.values, draws=draws, confidence=confidence, seed=seed)
 
     def macro(self, groups: Int[Tensor, "n"], *, draws: int = 2000, seed: int = 0) -> Interval:
-        """Mean over classes of the class means; see `sightline.metrics.bootstrap.macro_average`."""
+        """Mean over classes of the class means; see `sightline.common.statistics.bootstrap.macro_average`."""
         ok = torch.isfinite(self.values)
         return macro_average(self.values[ok], groups.to(ok.device)[ok], draws=draws, seed=seed)
 
@@ -104,7 +104,7 @@ def summarise(
     """Mean, bootstrap interval and counts of a batch of scores.
 
     Example:
-        >>> from sightline.metrics.samples import scored
+        >>> from sightline.metrics.scores import scored
         >>> summarise("energy", scored(torch.tensor([0.25, 0.75, float("nan")]))).skipped
         {'undefined': 1}
     """

@@ -10,8 +10,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sightline.errors import InputError
-from sightline.metrics.samples import Scores, map_check, scored
-from sightline.metrics.spec import metric
+from sightline.metrics.registry import metric
+from sightline.metrics.scores import Scores, map_check, scored
 
 Explain = Callable[[Tensor], Tensor]
 """From inputs `[b, ...]` to maps `[b, ...]`, with the decision held fixed."""

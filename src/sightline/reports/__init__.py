@@ -5,11 +5,11 @@ This room knows results only: it draws what is in an `Explanation` and never com
 
 from sightline.reports.animation import Frame, frames, save_animation
 from sightline.reports.colour import OPACITY, colourise, overlay
-from sightline.reports.concentration import concentration
 from sightline.reports.montage import montage, save_montage
 from sightline.reports.page import page, save_page
 from sightline.reports.resize import upsample
 from sightline.reports.scale import Scale, own_scale, scale_of, shared_scale
+from sightline.results.concentration import concentration
 
 __all__ = [
     "OPACITY",

@@ -18,15 +18,15 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 
+from sightline.common.files import write_bytes
 from sightline.errors import MissingExtraError, ResultError
 from sightline.reports.colour import OPACITY, overlay
 from sightline.reports.frame import Caption, Layout, draw_frame
+from sightline.reports.glossary import decided, grid, meaning
 from sightline.reports.photo import fit
 from sightline.reports.scale import ScaleMode, check_mode
 from sightline.reports.subject import Subject, spread, subjects_of
-from sightline.reports.words import decided, grid, meaning
 from sightline.results import Explanation, Status
-from sightline.results.store import write_bytes
 
 SIZE, HOLD, FADE = 360, 0.8, 0.24
 STEP = {".gif": 0.08, ".mp4": 0.04}

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from sightline.reports.written import write_page
+from sightline.reports.output import write_page
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from jaxtyping import Float
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from sightline.reports.glossary import short
 from sightline.reports.photo import picture_of
-from sightline.reports.words import short
 
 GROUND, INK, FADED, ALERT, BAR, TRACK = "#14161b", "#f2f3f5", "#9aa2b1", "#ff9d90", "#fca50a", "#343944"
 MARGIN, GAP = 16, 12

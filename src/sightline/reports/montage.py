@@ -15,8 +15,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sightline.common.files import write_bytes
 from sightline.errors import ResultError
 from sightline.reports.colour import OPACITY, overlay, overlay_difference
+from sightline.reports.glossary import decided, grid, meaning, number, short, warning
 from sightline.reports.motion import difference, mass, moved
 from sightline.reports.palette import SIGNED, UNSIGNED
 from sightline.reports.photo import fit
@@ -24,9 +26,7 @@ from sightline.reports.resize import Smoothing
 from sightline.reports.scale import ScaleMode, check_mode
 from sightline.reports.sheet import ALERT, FADED, Sheet
 from sightline.reports.subject import Subject, spread, subjects_of
-from sightline.reports.words import decided, grid, meaning, number, short, warning
 from sightline.results import AttentionMap, Explanation, Status
-from sightline.results.store import write_bytes
 
 if TYPE_CHECKING:
     from jaxtyping import Float, UInt8

@@ -12,15 +12,15 @@ from collections.abc import Iterable, Sequence
 from importlib.resources import files
 from pathlib import Path
 
+from sightline.reports.figure import Plate
+from sightline.reports.glossary import clean
+from sightline.reports.output import write_page
 from sightline.reports.payload import common_payload, safe_json, subject_payload
 from sightline.reports.photo import thumbnail_uri
-from sightline.reports.plate import Plate
 from sightline.reports.subject import Subject, subjects_of
-from sightline.reports.words import clean
-from sightline.reports.written import write_page
 from sightline.results import Explanation
 
-SCRIPTS = ("page_draw.js", "page_chart.js", "page_panel.js", "page_course.js", "page_flow.js", "page.js")
+SCRIPTS = ("page_draw.js", "page_chart.js", "page_panel.js", "page_trajectory.js", "page_flow.js", "page.js")
 
 
 def page(explanations: Iterable[Explanation], *, title: str | None = None, plates: Sequence[Plate] = ()) -> str:

@@ -11,16 +11,16 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from sightline.reports.concentration import concentration
-from sightline.reports.course import Course
+from sightline.reports.glossary import NOTES, ROLES, clean, decided, grid
 from sightline.reports.motion import moved
 from sightline.reports.packing import packed, packed_difference
 from sightline.reports.palette import SIGNED, UNSIGNED
 from sightline.reports.photo import LONGEST_SIDE, data_uri, fit
 from sightline.reports.scale import own_scale
 from sightline.reports.subject import Subject
-from sightline.reports.words import NOTES, ROLES, clean, decided, grid
+from sightline.reports.trajectory import Course
 from sightline.results import MEANING, AttentionMap, Explanation, Phrase
+from sightline.results.concentration import concentration
 
 
 def safe_json(content: object) -> str:

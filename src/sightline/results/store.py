@@ -13,6 +13,7 @@ from typing import Any
 
 from torch import Tensor
 
+from sightline.common.files import write_text
 from sightline.errors import ResultError
 from sightline.results.domains import Domain
 from sightline.results.explanation import Decision, Explanation, Explanations, Phrase
@@ -80,21 +81,6 @@ def load(folder: str | Path) -> Explanations:
         return Explanations(tuple(_restore(record, arrays) for record in content["explanations"]))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as problem:
         raise ResultError(f"the result in {str(folder)!r} is damaged: {problem}") from problem
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file so that it is either whole or not there (a temporary file beside it, then a rename)."""
-    write_bytes(path, text.encode())
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file so that it is either whole or not there."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        partial.write_bytes(content)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _record(item: Explanation, key: str, arrays: dict[str, Tensor]) -> dict[str, Any]:

@@ -1,1 +1,1 @@
-"""Loops for what is trained here. Nothing heavy is imported until a loop is asked for."""
+"""The engine of every training: loop, callbacks, sampling, resuming, augmentation, recipe. It knows no task."""

@@ -19,8 +19,8 @@ from lightning.pytorch.callbacks import Callback, RichProgressBar
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from sightline.training.claims import checkpoint
-from sightline.training.keep import Keeper, Row
+from sightline.training.callbacks import Keeper, Row
+from sightline.training.resume import checkpoint
 
 Report = Callable[[int], None]
 """Told how many more pictures are there."""

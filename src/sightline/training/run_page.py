@@ -6,7 +6,7 @@ import io
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from sightline.training.keep import Row
+from sightline.training.callbacks import Row
 
 PANELS = {
     "loss": ("train/loss", "val/loss"),

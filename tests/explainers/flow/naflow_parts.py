@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sightline.backbones import adapt
 from sightline.explainers.flow.affine import Affine, Convolution, Linear
 from sightline.explainers.flow.naflow import calls as calls
 from sightline.explainers.flow.naflow import maps as maps
@@ -20,6 +19,7 @@ from sightline.explainers.flow.naflow.inverse import Setting
 from sightline.explainers.flow.naflow.message import Back
 from sightline.explainers.flow.read import Reading, read
 from sightline.explainers.method import Request
+from sightline.models import adapt
 from sightline.targets import parse_target
 
 

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 import sightline
-from sightline.backbones import adapt
 from sightline.errors import StageError
 from sightline.explainers.flow.daam import _found, read_by_class
 from sightline.explainers.flow.read import read
 from sightline.explainers.method import Request
+from sightline.models import adapt
 from sightline.targets import parse_target
 from tests.tiny import build, picture
 

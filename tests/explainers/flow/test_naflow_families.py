@@ -10,13 +10,13 @@ import torch
 from torch import nn
 
 import sightline
-from sightline.backbones import adapt
 from sightline.explainers.flow.naflow.abandoning import Abandoning
 from sightline.explainers.flow.naflow.cascade import Cascade, Tally
 from sightline.explainers.flow.naflow.inverse import Setting
 from sightline.explainers.flow.naflow.message import Back, mean
 from sightline.explainers.flow.read import read
 from sightline.explainers.method import Request
+from sightline.models import adapt
 from sightline.targets import parse_target
 
 pytest.importorskip("torchvision")

@@ -15,13 +15,13 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
-from sightline.backbones import Layout
 from sightline.errors import StageError
 from sightline.explainers.flow.read import Reading, read
 from sightline.explainers.flow.tape import Call, Node
 from sightline.explainers.flow.vjp import gradient
 from sightline.explainers.flow.walk import plus, walk
 from sightline.explainers.method import Outcome, Request, StageMaps, own_pass
+from sightline.models import Layout
 
 
 @dataclass(frozen=True, eq=False)

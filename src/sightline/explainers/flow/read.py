@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
-from sightline.backbones import Stage
 from sightline.capture.engine import Plan
 from sightline.capture.forward import run_forward
 from sightline.capture.guard import leave_as_found
@@ -19,6 +18,7 @@ from sightline.explainers.flow.facts import Facts
 from sightline.explainers.flow.tape import Node, Tape, recording
 from sightline.explainers.flow.walk import plainly
 from sightline.explainers.method import Request
+from sightline.models import Stage
 from sightline.targets import Readout
 
 

@@ -1,0 +1,322 @@
+"""The front door: a model, a batch and a question in; explanations out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from sightline._version import __version__
+from sightline.api.narration import narrated
+from sightline.capture import Plan, capture, in_chunks
+from sightline.errors import InputError, MethodError, UnfollowedError
+from sightline.explainers import METHODS, Method, Outcome, Request, StageMaps
+from sightline.explainers.default import DEFAULT, FALLBACK, WHY, WHY_FALLBACK
+from sightline.models import Adapter, Wanted, adapt
+from sightline.models.adapter.embedded import AUTO, NONE, place_of
+from sightline.results import AttentionMap, Decision, Explanation, Explanations, Flow
+from sightline.targets import Readout, Score, Selector, TargetLike, parse_target
+
+log = logging.getLogger(__name__)
+
+
+Progress = Callable[[int, int], None]
+"""Told after each chunk how many samples are done, of how many."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Question:
+    """One call of `explain`, checked and parsed."""
+
+    adapter: Adapter
+    methods: tuple[Method, ...]
+    plan: Plan
+    seed: int
+    batch_size: int | None
+    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    by_default: bool = False
+
+
+def explain(
+    model: nn.Module,
+    inputs: Float[Tensor, "b c h w"],
+    *,
+    target: TargetLike = None,
+    contrast: int | str | None = None,
+    score: Score = "logit",
+    embedding: str | None = None,
+    method: str | Sequence[str] | None = None,
+    stages: Wanted = None,
+    labels: Sequence[str] | None = None,
+    output: Selector | None = None,
+    images: Float[Tensor, "b c h w"] | None = None,
+    sources: Sequence[str] | None = None,
+    foreground: Bool[Tensor, "b y x"] | None = None,
+    options: Mapping[str, Any] | None = None,
+    batch_size: int | None = None,
+    seed: int = 0,
+    provenance: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> Explanations:
+    """Show on what a model's decisions rested, at every stage.
+
+    All methods of the CAM family that are asked for share one forward and one backward, for all stages and all
+    targets. The model is left exactly as it was found.
+
+    Args:
+        model: any torchvision or timm classifier or plain module, in any mode, frozen or not.
+        inputs: `[b, c, h, w]` as the model takes them (normalised), on its device and of its dtype.
+        target: the decision: None (the top class), index, label name, `"top3"`, list, `[b]` tensor, callable, Target.
+        contrast: a second class: why the target rather than this one; `"runner-up"` for the best of the rest,
+            `"others"` for all of them by their soft-max weights.
+        score: what is explained of a class: its `logit`, or its `log-softmax`.
+        embedding: what a target reads that compares embeddings: `"auto"`, the input of the model's last classifier
+            (None is that where the target wants it); `"none"`, the model's output; or the path of a module.
+        method: one or more names from `METHODS`; None is the one with the best evidence, and `provenance["why"]` then
+            says which it was and why.
+        stages: None (the method's own choice, mostly every block), `"last"`, `"convs"`, names or wildcards.
+        labels: class names, in the order of the logits.
+        output: which part of the model's output holds the logits: a key, an index or a callable.
+        images: the pictures as the network sees them, 0..1, kept with the result for drawing.
+        sources: a name for each sample.
+        foreground: where the object is in each picture, on a grid of any size: each phrase then says which share of
+            its map lies there.
+        options: options of the methods, as `{"scorecam": {"groups": 64}}`, or flat where one method is asked for.
+        batch_size: most samples at a time; on memory shortage it is halved by itself.
+        seed: seed of whatever is drawn at random.
+        provenance: facts about model and data to keep with the result.
+        progress: called after each chunk with samples done and in total.
+
+    Returns:
+        An explanation for every sample, target and method, in that order of nesting.
+
+    Raises:
+        SightlineError: a subclass that says what was asked, what was found and what to try, before any work where
+            that can be known.
+
+    Example:
+        >>> from torch import nn
+        >>> net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
+        >>> found = explain(net, torch.ones(1, 3, 8, 8), target=1, method="gradcam")
+        >>> found.one().flow.stages
+        ('1',)
+    """
+    labels = None if labels is None else tuple(labels)
+    names = _names(method)
+    if not names:
+        raise MethodError("no method was asked for; name one of " + ", ".join(METHODS))
+    adapter = adapt(model)
+    adapter.check_inputs(inputs)
+    wanted = parse_target(target, contrast=contrast, score=score)
+    where = embedding or (AUTO if wanted.wants_embedding else NONE)
+    about = {} if where == NONE else {"embedding": place_of(adapter.model, where)}
+    adapter = adapter if where == NONE else adapter.encoder(where)
+    question = _Question(
+        adapter=adapter,
+        methods=tuple(METHODS[name] for name in names),
+        plan=Plan(wanted, _stages(stages), output=output, labels=labels),
+        seed=seed,
+        batch_size=batch_size,
+        options=_options(names, options or {}),
+        by_default=method is None,
+    )
+    question.plan.target.check(adapter.classes, labels)
+    _check_company(inputs, images=images, sources=sources, foreground=foreground)
+    about = _provenance(question, {**about, **(provenance or {})})
+    found: list[Explanation] = []
+
+    def work(part: slice) -> list[Explanation]:
+        plan = replace(question.plan, target=question.plan.target.rows(part))
+        outcomes = _ask(replace(question, plan=plan), inputs[part])
+        return _explanations(outcomes, part, images, sources, {**about, **_why(question, outcomes)})
+
+    for part, items in in_chunks(work, len(inputs), batch_size):
+        masks = None if foreground is None else foreground[part]
+        found.extend(items if wanted.wants_embedding else narrated(adapter.model, items, inputs[part], masks))
+        if progress is not None:
+            progress(part.stop, len(inputs))
+    return Explanations(tuple(found))
+
+
+def _names(method: str | Sequence[str] | None) -> tuple[str, ...]:
+    """The methods that were asked for, each once; the default if none was."""
+    if method is None:
+        return (DEFAULT,)
+    return (method,) if isinstance(method, str) else tuple(dict.fromkeys(method))
+
+
+def _stages(stages: Wanted) -> Wanted:
+    """What was asked for; `"last"` is a word also as the only one of a list, as the command line hands it over."""
+    return "last" if stages is not None and not isinstance(stages, str) and list(stages) == ["last"] else stages
+
+
+def _options(names: tuple[str, ...], options: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Options by method; flat ones belong to the only method."""
+    nested = all(isinstance(value, Mapping) and key in METHODS for key, value in options.items())
+    if options and not nested and len(names) > 1:
+        raise MethodError('with several methods, options are written {"method": {"option": value}}')
+    by_method = dict(options) if nested else {names[0]: options}
+    for name, own in by_method.items():
+        METHODS[name].check_options(own)
+    return by_method
+
+
+def _check_company(inputs: Tensor, **companies: Tensor | Sequence[str] | None) -> None:
+    for what, company in companies.items():
+        if company is not None and len(company) != len(inputs):
+            raise InputError(f"{len(inputs)} inputs came with {len(company)} {what}; give one for each")
+
+
+def _ask(question: _Question, inputs: Float[Tensor, "b c h w"]) -> list[tuple[Method, Outcome]]:
+    """What every method answers for one chunk; a default that cannot follow the model makes way for another."""
+    try:
+        return _answers(question, inputs)
+    except UnfollowedError as problem:
+        if not question.by_default:
+            raise
+        log.info("%s was taken instead of %s: %s", FALLBACK, DEFAULT, problem)
+        return _answers(replace(question, methods=(METHODS[FALLBACK],)), inputs)
+
+
+def _answers(question: _Question, inputs: Float[Tensor, "b c h w"]) -> list[tuple[Method, Outcome]]:
+    """What every method answers; those that share a pass are asked together."""
+    shared = [m for m in question.methods if m.run is None]
+    answers = dict(_shared_pass(question, shared, inputs)) if shared else {}
+    for method in question.methods:
+        if method.run is not None:
+            answers[method.name] = method.run(_request(question, method, inputs))
+    return [(method, answers[method.name]) for method in question.methods]
+
+
+def _shared_pass(question: _Question, methods: list[Method], inputs: Tensor) -> list[tuple[str, Outcome]]:
+    """One forward and at most one backward for all reductions and nulls."""
+    reductions = {m.name: m.reduction for m in methods if m.reduction is not None}
+    forward_only = frozenset(m.name for m in methods if m.needs == "activation")
+    plan = replace(question.plan, reductions=reductions, forward_only=forward_only)
+    got = capture(question.adapter, inputs, plan)
+    outcomes = []
+    for m in methods:
+        k = got.readout.scores.shape[1]
+        maps = [
+            got.maps[stage.name, m.name]
+            if m.null is None
+            else m.null(inputs, stage.grid, question.seed)[:, None].expand(-1, k, -1, -1)
+            for stage in got.stages
+        ]
+        stages = tuple(StageMaps(stage.name, found) for stage, found in zip(got.stages, maps, strict=True))
+        outcomes.append((m.name, Outcome(got.readout, stages)))
+    return outcomes
+
+
+def _request(question: _Question, method: Method, inputs: Tensor) -> Request:
+    plan = question.plan
+    labels = None if plan.labels is None else tuple(plan.labels)
+    return Request(
+        adapter=question.adapter,
+        inputs=inputs,
+        target=plan.target,
+        stages=plan.stages if plan.stages is not None or method.stages == "all" else method.stages,
+        labels=labels,
+        output=plan.output,
+        seed=question.seed,
+        batch_size=question.batch_size,
+        options=question.options.get(method.name, {}),
+    )
+
+
+def _why(question: _Question, outcomes: list[tuple[Method, Outcome]]) -> dict[str, str]:
+    """Why this method answered, where nobody chose it."""
+    if not question.by_default:
+        return {}
+    return {"why": WHY if outcomes[0][0].name == DEFAULT else WHY_FALLBACK}
+
+
+def _explanations(
+    outcomes: list[tuple[Method, Outcome]],
+    part: slice,
+    images: Tensor | None,
+    sources: Sequence[str] | None,
+    provenance: dict[str, Any],
+) -> list[Explanation]:
+    """One explanation per sample, target and method."""
+    first = outcomes[0][1].readout
+    decisions = _decisions(first)
+    return [
+        Explanation(
+            flow=_flow(method, outcome, b, k),
+            decision=decisions[b][k],
+            image=None if images is None else images[part.start + b].detach(),
+            source="" if sources is None else str(sources[part.start + b]),
+            provenance={
+                **provenance,
+                "method": method.name,
+                "title": method.title,
+                "equation": method.equation,
+                "source": method.source,
+            },
+        )
+        for b in range(len(first.scores))
+        for k in range(first.scores.shape[1])
+        for method, outcome in outcomes
+    ]
+
+
+def _decisions(readout: Readout) -> list[list[Decision]]:
+    """The readout as plain numbers; read from the device once."""
+    scores = readout.scores.tolist()
+    indices = None if readout.indices is None else readout.indices.tolist()
+    others = None if readout.against is None else readout.against.tolist()
+    chances = None if readout.probabilities is None else readout.probabilities.tolist()
+    return [
+        [
+            Decision(
+                label=readout.labels[b][k],
+                score=score,
+                index=None if indices is None else indices[b][k],
+                probability=None if chances is None else chances[b][k],
+                against=None if others is None else others[b][k],
+            )
+            for k, score in enumerate(row)
+        ]
+        for b, row in enumerate(scores)
+    ]
+
+
+def _flow(method: Method, outcome: Outcome, b: int, k: int) -> Flow:
+    maps = tuple(
+        AttentionMap(
+            values=stage.maps[b, k],
+            stage=stage.stage,
+            signed=method.signed if stage.signed is None else stage.signed,
+            notes={
+                name: float(values[b] if values.ndim == 1 else values[b, k]) for name, values in stage.notes.items()
+            },
+        )
+        for stage in outcome.stages
+    )
+    return Flow(maps, method.name, outcome.remarks[b][k] if outcome.remarks else ())
+
+
+def _provenance(question: _Question, given: Mapping[str, Any]) -> dict[str, Any]:
+    model = question.adapter.model
+    return {
+        "model": type(model).__name__,
+        "sightline": __version__,
+        "torch": torch.__version__,
+        "target": _worded(question.plan.target),
+        "seed": question.seed,
+        "options": {name: dict(own) for name, own in question.options.items() if own},
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        **given,
+    }
+
+
+def _worded(target: Any) -> str:
+    text = repr(target)
+    return text if len(text) <= 200 else f"{type(target).__name__}(...)"

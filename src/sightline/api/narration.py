@@ -1,0 +1,55 @@
+"""Words of a decision: models that can speak register a narrator here. It must not know any of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from sightline.metrics.localisation import energy_inside
+from sightline.registry import Registry
+from sightline.results import Decision, Explanation, Narration
+
+Narrator = Callable[[nn.Module, Explanation, Tensor], Narration | None]
+NARRATORS: Registry[Narrator] = Registry("narrator", group="sightline.narrators")
+"""Models that can speak register themselves here: model, explanation and its input `[1, c, h, w]` in, words out.
+
+None where the model or the decision is not theirs. They leave the model as they found it."""
+
+
+def narrated(
+    model: nn.Module,
+    items: list[Explanation],
+    inputs: Float[Tensor, "b c h w"],
+    masks: Bool[Tensor, "b y x"] | None,
+) -> Iterator[Explanation]:
+    """The explanations with words, where somebody narrates this model; each decision on a sample is told once."""
+    each = len(items) // len(inputs)
+    told: dict[tuple[int, Decision], Narration | None] = {}
+    for number, item in enumerate(items):
+        at = number // each
+        key = at, item.decision
+        if key not in told:
+            words = _narration(model, item, inputs[at : at + 1])
+            told[key] = words if words is None or masks is None else _located(words, masks[at])
+        words = told[key]
+        yield item if words is None else replace(item, phrases=words.phrases, sentences=words.sentences)
+
+
+def _located(words: Narration, mask: Bool[Tensor, "y x"]) -> Narration:
+    """The words, each phrase with the share of its map that lies on the object."""
+    phrases = [
+        phrase if phrase.map is None else replace(phrase, energy=energy_inside(phrase.map.values, mask))
+        for phrase in words.phrases
+    ]
+    return replace(words, phrases=tuple(phrases))
+
+
+def _narration(model: nn.Module, item: Explanation, inputs: Float[Tensor, "1 c h w"]) -> Narration | None:
+    for narrate in NARRATORS.values():
+        words = narrate(model, item, inputs)
+        if words is not None:
+            return words
+    return None

@@ -1,0 +1,167 @@
+"""Measuring: methods x places in the network x metrics, on one batch of samples after the other.
+
+Every method is judged on the same samples, the same decision and the same places, so that differences are paired.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from sightline.api.explain import explain
+from sightline.compare.samples import Batch
+from sightline.errors import MethodError
+from sightline.explainers import METHODS
+from sightline.metrics import METRICS, MetricSpec, Probe, Scores, on_grid
+from sightline.metrics.scores import map_check
+from sightline.results import Explanations
+
+PLACES = ("early", "middle", "late")
+WITHOUT_LOCATION = ("deletion", "insertion", "average-drop", "sparseness")
+WITH_LOCATION = ("energy-in-mask", "concentration", "pointing-game", "iou-best", *WITHOUT_LOCATION)
+USABLE = {"probe", "inputs", "maps", "masks"}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is compared.
+
+    Args:
+        methods: registry names; the nulls are always among them.
+        metrics: registry names.
+        places: some of `PLACES`; methods with one map only (of the input, say) are judged at `late`.
+        options: options of each metric.
+        seed: of whatever is drawn at random.
+        batch_size: most rows in one forward; None is what suits the device.
+        fused: run the metrics' forwards through a quicker copy of the model where one is as good as the model; see
+            `sightline.metrics.inference_copy`. The explanations themselves always come from the model.
+    """
+
+    methods: tuple[str, ...]
+    metrics: tuple[str, ...]
+    places: tuple[str, ...] = PLACES
+    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    seed: int = 0
+    batch_size: int | None = None
+    fused: bool = True
+
+    def __post_init__(self) -> None:
+        for name in self.methods:
+            METHODS[name]
+        for name in self.metrics:
+            if not set(METRICS[name].needs) <= USABLE:
+                possible = ", ".join(n for n in METRICS if set(METRICS[n].needs) <= USABLE)
+                raise MethodError(
+                    f"the metric {name!r} needs {', '.join(METRICS[name].needs)}, which photos and masks alone "
+                    f"do not give; possible here: {possible}"
+                )
+        unknown = set(self.places) - set(PLACES)
+        if unknown:
+            raise MethodError(f"there is no place {sorted(unknown)}; known places: {', '.join(PLACES)}")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One number: what a metric says of one map."""
+
+    sample: str
+    method: str
+    place: str
+    stage: str
+    metric: str
+    value: float
+    status: str
+
+
+def with_nulls(methods: Sequence[str]) -> tuple[str, ...]:
+    """The methods, and all nulls behind them."""
+    nulls = [name for name, method in METHODS.items() if method.family == "Nulls"]
+    return tuple(dict.fromkeys((*methods, *nulls)))
+
+
+def forwards_per_sample(settings: Settings) -> int:
+    """Model forwards that judging one sample costs, not counting the explanations themselves."""
+    maps = len(settings.methods) * len(settings.places)
+    costs = [METRICS[name].forwards(**settings.options.get(name, {})) for name in settings.metrics]
+    return maps * sum(costs)
+
+
+def measure(
+    model: nn.Module,
+    batch: Batch,
+    names: Sequence[str],
+    settings: Settings,
+    *,
+    judge: Callable[[Tensor], Tensor] | None = None,
+) -> Iterator[Row]:
+    """Every number of one batch.
+
+    Args:
+        model: in any state; it is left as it was.
+        batch: inputs and masks.
+        names: a name for each sample.
+        settings: what is compared.
+        judge: what the metrics' forwards are run through; None is the model.
+    """
+    found = explain(model, batch.inputs, method=settings.methods, sources=names, seed=settings.seed)
+    classes = torch.tensor([item.decision.index for item in found.of(method=settings.methods[0])])
+    probe = Probe(judge or model, classes, batch_size=settings.batch_size)
+    if any("probe" in METRICS[name].needs for name in settings.metrics):
+        probe = probe.asked(batch.inputs)
+    for method in settings.methods:
+        for place, stages, maps in maps_at(found.of(method=method), settings.places):
+            for name in settings.metrics:
+                scores = _score(METRICS[name], probe, batch, maps, settings.options.get(name, {}))
+                for i, (value, status) in enumerate(zip(scores.values.tolist(), scores.statuses(), strict=True)):
+                    yield Row(names[i], method, place, stages[i], name, value, str(status))
+
+
+def maps_at(found: Explanations, places: Sequence[str]) -> Iterator[tuple[str, list[str], Float[Tensor, "b h w"]]]:
+    """Maps of a method at each place, with their stages."""
+    for place in places:
+        flows = [item.flow for item in found]
+        if len(flows[0]) == 1 and place != places[-1]:
+            continue
+        maps = [flow[_index(place, len(flow))] for flow in flows]
+        yield place, [m.stage for m in maps], torch.stack([m.values for m in maps])
+
+
+def _index(place: str, count: int) -> int:
+    """Which of `count` stages in forward order is meant: a sixth of the way, half of it, or the last."""
+    return {"early": count // 6, "middle": count // 2, "late": count - 1}[place]
+
+
+def _score(spec: MetricSpec, probe: Probe, batch: Batch, maps: Tensor, options: Mapping[str, Any]) -> Any:
+    """One metric on one batch of maps; maps are enlarged to the input where they meet a mask."""
+    if "masks" in spec.needs:
+        if batch.masks is None:
+            raise MethodError(
+                f"the metric {spec.name!r} needs to know where the object is, but these photos do not say"
+            )
+        maps = on_grid(maps, tuple(batch.masks.shape[1:]))
+    given = {"probe": probe, "inputs": batch.inputs, "maps": maps, "masks": batch.masks}
+    if "probe" in spec.needs:
+        return _worth_forwards(spec, given, options)
+    return spec(*(given[need] for need in spec.needs), **options)
+
+
+def _worth_forwards(spec: MetricSpec, given: Mapping[str, Any], options: Mapping[str, Any]) -> Scores:
+    """A metric that runs the model, on those maps alone that it can score: a flat map would cost as much as any."""
+    status = map_check(given["maps"])
+    values = torch.full((len(status),), torch.nan, dtype=torch.float64, device=status.device)
+    keep = status == 0
+    if bool(keep.any()):
+        probe, inputs, maps = given["probe"], given["inputs"], given["maps"]
+        if not bool(keep.all()):
+            part = inputs[keep]
+            probe = replace(probe, targets=probe.targets[keep], known=(part, probe.known[1][keep]))
+            inputs, maps = part, maps[keep]
+        chosen = {**given, "probe": probe, "inputs": inputs, "maps": maps}
+        scores = spec(*(chosen[need] for need in spec.needs), **options)
+        values[keep], status[keep] = scores.values.double(), scores.status
+    return Scores(values, status)

@@ -1,0 +1,102 @@
+"""The table of a comparison: Parquet shards as the work goes on, one table at the end; a run can be resumed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sightline.common.files import write_bytes, write_text
+from sightline.compare.measure import Row
+from sightline.errors import MissingExtraError, ResultError
+
+RUN = "run.json"
+TABLE = "table.parquet"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A folder that holds a comparison.
+
+    Args:
+        folder: where it is.
+    """
+
+    folder: Path
+
+    def begin(self, about: dict[str, Any]) -> None:
+        """Take up this folder's run, or start one.
+
+        Raises:
+            ResultError: it holds a run with other settings, or cannot be written.
+        """
+        _arrow()
+        digest = hashlib.sha256(json.dumps(about, sort_keys=True, default=str).encode()).hexdigest()[:16]
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            if (self.folder / RUN).is_file():
+                self._check(json.loads((self.folder / RUN).read_text(encoding="utf-8")), digest, about)
+                return
+            (self.folder / "shards").mkdir(exist_ok=True)
+            write_text(self.folder / RUN, json.dumps({"digest": digest, **about}, indent=1, default=str))
+        except (OSError, ValueError) as problem:
+            raise ResultError(f"cannot use {str(self.folder)!r} for the comparison: {problem}") from problem
+
+    def _check(self, found: dict[str, Any], digest: str, about: dict[str, Any]) -> None:
+        if found.get("digest") != digest:
+            differ = [
+                key for key, value in about.items() if json.loads(json.dumps(value, default=str)) != found.get(key)
+            ]
+            raise ResultError(
+                f"{str(self.folder)!r} holds a comparison with other settings ({', '.join(differ) or 'unknown'}); "
+                "give another --out, or remove it"
+            )
+
+    def has(self, shard: int) -> bool:
+        """Whether a shard is finished."""
+        return self._shard(shard).is_file()
+
+    def add(self, shard: int, rows: Sequence[Row]) -> None:
+        """Write a finished shard, whole or not at all."""
+        write_bytes(self._shard(shard), _to_parquet(rows))
+
+    def rows(self, shards: int) -> list[Row]:
+        """All rows of the first `shards` shards."""
+        return [row for shard in range(shards) for row in _from_parquet(self._shard(shard))]
+
+    def finish(self, rows: Sequence[Row]) -> Path:
+        """Write the one table."""
+        write_bytes(self.folder / TABLE, _to_parquet(rows))
+        return self.folder / TABLE
+
+    def _shard(self, number: int) -> Path:
+        return self.folder / "shards" / f"{number:05d}.parquet"
+
+
+def _arrow() -> tuple[Any, Any]:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as problem:
+        raise MissingExtraError("pyarrow", "audit", "a comparison's table") from problem
+    return pyarrow, pyarrow.parquet
+
+
+def _to_parquet(rows: Sequence[Row]) -> bytes:
+    arrow, parquet = _arrow()
+    sink = arrow.BufferOutputStream()
+    names = list(Row.__dataclass_fields__)
+    columns = {name: [getattr(row, name) for row in rows] for name in names}
+    parquet.write_table(arrow.table(columns), sink)
+    return bytes(sink.getvalue().to_pybytes())
+
+
+def _from_parquet(path: Path) -> list[Row]:
+    arrow, parquet = _arrow()
+    try:
+        return [Row(**record) for record in parquet.read_table(path).to_pylist()]
+    except (OSError, arrow.ArrowInvalid, TypeError) as problem:
+        raise ResultError(f"the shard {str(path)!r} is damaged: {problem}; remove it and run again") from problem

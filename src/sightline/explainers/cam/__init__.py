@@ -1,0 +1,1 @@
+"""The CAM family: a weight per channel, from gradients, forwards or principal components."""

@@ -1,0 +1,161 @@
+"""The rules of the relevance flow: how each kind of step hands its relevance to what it read.
+
+The message of a node `x` is a changed gradient `G`, and the node's relevance is `R = x G`. Every rule is the gradient
+of a step in which something is held constant, so the network's values never change; where nothing is held constant,
+relevance is gradient x activation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, cast
+
+import torch
+from torch import Tensor
+
+from sightline.explainers.flow.affine import Affine, Diagonal, Step
+from sightline.explainers.flow.facts import ACTIVATIONS, MOVING, POOLING, Facts
+from sightline.explainers.flow.lrp.gamma import gamma_rule
+from sightline.explainers.flow.tape import Call, Ref, Tape
+from sightline.explainers.flow.vjp import gradient
+
+Message = Tensor | None
+
+NEAR_ZERO = 1e-3
+"""Numbers closer to zero than this have the output-to-input ratio of an activation that this one has."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How the rules share relevance out.
+
+    Args:
+        gamma: of convolutions, and of linear layers at each place.
+        head: of linear layers that read no place: behind the pooling, or of the class token alone.
+        norm: of batch norms that stand alone.
+        add: of sums of branches.
+        epsilon: of all of them.
+        attention: `value` holds attention weights and gates constant (relevance follows the values);
+            `both` gives them half [achtibat2024attnlrp].
+    """
+
+    gamma: float = 0.25
+    head: float = 0.0
+    norm: float = 0.0
+    add: float = 0.0
+    epsilon: float = 0.0
+    attention: Literal["value", "both"] = "value"
+
+
+@dataclass(eq=False)
+class Rules:
+    """The rule of every step of one tape.
+
+    Args:
+        tape: the forward pass.
+        facts: what is known of its nodes.
+        recipe: how relevance is shared out.
+        unknown: names of operations met that have no rule; their plain gradient was taken.
+    """
+
+    tape: Tape
+    facts: Facts
+    recipe: Recipe
+    unknown: set[str] = field(default_factory=set)
+
+    def __call__(self, step: Step, given: Sequence[Message]) -> Sequence[Message]:
+        """Messages at a step's inputs."""
+        if isinstance(step, Affine):
+            return [self._affine(step, cast(Tensor, given[0]))]
+        rule = RULES.get(step.name)
+        if rule is None:
+            self.unknown.add(step.name)
+            rule = Rules._gradient
+        return rule(self, step, given)
+
+    def _affine(self, step: Affine, G: Tensor) -> Message:
+        x, z = self.tape.value(step.input), self.tape.value(step.output)
+        positive = step.input in self.facts.not_negative and not isinstance(step, Diagonal)
+        rectified = self.facts.rectified_after(step.output)
+        gamma = self._gamma(step, x)
+        return gamma_rule(step, x, z, G, gamma, epsilon=self.recipe.epsilon, positive=positive, rectified=rectified)
+
+    def _gamma(self, step: Affine, x: Tensor) -> float:
+        if isinstance(step, Diagonal):
+            return self.recipe.norm
+        placeless = len(x) == self.facts.batch and (x.ndim == 2 or x.shape[2:].numel() == 1)
+        return self.recipe.head if placeless else self.recipe.gamma
+
+    def _gradient(self, call: Call, given: Sequence[Message]) -> Sequence[Message]:
+        """Nothing is held constant."""
+        return gradient(self.tape, call, given)
+
+    def _activation(self, call: Call, given: Sequence[Message]) -> Sequence[Message]:
+        """`R_x = R_y`: the ratio of output to input is held constant."""
+        x, y = self.tape.value(call.inputs[0]), self.tape.value(cast(int, call.outputs[0]))
+        G = cast(Tensor, given[0])
+        if call.name in ("relu", "leaky_relu"):
+            return gradient(self.tape, call, given)
+        if call.name == "hardtanh" and call.args[1] == 0:
+            return [(call.args[2] / x.clamp_min(call.args[2])).mul_(G).mul_(x > 0)]
+        near = call.run([x.new_full((1,) * x.ndim, NEAR_ZERO)]) / NEAR_ZERO
+        return [torch.where(x.abs() < NEAR_ZERO, near, y / x).mul_(G)]
+
+    def _product(self, call: Call, given: Sequence[Message]) -> Sequence[Message]:
+        """A gate or attention is held constant; without one each factor gets half."""
+        gates = [node in self.facts.gates for node in call.inputs]
+        if self.recipe.attention == "value" and any(gates) and not all(gates):
+            return gradient(self.tape, call, given, [not gate for gate in gates])
+        found = gradient(self.tape, call, given)
+        return [None if G is None else G / len(found) for G in found]
+
+    def _quotient(self, call: Call, given: Sequence[Message]) -> Sequence[Message]:
+        """The divisor is held constant."""
+        found = gradient(self.tape, call, given)
+        above = isinstance(call.args[0], Ref)
+        return [G if i == 0 and above else None for i, G in enumerate(found)]
+
+    def _layer_norm(self, call: Call, given: Sequence[Message]) -> Sequence[Message]:
+        """The standard deviation is held constant; mean and gain are linear."""
+        _, shape, weight, *_ = call.args
+        G = cast(Tensor, given[0])
+        pulled = (G if weight is None else G * weight) * self.tape.value(cast(int, call.outputs[2]))
+        return [pulled - pulled.mean(tuple(range(-len(shape), 0)), keepdim=True)]
+
+    def _group_norm(self, call: Call, given: Sequence[Message]) -> Sequence[Message]:
+        """The standard deviation of each group is held constant."""
+        x, weight, *_ = call.args
+        n, _, _, groups = call.args[3:7]
+        G = cast(Tensor, given[0])
+        scaled = (G if weight is None else G * weight.reshape(1, -1, *[1] * (G.ndim - 2))).reshape(n, groups, -1)
+        pulled = scaled * self.tape.value(cast(int, call.outputs[2])).reshape(n, groups, 1)
+        return [(pulled - pulled.mean(2, keepdim=True)).reshape(self.tape.value(x.node).shape)]
+
+    def _add(self, call: Call, given: Sequence[Message]) -> Sequence[Message]:
+        """The gamma rule with all weights one."""
+        if not self.recipe.add or len(call.inputs) < 2 or call.kwargs:
+            return gradient(self.tape, call, given)
+        half = self.recipe.add / 2
+        terms, y = [self.tape.value(node) for node in call.inputs], self.tape.value(cast(int, call.outputs[0]))
+        below = (1 + half) * y.abs() + half * sum(term.abs() for term in terms)
+        q = torch.where(below > 0, cast(Tensor, given[0]) * y.abs() / below, 0.0)
+        return [
+            (q * (1 + half + torch.where((term < 0) == (y < 0), half, -half))).sum_to_size(term.shape)
+            for term in terms
+        ]
+
+
+RULES: dict[str, Callable[[Rules, Call, Sequence[Message]], Sequence[Message]]] = {
+    **dict.fromkeys(MOVING | POOLING, Rules._gradient),
+    **dict.fromkeys(("sub", "neg", "addmm", "upsample_bilinear2d", "upsample_nearest2d"), Rules._gradient),
+    **dict.fromkeys(("sigmoid", "hardsigmoid", "softplus"), Rules._gradient),
+    **dict.fromkeys(("_softmax", "_safe_softmax"), Rules._gradient),  # no message comes where attention is constant
+    **dict.fromkeys(ACTIVATIONS, Rules._activation),
+    **dict.fromkeys(("mul", "bmm", "mm", "baddbmm"), Rules._product),
+    "add": Rules._add,
+    "div": Rules._quotient,
+    "native_layer_norm": Rules._layer_norm,
+    "native_group_norm": Rules._group_norm,
+}
+"""The rule of each operation that is no affine map, by its name."""

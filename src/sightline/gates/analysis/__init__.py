@@ -1,0 +1,1 @@
+"""What the gates of a trained network do: their values over depth, their dependence on earlier blocks."""

@@ -1,0 +1,1 @@
+"""The attention modules themselves, each registered under its name."""

@@ -1,0 +1,106 @@
+"""What a stage is: a named place inside a model where attention is read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Literal
+
+from sightline.errors import StageError, near
+from sightline.models.adapter.layout import Layout
+
+Side = Literal["output", "input"]
+
+
+@dataclass(frozen=True)
+class StageSpec:
+    """Where to listen, before the model has run.
+
+    Args:
+        path: dotted path of the module.
+        side: whether the module's output or its first input is read.
+        call: which call of the module (from 1); None is every call.
+        asked: whether the user named it, so that it is an error if it never runs.
+    """
+
+    path: str
+    side: Side = "output"
+    call: int | None = None
+    asked: bool = False
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A place where the model was read, after it has run.
+
+    Args:
+        name: `path`, with `:N` behind it where the module runs more than once, and `@in` where its input is read.
+        spec: where it was listened to.
+        layout: how its tensor is laid out.
+        channels: number of channels.
+        stride: input pixels per grid row.
+    """
+
+    name: str
+    spec: StageSpec
+    layout: Layout
+    channels: int
+    stride: float
+
+    @property
+    def kind(self) -> str:
+        """`grid`, `windows` or `tokens`."""
+        return self.layout.kind
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.layout.size
+
+
+def stage_name(spec: StageSpec, call: int, calls: int) -> str:
+    """The name under which a stage's map is kept.
+
+    Example:
+        >>> stage_name(StageSpec("relu"), 2, 3)
+        'relu:2'
+    """
+    side = "@in" if spec.side == "input" else ""
+    return f"{spec.path}{side}" + (f":{call}" if calls > 1 else "")
+
+
+def match_stages(wanted: Sequence[str], defaults: Sequence[StageSpec], paths: Sequence[str]) -> list[StageSpec]:
+    """Stages that the user named: default stages or any module, with wildcards.
+
+    Args:
+        wanted: names such as `layer4.2`, `layer3.*`, `relu:2` (second call) or `blocks.3@in` (its input).
+        defaults: the model's own stages; a wildcard is tried on them first.
+        paths: dotted paths of all modules of the model.
+
+    Raises:
+        StageError: a name matches nothing; near names are listed.
+    """
+    found: dict[StageSpec, None] = {}
+    for name in wanted:
+        path, side, call = _split(name)
+        own = [spec.path for spec in defaults if _matches(path, spec.path)]
+        hits = own or [known for known in paths if _matches(path, known)]
+        if not hits:
+            raise StageError(f"this model has no stage {name!r}; {near(path, [*(s.path for s in defaults), *paths])}")
+        sides = {spec.path: spec.side for spec in defaults}
+        for hit in hits:
+            found[StageSpec(hit, side or sides.get(hit, "output"), call, asked=True)] = None
+    return list(found)
+
+
+def _split(name: str) -> tuple[str, Side | None, int | None]:
+    path, _, call = name.strip().partition(":")
+    if call and not call.isdigit():
+        raise StageError(f"the stage {name!r} is not understood; write PATH, PATH:2 (its second call) or PATH@in")
+    side: Side | None = "input" if path.endswith("@in") else None
+    return path.removesuffix("@in"), side, int(call) if call else None
+
+
+def _matches(pattern: str, path: str) -> bool:
+    return pattern == path or (any(sign in pattern for sign in "*?[") and fnmatchcase(path, pattern))

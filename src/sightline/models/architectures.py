@@ -1,0 +1,80 @@
+"""Networks of the house that are known by their weights file alone.
+
+A room above registers here how its files are read, so that `load_model(weights=FILE)` need not know the room.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from sightline.errors import ModelError
+from sightline.models.preprocess import Preprocess
+from sightline.models.weights import Weights
+from sightline.registry import Registry
+
+
+class Built(NamedTuple):
+    """A network made from its file.
+
+    Args:
+        model: in eval mode, in float32, on the CPU.
+        labels: a name per class.
+        preprocess: how a photo is made ready for it.
+    """
+
+    model: nn.Module
+    labels: tuple[str, ...]
+    preprocess: Preprocess
+
+
+Builder = Callable[[Weights], Built]
+ARCHITECTURES: Registry[Builder] = Registry("architecture", group="sightline.architectures", error=ModelError)
+"""What a safetensors file says under `architecture` to what builds the network."""
+
+Spec = TypeVar("Spec")
+
+
+def write_network(path: str | Path, tensors: Mapping[str, Tensor], architecture: str, spec: str) -> Path:
+    """Write tensors and how their network is built, under another name first, then renamed.
+
+    Args:
+        path: a safetensors file.
+        tensors: by name.
+        architecture: a name of `ARCHITECTURES`.
+        spec: how the network is built, as JSON.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    kept = {name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()}
+    half = path.with_name(f"{path.name}.{os.getpid()}")
+    half.write_bytes(save(kept, metadata={"architecture": architecture, "spec": spec}))
+    half.replace(path)
+    return path
+
+
+def read_spec(weights: Weights, architecture: str, read: Callable[[str], Spec], by: str) -> Spec:
+    """How the network of a file is built.
+
+    Args:
+        weights: what the file holds.
+        architecture: what it has to say it is.
+        read: makes the spec of its JSON.
+        by: the command that writes such files.
+
+    Raises:
+        ModelError: it is another network's file, or a damaged one.
+    """
+    said = weights.metadata.get("architecture", "no architecture")
+    if said != architecture:
+        raise ModelError(f"{weights.path} holds {said!r}, not {architecture!r}; was it written by `{by}`?")
+    try:
+        return read(weights.metadata["spec"])
+    except (KeyError, TypeError, json.JSONDecodeError) as problem:
+        raise ModelError(f"{weights.path} does not say how its network is built: {problem}") from problem

@@ -1,0 +1,300 @@
+"""A model by name: built, filled with weights, put into eval mode, with its labels, preprocessing and provenance.
+
+It knows nothing of stages or of how the model is looked into.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from sightline.errors import ModelError
+from sightline.models.labels import class_labels
+from sightline.models.preprocess import Preprocess, from_timm, from_torchvision
+from sightline.models.weights import Weights, fit_weights, matched, read_weights
+from sightline.models.zoo.catalog import ModelName, find_model
+from sightline.models.zoo.published import published_timm, published_torchvision
+
+RANDOM = "random"
+"""The word that asks for random weights instead of a file."""
+
+BUNDLED = "birdnet"
+"""Name of the model that comes with the package."""
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedModel:
+    """A model ready to be asked.
+
+    Args:
+        model: in eval mode, on its device, in float32.
+        name: full name, `torchvision:resnet50`.
+        labels: a name per class, or None where none are known.
+        preprocess: how a photo is made ready for it.
+        provenance: name, arguments, where the weights are from and their sha256, and the preprocessing.
+    """
+
+    model: nn.Module
+    name: str
+    labels: tuple[str, ...] | None
+    preprocess: Preprocess
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+
+def load_model(
+    name: str | None = None,
+    *,
+    weights: str | Path | None = None,
+    labels: str | Path | Sequence[str] | None = None,
+    model_args: Mapping[str, Any] | None = None,
+    device: str | torch.device = "cpu",
+    seed: int = 0,
+) -> LoadedModel:
+    """Load a model to look into.
+
+    Args:
+        name: a name of the catalogue (`resnet50`, `timm:vit_small_patch16_224`); None or `birdnet` is the bundled
+            bird model; `bird-encoder` and `conv4` are encoders without classes.
+        weights: None for the published weights, a file (safetensors, or tensors written by `torch.save`), or
+            `random` for a random initialisation. With a file, the number of classes is read off the file.
+        labels: class names or a file of them; None takes what is known (ImageNet's for 1000 classes).
+        model_args: keyword arguments of the network's builder.
+        device: where to put it.
+        seed: of the random initialisation.
+
+    Raises:
+        ModelError: the name is unknown, the weights cannot be had or do not fit, the device is not there.
+        InputError: the labels do not fit.
+
+    Example:
+        >>> loaded = load_model("torchvision:squeezenet1_1", weights="random")
+        >>> len(loaded.labels), loaded.preprocess.size
+        (1000, (224, 224))
+    """
+    from sightline.models.zoo.encoders import encoder_of, load_encoder_model
+
+    place = _device(device)
+    if (encoder := encoder_of(name, weights)) is not None:
+        return load_encoder_model(encoder, weights, place, seed)
+    if name is None and (found := _of_the_house(weights, labels, place)) is not None:
+        return found
+    if name is None or name == BUNDLED:
+        return _bundled(weights, labels, place)
+    full = find_model(name)
+    order = _Order(full, dict(model_args or {}), seed)
+    model, came_from, given = _filled(order, weights)
+    preprocess = _preprocess(order, model, given)
+    names = class_labels(labels if labels is not None else _own_labels(given), count_classes(model))
+    provenance = {"model": str(full), "arguments": order.arguments, **came_from, "preprocess": preprocess.record()}
+    return LoadedModel(model.eval().to(place), str(full), names, preprocess, provenance)
+
+
+@dataclass(frozen=True)
+class _Order:
+    """What is to be built."""
+
+    full: ModelName
+    arguments: dict[str, Any]
+    seed: int
+
+    def build(self, **more: Any) -> nn.Module:
+        """The network in float32 with random weights of `seed`; the global random state stays as it was.
+
+        Raises:
+            ModelError: the builder refuses the arguments.
+        """
+        arguments = {**_as_published(self.full), **more, **self.arguments}
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            try:
+                model: nn.Module = _builder(self.full)(**arguments)
+            except Exception as problem:  # a builder may raise anything on arguments that it does not know
+                given = ", ".join(f"{key}={value!r}" for key, value in self.arguments.items()) or "no arguments"
+                raise ModelError(
+                    f"{self.full} cannot be built with {given}: {_first_line(problem)}; check --model-arg"
+                ) from problem
+        return model.float()
+
+
+def _builder(full: ModelName) -> Any:
+    if full.origin == "timm":
+        from functools import partial
+
+        import timm
+
+        return partial(timm.create_model, full.name, pretrained=False)
+    import torchvision
+
+    return torchvision.models.get_model_builder(full.name)
+
+
+def _as_published(full: ModelName) -> dict[str, Any]:
+    """Arguments with which torchvision itself builds what its weights belong to, without the training-only heads."""
+    if _has_training_heads(full):
+        return {"init_weights": False, "transform_input": True, "aux_logits": False}
+    return {}
+
+
+def _has_training_heads(full: ModelName) -> bool:
+    return full.origin == "torchvision" and full.name in ("inception_v3", "googlenet")
+
+
+def _filled(order: _Order, weights: str | Path | None) -> tuple[nn.Module, dict[str, Any], Weights | None]:
+    """The network with its weights, where these came from, and the file if they came from one."""
+    if weights is not None and str(weights) == RANDOM:
+        return order.build(), {"weights": f"random, seed {order.seed}"}, None
+    if weights is not None:
+        given = read_weights(weights)
+        return _from_file(order, given), {"weights": given.path.name, "sha256": given.sha256}, given
+    if order.full.origin == "timm":
+        model, record = published_timm(order.full, order.arguments)
+        return model.float(), record, None
+    given = read_weights(published_torchvision(order.full))
+    return _from_file(order, given), {"weights": f"published: {given.path.name}", "sha256": given.sha256}, given
+
+
+def _from_file(order: _Order, given: Weights) -> nn.Module:
+    """The network that the file's tensors fit, with as many classes as the file has."""
+    if _has_training_heads(order.full) and not order.arguments.get("aux_logits"):
+        given = replace(given, tensors={k: v for k, v in given.tensors.items() if not k.lower().startswith("aux")})
+    model = order.build()
+    if "num_classes" not in order.arguments:
+        classes = _classes_in(given, model)
+        model = order.build(num_classes=classes) if classes else model
+    fit_weights(model, given, name=str(order.full))
+    return model
+
+
+def _classes_in(given: Weights, model: nn.Module) -> int | None:
+    """How many classes the file has, where that is all in which the shapes of its heads differ from the model's."""
+    own = model.state_dict()
+    tensors = matched(given.tensors, own)
+    pairs = [(tensors[key].shape, value.shape) for key, value in own.items() if key in tensors]
+    heads = {
+        file[0] for file, mine in pairs if file != mine and file[1:] == mine[1:] and mine[0] == count_classes(model)
+    }
+    return heads.pop() if len(heads) == 1 else None
+
+
+def count_classes(model: nn.Module) -> int:
+    """Number of outputs: what the model says of itself (timm's do), or else the width of its last layer."""
+    own = getattr(model, "num_classes", None)
+    if isinstance(own, int):
+        return own
+    last = [module for module in model.modules() if isinstance(module, nn.Linear | nn.Conv2d)][-1]
+    return last.out_features if isinstance(last, nn.Linear) else last.out_channels
+
+
+def _preprocess(order: _Order, model: nn.Module, given: Weights | None) -> Preprocess:
+    """The settings in the weights file if it names them, or else those published with the network.
+
+    The size and the number of channels for which the user had it built are kept.
+    """
+    if given is not None and "preprocess" in given.metadata:
+        return Preprocess.from_record(json.loads(given.metadata["preprocess"]))
+    built = order.arguments
+    if order.full.origin == "timm":
+        from timm.data import resolve_model_data_config
+
+        config: dict[str, Any] = resolve_model_data_config(model)
+        channels, height, width = config["input_size"]
+        config["input_size"] = (built.get("in_chans", channels), height, width)
+        return from_timm(config).with_(size=_pair(built.get("img_size")))
+    import torchvision
+
+    versions: Any = torchvision.models.get_model_weights(order.full.name)
+    named = [one for one in versions if given is not None and one.url.endswith("/" + given.path.name)]
+    published = from_torchvision((named[0] if named else versions.DEFAULT).transforms())
+    return published.with_(size=_pair(built.get("image_size")))
+
+
+def _pair(side: Any) -> tuple[int, int] | None:
+    """Height and width from one number or two."""
+    if side is None:
+        return None
+    height, width = (side, side) if isinstance(side, int) else side
+    return height, width
+
+
+def _own_labels(given: Weights | None) -> list[str] | None:
+    """Labels that the weights file itself carries."""
+    if given is None or "labels" not in given.metadata:
+        return None
+    return list(json.loads(given.metadata["labels"]))
+
+
+def _of_the_house(
+    weights: str | Path | None, labels: str | Path | Sequence[str] | None, place: torch.device
+) -> LoadedModel | None:
+    """The network that a file says that it is of, where a room of the house knows how to read it."""
+    from sightline.models.architectures import ARCHITECTURES
+
+    if weights is None or str(weights) == RANDOM:
+        return None
+    given = read_weights(weights)
+    architecture = given.metadata.get("architecture", "")
+    if architecture not in ARCHITECTURES:
+        return None
+    built = ARCHITECTURES[architecture](given)
+    names = class_labels(labels if labels is not None else built.labels, len(built.labels))
+    record = {"model": architecture, "weights": given.path.name, "sha256": given.sha256}
+    provenance = {**record, "preprocess": built.preprocess.record()}
+    return LoadedModel(built.model.to(place), architecture, names, built.preprocess, provenance)
+
+
+def _bundled(
+    weights: str | Path | None, labels: str | Path | Sequence[str] | None, place: torch.device
+) -> LoadedModel:
+    """The bird model that comes with the package, or another of its kind from a file."""
+    from sightline.models.zoo.birdnet import load_birdnet
+
+    if weights is not None and str(weights) == RANDOM:
+        raise ModelError("the bundled model has no random form; name a model, for example --model resnet18")
+    if weights is not None and read_weights(weights).metadata.get("architecture") != BUNDLED:
+        raise ModelError(f"the weights file {str(weights)!r} does not say of which network it is; add --model NAME")
+    net = load_birdnet(weights)
+    spec = net.spec
+    preprocess = Preprocess((spec.size, spec.size), mean=tuple(spec.mean), std=tuple(spec.std))
+    names = class_labels(labels if labels is not None else spec.labels, len(spec.labels))
+    source = {"weights": "bundled"} if weights is None else {"weights": Path(weights).name}
+    provenance = {"model": BUNDLED, **source, "sha256": _bundled_digest(weights), "preprocess": preprocess.record()}
+    return LoadedModel(net.eval().to(place), BUNDLED, names, preprocess, provenance)
+
+
+def _bundled_digest(weights: str | Path | None) -> str:
+    if weights is not None:
+        return read_weights(weights).sha256
+    from importlib.resources import as_file, files
+
+    with as_file(files("sightline") / "assets" / "birdnet.safetensors") as path:
+        return read_weights(path).sha256
+
+
+def _device(device: str | torch.device) -> torch.device:
+    """The device that was asked for.
+
+    Raises:
+        ModelError: there is no such device here.
+    """
+    try:
+        place = torch.device(device)
+    except RuntimeError as problem:
+        raise ModelError(f"there is no kind of device {str(device)!r}; give cpu, cuda or cuda:1") from problem
+    if place.type == "cuda" and (place.index or 0) >= torch.cuda.device_count():
+        raise ModelError(
+            f"the device {str(device)!r} was asked for, but {torch.cuda.device_count()} CUDA devices are there; "
+            "try --device cpu"
+        )
+    if place.type == "mps" and not torch.backends.mps.is_available():
+        raise ModelError("the device 'mps' was asked for, but this machine has none; try --device cpu")
+    return place
+
+
+def _first_line(problem: Exception) -> str:
+    return next(iter(str(problem).splitlines()), "") or type(problem).__name__

@@ -1,0 +1,299 @@
+"""`Trunk`: a classifier without its head - photos in, one feature map `[b, c, h, w]` out, as fine as one asks.
+
+Works on timm's models, torchvision's and the bundled one. It knows nothing of what is built upon the features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as fn
+
+from sightline.errors import ModelError
+from sightline.models.adapter.discover import discover_blocks, prefix_tokens
+from sightline.models.adapter.layout import find_layout
+
+Features = Callable[[nn.Module, Tensor], Tensor]
+STRIDED = (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d)
+
+
+class Trunk(nn.Module):
+    """The part of a classifier that makes features.
+
+    Args:
+        body: the classifier; its own head is taken away.
+
+    Raises:
+        ModelError: the classifier is of no kind whose features are known.
+    """
+
+    def __init__(self, body: nn.Module) -> None:
+        super().__init__()
+        self.body, self.features = _beheaded(body)
+        self.num_prefix_tokens = prefix_tokens(body)
+
+    def forward(self, x: Float[Tensor, "b k y x"]) -> Float[Tensor, "b c h w"]:
+        """The last feature map, whatever the layout inside."""
+        found = self.features(self.body, x)
+        layout = find_layout(
+            tuple(found.shape), (x.shape[2], x.shape[3]), prefix=self.num_prefix_tokens, windows=None
+        )
+        if layout is None:
+            raise ModelError(f"{type(self.body).__name__} ends in a tensor {tuple(found.shape)} that holds no grid")
+        return layout.to_grid(found)
+
+    def levels(self, x: Float[Tensor, "b k y x"], paths: Sequence[str]) -> tuple[Tensor, list[Tensor]]:
+        """The last feature map, and the grids `[b, c, h, w]` that the modules at these paths returned on the way."""
+        heard: dict[str, Tensor] = {}
+        hooks = [self.get_submodule(path).register_forward_hook(_hear(heard, path)) for path in paths]
+        try:
+            last = self.forward(x)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return last, [heard[path] for path in paths]
+
+
+def _hear(heard: dict[str, Tensor], path: str) -> Callable[[nn.Module, Any, Tensor], None]:
+    def hook(module: nn.Module, given: Any, made: Tensor) -> None:
+        heard[path] = made
+
+    return hook
+
+
+def finer_levels(trunk: Trunk, stride: int, size: tuple[int, int]) -> tuple[tuple[str, int], ...]:
+    """Where a trunk's features are finer than its last ones, down to `stride` pixels per cell.
+
+    Args:
+        trunk: it is run once and not changed.
+        stride: pixels per cell of the finest features that are wanted.
+        size: `(h, w)` of the pictures.
+
+    Returns:
+        Path and channels of the last block at each finer grid, fine to coarse.
+
+    Raises:
+        ModelError: no block has features of that stride.
+    """
+    end = grid_of(trunk, size).height
+    paths = [f"body.{spec.path}" for spec in discover_blocks(trunk.body) if spec.side == "output"]
+    heard: list[tuple[str, tuple[int, ...]]] = []
+    hooks = [
+        trunk.get_submodule(path).register_forward_hook(lambda m, i, o, path=path: heard.append((path, o.shape)))
+        for path in paths
+    ]
+    try:
+        with torch.no_grad():
+            _quietly(trunk, size)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    grids = {shape[2]: (path, shape[1]) for path, shape in heard if len(shape) == 4}
+    wanted = size[0] // stride
+    if wanted not in grids:
+        raise ModelError(
+            f"features of stride {stride} were asked for to read attributes off, but {type(trunk.body).__name__} has "
+            f"blocks with {', '.join(f'{size[0] / rows:g}' for rows in sorted(grids, reverse=True))} pixels per cell"
+        )
+    return tuple(grids[rows] for rows in sorted(grids, reverse=True) if end < rows <= wanted)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """What a trunk makes of a picture: channels, rows and columns of its features."""
+
+    channels: int
+    height: int
+    width: int
+
+
+def grid_of(trunk: Trunk, size: tuple[int, int]) -> Grid:
+    """Shape of the features of one picture of `(h, w)` pixels."""
+    with torch.no_grad():
+        shape = _quietly(trunk, size).shape
+    return Grid(shape[1], shape[2], shape[3])
+
+
+def hold_stride(trunk: Trunk, stride: int, size: tuple[int, int]) -> Trunk:
+    """Keep features as fine as one cell per `stride` pixels: whatever would make them coarser takes every cell.
+
+    Weights stay as they are. Kernels behind a place that no longer strides are dilated, so that they reach as far
+    in the picture as before.
+
+    Args:
+        trunk: changed in place.
+        stride: pixels per cell.
+        size: `(h, w)` of the pictures, to find out where the features become that coarse.
+
+    Raises:
+        ModelError: the features stay coarser, because they are coarse from the beginning (patches) or through an
+            operation that is no convolution or pooling.
+    """
+    wanted = size[0] // stride
+    for module, side in _inputs_of_strided(trunk, size):
+        excess = wanted // side if side < wanted else 1
+        if excess > 1:
+            _dilate(module, excess)
+        if side <= wanted and _stride(module) > 1:
+            _unstride(trunk, module)
+    found = grid_of(trunk, size).height
+    if found < wanted:
+        raise ModelError(
+            f"features of stride {stride} were asked for, but those of {type(trunk.body).__name__} have "
+            f"{size[0] / found:g} pixels per cell at {size[0]} pixels; ask for that, or for another backbone"
+        )
+    return trunk
+
+
+def drop_unused(trunk: Trunk, size: tuple[int, int]) -> Trunk:
+    """Take away layers that only the classifier used: a training on several devices stumbles over idle weights."""
+    ran: set[nn.Module] = set()
+    layers = [(path, m) for path, m in trunk.named_modules() if not list(m.children()) and list(m.parameters())]
+    hooks = [layer.register_forward_pre_hook(lambda module, given: ran.add(module)) for _, layer in layers]
+    try:
+        with torch.no_grad():
+            _quietly(trunk, size)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    for path, layer in layers:
+        if layer not in ran and _by_its_own_call(layer):
+            parent, _, name = path.rpartition(".")
+            setattr(trunk.get_submodule(parent), name, nn.Identity())
+    return trunk
+
+
+def _by_its_own_call(layer: nn.Module) -> bool:
+    """Whether such a layer is always called, rather than its weights being handed to a function."""
+    return isinstance(layer, nn.Linear | nn.Conv2d | nn.BatchNorm2d | nn.LayerNorm)
+
+
+def _inputs_of_strided(trunk: Trunk, size: tuple[int, int]) -> list[tuple[nn.Module, int]]:
+    """Convolutions and pools in the order in which they run, with the rows of their input."""
+    seen: list[tuple[nn.Module, int]] = []
+    hooks = [
+        module.register_forward_pre_hook(lambda module, given: seen.append((module, given[0].shape[-2])))
+        for module in trunk.modules()
+        if isinstance(module, STRIDED)
+    ]
+    try:
+        with torch.no_grad():
+            _quietly(trunk, size)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return seen
+
+
+def _quietly(trunk: Trunk, size: tuple[int, int]) -> Tensor:
+    """Features of a grey picture; mode and statistics stay as they were."""
+    modes = [(module, module.training) for module in trunk.modules()]
+    weight = next(trunk.parameters())
+    try:
+        out: Tensor = trunk.eval()(weight.new_zeros(1, _channels(trunk), *size))
+    finally:
+        for module, training in modes:
+            module.training = training
+    return out
+
+
+def _channels(trunk: Trunk) -> int:
+    first = next((m for m in trunk.modules() if isinstance(m, nn.Conv2d)), None)
+    return 3 if first is None else first.in_channels
+
+
+def _stride(module: Any) -> int:
+    return _pair(module.stride)[0]
+
+
+def _unstride(trunk: Trunk, module: Any) -> None:
+    """Take every cell: stride 1; a pool without overlap goes, for there is nothing left to pool."""
+    kernel = max(_pair(module.kernel_size))
+    if isinstance(module, nn.Conv2d):
+        module.stride = (1, 1)
+        if kernel % 2 == 0:
+            module.padding = "same"
+    elif kernel % 2 == 0:
+        parent, _, name = next(path for path, part in trunk.named_modules() if part is module).rpartition(".")
+        setattr(trunk.get_submodule(parent), name, nn.Identity())
+    else:
+        module.stride = 1
+
+
+def _pair(value: int | tuple[int, ...]) -> tuple[int, ...]:
+    return value if isinstance(value, tuple) else (value, value)
+
+
+def _dilate(module: nn.Module, factor: int) -> None:
+    """Let a kernel reach `factor` times as far."""
+    if isinstance(module, nn.Conv2d) and max(module.kernel_size) > 1 and not isinstance(module.padding, str):
+        module.dilation = (module.dilation[0] * factor, module.dilation[1] * factor)
+        module.padding = (int(module.padding[0]) * factor, int(module.padding[1]) * factor)
+
+
+def _beheaded(body: Any) -> tuple[nn.Module, Features]:
+    """The body without its head, and how its features are asked for."""
+    kind = type(body).__name__
+    if hasattr(body, "forward_features"):
+        return _without_head(body), _own
+    if kind == "ResNet" and hasattr(body, "layer4"):
+        body.fc = nn.Identity()
+        return body, _resnet
+    if kind == "VisionTransformer" and hasattr(body, "conv_proj"):
+        body.heads = nn.Identity()
+        return body, _vit
+    if isinstance(getattr(body, "features", None), nn.Module):
+        return _chain(body), _rectified if kind == "DenseNet" else _run
+    raise ModelError(
+        f"no features are known of {kind}: it has neither `forward_features` (as timm's models) nor `features`, and "
+        "is no ResNet or VisionTransformer of torchvision; take the model of the same name from timm"
+    )
+
+
+def _without_head(body: Any) -> nn.Module:
+    """A timm model drops its classifier; the bundled model its two heads."""
+    if hasattr(body, "reset_classifier"):
+        body.reset_classifier(0)
+    for name in ("class_head", "attribute_head"):
+        if hasattr(body, name):
+            setattr(body, name, nn.Identity())
+    kept: nn.Module = body
+    return kept
+
+
+def _chain(body: Any) -> nn.Module:
+    """Torchvision's chain of features, with the norm that follows it in some."""
+    features: nn.Module = body.features
+    norm = getattr(body, "norm", None)
+    return nn.Sequential(features, norm) if isinstance(norm, nn.Module) else features
+
+
+def _run(body: Any, x: Tensor) -> Tensor:
+    out: Tensor = body(x)
+    return out
+
+
+def _own(body: Any, x: Tensor) -> Tensor:
+    out: Tensor = body.forward_features(x)
+    return out
+
+
+def _rectified(body: Any, x: Tensor) -> Tensor:
+    return fn.relu(_run(body, x))
+
+
+def _resnet(body: Any, x: Tensor) -> Tensor:
+    for name in ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4"):
+        x = getattr(body, name)(x)
+    return x
+
+
+def _vit(body: Any, x: Tensor) -> Tensor:
+    tokens = body._process_input(x)
+    out: Tensor = body.encoder(torch.cat([body.class_token.expand(len(x), -1, -1), tokens], dim=1))
+    return out

@@ -1,0 +1,1 @@
+"""Networks by name: the catalogue of torchvision and timm, published weights, and our own architectures."""

@@ -1,0 +1,111 @@
+"""The bird encoder: the bundled network's body with an embedding in the place of its heads.
+
+`sightline train contrastive` writes its weights. It knows nothing of birds or of how it is trained.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from sightline.common.files import write_bytes
+from sightline.errors import ModelError
+from sightline.models.weights import fit_weights, read_weights
+from sightline.models.zoo.birdnet import ResidualBlock
+
+ARCHITECTURE = "bird-encoder"
+"""What its weights files say they are of."""
+
+
+@dataclass(frozen=True)
+class EncoderSpec:
+    """What is needed to build a `BirdEncoder`.
+
+    Args:
+        widths: channels of the four stages.
+        blocks: residual blocks of the four stages.
+        dimensions: numbers in the embedding.
+        size: side of the input in pixels.
+        mean: of the input's channels, subtracted.
+        std: of the input's channels, divided by.
+    """
+
+    widths: tuple[int, ...] = (16, 32, 48, 64)
+    blocks: tuple[int, ...] = (1, 1, 2, 2)
+    dimensions: int = 64
+    size: int = 96
+    mean: tuple[float, ...] = (0.5, 0.5, 0.5)
+    std: tuple[float, ...] = (0.25, 0.25, 0.25)
+
+    @classmethod
+    def from_json(cls, text: str) -> EncoderSpec:
+        """Read what `to_json` wrote."""
+        read: Any = {key: tuple(v) if isinstance(v, list) else v for key, v in json.loads(text).items()}
+        return cls(**read)
+
+    def to_json(self) -> str:
+        """One line of JSON."""
+        return json.dumps(asdict(self))
+
+
+class BirdEncoder(nn.Module):
+    """Stem, four residual stages (strides 4, 8, 16, 16), maximum pooling, one linear projection without a bias.
+
+    The strongest place of each channel is pooled: the bird is a small part of the scene, and an average would
+    drown it.
+
+    Example:
+        >>> import torch
+        >>> BirdEncoder(EncoderSpec(dimensions=8))(torch.zeros(2, 3, 64, 64)).shape
+        torch.Size([2, 8])
+    """
+
+    def __init__(self, spec: EncoderSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        inside = spec.widths[0]
+        self.stem = nn.Sequential(nn.Conv2d(3, inside, 3, 2, 1, bias=False), nn.BatchNorm2d(inside), nn.ReLU())
+        stages = []
+        for width, count, stride in zip(spec.widths, spec.blocks, (2, 2, 2, 1), strict=True):
+            first = ResidualBlock(inside, width, stride)
+            stages.append(nn.Sequential(first, *(ResidualBlock(width, width, 1) for _ in range(count - 1))))
+            inside = width
+        self.stage1, self.stage2, self.stage3, self.stage4 = stages
+        self.pool = nn.AdaptiveMaxPool2d(1)
+        self.projection = nn.Linear(inside, spec.dimensions, bias=False)
+
+    def forward(self, x: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b d"]:
+        """The embedding, not normalised."""
+        features = self.stage4(self.stage3(self.stage2(self.stage1(self.stem(x)))))
+        out: Tensor = self.projection(self.pool(features).flatten(1))
+        return out
+
+
+def save_encoder(net: BirdEncoder, path: Path) -> None:
+    """Write an encoder in half precision with all that is needed to load it, whole or not at all."""
+    from safetensors.torch import save
+
+    weights = {key: value.half().contiguous() for key, value in net.state_dict().items() if "num_batches" not in key}
+    write_bytes(path, save(weights, metadata={"architecture": ARCHITECTURE, "spec": net.spec.to_json()}))
+
+
+def load_encoder(path: str | Path) -> BirdEncoder:
+    """An encoder that `sightline train contrastive` wrote, in eval mode and fp32 on the CPU.
+
+    Raises:
+        ModelError: the file is missing, or is not a bird encoder's.
+    """
+    given = read_weights(path)
+    if given.metadata.get("architecture") != ARCHITECTURE or "spec" not in given.metadata:
+        raise ModelError(
+            f"{str(path)!r} does not say that it is a bird encoder's; `sightline train contrastive` writes one"
+        )
+    net = BirdEncoder(EncoderSpec.from_json(given.metadata["spec"]))
+    counters = {key: value for key, value in net.state_dict().items() if "num_batches" in key}
+    fit_weights(net, replace(given, tensors={**counters, **given.tensors}), name=ARCHITECTURE)
+    return net.eval()

@@ -1,0 +1,70 @@
+"""Attributes that classes neither have nor lack, and labels that were guessed."""
+
+from __future__ import annotations
+
+import torch
+
+from sightline.tasks.attributes.audit.findings import Finding, Verdict, skip
+from sightline.tasks.attributes.audit.observed import SURE, Observations
+from sightline.tasks.attributes.audit.trials import LEVEL, wilson
+
+KIND = "ambiguous"
+LOW, HIGH = 0.2, 0.8
+LEAST = 5
+RULE = (
+    f"an attribute is reported with the classes of which surely between {LOW:g} and {HIGH:g} of the pictures have "
+    f"it, at {LEVEL:.0%} over all classes and attributes together (Bonferroni)"
+)
+
+
+def ambiguous(seen: Observations) -> Verdict:
+    """Attributes that some classes neither have nor lack."""
+    known = seen.weights > 0
+    cells = [(y, k) for y in range(len(seen.classes)) for k in range(len(seen.vocabulary))]
+    counts = torch.stack([known[seen.labels == y].sum(0) for y in range(len(seen.classes))])
+    there = torch.stack([(known & (seen.targets >= SURE))[seen.labels == y].sum(0) for y in range(len(seen.classes))])
+    judged = [(y, k) for y, k in cells if int(counts[y, k]) >= LEAST]
+    if not judged:
+        return skip(f"no class has {LEAST} pictures with a label of any attribute")
+    unsure: dict[int, list[int]] = {}
+    for y, k in judged:
+        low, high = wilson(int(there[y, k]), int(counts[y, k]), len(judged))
+        if low > LOW and high < HIGH:
+            unsure.setdefault(k, []).append(y)
+    classes = {k: sum(1 for _, other in judged if other == k) for k in unsure}
+    found = [_finding(seen, k, unsure[k], classes[k]) for k in unsure]
+    cells_found = sum(map(len, unsure.values()))
+    raw = sum(LOW <= int(there[y, k]) / int(counts[y, k]) <= HIGH for y, k in judged)
+    return Verdict(
+        tuple(sorted(found, key=lambda f: (-f.effect, f.where))),
+        len(judged),
+        RULE,
+        summary={"ambiguous cells": cells_found, "before chance": raw, "cells": len(judged)},
+    )
+
+
+def _finding(seen: Observations, at: int, classes: list[int], judged: int) -> Finding:
+    name = seen.vocabulary.names[at]
+    answered = seen.weights[:, at] > 0
+    guessed = int(((seen.weights[:, at] <= SURE) & answered).sum())
+    shares = seen.prototypes[classes, at]
+    low, high = wilson(len(classes), judged)
+    return Finding(
+        KIND,
+        "data",
+        name,
+        f"{len(classes)} of {judged} classes neither have nor lack {name}",
+        len(classes) / judged,
+        "share of classes that neither have nor lack it",
+        low,
+        high,
+        0.0,
+        evidence={
+            "classes": ", ".join(seen.classes[y] for y in classes[:6]) + (" ..." if len(classes) > 6 else ""),
+            "shares from": float(shares.min()),
+            "shares to": float(shares.max()),
+            "guessed": guessed,
+            "unknown": int((~answered).sum()),
+            "labels": len(seen),
+        },
+    )

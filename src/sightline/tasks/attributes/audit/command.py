@@ -1,0 +1,201 @@
+"""`sightline audit`: weaknesses of a network and of its data, as a page and a table."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shlex
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sightline.terminal.folder import SUMMARY, check_place, whole_folder
+from sightline.terminal.screen import finite, progress, say_json, say_note, say_table
+
+if TYPE_CHECKING:
+    from sightline.tasks.attributes.audit import Audit, Observations, Redrawn
+    from sightline.tasks.attributes.audit.data import Audited
+    from sightline.tasks.attributes.audit.page import Section
+    from sightline.tasks.attributes.network.net import AttributeNet
+
+app = typer.Typer(help="Weaknesses of a network and of its data.", no_args_is_help=True)
+PAGE, TABLE, RECORDS = "audit.html", "findings.csv", "findings.json"
+
+
+@app.callback()
+def audit() -> None:
+    """Weaknesses of a network and of its data."""
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What was typed, so that a finding can say what prints it again."""
+
+    weights: Path
+    data: Path
+    out: Path
+    layout: str
+    split: str
+    limit: int | None
+    scenes: int
+
+    def command(self, kind: str = "") -> str:
+        """The command line, for all detectors or for one."""
+        words = ["sightline", "audit", "eat", "--weights", str(self.weights), "--data", str(self.data)]
+        words += ["--split", self.split, "--scenes", str(self.scenes), "--out", str(self.out)]
+        words += [] if self.layout == "auto" else ["--layout", self.layout]
+        words += [] if self.limit is None else ["--limit", str(self.limit)]
+        return shlex.join([*words, *(["--kind", kind] if kind else [])])
+
+
+@app.command()
+def eat(
+    weights: Annotated[
+        Path, typer.Option("--weights", "-w", help="A network with attributes: what `train eat` wrote.")
+    ],
+    data: Annotated[Path, typer.Option("--data", "-d", help="Photos with attributes, or a rendered world.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the page and the table.")],
+    split: Annotated[str, typer.Option(help="train, validation, test, or all.")] = "all",
+    layout: Annotated[str, typer.Option(help="cub, awa2, sun, table; auto looks which files are there.")] = "auto",
+    kind: Annotated[list[str] | None, typer.Option(help="Detectors, with commas. Default: all.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Most pictures, chosen by a hash of their path.", min=2)] = None,
+    scenes: Annotated[int, typer.Option(help="Scenes of a world that are drawn again; 0 for none.", min=0)] = 100,
+    shown: Annotated[int, typer.Option(help="Most findings of a kind on the page; the table has all.", min=1)] = 50,
+    as_json: Annotated[bool, typer.Option("--json", help="Counts and findings as JSON on standard output.")] = False,
+) -> None:
+    """Audit a network that was taught attributes, and the labels of its data.
+
+    Every finding has its evidence, effect, 95 % interval and the command that prints it again. In a rendered world
+    scenes are drawn again with one thing changed; elsewhere labels, maps and masks have to do.
+    """
+    from sightline.tasks.attributes.audit import DETECTORS
+    from sightline.tasks.attributes.audit import audit as look
+    from sightline.tasks.attributes.audit.data import fitting
+    from sightline.tasks.attributes.data import read_attributes
+    from sightline.tasks.attributes.network.store import load_attribute_net
+    from sightline.terminal.options import chosen
+
+    kinds = chosen(kind, list(DETECTORS), option="--kind")
+    check_place(out)
+    net = load_attribute_net(weights)
+    audited = fitting(net, read_attributes(data, layout=layout, incomplete=True), split, limit)
+    for note in audited.notes:
+        say_note(note)
+    asked = _Asked(weights, data, out, layout, split, limit, scenes)
+    seen, again = _looked(net, audited, scenes)
+    found = look(seen, again, kinds=kinds, command=asked.command)
+    with whole_folder(out) as folder:
+        _write(folder, found, seen, again, asked, shown)
+    _tell(found, out, as_json=as_json)
+
+
+def _looked(net: AttributeNet, audited: Audited, scenes: int) -> tuple[Observations, Redrawn | None]:
+    """Run the network, and draw scenes again where they can be."""
+    import tempfile
+
+    from sightline.tasks.attributes.audit.data import drawn_again, watched
+
+    with tempfile.TemporaryDirectory() as work, progress() as bar:
+        task = bar.add_task("looking", total=len(audited.data))
+        seen = watched(net, audited, Path(work), lambda done: bar.update(task, advance=done))
+        again_task = bar.add_task("drawing again", total=None)
+        again = drawn_again(net, audited, seen, scenes, lambda done: bar.update(again_task, advance=done))
+    return seen, again
+
+
+def _write(folder: Path, found: Audit, seen: Observations, again: Redrawn | None, asked: _Asked, shown: int) -> None:
+    """The page, the table twice, and a summary."""
+    from sightline._version import __version__
+    from sightline.tasks.attributes.audit.page import save_audit
+
+    facts = {
+        "network": asked.weights.name,
+        "join": seen.join,
+        "data": asked.data.name,
+        "split": asked.split,
+        "pictures": str(len(seen)),
+        "class accuracy": f"{float((seen.decided == seen.labels).float().mean()):.3f}",
+        "scenes drawn again": "0" if again is None else str(len(again.labels)),
+        "sightline": __version__,
+    }
+    records = [finding.record() for finding in found.findings]
+    _json(folder / RECORDS, records)
+    _csv(folder / TABLE, records)
+    _json(folder / SUMMARY, {"facts": facts, "kinds": _counts(found), "command": asked.command()})
+    title = f"Weaknesses of {asked.weights.name} and of {asked.data.name}"
+    save_audit(_sections(found, asked, shown), folder / PAGE, title=title, verdict=_verdict(found), facts=facts)
+
+
+def _verdict(found: Audit) -> str:
+    """The kinds with findings, the counts of what was tested in the same breath."""
+    said = [f"{len(v.findings)} {kind}" for kind, v in found.verdicts.items() if v.findings]
+    tested = sum(verdict.tested for verdict in found.verdicts.values())
+    skipped = [kind for kind, verdict in found.verdicts.items() if verdict.skipped]
+    text = f"Findings: {', '.join(said)}" if said else "Nothing was found that chance could not explain"
+    return f"{text}; {tested} places tested" + (f"; not tested: {', '.join(skipped)}." if skipped else ".")
+
+
+def _sections(found: Audit, asked: _Asked, shown: int) -> list[Section]:
+    from sightline.tasks.attributes.audit import DETECTORS
+    from sightline.tasks.attributes.audit.page import Row, Section
+
+    names = ("id", "where", "says", "effect", "low", "high", "null", "p", "evidence")
+    return [
+        Section(
+            kind=kind,
+            subject=DETECTORS[kind].subject,
+            question=DETECTORS[kind].question,
+            measure="; or ".join(dict.fromkeys(finding.measure for finding in verdict.findings)),
+            rule=verdict.rule,
+            tested=verdict.tested,
+            found=len(verdict.findings),
+            skipped=verdict.skipped,
+            summary=verdict.summary,
+            command=asked.command(kind),
+            rows=tuple(Row(**{name: getattr(f, name) for name in names}) for f in verdict.findings[:shown]),
+        )
+        for kind, verdict in found.verdicts.items()
+    ]
+
+
+def _counts(found: Audit) -> dict[str, dict[str, Any]]:
+    return {
+        kind: {"found": len(v.findings), "tested": v.tested, "skipped": v.skipped, "rule": v.rule, **v.summary}
+        for kind, v in found.verdicts.items()
+    }
+
+
+def _json(path: Path, content: Any) -> None:
+    path.write_text(json.dumps(finite(content), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _csv(path: Path, records: list[dict[str, Any]]) -> None:
+    """One line per finding; its evidence as JSON in one cell."""
+    from sightline.tasks.attributes.audit import Finding
+
+    columns = [field.name for field in fields(Finding)]
+    with path.open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(columns)
+        for record in records:
+            flat = record | {"evidence": json.dumps(finite(record["evidence"]), ensure_ascii=False)}
+            table.writerow(["" if flat[name] is None else flat[name] for name in columns])
+
+
+def _tell(found: Audit, out: Path, *, as_json: bool) -> None:
+    if as_json:
+        files = [str(out / name) for name in (PAGE, TABLE, RECORDS)]
+        say_json({"kinds": _counts(found), "findings": [f.record() for f in found.findings], "files": files})
+        return
+    rows = []
+    for kind, verdict in found.verdicts.items():
+        first = (
+            verdict.findings[0].says
+            if verdict.findings
+            else (f"not tested: {verdict.skipped}" if verdict.skipped else "")
+        )
+        rows.append((kind, str(len(verdict.findings)), str(verdict.tested), first))
+    say_table(("kind", ">found", ">tested", "first"), rows)
+    typer.echo(f"{out}: {PAGE}, {TABLE}, {RECORDS}")

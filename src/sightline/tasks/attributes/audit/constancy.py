@@ -1,0 +1,67 @@
+"""Questions with nearly always the same answer: they explain nothing."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from sightline.tasks.attributes.audit.findings import Finding, Verdict, skip
+from sightline.tasks.attributes.audit.observed import Observations
+from sightline.tasks.attributes.audit.trials import LEVEL, wilson
+
+KIND = "constant"
+MOST = 0.95
+LEAST = 20
+RULE = (
+    f"a group is reported where surely more than {MOST:g} of its answers are the same one, "
+    f"at {LEVEL:.0%} over all groups together (Bonferroni)"
+)
+
+
+def entropy(counts: list[int]) -> float:
+    """Bits of an answer's distribution.
+
+    Example:
+        >>> entropy([2, 2]), entropy([5, 0])
+        (1.0, 0.0)
+    """
+    total = sum(counts)
+    return -sum(c / total * math.log2(c / total) for c in counts if c) + 0.0
+
+
+def constant(seen: Observations) -> Verdict:
+    """Groups with one answer."""
+    groups = [(group.name, group.members, answers(seen, group.members)) for group in seen.vocabulary.groups]
+    judged = [(name, members, counts) for name, members, counts in groups if sum(counts) >= LEAST]
+    if not judged:
+        return skip(f"no group of attributes has {LEAST} labels")
+    found = []
+    for name, members, counts in judged:
+        top, total = max(counts), sum(counts)
+        if wilson(top, total, len(judged))[0] <= MOST:
+            continue
+        low, high = wilson(top, total)
+        at = counts.index(top)
+        value = seen.vocabulary.attributes[members[at]].value if at < len(members) else "absent"
+        found.append(
+            Finding(
+                KIND,
+                "data",
+                name,
+                f"{top / total:.1%} of the answers to {name} are {value!r} ({entropy(counts):.2f} bit)",
+                top / total,
+                "share of the most frequent answer",
+                low,
+                high,
+                MOST,
+                evidence={"bits": entropy(counts), "answers": total, "value": value},
+            )
+        )
+    return Verdict(tuple(sorted(found, key=lambda f: (-f.effect, f.where))), len(judged), RULE)
+
+
+def answers(seen: Observations, members: tuple[int, ...]) -> list[int]:
+    """How often each answer was given; the last count is of pictures of which none of them is true."""
+    given = seen.answers(members)[seen.known(members)]
+    return torch.bincount(torch.where(given < 0, len(members), given), minlength=len(members) + 1).tolist()

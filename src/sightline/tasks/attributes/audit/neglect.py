@@ -1,0 +1,85 @@
+"""Which attributes tell the classes apart and yet hardly move the decision?
+
+Compares what the labels say (how far a class's answers differ from the others') with what the network does
+(contributions to the margin between the predicted class and the runner-up).
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from sightline.tasks.attributes.audit.findings import Finding, Verdict, skip
+from sightline.tasks.attributes.audit.observed import Observations
+from sightline.tasks.attributes.audit.trials import LEVEL, trial
+
+KIND = "unused"
+HALF = 0.5
+"""Below this share of what it would contribute if the network used all groups as much as they tell."""
+RULE = (
+    f"a group that tells classes apart better than the median group is reported where it contributes less than "
+    f"{HALF:g} of its fair share, at {LEVEL:.0%} over all such groups together (Bonferroni)"
+)
+
+
+def telling(seen: Observations) -> Float[Tensor, " g"]:
+    """D_g: mean over classes A of half the sum over the group's k of |T_Ak - mean of T_yk over the others|, 0..1."""
+    known = seen.prototypes[~seen.prototypes.isnan().all(1)]
+    total, count = known.nansum(0), (~known.isnan()).sum(0)
+    others = (total - known.nan_to_num()) / (count - 1).clamp(min=1)
+    gaps = (known - others).abs()
+    return torch.stack([gaps[:, list(g.members)].sum(1).nanmean() / 2 for g in seen.vocabulary.groups]).nan_to_num()
+
+
+def unused(seen: Observations) -> Verdict:
+    """Groups that tell much and contribute little."""
+    if seen.contributions is None:
+        return skip("what attributes contribute to the decision is not known: nothing leads from them to the class")
+    tells = telling(seen)
+    moves = torch.stack([seen.contributions[:, list(g.members)].sum(1).abs() for g in seen.vocabulary.groups], dim=1)
+    if len(tells) < 3 or not float(tells.sum()) or not float(moves.sum()):
+        return skip("no group of attributes tells classes apart, or none contributes")
+    judged = torch.nonzero(tells >= tells.median())[:, 0].tolist()
+    judged = [g for g in judged if float(tells[g]) > 0]
+    findings = [f for g in judged if (f := _finding(seen, tells, moves, g, len(judged))) is not None]
+    return Verdict(tuple(sorted(findings, key=lambda f: f.effect)), len(judged), RULE)
+
+
+def _finding(seen: Observations, tells: Tensor, moves: Tensor, group: int, tests: int) -> Finding | None:
+    """A ratio of means is below a half where the mean of (part - half of its fair share of the whole) is below 0."""
+    fair = tells[group] / tells.sum()
+    own, whole = moves[:, group], moves.sum(1)
+    if not trial(own - HALF * fair * whole, tests).below(0.0):
+        return None
+    name = seen.vocabulary.groups[group].name
+    ratio = float(own.mean() / (fair * whole.mean()))
+    low, high = _ratio_interval(own, fair * whole)
+    how = "is associated with" if seen.join == "parallel" else "contributes"
+    return Finding(
+        KIND,
+        "network",
+        name,
+        f"{name} tells classes apart but {how} {ratio:.2f} of its fair share of the decision",
+        ratio,
+        "contribution as a share of what its telling would give it; 1 is fair",
+        low,
+        high,
+        1.0,
+        evidence={
+            "telling": float(tells[group]),
+            "median telling": float(tells.median()),
+            "mean contribution": float(own.mean()),
+            "share of all contributions": float(own.mean() / whole.mean()),
+            "join": seen.join,
+        },
+    )
+
+
+def _ratio_interval(top: Tensor, bottom: Tensor, draws: int = 1000) -> tuple[float, float]:
+    """95 % percentile interval of a ratio of means over the same pictures."""
+    generator = torch.Generator().manual_seed(0)
+    rows = torch.randint(len(top), (draws, len(top)), generator=generator)
+    ratios = (top[rows].mean(1) / bottom[rows].mean(1)).double()
+    ends = torch.quantile(ratios, torch.tensor([0.025, 0.975], dtype=torch.float64))
+    return float(ends[0]), float(ends[1])

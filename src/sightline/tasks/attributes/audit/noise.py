@@ -1,0 +1,275 @@
+"""Labels of attributes that are probably wrong, ranked; a label is judged by two who do not repeat it.
+
+One is a head on frozen features that was fitted without the picture's fold; it is told the class too, so the class
+weighs as much as the other folds show that it should. (A prototype counted without the fold would tell the fold's
+labels: it is low where they are high.) The other is the network itself; where it was trained on the picture it leans
+towards the label, so it errs on the label's side. Both must contradict the label. Their pool is
+q_v ~ sqrt(head_v network_v); with e the share of labels that the surest tenth of q contradicts, and m values, Bayes'
+rule gives the chance that label l is wrong,
+
+    o (1 - q_l) / (o (1 - q_l) + (1 - e) q_l),  o = e / (m - 1).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from sightline.tasks.attributes.audit.crossfit import folds, narrowed, out_of_fold, readable
+from sightline.tasks.attributes.audit.findings import Fact, Finding, Verdict, skip
+from sightline.tasks.attributes.audit.observed import Observations, Question
+from sightline.tasks.attributes.audit.trials import wilson
+
+KIND = "label-noise"
+REPEATS = 5
+"""Refits on resampled pictures, each with folds of its own."""
+STUDENT = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}
+"""97.5 % quantile of Student's t by number of refits."""
+WRONG = 0.5
+"""A label is reported where it is more probably wrong than right."""
+PENALTY = 1e-2
+SUREST = 0.1
+UNREAD = 0.15
+"""A question is not judged where its surest quarter of answers contradicts a larger share of labels: there the
+answers are wrong rather than the labels."""
+TINY = 1e-3
+LEAST = 40
+RULE = (
+    "a label is reported where it is more probably wrong than right, at the lower end of its interval over "
+    f"{REPEATS} refits too, where both judges contradict it and the class's prototype does not side with it; only "
+    "questions that are answered better than by their most frequent value, and of whose surest quarter of answers "
+    f"at most {UNREAD:.0%} contradict the labels, are judged; the expected share of right labels among those "
+    "reported is in the summary (false discovery rate)"
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Suspicions:
+    """How probably each answered question was answered wrongly in the labels.
+
+    Args:
+        questions: those that are judged.
+        chance: that the label is wrong; NaN where there is none.
+        margin: log of the likeliest other answer's pooled probability over the label's; NaN where there is none.
+        agreed: whether both judges contradict the label.
+        low: lower end of its 95 % interval over refits.
+        high: upper end.
+        instead: position in the question of the likeliest answer.
+        label: position of the label's; -1 where there is none.
+        sided: share of the class's pictures that have the likeliest answer, less those that have the label's.
+        rates: estimated share of wrong labels, by question.
+        unreadable: names of the questions that nobody could answer.
+    """
+
+    questions: tuple[Question, ...]
+    chance: Float[Tensor, "n q"]
+    margin: Float[Tensor, "n q"]
+    agreed: Bool[Tensor, "n q"]
+    low: Float[Tensor, "n q"]
+    high: Float[Tensor, "n q"]
+    instead: Int[Tensor, "n q"]
+    label: Int[Tensor, "n q"]
+    sided: Float[Tensor, "n q"]
+    rates: tuple[float, ...]
+    unreadable: tuple[str, ...]
+
+    @property
+    def ranking(self) -> Float[Tensor, "n q"]:
+        """The margin; minus infinity where there is no label, a judge sides with it, or the class does."""
+        candidate = (self.label >= 0) & self.agreed & (self.sided >= 0)
+        return self.margin.nan_to_num(-torch.inf).masked_fill(~candidate, -torch.inf)
+
+    @property
+    def flagged(self) -> Bool[Tensor, "n q"]:
+        """The labels that are reported."""
+        return self.ranking.isfinite() & (self.chance > WRONG) & (self.low > WRONG)
+
+
+def suspicions(seen: Observations, repeats: int = REPEATS) -> Suspicions:
+    """Judge every label out of fold, several times.
+
+    Args:
+        seen: with `features`.
+        repeats: refits on resampled pictures.
+    """
+    runs = [_answered(seen, repeat) for repeat in range(repeats)]
+    mean = torch.stack([run.log() for run in runs]).mean(0).exp()
+    judged, unreadable = _readable(seen, mean)
+    made = [_judged(seen, question, runs, mean) for question in judged]
+    tables = {name: torch.stack([one[name] for one in made], dim=1) for name in made[0]} if made else _nothing(seen)
+    rates = tuple(noise_rate(_pooled(seen, question, mean), _label(seen, question)) for question in judged)
+    return Suspicions(judged, **tables, rates=rates, unreadable=unreadable)
+
+
+def label_noise(seen: Observations) -> Verdict:
+    """Labels that are probably wrong, the likeliest first."""
+    if seen.features is None:
+        return skip("no features of the network were read, so no label can be judged out of fold")
+    if len(seen) < LEAST:
+        return skip(f"{len(seen)} pictures are too few to judge labels by the others; {LEAST} are needed")
+    found = suspicions(seen)
+    flagged = torch.nonzero(found.flagged)
+    order = flagged[found.ranking[found.flagged].argsort(descending=True, stable=True)].tolist()
+    findings = tuple(_finding(seen, found, row, q) for row, q in order)
+    tested = int((found.label >= 0).sum())
+    low, high = wilson(len(findings), tested)
+    summary: dict[str, Fact] = {
+        "labels judged": tested,
+        "reported": len(findings),
+        "share reported": len(findings) / max(1, tested),
+        "share from": low,
+        "share to": high,
+        "expected share of right labels among them": float(1 - found.chance[found.flagged].mean())
+        if findings
+        else 0.0,
+        "questions that nobody can answer": ", ".join(found.unreadable) or "none",
+    }
+    return Verdict(findings, tested, RULE, summary=summary)
+
+
+def _answered(seen: Observations, repeat: int) -> Float[Tensor, "n k"]:
+    """One round of out-of-fold answers."""
+    fold = folds(seen.names, salt=repeat)
+    kinds = torch.nn.functional.one_hot(seen.labels.clamp(min=0), len(seen.classes)) * (seen.labels >= 0)[:, None]
+    features = torch.zeros(len(seen), 0) if seen.features is None else seen.features
+    table = torch.cat([narrowed(features), kinds.double()], dim=1)
+    bagged = repeat if repeat else None
+    return out_of_fold(table, seen.targets, seen.weights, seen.questions, fold, penalty=PENALTY, bagged=bagged).clamp(
+        1e-9, 1 - 1e-9
+    )
+
+
+def _readable(seen: Observations, said: Tensor) -> tuple[tuple[Question, ...], tuple[str, ...]]:
+    """Questions answered better out of fold than by their most frequent value, and the names of the others."""
+    kept: list[Question] = []
+    lost: list[Question] = []
+    for question in seen.questions:
+        label = _label(seen, question)
+        score, base, count = readable(_values(said, question), label, label >= 0)
+        good = count >= LEAST and wilson(round(score * count), count, len(seen.questions))[0] > base
+        good = good and contradicted(_pooled(seen, question, said), label, 0.25) <= UNREAD
+        (kept if good else lost).append(question)
+    return tuple(kept), tuple(question.name for question in lost)
+
+
+def _values(said: Tensor, question: Question) -> Float[Tensor, "n m"]:
+    """Probabilities of a question's answers; absent and present for an attribute alone."""
+    own = said[:, list(question.members)]
+    return own if question.exclusive else torch.cat([1 - own, own], dim=1)
+
+
+def _label(seen: Observations, question: Question) -> Int[Tensor, " n"]:
+    """The label's answer, -1 for none; an attribute alone answers 0 or 1."""
+    if question.exclusive:
+        return seen.answers(question.members)
+    at = question.members[0]
+    return torch.where(seen.weights[:, at] > 0, (seen.targets[:, at] >= 0.5).long(), -1)
+
+
+def _pooled(seen: Observations, question: Question, said: Tensor) -> Float[Tensor, "n m"]:
+    """The two judges' answers as one: the geometric mean, scaled to sum to 1."""
+    heads, network = (_values(table, question).double().clamp(1e-9, 1.0) for table in (said, seen.probabilities))
+    return ((heads.log() + network.log()) / 2).softmax(1)
+
+
+def _judged(seen: Observations, question: Question, runs: list[Tensor], mean: Tensor) -> dict[str, Tensor]:
+    """All of `Suspicions` that one question has a column for."""
+    label, pool, heads = _label(seen, question), _pooled(seen, question, mean), _values(mean, question)
+    rows, unknown, rate = label.clamp(min=0)[:, None], label < 0, noise_rate(pool, label)
+    odds = torch.stack(
+        [_odds(_pooled(seen, question, run).gather(1, rows)[:, 0], pool.shape[1], rate) for run in runs]
+    )
+    spread = odds.std(0) / math.sqrt(len(runs)) if len(runs) > 1 else torch.zeros(len(seen), dtype=odds.dtype)
+    reach = STUDENT.get(len(runs), 2.776) * spread
+    names = {"low": -1, "chance": 0, "high": 1}
+    ends = {n: (odds.mean(0) + way * reach).sigmoid().masked_fill(unknown, torch.nan) for n, way in names.items()}
+    others = pool.scatter(1, rows, 0.0)
+    instead = torch.where(unknown, pool.argmax(1), others.argmax(1))
+    margin = others.amax(1).log() - pool.gather(1, rows)[:, 0].log()
+    usual = _values(seen.prototypes, question)[seen.labels.clamp(min=0)].nan_to_num()
+    sided = usual.gather(1, instead[:, None])[:, 0] - usual.gather(1, rows)[:, 0]
+    return {
+        **ends,
+        "margin": margin.masked_fill(unknown, torch.nan),
+        "agreed": (heads.argmax(1) != label) & (margin > 0),
+        "instead": instead,
+        "label": label,
+        "sided": torch.where(seen.labels >= 0, sided + _doubt(seen, question), 0.0),
+    }
+
+
+def _nothing(seen: Observations) -> dict[str, Tensor]:
+    """Tables without a column."""
+    empty, whole = torch.zeros(len(seen), 0), torch.zeros(len(seen), 0, dtype=torch.long)
+    numbers = dict.fromkeys(("chance", "margin", "low", "high", "sided"), empty)
+    return {**numbers, "agreed": empty.bool(), "instead": whole, "label": whole}
+
+
+def _doubt(seen: Observations, question: Question) -> Float[Tensor, " n"]:
+    """Two standard errors of a difference of shares in the picture's class: smaller ones side with nobody."""
+    known = seen.known(question.members)
+    counts = torch.stack([(known & (seen.labels == y)).sum() for y in range(len(seen.classes))]).clamp(min=1)
+    return (2 * (0.5 / counts).sqrt())[seen.labels.clamp(min=0)]
+
+
+def contradicted(values: Float[Tensor, "n m"], label: Int[Tensor, " n"], share: float) -> float:
+    """Share of labels that the surest answers contradict.
+
+    Args:
+        values: probabilities of the answers.
+        label: the labels, -1 for none.
+        share: how many of the answers count as the surest.
+    """
+    known = label >= 0
+    sure, said = values[known].max(1)
+    kept = sure >= sure.quantile(1 - share)
+    return float((said != label[known])[kept].float().mean())
+
+
+def noise_rate(values: Float[Tensor, "n m"], label: Int[Tensor, " n"]) -> float:
+    """Share of labels that the surest tenth of the answers contradicts, never quite 0."""
+    return max(TINY, contradicted(values, label, SUREST))
+
+
+def _odds(said: Float[Tensor, " n"], values: int, rate: float) -> Float[Tensor, " n"]:
+    """Log-odds that a label is wrong, from the probability that the judges give it."""
+    right = said.clamp(1e-9, 1 - 1e-9)
+    return (rate / (values - 1) * (1 - right)).log() - ((1 - rate) * right).log()
+
+
+def _finding(seen: Observations, found: Suspicions, row: int, column: int) -> Finding:
+    question, chance = found.questions[column], float(found.chance[row, column])
+    says, instead = (_named(seen, question, int(table[row, column])) for table in (found.label, found.instead))
+    own = float(found.sided[row, column])
+    return Finding(
+        KIND,
+        "data",
+        f"{seen.names[row]}: {question.name}",
+        f"The label of {seen.names[row]} says {says}; heads that never saw it say {instead}",
+        chance,
+        "chance that the label is wrong",
+        float(found.low[row, column]),
+        float(found.high[row, column]),
+        0.5,
+        evidence={
+            "label": says,
+            "instead": instead,
+            "class": seen.classes[int(seen.labels[row])] if int(seen.labels[row]) >= 0 else "none",
+            "margin": float(found.margin[row, column]),
+            "class sides by": own,
+            "estimated noise of the question": found.rates[column],
+            "the network says": _named(
+                seen, question, int(_values(seen.probabilities[row : row + 1], question).argmax())
+            ),
+        },
+    )
+
+
+def _named(seen: Observations, question: Question, at: int) -> str:
+    if question.exclusive:
+        return f"{question.name}: {seen.vocabulary.attributes[question.members[at]].value}"
+    return f"{question.name}: {'present' if at else 'absent'}"

@@ -1,0 +1,158 @@
+"""From a network and pictures to what an audit looks at: one pass, class maps, peaks, contributions, features.
+
+Knows examples and networks, not the detectors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as fn
+
+from sightline.metrics.masks import centred_gaussian
+from sightline.tasks.attributes.audit import Observations
+from sightline.tasks.attributes.data.examples import NOWHERE, Examples, object_shares
+from sightline.tasks.attributes.explain.contributions import linear_contributions, sensitivity_contributions
+from sightline.tasks.attributes.network.net import AttributeNet, Reading
+from sightline.tasks.attributes.train.calibrate import normalised
+from sightline.tasks.attributes.train.guidance import class_maps
+
+WIDE = 16
+"""Widths of the centred Gaussian among which the one as sharp as a map is looked for."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Pass:
+    """What one batch gave."""
+
+    classes: Tensor
+    logits: Tensor
+    probabilities: Tensor
+    pooled: Tensor
+    contributions: Tensor
+    energy: Tensor
+    prior: Tensor
+    looks: Tensor
+    areas: Tensor
+
+
+def observe(
+    net: AttributeNet,
+    examples: Examples,
+    names: tuple[str, ...],
+    *,
+    trained: Tensor | None = None,
+    batch: int = 64,
+    step: Callable[[int], None] = lambda done: None,
+) -> Observations:
+    """Run a network over pictures.
+
+    Args:
+        net: with its knowledge; where that is empty, means are taken over these pictures.
+        examples: the pictures and their labels.
+        names: of the pictures.
+        trained: which of them the network was trained on.
+        batch: pictures per forward.
+        step: told how many pictures are done.
+    """
+    masked = bool((examples.parts != NOWHERE).any())
+    parted = masked and bool(set(examples.part_names) & {group.part for group in net.spec.vocabulary.groups})
+    parts = list(_passes(net.eval(), examples, batch, step))
+    made = {name: torch.cat([getattr(one, name) for one in parts]) for name in _Pass.__dataclass_fields__}
+    return Observations(
+        vocabulary=net.spec.vocabulary,
+        classes=net.spec.classes,
+        join=net.spec.join,
+        class_logits=made["classes"],
+        probabilities=made["probabilities"],
+        targets=examples.targets,
+        weights=examples.weights,
+        labels=examples.labels,
+        names=names,
+        head=_head(net),
+        contributions=None if bool(made["contributions"].isnan().all()) else made["contributions"],
+        features=torch.cat([made["pooled"], made["logits"]], dim=1),
+        trained=trained,
+        energy=made["energy"] if masked else None,
+        prior=made["prior"] if masked else None,
+        looks=made["looks"] if parted else None,
+        part_names=examples.part_names if parted else (),
+        part_areas=made["areas"] if parted else None,
+    )
+
+
+def _head(net: AttributeNet) -> Tensor | None:
+    layer = net.class_head.of_attributes
+    return None if layer is None else layer.weight.detach()
+
+
+def _passes(net: AttributeNet, examples: Examples, batch: int, step: Callable[[int], None]) -> Iterator[_Pass]:
+    for at in range(0, len(examples), batch):
+        some = examples.take(slice(at, at + batch))
+        with torch.enable_grad():
+            reading = net.read(normalised(net, some.images))
+            top = reading.classes.topk(2, dim=1)
+            maps = class_maps(top.values[:, 0], reading.features).detach()
+            margin = top.values[:, 0] - top.values[:, 1]
+            slope = torch.autograd.grad(margin.sum(), reading.features)[0].sum((2, 3))
+        with torch.no_grad():
+            energy, prior = _energies(maps, some)
+            yield _Pass(
+                reading.classes.detach(),
+                reading.logits.detach(),
+                reading.probabilities.detach(),
+                reading.features.detach().mean((2, 3)),
+                _contributions(net, reading, top.indices, slope),
+                energy,
+                prior,
+                *_looks(net, reading, some),
+            )
+        step(len(some))
+
+
+def _contributions(net: AttributeNet, reading: Reading, top: Tensor, slope: Tensor) -> Float[Tensor, "b k"]:
+    """To the margin of the first class over the second: exact through the head, by direction where there is none."""
+    head, known = _head(net), net.knowledge
+    said, logits = reading.probabilities.detach(), reading.logits.detach()
+    if head is not None:
+        return linear_contributions(head, said, known.mean, target=top[:, 0], against=top[:, 1])
+    weights = net.attribute_head.what.weight.detach()
+    if weights.shape[1] != slope.shape[1]:  # attributes are read off finer features than the class
+        return torch.full_like(said, torch.nan)
+    return sensitivity_contributions(slope, weights, logits, known.mean_logit)
+
+
+def _energies(maps: Float[Tensor, "b h w"], some: Examples) -> tuple[Tensor, Tensor]:
+    """Share of each map on the object, and of the centred Gaussian that is spread as widely as the map."""
+    size = (maps.shape[1], maps.shape[2])
+    inside = object_shares(some.parts, size)
+    total = maps.sum((1, 2))
+    known = (total > 0) & (inside.sum((1, 2)) > 0)
+    energy = (maps * inside).sum((1, 2)) / total.clamp(min=1e-12)
+    widths = torch.linspace(0.05, 0.6, WIDE)
+    priors = torch.stack([centred_gaussian(size, width=float(width)) for width in widths])
+    sharpness = priors.flatten(1).square().sum(1)
+    own = maps.flatten(1).square().sum(1) / total.clamp(min=1e-12).square()
+    chosen = priors[(sharpness[None] - own[:, None]).abs().argmin(1)]
+    prior = (chosen * inside).sum((1, 2))
+    return (torch.where(known, values, torch.nan) for values in (energy, prior))  # type: ignore[return-value]
+
+
+def _looks(net: AttributeNet, reading: Reading, some: Examples) -> tuple[Tensor, Tensor]:
+    """Share of each part in the cell where each group's likeliest attribute peaks, and each part's of the object."""
+    groups, count = net.spec.vocabulary.groups, len(some.part_names)
+    said = reading.probabilities.detach()
+    chosen = torch.stack([torch.tensor(g.members)[said[:, list(g.members)].argmax(1)] for g in groups], dim=1)
+    looks = net.attribute_head.looks(reading.attributes, chosen).detach()
+    masks = torch.stack([(some.parts == p).float() for p in range(1, count + 1)], dim=1)
+    cells = fn.adaptive_avg_pool2d(masks, (looks.shape[2], looks.shape[3])).flatten(2)
+    peaks = looks.flatten(2).argmax(2)
+    under = cells[:, None].expand(-1, len(groups), -1, -1).gather(3, peaks[..., None, None].expand(-1, -1, count, 1))
+    marked = (some.parts != NOWHERE).flatten(1).any(1)
+    areas = masks.mean((2, 3))
+    areas = areas / areas.sum(1, keepdim=True).clamp(min=1e-9)
+    return torch.where(marked[:, None, None], under[..., 0], torch.nan), areas

@@ -1,0 +1,165 @@
+"""What the detectors look at: everything that is known of many pictures and of what a network said of them.
+
+Tensors only: it knows neither files nor how they were filled.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from sightline.errors import InputError
+from sightline.tasks.attributes.data.vocabulary import Vocabulary
+from sightline.tasks.attributes.network.heads import Join
+
+SURE = 0.5
+
+
+class Question(NamedTuple):
+    """What has one answer: an exclusive group, or one attribute that is there or not."""
+
+    name: str
+    members: tuple[int, ...]
+    exclusive: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Observations:
+    """Pictures, their labels, and what the network said.
+
+    Args:
+        vocabulary: the attributes.
+        classes: names of the classes.
+        join: how attributes meet the class in the network.
+        class_logits: s.
+        probabilities: a, not calibrated.
+        targets: how much of each attribute the labels say, 0..1.
+        weights: how sure the labels are; 0 unknown, up to a half guessed.
+        labels: class of each picture; below 0 for none.
+        names: of the pictures.
+        head: weights from attributes to classes; None where the join has none.
+        contributions: of each attribute to the margin between the predicted class and the runner-up; None where
+            nobody computed them.
+        features: what linear heads may be fitted on; None without.
+        trained: whether the network was trained on the picture.
+        energy: share of the class map that lies on the object; NaN where nobody marked it. None without masks.
+        prior: the same share of a centred Gaussian as wide as the map.
+        looks: for each group, the share of each part in the cell where the group's map peaks; NaN where unknown.
+        part_names: the parts in `looks`.
+        part_areas: share of each part in the object.
+    """
+
+    vocabulary: Vocabulary
+    classes: tuple[str, ...]
+    join: Join
+    class_logits: Float[Tensor, "n y"]
+    probabilities: Float[Tensor, "n k"]
+    targets: Float[Tensor, "n k"]
+    weights: Float[Tensor, "n k"]
+    labels: Int[Tensor, " n"]
+    names: tuple[str, ...]
+    head: Float[Tensor, "y k"] | None = None
+    contributions: Float[Tensor, "n k"] | None = None
+    features: Float[Tensor, "n c"] | None = None
+    trained: Bool[Tensor, " n"] | None = None
+    energy: Float[Tensor, " n"] | None = None
+    prior: Float[Tensor, " n"] | None = None
+    looks: Float[Tensor, "n g p"] | None = None
+    part_names: tuple[str, ...] = ()
+    part_areas: Float[Tensor, "n p"] | None = None
+
+    def __post_init__(self) -> None:
+        """Check shapes before any work."""
+        count, attributes = len(self.labels), len(self.vocabulary)
+        tables = {name: getattr(self, name) for name in ("probabilities", "targets", "weights", "contributions")}
+        for name, table in tables.items():
+            if table is not None and tuple(table.shape) != (count, attributes):
+                raise InputError(
+                    f"an audit takes {name} of {count} pictures and {attributes} attributes; "
+                    f"got shape {tuple(table.shape)}"
+                )
+        if len(self.names) != count or tuple(self.class_logits.shape) != (count, len(self.classes)):
+            raise InputError(
+                f"an audit takes names and class logits of {count} pictures and {len(self.classes)} classes; "
+                f"got {len(self.names)} names and logits of shape {tuple(self.class_logits.shape)}"
+            )
+
+    def __len__(self) -> int:
+        """Number of pictures."""
+        return len(self.labels)
+
+    @cached_property
+    def decided(self) -> Int[Tensor, " n"]:
+        """The predicted classes."""
+        return self.class_logits.argmax(1)
+
+    @cached_property
+    def prototypes(self) -> Float[Tensor, "y k"]:
+        """T: per class the weighted share of its pictures that have an attribute; NaN where nobody said."""
+        named = self.labels >= 0
+        hot = torch.nn.functional.one_hot(self.labels.clamp(min=0), len(self.classes)).float() * named[:, None]
+        said, known = hot.T @ (self.targets * self.weights), hot.T @ self.weights
+        return torch.where(known > 0, said / known.clamp(min=1e-9), torch.nan)
+
+    @cached_property
+    def questions(self) -> tuple[Question, ...]:
+        """All that has one answer."""
+        return questions(self.vocabulary)
+
+    def known(self, members: tuple[int, ...]) -> Bool[Tensor, " n"]:
+        """Which pictures' labels answer a group."""
+        return (self.weights[:, list(members)] > 0).any(1)
+
+    def answers(self, members: tuple[int, ...]) -> Int[Tensor, " n"]:
+        """Position in the group of the label's answer; -1 where it is unknown or no value is there."""
+        at = list(members)
+        there = self.known(members) & (self.targets[:, at].amax(1) >= SURE)
+        return torch.where(there, self.targets[:, at].argmax(1), -1)
+
+    def said(self, members: tuple[int, ...]) -> Int[Tensor, " n"]:
+        """Position in the group of the network's likeliest answer."""
+        return self.probabilities[:, list(members)].argmax(1)
+
+
+@dataclass(frozen=True, eq=False)
+class Redrawn:
+    """Scenes drawn again with one thing changed, and what the network then said.
+
+    Args:
+        labels: true classes of the scenes.
+        decided: the decisions for the scenes as they are, drawn by the same hand.
+        swapped: the decisions with the background of another class's scene.
+        donors: the classes of those scenes.
+        repeated: the decisions with the same kind of background, its details drawn anew.
+        moves: how far the answer to each group (last axis) moves when a group (axis before) takes another value:
+            half the sum of absolute differences of probabilities; NaN where the part is hidden.
+        usual: share of the class's pictures that have the value which the scene had before, by group.
+        follows: whether the network then reads the new value; NaN where it did not read the old one before.
+        stays: whether it still reads the old value.
+    """
+
+    labels: Int[Tensor, " m"]
+    decided: Int[Tensor, " m"]
+    swapped: Int[Tensor, "m s"]
+    donors: Int[Tensor, "m s"]
+    repeated: Int[Tensor, "m s"]
+    moves: Float[Tensor, "m g h"]
+    usual: Float[Tensor, "m g"]
+    follows: Float[Tensor, "m g"]
+    stays: Float[Tensor, "m g"]
+
+
+def questions(words: Vocabulary) -> tuple[Question, ...]:
+    """Exclusive groups as they are, attributes of other groups one by one."""
+    found = []
+    for group in words.groups:
+        if group.exclusive:
+            found.append(Question(group.name, group.members, exclusive=True))
+        else:
+            found += [Question(words.names[at], (at,), exclusive=False) for at in group.members]
+    return tuple(found)

@@ -1,0 +1,135 @@
+"""The audit page: weaknesses of a network and of its data, each with its evidence, interval and command.
+
+It takes plain records, so that it knows neither detectors nor tensors.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+from sightline.reports.output import write_page
+
+
+@dataclass(frozen=True)
+class Row:
+    """One weakness.
+
+    Args:
+        id: of the record.
+        where: class, attribute, picture or pair.
+        says: the weakness in a sentence.
+        effect, low, high: its size with the 95 % interval.
+        null: the size without the weakness.
+        p: of an exact test, or None.
+        evidence: the numbers behind it.
+    """
+
+    id: str
+    where: str
+    says: str
+    effect: float
+    low: float
+    high: float
+    null: float
+    p: float | None
+    evidence: Mapping[str, str | int | float]
+
+
+@dataclass(frozen=True)
+class Section:
+    """What one detector found.
+
+    Args:
+        kind: its name.
+        subject: `network` or `data`.
+        question: what it answers.
+        measure: what its effects are, in words.
+        rule: when something is reported.
+        tested: how many places were looked at.
+        found: how many were reported.
+        skipped: why nothing was looked at, or empty.
+        summary: numbers about all that was looked at.
+        command: what prints it again.
+        rows: the strongest findings.
+    """
+
+    kind: str
+    subject: str
+    question: str
+    measure: str
+    rule: str
+    tested: int
+    found: int
+    skipped: str
+    summary: Mapping[str, str | int | float]
+    command: str
+    rows: tuple[Row, ...]
+
+
+def audit_page(sections: Sequence[Section], *, title: str, verdict: str, facts: Mapping[str, str]) -> str:
+    """One self-contained HTML page, without a script.
+
+    Args:
+        sections: the detectors, in their order.
+        title: heading.
+        verdict: what matters most, in words.
+        facts: network, data, pictures and the like.
+    """
+    from jinja2 import Environment, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["number"] = worded
+    own, common = files("sightline.tasks.attributes.audit"), files("sightline.reports")
+    style = "".join(path.read_text(encoding="utf-8") for path in (common / "comparison.css", own / "page.css"))
+    template = (own / "page.html.j2").read_text(encoding="utf-8")
+    subjects = [
+        (name, [(one, _axis(one)) for one in sections if one.subject == name]) for name in ("network", "data")
+    ]
+    return environment.from_string(template).render(
+        title=title,
+        verdict=verdict,
+        facts=facts,
+        style=Markup(style),  # noqa: S704 - our own files
+        subjects=[(name, some) for name, some in subjects if some],
+    )
+
+
+def save_audit(
+    sections: Sequence[Section], path: str | Path, *, title: str, verdict: str, facts: Mapping[str, str]
+) -> Path:
+    """Write the page, whole or not at all.
+
+    Raises:
+        ResultError: the file cannot be written.
+    """
+    return write_page(path, audit_page(sections, title=title, verdict=verdict, facts=facts))
+
+
+def worded(value: str | int | float | None) -> str:
+    """A number in at most four digits, anything else as it is.
+
+    Example:
+        >>> worded(0.123456), worded(12), worded("few")
+        ('0.1235', '12', 'few')
+    """
+    if value is None:
+        return ""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _axis(section: Section) -> list[tuple[Row, float, float, float, float]]:
+    """Every row with the places of its interval, its effect and its null on the section's axis, in percent."""
+    values = [v for row in section.rows for v in (row.low, row.high, row.null, row.effect) if math.isfinite(v)]
+    low, high = (min(values), max(values)) if values else (0.0, 1.0)
+    margin = 0.03 * ((high - low) or 1.0)
+    low, high = low - margin, high + margin
+
+    def at(value: float) -> float:
+        return round(100 * (min(max(value, low), high) - low) / (high - low), 2)
+
+    return [(row, at(row.low), at(row.high), at(row.effect), at(row.null)) for row in section.rows]

@@ -1,0 +1,208 @@
+"""`Examples`: photos with class and attributes as tensors, small enough to stay in memory or in one mapped file.
+
+Pictures are decoded once and kept as bytes, so that an epoch costs no decoding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int, UInt8
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from sightline.data.photos import read_photo
+from sightline.errors import InputError
+from sightline.tasks.attributes.data import AttributeData, Vocabulary
+from sightline.training.cache import kept
+from sightline.worlds.aviary.attributes import GROUPS, PARTS
+from sightline.worlds.aviary.dataset import Scenes
+
+TABLES = ("images", "labels", "targets", "weights", "parts")
+NOWHERE = 255
+"""Part id of every cell of a picture whose parts nobody marked."""
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """Photos and what is known of them.
+
+    Args:
+        images: bytes, the whole photo or its middle square.
+        labels: classes; -100 for none.
+        targets: how much of each attribute, 0..1.
+        weights: how sure that is; 0 unknown.
+        parts: part ids at half the side, 0 is background, `NOWHERE` where nobody marked them.
+        twins: the same scenes drawn again on other backgrounds; as many as images, or none.
+        part_names: names of the part ids from 1.
+    """
+
+    images: UInt8[Tensor, "n 3 h w"]
+    labels: Int[Tensor, " n"]
+    targets: Float[Tensor, "n k"]
+    weights: Float[Tensor, "n k"]
+    parts: UInt8[Tensor, "n p q"]
+    twins: UInt8[Tensor, "m 3 h w"] | None = None
+    part_names: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        """Number of photos."""
+        return len(self.labels)
+
+    def take(self, rows: Tensor | slice) -> Examples:
+        """Some of them."""
+        twins = None if self.twins is None else self.twins[rows]
+        return replace(self, **{name: getattr(self, name)[rows] for name in TABLES}, twins=twins)
+
+    def tensors(self) -> tuple[Tensor, ...]:
+        """What a step of training gets, row by row."""
+        own: tuple[Tensor, ...] = tuple(getattr(self, name) for name in TABLES)
+        return own if self.twins is None else (*own, self.twins)
+
+    def only(self, kept: Sequence[int]) -> Examples:
+        """The same photos with some attributes only, by position."""
+        return self.taught(self.targets[:, kept], self.weights[:, kept])
+
+    def taught(self, targets: Tensor, weights: Tensor) -> Examples:
+        """The same photos with other attributes, such as those of a control."""
+        return replace(self, targets=targets, weights=weights)
+
+
+def from_scenes(scenes: Scenes, words: Vocabulary) -> Examples:
+    """Scenes of the aviary as examples: one-hot attributes, unknown where the part is not seen."""
+    hot, seen = [], []
+    for g, group in enumerate(GROUPS):
+        hot.append(torch.nn.functional.one_hot(scenes.values[:, g], len(group.values)).float())
+        seen.append(scenes.visible[:, g, None].float().expand(-1, len(group.values)))
+    targets, weights = torch.cat(hot, dim=1), torch.cat(seen, dim=1)
+    if targets.shape[1] != len(words):
+        raise ValueError(f"{targets.shape[1]} attributes of the aviary for a vocabulary of {len(words)}")
+    return Examples(scenes.images, scenes.labels, targets, weights.contiguous(), scenes.parts, part_names=PARTS)
+
+
+def from_files(
+    data: AttributeData,
+    rows: Sequence[int] | NDArray[np.int64],
+    size: int,
+    folder: Path,
+    report: Callable[[int], None] = lambda done: None,
+) -> Examples:
+    """Read photos into one mapped file, cut to their middle square of `size` pixels; read once, then kept.
+
+    Args:
+        data: the data set.
+        rows: which photos.
+        size: side in pixels.
+        folder: where the mapped file is kept.
+        report: told of every photo that is there.
+
+    Raises:
+        InputError: a photo cannot be read; the text names it.
+    """
+    rows = np.asarray(rows)
+    folder.mkdir(parents=True, exist_ok=True)
+    known = "\n".join(f"{data.files[i]} {_stamp(data.files[i])}" for i in rows)
+    name = f"{sha256(known.encode()).hexdigest()[:12]}-{size}"
+    images = kept(folder / f"{name}.npy", (len(rows), size, size, 3), lambda i: _square(data, rows[i], size), report)
+    half = (size + 1) // 2
+    marks = sha256("\n".join(f"{_marks(data, i)}" for i in rows).encode()).hexdigest()[:8]
+    parts = kept(folder / f"{name}-{marks}.npy", (len(rows), half, half), lambda i: _part_ids(data, rows[i], half))
+    return Examples(
+        torch.from_numpy(images).permute(0, 3, 1, 2),
+        torch.from_numpy(data.labels[rows]),
+        torch.from_numpy(data.targets[rows]),
+        torch.from_numpy(data.weights[rows]),
+        torch.from_numpy(parts),
+        part_names=data.part_ids if data.part_masks else ("object",),
+    )
+
+
+def group_shares(
+    parts: UInt8[Tensor, "b p q"], words: Vocabulary, names: Sequence[str], size: tuple[int, int]
+) -> Float[Tensor, "b g h w"]:
+    """For every group of attributes the share of each cell that its part covers; nothing where nobody marked parts.
+
+    A group of the object covers all of it. A group of a part that has no id, of the surroundings or of nothing
+    visible covers nothing.
+    """
+    ids = {name: at for at, name in enumerate(names, 1)}
+    known = parts != NOWHERE
+    nothing = torch.zeros_like(known)
+    masks = []
+    for group in words.groups:
+        if group.scope == "part" and group.part in ids:
+            masks.append(parts == ids[group.part])
+        else:
+            masks.append((parts > 0) & known if group.scope == "object" else nothing)
+    return torch.nn.functional.adaptive_avg_pool2d(torch.stack(masks, dim=1).float(), size)
+
+
+def object_shares(parts: UInt8[Tensor, "b p q"], size: tuple[int, int]) -> Float[Tensor, "b h w"]:
+    """Share of each cell that the object covers."""
+    mask = (parts > 0) & (parts != NOWHERE)
+    return torch.nn.functional.adaptive_avg_pool2d(mask[:, None].float(), size)[:, 0]
+
+
+def _marks(data: AttributeData, row: int) -> str:
+    """Changes when what is known of where the object is does."""
+    masks = [held[row] for held in (data.part_masks, data.foreground) if held]
+    box = "" if data.boxes is None else data.boxes[row].tolist()
+    return f"{[_stamp(mask) for mask in masks if mask]} {box}"
+
+
+def _stamp(path: Path) -> str:
+    """Changes when the file does."""
+    try:
+        status = path.stat()
+    except OSError:
+        return "missing"
+    return f"{status.st_size} {status.st_mtime_ns}"
+
+
+def _square(data: AttributeData, row: int, size: int) -> NDArray[np.uint8]:
+    """The middle square of a photo."""
+    image = read_photo(data.files[row]).image
+    return np.asarray(_cut(image, size, Image.Resampling.BILINEAR), dtype=np.uint8)
+
+
+def _cut(image: Image.Image, size: int, how: Image.Resampling) -> Image.Image:
+    side = min(image.size)
+    left, top = (image.width - side) / 2, (image.height - side) / 2
+    return image.resize((size, size), how, box=(left, top, left + side, top + side))
+
+
+def _part_ids(data: AttributeData, row: int, size: int) -> NDArray[np.uint8]:
+    """Part ids from the part mask, or 1 in the object's mask or box, or nowhere."""
+    if data.part_masks and (path := data.part_masks[row]) is not None:
+        return np.asarray(_cut(_mask(path), size, Image.Resampling.NEAREST), dtype=np.uint8)
+    if data.foreground and (path := data.foreground[row]) is not None:
+        mask = _cut(_mask(path).convert("L"), size, Image.Resampling.BILINEAR)
+        return np.asarray(np.asarray(mask) > 127, dtype=np.uint8)
+    if data.boxes is not None and np.isfinite(data.boxes[row]).all():
+        return _boxed(data.files[row], data.boxes[row], size)
+    return np.full((size, size), NOWHERE, np.uint8)
+
+
+def _mask(path: Path) -> Image.Image:
+    try:
+        mask = Image.open(path)
+        mask.load()
+    except (OSError, SyntaxError, ValueError) as problem:
+        raise InputError(
+            f"the mask {str(path)!r} is damaged or cut short ({problem}); copy or make it again"
+        ) from problem
+    return mask
+
+
+def _boxed(file: Path, box: NDArray[np.float64], size: int) -> NDArray[np.uint8]:
+    """1 inside the box of the object."""
+    x, y, width, height = box
+    full = Image.new("L", read_photo(file).size)
+    full.paste(255, (round(x), round(y), round(x + width), round(y + height)))
+    return np.asarray(np.asarray(_cut(full, size, Image.Resampling.BILINEAR)) > 127, dtype=np.uint8)

@@ -1,0 +1,238 @@
+"""`Pictures`: the three splits that a training needs, from a folder of photos or from the aviary in memory.
+
+Refuses data that cannot teach or judge, before any work is done. Knows no network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from json import dumps
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from sightline.errors import DataError, TrainingError
+from sightline.tasks.attributes.data import (
+    SPLITS,
+    AttributeData,
+    Vocabulary,
+    aviary_vocabulary,
+    class_means,
+    read_attributes,
+)
+from sightline.tasks.attributes.data.background_pairs import drawn_again, scenes_of
+from sightline.tasks.attributes.data.examples import NOWHERE, Examples, from_files, from_scenes
+from sightline.tasks.attributes.recipe import EatRecipe
+from sightline.training.loop import Report
+from sightline.worlds.aviary.config import Knobs
+from sightline.worlds.aviary.dataset import HELD_OUT, rendered
+from sightline.worlds.aviary.render import DRAWING
+from sightline.worlds.aviary.world import World
+
+VALIDATION = HELD_OUT + 500_000
+"""Scenes from this number on choose the epoch and calibrate; they are neither trained on nor judged by."""
+DRAWN = "the aviary, drawn in memory"
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """What is learnt from, what chooses, and what judges.
+
+    Args:
+        train: training pictures.
+        validation: they choose the epoch and calibrate.
+        test: they judge; None where the data has no test split.
+        classes: names.
+        vocabulary: the attributes.
+        source: what they are, in words.
+        known: a text that changes when the data does.
+        drawn: whether they were drawn rather than photographed.
+        where: how the object is known: `parts`, `mask`, `box`, or nothing.
+        notes: what was noticed, one sentence each.
+    """
+
+    train: Examples
+    validation: Examples
+    test: Examples | None
+    classes: tuple[str, ...]
+    vocabulary: Vocabulary
+    source: str
+    known: str
+    drawn: bool
+    where: str
+    notes: tuple[str, ...] = ()
+
+    @property
+    def judging(self) -> Examples:
+        """The test pictures, or the validation pictures where there are none."""
+        return self.validation if self.test is None else self.test
+
+    @property
+    def judged_on(self) -> str:
+        """In words."""
+        if self.test is not None:
+            return "test pictures"
+        return "validation pictures, which chose the epoch too: the data has no test split"
+
+
+def gather(data: Path | None, recipe: EatRecipe, work: Path, report: Report = lambda done: None) -> Pictures:
+    """Read a folder, or draw scenes.
+
+    Args:
+        data: a folder that `read_attributes` reads; None draws scenes of the default aviary.
+        recipe: which attributes, what size, how many scenes.
+        work: folder in which decoded pictures are kept.
+        report: told of every picture that is there.
+
+    Raises:
+        DataError: the folder breaks its format, lacks a split, or a class has no training picture.
+        InputError: a picture cannot be read.
+        TrainingError: a guide was asked for that the data cannot give.
+    """
+    found = _drawn(recipe, work, report) if data is None else _read(data, recipe, work, report)
+    if recipe.outside and not found.where:
+        raise TrainingError(
+            f"--outside needs to know where the object is, but {found.source} has neither masks nor boxes; leave it "
+            "out"
+        )
+    if recipe.parts and found.where != "parts":
+        raise TrainingError(
+            f"--parts needs masks of the parts, but {found.source} has none; leave it out (--outside does with masks "
+            "or boxes of the object)"
+        )
+    return found
+
+
+def _drawn(recipe: EatRecipe, work: Path, report: Report) -> Pictures:
+    world, held = World(Knobs(seed=recipe.seed)), max(40, recipe.scenes // 4)
+    splits = ((0, recipe.scenes), (VALIDATION, held), (HELD_OUT, held))
+    full = aviary_vocabulary()
+    at = list(full.match(recipe.only)) if recipe.only else list(range(len(full)))
+    taken = []
+    for first, count in splits:
+        drawn = rendered(
+            world, first, count, size=recipe.size, folder=work / "scenes", workers=recipe.workers, report=report
+        )
+        taken.append(from_scenes(drawn, full).only(at))
+    train, validation, test = taken
+    if recipe.consistency:
+        scenes = [world.scene(index) for index in range(recipe.scenes)]
+        train = replace(train, twins=drawn_again(world, scenes, recipe.size, work / "scenes"))
+    if recipe.targets != "image":
+        train, validation, test = _of_classes(taken, len(world.labels))
+    _check_classes(
+        torch.bincount(train.labels, minlength=len(world.labels)).tolist(),
+        world.labels,
+        DRAWN,
+        "Ask for more --scenes",
+    )
+    return Pictures(
+        train,
+        validation,
+        test,
+        world.labels,
+        full.only(at),
+        DRAWN,
+        dumps([DRAWING, asdict(world.knobs), splits]),
+        drawn=True,
+        where="parts",
+    )
+
+
+def _of_classes(splits: Sequence[Examples], classes: int) -> list[Examples]:
+    """Every picture gets the mean of its class's training pictures."""
+    train = splits[0]
+    means = torch.from_numpy(class_means(train.targets.numpy(), train.weights.numpy(), train.labels.numpy(), classes))
+    known = (~means.isnan()).float()
+    return [one.taught(means.nan_to_num()[one.labels], known[one.labels]) for one in splits]
+
+
+def _read(root: Path, recipe: EatRecipe, work: Path, report: Report) -> Pictures:
+    if recipe.targets not in ("image", "class"):
+        raise TrainingError(f"--targets is 'image' or 'class', not {recipe.targets!r}")
+    targets: Any = recipe.targets
+    data = read_attributes(
+        root,
+        targets=targets,
+        only=recipe.only,
+        validation=recipe.validation,
+        seed=recipe.seed,
+        incomplete=recipe.incomplete,
+    )
+    data = _complete(data, recipe.incomplete)
+    _check_split(data)
+    splits = {name: np.flatnonzero(data.split == at) for at, name in enumerate(SPLITS)}
+    scenes = scenes_of(root, splits["train"].tolist()) if recipe.consistency else None
+    taken = {
+        name: from_files(data, rows, recipe.size, work / "photos", report)
+        for name, rows in splits.items()
+        if len(rows)
+    }
+    if scenes is not None:
+        again = drawn_again(*scenes, recipe.size, work / "photos")
+        taken["train"] = replace(taken["train"], twins=again)
+    return Pictures(
+        taken["train"],
+        taken["validation"],
+        taken.get("test"),
+        data.classes,
+        data.vocabulary,
+        str(root),
+        "\n".join(f"{file.relative_to(root) if root in file.parents else file}" for file in data.files),
+        drawn=(root / "world.json").is_file(),
+        where=_where(data, taken["train"]),
+        notes=data.notes,
+    )
+
+
+def _where(data: AttributeData, train: Examples) -> str:
+    """How the object is known in the training pictures."""
+    if not bool((train.parts != NOWHERE).any()):
+        return ""
+    return "parts" if data.part_masks else "mask" if data.foreground else "box"
+
+
+def _complete(data: AttributeData, leave_out: bool) -> AttributeData:
+    """The data set without classes that nobody can learn, if that was asked for.
+
+    Raises:
+        DataError: there are such classes.
+    """
+    counts = np.bincount(data.labels[data.split == 0], minlength=len(data.classes))
+    if not leave_out:
+        fix = "Add pictures, or leave these classes out with --incomplete"
+        _check_classes(counts.tolist(), data.classes, str(data.root), fix)
+        return data
+    kept = np.flatnonzero(counts)
+    if len(kept) == len(counts):
+        return data
+    place = {int(label): at for at, label in enumerate(kept)}
+    some = data.take(row for row in range(len(data)) if int(data.labels[row]) in place)
+    note = f"{len(counts) - len(kept)} of {len(counts)} classes have no training picture and are left out"
+    return replace(
+        some,
+        labels=np.array([place[int(label)] for label in some.labels], np.int64),
+        classes=tuple(data.classes[at] for at in kept),
+        prototypes=data.prototypes[kept],
+        notes=(*data.notes, note),
+    )
+
+
+def _check_classes(counts: Sequence[int], classes: Sequence[str], source: str, fix: str) -> None:
+    empty = [name for name, count in zip(classes, counts, strict=True) if not count]
+    if empty:
+        shown = ", ".join(empty[:3]) + (f" and {len(empty) - 3} more" if len(empty) > 3 else "")
+        raise DataError(
+            f"{source} has {len(empty)} of {len(classes)} classes without a training picture: {shown}. {fix}"
+        )
+
+
+def _check_split(data: AttributeData) -> None:
+    if not (data.split == 1).any():
+        raise DataError(
+            f"{data.root} has no validation pictures, without which no epoch can be chosen and nothing calibrated; "
+            "ask for a larger share of each class (--validation 0.3), or write a split of your own"
+        )

@@ -1,0 +1,84 @@
+"""The one door to photos with attributes, whatever their layout.
+
+It must not know any layout's files: it asks the registry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from sightline.errors import DataError, near
+from sightline.tasks.attributes.data import awa2, cub, sun, table_csv
+from sightline.tasks.attributes.data.layouts import LAYOUTS, Asked, Targets
+from sightline.tasks.attributes.data.majority import majority as voted
+from sightline.tasks.attributes.data.table import AttributeData
+
+BUILT_IN = (cub, awa2, sun, table_csv)
+"""Readers of the house; importing them registers them."""
+TARGETS = ("image", "class", "table")
+
+
+def read_attributes(
+    root: str | Path,
+    *,
+    layout: str = "auto",
+    targets: Targets = "image",
+    only: Sequence[str] = (),
+    majority: int | None = None,
+    validation: float = 0.1,
+    seed: int = 0,
+    incomplete: bool = False,
+) -> AttributeData:
+    """Read photos with a class and attributes each.
+
+    Args:
+        root: the folder.
+        layout: `cub` (CUB-200-2011, and worlds of the aviary), `awa2`, `sun`, `table` (one CSV file), or what a
+            plug-in added; `auto` looks which files are there.
+        targets: what a picture's attributes are: its own (`image`; where a data set only has attributes of classes,
+            those, and a note says so), the mean of its class's training pictures (`class`), or its class's row in the
+            data set's own table (`table`), which may have been counted on test pictures.
+        only: names of attributes or of groups, wildcards allowed; empty takes all.
+        majority: with a number, every picture gets the vote of its class, and only attributes that so many classes
+            have are kept; see `majority`.
+        validation: share of each class's training pictures put aside, where there is no validation split yet.
+        seed: which ones; test pictures are the same for every seed.
+        incomplete: whether a class without pictures is noted rather than refused (AwA2).
+
+    Returns:
+        The annotations. Class prototypes and the scales of numbers are taken from the training split alone.
+
+    Raises:
+        DataError: the layout is not known, a file breaks its format, pictures are missing, a name in `only` fits
+            nothing.
+
+    Example:
+        >>> data = read_attributes("CUB_200_2011", only=["has_bill_*"])  # doctest: +SKIP
+    """
+    root = Path(root)
+    if targets not in TARGETS:
+        raise DataError(f"there are no targets {targets!r}; {near(targets, TARGETS)}")
+    chosen = LAYOUTS[_found(root) if layout == "auto" else layout]
+    data = chosen.read(root, Asked(targets, validation, seed, incomplete))
+    if majority is not None:
+        data = voted(data, least=majority)
+    if targets != "image" and data.level == "image":
+        data = data.at_class_level()
+    return data.only(data.vocabulary.match(only)) if only else data
+
+
+def _found(root: Path) -> str:
+    """The layout whose files are there.
+
+    Raises:
+        DataError: there is no such folder, or it has the files of no layout.
+    """
+    if not root.is_dir():
+        raise DataError(f"there is no folder {str(root)!r} to read attributes from; check its path")
+    loosest_last = sorted(LAYOUTS, key=lambda name: name == "table")  # any CSV file will do for it
+    found = next((name for name in loosest_last if LAYOUTS[name].there(root)), None)
+    if found is None:
+        sought = "; ".join(f"{name} ({', '.join(layout.files)})" for name, layout in LAYOUTS.items())
+        raise DataError(f"{root} is in no layout that is known; looked for the files of {sought}")
+    return found

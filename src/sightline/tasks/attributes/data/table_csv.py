@@ -1,0 +1,220 @@
+"""Any photos with attributes: one CSV file with a row per picture, and an optional description of its columns.
+
+`file` and `class` are needed; `split`, `x`, `y`, `width`, `height` and `mask` are understood; every other column is
+an attribute. Beside `NAME.csv` may lie `NAME.toml` or `NAME.json`, which says what the columns are.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import tomllib
+from collections import Counter
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.errors import DataError, near
+from sightline.tasks.attributes.data.columns import TYPES, Answers, Column, answers
+from sightline.tasks.attributes.data.layouts import LAYOUTS, Asked, Layout, check_pictures, refuse_table
+from sightline.tasks.attributes.data.splits import carved
+from sightline.tasks.attributes.data.table import SPLITS, AttributeData, class_means
+from sightline.tasks.attributes.data.vocabulary import Scope, Vocabulary
+
+Rows = list[dict[str, str]]
+BOX = ("x", "y", "width", "height")
+NEEDED = ("file", "class")
+OURS = (*NEEDED, "split", *BOX, "mask")
+"""Columns that are no attributes."""
+DELIMITERS = ",;\t"
+
+
+def read_table(root: Path, asked: Asked) -> AttributeData:
+    """Read a folder with one CSV file.
+
+    Raises:
+        DataError: there is no header, a row or a cell does not fit, a picture or a mask does not exist.
+    """
+    refuse_table(root, asked)
+    path = _table(root)
+    rows = _rows(path)
+    declared = _declared(path, [name for name in rows[0] if name not in OURS])
+    classes = tuple(sorted({row["class"] for row in rows}))
+    labels = np.array([classes.index(row["class"]) for row in rows], np.int64)
+    split = carved([row["file"] for row in rows], labels, _split(path, rows), share=asked.validation, seed=asked.seed)
+    found = _attributes(path, rows, declared, split == 0)
+    targets = np.concatenate([column.targets for column in found], 1)
+    weights = np.concatenate([column.weights for column in found], 1)
+    words = tuple(word for column in found for word in column.attributes)
+    data = AttributeData(
+        root=root,
+        files=tuple(root / row["file"] for row in rows),
+        labels=labels,
+        classes=classes,
+        vocabulary=Vocabulary(words, tuple(column.attributes[0].group for column in found if column.exclusive)),
+        targets=targets,
+        weights=weights,
+        prototypes=class_means(targets, weights * (split == 0)[:, None], labels, len(classes)),
+        split=split,
+        boxes=_boxes(path, rows),
+        foreground=_masks(root, rows),
+        notes=(*_no_split(rows), *(column.note for column in found if column.note)),
+    )
+    check_pictures(data.files, root)
+    check_pictures([mask for mask in data.foreground if mask], root, "masks")
+    return data
+
+
+def _table(root: Path) -> Path:
+    """The one CSV file, or `attributes.csv` among several."""
+    found = sorted(root.glob("*.csv"))
+    named = [path for path in found if path.name == "attributes.csv"]
+    if len(found) > 1 and not named:
+        raise DataError(f"{root} has {len(found)} CSV files; call the one to be read attributes.csv")
+    if not found:
+        raise DataError(f"{root} has no CSV file with a row per picture")
+    return (named or found)[0]
+
+
+def _rows(path: Path) -> Rows:
+    """Cells of every row by the name of their column, without blanks around them."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines(keepends=True)
+        table = list(csv.reader(lines, delimiter=max(DELIMITERS, key=lines[0].count))) if lines else []
+    except (UnicodeDecodeError, csv.Error) as problem:
+        raise DataError(f"{path} cannot be read ({problem}); save it as CSV in UTF-8") from problem
+    header = [name.strip() for name in table[0]] if table else []
+    _check_header(path, header)
+    rows: Rows = []
+    for number, cells in enumerate(table[1:], 2):
+        if len(cells) != len(header):
+            raise DataError(
+                f"{path}, row {number}: expected {len(header)} cells as in the header, found {len(cells)}"
+            )
+        rows.append(dict(zip(header, (cell.strip() for cell in cells), strict=True)))
+    _check_rows(path, rows)
+    return rows
+
+
+def _check_header(path: Path, header: list[str]) -> None:
+    if missing := [name for name in NEEDED if name not in header]:
+        found = ", ".join(header[:6]) or "nothing"
+        raise DataError(
+            f"{path} needs a header with the columns file and class; {missing[0]} is missing, found {found}"
+        )
+    if twice := [name for name, count in Counter(header).items() if count > 1 or not name]:
+        raise DataError(f"{path} has a header in which {twice[0]!r} stands twice or is empty; name every column once")
+    if not set(header) - set(OURS):
+        raise DataError(f"{path} has no column beside {', '.join(header)}; each further column would be an attribute")
+
+
+def _check_rows(path: Path, rows: Rows) -> None:
+    if not rows:
+        raise DataError(f"{path} has a header but no row")
+    counts = Counter(row["file"] for row in rows)
+    twice = [name for name, count in counts.items() if count > 1]
+    if twice:
+        raise DataError(f"{path} names {len(twice)} pictures in several rows, such as {', '.join(twice[:3])}")
+    for number, row in enumerate(rows, 2):
+        if not row["file"] or not row["class"]:
+            raise DataError(f"{path}, row {number}: the file and the class of a picture cannot be empty")
+
+
+def _declared(path: Path, names: list[str]) -> dict[str, Column]:
+    """What the description beside the table says of its columns."""
+    found = next((file for file in (path.with_suffix(".toml"), path.with_suffix(".json")) if file.is_file()), None)
+    if found is None:
+        return dict.fromkeys(names, Column())
+    described = _description(found)
+    for name in described:
+        if name not in names:
+            raise DataError(
+                f"{found} describes the column {name!r}, which {path.name} does not have; {near(name, names)}"
+            )
+    return {name: _column(found, name, described.get(name, {})) for name in names}
+
+
+def _description(path: Path) -> dict[str, dict[str, Any]]:
+    """A table for each described column."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        held = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
+    except ValueError as problem:
+        raise DataError(f"{path} cannot be read ({problem}); it is written in {path.suffix[1:].upper()}") from problem
+    described = held.get("columns") if isinstance(held, dict) else None
+    if not isinstance(described, dict) or not all(isinstance(about, dict) for about in described.values()):
+        raise DataError(f"{path} describes no columns; it holds one table `columns.NAME` for each column described")
+    return described
+
+
+def _column(path: Path, name: str, about: dict[str, Any]) -> Column:
+    known = [field.name for field in fields(Column)]
+    if wrong := [key for key in about if key not in known]:
+        raise DataError(f"{path} says {wrong[0]!r} of the column {name!r}; {near(wrong[0], known)}")
+    for key, allowed in (("type", TYPES), ("scope", get_args(Scope))):
+        if key in about and about[key] not in allowed:
+            raise DataError(
+                f"{path} gives the column {name!r} the {key} {about[key]!r}; {near(str(about[key]), allowed)}"
+            )
+    if not isinstance(about.get("order", []), list):
+        raise DataError(f"{path} gives the column {name!r} an order that is no list; lowest value first")
+    scope = about.get("scope", "part" if about.get("part") else "object")
+    return Column(about.get("type", ""), tuple(map(str, about.get("order", ()))), scope, str(about.get("part", "")))
+
+
+def _attributes(path: Path, rows: Rows, declared: dict[str, Column], train: NDArray[np.bool_]) -> list[Answers]:
+    """All columns that are attributes."""
+    try:
+        found = [
+            answers(name, [row[name] for row in rows], column, train)
+            for name, column in declared.items()
+            if column.type != "ignore"
+        ]
+    except DataError as problem:
+        placed = f"{path}: {problem}"
+        raise DataError(placed) from problem
+    if not found:
+        raise DataError(f"{path} has no attribute: every further column is declared as 'ignore'")
+    return found
+
+
+def _split(path: Path, rows: Rows) -> NDArray[np.int8]:
+    """Position in `SPLITS` of every picture; all training without the column."""
+    if "split" not in rows[0]:
+        return np.zeros(len(rows), np.int8)
+    for number, row in enumerate(rows, 2):
+        if row["split"] not in SPLITS:
+            raise DataError(f"{path}, row {number}: there is no split {row['split']!r}; {near(row['split'], SPLITS)}")
+    return np.array([SPLITS.index(row["split"]) for row in rows], np.int8)
+
+
+def _no_split(rows: Rows) -> tuple[str, ...]:
+    note = "there is no column `split`: every picture that is not put aside for validation is a training picture"
+    return () if "split" in rows[0] else (note,)
+
+
+def _boxes(path: Path, rows: Rows) -> NDArray[np.float64] | None:
+    """Boxes of all pictures; NaN where the cells are empty."""
+    if not set(BOX) & set(rows[0]):
+        return None
+    found = np.full((len(rows), 4), np.nan)
+    for number, row in enumerate(rows, 2):
+        cells = [row.get(name, "") for name in BOX]
+        try:
+            found[number - 2] = [float(cell) for cell in cells] if any(cells) else np.nan
+        except ValueError as problem:
+            raise DataError(
+                f"{path}, row {number}: a box is four numbers x, y, width, height, not {cells}"
+            ) from problem
+    return found
+
+
+def _masks(root: Path, rows: Rows) -> tuple[Path | None, ...]:
+    masks = tuple(root / row["mask"] if row.get("mask") else None for row in rows)
+    return masks if any(masks) else ()
+
+
+LAYOUTS.add("table", Layout(("*.csv",), read_table))

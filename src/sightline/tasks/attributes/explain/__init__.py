@@ -1,0 +1,1 @@
+"""From the evidence about attributes to sentences, each phrase grounded in the image."""

@@ -1,0 +1,306 @@
+"""Statements as sentences, and sentences back to the attributes that they name.
+
+Templates, no language model: the same statements always read the same. Where attributes are not on the way from the
+picture to the class, the sentence says that it tells of an association. Knows no network.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from sightline.tasks.attributes.data.vocabulary import Vocabulary
+from sightline.tasks.attributes.explain.nouns import (
+    Words,
+    an,
+    base,
+    clauses,
+    denied,
+    gathered,
+    instead,
+    past,
+    phrases,
+    together,
+)
+from sightline.tasks.attributes.explain.selection import Role, Statement
+
+ASSOCIATED = "associated with this decision (not shown to cause it)"
+ROLES: tuple[Role, ...] = ("why", "contrast", "absent", "against", "doubt", "change")
+OPENINGS = (
+    r"because it ",
+    r"not shown to cause it\): ",
+    r"what speaks for it is(?:, in part,)? that it ",
+    r", which would ",
+    r"Unlike a typical .*?, it ",
+    r"(?:^|(?<=\. ))Its ",
+    r"(?:^|(?<=\. ))That it ",
+    r"The model also saw (?:that it )?",
+    r" if it ",
+)
+LITTLE = ("of", "the", "in", "on", "and", "with", "de", "la")
+SPOKEN = re.compile(rf"(?:{'|'.join(OPENINGS)})(.*?)(?=\.(?:\s|$)|, which is unusual| speaks? against it)")
+"""Where in the templates attributes are named; class names lie outside."""
+
+
+def class_name(name: str) -> str:
+    """A class as people write it.
+
+    Example:
+        >>> class_name("001.Black_footed_Albatross"), class_name("grizzly+bear")
+        ('Black-footed Albatross', 'grizzly bear')
+    """
+    spaced = " ".join(re.sub(r"^\d+[._ ]", "", name).replace("_", " ").replace("+", " ").split())
+    chained = re.sub(r"\b([A-Z]\w+) and ([a-z]\w+)(?= [A-Z])", r"\1-and-\2", spaced)
+    hyphened = rf"\b([A-Z]\w+) ((?!(?:{'|'.join(LITTLE)}) )[a-z]\w+)(?= [A-Z])"
+    return re.sub(rf"{hyphened}|\b([A-Z]\w+) ([a-z]{{2,}}ed)(?= [a-z])", _hyphen, chained)
+
+
+def _hyphen(match: re.Match[str]) -> str:
+    return "-".join(part for part in match.groups() if part)
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """A sentence, and what it says.
+
+    Args:
+        text: as it is read.
+        statements: that it makes, in any order; none where it says that there is nothing to say.
+    """
+
+    text: str
+    statements: tuple[Statement, ...] = ()
+
+
+def narrate(statements: Sequence[Statement], name: str, other: str | None = None, *, causal: bool = True) -> str:
+    """All statements as a short text, as `tell` has them."""
+    return " ".join(sentence.text for sentence in tell(statements, name, other, causal=causal))
+
+
+def tell(
+    statements: Sequence[Statement],
+    name: str,
+    other: str | None = None,
+    *,
+    causal: bool = True,
+    decided: bool = True,
+    partly: bool = False,
+) -> tuple[Sentence, ...]:
+    """All statements as sentences, one for each role or statement.
+
+    Args:
+        statements: what is said, of any roles.
+        name: of class A, as the data set has it.
+        other: of class B, for a contrast and for what would change the decision.
+        causal: whether the decision was made from the attributes; False says "associated" instead of "because".
+        decided: whether the network decides for A; False says so, and a change then leads to A.
+        partly: whether something without a name takes part in the decision; True says "in part because".
+
+    Returns:
+        Sentences; where nothing speaks for the decision the first one says so.
+    """
+    of = {role: tuple(one for one in statements if one.role == role) for role in ROLES}
+    reasons = why if decided else undecided
+    if of["why"]:
+        head = reasons(name, of["why"], causal=causal, partly=partly)
+    else:
+        head = unsure(name, decided, others=any(one.role != "change" for one in statements))
+    told = [Sentence(head, of["why"])]
+    if other is not None:
+        told += [Sentence(contrast(name, other, of["contrast"]), of["contrast"])] if of["contrast"] else []
+        told += [Sentence(absent(other, one), (one,)) for one in of["absent"]]
+    told += [Sentence(against(one, causal=causal), (one,)) for one in of["against"]]
+    told += [Sentence(doubt(name, one), (one,)) for one in of["doubt"]]
+    if other is not None and of["change"]:
+        told.append(Sentence(change(other if decided else name, of["change"]), of["change"]))
+    return tuple(told)
+
+
+def why(name: str, statements: Sequence[Statement], *, causal: bool = True, partly: bool = False) -> str:
+    """Such as "This is a Cardinal because it has a red crown and a cone-shaped bill."."""
+    words = [one.words for one in statements]
+    if causal:
+        return f"This is {_a(name)}{', in part' if partly else ''} because it {clauses(words)}."
+    things = all(one.verb in ("has", "shows") for one in words)
+    said = together([str(one) for one in words]) if things else f"it {clauses(words)}"
+    return f"This is {_a(name)}; {ASSOCIATED}: {said}."
+
+
+def undecided(name: str, statements: Sequence[Statement], *, causal: bool = True, partly: bool = False) -> str:
+    """What speaks for a class that the network does not decide for."""
+    said = clauses([one.words for one in statements])
+    if causal:
+        told = "what speaks for it is, in part," if partly else "what speaks for it is"
+        return f"The network does not take this for {_a(name)}; {told} that it {said}."
+    return f"The network does not take this for {_a(name)}; associated with one (not shown to cause it): it {said}."
+
+
+def unsure(name: str, decided: bool = True, *, others: bool = False) -> str:
+    """What is said where no attribute speaks for the decision; `others` where some are sure, but not for it."""
+    head = f"This looks like {_a(name)}, but" if decided else f"The network does not take this for {_a(name)}, and"
+    if others:
+        return f"{head} no attribute that is sure enough to be named speaks for it."
+    return f"{head} no attribute is sure enough to be named."
+
+
+def shares(other: str, moved: float, lead: float) -> str:
+    """Such as "Attributes carry 0.5 of its lead of 2 over a Finch; features without a name carry the rest."."""
+    carried = f"Attributes carry {moved:.2g} of its lead of {lead:.2g} over {_a(other)}"
+    return f"{carried}; features without a name carry the rest."
+
+
+def contrast(name: str, other: str, statements: Sequence[Statement]) -> str:
+    """Such as "It is a Wren rather than a Finch, which would have a cone-shaped instead of a needle-shaped bill."."""
+    told = [(base(one.other)[0], contrasted(one)) for one in statements if one.other is not None]
+    return f"It is {_a(name)} rather than {_a(other)}, which would {gathered(told)}."
+
+
+def contrasted(statement: Statement) -> str:
+    """Such as "a cone-shaped instead of a needle-shaped bill"."""
+    theirs = statement.other or statement.words
+    return _for(theirs, base(theirs)[1], statement.words)
+
+
+def changed(statement: Statement) -> str:
+    """Such as "a red instead of a blue crown"."""
+    rest = past(statement.words)[1]
+    return rest if statement.other is None else _for(statement.words, rest, statement.other)
+
+
+def absent(other: str, statement: Statement) -> str:
+    """Such as "Unlike a typical Cardinal, it has no red crown."."""
+    kind = class_name(other)
+    return f"Unlike a typical {kind}, it {clauses([denied(statement.words)])}."
+
+
+def against(statement: Statement, *, causal: bool = True) -> str:
+    """Such as "Its black legs speak against it." or "That it is fast speaks against it."."""
+    words, only = statement.words, "" if causal else ", by association only"
+    if words.verb != "has" or words.text.startswith("no "):
+        return f"That it {clauses([words])} speaks against it{only}."
+    return f"Its {words.text} {'speak' if words.plural else 'speaks'} against it{only}."
+
+
+def doubt(name: str, statement: Statement) -> str:
+    """Such as "The model also saw a red crown, which is unusual for a Wren (only 2 % of training pictures)."."""
+    words, share = statement.words, statement.share
+    seen = str(words) if words.verb in ("has", "shows") else f"that it {clauses([words])}"
+    rate = "" if share is None else f" ({_rate(share)} training pictures)"
+    return f"The model also saw {seen}, which is unusual for {_a(name)}{rate}."
+
+
+def change(other: str, statements: Sequence[Statement]) -> str:
+    """Such as "It would be a Cardinal if it had a red instead of a blue crown and no wing bar."."""
+    told = [(past(one.words)[0], changed(one)) for one in statements]
+    return f"It would be {_a(other)} if it {gathered(told)}."
+
+
+def spans(sentence: Sentence) -> tuple[tuple[int, int] | None, ...]:
+    """For each statement of a sentence where it is said, first letter and behind the last; none lies over another.
+
+    Example:
+        >>> crown = Statement("why", (0,), Words("crown", "red", article="a"), 0.9, 1.0)
+        >>> spans(Sentence("This is a Red Crown because it has a red crown.", (crown,)))
+        ((35, 46),)
+    """
+    opening = re.search("|".join(OPENINGS), sentence.text)
+    start, taken = 0 if opening is None else opening.end(), set[int]()
+    found: list[tuple[int, int] | None] = []
+    for one in sentence.statements:
+        places = (
+            (at.start(), at.end())
+            for form in _forms(one)
+            for at in re.finditer(rf"(?<![\w-]){re.escape(form)}(?![\w-])", sentence.text)
+        )
+        free = (p for p in places if p[0] >= start and not taken & set(range(*p)))
+        place = next(free, None)
+        taken |= set(range(*place)) if place else set()
+        found.append(place)
+    return tuple(found)
+
+
+def _forms(statement: Statement) -> list[str]:
+    """How a statement may stand in a sentence, the longest first."""
+    words = statement.words
+    if statement.role == "contrast":
+        return [contrasted(statement)]
+    if statement.role == "change":
+        return [changed(statement)]
+    if statement.role == "absent":
+        words = denied(words)
+    return sorted({str(words), words.text, " ".join(base(words)).strip(), base(words)[1]}, key=len, reverse=True)
+
+
+def parse(text: str, vocabulary: Vocabulary) -> tuple[int, ...]:
+    """The attributes that a text of this file names, in the order of their first mention.
+
+    Example:
+        >>> from sightline.tasks.attributes.data.vocabulary import Attribute
+        >>> birds = Vocabulary(tuple(Attribute(f"{part}::red", part, "red") for part in ("breast", "belly", "bill")))
+        >>> parse("This is a Red Bill because it has a red breast and belly.", birds)
+        (0, 1)
+    """
+    said, pattern, pairs = _lexicon(vocabulary)
+    found = [
+        at
+        for body in SPOKEN.finditer(text)
+        for match in pattern.finditer(body[1])
+        for at in _named(said[match[0]], body[1], match, vocabulary, pairs)
+    ]
+    return tuple(dict.fromkeys(found))
+
+
+Pairs = dict[tuple[str, str], int]
+
+
+@lru_cache(maxsize=32)
+def _lexicon(vocabulary: Vocabulary) -> tuple[dict[str, int], re.Pattern[str], Pairs]:
+    """From every text to its attribute, a pattern that finds the longest, and attributes by value and noun."""
+    words = phrases(vocabulary)
+    said = {one.text: at for at, one in enumerate(words)}
+    for at, one in enumerate(words):
+        for form in (denied(one).text, base(one)[1]):
+            said.setdefault(form, at)
+    longest = sorted(said, key=len, reverse=True)
+    pattern = re.compile(rf"(?<![\w-])(?:{'|'.join(map(re.escape, longest))})(?![\w-])")
+    return said, pattern, {(one.value, one.noun): at for at, one in enumerate(words) if one.value}
+
+
+def _named(at: int, body: str, match: re.Match[str], vocabulary: Vocabulary, pairs: Pairs) -> Iterator[int]:
+    """An attribute that was found, with those that share its words: "red and white" crown, red breast "and belly"."""
+    words = phrases(vocabulary)[at]
+    before = re.search(r"(?<![\w-])([\w -]+?)(?: and| instead of(?: an?)?) $", body[: match.start()])
+    values = [] if before is None else [before[1][start:] for start in _starts(before[1])]
+    yield from [pairs[value, words.noun] for value in values if (value, words.noun) in pairs][:1]
+    yield at
+    nouns = sorted((noun for value, noun in pairs if value == words.value), key=len, reverse=True)
+    if not words.value or not nouns:
+        return
+    more = re.compile(rf"(?:, | and )({'|'.join(map(re.escape, nouns))})(?![\w-])")
+    place = match.end()
+    while following := more.match(body, place):
+        yield pairs[words.value, following[1]]
+        place = following.end()
+
+
+def _starts(text: str) -> list[int]:
+    """Where words begin."""
+    return [match.start() for match in re.finditer(r"(?<![\w-])[\w-]", text)]
+
+
+def _for(words: Words, rest: str, other: Words) -> str:
+    """`rest`, which says `words`, in place of another answer."""
+    return instead(words, other) if rest == str(words) else f"{rest} instead of {other}"
+
+
+def _a(name: str) -> str:
+    cleaned = class_name(name)
+    return f"{an(cleaned)} {cleaned}"
+
+
+def _rate(share: float) -> str:
+    if share == 0:
+        return "none of the"
+    return f"only {100 * share:.0f} % of" if share >= 0.005 else "less than 1 % of"

@@ -1,0 +1,1 @@
+"""How well attributes are read, and whether texts about them are true."""

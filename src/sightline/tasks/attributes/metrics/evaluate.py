@@ -1,0 +1,146 @@
+"""What a trained attribute network can do, measured on pictures that it never saw. Figures only, no words.
+
+Every figure has a null beside it: the most frequent value, the share of pictures, the class alone, the object's area.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from sightline.common.statistics.bootstrap import Interval, bootstrap
+from sightline.common.statistics.intervals import wilson
+from sightline.tasks.attributes.data import Vocabulary
+from sightline.tasks.attributes.data.examples import Examples, object_shares
+from sightline.tasks.attributes.metrics.scores import (
+    Choice,
+    Ranking,
+    calibration_error,
+    choices_of,
+    rankings,
+    within_classes,
+)
+from sightline.tasks.attributes.metrics.texts import ratio
+from sightline.tasks.attributes.network.net import AttributeNet
+from sightline.tasks.attributes.train.calibrate import normalised, says
+from sightline.tasks.attributes.train.guidance import class_maps
+
+
+@dataclass(frozen=True)
+class Energy:
+    """Where the map of the decided class lies.
+
+    Args:
+        inside: share of the map on the object, mean over pictures.
+        area: share of the picture that the object covers: the energy of a map that is everywhere alike.
+        gain: their difference, picture by picture.
+    """
+
+    inside: Interval
+    area: float
+    gain: Interval
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Figures of a trained network.
+
+    Args:
+        pictures: how many have a class.
+        hits: how many of them were classified right.
+        chance: how many are of the class that is most frequent there.
+        choices: every exclusive group, read by the network.
+        by_class: the same, said from the true class's prototype by somebody who never looks.
+        rankings: every other attribute, read by the network.
+        ranked_by_class: the same, said from the true class's prototype.
+        within: share of pairs of pictures of one class, of which one has an attribute, that are ranked right; half
+            for whoever knows the class alone. None where no such pair exists.
+        pairs: how many pairs.
+        calibration: expected calibration error of the calibrated attributes.
+        uncalibrated: of what the network says by itself.
+        energy: None where nobody marked the object.
+    """
+
+    pictures: int
+    hits: int
+    chance: int
+    choices: tuple[Choice, ...]
+    by_class: tuple[Choice, ...]
+    rankings: tuple[Ranking, ...]
+    ranked_by_class: tuple[Ranking, ...]
+    within: Interval | None
+    pairs: int
+    calibration: float
+    uncalibrated: float
+    energy: Energy | None
+
+    @property
+    def accuracy(self) -> float:
+        """Share of pictures that were classified right."""
+        return self.hits / self.pictures if self.pictures else math.nan
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Wilson's 95 % interval of the accuracy."""
+        return wilson(self.hits, self.pictures)
+
+
+def judge(net: AttributeNet, pictures: Examples) -> Judged:
+    """Measure a network that has its knowledge.
+
+    Args:
+        net: in eval mode.
+        pictures: that it was not trained on.
+    """
+    said = says(net, pictures)
+    known = pictures.labels >= 0
+    labels = pictures.labels[known]
+    truth = pictures.targets, pictures.weights
+    words = net.spec.vocabulary
+    calibrated = net.knowledge.calibrated(said.probabilities)
+    oracle = _from_class(net, pictures, words)
+    right, pairs = within_classes(said.probabilities[known], pictures.targets[known], pictures.weights[known], labels)
+    some = pairs > 0
+    return Judged(
+        pictures=len(labels),
+        hits=int((said.classes[known].argmax(1) == labels).sum()),
+        chance=int(torch.bincount(labels, minlength=1).max()),
+        choices=choices_of(said.probabilities, *truth, words),
+        by_class=choices_of(oracle, *truth, words),
+        rankings=rankings(said.probabilities, *truth, words),
+        ranked_by_class=rankings(oracle, *truth, words),
+        within=ratio(right[some], pairs[some]) if bool(some.any()) else None,
+        pairs=int(pairs.sum()),
+        calibration=calibration_error(calibrated, *truth),
+        uncalibrated=calibration_error(said.probabilities, *truth),
+        energy=energy(net, pictures),
+    )
+
+
+def _from_class(net: AttributeNet, pictures: Examples, words: Vocabulary) -> Float[Tensor, "n k"]:
+    """What the prototype of the true class says; the mean over classes where a class or an attribute is not known."""
+    table = net.knowledge.prototypes
+    table = torch.where(table.isnan(), table.nanmean(0), table).nan_to_num(0.5)
+    at = pictures.labels.clamp(min=0)
+    return torch.where((pictures.labels >= 0)[:, None], table[at], table.mean(0))
+
+
+def energy(net: AttributeNet, pictures: Examples, batch: int = 64) -> Energy | None:
+    """Share of the decided class's map on the object, and the object's share of the picture."""
+    shares, areas = [], []
+    for at in range(0, len(pictures), batch):
+        reading = net.read(normalised(net, pictures.images[at : at + batch]))
+        maps = class_maps(reading.classes.max(1).values, reading.features).detach().cpu()
+        inside = object_shares(pictures.parts[at : at + batch], (maps.shape[1], maps.shape[2]))
+        total, area = maps.sum((1, 2)), inside.mean((1, 2))
+        seen = (total > 0) & (area > 0)
+        shares.append(((maps * inside).sum((1, 2)) / total)[seen])
+        areas.append(area[seen])
+    share, area = torch.cat(shares), torch.cat(areas)
+    if not len(share):
+        return None
+    return Energy(bootstrap(share), float(area.mean()), bootstrap(share - area))

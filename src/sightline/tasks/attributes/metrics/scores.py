@@ -1,0 +1,137 @@
+"""How well attributes are read, as pure functions of what was said and what is true; unknown answers do not count.
+
+A choice is scored by accuracy, anything else by ranking. Knows tensors and vocabularies only.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from sightline.tasks.attributes.data import Vocabulary
+
+
+def scores(
+    said: Float[Tensor, "n k"], targets: Float[Tensor, "n k"], weights: Float[Tensor, "n k"], words: Vocabulary
+) -> dict[str, float]:
+    """One figure for each kind of attribute, and their mean over questions.
+
+    `choices`: mean accuracy over exclusive groups; `precision`, `auc`: mean average precision and mean area under the
+    curve over all other attributes that are there and not there at least once; `attribute score`: the mean over
+    choices and other attributes together, with average precision for the latter. What nobody can judge is left out.
+    """
+    choices = [g.right / g.total for g in choices_of(said, targets, weights, words) if g.total]
+    ranked = rankings(said, targets, weights, words)
+    precision, auc = [one.precision for one in ranked], [one.auc for one in ranked]
+    told = {"choices": choices, "precision": precision, "auc": auc, "attribute score": choices + precision}
+    return {name: sum(values) / len(values) for name, values in told.items() if values}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How an exclusive group is read.
+
+    Args:
+        name: of the group.
+        right: pictures whose value was read right.
+        total: pictures in which it is known.
+        base: right if the value that is most frequent there is always said.
+    """
+
+    name: str
+    right: int
+    total: int
+    base: int
+
+
+def choices_of(
+    said: Float[Tensor, "n k"], targets: Float[Tensor, "n k"], weights: Float[Tensor, "n k"], words: Vocabulary
+) -> tuple[Choice, ...]:
+    """Every exclusive group, over the pictures in which its value is known."""
+    found = []
+    for group in words.groups:
+        if group.exclusive:
+            at = list(group.members)
+            known = (weights[:, at] > 0).all(1)
+            truth = targets[known][:, at].argmax(1)
+            right = int((said[known][:, at].argmax(1) == truth).sum())
+            base = int(torch.bincount(truth, minlength=1).max())
+            found.append(Choice(group.name, right, len(truth), base))
+    return tuple(found)
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """How pictures are ranked by an attribute that is no part of a choice.
+
+    Args:
+        name: of the attribute.
+        precision: average precision.
+        auc: area under the curve of true against false positives; 0.5 for chance.
+        share: of pictures that have it: the average precision of chance.
+        total: pictures in which it is known.
+    """
+
+    name: str
+    precision: float
+    auc: float
+    share: float
+    total: int
+
+
+def rankings(
+    said: Float[Tensor, "n k"], targets: Float[Tensor, "n k"], weights: Float[Tensor, "n k"], words: Vocabulary
+) -> tuple[Ranking, ...]:
+    """Every attribute outside exclusive groups that is known to be there and not there at least once."""
+    from torchmetrics.functional.classification import binary_auroc, binary_average_precision
+
+    found = []
+    for k in (at for group in words.groups if not group.exclusive for at in group.members):
+        known = weights[:, k] > 0
+        truth = (targets[known, k] >= 0.5).long()
+        if 0 < int(truth.sum()) < len(truth):
+            values = said[known, k].float()
+            precision, auc = float(binary_average_precision(values, truth)), float(binary_auroc(values, truth))
+            found.append(Ranking(words.names[k], precision, auc, float(truth.float().mean()), len(truth)))
+    return tuple(found)
+
+
+def within_classes(
+    said: Float[Tensor, "n k"],
+    targets: Float[Tensor, "n k"],
+    weights: Float[Tensor, "n k"],
+    labels: Int[Tensor, " n"],
+) -> tuple[Float[Tensor, " y"], Float[Tensor, " y"]]:
+    """Per class: over all attributes, pairs of its pictures of which one has the attribute, and those ranked right.
+
+    Ties count half. A head that knows the class and nothing else ranks half of them right.
+
+    Returns:
+        Pairs ranked right, and pairs, of every class.
+    """
+    classes = int(labels.max()) + 1
+    right, pairs = torch.zeros(classes), torch.zeros(classes)
+    for y in range(classes):
+        rows = labels == y
+        r, known, there = said[rows], weights[rows] > 0, targets[rows] >= 0.5
+        yes, no = known & there, known & ~there
+        above = (r[:, None] > r[None]).float() + 0.5 * (r[:, None] == r[None]).float()
+        both = yes[:, None] & no[None]
+        right[y], pairs[y] = (above * both).sum(), both.sum()
+    return right, pairs
+
+
+def calibration_error(
+    said: Float[Tensor, "n k"], targets: Float[Tensor, "n k"], weights: Float[Tensor, "n k"], bins: int = 15
+) -> float:
+    """Expected calibration error of all known attributes together; NaN where none is known."""
+    from torchmetrics.functional.classification import binary_calibration_error
+
+    known = weights > 0
+    if not bool(known.any()):
+        return math.nan
+    return float(binary_calibration_error(said[known].float(), (targets[known] >= 0.5).long(), n_bins=bins))

@@ -1,0 +1,149 @@
+"""The page of Markdown that lies beside the weights of an attribute network, made from measured figures."""
+
+from __future__ import annotations
+
+import datetime
+import os
+from collections.abc import Sequence
+
+from sightline.common.statistics.intervals import wilson
+from sightline.tasks.attributes.data.pictures import Pictures
+from sightline.tasks.attributes.metrics.evaluate import Judged
+from sightline.tasks.attributes.network.net import AttributeNet
+from sightline.tasks.attributes.recipe import EatRecipe
+
+_PAGE = """# A network with attributes
+
+Names {classes} classes and reads {attributes} attributes. This page was written by the command that trained it; all
+figures are of {judged_on}.
+
+| | |
+|---|---|
+{facts}
+
+## Attributes
+*By class* is what somebody says who never looks at the picture but knows its true class: a head that does no better
+has learnt the class, not the attribute. *Within classes* compares pictures of one class only, of which one has an
+attribute and the other has not, and asks which of them the network gives the higher probability: 0.5 for whoever
+knows the class alone.
+
+{within}
+
+{tables}
+
+## Limits
+{limits}
+"""
+_SAID = {
+    "Groups of attributes": "Exactly one value is right: share of pictures, of those where the value is known.",
+    "Other attributes": "The null of the average precision is the share of pictures that have the attribute, that of "
+    "the area under the curve is 0.5.",
+}
+
+
+def facts(net: AttributeNet, judged: Judged, pictures: Pictures, recipe: EatRecipe, epochs: str) -> dict[str, str]:
+    """What the card and the run page say in a table, by name."""
+    low, high = judged.interval
+    energy = judged.energy
+    looked = {
+        "parts": "by the object's part masks",
+        "mask": "by the object's masks",
+        "box": "by the object's boxes",
+        "": "nobody marked the object, so it is not known where the network looks",
+    }[pictures.where]
+    where = (
+        looked
+        if energy is None
+        else f"{energy.inside} of the class map lies on the object, which covers {energy.area:.3f}; "
+        f"gain {energy.gain}, {looked}"
+    )
+    return {
+        "class accuracy": f"{judged.accuracy:.4f} (95 % interval {low:.4f} to {high:.4f}, {judged.pictures} pictures"
+        f"; always the most frequent class: {judged.chance / max(1, judged.pictures):.4f})",
+        "foreground energy": where,
+        "calibration error": f"{judged.calibration:.4f} (without calibration {judged.uncalibrated:.4f})",
+        "data": pictures.source,
+        "pictures": f"{len(pictures.train)} to learn from, {len(pictures.validation)} to choose the epoch and to "
+        f"calibrate, {0 if pictures.test is None else len(pictures.test)} to judge; {recipe.size} px",
+        "network": f"{net.spec.backbone}, join {recipe.join}, pool {recipe.pool}, stride {recipe.stride}"
+        + (f", attributes read at stride {recipe.reading}" if recipe.reading else ""),
+        "loss": _loss(recipe),
+        "training": f"{epochs}, batch {recipe.batch}, seed {recipe.seed}, {recipe.precision}",
+        "machine": f"{os.cpu_count()} CPU cores, {recipe.devices} device(s), accelerator {recipe.accelerator}",
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+    }
+
+
+def card(net: AttributeNet, judged: Judged, pictures: Pictures, about: dict[str, str], command: str) -> str:
+    """Everything that a user of the weights should know.
+
+    Args:
+        net: the network.
+        judged: its figures.
+        pictures: its data.
+        about: from `facts`.
+        command: that trained it.
+    """
+    table = {**about, "command": f"`{command}`"}
+    return _PAGE.format(
+        classes=len(net.spec.classes),
+        attributes=len(net.spec.vocabulary),
+        judged_on=pictures.judged_on,
+        facts="\n".join(f"| {name} | {fact} |" for name, fact in table.items()),
+        within=within(judged),
+        tables="\n\n".join(_markdown(name, rows) for name, rows in tables(judged).items()),
+        limits=_limits(pictures),
+    )
+
+
+def within(judged: Judged) -> str:
+    """The figure that a mere recogniser of classes cannot reach, in a sentence."""
+    if judged.within is None:
+        return "Within classes: no two pictures of one class differ in an attribute, so nobody can tell."
+    verdict = (
+        "the head sees more than the class"
+        if judged.within.low > 0.5
+        else "no more is shown than that it knows the class"
+    )
+    return f"Within classes: {judged.within} over {judged.pairs} pairs (chance 0.5): {verdict}."
+
+
+def _loss(recipe: EatRecipe) -> str:
+    guides = [f"{name} {value:g}" for name in ("outside", "parts", "consistency") if (value := getattr(recipe, name))]
+    return f"cross-entropy + {recipe.attribute_weight:g} x attributes" + "".join(f", {guide}" for guide in guides)
+
+
+def tables(judged: Judged) -> dict[str, list[list[str]]]:
+    """Every attribute in words, for card and page alike; the first row of a table is its header."""
+    made = {
+        "Groups of attributes": [["group", "right", "95 % interval", "most frequent value", "by class", "pictures"]],
+        "Other attributes": [
+            ["attribute", "average precision", "by class", "share", "area under the curve", "by class", "pictures"]
+        ],
+    }
+    for read, known in zip(judged.choices, judged.by_class, strict=True):
+        low, high = wilson(read.right, read.total)
+        right, base, oracle = (f"{count / max(1, read.total):.3f}" for count in (read.right, read.base, known.right))
+        row = [read.name, right, f"{low:.3f} to {high:.3f}", base, oracle, str(read.total)]
+        made["Groups of attributes"].append(row)
+    for one, other in zip(judged.rankings, judged.ranked_by_class, strict=True):
+        figures = (one.precision, other.precision, one.share, one.auc, other.auc)
+        made["Other attributes"].append([one.name, *(f"{value:.3f}" for value in figures), str(one.total)])
+    return {name: rows for name, rows in made.items() if len(rows) > 1}
+
+
+def _markdown(name: str, rows: Sequence[Sequence[str]]) -> str:
+    lines = [rows[0], ["---"] * len(rows[0]), *rows[1:]]
+    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return f"### {name}\n\n{_SAID[name]}\n\n{table}"
+
+
+def _limits(pictures: Pictures) -> str:
+    drawn = "Trained and measured on drawings only; it knows nothing of photographs." if pictures.drawn else ""
+    notes = [f"- {note}" for note in pictures.notes]
+    same = (
+        ""
+        if pictures.test is not None
+        else "Measured on the pictures by which the epoch was chosen: too good by that."
+    )
+    return "\n".join(line for line in (drawn, same, *notes) if line) or "Only as good as its data."

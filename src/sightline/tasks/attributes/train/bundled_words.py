@@ -1,0 +1,99 @@
+"""What the bundled network has to know of its words before it may speak, from scenes that it was not trained on.
+
+`python -m sightline.tasks.attributes.train.bundled_words` draws the scenes, asks the network, and writes the file beside its
+weights.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import tempfile
+from importlib.resources import files
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from safetensors.torch import save
+from torch import Tensor
+
+from sightline.models.zoo.birdnet import BirdNet, load_birdnet
+from sightline.tasks.attributes.data import class_means
+from sightline.tasks.attributes.data.examples import Examples, from_scenes
+from sightline.tasks.attributes.explain.association import patterns_of
+from sightline.tasks.attributes.explain.bundled import FILE, fingerprint, vocabulary_of
+from sightline.tasks.attributes.explain.grounding import centring
+from sightline.tasks.attributes.network.activations import activations
+from sightline.tasks.attributes.network.calibration import Knowledge, best_thresholds, platt
+from sightline.worlds.aviary.config import Knobs
+from sightline.worlds.aviary.dataset import HELD_OUT, rendered
+from sightline.worlds.aviary.world import World
+
+log = logging.getLogger(__name__)
+FIRST, COUNT = HELD_OUT + 500_000, 1000
+"""Which scenes: behind those that networks are trained on and those that they are judged by."""
+
+
+def words_of(net: BirdNet, scenes: Examples) -> dict[str, Tensor]:
+    """Knowledge and patterns of a network, as tensors to be saved.
+
+    Args:
+        net: the network.
+        scenes: pictures that it was not trained on and is not judged by.
+    """
+    words = vocabulary_of(net)
+    pooled, z = _read(net, scenes)
+    a = activations(z, words)
+    slope, offset = platt(a, scenes.targets, scenes.weights)
+    tables = (scenes.targets.numpy(), scenes.weights.numpy(), scenes.labels.numpy())
+    prototypes = torch.from_numpy(class_means(*tables, len(net.labels)))
+    known = Knowledge(slope, offset, torch.full_like(slope, 0.5), a.mean(0), z.mean(0), prototypes)
+    thresholds = best_thresholds(known.calibrated(a), scenes.targets, scenes.weights)
+    patterns = patterns_of(pooled, z, centring(words, exclusive=True))
+    return {**known.tensors(), "threshold": thresholds, "patterns": patterns}
+
+
+@torch.inference_mode()
+def _read(net: BirdNet, scenes: Examples, batch: int = 50) -> tuple[Float[Tensor, "n c"], Float[Tensor, "n k"]]:
+    """Pooled features and attribute logits of every picture."""
+    pooled: list[Tensor] = []
+    hook = net.class_head.register_forward_pre_hook(lambda _, given: pooled.append(given[0]))
+    mean, std = (torch.tensor(value).view(1, 3, 1, 1) for value in (net.spec.mean, net.spec.std))
+    try:
+        parts = [scenes.images[at : at + batch] for at in range(0, len(scenes), batch)]
+        z = torch.cat([net.attribute_logits((images.float() / 255 - mean) / std) for images in parts])
+    finally:
+        hook.remove()
+    return torch.cat(pooled), z
+
+
+def save_words(net: BirdNet, scenes: Examples, path: Path) -> Path:
+    """Write what `words_of` finds under another name, then rename."""
+    tensors = {name: value.float().contiguous() for name, value in words_of(net, scenes).items()}
+    half = path.with_name(f"{path.name}.{os.getpid()}")
+    half.write_bytes(save(tensors, metadata={"fingerprint": fingerprint(net), "scenes": f"{FIRST}+{len(scenes)}"}))
+    half.replace(path)
+    return path
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    beside = Path(str(files("sightline") / "assets")) / FILE
+    parser.add_argument("--count", type=int, default=COUNT, help="scenes to draw")
+    parser.add_argument("--workers", type=int, default=2, help="processes that draw")
+    parser.add_argument("--out", type=Path, default=beside, help="the file to write")
+    asked = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    net = load_birdnet()
+    with tempfile.TemporaryDirectory() as folder:
+        drawn = rendered(
+            World(Knobs()), FIRST, asked.count, size=net.spec.size, folder=Path(folder), workers=asked.workers
+        )
+    path = save_words(net, from_scenes(drawn, vocabulary_of(net)), asked.out)
+    log.info("%s: %d scenes, %d bytes", path, len(drawn), path.stat().st_size)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+"""What a trained network must know of its data before it may speak: calibration, thresholds, means, prototypes.
+
+Means and prototypes come from the training pictures, calibration and thresholds from the validation pictures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from sightline.tasks.attributes.data import class_means
+from sightline.tasks.attributes.data.examples import Examples
+from sightline.tasks.attributes.network.calibration import Knowledge, best_thresholds, platt
+from sightline.tasks.attributes.network.net import AttributeNet, Reading
+
+
+class Said(NamedTuple):
+    """What a network says of many pictures.
+
+    Args:
+        classes: class logits.
+        logits: attribute logits z.
+        probabilities: a, not calibrated.
+    """
+
+    classes: Float[Tensor, "n y"]
+    logits: Float[Tensor, "n k"]
+    probabilities: Float[Tensor, "n k"]
+
+
+def knowledge_of(net: AttributeNet, train: Examples, validation: Examples, *, beta: float = 1.0) -> Knowledge:
+    """What the network must know to speak.
+
+    Args:
+        net: the trained network.
+        train: its training pictures, as they are, without augmentation.
+        validation: pictures that it was not trained on and is not judged by.
+        beta: of the F-score by which thresholds are chosen; below 1 the network says less and errs less.
+    """
+    on_train, on_validation = says(net, train), says(net, validation)
+    slope, offset = platt(on_validation.probabilities, validation.targets, validation.weights)
+    known = Knowledge(
+        slope=slope,
+        offset=offset,
+        threshold=torch.full_like(slope, 0.5),
+        mean=on_train.probabilities.mean(0),
+        mean_logit=on_train.logits.mean(0),
+        prototypes=_prototypes(train, len(net.spec.classes)),
+    )
+    calibrated = known.calibrated(on_validation.probabilities)
+    thresholds = best_thresholds(calibrated, validation.targets, validation.weights, beta)
+    return Knowledge(**{**known.tensors(), "threshold": thresholds})
+
+
+def _prototypes(train: Examples, classes: int) -> Float[Tensor, "y k"]:
+    named = train.take(train.labels >= 0)
+    tables = (named.targets.numpy(), named.weights.numpy(), named.labels.numpy())
+    return torch.from_numpy(class_means(*tables, classes))
+
+
+def says(net: AttributeNet, examples: Examples, batch: int = 64) -> Said:
+    """What a network says of pictures, without gradients."""
+    parts = [(one.classes, one.logits, one.probabilities) for one in readings(net, examples, batch)]
+    return Said(*(torch.cat(column) for column in zip(*parts, strict=True)))
+
+
+@torch.inference_mode()
+def readings(net: AttributeNet, examples: Examples, batch: int = 64) -> Iterator[Reading]:
+    """What a network reads off pictures, batch by batch, on its device."""
+    for at in range(0, len(examples), batch):
+        yield net.read(normalised(net, examples.images[at : at + batch]))
+
+
+def normalised(net: AttributeNet, images: UInt8[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
+    """Bytes as the network takes them."""
+    device = next(net.parameters()).device
+    mean, std = (torch.tensor(net.spec.preprocess[key], device=device).view(1, 3, 1, 1) for key in ("mean", "std"))
+    return (images.to(device).float() / 255 - mean) / std

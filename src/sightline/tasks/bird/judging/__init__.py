@@ -1,0 +1,6 @@
+"""Judging explainers on scenes whose decision is certified: a comparison's extra rows, from worlds that are drawn again."""
+
+from sightline.tasks.bird.judging.certified import Certified, certified_samples, cue_of
+from sightline.tasks.bird.judging.redrawn import REDRAWN, Redrawn, redrawn_forwards
+
+__all__ = ["REDRAWN", "Certified", "Redrawn", "certified_samples", "cue_of", "redrawn_forwards"]

@@ -1,0 +1,244 @@
+"""Only what is certified to drive the decision judges an explainer: scenes of a world, one cue, its mask.
+
+For a folder that `sightline world render` wrote. Scenes are drawn again with the cue exchanged; those where the
+decision follows the cue and nothing else are kept, the cue's own pixels are what a map must find.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from hashlib import sha256
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import nn
+
+from sightline.common.files import write_bytes, write_text
+from sightline.compare.samples import Sample, prepare
+from sightline.compare.store import RUN
+from sightline.data.classes import folded_name
+from sightline.errors import DataError, InputError, near
+from sightline.models.load import LoadedModel
+from sightline.worlds.aviary import PARTS, Rendering, Scene, render
+from sightline.worlds.aviary.attributes import part_id
+from sightline.worlds.aviary.rendered import Drawn, read_world
+from sightline.worlds.aviary.scene_certificate import CERTIFIED, SceneCertificates, Verdict, certify_scenes
+
+CERTIFICATE = "certificate.json"
+LEAST = 8
+"""Certified scenes below which no explainer is judged: intervals over fewer say nothing."""
+SAME = 8.0
+"""Mean difference in bytes up to which a JPEG is the scene that is drawn again."""
+
+
+@dataclass(frozen=True, eq=False)
+class Certified:
+    """What an explainer may be judged on.
+
+    Args:
+        drawn: the world.
+        found: the certificate of every scene.
+        samples: certified scenes alone; the mask of each is the cue.
+        verdicts: theirs, in the same order.
+    """
+
+    drawn: Drawn
+    found: SceneCertificates
+    samples: tuple[Sample, ...]
+    verdicts: tuple[Verdict, ...]
+
+
+def cue_of(text: str) -> str:
+    """`foreground`, `background` or `part:NAME` from what was asked for; `wing` is `part:wing`.
+
+    Raises:
+        DataError: there is no such cue.
+    """
+    if text in ("foreground", "background"):
+        return text
+    name = text.removeprefix("part:")
+    if name not in PARTS:
+        raise DataError(f"there is no cue {text!r}; {near(name, ('foreground', 'background', *PARTS), most=12)}")
+    return f"part:{name}"
+
+
+def cue_mask(drawn: Rendering, cue: str) -> NDArray[np.bool_]:
+    """Where a cue is seen."""
+    if cue.startswith("part:"):
+        return np.asarray(drawn.parts == part_id(cue.removeprefix("part:")))
+    return drawn.foreground if cue == "foreground" else ~drawn.foreground
+
+
+def certified_samples(
+    loaded: LoadedModel,
+    data: Path,
+    samples: Sequence[Sample],
+    cue: str,
+    *,
+    folder: Path,
+    donors: int = 8,
+    threshold: float = 0.8,
+    least: int = LEAST,
+    step: Callable[[int], None] = lambda done: None,
+) -> Certified:
+    """Certify a cue for every sample, and keep those that are.
+
+    `folder` gets `certificate.json`, with every scene and why it was or was not certified, and the cue's masks.
+
+    Args:
+        loaded: model and preprocessing.
+        data: the world's folder.
+        samples: scenes of it.
+        cue: what `cue_of` takes.
+        folder: where the table goes.
+        donors: exchanges per scene.
+        threshold: share of exchanges that must come out as the cue predicts.
+        least: how many certified scenes are needed.
+        step: told of every scene that is done.
+
+    Raises:
+        DataError: the folder is no world, its pictures are not what is drawn today, or there is no such cue.
+        InputError: too few scenes are certified, or the model's classes are not the world's.
+    """
+    drawn, cue = read_world(data), cue_of(cue)
+    scenes = [drawn.scene(sample.path) for sample in samples]
+    for sample, scene in zip(samples, scenes, strict=True):
+        _same_picture(sample.path, render(scene, drawn.size).image)
+    decide = Decider(loaded, drawn)
+    found = certify_scenes(decide, drawn.world, scenes, cue, donors=donors, threshold=threshold, step=step)
+    fair = map(partial(_fair, cue=cue, size=drawn.size), found.verdicts, scenes, decide.photos(samples))
+    found = replace(found, verdicts=tuple(fair))
+    kept = [i for i, verdict in enumerate(found.verdicts) if verdict.status == CERTIFIED]
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / RUN).is_file():
+        write_text(folder / CERTIFICATE, json.dumps(_record(found, samples, loaded), indent=1))
+    if len(kept) < least:
+        raise InputError(
+            f"no explainer can be judged on {cue}: {found}; at least {least} certified scenes are needed. Ask for "
+            "more scenes (--count), another cue, or `--cue none` for a comparison without certificate"
+        )
+    masks = folder / "cue_masks" / cue.replace(":", "-")
+    chosen = tuple(_masked(samples[i], scenes[i], drawn.size, cue, masks) for i in kept)
+    return Certified(drawn, found, chosen, tuple(found.verdicts[i] for i in kept))
+
+
+class Decider:
+    """A model as the certificate sees it: scenes in, species out.
+
+    Args:
+        loaded: model and preprocessing.
+        drawn: the world.
+
+    Raises:
+        InputError: the model has other classes.
+    """
+
+    def __init__(self, loaded: LoadedModel, drawn: Drawn) -> None:
+        self.loaded, self.size = loaded, drawn.size
+        self.classes = classes_of(loaded.labels, drawn.world.labels)
+        self.species = {index: species for species, index in enumerate(self.classes)}
+
+    @torch.inference_mode()
+    def __call__(self, scenes: Sequence[Scene], step: int = 32) -> list[int]:
+        """Decisions; -1 for a class that is no species of this world."""
+        found: list[int] = []
+        for start in range(0, len(scenes), step):
+            inputs = as_inputs([render(scene, self.size) for scene in scenes[start : start + step]], self.loaded)
+            found += _logits(self.loaded.model, inputs).argmax(1).tolist()
+        return [self.species.get(index, -1) for index in found]
+
+    @torch.inference_mode()
+    def photos(self, samples: Sequence[Sample], step: int = 32) -> list[int]:
+        """Decisions for the pictures as they lie on the disk, which are the ones to be explained."""
+        device, found = next(self.loaded.model.parameters()).device, []
+        for start in range(0, len(samples), step):
+            plain = [Sample(sample.path) for sample in samples[start : start + step]]
+            inputs = prepare(plain, self.loaded.preprocess).inputs.to(device)
+            found += _logits(self.loaded.model, inputs).argmax(1).tolist()
+        return [self.species.get(index, -1) for index in found]
+
+
+def classes_of(labels: Sequence[str] | None, species: Sequence[str]) -> list[int]:
+    """The model's class of each species; by name, or by place where the model names none.
+
+    Raises:
+        InputError: a species is not among the model's classes.
+    """
+    if labels is None:
+        return list(range(len(species)))
+    plain = {folded_name(label): index for index, label in enumerate(labels)}
+    missing = [name for name in species if folded_name(name) not in plain]
+    if missing:
+        raise InputError(
+            f"the model's classes are not this world's: it lacks {len(missing)} of {len(species)} species, such as "
+            f"{missing[0]!r}. Train it on this world, take a world it knows, or judge with `--cue none`"
+        )
+    return [plain[folded_name(name)] for name in species]
+
+
+def as_inputs(drawings: Sequence[Rendering], loaded: LoadedModel) -> torch.Tensor:
+    """Drawings as the network takes them, on its device."""
+    device = next(loaded.model.parameters()).device
+    return torch.stack([loaded.preprocess(Image.fromarray(one.image)).inputs for one in drawings]).to(device)
+
+
+def _logits(model: nn.Module, inputs: torch.Tensor) -> torch.Tensor:
+    """Class scores in evaluation mode; the model is left as it was."""
+    modes = {module: module.training for module in model.modules()}
+    try:
+        out: torch.Tensor = model.eval()(inputs)
+        return out
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+
+
+def _same_picture(path: Path, pixels: NDArray[np.uint8]) -> None:
+    """Refuse a picture that is not the scene."""
+    on_disk = np.asarray(Image.open(path).convert("RGB")).astype(float)
+    if on_disk.shape != pixels.shape or np.abs(on_disk - pixels).mean() > SAME:
+        raise DataError(f"{path} is not what its scene looks like when drawn again; render the world anew")
+
+
+def _fair(verdict: Verdict, scene: Scene, seen: int, *, size: int, cue: str) -> Verdict:
+    """Nobody can find a cue that cannot be seen, nor explain a decision that the compressed picture changed."""
+    if verdict.status == CERTIFIED and seen != scene.species:
+        return replace(verdict, status="not known")
+    if verdict.status == CERTIFIED and not cue_mask(render(scene, size), cue).any():
+        return replace(verdict, status="out of sight")
+    return verdict
+
+
+def _masked(sample: Sample, scene: Scene, size: int, cue: str, folder: Path) -> Sample:
+    """The sample with the cue as its mask."""
+    sink = BytesIO()
+    Image.fromarray(cue_mask(render(scene, size), cue).astype(np.uint8) * 255).save(sink, "PNG")
+    path = folder / f"{scene.index:08d}.png"
+    folder.mkdir(parents=True, exist_ok=True)
+    write_bytes(path, sink.getvalue())
+    return replace(sample, boxes=(), mask=path)
+
+
+def _record(found: SceneCertificates, samples: Sequence[Sample], loaded: LoadedModel) -> dict[str, Any]:
+    """The certificate as JSON."""
+    rows = [{"sample": s.path.name, **asdict(v)} for s, v in zip(samples, found.verdicts, strict=True)]
+    return {
+        "cue": found.cue,
+        "sentence": str(found),
+        "threshold": found.threshold,
+        "scenes": len(found.verdicts),
+        "certified": found.certified,
+        "share": found.rate.share,
+        "interval": found.rate.interval,
+        "counts": found.counts,
+        "model": sha256(json.dumps(loaded.provenance, sort_keys=True, default=str).encode()).hexdigest()[:16],
+        "verdicts": rows,
+    }

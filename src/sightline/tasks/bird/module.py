@@ -1,0 +1,130 @@
+"""What one step of training the bundled model does: augment, three losses, optimiser, schedule.
+
+A Lightning module around any net with `read(x) -> (class logits, attribute logits, places)`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import lightning
+import torch
+from jaxtyping import Bool, Float, Int, UInt8
+from torch import Tensor, nn
+from torch.nn import functional as fn
+
+from sightline.models.zoo.birdnet import BirdNet
+from sightline.training.augmentation import augmented
+from sightline.worlds.aviary.attributes import GROUPS, offsets, part_id
+
+Step = tuple[
+    UInt8[Tensor, "b 3 h w"], Int[Tensor, " b"], Int[Tensor, "b g"], Bool[Tensor, "b g"], UInt8[Tensor, "b m n"]
+]
+
+
+def attribute_loss(
+    logits: Float[Tensor, "b a"], values: Int[Tensor, "b g"], visible: Bool[Tensor, "b g"]
+) -> Float[Tensor, ""]:
+    """Mean cross-entropy over the groups that can be seen: -sum_g m_g log softmax_g(z)[v_g] / sum_g m_g."""
+    starts = offsets()
+    losses = [
+        fn.cross_entropy(logits[:, low:high], values[:, g], reduction="none")
+        for g, (low, high) in enumerate(pairwise(starts))
+    ]
+    weight = visible.to(logits.dtype)
+    return (torch.stack(losses, dim=1) * weight).sum() / weight.sum().clamp(min=1)
+
+
+def place_loss(
+    places: Float[Tensor, "b g h w"], parts: UInt8[Tensor, "b m n"], visible: Bool[Tensor, "b g"]
+) -> Float[Tensor, ""]:
+    """Mean cross-entropy between where a group is read and where its part is, over the groups that can be seen.
+
+    -sum_p t_p log w_p, t the part's share of cell p, scaled to sum to 1; w what the net weighs the cell with.
+    """
+    shares = fn.adaptive_avg_pool2d(group_masks(parts), (places.shape[-2], places.shape[-1])).flatten(2)
+    total = shares.sum(2)
+    seen = visible & (total > 0)
+    target = shares / total.clamp(min=1e-6)[..., None]
+    losses = -(target * places.flatten(2).clamp(min=1e-8).log()).sum(2)
+    return (losses * seen).sum() / seen.sum().clamp(min=1)
+
+
+def group_masks(parts: UInt8[Tensor, "b m n"]) -> Float[Tensor, "b g m n"]:
+    """For every attribute group where its part is; the size is seen on all of the bird."""
+    masks = [parts > 0 if group.part == "body" else parts == part_id(group.part) for group in GROUPS]
+    return torch.stack(masks, dim=1).float()
+
+
+class BirdTask(lightning.LightningModule):  # type: ignore[misc]
+    """Cross-entropy of class, attributes and places; AdamW on one cosine cycle.
+
+    -log p_y - w mean_g log p_g + v place loss.
+
+    A scene with the label -100 has no class: it teaches attributes only.
+
+    Args:
+        net: the network.
+        schedule: rates and epochs.
+        steps: steps of all epochs together.
+    """
+
+    def __init__(self, net: BirdNet, schedule: Schedule, steps: int) -> None:
+        super().__init__()
+        self.net = net
+        self.schedule = schedule
+        self.steps = steps
+        self.register_buffer("mean", torch.tensor(net.spec.mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(net.spec.std).view(1, 3, 1, 1), persistent=False)
+        self.classes = nn.CrossEntropyLoss(label_smoothing=0.05)
+
+    def training_step(self, batch: Step, index: int) -> Tensor:
+        """Loss of one batch; the bar shows it with the batch's accuracy."""
+        images, labels, values, visible, parts = batch
+        generator = torch.Generator().manual_seed((self.schedule.seed * 1009 + self.current_epoch) * 100_003 + index)
+        x, parts = augmented(images, parts, self.get_buffer("mean"), self.get_buffer("std"), generator)
+        if self.current_epoch < self.schedule.small_epochs:
+            x = fn.interpolate(x, size=self.schedule.small_size, mode="bilinear", antialias=True)
+        scores, attributes, places = self.net.read(x.contiguous(memory_format=torch.channels_last))
+        words = attribute_loss(attributes.float(), values, visible)
+        looks = place_loss(places.float(), parts, visible)
+        loss: Tensor = (
+            self.classes(scores.float(), labels)
+            + self.schedule.attribute_weight * words
+            + self.schedule.place_weight * looks
+        )
+        hits = (scores.argmax(1) == labels)[labels >= 0].float().mean()
+        self.log_dict({"loss": loss, "accuracy": hits, "attributes": words, "places": looks}, prog_bar=True)
+        return loss
+
+    def configure_optimizers(self) -> Any:
+        """AdamW, one cycle."""
+        rate, decay = self.schedule.rate, self.schedule.decay
+        optimiser = torch.optim.AdamW(self.parameters(), lr=rate, weight_decay=decay, fused=True)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=self.steps, pct_start=0.15)
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How steps change over the training.
+
+    Args:
+        rate: highest learning rate.
+        decay: weight decay.
+        seed: of the augmentation.
+        small_epochs: epochs at the beginning in which scenes are shrunk, which costs a third.
+        small_size: their side then.
+        attribute_weight: weight of the attribute loss beside the class loss.
+        place_weight: weight of the loss of the places; 0 leaves it to the net where it looks.
+    """
+
+    rate: float
+    decay: float
+    seed: int
+    small_epochs: int = 0
+    small_size: int = 80
+    attribute_weight: float = 4.0
+    place_weight: float = 0.5

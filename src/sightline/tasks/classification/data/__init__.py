@@ -1,0 +1,1 @@
+"""Pictures of a classification task: folders, tables, CIFAR, drawn scenes."""

@@ -1,0 +1,199 @@
+"""`Pictures`: what a classifier learns from and is tested on, as bytes in memory or in one mapped file."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Int, UInt8
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional as fn
+
+from sightline.data.cifar import find_cifar, read_cifar
+from sightline.data.photos import read_photo
+from sightline.errors import DataError, near
+from sightline.tasks.classification.data.formats import Listed, list_folder
+from sightline.tasks.classification.recipe import ClassifyRecipe
+from sightline.training.cache import kept
+from sightline.training.loop import Report
+from sightline.worlds.aviary.config import Knobs
+from sightline.worlds.aviary.dataset import HELD_OUT, rendered
+from sightline.worlds.aviary.world import World
+
+AVIARY = "aviary"
+CIFAR_MEAN, CIFAR_STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
+"""CIFAR-10's, with which CIFAR-100 is normalised too."""
+Floats = tuple[float, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """Labelled pictures, of one size.
+
+    Args:
+        images: bytes of all of them.
+        labels: their classes.
+        train: rows to learn from.
+        test: rows to test on.
+        classes: names.
+        mean: of each channel, in units of 0..1.
+        std: of each channel.
+        source: what they are, in words.
+        notes: what was noticed.
+        known: changes when the files do.
+    """
+
+    images: UInt8[Tensor, "n 3 h w"]
+    labels: Int[Tensor, " n"]
+    train: Int[Tensor, " t"]
+    test: Int[Tensor, " u"]
+    classes: tuple[str, ...]
+    mean: Floats
+    std: Floats
+    source: str
+    notes: tuple[str, ...] = ()
+    known: str = ""
+
+
+def gather(data: str | Path, recipe: ClassifyRecipe, work: Path, report: Report = lambda done: None) -> Pictures:
+    """Read or draw all pictures.
+
+    Args:
+        data: a folder, or `aviary` for drawn scenes.
+        recipe: their size, how many scenes, which share is tested on.
+        work: folder where decoded pictures and scenes are kept.
+        report: told of every picture that is there.
+
+    Raises:
+        DataError: there is no such folder, or it has no layout that is read here.
+        InputError: a picture cannot be read; the text names it.
+    """
+    if str(data) == AVIARY:
+        return _scenes(recipe, work, report)
+    folder = Path(data)
+    if not folder.is_dir():
+        around = [other.name for other in folder.parent.iterdir()] if folder.parent.is_dir() else []
+        raise DataError(
+            f"there is no folder {str(folder)!r} to learn from; {near(folder.name, [*around, AVIARY])}; "
+            f"'{AVIARY}' draws scenes"
+        )
+    binary = find_cifar(folder)
+    if binary is not None:
+        return _cifar(binary, recipe)
+    return _files(list_folder(folder, recipe.held_out), recipe, work, report)
+
+
+def _scenes(recipe: ClassifyRecipe, work: Path, report: Report) -> Pictures:
+    """Scenes of the aviary, a third as many to test on."""
+    world = World(Knobs())
+    tested = max(1, recipe.scenes // 3)
+    jobs = ((recipe.seed * recipe.scenes, recipe.scenes), (HELD_OUT, tested))
+    drawn = [
+        rendered(world, at, n, size=recipe.size, folder=work / "scenes", workers=recipe.workers, report=report)
+        for at, n in jobs
+    ]
+    images = torch.cat([part.images for part in drawn])
+    labels = torch.cat([part.labels for part in drawn])
+    rows = torch.arange(recipe.scenes)
+    source = f"{recipe.scenes} and {tested} scenes of the aviary"
+    return Pictures(
+        images,
+        labels,
+        rows,
+        torch.arange(recipe.scenes, len(labels)),
+        world.labels,
+        *colours(images, rows),
+        source,
+        known=source,
+    )
+
+
+def _cifar(folder: Path, recipe: ClassifyRecipe) -> Pictures:
+    found = read_cifar(folder)
+    images, notes = torch.from_numpy(found.images), ()
+    if recipe.size != 32:
+        images = torch.cat([_scaled(part, recipe.size) for part in torch.split(images, 1000)])
+        notes = (f"pictures of 32 pixels were scaled to {recipe.size}",)  # type: ignore[assignment]
+    known = sha256(found.labels.tobytes() + found.images[::97].tobytes()).hexdigest()
+    rows = torch.arange(len(images))
+    return Pictures(
+        images,
+        torch.from_numpy(found.labels),
+        rows[: found.train],
+        rows[found.train :],
+        found.classes,
+        CIFAR_MEAN,
+        CIFAR_STD,
+        f"{found.name}, binary version",
+        notes,
+        known,
+    )
+
+
+def _scaled(images: UInt8[Tensor, "n 3 h w"], size: int) -> UInt8[Tensor, "n 3 p p"]:
+    made = fn.interpolate(images.float(), size=(size, size), mode="bilinear", antialias=True)
+    return made.round().clamp(0, 255).byte()
+
+
+def _files(found: Listed, recipe: ClassifyRecipe, work: Path, report: Report) -> Pictures:
+    """Photos, each scaled and cut to its middle square; decoded once, then kept."""
+    stamps = "\n".join(f"{path} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in found.files)
+    known, side = sha256(stamps.encode()).hexdigest(), recipe.size
+    (work / "photos").mkdir(parents=True, exist_ok=True)
+    path = work / "photos" / f"{known[:12]}-{side}.npy"
+    table = kept(path, (len(found.files), side, side, 3), lambda row: _square(found.files[row], side), report)
+    images, tests = torch.from_numpy(table).permute(0, 3, 1, 2), torch.tensor(found.tests)
+    rows = torch.arange(len(tests))
+    notes = (*found.notes, *_sizes(found, side))
+    train = rows[~tests]
+    return Pictures(
+        images,
+        torch.tensor(found.labels),
+        train,
+        rows[tests],
+        found.classes,
+        *colours(images, train),
+        found.source,
+        notes,
+        known + "".join(str(int(test)) for test in found.tests),
+    )
+
+
+def _square(path: Path, side: int) -> NDArray[np.uint8]:
+    """The middle square of a photo."""
+    image = read_photo(path).image
+    if image.size == (side, side):
+        return np.asarray(image, dtype=np.uint8)
+    short = min(image.size)
+    left, top = (image.width - short) / 2, (image.height - short) / 2
+    box = (left, top, left + short, top + short)
+    return np.asarray(image.resize((side, side), Image.Resampling.BILINEAR, box=box), dtype=np.uint8)
+
+
+def _sizes(found: Listed, side: int) -> tuple[str, ...]:
+    """What to say where pictures are not of the size that is learnt from."""
+    sizes: Counter[tuple[int, int]] = Counter()
+    for path in found.files:
+        with Image.open(path) as image:
+            sizes[image.size] += 1
+    other = sum(n for size, n in sizes.items() if size != (side, side))
+    if not other:
+        return ()
+    (width, height), _ = sizes.most_common(1)[0]
+    return (
+        f"{other} of {len(found.files)} pictures are not {side}x{side} ({len(sizes)} sizes, {width}x{height} most "
+        f"often): their middle square was scaled to {side} pixels",
+    )
+
+
+def colours(images: UInt8[Tensor, "n 3 h w"], rows: Int[Tensor, " t"]) -> tuple[Floats, Floats]:
+    """Mean and standard deviation of each channel over some pictures, at most 5000 of them."""
+    some = images[rows[:: max(1, len(rows) // 5000)]].float().div(255).transpose(0, 1).flatten(1)
+    mean, std = some.mean(1), some.std(1).clamp(min=1e-3)
+    return tuple(round(float(v), 4) for v in mean), tuple(round(float(v), 4) for v in std)

@@ -1,0 +1,1 @@
+"""An image encoder trained with InfoNCE on the aviary."""

@@ -1,0 +1,121 @@
+"""`Score`: what a scheme is worth before its size is weighed - here, accuracy of a supernet that uses it.
+
+A searcher sees a function from schemes to numbers and nothing of what is behind it, so it also runs on a table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from sightline.errors import GateError
+from sightline.gates.analysis.probing import resting
+from sightline.gates.scheme import Scheme
+from sightline.tasks.gate_search.network import held_scheme
+
+Score = Callable[[Scheme], float]
+"""What a scheme reaches; higher is better, in whatever unit."""
+
+Batches = Iterable[Any]
+"""Batches that can be gone through again and again: `(inputs, labels)`, or `inputs` where labels are not needed."""
+
+
+def recalibrate(model: nn.Module, batches: Batches) -> nn.Module:
+    """Estimate the running statistics of all batch norms anew, in place, as the mean over batches of one size.
+
+    A supernet's statistics are a mixture over all masks of its training and fit no single scheme. Weights, mode and
+    momentum stay; only batch norms run in training mode meanwhile, so dropout draws nothing.
+
+    Args:
+        model: any module; without batch norms nothing happens.
+        batches: of training pictures.
+
+    Raises:
+        GateError: there is no batch.
+    """
+    norms = [part for part in model.modules() if isinstance(part, _BatchNorm) and part.track_running_stats]
+    if not norms:
+        return model
+    modes = {part: part.training for part in model.modules()}
+    momenta = [norm.momentum for norm in norms]
+    seen = 0
+    try:
+        model.eval()
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.momentum, norm.training = None, True
+        with torch.no_grad():
+            for batch in batches:
+                model(_inputs(batch))
+                seen += 1
+    finally:
+        for part, mode in modes.items():
+            part.training = mode
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+    if not seen:
+        raise GateError("batch norms were to be estimated anew, but there is no batch; hand in a list of batches")
+    return model
+
+
+class Accuracy:
+    """Share of pictures that a supernet classifies rightly while it uses a scheme; the model is left as it was.
+
+    Args:
+        model: a supernet, on the device of the batches.
+        batches: of validation pictures with labels; gone through once per scheme.
+        calibration: of training pictures, to estimate batch norms anew for every scheme (`recalibrate`); None takes
+            the supernet's statistics, as published.
+
+    Raises:
+        GateError: nothing is plugged, or, when called, there is no picture.
+    """
+
+    def __init__(self, model: nn.Module, batches: Batches, *, calibration: Batches | None = None) -> None:
+        with held_scheme(model):
+            pass
+        self._model = model
+        self._batches = batches
+        self._calibration = calibration
+
+    def __call__(self, scheme: Scheme) -> float:
+        """Accuracy between 0 and 1."""
+        with held_scheme(self._model, scheme), _as_found(self._model):
+            if self._calibration is not None:
+                recalibrate(self._model, self._calibration)
+            right, seen = _count(self._model, self._batches)
+        if not seen:
+            raise GateError("the accuracy of a scheme needs validation pictures, but there is no batch")
+        return right / seen
+
+
+def _count(model: nn.Module, batches: Batches) -> tuple[int, int]:
+    right, seen = 0, 0
+    with torch.no_grad():
+        for inputs, labels in batches:
+            right += int((model(inputs).argmax(1) == labels).sum())
+            seen += len(labels)
+    return right, seen
+
+
+@contextmanager
+def _as_found(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode inside; modes and buffers are put back."""
+    buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
+    try:
+        with resting(model):
+            yield
+    finally:
+        with torch.no_grad():
+            for buffer, value in buffers:
+                buffer.copy_(value)
+
+
+def _inputs(batch: Any) -> Tensor:
+    found: Tensor = batch[0] if isinstance(batch, list | tuple) else batch
+    return found

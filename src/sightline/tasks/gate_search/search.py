@@ -1,0 +1,121 @@
+"""`search`: a searcher, a score and a budget; nothing here knows of networks."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sightline.errors import GateError
+from sightline.gates.scheme import Scheme
+from sightline.tasks.gate_search.accuracy import Score
+from sightline.tasks.gate_search.executors import Evaluate, here
+from sightline.tasks.gate_search.log import Ledger, Log, Trial
+from sightline.tasks.gate_search.result import Found
+from sightline.tasks.gate_search.searchers.base import SEARCHERS, Course
+
+ENDS = 2
+"""Schemes that every search evaluates first: dense and empty, what any other one is measured against."""
+
+
+def search(
+    score: Score | None,
+    lengths: Sequence[int],
+    *,
+    searcher: str = "reinforce",
+    budget: int = 100,
+    sparsity: float = 0.02,
+    seed: int = 0,
+    log: str | Path | None = None,
+    about: Mapping[str, Any] | None = None,
+    evaluate: Evaluate | None = None,
+    step: Callable[[Trial], None] | None = None,
+    **options: Any,
+) -> Found:
+    """Search for the scheme of the highest worth: score + sparsity (share of blocks without a gate).
+
+    Every search evaluates the dense and the empty scheme first, within its budget. A scheme that comes again costs
+    nothing and is counted as a repeat, so that searchers are compared at one number of evaluations.
+
+    Args:
+        score: what a scheme reaches, higher is better; `Accuracy` of a supernet, or a look into a table.
+        lengths: blocks of each stage: `sites(model).lengths`.
+        searcher: a name of `SEARCHERS`: reinforce, random, greedy, exhaustive.
+        budget: most evaluations.
+        sparsity: weight, in units of the score; 0.02 of an accuracy in 0..1 as published [huang2021ean].
+        seed: of whatever is drawn.
+        log: file to which each evaluation is written, and from which a stopped search goes on, bit for bit; a larger
+            budget goes on as well. Other settings are refused.
+        about: what the scores depend on besides (model, weights, data); kept in the log, and held against it.
+        evaluate: how schemes are evaluated (`ray_workers`); None is one by one, here.
+        step: called with every trial.
+        options: of the searcher.
+
+    Raises:
+        GateError: unknown searcher or option, a budget below 2, too many blocks for exhaustive search, a log with
+            other settings, a score that is no finite number.
+
+    Example:
+        >>> table = lambda scheme: float(sum(scheme.flat()[:3]))
+        >>> found = search(table, (2, 3), searcher="greedy", sparsity=0.5)
+        >>> str(found.best.scheme), len(found.trials)
+        ('11|100', 16)
+    """
+    shape = _lengths(lengths)
+    course = _course(searcher, shape, seed, options)
+    if isinstance(budget, bool) or not isinstance(budget, int) or budget < ENDS:
+        raise GateError(
+            f"a search evaluates at least {ENDS} schemes, the dense and the empty one; its budget is {budget!r}"
+        )
+    if score is None and evaluate is None:
+        raise GateError("a search needs a score, or a way to evaluate schemes")
+    settings = {"searcher": searcher, "lengths": list(shape), "sparsity": sparsity, "seed": seed, "options": options}
+    ledger = Ledger(evaluate or here(score), budget, sparsity, step)  # type: ignore[arg-type]
+    if log is not None:
+        ledger.keep(Log(Path(log), {**settings, "about": dict(about or {})}))
+    ended = _run(course, ledger, shape)
+    known = {key: value for key, value in settings.items() if key != "lengths"}
+    return Found(tuple(ledger.trials.values()), shape, ledger.repeats, ledger.replayed, ended, known)
+
+
+def _run(course: Course, ledger: Ledger, lengths: tuple[int, ...]) -> str:
+    """Ask and answer until one of the two has enough; says which."""
+    ledger.worths([Scheme.dense(lengths), Scheme.empty(lengths)])
+    ledger.asked = len(ledger.trials)
+    try:
+        asked = next(course)
+        while True:
+            worths = ledger.worths(asked)
+            if worths is None:
+                return "budget"
+            asked = course.send(worths)
+    except StopIteration:
+        return "done"
+    finally:
+        course.close()
+
+
+def _course(name: str, lengths: tuple[int, ...], seed: int, options: Mapping[str, Any]) -> Course:
+    make = SEARCHERS[name].make
+    generator = torch.Generator().manual_seed(seed)
+    try:
+        inspect.signature(make).bind(lengths, generator, **options)
+    except TypeError as problem:
+        known = list(inspect.signature(make).parameters)[2:]
+        raise GateError(
+            f"the searcher {name!r} cannot take these options: {problem}; it knows {', '.join(known) or 'none'}"
+        ) from problem
+    return make(lengths, generator, **options)
+
+
+def _lengths(lengths: Sequence[int]) -> tuple[int, ...]:
+    found = tuple(lengths)
+    if not found or not all(isinstance(length, int) and length > 0 for length in found):
+        raise GateError(
+            f"the lengths of a search are the numbers of blocks of each stage, such as (3, 4, 6, 3), not {found!r}; "
+            "take sites(model).lengths"
+        )
+    return found

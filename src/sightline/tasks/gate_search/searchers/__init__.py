@@ -1,0 +1,1 @@
+"""Searchers over schemes: random, greedy, REINFORCE; each registers itself."""

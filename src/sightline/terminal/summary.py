@@ -1,0 +1,98 @@
+"""What a result comes to: the same facts as a table for people and as JSON for programs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sightline.terminal.screen import out, say_table
+
+if TYPE_CHECKING:
+    from sightline.results import AttentionMap, Explanation
+
+
+PHRASE = ("text", "role", "probability", "contribution", "box", "energy", "note", "said")
+"""What the record holds of a phrase; its map is in the arrays."""
+
+
+def explanation_record(item: Explanation) -> dict[str, Any]:
+    """Decision, score, probability, and per stage the status and statistics."""
+    decision = item.decision
+    return {
+        "method": item.method,
+        "remarks": list(item.flow.remarks),
+        "decision": decision.label,
+        "index": decision.index,
+        "score": decision.score,
+        "probability": decision.probability,
+        "sentences": list(item.sentences),
+        "words": [phrase.text for phrase in item.phrases],
+        "phrases": [{name: getattr(phrase, name) for name in PHRASE} for phrase in item.phrases],
+        "stages": [_stage_record(map_) for map_ in item.flow.maps],
+    }
+
+
+def _stage_record(map_: AttentionMap) -> dict[str, Any]:
+    from sightline.results.concentration import concentration
+
+    return {
+        "stage": map_.stage,
+        "status": str(map_.status),
+        "shape": list(map_.shape),
+        **map_.statistics(),
+        "concentration": concentration(map_.values),
+        "notes": map_.notes,
+    }
+
+
+def say_summary(photos: Sequence[dict[str, Any]], *, index: str | None) -> None:
+    """The table of all photos, decisions and methods, and where the files are."""
+    columns = ("photo", "decision", ">score", ">probability", "method", "stages", "most concentrated stage")
+    say_table(columns, (row for photo in photos for row in _rows(photo)))
+    console = out()
+    for photo in photos:
+        for decision, told in _told(photo).items():
+            console.print(f"{Path(photo['source']).name}, {decision}: {told}", markup=False, highlight=False)
+    for photo in photos:
+        console.print(f"{photo['folder']}: {', '.join(photo['files'])}", soft_wrap=True)
+    if index:
+        console.print(f"all photos: {index}", soft_wrap=True)
+
+
+def _rows(photo: dict[str, Any]) -> Iterable[tuple[str, ...]]:
+    before: tuple[str, ...] = ()
+    for item in photo["explanations"]:
+        chance = item["probability"]
+        head = (
+            Path(photo["source"]).name,
+            item["decision"],
+            f"{item['score']:.4g}",
+            "" if chance is None else f"{chance:.1%}",
+        )
+        shown = ("",) * len(head) if head == before else head
+        before = head
+        yield (*shown, item["method"], _statuses(item["stages"]), _peak(item["stages"]))
+        if item["words"] and not item["sentences"]:
+            yield ("", "; ".join(item["words"]), "", "", "", "", "")
+
+
+def _told(photo: dict[str, Any]) -> dict[str, str]:
+    """What is said of each decision, once."""
+    return {item["decision"]: " ".join(item["sentences"]) for item in photo["explanations"] if item["sentences"]}
+
+
+def _statuses(stages: Sequence[dict[str, Any]]) -> str:
+    """For example `17 ok, 1 zero`."""
+    counts = Counter(row["status"] for row in stages)
+    return ", ".join(f"{counts[status]} {status}" for status in ("ok", "zero", "flat", "nan") if counts[status])
+
+
+def _peak(stages: Sequence[dict[str, Any]]) -> str:
+    """The stage whose strongest tenth of the cells holds the largest share of the map, and that share."""
+    drawable = [row for row in stages if row["status"] == "ok"]
+    if not drawable:
+        return "-"
+    best = max(drawable, key=lambda row: row["concentration"])
+    return f"{best['stage']} ({best['concentration']:.0%} in a tenth of it)"

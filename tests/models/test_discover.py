@@ -1,0 +1,111 @@
+"""Stages of real architectures are found from their tree, without running them."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+
+import pytest
+import torch
+from torch import nn
+
+from sightline.errors import StageError
+from sightline.models import adapt
+from sightline.models.adapter.discover import discover_blocks, discover_convolutions, prefix_tokens
+
+KNOWN = {
+    "torchvision:resnet50": (16, "layer1.0", "layer4.2", 53),
+    "torchvision:vgg16": (13, "features.1", "features.29", 13),
+    "torchvision:densenet121": (62, "features.denseblock1.denselayer1", "features.norm5", 120),
+    "torchvision:mobilenet_v2": (19, "features.0", "features.18", 52),
+    "torchvision:squeezenet1_0": (10, "features.1", "classifier.2", 26),
+    "torchvision:inception_v3": (16, "Conv2d_1a_3x3", "Mixed_7c", 96),
+    "torchvision:convnext_tiny": (22, "features.0", "features.7.2", 22),
+    "torchvision:maxvit_t": (35, "stem.0", "blocks.3.layers.1.layers.grid_attention", None),
+    "torchvision:vit_b_16": (12, "encoder.layers.encoder_layer_0.ln_1", "encoder.layers.encoder_layer_11.ln_1", 1),
+    "torchvision:swin_t": (16, "features.0", "features.7.1", 1),
+    "timm:resnet18": (8, "layer1.0", "layer4.1", 20),
+    "timm:vit_small_patch16_224": (13, "patch_embed", "blocks.11.norm1", 1),
+    "timm:efficientnet_b0": (16, "blocks.0.0", "blocks.6.0", 81),
+    "timm:mixer_s32_224": (9, "stem", "blocks.7", 1),
+    "timm:regnety_002": (14, "stem", "s4.b7", None),
+}
+
+
+def on_meta(name: str) -> nn.Module:
+    """The architecture without weights: costs no memory and no time."""
+    import timm
+    import torchvision
+
+    origin, _, model = name.partition(":")
+    with torch.device("meta"):
+        if origin == "timm":
+            return timm.create_model(model)
+        return torchvision.models.get_model(model, weights=None)
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_blocks_and_convolutions_of_known_architectures(name: str) -> None:
+    if name == "torchvision:inception_v3":
+        import torchvision
+
+        with torch.device("meta"):
+            model: nn.Module = torchvision.models.inception_v3(weights=None, init_weights=False)
+    else:
+        model = on_meta(name)
+    count, first, last, convolutions = KNOWN[name]
+    blocks = [spec.path for spec in discover_blocks(model)]
+    assert (len(blocks), blocks[0], blocks[-1]) == (count, first, last)
+    assert convolutions in (None, len(discover_convolutions(model)))
+
+
+@pytest.mark.parametrize(
+    ("name", "tokens"),
+    [("timm:deit_tiny_distilled_patch16_224", 2), ("timm:vit_small_patch14_reg4_dinov2", 5), ("timm:resnet18", 0)],
+)
+def test_prefix_tokens_are_counted(name: str, tokens: int) -> None:
+    assert prefix_tokens(on_meta(name)) == tokens
+
+
+def test_a_plain_module_without_blocks_is_read_at_its_convolutions() -> None:
+    class Plain(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv1 = nn.Conv2d(3, 4, 3)
+            self.conv2 = nn.Conv2d(4, 4, 3)
+            self.fc = nn.Linear(4, 2)
+
+    assert [spec.path for spec in discover_blocks(Plain())] == ["conv1", "conv2"]
+
+
+def test_a_model_without_any_place_to_look_is_refused() -> None:
+    with pytest.raises(StageError, match="has no blocks or convolutions"):
+        adapt(nn.Linear(3, 2)).stages()
+
+
+def test_wildcards_lists_and_groups_choose_stages() -> None:
+    adapter = adapt(on_meta("torchvision:resnet50"))
+    assert [s.path for s in adapter.stages("layer4.?")] == ["layer4.0", "layer4.1", "layer4.2"]
+    assert [s.path for s in adapter.stages("layer4.0, layer1.*")] == ["layer4.0", "layer1.0", "layer1.1", "layer1.2"]
+    assert [s.path for s in adapter.stages(["layer2.1.conv2"])] == ["layer2.1.conv2"]
+    assert [s.path for s in adapter.stages("last")] == ["layer4.2"]
+    assert len(adapter.stages("convs")) == 53
+    with pytest.raises(StageError, match="no stage was asked for"):
+        adapter.stages([])
+
+
+def test_a_model_that_is_rebuilt_is_looked_at_anew() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
+    assert [spec.path for spec in adapt(model).stages()] == ["1"]
+    model.append(nn.Conv2d(4, 4, 3))
+    assert [spec.path for spec in adapt(model).stages()] == ["1", "2"]
+    assert adapt(model).blocks == adapt(model).blocks
+
+
+def test_models_that_were_looked_at_are_not_kept_alive() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
+    adapt(model)
+    gone = weakref.ref(model)
+    del model
+    gc.collect()
+    assert gone() is None
