@@ -93,11 +93,11 @@ def _right(scores: Tensor, examples: Examples) -> NDArray[np.float64]:
 
 
 def attention(net: AttributeNet, examples: Examples) -> Arrays:
-    """Whether the class is right, where the class map's energy lies, and where that of nulls lies.
+    """Whether the class is right, where the class map's energy lies, and where that of controls lies.
 
     The map is relu(sum_c F_c ds/dF_c) at the trunk's last features, for the class that the network decides for: the
     class activation map where the head is linear. `swapped` is the energy in this picture's object of the map of
-    another picture: a null as sharp and as centred as the maps themselves. `gaussian` is a centred Gaussian of a
+    another picture: a control as sharp and as centred as the maps themselves. `gaussian` is a centred Gaussian of a
     quarter of the side, `area` a uniform map.
     """
     inside = ((examples.parts > 0) & (examples.parts != NOWHERE)).float()
@@ -200,7 +200,7 @@ def _read_right(net: AttributeNet, examples: Examples) -> NDArray[np.float64]:
 
 
 def words(net: AttributeNet, cell: Cell, examples: Examples, work: Path, pack: Path | None) -> Arrays:
-    """What the text names, picture by picture, with the two nulls; and what redrawing says of it."""
+    """What the text names, picture by picture, with the two controls; and what redrawing says of it."""
     vocabulary = net.spec.vocabulary
     _, train = second_task(cell, training(cell, work, pack))
     validation = _held_out(cell, VALIDATION, 300, work)

@@ -100,10 +100,10 @@ def controls(study: Study, worlds: Sequence[str] = ("aviary", "background"), bas
                     "other backgrounds": plain(list(study.values(world, base, arm, shuffled).values())),
                     "energy on the bird": plain(list(study.values(world, base, arm, energy).values())),
                     "EAT less this ": less,
-                    "null: another picture's map": plain(
+                    "control: another picture's map": plain(
                         list(study.values(world, base, arm, mean_of("swapped")).values())
                     ),
-                    "null: area": plain(list(study.values(world, base, arm, mean_of("area")).values())),
+                    "control: area": plain(list(study.values(world, base, arm, mean_of("area")).values())),
                 }
             )
     return rows
@@ -154,10 +154,10 @@ def photos(study: Study) -> Rows:
                 "EAT less this": against[0],
                 "energy in the box": plain(list(study.values("cub", "mobilenet_v2", arm, energy).values())),
                 "EAT less this ": against[1],
-                "null: another picture's map": plain(
+                "control: another picture's map": plain(
                     list(study.values("cub", "mobilenet_v2", arm, mean_of("swapped")).values())
                 ),
-                "null: centred Gaussian": plain(
+                "control: centred Gaussian": plain(
                     list(study.values("cub", "mobilenet_v2", arm, mean_of("gaussian")).values())
                 ),
             }
@@ -217,7 +217,7 @@ def _against_zero(study: Study, arm: str, of: Callable[[Arrays], float]) -> str:
 
 
 def grounding(studies: dict[str, Study], work: Path, tests: int = TESTS) -> Rows:
-    """Part pointing and PCP at sigma = 4 of attribute maps, beside nulls that do not look at attributes."""
+    """Part pointing and PCP at sigma = 4 of attribute maps, beside controls that do not look at attributes."""
     rows = []
     for name, study in studies.items():
         for (world, base, arm), seeds in study.found.items():
@@ -233,7 +233,9 @@ def grounding(studies: dict[str, Study], work: Path, tests: int = TESTS) -> Rows
                 scored = [truth.scores(of(found)) for found in seeds.values() if "peaks" in found]
                 rows.append(_grounded(name, arm, what, scored))
             if arm == "eat":
-                rows.append(_grounded(name, "-", "null: mean place in the box", [truth.scores(truth.mean_places())]))
+                rows.append(
+                    _grounded(name, "-", "control: mean place in the box", [truth.scores(truth.mean_places())])
+                )
     return rows
 
 
@@ -309,7 +311,7 @@ def text(studies: dict[str, Study], work: Path, tests: int = TESTS) -> Rows:
     return rows
 
 
-BLIND, CLASS_NAME = "null: image-blind", "null: class name"
+BLIND, CLASS_NAME = "control: image-blind", "control: class name"
 
 
 def _mentions(who: str, found: Arrays, count: int) -> torch.Tensor:

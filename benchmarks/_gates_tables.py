@@ -124,7 +124,7 @@ def retrained(work: Path) -> Rows:
     halves = [(columns[:, s], np.delete(columns, s, 1).mean(1)) for s in range(RETRAINED_SEEDS)]
     rows = [
         _tau("supernet and mean of retrained", scores, columns.mean(1)),
-        _tau("null: number of gates and mean of retrained", density, columns.mean(1)),
+        _tau("control: number of gates and mean of retrained", density, columns.mean(1)),
     ]
     rows += [_tau(f"ceiling: seed {s} and the mean of the others", *pair) for s, pair in enumerate(halves)]
     return [{**row, "schemes": str(len(names)), "seeds of each": str(RETRAINED_SEEDS)} for row in rows]

@@ -193,7 +193,7 @@ def noise_facts(seen: Observations, wrong: Tensor, count: int) -> dict[str, Any]
 
 
 def background_facts(seen: Observations, again: Redrawn) -> dict[str, Any]:
-    """The score, its null, and what the audit of the network reports."""
+    """The score, its control, and what the audit of the network reports."""
     excess, towards, numbers = exchanged(again, len(seen.classes))
     report = audit(seen, again, kinds=["background", "shortcut", "class-read"])
     return {
@@ -233,8 +233,8 @@ def noise_table(found: list[dict[str, Any]]) -> str:
 
 def background_table(found: list[dict[str, Any]]) -> str:
     """A row per share of scenes at home, the mean over seeds with its interval."""
-    head = ("backgrounds of the species", "class accuracy", "flips by exchange", "by drawing again (null)",
-            "dependence", "to the background's class", "to any other (null)", "decision reported",
+    head = ("backgrounds of the species", "class accuracy", "flips by exchange", "by drawing again (control)",
+            "dependence", "to the background's class", "to any other (control)", "decision reported",
             "classes reported by their maps, by seed")  # fmt: skip
     rows = []
     for share in SHARES:

@@ -33,7 +33,7 @@ def rows_of(folder: Path) -> list[Row]:
 def command_of(about: dict[str, Any], data: str) -> str:
     """The command that makes this comparison again, from its record."""
     model, settings = about["model"], about["settings"]
-    methods = [name for name in settings["methods"] if METHODS[name].family != "Nulls"]
+    methods = [name for name in settings["methods"] if METHODS[name].family != "Controls"]
     steps = {options["steps"] for options in settings["options"].values() if "steps" in options}
     return " \\\n    ".join(
         [
@@ -47,25 +47,25 @@ def command_of(about: dict[str, Any], data: str) -> str:
 
 
 def cell(standing: Standing | None) -> str:
-    """Mean and interval; bold where better than every null beyond the noise, a star where level with the best."""
+    """Mean and interval; bold where better than every control beyond the noise, a star where level with the best."""
     if standing is None:
         return ""
     if standing.interval is None:
         return "not scored"
     found = standing.interval
     text = f"{found.mean:.3f} ({found.low:.3f} to {found.high:.3f})"
-    text = f"**{text}**" if standing.beats_nulls else text
+    text = f"**{text}**" if standing.beats_controls else text
     return text + (" *" if standing.level else "").replace("*", "\\*")
 
 
 def metric_table(standings: Sequence[Standing], metric: str) -> str:
-    """Methods down, places across; nulls at the end."""
+    """Methods down, places across; controls at the end."""
     cells = {(s.method, s.place): s for s in standings if s.metric == metric}
     methods = sorted({s.method for s in cells.values()}, key=lambda name: list(METHODS).index(name))
     places = [place for place in PLACES if any(s.place == place for s in cells.values())]
     lines = [
         [
-            f"*{name}*" if METHODS[name].family == "Nulls" else name,
+            f"*{name}*" if METHODS[name].family == "Controls" else name,
             *(cell(cells.get((name, place))) for place in places),
         ]
         for name in methods

@@ -1,4 +1,4 @@
-"""What the relevance flow costs beside one forward + backward to the input, and what LRP costs with other tools.
+"""What the LRP flow costs beside one forward + backward to the input, and what LRP costs with other tools.
 
     python benchmarks/flow_cost.py                       # seventeen networks, 224x224, batch 1
     python benchmarks/flow_cost.py --toy                 # a small network, seconds
@@ -6,7 +6,7 @@
     python benchmarks/flow_cost.py --memory --batch 8 --models resnet50 vgg16 mobilenet_v2    # instead of time
     python benchmarks/flow_cost.py --batches 1 8 32 --models resnet18 mobilenet_v2            # instead of time
 
-Sightline gives maps at all stages; zennit (EpsilonPlusFlat, Gradient) and captum's LRP give one map, at the input.
+Sightline gives maps at all layers; zennit (EpsilonPlusFlat, Gradient) and captum's LRP give one map, at the input.
 Every tool gets the model as a user has it, its hooks made and removed inside its time. zennit gets its own canonizer
 where it has one, captum is told the class beforehand. A tool that is not installed is left out.
 """
@@ -54,8 +54,8 @@ PEERS = ("zennit", "captum")
 
 
 def flow(model: nn.Module, inputs: Tensor) -> list[Tensor]:
-    """Relevance maps at all stages, for the class with the highest score."""
-    return [m.values for item in sightline.explain(model, inputs, method="relevance") for m in item.flow.maps]
+    """Relevance maps at all layers, for the class with the highest score."""
+    return [m.values for item in sightline.explain(model, inputs, method="lrp") for m in item.flow.maps]
 
 
 def by_zennit(model: nn.Module, inputs: Tensor, top: Tensor) -> Tensor:
@@ -97,9 +97,9 @@ def measure(name: str, *, repetitions: int, device: str, peers: bool) -> dict[st
 
     yardstick()
     found: dict[str, Ratio | str] = {
-        "relevance": paired(lambda: flow(model, inputs), yardstick, repetitions=repetitions, device=device)
+        "lrp": paired(lambda: flow(model, inputs), yardstick, repetitions=repetitions, device=device)
     }
-    print(f"{name}: relevance: {spread(found['relevance'])}", flush=True)
+    print(f"{name}: relevance: {spread(found['lrp'])}", flush=True)
     few = min(3, repetitions)
     with torch.no_grad():
         top = model(inputs).argmax(1)
@@ -139,16 +139,16 @@ def times(asked: argparse.Namespace, names: list[str], repetitions: int) -> tupl
     }
     rows = []
     for name, it in found.items():
-        ours = it["relevance"]
+        ours = it["lrp"]
         kept = "yes" if isinstance(ours, Ratio) and ours.median <= bar(name) else "no"
         rows.append([name, spread(ours), f"{bar(name):.1f}", kept, *(spread(it.get(tool, "-")) for tool in PEERS)])
-    head = ["network", "relevance flow, all stages", "bar", "reached", "zennit, one map", "captum LRP, one map"]
+    head = ["network", "LRP flow, all layers", "bar", "reached", "zennit, one map", "captum LRP, one map"]
     return table(head, rows), f"--repetitions {repetitions}", found
 
 
 def grown(job: str, name: str, batch: int) -> float:
     """Megabytes by which the peak of resident memory grows; for a process of its own."""
-    work = {"forward + backward": forward_backward, "relevance": flow}[job]
+    work = {"forward + backward": forward_backward, "lrp": flow}[job]
     work(*build("toy"))
     model, picture = build(name)
     model.requires_grad_(False)
@@ -164,7 +164,7 @@ def memory(asked: argparse.Namespace, names: list[str], repetitions: int) -> tup
     found: dict[str, Any] = {}
     rows = []
     for name in names:
-        found[name] = each = {"forward + backward": [], "relevance": []}
+        found[name] = each = {"forward + backward": [], "lrp": []}
         for _ in range(repetitions):
             for job, figures in each.items():
                 command = [sys.executable, __file__, "--one", job, "--models", name, "--batch", str(asked.batch)]
@@ -173,7 +173,7 @@ def memory(asked: argparse.Namespace, names: list[str], repetitions: int) -> tup
         base, ours = (statistics.median(figures) for figures in each.values())
         rows.append([name, f"{base:.0f}", f"{ours:.0f}", f"{ours / base:.2f}"])
         print(*rows[-1], flush=True)
-    head = ["network", "forward + backward, MB", "relevance flow, MB", "ratio (bar 2.5)"]
+    head = ["network", "forward + backward, MB", "LRP flow, MB", "ratio (bar 2.5)"]
     return table(head, rows), f"--memory --batch {asked.batch} --repetitions {repetitions}", found
 
 

@@ -1,6 +1,6 @@
-"""Where the flows are right, layer by layer, beside the nulls: the tables of `docs/flow.md`.
+"""Where the flows are right, layer by layer, beside the controls: the tables of `docs/flow.md`.
 
-    python benchmarks/flow_truth.py mosaics --write      # energy in the right cell of 2x2 mosaics, at every stage
+    python benchmarks/flow_truth.py mosaics --write      # energy in the right cell of 2x2 mosaics, at every layer
     python benchmarks/flow_truth.py faithful --write     # deletion, insertion and ROAD at three depths
     python benchmarks/flow_truth.py shuffled --write     # maps of a network whose classes were shuffled
     python benchmarks/flow_truth.py causal --write       # zero what the map calls important, and what it does not
@@ -11,8 +11,8 @@
 `$SIGHTLINE_PACK`); `--toy` needs none. Every photo's values are kept in `--work`, so that a stopped run goes on.
 
 A mosaic holds four photos that the network is sure of (p > 0.8), each in one cell; the decision is the class of one
-of them, and chance is a quarter. All methods are read at the same stages. Cells are mean and 95 % bootstrap interval
-over photos; bold where better than every null beyond the noise, by paired differences corrected for their number.
+of them, and chance is a quarter. All methods are read at the same layers. Cells are mean and 95 % bootstrap interval
+over photos; bold where better than every control beyond the noise, by paired differences corrected for their number.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ from sightline.metrics.probe import Probe
 
 FLOW = PAGE.with_name("flow.md")
 METHODS: dict[str, dict[str, Any]] = {
-    "relevance, contrastive": {"method": "relevance", "contrast": "others"},
-    "relevance": {"method": "relevance"},
-    "relevance, z+": {"method": "relevance", "options": {"gamma": "inf"}},
+    "lrp, contrastive": {"method": "lrp", "contrast": "others"},
+    "lrp": {"method": "lrp"},
+    "lrp, z+": {"method": "lrp", "options": {"gamma": "inf"}},
     "NAFlow anchored": {"method": "naflow"},
     "NAFlow anchored, signed": {"method": "naflow", "options": {"signed": True}},
     "NAFlow forward": {"method": "naflow", "options": {"mode": "forward"}},
@@ -56,7 +56,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "Grad-CAM": {"method": "gradcam"},
     "HiResCAM, contrastive": {"method": "hirescam", "contrast": "others"},
 }
-"""Read at every stage."""
+"""Read at every layer."""
 
 INPUT: dict[str, dict[str, Any]] = {
     "integrated gradients": {"method": "integrated_gradients", "options": {"steps": 16}},
@@ -65,9 +65,9 @@ INPUT: dict[str, dict[str, Any]] = {
 """One map over the input, shown at every depth's column as what it is: the same."""
 
 JUDGED = (
-    "relevance, contrastive", "relevance", "NAFlow anchored", "NAFlow forward", "LayerCAM", "HiResCAM", "Grad-CAM"
+    "lrp, contrastive", "lrp", "NAFlow anchored", "NAFlow forward", "LayerCAM", "HiResCAM", "Grad-CAM"
 )  # fmt: skip
-"""Read at every stage and judged by deletion, which takes long."""
+"""Read at every layer and judged by deletion, which takes long."""
 
 NULLS = ("activity", "edges", "gaussian", "random")
 """The first, the sum of |A|, knows the network but not the decision; the others know nothing of either."""
@@ -128,11 +128,11 @@ def mosaics(photos: Iterator[tuple[Tensor, int]], seed: int) -> Iterator[tuple[T
 
 
 def flow_of(model: nn.Module, x: Tensor, index: int, asked: dict[str, Any]) -> dict[str, Float[Tensor, "h w"]]:
-    """The maps of a method at every stage, by stage."""
+    """The maps of a method at every layer, by layer."""
     if asked["method"] == "captum LRP":
         return {"input": lrp_of_captum(model, x, index)}
     found = sightline.explain(model, x[None], target=index, **asked).one().flow
-    return {stage: map_.values for stage, map_ in found.items()}
+    return {layer: map_.values for layer, map_ in found.items()}
 
 
 def lrp_of_captum(model: nn.Module, x: Tensor, index: int) -> Float[Tensor, "h w"]:
@@ -153,14 +153,14 @@ def input_methods(model: nn.Module, x: Tensor) -> dict[str, dict[str, Any]]:
     return {**INPUT, "LRP, captum": {"method": "captum LRP"}}
 
 
-def activity(model: nn.Module, x: Tensor, stages: list[str]) -> dict[str, Float[Tensor, "h w"]]:
-    """`sum_c |A|` at each stage."""
+def activity(model: nn.Module, x: Tensor, layers: list[str]) -> dict[str, Float[Tensor, "h w"]]:
+    """`sum_c |A|` at each layer."""
     seen: dict[str, Tensor] = {}
     handles = [
-        model.get_submodule(stage).register_forward_hook(
-            lambda module, args, out, stage=stage: seen.__setitem__(stage, out[0].abs().sum(0).detach())
+        model.get_submodule(layer).register_forward_hook(
+            lambda module, args, out, layer=layer: seen.__setitem__(layer, out[0].abs().sum(0).detach())
         )
-        for stage in stages
+        for layer in layers
     ]
     with torch.no_grad():
         model(x[None])
@@ -176,15 +176,15 @@ def all_maps(
     asked: dict[str, dict[str, Any]],
     known: Collection[str] = (),
 ) -> dict[str, dict[str, Tensor]]:
-    """Maps by method and stage: those asked for, and the nulls, but for those that are known."""
+    """Maps by method and layer: those asked for, and the controls, but for those that are known."""
     found = {label: flow_of(model, x, index, how) for label, how in asked.items() if label not in known}
-    stages = list(flow_of(model, x, index, {"method": "gradcam"}))
-    found = {label: maps if len(maps) > 1 else dict.fromkeys(stages, *maps.values()) for label, maps in found.items()}
-    for null in set(NULLS) - set(known):
-        found[null] = (
-            activity(model, x, stages)
-            if null == "activity"
-            else flow_of(model, x, index, {"method": null, "stages": stages})
+    layers = list(flow_of(model, x, index, {"method": "gradcam"}))
+    found = {label: maps if len(maps) > 1 else dict.fromkeys(layers, *maps.values()) for label, maps in found.items()}
+    for control in set(NULLS) - set(known):
+        found[control] = (
+            activity(model, x, layers)
+            if control == "activity"
+            else flow_of(model, x, index, {"method": control, "layers": layers})
         )
     return found
 
@@ -199,9 +199,9 @@ def share_in_cell(map_: Float[Tensor, "h w"], cell: int) -> float:
     return float(part.sum() / fine.sum()) if fine.sum() > 0 else float("nan")
 
 
-def thirds(stages: list[str]) -> list[str]:
-    """Stages early (a sixth of the way), in the middle and at the end."""
-    return [stages[len(stages) // 6], stages[len(stages) // 2], stages[-1]]
+def thirds(layers: list[str]) -> list[str]:
+    """Layers early (a sixth of the way), in the middle and at the end."""
+    return [layers[len(layers) // 6], layers[len(layers) // 2], layers[-1]]
 
 
 Values = dict[str, dict[str, list[float]]]
@@ -233,7 +233,7 @@ def kept(
 
 
 def study_mosaics(model: nn.Module, args: Any, methods: dict[str, dict[str, Any]]) -> Values:
-    """Energy in the right cell, at every stage."""
+    """Energy in the right cell, at every layer."""
     source = mosaics(sure_photos(model, args.model, args.side, args.seed), args.seed)
     made: list[tuple[Tensor, int, int]] = []
 
@@ -245,7 +245,7 @@ def study_mosaics(model: nn.Module, args: Any, methods: dict[str, dict[str, Any]
             made.append(next(source))
         x, index, cell = made[i]
         maps = all_maps(model, x, index, methods, known)
-        return {m: {s: share_in_cell(v, cell) for s, v in stages.items()} for m, stages in maps.items()}
+        return {m: {s: share_in_cell(v, cell) for s, v in layers.items()} for m, layers in maps.items()}
 
     return kept(args.work, f"{args.study}-{args.model}-{args.seed}", args.count, one, [*methods, *NULLS])
 
@@ -273,10 +273,10 @@ def study_faithful(model: nn.Module, args: Any) -> Values:
         probe = Probe(inference_copy(model, x[None]).model, torch.tensor([index])).asked(x[None])
         for method, maps in all_maps(model, x, index, methods, known).items():
             judged: dict[int, tuple[float, float, float]] = {}
-            for depth, stage in zip(DEPTHS, thirds(list(maps)), strict=True):
-                if id(maps[stage]) not in judged:
-                    judged[id(maps[stage])] = faithfulness(probe, x, maps[stage], args.steps)
-                for name, value in zip(("deletion", "insertion", "ROAD"), judged[id(maps[stage])], strict=True):
+            for depth, layer in zip(DEPTHS, thirds(list(maps)), strict=True):
+                if id(maps[layer]) not in judged:
+                    judged[id(maps[layer])] = faithfulness(probe, x, maps[layer], args.steps)
+                for name, value in zip(("deletion", "insertion", "ROAD"), judged[id(maps[layer])], strict=True):
                     found.setdefault(method, {})[f"{name}, {depth}"] = value
         return found
 
@@ -319,17 +319,17 @@ def study_shuffled(model: nn.Module, args: Any) -> Values:
 
 
 def study_causal(model: nn.Module, args: Any) -> Values:
-    """Share of the logit lost when a fifth of a stage's places is set to zero: the most or least important."""
+    """Share of the logit lost when a fifth of a layer's places is set to zero: the most or least important."""
     source = sure_photos(model, args.model, args.side, args.seed)
     made: list[tuple[Tensor, int]] = []
 
-    def loss(x: Tensor, index: int, stage: str, map_: Tensor, largest: bool) -> float:
+    def loss(x: Tensor, index: int, layer: str, map_: Tensor, largest: bool) -> float:
         """What the logit loses, as a share of it."""
         order = map_.flatten().argsort(descending=largest)[: max(1, map_.numel() // 5)]
         keep = torch.ones(map_.numel())
         keep[order] = 0
         whole = float(model(x[None])[0, index])
-        handle = model.get_submodule(stage).register_forward_hook(lambda m, a, out: out * keep.reshape(map_.shape))
+        handle = model.get_submodule(layer).register_forward_hook(lambda m, a, out: out * keep.reshape(map_.shape))
         rest = float(model(x[None])[0, index])
         handle.remove()
         return (whole - rest) / abs(whole)
@@ -340,9 +340,9 @@ def study_causal(model: nn.Module, args: Any) -> Values:
         x, index = made[i]
         found: Found = {}
         for method, maps in all_maps(model, x, index, METHODS, known).items():
-            for depth, stage in zip(DEPTHS, thirds(list(maps)), strict=True):
+            for depth, layer in zip(DEPTHS, thirds(list(maps)), strict=True):
                 for word, largest in (("most", True), ("least", False)):
-                    value = loss(x, index, stage, maps[stage], largest)
+                    value = loss(x, index, layer, maps[layer], largest)
                     found.setdefault(method, {})[f"{word}, {depth}"] = value
         return found
 
@@ -356,7 +356,7 @@ def lower_is_better(study: str, column: str) -> bool:
 
 
 def cell(study: str, column: str, values: Values, method: str) -> str:
-    """Mean and interval; bold where better than every null beyond the noise."""
+    """Mean and interval; bold where better than every control beyond the noise."""
     ours = torch.tensor(values[method][column], dtype=torch.float64)
     found = bootstrap(ours[ours.isfinite()])
     text = f"{found.mean:.3f} ({found.low:.3f} to {found.high:.3f})"
@@ -364,8 +364,8 @@ def cell(study: str, column: str, values: Values, method: str) -> str:
         return text
     sign = -1 if lower_is_better(study, column) else 1
     confidence = 1 - 0.05 / (len(values) - len(NULLS)) / len(NULLS)
-    for null in NULLS:
-        theirs = torch.tensor(values[null][column], dtype=torch.float64)
+    for control in NULLS:
+        theirs = torch.tensor(values[control][column], dtype=torch.float64)
         difference = paired_difference(sign * ours, sign * theirs, confidence=confidence, draws=4000)
         if not difference.low > 0:
             return text
@@ -373,7 +373,7 @@ def cell(study: str, column: str, values: Values, method: str) -> str:
 
 
 def shown(study: str, values: Values) -> str:
-    """The table; of many stages, seven from first to last."""
+    """The table; of many layers, seven from first to last."""
     columns = list(next(iter(values.values())))
     if len(columns) > 9:
         columns = [columns[round(i * (len(columns) - 1) / 6)] for i in range(7)]

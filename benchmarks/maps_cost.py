@@ -36,7 +36,7 @@ from _measure import (
     table,
     write,
 )
-from sightline.models import StageSpec, adapt
+from sightline.models import LayerSpec, adapt
 from sightline.reports import upsample
 
 SIX = ["gradcam", "hirescam", "layercam", "xgradcam", "gradcam++", "gradxact"]
@@ -67,25 +67,25 @@ class Case:
 
 
 def case(name: str, device: str, batch: int) -> Case:
-    """Both sets of stages are those that Sightline found: every tool reads the same modules."""
+    """Both sets of layers are those that Sightline found: every tool reads the same modules."""
     model, inputs = build(name)
     model, inputs = model.to(device), inputs.to(device).repeat(batch, 1, 1, 1)
-    blocks = [m.spec for m in _stages(model, inputs, None)]
+    blocks = [m.spec for m in _layers(model, inputs, None)]
     tokens = name.startswith("vit")
-    convs = [] if tokens else [m.spec for m in _stages(model, inputs, "convs")]
+    convs = [] if tokens else [m.spec for m in _layers(model, inputs, "convs")]
     return Case(model, inputs, _modules(model, blocks), _modules(model, convs), _grid if tokens else None)
 
 
-def _stages(model: nn.Module, inputs: Tensor, wanted: str | None) -> tuple[Any, ...]:
+def _layers(model: nn.Module, inputs: Tensor, wanted: str | None) -> tuple[Any, ...]:
     from sightline.capture import Plan, capture
     from sightline.targets import parse_target
 
-    return capture(adapt(model), inputs, Plan(parse_target(None), stages=wanted)).stages
+    return capture(adapt(model), inputs, Plan(parse_target(None), layers=wanted)).layers
 
 
-def _modules(model: nn.Module, specs: list[StageSpec]) -> dict[str, nn.Module]:
+def _modules(model: nn.Module, specs: list[LayerSpec]) -> dict[str, nn.Module]:
     if any(spec.side != "output" for spec in specs):
-        raise SystemExit("the other tools read outputs of modules only; this model has a stage at an input")
+        raise SystemExit("the other tools read outputs of modules only; this model has a layer at an input")
     return {spec.path: model.get_submodule(spec.path) for spec in specs}
 
 
@@ -102,7 +102,7 @@ def ours(it: Case) -> dict[str, Work]:
     """The four jobs by Sightline."""
 
     def convolutions() -> list[Tensor]:
-        found = sightline.explain(it.model, it.inputs, stages="convs")
+        found = sightline.explain(it.model, it.inputs, layers="convs")
         return [upsample(m.values, it.size) for item in found for m in item.flow.maps]
 
     jobs: dict[str, Work] = {

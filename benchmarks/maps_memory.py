@@ -73,7 +73,7 @@ def paths(model: nn.Module) -> list[str]:
     """The blocks that Sightline finds, so that every tool reads the same."""
     from sightline.models import adapt
 
-    return [spec.path for spec in adapt(model).stages()]
+    return [spec.path for spec in adapt(model).layers()]
 
 
 def one(job: str, name: str, batch: int, device: str) -> float:

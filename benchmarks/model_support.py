@@ -1,9 +1,9 @@
-"""Which models Sightline can look into: one of each family, built with random weights and explained at every stage.
+"""Which models Sightline can look into: one of each family, built with random weights and explained at every layer.
 
     python benchmarks/model_support.py          # writes docs/data/model_support.json
     python benchmarks/model_support.py --toy    # three small ones, into a temporary file
 
-Weights are random, so this says whether stages are found and carry a gradient, not whether the maps are good.
+Weights are random, so this says whether layers are found and carry a gradient, not whether the maps are good.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def main() -> None:
 
 
 def row_of(name: str) -> dict[str, Any]:
-    """What came of explaining one model at all its stages."""
+    """What came of explaining one model at all its layers."""
     row: dict[str, Any] = {"model": name, "error": None}
     try:
         loaded = load_model(name, weights="random")
@@ -73,22 +73,22 @@ def row_of(name: str) -> dict[str, Any]:
         flow = sightline.explain(loaded.model, inputs).one().flow
         row["seconds"] = round(time.perf_counter() - start, 2)
         row["parameters"] = sum(p.numel() for p in loaded.model.parameters())
-        row |= {"input": list(loaded.preprocess.size), **_stages(loaded.model, inputs)}
-        row["not_ok"] = {stage: str(status) for stage, status in flow.statuses.items() if status != "ok"}
+        row |= {"input": list(loaded.preprocess.size), **_layers(loaded.model, inputs)}
+        row["not_ok"] = {layer: str(status) for layer, status in flow.statuses.items() if status != "ok"}
     except Exception as problem:  # noqa: BLE001 - a model that cannot be explained is a row of the table
         row["error"] = next(iter(str(problem).splitlines()), type(problem).__name__)
     return row
 
 
-def _stages(model: nn.Module, inputs: Tensor) -> dict[str, Any]:
-    """How many stages there are, and of what kind."""
+def _layers(model: nn.Module, inputs: Tensor) -> dict[str, Any]:
+    """How many layers there are, and of what kind."""
     adapter = adapt(model)
-    stages = capture(adapter, inputs, Plan(adapter.stages(), parse_target())).stages
+    layers = capture(adapter, inputs, Plan(adapter.layers(), parse_target())).layers
     return {
-        "stages": len(stages),
-        "kinds": list(dict.fromkeys(stage.kind for stage in stages)),
-        "first": {"name": stages[0].name, "grid": list(stages[0].grid)},
-        "last": {"name": stages[-1].name, "grid": list(stages[-1].grid)},
+        "layers": len(layers),
+        "kinds": list(dict.fromkeys(layer.kind for layer in layers)),
+        "first": {"name": layers[0].name, "grid": list(layers[0].grid)},
+        "last": {"name": layers[-1].name, "grid": list(layers[-1].grid)},
     }
 
 
@@ -131,7 +131,7 @@ def _line(row: dict[str, Any]) -> str:
     grids = " -> ".join("x".join(map(str, row[end]["grid"])) for end in ("first", "last"))
     odd = f"  not ok: {row['not_ok']}" if row["not_ok"] else ""
     return (
-        f"{row['model']:40} {row['stages']:3} stages  {'+'.join(row['kinds']):14} {grids:20} {row['seconds']} s{odd}"
+        f"{row['model']:40} {row['layers']:3} layers  {'+'.join(row['kinds']):14} {grids:20} {row['seconds']} s{odd}"
     )
 
 

@@ -4,7 +4,7 @@
     python benchmarks/naflow_cost.py --toy
     python benchmarks/naflow_cost.py --models resnet50 --no-time --memory --batches 1 8 32 --json out.json
 
-`correlation` is the smallest over all stages of the correlation between the default's map and that of 60 iterations;
+`correlation` is the smallest over all layers of the correlation between the default's map and that of 60 iterations;
 `to forward` the smallest correlation of that converged map with the one of the mode forward: how much the inverse
 does at all. `--weights DIR` takes `NAME_imagenet.safetensors` from there; otherwise weights are random.
 """
@@ -54,7 +54,7 @@ def flow(model: nn.Module, inputs: Tensor, **own: Any) -> list[Tensor]:
 
 
 def correlation(ones: list[Tensor], others: list[Tensor]) -> float:
-    """The smallest correlation over stages."""
+    """The smallest correlation over layers."""
     pairs = zip(ones, others, strict=True)
     return min(float(torch.corrcoef(torch.stack([a.flatten(), b.flatten()]).double())[0, 1]) for a, b in pairs)
 

@@ -1,4 +1,4 @@
-"""Where the flows of matching pairs lie: the share of their positive evidence on the birds, beside the nulls.
+"""Where the flows of matching pairs lie: the share of their positive evidence on the birds, beside the controls.
 
     python benchmarks/pairs.py encoder.safetensors --pairs 40
 
@@ -20,7 +20,7 @@ from sightline.worlds.aviary.batch import Batch, render_batch
 
 FIRST = 10_000_000
 """Scenes from this number on are never trained on."""
-METHODS = ("relevance", "gradcam", "layercam", "uniform", "gaussian", "edges", "random")
+METHODS = ("lrp", "gradcam", "layercam", "uniform", "gaussian", "edges", "random")
 STAGES = ("stage1.0", "stage3.0", "stage4.1")
 
 
@@ -52,7 +52,7 @@ def main() -> None:
     inputs = batch.normalised(net.spec.mean, net.spec.std)
     pairs = pairs_of(batch, most)
     a, b = (list(side) for side in zip(*pairs, strict=True))
-    found = explain_pair(net, inputs[a], inputs[b], method=METHODS, stages=STAGES, batch_size=16)
+    found = explain_pair(net, inputs[a], inputs[b], method=METHODS, layers=STAGES, batch_size=16)
     shares: dict[tuple[str, str], list[float]] = defaultdict(list)
     for number, item in enumerate(found):
         pair, place = divmod(number // len(METHODS), 2)
@@ -60,11 +60,11 @@ def main() -> None:
         for map_ in item.flow.maps:
             positive = map_.values.clamp_min(0)
             cover = F.adaptive_avg_pool2d(mask[None, None], map_.shape)[0, 0]
-            shares[item.method, map_.stage].append(float((positive * cover).sum() / positive.sum().clamp_min(1e-12)))
+            shares[item.method, map_.layer].append(float((positive * cover).sum() / positive.sum().clamp_min(1e-12)))
     print(f"{len(pairs)} pairs, {2 * len(pairs)} pictures\n")
     print("| method | " + " | ".join(STAGES) + " |\n|---|" + "---|" * len(STAGES))
     for method in METHODS:
-        cells = [torch.tensor(shares[method, stage]) for stage in STAGES]
+        cells = [torch.tensor(shares[method, layer]) for layer in STAGES]
         print(
             f"| {method} | "
             + " | ".join(f"{v.mean():.3f} ± {1.96 * v.std() / len(v) ** 0.5:.3f}" for v in cells)

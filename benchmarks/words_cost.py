@@ -39,7 +39,7 @@ def measured(cell: str, repetitions: int) -> tuple[Ratio, Ratio]:
         parameter.requires_grad_(False)
     x = torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(0))
     yardstick = lambda: seconds(lambda: forward_backward(model, x), "cpu")  # noqa: E731
-    work = lambda: explain(model, x, method="hirescam", stages="last")  # noqa: E731
+    work = lambda: explain(model, x, method="hirescam", layers="last")  # noqa: E731
     told = paired(work, yardstick, repetitions=repetitions, device="cpu")
     with patch.dict(NARRATORS._items, clear=True):
         return told, paired(work, yardstick, repetitions=repetitions, device="cpu")

@@ -9,14 +9,14 @@ HEAD = """# Methods
 Every method that `sightline methods` lists, from the registry itself. Ask for one or several by name:
 `--method gradcam,layercam`, or `method=["gradcam", "layercam"]`.
 
-In the equations, $A_{c,i}$ is channel $c$ of a stage's activation at place $i$, written `A[c,i]`; `G` its gradient
+In the equations, $A_{c,i}$ is channel $c$ of a layer's activation at place $i$, written `A[c,i]`; `G` its gradient
 $\\partial y / \\partial A$; `y` the score of the decision; `x` the network's input; `relu` keeps the positive part.
 Values are raw: nothing is scaled to 0..1. A signed map says by its negative values what spoke against the decision.
 
-Methods of the family *CAM* share one forward and one backward, for all stages and all targets. The *nulls* know
+Methods of the family *CAM* share one forward and one backward, for all layers and all targets. The *controls* know
 nothing of the model: a method that does not beat them explains nothing, so they belong into every comparison.
 """
-FIRST, LAST = ("CAM", "CAM by masking", "Attention"), "Nulls"
+FIRST, LAST = ("CAM", "CAM by masking", "Attention"), "Controls"
 STAGES = {"all": "all", "last": "last", "input": "input only"}
 
 
@@ -24,7 +24,7 @@ def methods_page() -> str:
     """The page's text."""
     families = [(family, [m for m in METHODS.values() if m.family == family]) for family in _families()]
     matrix = [row for _, group in families for row in map(_row, group)]
-    head = "| name | title | family | cost in forwards | signed | default stages | models | source |"
+    head = "| name | title | family | cost in forwards | signed | default layers | models | source |"
     lines = [HEAD, "## The matrix", "", head, "|---" * 8 + "|", *matrix, ""]
     for family, group in families:
         lines += [f"## {family}", ""]
@@ -34,7 +34,7 @@ def methods_page() -> str:
 
 
 def _families() -> list[str]:
-    """Families in the order of this page; those that it does not know yet stand before the nulls."""
+    """Families in the order of this page; those that it does not know yet stand before the controls."""
     named = [family for family in FIRST if any(method.family == family for method in METHODS.values())]
     others = [method.family for method in METHODS.values() if method.family not in (*FIRST, LAST)]
     return list(dict.fromkeys([*named, *others, LAST]))
@@ -51,7 +51,7 @@ def _row(method: Method) -> str:
         method.family,
         method.cost,
         "yes" if method.signed else "",
-        STAGES[method.default_stages],
+        STAGES[method.default_layers],
         method.models,
         f"[{method.source}](references.md#{method.source})",
     )

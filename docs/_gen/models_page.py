@@ -9,8 +9,8 @@ from typing import Any
 DATA = Path(__file__).resolve().parents[1] / "data" / "model_support.json"
 HEAD = """# Models
 
-Any classifier of torchvision or timm, and any plain `nn.Module`: stages are found from the tree of modules and the
-shapes that flow through it. `sightline models` lists the names, `sightline stages MODEL` prints a network's stages.
+Any classifier of torchvision or timm, and any plain `nn.Module`: layers are found from the tree of modules and the
+shapes that flow through it. `sightline models` lists the names, `sightline layers MODEL` prints a network's layers.
 
 ## One of each family
 
@@ -21,13 +21,13 @@ The table is written by
 ```
 
 which builds each network with random weights (parts that begin at zero are given small values, BatchNorm its
-statistics) and explains one random picture at every stage by Grad-CAM. So it says whether stages are found and
+statistics) and explains one random picture at every layer by Grad-CAM. So it says whether layers are found and
 whether a gradient reaches them; not whether the maps of the trained network are good.
 
 Made on {date}, {machine}, torch {torch}, torchvision {torchvision}, timm {timm}. {explained} of {total} networks were
-explained; in {clean} of them every stage's map has the status `ok`. Seconds are those of one run on a shared machine.
+explained; in {clean} of them every layer's map has the status `ok`. Seconds are those of one run on a shared machine.
 
-| model | parameters | input | stages | kind | first stage | last stage | not `ok` | seconds |
+| model | parameters | input | layers | kind | first layer | last layer | not `ok` | seconds |
 |---|---:|---|---:|---|---|---|---|---:|
 """
 
@@ -58,7 +58,7 @@ def _row(row: dict[str, Any]) -> str:
         f"`{row['model']}`",
         f"{row['parameters'] / 1e6:.1f} M",
         _size(row["input"]),
-        str(row["stages"]),
+        str(row["layers"]),
         ", ".join(row["kinds"]),
         *ends,
         _odd(row["not_ok"]),
@@ -68,7 +68,7 @@ def _row(row: dict[str, Any]) -> str:
 
 
 def _odd(not_ok: dict[str, str]) -> str:
-    shown = [f"`{stage}` {status}" for stage, status in list(not_ok.items())[:2]]
+    shown = [f"`{layer}` {status}" for layer, status in list(not_ok.items())[:2]]
     more = [f"and {len(not_ok) - 2} more"] if len(not_ok) > 2 else []
     return ", ".join([*shown, *more])
 
@@ -78,7 +78,7 @@ def _size(size: list[int]) -> str:
 
 
 KINDS = """
-## Kinds of stage
+## Kinds of layer
 
 | kind | tensor | where it occurs |
 |---|---|---|
@@ -86,6 +86,6 @@ KINDS = """
 | `windows` | `[b, h, w, c]` | Swin and other networks with channels last |
 | `tokens` | `[b, prefix + h*w, c]` | vision transformers; class, distillation and register tokens are the prefix |
 
-In a transformer that decides by its class token, a stage is read where it enters the block's attention: behind the
+In a transformer that decides by its class token, a layer is read where it enters the block's attention: behind the
 last block only the class token reaches the decision, and the patches there have no gradient.
 """

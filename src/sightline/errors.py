@@ -29,8 +29,8 @@ class UnfollowedError(ModelError):
     """A model computes in a way that a flow cannot be followed through."""
 
 
-class StageError(SightlineError):
-    """A stage does not exist, did not run, or holds nothing that can be drawn as a map."""
+class LayerError(SightlineError):
+    """A layer does not exist, did not run, or holds nothing that can be drawn as a map."""
 
 
 class TargetError(SightlineError):

@@ -32,7 +32,7 @@ def test_a_pair_gives_a_flow_over_each_picture(similarity: str) -> None:
     assert found[1].decision.label.endswith(" to p")
     assert found[0].provenance["embedding"] == "input of 'fc'"
     alone = sightline.explain(model, B, target=None, method="gradcam")
-    assert found[1].flow.stages == alone[0].flow.stages
+    assert found[1].flow.layers == alone[0].flow.layers
 
 
 def test_the_score_is_the_similarity_of_the_embeddings() -> None:
@@ -49,7 +49,7 @@ def test_norm_frozen_evidence_of_a_linear_read_out_sums_to_the_cosine() -> None:
     x, reference = picture(2), embed(model, picture(3)[2:])[0]
     for freeze, share in ((True, 1.0), (False, 0.0)):
         target = CosineSimilarity(reference, freeze_norm=freeze)
-        found = sightline.explain(model, x, target=target, method="gradxact", stages="1")
+        found = sightline.explain(model, x, target=target, method="gradxact", layers="1")
         sums = [float(item.flow[-1].values.sum()) for item in found]
         assert sums == pytest.approx([share * item.decision.score for item in found], abs=1e-5)
 

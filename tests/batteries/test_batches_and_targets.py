@@ -1,4 +1,4 @@
-"""Contracts 2 and 3: a batch gives the maps of single images, k targets those of each, stages keep their own."""
+"""Contracts 2 and 3: a batch gives the maps of single images, k targets those of each, layers keep their own."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def close(a: Explanations, b: Explanations, tolerance: float = 1e-5) -> None:
     """Relative difference of every map; a map of zeros must be zeros."""
     assert len(a) == len(b) > 0
     for one, other in zip(a, b, strict=True):
-        assert one.flow.stages == other.flow.stages
+        assert one.flow.layers == other.flow.layers
         assert one.decision.label == other.decision.label
         for left, right in zip(one.flow.maps, other.flow.maps, strict=True):
             difference = (left.values - right.values).abs().max()
-            assert difference <= tolerance * left.values.abs().max() + 1e-9, (one.method, left.stage)
+            assert difference <= tolerance * left.values.abs().max() + 1e-9, (one.method, left.layer)
 
 
 @pytest.mark.parametrize("name", TINY)
@@ -97,22 +97,22 @@ def test_a_backward_that_cannot_be_batched_is_done_target_by_target() -> None:
 @pytest.mark.parametrize("name", ["residual", "vit_token", "windows"])
 def test_stages_asked_for_out_of_order_keep_their_own_maps(name: str) -> None:
     model = build(name)
-    stages = sightline.explain(model, picture(), target=0)[0].flow.stages
-    right = sightline.explain(model, picture(), target=0, stages=list(stages))
-    turned = sightline.explain(model, picture(), target=0, stages=list(reversed(stages)))
+    layers = sightline.explain(model, picture(), target=0)[0].flow.layers
+    right = sightline.explain(model, picture(), target=0, layers=list(layers))
+    turned = sightline.explain(model, picture(), target=0, layers=list(reversed(layers)))
     close(right, turned)
-    for stage in stages:
-        alone = sightline.explain(model, picture(), target=0, stages=[stage])
-        assert alone[0].flow.stages == (stage,)
-        assert torch.allclose(alone[0].flow[0].values, right[0].flow[stage].values, rtol=1e-4, atol=1e-7)
+    for layer in layers:
+        alone = sightline.explain(model, picture(), target=0, layers=[layer])
+        assert alone[0].flow.layers == (layer,)
+        assert torch.allclose(alone[0].flow[0].values, right[0].flow[layer].values, rtol=1e-4, atol=1e-7)
 
 
 def test_a_module_that_runs_twice_is_two_stages() -> None:
     model = build("reused")
     both = sightline.explain(model, picture(), target=0, method="gradxact")[0].flow
-    assert both.stages == ("stem", "shared:1", "shared:2")
+    assert both.layers == ("stem", "shared:1", "shared:2")
     assert not torch.allclose(both["shared:1"].values, both["shared:2"].values)
-    second = sightline.explain(model, picture(), target=0, method="gradxact", stages="shared:2")[0].flow
+    second = sightline.explain(model, picture(), target=0, method="gradxact", layers="shared:2")[0].flow
     assert torch.allclose(second[0].values, both["shared:2"].values)
 
 
@@ -126,8 +126,8 @@ def test_in_place_operations_after_a_stage_change_nothing(name: str) -> None:
     paths = [path for path in paths if "se." not in path]
     methods = ["gradcam", "gradxact", "eigencam"]
     close(
-        sightline.explain(build(name), picture(), target=0, method=methods, stages=paths),
-        sightline.explain(out_of_place, picture(), target=0, method=methods, stages=paths),
+        sightline.explain(build(name), picture(), target=0, method=methods, layers=paths),
+        sightline.explain(out_of_place, picture(), target=0, method=methods, layers=paths),
     )
 
 
@@ -138,7 +138,7 @@ def test_a_sum_in_place_is_noticed_and_the_stage_read_again() -> None:
     with torch.no_grad():
         model(picture())
     handle.remove()
-    found = sightline.explain(model, picture(), target=0, method="eigencam", stages="layers.0.bn2")
+    found = sightline.explain(model, picture(), target=0, method="eigencam", layers="layers.0.bn2")
     x = kept[0].flatten(2).mT
     along = x @ torch.linalg.svd(x, full_matrices=False)[2][:, :1].mT
     along = along[..., 0] * torch.where(along.sum(1) < 0, -1.0, 1.0)

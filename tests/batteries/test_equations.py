@@ -1,7 +1,7 @@
-"""Contract 5: every method equals a naive re-computation of its equation, at every stage of every tiny model.
+"""Contract 5: every method equals a naive re-computation of its equation, at every layer of every tiny model.
 
 The oracle shares nothing with the engine: it runs a copy of the model whose in-place layers are off, keeps every
-stage's tensor with `retain_grad`, and evaluates the equation place by place in float64.
+layer's tensor with `retain_grad`, and evaluates the equation place by place in float64.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def to_grid(tensor: Tensor, name: str) -> Tensor:
 
 
 def stages_by_hand(name: str, x: Tensor, wanted: tuple[str, ...]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Activation and gradient of each stage, `[b, c, h, w]`, read with hooks on a copy without in-place layers."""
+    """Activation and gradient of each layer, `[b, c, h, w]`, read with hooks on a copy without in-place layers."""
     model = copy.deepcopy(build(name)).double()
     for module in model.modules():
         if hasattr(module, "inplace"):
@@ -50,7 +50,7 @@ def stages_by_hand(name: str, x: Tensor, wanted: tuple[str, ...]) -> dict[str, t
 
         return hook
 
-    for path in {stage.partition(":")[0] for stage in wanted}:
+    for path in {layer.partition(":")[0] for layer in wanted}:
         module = model.get_submodule(path.removesuffix("@in"))
         if path.endswith("@in"):
             module.register_forward_pre_hook(keep(path))
@@ -59,11 +59,11 @@ def stages_by_hand(name: str, x: Tensor, wanted: tuple[str, ...]) -> dict[str, t
     out = model(x.double().requires_grad_())
     (out[1] if name == "tuple_out" else out)[:, TARGET].sum().backward()
     found = {}
-    for stage in wanted:
-        path, _, call = stage.partition(":")
+    for layer in wanted:
+        path, _, call = layer.partition(":")
         tensor = seen[path][int(call or 1) - 1]
         gradient = torch.zeros_like(tensor) if tensor.grad is None else tensor.grad
-        found[stage] = (to_grid(tensor, name).detach().numpy(), to_grid(gradient, name).numpy())
+        found[layer] = (to_grid(tensor, name).detach().numpy(), to_grid(gradient, name).numpy())
     return found
 
 
@@ -139,35 +139,35 @@ ORACLES = {
 def test_every_shared_method_equals_its_equation(name: str, where: str) -> None:
     x = picture()
     found = sightline.explain(
-        build(name), x, target=TARGET, method=list(ORACLES), stages=where, output=output_of(name)
+        build(name), x, target=TARGET, method=list(ORACLES), layers=where, output=output_of(name)
     )
-    by_hand = stages_by_hand(name, x, found[0].flow.stages)
+    by_hand = stages_by_hand(name, x, found[0].flow.layers)
     for method, oracle in ORACLES.items():
         ours = found.of(method=method)
-        for stage, (A, G) in by_hand.items():
+        for layer, (A, G) in by_hand.items():
             right = oracle(A, G)
-            values = np.stack([item.flow[stage].values.numpy() for item in ours])
+            values = np.stack([item.flow[layer].values.numpy() for item in ours])
             # a weight whose denominator nearly cancels is ill-conditioned in float32, and only there
             tolerance = 2e-2 if method in ("gradcam++", "xgradcam") and (A < 0).any() else 2e-4
             scale = np.abs(right).max() + 1e-9
             if method in ("hirescam", "gradxact") and scale < 1e-5 * np.abs(A * G).sum(1).max():
                 assert not values.any(), "a sum that cancels must be zero"
                 continue
-            assert np.abs(values - right).max() / scale < tolerance, f"{method} at {stage}"
+            assert np.abs(values - right).max() / scale < tolerance, f"{method} at {layer}"
 
 
 def test_the_tiny_models_show_what_they_are_meant_to() -> None:
-    stages = {
-        name: sightline.explain(build(name), picture(), target=0, output=output_of(name))[0].flow.stages
+    layers = {
+        name: sightline.explain(build(name), picture(), target=0, output=output_of(name))[0].flow.layers
         for name in TINY
     }
-    assert stages["plain_inplace"] == ("2", "4", "7")
-    assert stages["reused"] == ("stem", "shared:1", "shared:2")
-    assert stages["vit_token"][-1] == "blocks.2.norm1"
-    assert stages["vit_avg"][-1] == "blocks.2"
-    assert stages["torch_vit"][1:] == ("encoder.layers.encoder_layer_0.ln_1", "encoder.layers.encoder_layer_1.ln_1")
-    assert stages["post_norm"][-1] == "transformer.layers.1@in"
-    assert stages["windows"][-1] == "blocks.2"
+    assert layers["plain_inplace"] == ("2", "4", "7")
+    assert layers["reused"] == ("stem", "shared:1", "shared:2")
+    assert layers["vit_token"][-1] == "blocks.2.norm1"
+    assert layers["vit_avg"][-1] == "blocks.2"
+    assert layers["torch_vit"][1:] == ("encoder.layers.encoder_layer_0.ln_1", "encoder.layers.encoder_layer_1.ln_1")
+    assert layers["post_norm"][-1] == "transformer.layers.1@in"
+    assert layers["windows"][-1] == "blocks.2"
 
 
 def test_a_sum_that_cancels_before_a_norm_is_zero_and_not_noise() -> None:
@@ -188,7 +188,7 @@ def test_behind_the_last_block_of_a_class_token_model_there_is_no_gradient_but_o
         "torch_vit": "encoder.layers.encoder_layer_1",
         "post_norm": "transformer.layers.1",
     }
-    naive = sightline.explain(build(name), picture(), target=0, method="gradxact", stages=f"{last[name]}")
+    naive = sightline.explain(build(name), picture(), target=0, method="gradxact", layers=f"{last[name]}")
     if name == "vit_token":
         assert naive[0].flow[-1].status == "zero"
     assert ours.status == "ok"
@@ -204,7 +204,7 @@ def test_attention_methods_equal_their_equations(name: str, method: str) -> None
     weights, gradients = attention_by_hand(model, name, x.double(), with_gradient=method == "gradrollout")
     n = weights[0].shape[-1]
     R = np.broadcast_to(np.eye(n), (len(x), n, n))
-    for number, (A, stage) in enumerate(zip(weights, found[0].flow.stages, strict=True)):
+    for number, (A, layer) in enumerate(zip(weights, found[0].flow.layers, strict=True)):
         if method == "rollout":
             step = 0.5 * A.mean(1) + 0.5 * np.eye(n)
         else:
@@ -213,8 +213,8 @@ def test_attention_methods_equal_their_equations(name: str, method: str) -> None
         prefix = n - GRID * GRID
         row = R[:, :prefix].mean(1) if prefix else R.mean(1)
         right = row[:, prefix:].reshape(-1, GRID, GRID)
-        ours = np.stack([item.flow[stage].values.numpy() for item in found])
-        assert np.abs(ours - right).max() / np.abs(right).max() < 1e-4, stage
+        ours = np.stack([item.flow[layer].values.numpy() for item in found])
+        assert np.abs(ours - right).max() / np.abs(right).max() < 1e-4, layer
 
 
 def attention_by_hand(
@@ -259,8 +259,8 @@ def test_scorecam_equals_its_equation_with_one_group_per_channel(name: str) -> N
     found = sightline.explain(
         model, x, target=TARGET, method="scorecam", options={"groups": 0}, output=output_of(name)
     )
-    stage = found[0].flow.stages[-1]
-    A, _ = stages_by_hand(name, x, (stage,))[stage]
+    layer = found[0].flow.layers[-1]
+    A, _ = stages_by_hand(name, x, (layer,))[layer]
     for n in range(len(x)):
         scores = []
         for channel in A[n]:
@@ -274,8 +274,8 @@ def test_scorecam_equals_its_equation_with_one_group_per_channel(name: str) -> N
         weights = np.exp(np.array(scores) - max(scores))
         weights /= weights.sum()
         right = np.maximum(np.tensordot(weights, A[n], 1), 0)
-        assert np.allclose(found[n].flow[stage].values.numpy(), right, rtol=1e-3, atol=1e-5)
-        assert found[n].flow[stage].notes["grouping_error"] == 0.0
+        assert np.allclose(found[n].flow[layer].values.numpy(), right, rtol=1e-3, atol=1e-5)
+        assert found[n].flow[layer].notes["grouping_error"] == 0.0
 
 
 @pytest.mark.parametrize("name", ["plain_inplace", "vit_avg", "windows", "tuple_out"])
@@ -285,8 +285,8 @@ def test_ablationcam_equals_its_equation_with_one_group_per_channel(name: str) -
     found = sightline.explain(
         model, x, target=TARGET, method="ablationcam", options={"groups": 0}, output=output_of(name)
     )
-    stage = found[0].flow.stages[-1]
-    A, _ = stages_by_hand(name, x, (stage,))[stage]
+    layer = found[0].flow.layers[-1]
+    A, _ = stages_by_hand(name, x, (layer,))[layer]
     for n in range(len(x)):
         drops = []
         for channel in (None, *range(A.shape[1])):
@@ -297,11 +297,11 @@ def test_ablationcam_equals_its_equation_with_one_group_per_channel(name: str) -
                     output.select(1 if name in ("plain_inplace", "tuple_out") else -1, channel).zero_()
                 return output
 
-            handle = model.get_submodule(stage).register_forward_hook(silence)
+            handle = model.get_submodule(layer).register_forward_hook(silence)
             with torch.no_grad():
                 out = model(x[n : n + 1])
             drops.append(float((out[1] if name == "tuple_out" else out)[0, TARGET]))
             handle.remove()
         weights = (drops[0] - np.array(drops[1:])) / abs(drops[0])
         right = np.maximum(np.tensordot(weights, A[n], 1), 0)
-        assert np.allclose(found[n].flow[stage].values.numpy(), right, rtol=1e-3, atol=1e-4)
+        assert np.allclose(found[n].flow[layer].values.numpy(), right, rtol=1e-3, atol=1e-4)

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 import sightline
-from sightline.errors import StageError
+from sightline.errors import LayerError
 from sightline.explainers import METHODS
 from tests.tiny import TINY, build, output_of, picture
 
@@ -69,7 +69,7 @@ def test_model_input_and_randomness_are_as_before(name: str, method: str) -> Non
     before, given = photograph(model), x.clone()
     refused = method in ("rollout", "gradrollout") and name not in ("vit_token", "vit_avg", "torch_vit", "post_norm")
     refused |= method == "daam" and name not in ("vit_token", "torch_vit", "post_norm")
-    with pytest.raises(StageError) if refused else nullcontext():
+    with pytest.raises(LayerError) if refused else nullcontext():
         sightline.explain(model, x, target=[0, 2], method=method, output=output_of(name), options=FAST.get(method))
     after = photograph(model)
     assert [key for key in before if not same(before[key], after[key])] == []

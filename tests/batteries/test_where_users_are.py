@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 import sightline
-from sightline.errors import InputError, MethodError, ModelError, StageError, TargetError
+from sightline.errors import InputError, LayerError, MethodError, ModelError, TargetError
 from sightline.results import Explanations
 from tests.tiny import TINY, build, output_of, picture
 
@@ -90,7 +90,7 @@ def test_models_that_cannot_be_heard_are_refused() -> None:
     with pytest.raises(ModelError, match="scripted or traced"):
         sightline.explain(traced, picture())
     exported = torch.export.export(build("plain_inplace"), (picture(),)).module()
-    with pytest.raises((ModelError, StageError)):
+    with pytest.raises((ModelError, LayerError)):
         sightline.explain(exported, picture())
     partly = build("residual")
     partly.layers[1] = torch.compile(partly.layers[1], backend="eager")
@@ -169,8 +169,8 @@ def test_a_class_out_of_range_is_refused_where_the_model_hides_its_number_of_cla
 
 
 def test_unknown_stages_and_methods_list_near_names() -> None:
-    with pytest.raises(StageError, match=r"near names: .*'layers.1'"):
-        sightline.explain(build("residual"), picture(), stages="layer.1")
+    with pytest.raises(LayerError, match=r"near names: .*'layers.1'"):
+        sightline.explain(build("residual"), picture(), layers="layer.1")
     with pytest.raises(MethodError, match="'gradcam'"):
         sightline.explain(build("residual"), picture(), method="grad-cam")
     with pytest.raises(MethodError, match="has no option 'group'; its options: groups"):
@@ -180,13 +180,13 @@ def test_unknown_stages_and_methods_list_near_names() -> None:
 def test_a_stage_that_does_not_run_or_holds_no_grid_is_named() -> None:
     model = build("residual")
     model.unused = nn.Conv2d(3, 3, 1)
-    with pytest.raises(StageError, match="'unused' did not run"):
-        sightline.explain(model, picture(), stages="unused")
-    with pytest.raises(StageError, match=r"'fc' holds no grid.*\(2, 5\)"):
-        sightline.explain(model, picture(), stages="fc")
-    with pytest.raises(StageError, match="call 3 does not exist"):
-        sightline.explain(build("reused"), picture(), stages="shared:3")
-    assert "unused" not in sightline.explain(model, picture(), stages="all")[0].flow
+    with pytest.raises(LayerError, match="'unused' did not run"):
+        sightline.explain(model, picture(), layers="unused")
+    with pytest.raises(LayerError, match=r"'fc' holds no grid.*\(2, 5\)"):
+        sightline.explain(model, picture(), layers="fc")
+    with pytest.raises(LayerError, match="call 3 does not exist"):
+        sightline.explain(build("reused"), picture(), layers="shared:3")
+    assert "unused" not in sightline.explain(model, picture(), layers="all")[0].flow
 
 
 def test_a_stage_behind_which_nothing_reaches_the_decision_has_a_map_of_zeros() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from sightline.compare import Sample, Settings, compare, with_nulls
+from sightline.compare import Sample, Settings, compare, with_controls
 from sightline.models.load import LoadedModel
 from sightline.models.preprocess import Preprocess
 from tests.tiny import build
@@ -25,7 +25,7 @@ def test_a_section_has_the_command_and_every_method_beside_the_nulls(tmp_path: P
         samples.append(Sample(tmp_path / f"{i}.png", boxes=((2.0, 2.0, 10.0, 10.0),)))
     loaded = LoadedModel(build("residual"), "tiny", None, Preprocess((16, 16)), {"model": "torchvision:tiny"})
     settings = Settings(
-        with_nulls(["gradcam"]), ("energy-in-mask", "deletion"), options={"deletion": {"steps": 3}}, seed=5
+        with_controls(["gradcam"]), ("energy-in-mask", "deletion"), options={"deletion": {"steps": 3}}, seed=5
     )
     answer = compare(loaded, samples, settings, folder=tmp_path / "out")
     text = evidence.section(tmp_path / "out", "photos")

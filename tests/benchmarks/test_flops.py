@@ -19,7 +19,7 @@ from sightline.explainers import METHODS
 from tests.benchmarks.flops import Calls, flops
 
 CAMS = [name for name, method in METHODS.items() if method.reduction is not None and method.needs == "gradient"]
-NULLS = [name for name, method in METHODS.items() if method.null is not None]
+NULLS = [name for name, method in METHODS.items() if method.control is not None]
 CONVOLUTIONAL = ["resnet18", "mobilenet_v3_large"]
 TRANSFORMER = "vit_tiny_patch16_224"
 NAMES = [*CONVOLUTIONAL, TRANSFORMER]
@@ -73,7 +73,7 @@ def test_all_cams_at_all_blocks_cost_one_call_and_two_forwards(name):
 
 @pytest.mark.parametrize("name", CONVOLUTIONAL)
 def test_all_convolutions_cost_one_call_and_two_forwards(name):
-    spent, calls = cost(name, stages="convs")
+    spent, calls = cost(name, layers="convs")
     assert calls == 1
     assert 1.8 < spent <= 2.05
 
@@ -88,20 +88,20 @@ def test_k_targets_share_one_forward(name, k):
 
 @pytest.mark.parametrize("name", CONVOLUTIONAL)
 def test_last_stage_alone_costs_one_forward(name):
-    spent, calls = cost(name, stages="last")
+    spent, calls = cost(name, layers="last")
     assert calls == 1
     assert 1.0 < spent <= 1.02
 
 
 def test_last_stage_of_a_class_token_costs_a_forward_and_one_block():
     """Behind the last block the patches have no gradient, so it is read in front of the attention."""
-    spent, calls = cost(TRANSFORMER, stages="last")
+    spent, calls = cost(TRANSFORMER, layers="last")
     assert calls == 1
     assert 1.0 < spent <= 1 + bare_backward(TRANSFORMER) / DEPTH
 
 
 @pytest.mark.parametrize("methods", [["eigencam"], NULLS])
 def test_what_needs_no_gradient_costs_one_forward(methods):
-    spent, calls = cost("resnet18", method=methods, stages="last")
+    spent, calls = cost("resnet18", method=methods, layers="last")
     assert calls == 1
     assert spent == pytest.approx(1.0, abs=0.005)

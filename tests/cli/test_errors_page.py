@@ -15,7 +15,7 @@ OURS = {
     "DataError",
     "ModelError",
     "UnfollowedError",
-    "StageError",
+    "LayerError",
     "TargetError",
     "MethodError",
     "ResultError",

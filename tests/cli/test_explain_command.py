@@ -57,8 +57,8 @@ def test_json_holds_what_a_script_needs_and_nothing_else_is_printed(here):
     assert photo["folder"] == os.path.join("sightline_out", "one")
     assert first["score"] >= second["score"]
     assert 0 < first["probability"] < 1
-    stage = first["stages"][0]
-    assert {"stage", "status", "shape", "min", "max", "mean", "sum"} <= stage.keys()
+    layer = first["layers"][0]
+    assert {"layer", "status", "shape", "min", "max", "mean", "sum"} <= layer.keys()
     written = json.loads((here / "sightline_out" / "one" / "summary.json").read_text())
     assert written["explanations"] == photo["explanations"]
 
@@ -142,7 +142,7 @@ BAD = {
     "unknown class": (["one.png", "--target", "zebre"], "'zebra'"),
     "class out of range": (["one.png", "--target", "1000"], "0 to 999"),
     "unknown method": (["one.png", "--method", "gradcm"], "'gradcam'"),
-    "unknown stage": (["one.png", "--stages", "stages.9"], "no stage 'stages.9'"),
+    "unknown layer": (["one.png", "--layers", "stages.9"], "no layer 'stages.9'"),
     "unknown format": (["one.png", "--format", "pgn"], "'png'"),
     "out is a file": (["one.png", "--out", "bad.jpg/x"], "is a file"),
     "size": (["one.png", "--size", "big"], "--size 'big' is not understood"),
@@ -225,7 +225,7 @@ def test_real_weights_and_photos_by_the_command_line(here, pack):
     assert result.exit_code == 0, result.stderr
     (found,) = json.loads(result.stdout)["photos"][0]["explanations"]
     assert "tiger cat" in found["decision"]
-    assert found["stages"][-1]["status"] == "ok"
+    assert found["layers"][-1]["status"] == "ok"
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""`models`, `methods`, `stages` and `doctor`: what they list, for people and for programs."""
+"""`models`, `methods`, `layers` and `doctor`: what they list, for people and for programs."""
 
 import json
 
@@ -36,29 +36,29 @@ def test_methods_come_from_the_registry():
 
     rows = json.loads(run("methods", "--json").stdout)
     assert [row["name"] for row in rows] == list(METHODS)
-    assert {"title", "family", "needs", "cost", "signed", "source", "equation", "default_stages"} <= rows[0].keys()
+    assert {"title", "family", "needs", "cost", "signed", "source", "equation", "default_layers"} <= rows[0].keys()
     assert "Grad-CAM" in run("methods").stdout
 
 
 def test_stages_need_no_weights():
-    result = run("stages", "timm:test_vit", "--json")
+    result = run("layers", "timm:test_vit", "--json")
     facts = json.loads(result.stdout)
     assert facts["model"] == "timm:test_vit"
-    assert facts["stages"][-1]["kind"] == "tokens"
-    assert facts["stages"][0]["grid"] == [10, 10]
-    assert facts["stages"][0]["stride"] == 16
-    assert "10x10" in run("stages", "timm:test_vit").stdout
+    assert facts["layers"][-1]["kind"] == "tokens"
+    assert facts["layers"][0]["grid"] == [10, 10]
+    assert facts["layers"][0]["stride"] == 16
+    assert "10x10" in run("layers", "timm:test_vit").stdout
 
 
 def test_stages_can_be_chosen_and_an_unknown_one_is_an_error():
-    result = run("stages", "squeezenet1_1", "--stages", "last", "--size", "64x96", "--json")
-    (stage,) = json.loads(result.stdout)["stages"]
-    assert stage["grid"] == [3, 5]
-    assert run("stages", "squeezenet1_1", "--stages", "feature.3").exit_code == 1
+    result = run("layers", "squeezenet1_1", "--layers", "last", "--size", "64x96", "--json")
+    (layer,) = json.loads(result.stdout)["layers"]
+    assert layer["grid"] == [3, 5]
+    assert run("layers", "squeezenet1_1", "--layers", "feature.3").exit_code == 1
 
 
 def test_an_unknown_model_is_one_sentence():
-    result = run("stages", "squeezenet1_2")
+    result = run("layers", "squeezenet1_2")
     assert result.exit_code == 1
     assert "near names: 'squeezenet1_1'" in result.stderr
 

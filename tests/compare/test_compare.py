@@ -10,7 +10,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from sightline.cli.app import app
-from sightline.compare import Settings, compare, draw, prepare, read_samples, with_nulls, within_budget
+from sightline.compare import Settings, compare, draw, prepare, read_samples, with_controls, within_budget
 from sightline.compare.measure import forwards_per_sample
 from sightline.errors import DataError, InputError, MethodError, ResultError
 from sightline.models.load import LoadedModel
@@ -41,7 +41,7 @@ def loaded() -> LoadedModel:
 
 
 def settings(**changes: object) -> Settings:
-    facts = {"methods": with_nulls(["gradcam", "gradxact"]), "metrics": ("energy-in-mask", "deletion"),
+    facts = {"methods": with_controls(["gradcam", "gradxact"]), "metrics": ("energy-in-mask", "deletion"),
              "options": {"deletion": {"steps": 3}}}  # fmt: skip
     return Settings(**(facts | changes))  # type: ignore[arg-type]
 
@@ -63,7 +63,7 @@ def test_a_comparison_has_every_method_place_and_metric_once_per_sample(coco: Pa
     table = pyarrow.parquet.read_table(tmp_path / "out" / "table.parquet").to_pylist()
     assert len(table) == 6 * 6 * 3 * 2
     assert {row["place"] for row in table} == {"early", "middle", "late"}
-    assert {s.method for s in answer.standings if s.null} == {"uniform", "gaussian", "edges", "random"}
+    assert {s.method for s in answer.standings if s.control} == {"uniform", "gaussian", "edges", "random"}
     uniform = [r["value"] for r in table if r["method"] == "uniform" and r["metric"] == "energy-in-mask"]
     assert all(value != value or value == pytest.approx(36 / 256, abs=0.06) for value in uniform)
 
@@ -153,8 +153,10 @@ def test_the_verb_writes_a_page_and_a_table(coco: Path, tmp_path: Path) -> None:
 def test_the_page_escapes_names(tmp_path: Path) -> None:
     from sightline.reports.comparison import Bar, Panel, comparison_page
 
-    bar = Bar("<script>alert(1)</script>", 0.5, 0.4, 0.6, 3, {"zero": 2}, null=False, level=True, beats_nulls=False)
-    empty = Bar("none", *(float("nan"),) * 3, 0, {"nan": 5}, null=True, level=False, beats_nulls=False)
+    bar = Bar(
+        "<script>alert(1)</script>", 0.5, 0.4, 0.6, 3, {"zero": 2}, control=False, level=True, beats_controls=False
+    )
+    empty = Bar("none", *(float("nan"),) * 3, 0, {"nan": 5}, control=True, level=False, beats_controls=False)
     page = comparison_page([Panel("m", "late", "higher", "all", (bar, empty))], title="<b>", verdict="v", facts={})
     assert "<script>" not in page
     assert "&lt;b&gt;" in page

@@ -1,4 +1,4 @@
-"""A ranking says what the numbers say: paired, with nulls, and no winner inside the noise."""
+"""A ranking says what the numbers say: paired, with controls, and no winner inside the noise."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def test_paired_differences_tell_methods_apart_that_plain_intervals_cannot() -> 
     best, second = standing(answer, "gradcam"), standing(answer, "layercam")
     assert best.interval.low < second.interval.high
     assert (best.level, second.level) == (True, False)
-    assert best.beats_nulls
-    assert second.beats_nulls
+    assert best.beats_controls
+    assert second.beats_controls
     assert answer.verdict.startswith("gradcam is with the best")
     assert "in 1 of 1 comparisons" in answer.verdict
 
@@ -54,9 +54,9 @@ def test_methods_inside_the_noise_are_level_with_each_other() -> None:
 
 def test_what_does_not_beat_the_nulls_wins_nothing() -> None:
     answer = rank(rows(columns(gradcam=0.1, uniform=0.1, gaussian=0.3)))
-    assert not standing(answer, "gradcam").beats_nulls
+    assert not standing(answer, "gradcam").beats_controls
     assert answer.wins == {"gradcam": (0, 1)}
-    assert "No method beats the nulls" in answer.verdict
+    assert "No method beats the controls" in answer.verdict
 
 
 def test_lower_is_better_where_the_metric_says_so() -> None:

@@ -1,7 +1,7 @@
 """Our maps against torchcam's and pytorch-grad-cam's, where those are right.
 
 They keep the activation without a copy, so they are asked only about models without in-place operations behind a
-stage, with the layers in forward order and no module that runs twice. Both come with the extra 'peers'.
+layer, with the layers in forward order and no module that runs twice. Both come with the extra 'peers'.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def without_inplace(name: str) -> nn.Module:
 
 def ours(model: nn.Module, method: str) -> dict[str, Tensor]:
     found = sightline.explain(model, picture(), target=CLASS, method=method)
-    return {stage: torch.stack([item.flow[stage].values for item in found]) for stage in found[0].flow.stages}
+    return {layer: torch.stack([item.flow[layer].values for item in found]) for layer in found[0].flow.layers}
 
 
 @pytest.mark.parametrize("method", TORCHCAM)
@@ -44,7 +44,7 @@ def test_maps_are_torchcams(name, method):
     methods = pytest.importorskip("torchcam.methods", reason="torchcam is not installed; it is in the extra 'peers'")
     model = without_inplace(name)
     found = ours(model, method)
-    paths = [spec.path for spec in adapt(model).stages() if spec.path in found]
+    paths = [spec.path for spec in adapt(model).layers() if spec.path in found]
     assert paths == list(found)
     with getattr(methods, TORCHCAM[method])(model, paths) as cam:
         scores = model(picture())

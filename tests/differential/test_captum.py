@@ -1,4 +1,4 @@
-"""Our maps against captum's, at every stage of every tiny model that captum can be asked about.
+"""Our maps against captum's, at every layer of every tiny model that captum can be asked about.
 
 captum copies what it hooks, so in-place operations do not disturb it; where a module runs twice it explains the last
 call only, and its Grad-CAM averages over the axes behind the channels, which for tokens are not the places.
@@ -34,13 +34,13 @@ def logits_of(name: str, model: nn.Module) -> Callable[[Tensor], Tensor]:
 
 
 def stages_of(name: str, model: nn.Module, wanted: str | None) -> list:
-    """Stages whose module runs once, for captum knows one call of a module only."""
-    plan = Plan(parse_target(CLASS), stages=wanted, output=output_of(name))
-    return [stage for stage in capture(adapt(model), picture(), plan).stages if ":" not in stage.name]
+    """Layers whose module runs once, for captum knows one call of a module only."""
+    plan = Plan(parse_target(CLASS), layers=wanted, output=output_of(name))
+    return [layer for layer in capture(adapt(model), picture(), plan).layers if ":" not in layer.name]
 
 
 def ours(name: str, model: nn.Module, method: str, wanted: str | None) -> sightline.Explanations:
-    return sightline.explain(model, picture(), target=CLASS, method=method, stages=wanted, output=output_of(name))
+    return sightline.explain(model, picture(), target=CLASS, method=method, layers=wanted, output=output_of(name))
 
 
 @pytest.mark.parametrize("wanted", [None, "convs"])
@@ -48,21 +48,21 @@ def ours(name: str, model: nn.Module, method: str, wanted: str | None) -> sightl
 def test_grad_cam_is_captums(name, wanted):
     model = build(name)
     found = ours(name, model, "gradcam", wanted)
-    stages = stages_of(name, model, wanted)
-    assert stages
-    for stage in stages:
-        theirs = LayerGradCam(logits_of(name, model), model.get_submodule(stage.spec.path))
+    layers = stages_of(name, model, wanted)
+    assert layers
+    for layer in layers:
+        theirs = LayerGradCam(logits_of(name, model), model.get_submodule(layer.spec.path))
         expected = theirs.attribute(picture(), CLASS, relu_attributions=True)[:, 0]
         if expected.abs().max() > 0:
-            assert_same(torch.stack([item.flow[stage.name].values for item in found]), expected.detach())
+            assert_same(torch.stack([item.flow[layer.name].values for item in found]), expected.detach())
 
 
 @pytest.mark.parametrize("name", GRIDS)
 def test_most_of_captums_maps_are_not_zero(name):
     model = build(name)
     maps = [
-        LayerGradCam(logits_of(name, model), model.get_submodule(stage.spec.path)).attribute(picture(), CLASS)
-        for stage in stages_of(name, model, "convs")
+        LayerGradCam(logits_of(name, model), model.get_submodule(layer.spec.path)).attribute(picture(), CLASS)
+        for layer in stages_of(name, model, "convs")
     ]
     assert sum(bool(part.abs().max() > 0) for part in maps) > len(maps) / 2
 
@@ -71,14 +71,14 @@ def test_most_of_captums_maps_are_not_zero(name):
 def test_gradient_x_activation_is_captums(name):
     model = build(name)
     found = ours(name, model, "gradxact", None)
-    stages = stages_of(name, model, None)
-    for stage in stages:
-        module = model.get_submodule(stage.spec.path)
+    layers = stages_of(name, model, None)
+    for layer in layers:
+        module = model.get_submodule(layer.spec.path)
         theirs = LayerGradientXActivation(logits_of(name, model), module)
-        given = theirs.attribute(picture(), CLASS, attribute_to_layer_input=stage.spec.side == "input")
-        expected = stage.layout.to_grid(given[0] if isinstance(given, tuple) else given).sum(1).detach()
+        given = theirs.attribute(picture(), CLASS, attribute_to_layer_input=layer.spec.side == "input")
+        expected = layer.layout.to_grid(given[0] if isinstance(given, tuple) else given).sum(1).detach()
         if not cancelled(expected, given):
-            assert_same(torch.stack([item.flow[stage.name].values for item in found]), expected)
+            assert_same(torch.stack([item.flow[layer.name].values for item in found]), expected)
 
 
 def cancelled(total: Tensor, terms: Tensor) -> bool:
@@ -89,12 +89,12 @@ def cancelled(total: Tensor, terms: Tensor) -> bool:
 @pytest.mark.parametrize("name", TOKENS)
 def test_some_token_stages_are_compared(name):
     model = build(name)
-    for stage in stages_of(name, model, None):
-        theirs = LayerGradientXActivation(logits_of(name, model), model.get_submodule(stage.spec.path))
-        given = theirs.attribute(picture(), CLASS, attribute_to_layer_input=stage.spec.side == "input")
-        if not cancelled(stage.layout.to_grid(given).sum(1), given):
+    for layer in stages_of(name, model, None):
+        theirs = LayerGradientXActivation(logits_of(name, model), model.get_submodule(layer.spec.path))
+        given = theirs.attribute(picture(), CLASS, attribute_to_layer_input=layer.spec.side == "input")
+        if not cancelled(layer.layout.to_grid(given).sum(1), given):
             return
-    pytest.fail("every stage cancels: nothing is compared")
+    pytest.fail("every layer cancels: nothing is compared")
 
 
 @pytest.mark.parametrize("name", ["plain_inplace", "residual", "depthwise", "vit_avg"])

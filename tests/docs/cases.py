@@ -49,7 +49,7 @@ class Named(nn.Module):
 
 SIMPLE: dict[str, Callable[[], Explanations]] = {
     "plain convolutional network with in-place layers": lambda: ask("plain_inplace"),
-    "in-place addition behind a stage": lambda: ask("residual", stages="convs"),
+    "in-place addition behind a layer": lambda: ask("residual", layers="convs"),
     "module that runs twice": lambda: ask("reused"),
     "network in training mode": lambda: ask(build("plain_inplace").train()),
     "frozen weights": lambda: ask(build("plain_inplace").requires_grad_(False)),
@@ -92,7 +92,7 @@ SIMPLE: dict[str, Callable[[], Explanations]] = {
     "Score-CAM with grouped channels": lambda: ask(method="scorecam", options={"groups": 2}),
     "unknown method": lambda: ask(method="gradkam"),
     "unknown option": lambda: ask(method="scorecam", options={"group": 2}),
-    "unknown stage": lambda: ask(stages="layer4"),
+    "unknown layer": lambda: ask(layers="layer4"),
 }
 CASES.update(SIMPLE)
 

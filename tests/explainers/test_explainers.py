@@ -1,4 +1,4 @@
-"""Parts of methods that the batteries do not reach: grouping, nulls, the registry's facts."""
+"""Parts of methods that the batteries do not reach: grouping, controls, the registry's facts."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ def test_masking_with_groups_of_identical_channels_equals_masking_one_by_one() -
         model[3].weight[1::2] = model[3].weight[::2]
         model[3].bias[1::2] = model[3].bias[::2]
     for method in ("scorecam", "ablationcam"):
-        exact = sightline.explain(model, picture(), target=1, method=method, stages="4", options={"groups": 0})
-        grouped = sightline.explain(model, picture(), target=1, method=method, stages="4", options={"groups": 4})
+        exact = sightline.explain(model, picture(), target=1, method=method, layers="4", options={"groups": 0})
+        grouped = sightline.explain(model, picture(), target=1, method=method, layers="4", options={"groups": 4})
         assert grouped[0].flow[0].notes == {"grouping_error": pytest.approx(0, abs=1e-9), "groups": 4.0}
         assert exact[0].flow[0].notes["groups"] == 8.0
         if method == "scorecam":
@@ -64,10 +64,10 @@ def test_the_first_component_is_that_of_the_singular_value_decomposition(shape: 
 
 
 def test_nulls_know_nothing_of_the_model() -> None:
-    nulls = [name for name, method in METHODS.items() if method.family == "Nulls"]
-    assert set(nulls) >= {"uniform", "gaussian", "edges", "random"}
-    one = sightline.explain(build("residual"), picture(), method=nulls, target=0)
-    other = sightline.explain(build("residual", seed=5), picture(), method=nulls, target=3)
+    controls = [name for name, method in METHODS.items() if method.family == "Controls"]
+    assert set(controls) >= {"uniform", "gaussian", "edges", "random"}
+    one = sightline.explain(build("residual"), picture(), method=controls, target=0)
+    other = sightline.explain(build("residual", seed=5), picture(), method=controls, target=3)
     for a, b in zip(one, other, strict=True):
         assert torch.equal(a.flow[-1].values, b.flow[-1].values)
 
@@ -98,7 +98,7 @@ def test_every_method_tells_what_the_matrix_wants_to_know(name: str) -> None:
     method = METHODS[name]
     assert method.name == name
     assert all((method.title, method.family, method.equation, method.source, method.cost))
-    assert sum(part is not None for part in (method.reduction, method.null, method.run)) == 1
+    assert sum(part is not None for part in (method.reduction, method.control, method.run)) == 1
 
 
 def test_a_name_is_given_once_and_unknown_names_list_near_ones() -> None:

@@ -13,7 +13,7 @@ from sightline.models.preprocess import Preprocess
 from tests.gates.nets import build
 
 ALWAYS = {"derivative through the state", "state replaced by its mean"}
-FORESTS = {"forest", "forest, state cut (null)"}
+FORESTS = {"forest", "forest, state cut (control)"}
 
 
 def show(tmp_path, monkeypatch, photos, *more):

@@ -138,11 +138,11 @@ def test_concentration_of_a_null_over_itself_is_zero() -> None:
     masks[0, 3:7, 3:7] = True
     masks[1, :4, :4] = True
     prior = centred_gaussian((10, 10)).expand(2, 10, 10)
-    assert concentration(prior, masks, null="gaussian").values.tolist() == pytest.approx([0.0, 0.0], abs=1e-6)
+    assert concentration(prior, masks, control="gaussian").values.tolist() == pytest.approx([0.0, 0.0], abs=1e-6)
     assert float(concentration(prior, masks).values[0]) > 0.1  # the centre prior looks clever against the area
     assert concentration(torch.ones(2, 10, 10), masks).values.tolist() == pytest.approx([0.0, 0.0], abs=1e-6)
     with pytest.raises(InputError, match="'gaussian'"):
-        concentration(prior, masks, null="center")  # type: ignore[arg-type]
+        concentration(prior, masks, control="center")  # type: ignore[arg-type]
 
 
 def test_centred_gaussian_by_hand() -> None:
@@ -255,8 +255,8 @@ def test_counterfactual_agreement_equals_a_naive_computation_on_coarse_maps() ->
             for m in (before, after)
         ]
         moved = (big[0] / big[0].abs().sum() - big[1] / big[1].abs().sum()).abs()
-        share, null = float(moved[masks[k]].sum() / moved.sum()), float(masks[k].float().mean())
-        assert float(found[k]) == pytest.approx((share - null) / (1 - null), abs=1e-5)
+        share, control = float(moved[masks[k]].sum() / moved.sum()), float(masks[k].float().mean())
+        assert float(found[k]) == pytest.approx((share - control) / (1 - control), abs=1e-5)
 
 
 def test_a_map_that_does_not_move_is_counted_and_its_shift_is_zero() -> None:

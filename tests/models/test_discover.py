@@ -1,4 +1,4 @@
-"""Stages of real architectures are found from their tree, without running them."""
+"""Layers of real architectures are found from their tree, without running them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from sightline.errors import StageError
+from sightline.errors import LayerError
 from sightline.models import adapt
 from sightline.models.adapter.discover import discover_blocks, discover_convolutions, prefix_tokens
 
@@ -79,26 +79,26 @@ def test_a_plain_module_without_blocks_is_read_at_its_convolutions() -> None:
 
 
 def test_a_model_without_any_place_to_look_is_refused() -> None:
-    with pytest.raises(StageError, match="has no blocks or convolutions"):
-        adapt(nn.Linear(3, 2)).stages()
+    with pytest.raises(LayerError, match="has no blocks or convolutions"):
+        adapt(nn.Linear(3, 2)).layers()
 
 
 def test_wildcards_lists_and_groups_choose_stages() -> None:
     adapter = adapt(on_meta("torchvision:resnet50"))
-    assert [s.path for s in adapter.stages("layer4.?")] == ["layer4.0", "layer4.1", "layer4.2"]
-    assert [s.path for s in adapter.stages("layer4.0, layer1.*")] == ["layer4.0", "layer1.0", "layer1.1", "layer1.2"]
-    assert [s.path for s in adapter.stages(["layer2.1.conv2"])] == ["layer2.1.conv2"]
-    assert [s.path for s in adapter.stages("last")] == ["layer4.2"]
-    assert len(adapter.stages("convs")) == 53
-    with pytest.raises(StageError, match="no stage was asked for"):
-        adapter.stages([])
+    assert [s.path for s in adapter.layers("layer4.?")] == ["layer4.0", "layer4.1", "layer4.2"]
+    assert [s.path for s in adapter.layers("layer4.0, layer1.*")] == ["layer4.0", "layer1.0", "layer1.1", "layer1.2"]
+    assert [s.path for s in adapter.layers(["layer2.1.conv2"])] == ["layer2.1.conv2"]
+    assert [s.path for s in adapter.layers("last")] == ["layer4.2"]
+    assert len(adapter.layers("convs")) == 53
+    with pytest.raises(LayerError, match="no layer was asked for"):
+        adapter.layers([])
 
 
 def test_a_model_that_is_rebuilt_is_looked_at_anew() -> None:
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
-    assert [spec.path for spec in adapt(model).stages()] == ["1"]
+    assert [spec.path for spec in adapt(model).layers()] == ["1"]
     model.append(nn.Conv2d(4, 4, 3))
-    assert [spec.path for spec in adapt(model).stages()] == ["1", "2"]
+    assert [spec.path for spec in adapt(model).layers()] == ["1", "2"]
     assert adapt(model).blocks == adapt(model).blocks
 
 

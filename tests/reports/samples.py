@@ -23,8 +23,8 @@ def photo(height=48, width=64, seed=0):
 def flow(method="gradcam", *, signed=False, seed=1):
     sizes = {"early": (12, 16), "middle": (6, 8), "late": (3, 4)}
     maps = (
-        AttentionMap(smooth(*size, seed + number, signed=signed), stage, signed=signed)
-        for number, (stage, size) in enumerate(sizes.items())
+        AttentionMap(smooth(*size, seed + number, signed=signed), layer, signed=signed)
+        for number, (layer, size) in enumerate(sizes.items())
     )
     return Flow(tuple(maps), method)
 
@@ -35,7 +35,7 @@ def odd_flow():
     holed[1, 2] = float("nan")
     holed[4, 5] = float("inf")
     values = {"ok": smooth(6, 8, 2), "zero": torch.zeros(6, 8), "flat": torch.full((6, 8), 0.3), "nan": holed}
-    return Flow(tuple(AttentionMap(map_, stage) for stage, map_ in values.items()), "layercam")
+    return Flow(tuple(AttentionMap(map_, layer) for layer, map_ in values.items()), "layercam")
 
 
 def explanation(flow_=None, *, label="cat", source="photo.png", image=None, **fields):

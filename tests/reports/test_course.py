@@ -46,8 +46,8 @@ def test_without_boxes_the_picture_is_cut_into_ninths_that_hold_everything():
     assert course.regions is NINTHS
     assert not course.named
     assert sum(region.area for region in NINTHS) == pytest.approx(1.0)
-    for stage in zip(*course.shares, strict=True):
-        assert sum(stage) == pytest.approx(1.0)
+    for layer in zip(*course.shares, strict=True):
+        assert sum(layer) == pytest.approx(1.0)
     assert [region.name for region in NINTHS][::4] == ["top left", "centre", "bottom right"]
 
 

@@ -32,13 +32,13 @@ def test_photo_comes_first_and_then_every_stage_in_forward_order():
     expected = [picture, *(overlay(map_, picture) for map_ in item.flow.maps)]
     assert len(pictures(figure)) == 4
     assert all(torch.equal(shown, wanted) for shown, wanted in zip(pictures(figure), expected, strict=True))
-    stages = [text for text in words(figure) if text in item.flow.stages]
-    assert stages == ["early", "middle", "late"]
+    layers = [text for text in words(figure) if text in item.flow.layers]
+    assert layers == ["early", "middle", "late"]
 
 
 def test_headings_hold_decision_score_probability_and_method():
     text = " ".join(words(montage([explanation()])))
-    for part in ("photo.png", "cat", "score 3.25", "50.0 %", "gradcam", "3 stages", "12×16"):
+    for part in ("photo.png", "cat", "score 3.25", "50.0 %", "gradcam", "3 layers", "12×16"):
         assert part in text
 
 
@@ -50,11 +50,11 @@ def test_statuses_are_said_in_words():
 
 def test_many_stages_are_spread_and_the_rest_is_counted():
     flow = Flow(tuple(AttentionMap(smooth(4, 4, n), f"s{n}") for n in range(30)), "gradcam")
-    shown = words(montage([explanation(flow)], max_stages=5))
+    shown = words(montage([explanation(flow)], max_layers=5))
     assert "s0" in shown
     assert "s29" in shown
-    assert any("30 stages · 25 left out" in text for text in shown)
-    assert len(pictures(montage([explanation(flow)], max_stages=5))) == 6
+    assert any("30 layers · 25 left out" in text for text in shown)
+    assert len(pictures(montage([explanation(flow)], max_layers=5))) == 6
 
 
 def test_shared_scale_shows_its_numbers_and_makes_weak_maps_dark():

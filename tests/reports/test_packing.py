@@ -27,7 +27,7 @@ def large(*, signed=False, seed=5):
     return AttentionMap(smooth(48, 40, seed, signed=signed), "large", signed=signed)
 
 
-@pytest.mark.parametrize("map_", odd_flow().maps, ids=lambda map_: map_.stage)
+@pytest.mark.parametrize("map_", odd_flow().maps, ids=lambda map_: map_.layer)
 def test_raw_values_come_back_bit_for_bit(map_):
     back = np.frombuffer(base64.b64decode(raw_bytes(map_.values)), "<f4").reshape(map_.shape)
     assert np.array_equal(back, map_.values.numpy(), equal_nan=True)

@@ -84,14 +84,14 @@ def test_opens_from_a_file_without_complaint_and_asks_for_nothing(opened, path):
 
 
 def test_begins_at_the_last_stage_and_keys_walk(opened):
-    assert opened.text("#stage") == "nan"
+    assert opened.text("#layer") == "nan"
     opened.press("Home")
-    assert opened.text("#stage") == "early"
+    assert opened.text("#layer") == "early"
     opened.press("ArrowRight", "ArrowRight", "ArrowLeft")
-    assert opened.text("#stage") == "middle"
+    assert opened.text("#layer") == "middle"
     assert opened.text("#count") == "2 of 7"
     opened.press("ArrowLeft", "ArrowLeft", "ArrowLeft")
-    assert opened.text("#stage") == "early"
+    assert opened.text("#layer") == "early"
 
 
 def test_slider_changes_the_stage_and_the_pictures(opened):
@@ -99,7 +99,7 @@ def test_slider_changes_the_stage_and_the_pictures(opened):
     places = [(y, x) for y in range(20, 240, 40) for x in range(20, 320, 60)]
     before = opened.pixels(1, places)
     opened.page.locator("#slider").fill("2")
-    assert opened.text("#stage") == "late"
+    assert opened.text("#layer") == "late"
     assert opened.page.locator("#slider").get_attribute("aria-valuetext") == "late, 3 of 7"
     assert opened.pixels(1, places) != before
 
@@ -125,16 +125,16 @@ def test_pointer_says_where_a_value_is_not_finite(opened):
 @pytest.mark.parametrize("smoothing", ["bilinear", "nearest"])
 @pytest.mark.parametrize("scale", ["own", "shared"])
 @pytest.mark.parametrize(
-    ("number", "stage", "steps"), [(1, "early", 0), (2, "middle", 1), (3, "nan", 6), (3, "zero", 4)]
+    ("number", "layer", "steps"), [(1, "early", 0), (2, "middle", 1), (3, "nan", 6), (3, "zero", 4)]
 )
-def test_pixels_equal_those_of_python(reused, number, stage, steps, scale, smoothing):
+def test_pixels_equal_those_of_python(reused, number, layer, steps, scale, smoothing):
     reused.press("Home", *["ArrowRight"] * steps)
     for button in (scale, {"bilinear": "smooth", "nearest": "cells"}[smoothing]):
         reused.page.locator(f"#{button}").click()
     flow = gallery()[number - 1].flow
-    limits = own_scale(flow[stage]) if scale == "own" else shared_scale(flow.maps)
+    limits = own_scale(flow[layer]) if scale == "own" else shared_scale(flow.maps)
     picture = pixels_of(photo()).repeat_interleave(5, 0).repeat_interleave(5, 1)
-    expected = overlay(flow[stage], picture, scale=limits, opacity=0.6, smoothing=smoothing)
+    expected = overlay(flow[layer], picture, scale=limits, opacity=0.6, smoothing=smoothing)
     places = [(y, x) for y in range(3, 240, 26) for x in range(2, 320, 37)]
     shown = torch.tensor(reused.pixels(number, places))
     wanted = torch.stack([expected[place] for place in places]).int()
@@ -179,7 +179,7 @@ def test_statuses_are_explained(opened):
 
 def test_a_method_without_a_map_here_says_so(opened):
     assert opened.panel(1).locator(".empty").is_visible()
-    assert opened.panel(1).locator(".empty").inner_text() == "This method has no map at this stage."
+    assert opened.panel(1).locator(".empty").inner_text() == "This method has no map at this layer."
     opened.press("Home")
     assert not opened.panel(1).locator(".empty").is_visible()
 
@@ -227,7 +227,7 @@ def test_thumbnails_change_the_photo(opened):
 
 def test_play_walks_by_itself_and_stops(opened):
     opened.press("Home", " ")
-    opened.page.locator("#stage", has_text="middle").wait_for()
+    opened.page.locator("#layer", has_text="middle").wait_for()
     opened.press(" ")
     assert opened.page.locator("#play").get_attribute("aria-pressed") == "false"
 
@@ -251,7 +251,7 @@ def test_odd_pictures_and_a_single_stage_open(browser, tmp_path, image):
     still = replace(explanation(Flow((AttentionMap(smooth(4, 4, 1), "only"),), "m")), image=image)
     opened = Opened(browser, save_page([still], tmp_path / "page.html"))
     opened.press("ArrowLeft", "ArrowRight", " ")
-    assert opened.text("#stage") == "only"
+    assert opened.text("#layer") == "only"
     assert not opened.page.locator("#track").is_visible()
     assert opened.complaints == []
     opened.page.close()
@@ -280,7 +280,7 @@ class TestFlowView:
 
     def test_stages_stand_in_order_and_the_silent_one_is_named_and_not_drawn(self, flow):
         cards = flow.page.locator(".flow .card")
-        assert cards.locator(".stage").all_inner_texts() == ["0", "1", "2", "3"]
+        assert cards.locator(".layer").all_inner_texts() == ["0", "1", "2", "3"]
         assert cards.locator("canvas").count() == 3
         assert cards.nth(2).locator(".silent").inner_text() == "zero"
         assert "exactly zero" in cards.nth(2).get_attribute("title")
@@ -312,7 +312,7 @@ class TestFlowView:
 
     def test_a_click_on_a_stage_takes_the_page_there(self, flow):
         flow.page.locator(".flow .card").nth(1).click()
-        assert flow.text("#stage") == "features.1"
+        assert flow.text("#layer") == "features.1"
         assert flow.page.locator(".flow .card").nth(1).get_attribute("aria-pressed") == "true"
 
     def test_notes_become_charts_where_they_are_numbers_by_stage(self, flow):
@@ -320,12 +320,12 @@ class TestFlowView:
         titles = flow.page.locator(".flow .chart .title b").all_inner_texts()
         assert titles == [
             "Evidence by region",
-            "Score carried through this stage (dashed: the score, 3.25)",
+            "Score carried through this layer (dashed: the score, 3.25)",
             "Share abandoned",
         ]
         assert "0.5" in flow.page.locator(".flow .chart .title .now").nth(1).inner_text()
         notes = flow.panel(1).locator(".notes")
-        assert "score carried through this stage" in notes.inner_text()
+        assert "score carried through this layer" in notes.inner_text()
         assert "my own note" in notes.inner_text()
 
     def test_all_of_it_is_a_table_too(self, flow):
@@ -336,8 +336,8 @@ class TestFlowView:
         second = dict(zip(heads, rows[1], strict=True))
         assert [row[0] for row in rows] == ["features.0", "features.1", "features.2", "features.3"]
         assert second["grid"] == "2×2"
-        assert second["moved since the stage before"] == "50 %"
-        assert second["score carried through this stage"] == "1.5"
+        assert second["moved since the layer before"] == "50 %"
+        assert second["score carried through this layer"] == "1.5"
         assert second["share abandoned"] == "0.2"
         assert dict(zip(heads, rows[2], strict=True))["status"] == "zero"
 

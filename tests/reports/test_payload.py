@@ -33,7 +33,7 @@ def test_colour_tables_are_those_of_python():
 def test_a_subject_holds_its_panels_with_everything_that_is_shown():
     payload = subject_payload(subjects_of(gallery())[0])
     first, second, third = payload["panels"]
-    assert payload["stages"] == ["early", "middle", "late", "ok", "zero", "flat", "nan"]
+    assert payload["layers"] == ["early", "middle", "late", "ok", "zero", "flat", "nan"]
     assert first["at"] == [0, 1, 2, None, None, None, None]
     assert third["at"] == [None, None, None, 0, 1, 2, 3]
     assert first["decided"] == "score 3.25 · 50.0 %"

@@ -14,7 +14,7 @@ from .samples import explanation, flow, gallery, photo, smooth
 def test_explanations_of_one_photo_become_one_subject():
     subjects = subjects_of(gallery())
     assert [len(subject.items) for subject in subjects] == [3, 1]
-    assert subjects[0].stages == ("early", "middle", "late", "ok", "zero", "flat", "nan")
+    assert subjects[0].layers == ("early", "middle", "late", "ok", "zero", "flat", "nan")
 
 
 def test_same_name_with_another_picture_is_another_subject():
@@ -30,13 +30,13 @@ def test_samples_without_name_and_photo_are_told_apart_by_repetition():
 
 
 def test_a_flow_of_one_map_shows_it_at_every_stage_and_others_only_where_they_have_one():
-    still = explanation(Flow((AttentionMap(smooth(4, 4, 1), "input"),), "null"))
+    still = explanation(Flow((AttentionMap(smooth(4, 4, 1), "input"),), "control"))
     walked = explanation(Flow(flow().maps[:2], "gradcam"))
     (subject,) = subjects_of([still, walked])
-    assert subject.at(still, "late").stage == "input"
-    assert subject.at(walked, "early").stage == "early"
+    assert subject.at(still, "late").layer == "input"
+    assert subject.at(walked, "early").layer == "early"
     assert subject.at(walked, "late") is None
-    assert subject.stages == ("early", "middle")
+    assert subject.layers == ("early", "middle")
 
 
 def test_methods_never_share_a_scale():

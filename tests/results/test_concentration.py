@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from sightline.results.concentration import concentration
-
 from tests.reports.samples import smooth
 
 

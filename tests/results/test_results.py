@@ -70,8 +70,8 @@ def test_what_is_saved_is_what_is_loaded(tmp_path: Path) -> None:
         assert torch.equal(other.image, one.image)
         for left, right in zip(one.flow.maps, other.flow.maps, strict=True):
             assert torch.equal(left.values.nan_to_num(9), right.values.nan_to_num(9))
-            assert (left.stage, left.domain, left.signed, left.notes) == (
-                right.stage,
+            assert (left.layer, left.domain, left.signed, left.notes) == (
+                right.layer,
                 right.domain,
                 right.signed,
                 right.notes,
@@ -169,7 +169,7 @@ def test_statistics_leave_out_what_is_not_finite() -> None:
 
 
 def test_the_repr_fits_on_a_screen() -> None:
-    maps = tuple(AttentionMap(torch.eye(2), f"stage{i}") for i in range(200))
+    maps = tuple(AttentionMap(torch.eye(2), f"layer{i}") for i in range(200))
     text = repr(Explanation(Flow(maps, "gradcam"), Decision("zebra", 1.0)))
     assert len(text.splitlines()) < 30
     assert "178 more" in text

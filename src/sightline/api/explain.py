@@ -16,7 +16,7 @@ from sightline._version import __version__
 from sightline.api.narration import narrated
 from sightline.capture import Plan, capture, in_chunks
 from sightline.errors import InputError, MethodError, UnfollowedError
-from sightline.explainers import METHODS, Method, Outcome, Request, StageMaps
+from sightline.explainers import METHODS, LayerMaps, Method, Outcome, Request
 from sightline.explainers.default import DEFAULT, FALLBACK, WHY, WHY_FALLBACK
 from sightline.models import Adapter, Wanted, adapt
 from sightline.models.adapter.embedded import AUTO, NONE, place_of
@@ -52,7 +52,7 @@ def explain(
     score: Score = "logit",
     embedding: str | None = None,
     method: str | Sequence[str] | None = None,
-    stages: Wanted = None,
+    layers: Wanted = None,
     labels: Sequence[str] | None = None,
     output: Selector | None = None,
     images: Float[Tensor, "b c h w"] | None = None,
@@ -64,9 +64,9 @@ def explain(
     provenance: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> Explanations:
-    """Show on what a model's decisions rested, at every stage.
+    """Show on what a model's decisions rested, at every layer.
 
-    All methods of the CAM family that are asked for share one forward and one backward, for all stages and all
+    All methods of the CAM family that are asked for share one forward and one backward, for all layers and all
     targets. The model is left exactly as it was found.
 
     Args:
@@ -80,7 +80,7 @@ def explain(
             (None is that where the target wants it); `"none"`, the model's output; or the path of a module.
         method: one or more names from `METHODS`; None is the one with the best evidence, and `provenance["why"]` then
             says which it was and why.
-        stages: None (the method's own choice, mostly every block), `"last"`, `"convs"`, names or wildcards.
+        layers: None (the method's own choice, mostly every block), `"last"`, `"convs"`, names or wildcards.
         labels: class names, in the order of the logits.
         output: which part of the model's output holds the logits: a key, an index or a callable.
         images: the pictures as the network sees them, 0..1, kept with the result for drawing.
@@ -104,7 +104,7 @@ def explain(
         >>> from torch import nn
         >>> net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
         >>> found = explain(net, torch.ones(1, 3, 8, 8), target=1, method="gradcam")
-        >>> found.one().flow.stages
+        >>> found.one().flow.layers
         ('1',)
     """
     labels = None if labels is None else tuple(labels)
@@ -120,7 +120,7 @@ def explain(
     question = _Question(
         adapter=adapter,
         methods=tuple(METHODS[name] for name in names),
-        plan=Plan(wanted, _stages(stages), output=output, labels=labels),
+        plan=Plan(wanted, _layers(layers), output=output, labels=labels),
         seed=seed,
         batch_size=batch_size,
         options=_options(names, options or {}),
@@ -151,9 +151,9 @@ def _names(method: str | Sequence[str] | None) -> tuple[str, ...]:
     return (method,) if isinstance(method, str) else tuple(dict.fromkeys(method))
 
 
-def _stages(stages: Wanted) -> Wanted:
+def _layers(layers: Wanted) -> Wanted:
     """What was asked for; `"last"` is a word also as the only one of a list, as the command line hands it over."""
-    return "last" if stages is not None and not isinstance(stages, str) and list(stages) == ["last"] else stages
+    return "last" if layers is not None and not isinstance(layers, str) and list(layers) == ["last"] else layers
 
 
 def _options(names: tuple[str, ...], options: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
@@ -195,7 +195,7 @@ def _answers(question: _Question, inputs: Float[Tensor, "b c h w"]) -> list[tupl
 
 
 def _shared_pass(question: _Question, methods: list[Method], inputs: Tensor) -> list[tuple[str, Outcome]]:
-    """One forward and at most one backward for all reductions and nulls."""
+    """One forward and at most one backward for all reductions and controls."""
     reductions = {m.name: m.reduction for m in methods if m.reduction is not None}
     forward_only = frozenset(m.name for m in methods if m.needs == "activation")
     plan = replace(question.plan, reductions=reductions, forward_only=forward_only)
@@ -204,13 +204,13 @@ def _shared_pass(question: _Question, methods: list[Method], inputs: Tensor) -> 
     for m in methods:
         k = got.readout.scores.shape[1]
         maps = [
-            got.maps[stage.name, m.name]
-            if m.null is None
-            else m.null(inputs, stage.grid, question.seed)[:, None].expand(-1, k, -1, -1)
-            for stage in got.stages
+            got.maps[layer.name, m.name]
+            if m.control is None
+            else m.control(inputs, layer.grid, question.seed)[:, None].expand(-1, k, -1, -1)
+            for layer in got.layers
         ]
-        stages = tuple(StageMaps(stage.name, found) for stage, found in zip(got.stages, maps, strict=True))
-        outcomes.append((m.name, Outcome(got.readout, stages)))
+        layers = tuple(LayerMaps(layer.name, found) for layer, found in zip(got.layers, maps, strict=True))
+        outcomes.append((m.name, Outcome(got.readout, layers)))
     return outcomes
 
 
@@ -221,7 +221,7 @@ def _request(question: _Question, method: Method, inputs: Tensor) -> Request:
         adapter=question.adapter,
         inputs=inputs,
         target=plan.target,
-        stages=plan.stages if plan.stages is not None or method.stages == "all" else method.stages,
+        layers=plan.layers if plan.layers is not None or method.layers == "all" else method.layers,
         labels=labels,
         output=plan.output,
         seed=question.seed,
@@ -291,14 +291,14 @@ def _decisions(readout: Readout) -> list[list[Decision]]:
 def _flow(method: Method, outcome: Outcome, b: int, k: int) -> Flow:
     maps = tuple(
         AttentionMap(
-            values=stage.maps[b, k],
-            stage=stage.stage,
-            signed=method.signed if stage.signed is None else stage.signed,
+            values=layer.maps[b, k],
+            layer=layer.layer,
+            signed=method.signed if layer.signed is None else layer.signed,
             notes={
-                name: float(values[b] if values.ndim == 1 else values[b, k]) for name, values in stage.notes.items()
+                name: float(values[b] if values.ndim == 1 else values[b, k]) for name, values in layer.notes.items()
             },
         )
-        for stage in outcome.stages
+        for layer in outcome.layers
     )
     return Flow(maps, method.name, outcome.remarks[b][k] if outcome.remarks else ())
 

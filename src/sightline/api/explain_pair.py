@@ -53,7 +53,7 @@ def explain_pair(
         sources: names of the pictures.
         output: which part of the model's output is the embedding.
         batch_size: most pictures at a time.
-        asked: `method`, `stages`, `options`, `seed` and what else `explain` takes.
+        asked: `method`, `layers`, `options`, `seed` and what else `explain` takes.
 
     Returns:
         For each pair the explanations over `a` and then those over `b`, one per method. `side_by_side` draws two as
@@ -95,13 +95,13 @@ def side_by_side(a: Explanation, b: Explanation) -> Explanation:
 
     Args:
         a: over the one picture.
-        b: over the other one, by the same method at the same stages.
+        b: over the other one, by the same method at the same layers.
 
     Raises:
-        ResultError: methods, stages or grids differ.
+        ResultError: methods, layers or grids differ.
     """
-    alike = a.method == b.method and [(m.stage, m.shape) for m in a.flow.maps] == [
-        (m.stage, m.shape) for m in b.flow.maps
+    alike = a.method == b.method and [(m.layer, m.shape) for m in a.flow.maps] == [
+        (m.layer, m.shape) for m in b.flow.maps
     ]
     if not alike:
         raise ResultError(

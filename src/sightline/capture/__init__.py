@@ -1,4 +1,4 @@
-"""The engine: listens to a model's stages, runs it once forward and once backward, and leaves it as it was found."""
+"""The engine: listens to a model's layers, runs it once forward and once backward, and leaves it as it was found."""
 
 from sightline.capture.engine import Capture, Plan, Reduction, capture
 from sightline.capture.guard import leave_as_found

@@ -20,7 +20,7 @@ from torch.overrides import TorchFunctionMode
 from sightline.capture.engine import Plan
 from sightline.capture.forward import run_forward
 from sightline.capture.guard import leave_as_found
-from sightline.errors import StageError
+from sightline.errors import LayerError
 from sightline.models import Adapter, Layout
 from sightline.targets import Readout
 
@@ -139,7 +139,7 @@ def capture_attention(
     """Run the model once with its attention in the open, and once backward per decision if gradients are wanted.
 
     Raises:
-        StageError: the model has no attention over the whole grid (no transformer, or one with windows).
+        LayerError: the model has no attention over the whole grid (no transformer, or one with windows).
     """
     adapter.check_inputs(inputs)
     plan.target.check(adapter.classes, plan.labels)
@@ -151,7 +151,7 @@ def capture_attention(
         readout = plan.read(raw)
         layouts = _layouts(adapter, reader, inputs)
         given = _gradients(readout.scores, reader.weights) if gradients else [None] * len(reader.weights)
-    layers = [
+    matrices = [
         AttentionLayer(
             name,
             layout,
@@ -163,7 +163,7 @@ def capture_attention(
         )
         if layout is not None
     ]
-    return replace(readout, scores=readout.scores.detach().float()), layers
+    return replace(readout, scores=readout.scores.detach().float()), matrices
 
 
 def _layouts(adapter: Adapter, reader: AttentionReader, inputs: Tensor) -> list[Layout | None]:
@@ -175,7 +175,7 @@ def _layouts(adapter: Adapter, reader: AttentionReader, inputs: Tensor) -> list[
         found = (
             f"windows or others of shapes {sorted({tuple(s) for s in reader.shapes})}" if reader.shapes else "none"
         )
-        raise StageError(
+        raise LayerError(
             f"{type(adapter.model).__name__} has no attention over its whole grid ({found}); "
             "this method is for plain vision transformers, any CAM method works here"
         )
@@ -192,7 +192,7 @@ def _gradients(scores: Float[Tensor, "b k"], weights: list[Tensor]) -> list[Tens
         torch.autograd.grad(scores[:, i].sum(), weights, retain_graph=True, allow_unused=True, materialize_grads=True)
         for i in range(scores.shape[1])
     ]
-    return [torch.stack(layer) for layer in zip(*each, strict=True)]
+    return [torch.stack(attention) for attention in zip(*each, strict=True)]
 
 
 def _numbered(names: list[str]) -> list[str]:

@@ -21,23 +21,23 @@ from sightline.capture.gather import Gatherer
 from sightline.capture.guard import leave_as_found
 from sightline.capture.pair import Pair
 from sightline.capture.record import Record, Recorder
-from sightline.errors import StageError, TargetError
-from sightline.models import Adapter, Stage, StageSpec, Wanted
+from sightline.errors import LayerError, TargetError
+from sightline.models import Adapter, Layer, LayerSpec, Wanted
 from sightline.targets import Readout, Selector, Target, select_output
 
 log = logging.getLogger(__name__)
 
 Reduction = Callable[[Pair], Float[Tensor, "b h w"]]
-"""From activation and gradient of a stage, both `[b, c, h, w]` in float32, to a map."""
+"""From activation and gradient of a layer, both `[b, c, h, w]` in float32, to a map."""
 
 Backward = Callable[[Tensor, bool], list[Tensor]]
 """From a direction among the k scores, and whether the graph is needed again, to all maps."""
 
-_LAST: WeakKeyDictionary[nn.Module, StageSpec] = WeakKeyDictionary()
+_LAST: WeakKeyDictionary[nn.Module, LayerSpec] = WeakKeyDictionary()
 """The last block of each model that holds a grid."""
 
 _OVERWRITTEN: WeakKeyDictionary[nn.Module, frozenset[str]] = WeakKeyDictionary()
-"""Stages of each model that something overwrites in place: learned once, copied from then on."""
+"""Layers of each model that something overwrites in place: learned once, copied from then on."""
 
 
 @dataclass(frozen=True)
@@ -46,15 +46,15 @@ class Plan:
 
     Args:
         target: the decision.
-        stages: where to listen, as `Adapter.stages` takes it; `"last"` is the last block that holds a grid.
-        reductions: name to pure function of a stage's activation and gradient.
+        layers: where to listen, as `Adapter.layers` takes it; `"last"` is the last block that holds a grid.
+        reductions: name to pure function of a layer's activation and gradient.
         forward_only: names of the reductions that need no gradient; if all are, no backward is run.
         output: which part of the model's output holds the logits.
         labels: class names.
     """
 
     target: Target
-    stages: Wanted = None
+    layers: Wanted = None
     reductions: Mapping[str, Reduction] = field(default_factory=dict)
     forward_only: frozenset[str] = frozenset()
     output: Selector | None = None
@@ -79,12 +79,12 @@ class Capture:
     """What a forward and a backward gave, for a batch.
 
     Args:
-        stages: the places that were read, in forward order.
+        layers: the places that were read, in forward order.
         readout: the scores that were explained, detached.
-        maps: `[b, k, h, w]` float32 maps by stage name and reduction name.
+        maps: `[b, k, h, w]` float32 maps by layer name and reduction name.
     """
 
-    stages: tuple[Stage, ...]
+    layers: tuple[Layer, ...]
     readout: Readout
     maps: Mapping[tuple[str, str], Float[Tensor, "b k h w"]]
 
@@ -98,41 +98,41 @@ def capture(adapter: Adapter, inputs: Float[Tensor, "b c h w"], plan: Plan) -> C
         plan: what is wanted.
 
     Raises:
-        InputError, TargetError, StageError: before the model runs where that can be known.
+        InputError, TargetError, LayerError: before the model runs where that can be known.
     """
     adapter.check_inputs(inputs)
     plan.target.check(adapter.classes, plan.labels)
     with leave_as_found(adapter.model, out_of_place=False):
         inputs = inputs.clone() if inputs.is_inference() else inputs.detach()
-        if plan.stages == "last":
+        if plan.layers == "last":
             return _last(adapter, inputs, plan)
-        return _intact(adapter, inputs, plan, adapter.stages(plan.stages))
+        return _intact(adapter, inputs, plan, adapter.layers(plan.layers))
 
 
 def _last(adapter: Adapter, inputs: Tensor, plan: Plan) -> Capture:
     """The last block that holds a grid; which one that is, is found by trying and kept for the next time."""
     known = _LAST.get(adapter.model)
-    candidates = [known] if known else adapter.stages()[::-1]
+    candidates = [known] if known else adapter.layers()[::-1]
     for spec in candidates:
         try:
             found = _intact(adapter, inputs, plan, [spec])
-        except StageError:
+        except LayerError:
             if spec is candidates[-1]:
                 raise
         else:
             _LAST[adapter.model] = spec
             return found
-    raise StageError("this model has no stages")
+    raise LayerError("this model has no layers")
 
 
-def _intact(adapter: Adapter, inputs: Tensor, plan: Plan, specs: Sequence[StageSpec]) -> Capture:
+def _intact(adapter: Adapter, inputs: Tensor, plan: Plan, specs: Sequence[LayerSpec]) -> Capture:
     """A run in which no activation was overwritten after it was read; if one was, it is copied in a second run."""
     copied = _OVERWRITTEN.get(adapter.model, frozenset())
     try:
         return _run(adapter, inputs, plan, specs, copied)
     except _OverwrittenError as problem:
         _OVERWRITTEN[adapter.model] = copied | problem.paths
-        log.info("stages %s are overwritten in place; they are copied and the pass is repeated", problem.paths)
+        log.info("layers %s are overwritten in place; they are copied and the pass is repeated", problem.paths)
         return _run(adapter, inputs, plan, specs, copied | problem.paths)
 
 
@@ -144,41 +144,41 @@ class _OverwrittenError(Exception):
         self.paths = paths
 
 
-def _run(adapter: Adapter, inputs: Tensor, plan: Plan, specs: Sequence[StageSpec], copied: frozenset[str]) -> Capture:
+def _run(adapter: Adapter, inputs: Tensor, plan: Plan, specs: Sequence[LayerSpec], copied: frozenset[str]) -> Capture:
     recorder = Recorder(adapter, specs, inputs, gradients=plan.needs_gradient, copied=copied)
     with torch.set_grad_enabled(plan.needs_gradient), recorder.listening():
         raw = run_forward(adapter.model, inputs)
-    stages = recorder.stages()
+    layers = recorder.layers()
     overwritten = frozenset(record.spec.path for record in recorder.records if record.overwritten)
     if overwritten:
         raise _OverwrittenError(overwritten)
     readout = plan.read(raw)
-    maps = _forward_maps(recorder.records, stages, plan, readout.scores.shape[1])
+    maps = _forward_maps(recorder.records, layers, plan, readout.scores.shape[1])
     if plan.needs_gradient:
-        maps |= _backward_maps(recorder, stages, plan, readout.scores)
-    return Capture(tuple(stages), _detached(readout), maps)
+        maps |= _backward_maps(recorder, layers, plan, readout.scores)
+    return Capture(tuple(layers), _detached(readout), maps)
 
 
 def _forward_maps(
-    records: Sequence[Record], stages: Sequence[Stage], plan: Plan, k: int
+    records: Sequence[Record], layers: Sequence[Layer], plan: Plan, k: int
 ) -> dict[tuple[str, str], Tensor]:
     """Maps that need no gradient; they are the same for every target."""
     return {
-        (stage.name, name): reduction(Pair.of(record)).detach()[:, None].expand(-1, k, -1, -1)
-        for record, stage in zip(records, stages, strict=True)
+        (layer.name, name): reduction(Pair.of(record)).detach()[:, None].expand(-1, k, -1, -1)
+        for record, layer in zip(records, layers, strict=True)
         for name, reduction in plan.reductions.items()
         if name in plan.forward_only
     }
 
 
 def _backward_maps(
-    recorder: Recorder, stages: Sequence[Stage], plan: Plan, scores: Float[Tensor, "b k"]
+    recorder: Recorder, layers: Sequence[Layer], plan: Plan, scores: Float[Tensor, "b k"]
 ) -> dict[tuple[str, str], Tensor]:
-    """One backward from all k scores at once; each stage's gradient is reduced and dropped as it arrives."""
+    """One backward from all k scores at once; each layer's gradient is reduced and dropped as it arrives."""
     records = recorder.records
     starts = [(record, record.leaf) for record in records if record.leaf is not None]
     if not scores.requires_grad:
-        raise StageError("the decision does not depend on any stage that was asked for; ask for earlier stages")
+        raise LayerError("the decision does not depend on any layer that was asked for; ask for earlier layers")
     wanted = {name: fn for name, fn in plan.reductions.items() if name not in plan.forward_only}
 
     def backward(direction: Float[Tensor, " k"], keep: bool) -> list[Tensor]:
@@ -200,7 +200,7 @@ def _backward_maps(
 
     directions = torch.eye(scores.shape[1], device=scores.device)
     found = _for_each(backward, directions)
-    keys = [(stage.name, name) for stage in stages for name in wanted]
+    keys = [(layer.name, name) for layer in layers for name in wanted]
     return dict(zip(keys, found, strict=True))
 
 
@@ -222,7 +222,7 @@ def _for_each(backward: Backward, directions: Float[Tensor, "k k"]) -> list[Floa
 
 
 def _nothing(record: Record, count: int) -> list[Tensor]:
-    """Zero maps for a stage that no path connects with the decision: its gradient is zero."""
+    """Zero maps for a layer that no path connects with the decision: its gradient is zero."""
     batch = record.activation.shape[0]
     return [torch.zeros(batch, *record.layout.size, device=record.activation.device)] * count
 

@@ -1,6 +1,6 @@
-"""Gathering: small stages wait for one another and are reduced together, those of one shape as one batch.
+"""Gathering: small layers wait for one another and are reduced together, those of one shape as one batch.
 
-A dozen small stages cost mostly the calls, not the numbers. What waits is bounded; a large stage does not wait.
+A dozen small layers cost mostly the calls, not the numbers. What waits is bounded; a large layer does not wait.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from sightline.capture.record import Record
 from sightline.capture.sums import reduced
 
 SMALL = 1 << 17
-"""Neurons up to which a stage waits."""
+"""Neurons up to which a layer waits."""
 
 WAITING = 1 << 18
 """Neurons that may wait: a megabyte of gradient."""
@@ -36,7 +36,7 @@ class Gatherer:
         self._found: dict[Record, list[Tensor]] = {}
 
     def add(self, record: Record, gradient: Tensor) -> None:
-        """Reduce the gradient of a stage now, or let it wait for others."""
+        """Reduce the gradient of a layer now, or let it wait for others."""
         pair = Pair.of(record, gradient)
         if pair.A.numel() > SMALL:
             self._found[record] = reduced(pair, self._reductions)

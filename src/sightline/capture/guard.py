@@ -1,6 +1,6 @@
 """The state guard: a model comes back exactly as it was handed in, also after an error.
 
-It knows nothing of stages or methods. The tree is walked once, because small models notice every further walk.
+It knows nothing of layers or methods. The tree is walked once, because small models notice every further walk.
 """
 
 from __future__ import annotations

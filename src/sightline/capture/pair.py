@@ -1,7 +1,7 @@
-"""`Pair`: activation A and gradient G of one stage, with what several methods share of them.
+"""`Pair`: activation A and gradient G of one layer, with what several methods share of them.
 
 All CAM methods read the same pair, so what two of them need is computed once. It can be read a few channels at a
-time: products of whole stages would leave the cache, and the pages of each would have to be asked for anew.
+time: products of whole layers would leave the cache, and the pages of each would have to be asked for anew.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Forward-only probing: the same decision on many changed inputs, or with a stage changed on the way."""
+"""Forward-only probing: the same decision on many changed inputs, or with a layer changed on the way."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sightline.capture.forward import run_forward
 from sightline.capture.guard import leave_as_found
 from sightline.capture.record import first_tensor, replaced
 from sightline.common.chunks import in_chunks
-from sightline.models import Adapter, StageSpec
+from sightline.models import Adapter, LayerSpec
 from sightline.targets import Readout, Target
 
 Variants = Callable[[slice], Float[Tensor, "v b c h w"]]
@@ -50,8 +50,8 @@ class ForwardProbe:
         """Scores of `count` variants of the batch; `variants` makes those of a slice when they are needed."""
         return self._each(count, lambda part: self._forward(variants(part).flatten(0, 1)))
 
-    def scores_without(self, spec: StageSpec, keep: Float[Tensor, "v b c"]) -> Float[Tensor, "v b k"]:
-        """Scores with a stage's channels multiplied by `keep`."""
+    def scores_without(self, spec: LayerSpec, keep: Float[Tensor, "v b c"]) -> Float[Tensor, "v b k"]:
+        """Scores with a layer's channels multiplied by `keep`."""
 
         def forward(part: slice) -> Any:
             kept = keep[part].flatten(0, 1)
@@ -88,7 +88,7 @@ class ForwardProbe:
     def _plan(self, target: Target) -> Plan:
         return replace(self.plan, target=target)
 
-    def _hook(self, spec: StageSpec, keep: Float[Tensor, "n c"]) -> Any:
+    def _hook(self, spec: LayerSpec, keep: Float[Tensor, "n c"]) -> Any:
         module = self.adapter.model.get_submodule(spec.path)
         picture = (self.inputs.shape[2], self.inputs.shape[3])
         calls = 0

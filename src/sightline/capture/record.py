@@ -1,7 +1,7 @@
-"""The recorder: forward hooks read the stages as the model runs, tensor hooks hand over their gradients.
+"""The recorder: forward hooks read the layers as the model runs, tensor hooks hand over their gradients.
 
-Nothing outlives the call. Where the graph has not begun yet, it begins at the stage itself, so that nothing below the
-first wanted stage is differentiated.
+Nothing outlives the call. Where the graph has not begun yet, it begins at the layer itself, so that nothing below the
+first wanted layer is differentiated.
 """
 
 from __future__ import annotations
@@ -15,26 +15,26 @@ from typing import Any, cast
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from sightline.errors import StageError
-from sightline.models import Adapter, Layout, Stage, StageSpec, stage_name
+from sightline.errors import LayerError
+from sightline.models import Adapter, Layer, LayerSpec, Layout, layer_name
 
 Arrival = Callable[["Record", Tensor], None]
 
 
 @dataclass(eq=False)
 class Record:
-    """One call of one stage's module.
+    """One call of one layer's module.
 
     Args:
         spec: where it was listened to.
         call: which call of the module it was, from 1.
         layout: how the tensor is laid out.
-        activation: the stage's tensor, detached.
+        activation: the layer's tensor, detached.
         leaf: the start of the graph, if it starts here.
         version: the tensor's version counter when it was read; a later one means that it was overwritten.
     """
 
-    spec: StageSpec
+    spec: LayerSpec
     call: int
     layout: Layout
     activation: Float[Tensor, "..."]
@@ -49,29 +49,29 @@ class Record:
         """Whether an in-place operation has changed the activation since it was read."""
         return self.activation._version != self.version
 
-    def stage(self, calls: int, picture: tuple[int, int]) -> Stage:
-        """The stage that this call of the module is."""
-        name = stage_name(self.spec, self.call, calls)
+    def layer(self, calls: int, picture: tuple[int, int]) -> Layer:
+        """The layer that this call of the module is."""
+        name = layer_name(self.spec, self.call, calls)
         channels = self.layout.channels(tuple(self.activation.shape))
-        return Stage(name, self.spec, self.layout, channels, round(picture[0] / self.layout.height, 2))
+        return Layer(name, self.spec, self.layout, channels, round(picture[0] / self.layout.height, 2))
 
 
 class Recorder:
-    """Listens to a model's stages for one forward.
+    """Listens to a model's layers for one forward.
 
     Args:
         adapter: the model.
         specs: where to listen.
         picture: height and width of the input.
-        batch: number of samples, which a stage's first axis must have.
-        gradients: whether the stages' gradients are wanted.
+        batch: number of samples, which a layer's first axis must have.
+        gradients: whether the layers' gradients are wanted.
         copied: paths whose activation is copied at once, because something overwrites it.
     """
 
     def __init__(
         self,
         adapter: Adapter,
-        specs: Sequence[StageSpec],
+        specs: Sequence[LayerSpec],
         inputs: Float[Tensor, "b c h w"],
         *,
         gradients: bool,
@@ -85,7 +85,7 @@ class Recorder:
         self._copied = copied
         self.records: list[Record] = []
         self.arrive: Arrival | None = None
-        self._calls: dict[StageSpec, int] = {}
+        self._calls: dict[LayerSpec, int] = {}
         self._left_out: dict[str, tuple[int, ...]] = {}
         self._layouts: dict[tuple[int, ...], Layout | None] = {}
         self._storages: set[int] = set()
@@ -108,23 +108,23 @@ class Recorder:
         if tensor is not None and tensor.untyped_storage().data_ptr() in self._storages:
             module.__dict__["inplace"] = False
 
-    def _hook(self, module: nn.Module, spec: StageSpec) -> Any:
+    def _hook(self, module: nn.Module, spec: LayerSpec) -> Any:
         if spec.side == "input":
             return module.register_forward_pre_hook(partial(self._on_input, spec), with_kwargs=True, prepend=True)
         return module.register_forward_hook(partial(self._on_output, spec))
 
-    def _on_output(self, spec: StageSpec, module: nn.Module, args: Any, output: Any) -> Any:
+    def _on_output(self, spec: LayerSpec, module: nn.Module, args: Any, output: Any) -> Any:
         tensor = first_tensor(output)
         live = self._read(spec, tensor)
         return None if live is tensor else replaced(output, tensor, live)
 
-    def _on_input(self, spec: StageSpec, module: nn.Module, args: Any, kwargs: Any) -> Any:
+    def _on_input(self, spec: LayerSpec, module: nn.Module, args: Any, kwargs: Any) -> Any:
         tensor = first_tensor((*args, *kwargs.values()))
         live = self._read(spec, tensor)
         return None if live is tensor else (replaced(args, tensor, live), replaced(kwargs, tensor, live))
 
-    def _read(self, spec: StageSpec, tensor: Tensor | None) -> Tensor | None:
-        """Note one call of a stage; returns the tensor with which the model goes on."""
+    def _read(self, spec: LayerSpec, tensor: Tensor | None) -> Tensor | None:
+        """Note one call of a layer; returns the tensor with which the model goes on."""
         self._calls[spec] = call = self._calls.get(spec, 0) + 1
         if tensor is None or (spec.call is not None and spec.call != call):
             return tensor
@@ -149,7 +149,7 @@ class Recorder:
         if self.arrive is not None:
             self.arrive(record, gradient)
 
-    def _layout(self, spec: StageSpec, tensor: Tensor) -> Layout | None:
+    def _layout(self, spec: LayerSpec, tensor: Tensor) -> Layout | None:
         shape = tuple(tensor.shape)
         usable = tensor.is_floating_point() and shape[:1] == (self._batch,)
         if usable and shape not in self._layouts:
@@ -160,32 +160,32 @@ class Recorder:
             return None
         return layout
 
-    def stages(self) -> list[Stage]:
-        """The stages that were read, in the order of `records`.
+    def layers(self) -> list[Layer]:
+        """The layers that were read, in the order of `records`.
 
         Raises:
-            StageError: a stage that was named did not run or has no grid, or none at all has one.
+            LayerError: a layer that was named did not run or has no grid, or none at all has one.
         """
         for spec in self._specs:
             if spec.asked and not any(record.spec == spec for record in self.records):
-                raise StageError(self._why_not(spec))
+                raise LayerError(self._why_not(spec))
         if not self.records:
-            raise StageError(
-                f"no stage of {type(self._adapter.model).__name__} holds a grid over a picture of "
+            raise LayerError(
+                f"no layer of {type(self._adapter.model).__name__} holds a grid over a picture of "
                 f"{self._picture[0]}x{self._picture[1]}; shapes seen: {self._left_out or 'none'}"
             )
-        return [record.stage(self._calls[record.spec], self._picture) for record in self.records]
+        return [record.layer(self._calls[record.spec], self._picture) for record in self.records]
 
-    def _why_not(self, spec: StageSpec) -> str:
+    def _why_not(self, spec: LayerSpec) -> str:
         calls = self._calls.get(spec, 0)
         if not calls:
-            return f"the stage {spec.path!r} did not run for this input, so it has no map; leave it out"
+            return f"the layer {spec.path!r} did not run for this input, so it has no map; leave it out"
         if spec.path in self._left_out:
             return (
-                f"the stage {spec.path!r} holds no grid that fits a picture of "
+                f"the layer {spec.path!r} holds no grid that fits a picture of "
                 f"{self._picture[0]}x{self._picture[1]}: its tensor has shape {self._left_out[spec.path]}"
             )
-        return f"the stage {spec.path!r} ran {calls} times; its call {spec.call} does not exist"
+        return f"the layer {spec.path!r} ran {calls} times; its call {spec.call} does not exist"
 
 
 def submodule(model: nn.Module, path: str) -> nn.Module:

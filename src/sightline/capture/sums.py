@@ -1,6 +1,6 @@
-"""Reductions that are sums over channels: all that are asked of a stage are added up in one sweep over its channels.
+"""Reductions that are sums over channels: all that are asked of a layer are added up in one sweep over its channels.
 
-So the activation and the gradient of a stage come out of memory once, however many methods read them.
+So the activation and the gradient of a layer come out of memory once, however many methods read them.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from typer.core import TyperGroup
 
 from sightline._version import __version__
 from sightline.cli import doctor, evaluate, explain, methods, models
-from sightline.cli import layers as stages
+from sightline.cli import layers as layers
 from sightline.errors import SightlineError
 from sightline.terminal.screen import say_error, say_stopped
 
@@ -66,7 +66,7 @@ app.command("explain")(explain.explain)
 app.command("evaluate")(evaluate.evaluate)
 app.command("models")(models.models)
 app.command("methods")(methods.methods)
-app.command("stages")(stages.stages)
+app.command("layers")(layers.layers)
 app.command("doctor")(doctor.doctor)
 for _group in GROUPS:
     if find_spec(f"sightline.cli.{_group}"):

@@ -1,4 +1,4 @@
-"""`sightline evaluate`: which method for my model, judged on photos, with nulls and intervals."""
+"""`sightline evaluate`: which method for my model, judged on photos, with controls and intervals."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from sightline.models.load import LoadedModel
     from sightline.reports.comparison import Panel
 
-METHODS = "relevance,gradcam,hirescam,layercam,xgradcam,gradcam++,gradxact,eigencam"
+METHODS = "lrp,gradcam,hirescam,layercam,xgradcam,gradcam++,gradxact,eigencam"
 
 
 def evaluate(
@@ -57,16 +57,15 @@ def evaluate(
     """Compare explanation methods on a model: all on the same photos, beside explainers that know nothing."""
     from sightline.compare import (
         PLACES,
-        Redrawn,
         Settings,
         compare,
         draw,
         read_samples,
-        redrawn_forwards,
-        with_nulls,
+        with_controls,
         within_budget,
     )
     from sightline.models.load import load_model
+    from sightline.tasks.bird.judging import Redrawn, redrawn_forwards
     from sightline.tasks.bird.judging.cue import certified_for, cue_for, split
     from sightline.terminal.options import arguments_of, device_of, listed
 
@@ -75,7 +74,7 @@ def evaluate(
     named, again = split(listed(metric), judged)
     metrics = _metrics(samples) if named is None else named
     settings = Settings(
-        methods=with_nulls(listed(method) or METHODS.split(",")),
+        methods=with_controls(listed(method) or METHODS.split(",")),
         metrics=metrics,
         places=tuple(listed(place)) or PLACES,
         options={name: {"steps": steps} for name in metrics if name in ("deletion", "insertion", "aopc")},
@@ -166,9 +165,9 @@ def _bar(standing: Any) -> Any:
         high=high,
         n=0 if interval is None else interval.n,
         skipped=standing.skipped,
-        null=standing.null,
+        control=standing.control,
         level=standing.level,
-        beats_nulls=standing.beats_nulls,
+        beats_controls=standing.beats_controls,
     )
 
 
@@ -180,7 +179,7 @@ def _tell(answer: Answer, page: Path, out: Path, *, as_json: bool, certificate: 
         facts = {"verdict": answer.verdict, "forwards": answer.forwards, "certificate": certificate, "wins": wins}
         say_json(facts | {"standings": rows, "files": files})
         return
-    columns = ("place", "metric", "method", ">mean", ">low", ">high", ">n", "not scored", "level", "beats nulls")
+    columns = ("place", "metric", "method", ">mean", ">low", ">high", ">n", "not scored", "level", "beats controls")
     say_table(columns, [_line(row) for row in rows])
     typer.echo(f"certificate: {certificate}")
     typer.echo(answer.verdict)
@@ -189,6 +188,6 @@ def _tell(answer: Answer, page: Path, out: Path, *, as_json: bool, certificate: 
 
 def _line(row: dict[str, Any]) -> tuple[str, ...]:
     numbers = tuple(f"{row[name]:.3f}" if row["n"] else "-" for name in ("mean", "low", "high"))
-    yes = ("yes" if row["level"] else "", "yes" if row["beats_nulls"] else "")
+    yes = ("yes" if row["level"] else "", "yes" if row["beats_controls"] else "")
     skipped = ", ".join(f"{count} {why}" for why, count in row["skipped"].items())
     return (row["place"], row["metric"], row["method"], *numbers, str(row["n"]), skipped, *yes)

@@ -99,7 +99,7 @@ def explain(
     method: Annotated[
         list[str] | None,
         typer.Option(
-            help="One or more methods (`sightline methods`), with commas. Default: relevance.", rich_help_panel=LOOK
+            help="One or more methods (`sightline methods`), with commas. Default: lrp.", rich_help_panel=LOOK
         ),
     ] = None,
     option: Annotated[
@@ -108,10 +108,10 @@ def explain(
             help="METHOD.NAME=VALUE, scorecam.groups=64 for example; repeat for more.", rich_help_panel=LOOK
         ),
     ] = None,
-    stages: Annotated[
+    layers: Annotated[
         list[str] | None,
         typer.Option(
-            help="all, last, convs, or stage names and wildcards (`sightline stages`).", rich_help_panel=LOOK
+            help="all, last, convs, or layer names and wildcards (`sightline layers`).", rich_help_panel=LOOK
         ),
     ] = None,
     masks: Annotated[
@@ -147,7 +147,7 @@ def explain(
         bool, typer.Option("--json", help="The summary as JSON on standard output.", rich_help_panel=OUT)
     ] = False,
 ) -> None:
-    """Show where a network looks in photos: at every stage, for any class."""
+    """Show where a network looks in photos: at every layer, for any class."""
     from sightline.cli.job import FORMATS, Done, Wish, gather, masks_of
     from sightline.explainers.default import DEFAULT
     from sightline.terminal.options import arguments_of, chosen, device_of, listed, method_options, one_of
@@ -164,7 +164,7 @@ def explain(
         embedding=embedding,
         methods=methods,
         options=method_options(option, methods or (DEFAULT,)),
-        stages=listed(stages) or None,
+        layers=listed(layers) or None,
         batch_size=batch_size,
         opacity=opacity,
         seed=seed,

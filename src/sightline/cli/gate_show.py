@@ -30,9 +30,9 @@ DEPTH_WORDS = (
 MEMORY_WORDS = (
     "Rows are blocks, columns the blocks before them; every map has its own scale. Forest: share of the importance "
     "that the gate of an earlier block has in foretelling this one. All gates see the same picture, so gates without "
-    "any memory foretell one another too: read the forest against its null. Derivative: change of the gate with what "
-    "the earlier gate saw, through the state alone. Replaced: relative change of the gate when the state behind the "
-    "earlier block is replaced by its mean over the photos."
+    "any memory foretell one another too: read the forest against its control. Derivative: change of the gate with "
+    "what the earlier gate saw, through the state alone. Replaced: relative change of the gate when the state behind "
+    "the earlier block is replaced by its mean over the photos."
 )
 
 
@@ -180,7 +180,7 @@ def memory(
         if "forest" in ways:
             with without_memory(loaded.model):
                 forgetful = gate_record(loaded.model, inputs)
-            ways["forest, state cut (null)"] = lambda stage: forest_map(forgetful, stage, seed=seed)
+            ways["forest, state cut (control)"] = lambda stage: forest_map(forgetful, stage, seed=seed)
         ways["derivative through the state"] = lambda stage: gradient_map(loaded.model, few, stage, seed=seed)
         if len(inputs) < 2:
             untaken.append("a state is replaced by its mean over photos, which takes at least two")

@@ -42,7 +42,7 @@ class Wish:
         embedding: where the embedding is read; None finds it.
         methods: registry names; None is the default.
         options: options of the methods, by method.
-        stages: names, wildcards and the words that the adapter knows; None is each method's own choice.
+        layers: names, wildcards and the words that the adapter knows; None is each method's own choice.
         batch_size: photos per pass.
         masks: for each photo, a picture of where the object is; empty where that is not known.
         opacity: of the maps over the photo, 0..1.
@@ -58,7 +58,7 @@ class Wish:
     embedding: str | None = None
     methods: tuple[str, ...] | None = None
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    stages: list[str] | None = None
+    layers: list[str] | None = None
     batch_size: int | None = None
     masks: Mapping[Path, Path] = field(default_factory=dict)
     opacity: float | None = None
@@ -191,7 +191,7 @@ def _explained(
         embedding=wish.embedding,
         method=wish.methods,
         options=wish.options,
-        stages=wish.stages,
+        layers=wish.layers,
         labels=loaded.labels,
         images=torch.stack([one.view for one in prepared]),
         sources=[names[_path(photo)] for photo in photos],

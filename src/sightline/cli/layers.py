@@ -1,4 +1,4 @@
-"""`sightline stages`: the places inside a network where attention is read."""
+"""`sightline layers`: the places inside a network where attention is read."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ if TYPE_CHECKING:
     from sightline.models.load import LoadedModel
 
 
-def stages(
+def layers(
     model: Annotated[str | None, typer.Argument(help="Name of a network; none is the bundled one.")] = None,
     weights: Annotated[
-        str | None, typer.Option(help="A weights file; without one the weights are random, as stages need none.")
+        str | None, typer.Option(help="A weights file; without one the weights are random, as layers need none.")
     ] = None,
     model_arg: Annotated[list[str] | None, typer.Option(help="NAME=VALUE for the network's builder.")] = None,
     size: Annotated[str | None, typer.Option(help="Input size: 224, or 224x320 for height x width.")] = None,
     wanted: Annotated[
-        list[str] | None, typer.Option("--stages", help="all, last, convs, or stage names and wildcards.")
+        list[str] | None, typer.Option("--layers", help="all, last, convs, or layer names and wildcards.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON on standard output.")] = False,
 ) -> None:
-    """List a network's stages: name, kind, grid, channels, stride."""
+    """List a network's layers: name, kind, grid, channels, stride."""
     from sightline.models.load import BUNDLED, RANDOM, load_model
     from sightline.terminal.options import arguments_of, listed, size_of
 
@@ -32,17 +32,17 @@ def stages(
     loaded = load_model(model, weights=chosen, model_args=arguments_of(model_arg))
     rows = _rows(loaded, size_of(size) or loaded.preprocess.size, listed(wanted))
     if as_json:
-        say_json({"model": loaded.name, "stages": rows})
+        say_json({"model": loaded.name, "layers": rows})
         return
     say_table(
-        ("stage", "kind", "grid", ">channels", ">stride"),
+        ("layer", "kind", "grid", ">channels", ">stride"),
         ((r["name"], r["kind"], "x".join(map(str, r["grid"])), r["channels"], f"{r['stride']:g}") for r in rows),
         title=loaded.name,
     )
 
 
 def _rows(loaded: LoadedModel, size: tuple[int, int], wanted: list[str]) -> list[dict[str, Any]]:
-    """One row per stage, in forward order, from one pass over an empty picture."""
+    """One row per layer, in forward order, from one pass over an empty picture."""
     import torch
 
     from sightline.capture import Plan, capture
@@ -50,15 +50,15 @@ def _rows(loaded: LoadedModel, size: tuple[int, int], wanted: list[str]) -> list
     from sightline.targets import parse_target
 
     adapter = adapt(loaded.model)
-    plan = Plan(target=parse_target(), stages=wanted or None)
+    plan = Plan(target=parse_target(), layers=wanted or None)
     got = capture(adapter, torch.zeros(1, loaded.preprocess.channels, *size), plan)
     return [
         {
-            "name": stage.name,
-            "kind": stage.kind,
-            "grid": list(stage.grid),
-            "channels": stage.channels,
-            "stride": stage.stride,
+            "name": layer.name,
+            "kind": layer.kind,
+            "grid": list(layer.grid),
+            "channels": layer.channels,
+            "stride": layer.stride,
         }
-        for stage in got.stages
+        for layer in got.layers
     ]

@@ -153,7 +153,7 @@ def _pair(photos: tuple[Photo, Photo], names: tuple[str, str], loaded: LoadedMod
         sources=((names[0],), (names[1],)),
         method=wish.methods,
         options=wish.options,
-        stages=wish.stages,
+        layers=wish.layers,
         batch_size=wish.batch_size,
         seed=wish.seed,
         provenance=loaded.provenance,

@@ -16,8 +16,8 @@ def methods(as_json: Annotated[bool, typer.Option("--json", help="As JSON on sta
     facts = ("name", "title", "family", "needs", "cost", "signed", "source", "equation")
     rows = [{fact: getattr(method, fact) for fact in facts} for method in METHODS.values()]
     if as_json:
-        stages = (method.default_stages for method in METHODS.values())
-        say_json([{**row, "default_stages": where} for row, where in zip(rows, stages, strict=True)])
+        layers = (method.default_layers for method in METHODS.values())
+        say_json([{**row, "default_layers": where} for row, where in zip(rows, layers, strict=True)])
         return
     say_table(
         ("name", "title", "family", "needs", "cost in forwards", "signed"),

@@ -52,7 +52,7 @@ def in_chunks(work: Callable[[slice], T], total: int, size: int | None = None) -
             continue
         if step == 1:
             raise InputError(
-                "memory ran out on a single sample; use a smaller picture, fewer stages or another device"
+                "memory ran out on a single sample; use a smaller picture, fewer layers or another device"
             )
         step = max(1, (part.stop - part.start) // 2)
         log.warning("memory ran out; going on with %d samples at a time", step)

@@ -1,6 +1,6 @@
-"""Comparing methods on a model and photos: methods x places x metrics, with nulls, intervals and an answer."""
+"""Comparing methods on a model and photos: methods x places x metrics, with controls, intervals and an answer."""
 
-from sightline.compare.measure import PLACES, WITH_LOCATION, WITHOUT_LOCATION, Row, Settings, measure, with_nulls
+from sightline.compare.measure import PLACES, WITH_LOCATION, WITHOUT_LOCATION, Row, Settings, measure, with_controls
 from sightline.compare.ranking import Answer, Standing, rank
 from sightline.compare.run import compare, within_budget
 from sightline.compare.samples import Batch, Sample, draw, prepare, read_samples
@@ -23,6 +23,6 @@ __all__ = [
     "prepare",
     "rank",
     "read_samples",
-    "with_nulls",
+    "with_controls",
     "within_budget",
 ]

@@ -32,7 +32,7 @@ class Settings:
     """What is compared.
 
     Args:
-        methods: registry names; the nulls are always among them.
+        methods: registry names; the controls are always among them.
         metrics: registry names.
         places: some of `PLACES`; methods with one map only (of the input, say) are judged at `late`.
         options: options of each metric.
@@ -72,16 +72,16 @@ class Row:
     sample: str
     method: str
     place: str
-    stage: str
+    layer: str
     metric: str
     value: float
     status: str
 
 
-def with_nulls(methods: Sequence[str]) -> tuple[str, ...]:
-    """The methods, and all nulls behind them."""
-    nulls = [name for name, method in METHODS.items() if method.family == "Nulls"]
-    return tuple(dict.fromkeys((*methods, *nulls)))
+def with_controls(methods: Sequence[str]) -> tuple[str, ...]:
+    """The methods, and all controls behind them."""
+    controls = [name for name, method in METHODS.items() if method.family == "Controls"]
+    return tuple(dict.fromkeys((*methods, *controls)))
 
 
 def forwards_per_sample(settings: Settings) -> int:
@@ -114,25 +114,25 @@ def measure(
     if any("probe" in METRICS[name].needs for name in settings.metrics):
         probe = probe.asked(batch.inputs)
     for method in settings.methods:
-        for place, stages, maps in maps_at(found.of(method=method), settings.places):
+        for place, layers, maps in maps_at(found.of(method=method), settings.places):
             for name in settings.metrics:
                 scores = _score(METRICS[name], probe, batch, maps, settings.options.get(name, {}))
                 for i, (value, status) in enumerate(zip(scores.values.tolist(), scores.statuses(), strict=True)):
-                    yield Row(names[i], method, place, stages[i], name, value, str(status))
+                    yield Row(names[i], method, place, layers[i], name, value, str(status))
 
 
 def maps_at(found: Explanations, places: Sequence[str]) -> Iterator[tuple[str, list[str], Float[Tensor, "b h w"]]]:
-    """Maps of a method at each place, with their stages."""
+    """Maps of a method at each place, with their layers."""
     for place in places:
         flows = [item.flow for item in found]
         if len(flows[0]) == 1 and place != places[-1]:
             continue
         maps = [flow[_index(place, len(flow))] for flow in flows]
-        yield place, [m.stage for m in maps], torch.stack([m.values for m in maps])
+        yield place, [m.layer for m in maps], torch.stack([m.values for m in maps])
 
 
 def _index(place: str, count: int) -> int:
-    """Which of `count` stages in forward order is meant: a sixth of the way, half of it, or the last."""
+    """Which of `count` layers in forward order is meant: a sixth of the way, half of it, or the last."""
     return {"early": count // 6, "middle": count // 2, "late": count - 1}[place]
 
 

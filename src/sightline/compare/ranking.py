@@ -1,4 +1,4 @@
-"""From numbers to an answer: means with intervals, who is level with the best, who beats the nulls.
+"""From numbers to an answer: means with intervals, who is level with the best, who beats the controls.
 
 No winner is named inside the noise.
 """
@@ -26,9 +26,9 @@ class Standing:
         method, place, metric: what was judged.
         interval: mean and confidence interval over the scored samples; None if there are none.
         skipped: how many samples could not be scored, by status.
-        null: whether the method knows nothing of the model.
+        control: whether the method knows nothing of the model.
         level: whether no method of the same group is better beyond the noise.
-        beats_nulls: whether it is better than every null beyond the noise.
+        beats_controls: whether it is better than every control beyond the noise.
     """
 
     method: str
@@ -36,9 +36,9 @@ class Standing:
     metric: str
     interval: Interval | None
     skipped: Mapping[str, int]
-    null: bool
+    control: bool
     level: bool = False
-    beats_nulls: bool = False
+    beats_controls: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Answer:
 
     Args:
         standings: every method x place x metric, best first inside each place and metric.
-        wins: for each method, in how many comparisons it is level with the best and beats the nulls, of how many.
+        wins: for each method, in how many comparisons it is level with the best and beats the controls, of how many.
         verdict: the answer in words.
         forwards: what the metrics' forwards were run through.
     """
@@ -84,7 +84,7 @@ def _group(rows: Sequence[Row], seed: int) -> list[Standing]:
     intervals = {m: _interval(v, seed) for m, v in values.items()}
     scored = sorted((m for m in methods if intervals[m]), key=lambda m: -sign * _mean(intervals[m]))
     confidence = 1 - (1 - CONFIDENCE) / max(1, len(scored) - 1)
-    nulls = [m for m in scored if METHODS[m].family == "Nulls"]
+    controls = [m for m in scored if METHODS[m].family == "Controls"]
 
     def better(one: str, other: str) -> bool:
         if int((values[one].isfinite() & values[other].isfinite()).sum()) < 2:
@@ -99,9 +99,9 @@ def _group(rows: Sequence[Row], seed: int) -> list[Standing]:
             metric=metric.name,
             interval=intervals[m],
             skipped=_skipped([row for row in rows if row.method == m]),
-            null=METHODS[m].family == "Nulls",
+            control=METHODS[m].family == "Controls",
             level=m in scored and not any(better(other, m) for other in scored if other != m),
-            beats_nulls=m in scored and m not in nulls and all(better(m, other) for other in nulls),
+            beats_controls=m in scored and m not in controls and all(better(m, other) for other in controls),
         )
         for m in (*scored, *(m for m in methods if m not in scored))
     ]
@@ -131,10 +131,10 @@ def _skipped(rows: Sequence[Row]) -> dict[str, int]:
 
 def _wins(standings: Sequence[Standing]) -> dict[str, tuple[int, int]]:
     """Only metrics that judge a map's truth count; how sparse it is, is no merit by itself."""
-    judged = [s for s in standings if not s.null and METRICS[s.metric].family != "complexity"]
+    judged = [s for s in standings if not s.control and METRICS[s.metric].family != "complexity"]
     methods = dict.fromkeys(s.method for s in judged)
     found = {
-        m: (sum(s.level and s.beats_nulls for s in judged if s.method == m), sum(s.method == m for s in judged))
+        m: (sum(s.level and s.beats_controls for s in judged if s.method == m), sum(s.method == m for s in judged))
         for m in methods
     }
     return dict(sorted(found.items(), key=lambda item: -item[1][0]))
@@ -142,9 +142,11 @@ def _wins(standings: Sequence[Standing]) -> dict[str, tuple[int, int]]:
 
 def _verdict(wins: Mapping[str, tuple[int, int]]) -> str:
     if not wins or not max(count for count, _ in wins.values()):
-        return "No method beats the nulls beyond the noise on these samples; more samples may tell them apart."
+        return "No method beats the controls beyond the noise on these samples; more samples may tell them apart."
     most = max(count for count, _ in wins.values())
     best = [method for method, (count, _) in wins.items() if count == most]
     total = wins[best[0]][1]
     who = f"{', '.join(best[:-1])} and {best[-1]} are level with each other: each" if len(best) > 1 else best[0]
-    return f"{who} is with the best, and better than every null beyond the noise, in {most} of {total} comparisons."
+    return (
+        f"{who} is with the best, and better than every control beyond the noise, in {most} of {total} comparisons."
+    )

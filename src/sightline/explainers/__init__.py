@@ -7,24 +7,24 @@ from sightline.explainers import captum as captum_methods  # isort: skip
 from sightline.explainers.flow.lrp import method as lrp  # isort: skip
 from sightline.explainers.flow.naflow import method as naflow  # isort: skip
 from sightline.explainers.flow import daam  # isort: skip
-from sightline.explainers.method import METHODS, Method, Outcome, Request, StageMaps, null, own_pass, reduction
+from sightline.explainers.method import METHODS, LayerMaps, Method, Outcome, Request, control, own_pass, reduction
 
 __all__ = [
     "METHODS",
+    "LayerMaps",
     "Method",
     "Outcome",
     "Request",
-    "StageMaps",
     "attention",
     "cams",
-    "controls",
     "captum_methods",
+    "control",
+    "controls",
     "daam",
     "eigen",
     "lrp",
     "masking",
     "naflow",
-    "null",
     "own_pass",
     "reduction",
 ]

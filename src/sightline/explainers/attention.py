@@ -12,7 +12,7 @@ from torch import Tensor
 from sightline.capture.attention import AttentionLayer, capture_attention
 from sightline.capture.engine import Plan
 from sightline.errors import MethodError
-from sightline.explainers.method import Outcome, Request, StageMaps, own_pass
+from sightline.explainers.method import LayerMaps, Outcome, Request, own_pass
 from sightline.models import Layout
 
 Step = Callable[[AttentionLayer], Float[Tensor, "k b n n"]]
@@ -33,8 +33,8 @@ def rollout(request: Request) -> Outcome:
 
     The decision plays no part. Without a class token the rows of all places are averaged.
     """
-    readout, layers = capture_attention(request.adapter, request.inputs, _plan(request), gradients=False)
-    return Outcome(readout, _flow(request, layers, _half_identity, readout.scores.shape[1]))
+    readout, matrices = capture_attention(request.adapter, request.inputs, _plan(request), gradients=False)
+    return Outcome(readout, _flow(request, matrices, _half_identity, readout.scores.shape[1]))
 
 
 @own_pass(
@@ -49,37 +49,37 @@ def rollout(request: Request) -> Outcome:
 )
 def gradient_rollout(request: Request) -> Outcome:
     """Rollout of attention x its positive gradient, so that heads count as they spoke [chefer2021generic]."""
-    readout, layers = capture_attention(request.adapter, request.inputs, _plan(request), gradients=True)
-    return Outcome(readout, _flow(request, layers, _gradient_weighted, readout.scores.shape[1]))
+    readout, matrices = capture_attention(request.adapter, request.inputs, _plan(request), gradients=True)
+    return Outcome(readout, _flow(request, matrices, _gradient_weighted, readout.scores.shape[1]))
 
 
 def _plan(request: Request) -> Plan:
     return Plan(request.target, output=request.output, labels=request.labels)
 
 
-def _half_identity(layer: AttentionLayer) -> Float[Tensor, "1 b n n"]:
+def _half_identity(attention: AttentionLayer) -> Float[Tensor, "1 b n n"]:
     """Mean over heads, half of it replaced by the residual path; rows sum to one."""
-    mean = layer.weights.mean(1)
+    mean = attention.weights.mean(1)
     return (mean / mean.sum(-1, keepdim=True) + _identity(mean))[None] / 2
 
 
-def _gradient_weighted(layer: AttentionLayer) -> Float[Tensor, "k b n n"]:
+def _gradient_weighted(attention: AttentionLayer) -> Float[Tensor, "k b n n"]:
     """Mean over heads of the positive part of gradient x attention, plus the residual path."""
-    if layer.gradients is None:
+    if attention.gradients is None:
         raise MethodError("gradient-weighted attention was asked for without gradients")
-    mean = (layer.gradients * layer.weights).relu().mean(2)
+    mean = (attention.gradients * attention.weights).relu().mean(2)
     return mean + _identity(mean)
 
 
-def _flow(request: Request, layers: Sequence[AttentionLayer], step: Step, k: int) -> tuple[StageMaps, ...]:
-    """The product of the layers up to each one, read off as maps."""
-    stages = []
+def _flow(request: Request, matrices: Sequence[AttentionLayer], step: Step, k: int) -> tuple[LayerMaps, ...]:
+    """The product of the matrices up to each one, read off as maps."""
+    layers = []
     product: Tensor | None = None
-    for layer in layers:
-        product = step(layer) if product is None else step(layer) @ product
-        maps = rearrange(_read_off(product, layer.layout), "k b h w -> b k h w")
-        stages.append(StageMaps(layer.name, maps.expand(-1, k, -1, -1)))
-    return _chosen(request, stages)
+    for attention in matrices:
+        product = step(attention) if product is None else step(attention) @ product
+        maps = rearrange(_read_off(product, attention.layout), "k b h w -> b k h w")
+        layers.append(LayerMaps(attention.name, maps.expand(-1, k, -1, -1)))
+    return _chosen(request, layers)
 
 
 def _read_off(product: Float[Tensor, "k b n n"], layout: Layout) -> Float[Tensor, "k b h w"]:
@@ -89,18 +89,18 @@ def _read_off(product: Float[Tensor, "k b n n"], layout: Layout) -> Float[Tensor
     return along.reshape(*along.shape[:2], *layout.size)
 
 
-def _chosen(request: Request, stages: list[StageMaps]) -> tuple[StageMaps, ...]:
-    """The stages that were asked for: a block's name chooses the attention inside it."""
-    wanted = request.stages
+def _chosen(request: Request, layers: list[LayerMaps]) -> tuple[LayerMaps, ...]:
+    """The layers that were asked for: a block's name chooses the attention inside it."""
+    wanted = request.layers
     if wanted in (None, "all", "blocks", "convs"):
-        return tuple(stages)
+        return tuple(layers)
     if wanted == "last":
-        return tuple(stages[-1:])
-    paths = [spec.path for spec in request.adapter.stages(wanted)]
+        return tuple(layers[-1:])
+    paths = [spec.path for spec in request.adapter.layers(wanted)]
     blocks = [path.rpartition(".")[0] for path in paths]
-    hits = [s for s in stages if any(s.stage.startswith(p) for p in (*paths, *blocks) if p)]
+    hits = [s for s in layers if any(s.layer.startswith(p) for p in (*paths, *blocks) if p)]
     if not hits:
-        raise MethodError(f"no attention lies inside {wanted!r}; it is read at {', '.join(s.stage for s in stages)}")
+        raise MethodError(f"no attention lies inside {wanted!r}; it is read at {', '.join(s.layer for s in layers)}")
     return tuple(hits)
 
 

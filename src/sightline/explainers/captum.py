@@ -15,7 +15,7 @@ from sightline.capture import leave_as_found
 from sightline.capture.engine import Plan
 from sightline.capture.probe import ForwardProbe
 from sightline.errors import MethodError, MissingExtraError
-from sightline.explainers.method import METHODS, Method, Outcome, Request, StageMaps
+from sightline.explainers.method import METHODS, LayerMaps, Method, Outcome, Request
 from sightline.targets import Readout
 
 Attribute = Callable[[Any, nn.Module, Request, int], Float[Tensor, "b c h w"]]
@@ -45,8 +45,8 @@ def _run(attribute: Attribute, signed: bool) -> Callable[[Request], Outcome]:
     def run(request: Request) -> Outcome:
         if find_spec("captum") is None:
             raise MissingExtraError("captum", "captum", "this method")
-        if request.stages not in (None, "input", "last", "all"):
-            raise MethodError(f"this method explains the input, not the stage {request.stages!r}; leave stages out")
+        if request.layers not in (None, "input", "last", "all"):
+            raise MethodError(f"this method explains the input, not the layer {request.layers!r}; leave layers out")
         import captum.attr
 
         readouts, maps = [], []
@@ -55,7 +55,7 @@ def _run(attribute: Attribute, signed: bool) -> Callable[[Request], Outcome]:
             readout, found = _one_sample(attribute, captum.attr, request, i, plan)
             readouts.append(readout)
             maps.append(found.sum(2) if signed else found.abs().amax(2))
-        return Outcome(_joined(readouts), (StageMaps("input", torch.cat(maps)),))
+        return Outcome(_joined(readouts), (LayerMaps("input", torch.cat(maps)),))
 
     return run
 
@@ -153,7 +153,7 @@ def _add(attribute: Attribute, **facts: Any) -> None:
     signed = bool(facts.get("signed", False))
     METHODS.add(
         facts["name"],
-        Method(run=_run(attribute, signed), family="Input (captum)", needs="captum", stages="input", **facts),
+        Method(run=_run(attribute, signed), family="Input (captum)", needs="captum", layers="input", **facts),
     )
 
 

@@ -9,19 +9,19 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from sightline.explainers.method import null
+from sightline.explainers.method import control
 
 SIGMA = 0.25
 """Width of the centred Gaussian, as a share of each side."""
 
 
-@null(name="uniform", title="Uniform", equation="1", source="adebayo2018sanity")
+@control(name="uniform", title="Uniform", equation="1", source="adebayo2018sanity")
 def uniform(inputs: Float[Tensor, "b c H W"], grid: tuple[int, int], seed: int) -> Float[Tensor, "b h w"]:
     """The same value everywhere."""
     return torch.ones(len(inputs), *grid, device=inputs.device)
 
 
-@null(
+@control(
     name="gaussian",
     title="Centred Gaussian",
     equation="exp( -(x^2 + y^2) / (2 sigma^2) ),  sigma = 1/4 of each side",
@@ -35,7 +35,7 @@ def gaussian(inputs: Float[Tensor, "b c H W"], grid: tuple[int, int], seed: int)
     return (rows[:, None] * columns).expand(len(inputs), -1, -1)
 
 
-@null(
+@control(
     name="edges",
     title="Edges",
     equation="sqrt( (Sobel_x * gray)^2 + (Sobel_y * gray)^2 ), averaged onto the grid",
@@ -50,7 +50,7 @@ def edges(inputs: Float[Tensor, "b c H W"], grid: tuple[int, int], seed: int) ->
     return F.adaptive_avg_pool2d(steps.norm(dim=1), grid)
 
 
-@null(
+@control(
     name="random", title="Random", equation="uniform noise in 0..1, seeded by the picture", source="adebayo2018sanity"
 )
 def random(inputs: Float[Tensor, "b c H W"], grid: tuple[int, int], seed: int) -> Float[Tensor, "b h w"]:

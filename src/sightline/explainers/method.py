@@ -16,7 +16,7 @@ from sightline.registry import Registry
 from sightline.targets import Readout, Selector, Target
 
 Needs = Literal["gradient", "activation", "attention", "forwards", "captum", "nothing"]
-Null = Callable[[Float[Tensor, "b c H W"], tuple[int, int], int], Float[Tensor, "b h w"]]
+Control = Callable[[Float[Tensor, "b c H W"], tuple[int, int], int], Float[Tensor, "b h w"]]
 """From inputs, grid and seed to maps that know nothing of the model."""
 
 
@@ -28,7 +28,7 @@ class Request:
         adapter: the model.
         inputs: `[b, c, h, w]`.
         target: the decision.
-        stages: which stages; None is the method's own choice.
+        layers: which layers; None is the method's own choice.
         labels: class names.
         output: which part of the model's output holds the logits.
         seed: seed of whatever is drawn at random.
@@ -39,7 +39,7 @@ class Request:
     adapter: Adapter
     inputs: Float[Tensor, "b c h w"]
     target: Target
-    stages: Wanted = None
+    layers: Wanted = None
     labels: tuple[str, ...] | None = None
     output: Selector | None = None
     seed: int = 0
@@ -75,17 +75,17 @@ class Request:
 
 
 @dataclass(frozen=True, eq=False)
-class StageMaps:
-    """Maps of one stage for a batch.
+class LayerMaps:
+    """Maps of one layer for a batch.
 
     Args:
-        stage: the stage's name.
+        layer: the layer's name.
         maps: `[b, k, h, w]` float32.
         notes: `[b]` or `[b, k]` numbers that belong to these maps.
         signed: whether negative values mean evidence against the decision; None is what the method says of itself.
     """
 
-    stage: str
+    layer: str
     maps: Float[Tensor, "b k h w"]
     notes: Mapping[str, Float[Tensor, " b"] | Float[Tensor, "b k"]] = field(default_factory=dict)
     signed: bool | None = None
@@ -97,12 +97,12 @@ class Outcome:
 
     Args:
         readout: the scores.
-        stages: the maps.
+        layers: the maps.
         remarks: for each sample and decision, what the method says of the flow, in sentences.
     """
 
     readout: Readout
-    stages: tuple[StageMaps, ...]
+    layers: tuple[LayerMaps, ...]
     remarks: tuple[tuple[tuple[str, ...], ...], ...] = ()
 
 
@@ -122,8 +122,8 @@ class Method:
         source: key in `docs/references.bib`.
         cost: in forwards, in words.
         signed: whether negative values mean evidence against the decision.
-        stages: which stages it reads when the user does not say: all, the last, or the input.
-        reduction, null, run: the method itself; exactly one is given.
+        layers: which layers it reads when the user does not say: all, the last, or the input.
+        reduction, control, run: the method itself; exactly one is given.
         options: name of each option to its default and meaning.
         models: for which models it is defined.
     """
@@ -136,17 +136,17 @@ class Method:
     source: str
     cost: str
     signed: bool = False
-    stages: Literal["all", "last", "input"] = "all"
+    layers: Literal["all", "last", "input"] = "all"
     reduction: Reduction | None = None
-    null: Null | None = None
+    control: Control | None = None
     run: Run | None = None
     options: Mapping[str, str] = field(default_factory=dict)
     models: str = "any"
 
     @property
-    def default_stages(self) -> str:
-        """Stages that are read when the user does not say."""
-        return self.stages
+    def default_layers(self) -> str:
+        """Layers that are read when the user does not say."""
+        return self.layers
 
     def check_options(self, options: Mapping[str, Any]) -> None:
         """Refuse options that this method does not have.
@@ -164,7 +164,7 @@ METHODS: Registry[Method] = Registry("method", group="sightline.methods", error=
 
 
 def reduction(**facts: Any) -> Callable[[Reduction], Reduction]:
-    """Register a pure function of a stage's `Pair` as a method of the shared pass."""
+    """Register a pure function of a layer's `Pair` as a method of the shared pass."""
 
     def add(function: Reduction) -> Reduction:
         METHODS.add(facts["name"], Method(reduction=function, **facts))
@@ -173,11 +173,11 @@ def reduction(**facts: Any) -> Callable[[Reduction], Reduction]:
     return add
 
 
-def null(**facts: Any) -> Callable[[Null], Null]:
+def control(**facts: Any) -> Callable[[Control], Control]:
     """Register a map that knows nothing of the model."""
 
-    def add(function: Null) -> Null:
-        METHODS.add(facts["name"], Method(null=function, family="Nulls", needs="nothing", cost="0", **facts))
+    def add(function: Control) -> Control:
+        METHODS.add(facts["name"], Method(control=function, family="Controls", needs="nothing", cost="0", **facts))
         return function
 
     return add

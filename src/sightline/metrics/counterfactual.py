@@ -72,8 +72,8 @@ def counterfactual_agreement(
     moved = movement(on_grid(maps, size), on_grid(after, size)).flatten(1)
     moved = torch.where(moved > ROUNDING / moved.shape[1], moved, 0)
     share = (moved * inside.flatten(1)).sum(1) / moved.sum(1)
-    null = area(inside)
-    value = ((share - null) / (1 - null)).float()
+    control = area(inside)
+    value = ((share - control) / (1 - control)).float()
     return scored(value, map_check(maps, skips=()), map_check(after, skips=()), mask_check(inside, full=True))
 
 

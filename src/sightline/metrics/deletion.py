@@ -157,7 +157,7 @@ def _judge(values: Tensor, maps: Tensor, curve: Tensor) -> Scores:
     signed="ordered by signed value",
     cannot="whether the score fell because evidence went or because the picture became strange; compare baselines",
     cite=("petsiuk2018rise",),
-    chance="none known from the map alone; the random null measures it",
+    chance="none known from the map alone; the random control measures it",
 )
 def deletion(
     probe: Probe,
@@ -190,7 +190,7 @@ def deletion(
     signed="ordered by signed value",
     cannot="whether what came back is all that the model needs; a blurred canvas already says much",
     cite=("petsiuk2018rise",),
-    chance="none known from the map alone; the random null measures it",
+    chance="none known from the map alone; the random control measures it",
 )
 def insertion(
     probe: Probe,
@@ -222,7 +222,7 @@ def insertion(
     signed="ordered by signed value",
     cannot="the same as deletion; a drop on a strange picture need not be evidence lost",
     cite=("samek2017evaluating",),
-    chance="none known from the map alone; the random null measures it",
+    chance="none known from the map alone; the random control measures it",
 )
 def aopc(
     probe: Probe,

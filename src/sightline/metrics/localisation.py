@@ -1,6 +1,6 @@
 """Localisation: does the map lie where the object is known to be? Needs a mask (or a box) per sample, no model.
 
-For any domain: a mask has the axes of the map. Every value is meant to be read beside its null.
+For any domain: a mask has the axes of the map. Every value is meant to be read beside its control.
 """
 
 from __future__ import annotations
@@ -171,7 +171,7 @@ def energy_in_box(maps: Float[Tensor, "b h w"], boxes: Float[Tensor, "b 4"], *, 
 
 @metric(
     "concentration",
-    title="Concentration in the foreground, over its null",
+    title="Concentration in the foreground, over its control",
     family="localisation",
     higher_is_better=True,
     low=-float("inf"),
@@ -180,46 +180,51 @@ def energy_in_box(maps: Float[Tensor, "b h w"], boxes: Float[Tensor, "b 4"], *, 
     cost="0",
     forwards=lambda **_: 0,
     signed="positive part",
-    cannot=FULL_CANNOT + "; against the area null a centre prior still looks clever, so ask for null='gaussian' too",
+    cannot=FULL_CANNOT
+    + "; against the area control a centre prior still looks clever, so ask for control='gaussian' too",
     cite=("arras2022clevrxai",),
-    chance="0 against the area null; (share - g)/(1 - g) against a Gaussian that holds g",
-    expected=lambda maps, masks, *, null="area", width=0.25: _gain(area(masks), _null(masks.bool(), null, width)),
+    chance="0 against the area control; (share - g)/(1 - g) against a Gaussian that holds g",
+    expected=lambda maps, masks, *, control="area", width=0.25: _gain(
+        area(masks), _control(masks.bool(), control, width)
+    ),
     skips=ENERGY_SKIPS,
 )
 def concentration(
     maps: Float[Tensor, "b ..."],
     masks: Bool[Tensor, "b ..."],
     *,
-    null: Literal["area", "gaussian"] = "area",
+    control: Literal["area", "gaussian"] = "area",
     width: float = 0.25,
 ) -> Scores:
     r"""$(e - e_0)/(1 - e_0)$, the energy share $e$ over that of a map that knows nothing [arras2022clevrxai].
 
-    0 is the null, 1 is all inside.
+    0 is the control, 1 is all inside.
 
     Args:
         maps: one per sample.
         masks: the foreground.
-        null: `"area"`, the uniform map; `"gaussian"`, a centred Gaussian (pictures only).
+        control: `"area"`, the uniform map; `"gaussian"`, a centred Gaussian (pictures only).
         width: standard deviation of that Gaussian, as a share of the side. Choose it as sharp as the maps are.
 
     Raises:
-        InputError: shapes do not fit, or the null is unknown.
+        InputError: shapes do not fit, or the control is unknown.
     """
     inside = masks.to(maps.device).bool()
-    gain = _gain(energy_share(maps, inside), _null(inside, null, width))
+    gain = _gain(energy_share(maps, inside), _control(inside, control, width))
     return scored(gain, positive_check(maps), mask_check(inside, full=True))
 
 
-def _gain(energy: Tensor, null: Tensor) -> Float[Tensor, "b"]:
-    return (energy - null) / (1 - null)
+def _gain(energy: Tensor, control: Tensor) -> Float[Tensor, "b"]:
+    return (energy - control) / (1 - control)
 
 
-def _null(masks: Bool[Tensor, "b ..."], null: str, width: float) -> Float[Tensor, "b"]:
-    if null == "area":
+def _control(masks: Bool[Tensor, "b ..."], control: str, width: float) -> Float[Tensor, "b"]:
+    if control == "area":
         return area(masks)
-    if null != "gaussian" or masks.ndim != 3:
-        raise InputError(f"a null is 'area', or 'gaussian' for pictures; got {null!r} for masks {tuple(masks.shape)}")
+    if control != "gaussian" or masks.ndim != 3:
+        raise InputError(
+            f"a control is 'area', or 'gaussian' for pictures; got {control!r} for masks {tuple(masks.shape)}"
+        )
     prior = centred_gaussian((masks.shape[1], masks.shape[2]), width=width).to(masks.device)
     return (masks * prior).flatten(1).sum(1)
 

@@ -20,7 +20,7 @@ _SHARED = {
     "cost": "2",
     "forwards": lambda **_: 2,
     "signed": "positive part",
-    "chance": "none known from the map alone; the random null measures it",
+    "chance": "none known from the map alone; the random control measures it",
 }
 
 

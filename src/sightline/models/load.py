@@ -1,6 +1,6 @@
 """A model by name: built, filled with weights, put into eval mode, with its labels, preprocessing and provenance.
 
-It knows nothing of stages or of how the model is looked into.
+It knows nothing of layers or of how the model is looked into.
 """
 
 from __future__ import annotations

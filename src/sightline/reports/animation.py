@@ -1,4 +1,4 @@
-"""The animation: a walk through the layers, each stage's map fading into the next; GIF through Pillow, or MP4.
+"""The animation: a walk through the layers, each layer's map fading into the next; GIF through Pillow, or MP4.
 
 MP4 needs `imageio-ffmpeg` (extra `video`), which ships its own encoder.
 """
@@ -71,25 +71,25 @@ class Walk:
 
     @cached_property
     def places(self) -> tuple[int, ...]:
-        """Which stages are visited: all, or an even spread with the first and the last."""
-        return spread(len(self.subject.stages), MOST_STAGES)
+        """Which layers are visited: all, or an even spread with the first and the last."""
+        return spread(len(self.subject.layers), MOST_STAGES)
 
     def pictures(self, place: int) -> list[Float[Tensor, "h w 3"]]:
-        """Every panel at a stage."""
-        stage = self.subject.stages[place]
-        return [self._picture(item, stage) for item in self.subject.items]
+        """Every panel at a layer."""
+        layer = self.subject.layers[place]
+        return [self._picture(item, layer) for item in self.subject.items]
 
-    def _picture(self, item: Explanation, stage: str) -> Float[Tensor, "h w 3"]:
-        map_ = self.subject.at(item, stage)
+    def _picture(self, item: Explanation, layer: str) -> Float[Tensor, "h w 3"]:
+        map_ = self.subject.at(item, layer)
         if map_ is None:
             return self.photo.float() * NO_MAP
         limits = self.subject.scale(item, map_, self.scale)
         return overlay(map_, self.photo, scale=limits, opacity=self.opacity).float()
 
     def caption(self, place: int, progress: float) -> Caption:
-        """The words at a stage."""
-        items, stage = self.subject.items, self.subject.stages[place]
-        maps = [self.subject.at(item, stage) for item in items]
+        """The words at a layer."""
+        items, layer = self.subject.items, self.subject.layers[place]
+        maps = [self.subject.at(item, layer) for item in items]
         odd = [meaning(map_) for map_ in maps if map_ is not None and map_.status is not Status.OK]
         same = len({item.decision.label for item in items}) == 1
         methods = " · ".join(dict.fromkeys(item.method for item in items))
@@ -98,15 +98,15 @@ class Walk:
         return Caption(
             title=items[0].decision.label if same else self.subject.source or "several decisions",
             detail=f"{decided(items[0].decision)} · {methods}" if same else methods,
-            stage=stage + size,
-            count=f"{place + 1} of {len(self.subject.stages)}",
+            layer=layer + size,
+            count=f"{place + 1} of {len(self.subject.layers)}",
             warning=odd[0] if odd else "",
-            labels=() if len(items) == 1 else tuple(self._label(item, stage) for item in items),
+            labels=() if len(items) == 1 else tuple(self._label(item, layer) for item in items),
             progress=progress,
         )
 
-    def _label(self, item: Explanation, stage: str) -> str:
-        map_ = self.subject.at(item, stage)
+    def _label(self, item: Explanation, layer: str) -> str:
+        map_ = self.subject.at(item, layer)
         state = " · no map here" if map_ is None else "" if map_.status is Status.OK else f" · {map_.status}"
         return f"{item.method} · {item.decision.label}{state}"
 
@@ -121,19 +121,19 @@ def frames(
     fade: float = FADE,
     step: float = 0.08,
 ) -> Iterator[Frame]:
-    """Walk through the stages of one photo's explanations, in forward order.
+    """Walk through the layers of one photo's explanations, in forward order.
 
     Args:
         explanations: of one photo; several methods and targets become panels side by side.
         size: longer side of the photo in pixels, if there is one panel; several are smaller.
         opacity: share of the map's colour, 0..1.
         scale: `"own"` or `"shared"`, as in `montage`.
-        hold: seconds that a stage stays.
+        hold: seconds that a layer stays.
         fade: seconds that it takes to fade into the next one.
         step: seconds per picture of a cross-fade.
 
     Yields:
-        The frames. Of more than 24 stages an even spread is visited, the first and the last among them.
+        The frames. Of more than 24 layers an even spread is visited, the first and the last among them.
 
     Raises:
         ResultError: there is more than one photo, or too many panels, or a time or size makes no sense.
@@ -203,7 +203,7 @@ def _only(subjects: tuple[Subject, ...]) -> Subject:
 
 
 def _walked(walk: Walk, *, hold: float, fade: float, step: float) -> Iterator[Frame]:
-    """Hold a stage, fade into the next one, and so on."""
+    """Hold a layer, fade into the next one, and so on."""
     last, steps = len(walk.places) - 1, round(fade / step)
     now = walk.pictures(walk.places[0])
     for number, place in enumerate(walk.places):

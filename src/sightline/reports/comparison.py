@@ -1,4 +1,4 @@
-"""The comparison page: methods by metric and place, each with its interval, the nulls among them.
+"""The comparison page: methods by metric and place, each with its interval, the controls among them.
 
 It takes plain numbers, so that it knows neither methods nor metrics.
 """
@@ -24,9 +24,9 @@ class Bar:
         low, high: confidence interval.
         n: scored samples.
         skipped: how many were not, by reason.
-        null: whether it knows nothing of the model.
+        control: whether it knows nothing of the model.
         level: whether none is better beyond the noise.
-        beats_nulls: whether it is better than every null beyond the noise.
+        beats_controls: whether it is better than every control beyond the noise.
     """
 
     method: str
@@ -35,9 +35,9 @@ class Bar:
     high: float
     n: int
     skipped: Mapping[str, int]
-    null: bool
+    control: bool
     level: bool
-    beats_nulls: bool
+    beats_controls: bool
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
-"""One picture of the animation: panels side by side, the stage in words and how far the walk has come.
+"""One picture of the animation: panels side by side, the layer in words and how far the walk has come.
 
-It draws with Pillow on a dark ground. Which stage comes when is the business of `animation`.
+It draws with Pillow on a dark ground. Which layer comes when is the business of `animation`.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class Caption:
     Args:
         title: what was decided.
         detail: score, probability and method.
-        stage: where in the network this is.
-        count: how many stages there are.
+        layer: where in the network this is.
+        count: how many layers there are.
         warning: what is odd about a map shown, if anything.
         labels: a line under each panel; empty if there is one panel only.
         progress: how far the walk has come, 0..1.
@@ -38,7 +38,7 @@ class Caption:
 
     title: str
     detail: str
-    stage: str
+    layer: str
     count: str
     warning: str
     labels: tuple[str, ...]
@@ -118,11 +118,11 @@ def draw_frame(layout: Layout, pictures: list[Float[Tensor, "h w 3"]], *, captio
 
 
 def _draw_foot(pen: ImageDraw.ImageDraw, layout: Layout, caption: Caption) -> None:
-    """The stage's name, what is odd about it, and the bar."""
+    """The layer's name, what is odd about it, and the bar."""
     wide, high = layout.size
     room = wide - 2 * MARGIN
     level = high - 76
-    _write(pen, (MARGIN, level), caption.stage, size=15, room=room - 80, bold=True)
+    _write(pen, (MARGIN, level), caption.layer, size=15, room=room - 80, bold=True)
     count = _font(12, bold=False)
     pen.text((wide - MARGIN - count.getlength(caption.count), level + 3), caption.count, font=count, fill=FADED)
     _write(pen, (MARGIN, level + 23), caption.warning, size=11, room=room, fill=ALERT)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sightline.results import MEANING, AttentionMap, Decision, Status
 
 NOTES: dict[str, str] = {
-    "carried": "score carried through this stage",
+    "carried": "score carried through this layer",
     "drift": "drift from what was to be conserved",
     "prefix": "share on class and register tokens",
     "abandoned": "share abandoned",

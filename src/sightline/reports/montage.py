@@ -1,7 +1,7 @@
-"""The montage: a photo and its maps at every stage, side by side in forward order, as a matplotlib figure.
+"""The montage: a photo and its maps at every layer, side by side in forward order, as a matplotlib figure.
 
 One group of cells per method and target, under a heading with the decision and the colour scale; on request with the
-difference from the stage before under each map. It knows results and colours; it never computes a map.
+difference from the layer before under each map. It knows results and colours; it never computes a map.
 """
 
 from __future__ import annotations
@@ -53,16 +53,16 @@ class Look:
     columns: int
     opacity: float
     scale: ScaleMode
-    max_stages: int
+    max_layers: int
     smoothing: Smoothing
     differences: bool = False
 
     def __post_init__(self) -> None:
         check_mode(self.scale)
-        if self.columns < 1 or self.max_stages < 1:
+        if self.columns < 1 or self.max_layers < 1:
             raise ResultError(
-                "a montage needs at least one column and one stage; "
-                f"got columns={self.columns} and max_stages={self.max_stages}"
+                "a montage needs at least one column and one layer; "
+                f"got columns={self.columns} and max_layers={self.max_layers}"
             )
 
     @property
@@ -72,7 +72,7 @@ class Look:
 
     def shown(self, item: Explanation) -> tuple[AttentionMap, ...]:
         """The maps that are drawn: all, or an even spread of them."""
-        return tuple(item.flow[place] for place in spread(len(item.flow), self.max_stages))
+        return tuple(item.flow[place] for place in spread(len(item.flow), self.max_layers))
 
     def rows(self, item: Explanation) -> int:
         """Rows of cells that a group takes; its first cell is the photo."""
@@ -89,21 +89,21 @@ def montage(
     columns: int = 6,
     opacity: float = OPACITY,
     scale: ScaleMode = "own",
-    max_stages: int = 11,
+    max_layers: int = 11,
     smoothing: Smoothing = "bilinear",
     differences: bool = False,
 ) -> Figure:
-    """Draw the photo and its maps, stage by stage.
+    """Draw the photo and its maps, layer by layer.
 
     Args:
         explanations: what to draw; several methods and targets become groups under each other.
         columns: cells in a row; the first cell of a group is the photo.
         opacity: share of the map's colour over the photo, 0..1.
         scale: `"own"`, every map from zero to its own peak, or `"shared"`, one scale for all maps of a method.
-        max_stages: most stages per group; of more, an even spread with the first and the last is drawn, and the
+        max_layers: most layers per group; of more, an even spread with the first and the last is drawn, and the
             heading says how many are left out.
         smoothing: `"bilinear"` or `"nearest"`.
-        differences: whether to draw under each map what every place gained and lost since the stage drawn before,
+        differences: whether to draw under each map what every place gained and lost since the layer drawn before,
             with both maps' positive parts at the sum of one.
 
     Returns:
@@ -118,7 +118,7 @@ def montage(
         >>> flow = Flow((AttentionMap(torch.eye(4), "early"), AttentionMap(torch.eye(2), "late")), "gradcam")
         >>> figure = montage([Explanation(flow, Decision("cat", 3.2), torch.rand(3, 32, 32))])
     """
-    look = Look(columns, opacity, scale, max_stages, smoothing, differences)
+    look = Look(columns, opacity, scale, max_layers, smoothing, differences)
     subjects = subjects_of(explanations)
     sheet = Sheet(look.width, sum(_height(subject, look) for subject in subjects) + 2 * MARGIN)
     top = MARGIN
@@ -135,7 +135,7 @@ def save_montage(
     columns: int = 6,
     opacity: float = OPACITY,
     scale: ScaleMode = "own",
-    max_stages: int = 11,
+    max_layers: int = 11,
     differences: bool = False,
 ) -> Path:
     """Draw a montage and write it, whole or not at all.
@@ -146,7 +146,7 @@ def save_montage(
         columns: see `montage`.
         opacity: see `montage`.
         scale: see `montage`.
-        max_stages: see `montage`.
+        max_layers: see `montage`.
         differences: see `montage`.
 
     Returns:
@@ -161,7 +161,7 @@ def save_montage(
         columns=columns,
         opacity=opacity,
         scale=scale,
-        max_stages=max_stages,
+        max_layers=max_layers,
         differences=differences,
     )
     buffer = io.BytesIO()
@@ -206,7 +206,7 @@ def _draw_heading(sheet: Sheet, top: float, subject: Subject, *, item: Explanati
     room = int((sheet.width - 2 * MARGIN - 1.9) * 11)
     sheet.text(MARGIN, top, short(item.decision.label, room), fontsize=9, weight="bold")
     left_out = len(item.flow) - len(look.shown(item))
-    parts = [decided(item.decision), item.method, f"{len(item.flow)} stages" if len(item.flow) > 1 else "1 stage"]
+    parts = [decided(item.decision), item.method, f"{len(item.flow)} layers" if len(item.flow) > 1 else "1 layer"]
     parts += [f"{left_out} left out"] if left_out else []
     sheet.text(MARGIN, top + 0.17, short(" · ".join(parts), room + 10), fontsize=7, color=FADED)
     _draw_legend(sheet, top + 0.03, subject, item=item, look=look)
@@ -271,7 +271,7 @@ def _changes(maps: tuple[AttentionMap, ...]) -> tuple[Float[Tensor, "y x"] | Non
 
 
 def _draw_caption(sheet: Sheet, left: float, top: float, *, map_: AttentionMap) -> None:
-    sheet.text(left, top, short(map_.stage, CHARACTERS), fontsize=7, weight="bold")
+    sheet.text(left, top, short(map_.layer, CHARACTERS), fontsize=7, weight="bold")
     if map_.status is Status.OK:
         numbers = map_.statistics()
         peak = max(numbers["max"], -numbers["min"]) if map_.signed else numbers["max"]

@@ -9,7 +9,7 @@ common.unsigned = bytesOf(common.unsigned);
 common.signed = bytesOf(common.signed);
 
 const photos = [...document.querySelectorAll('script[id^="photo-"]')].map((script) => script.id);
-const view = { at: 0, stage: 0, opacity: 0.6, scale: "own", smooth: true, phrase: null, pinned: false, where: null, measure: "concentration", plain: true };
+const view = { at: 0, layer: 0, opacity: 0.6, scale: "own", smooth: true, phrase: null, pinned: false, where: null, measure: "concentration", plain: true };
 let photo = null, panels = [], flows = [], plain = null, timer = null, turn = 0;
 
 /** The photo's pixels, enlarged in whole steps if it is tiny. */
@@ -26,15 +26,15 @@ async function pixelsOf(data) {
   return pen.getImageData(0, 0, canvas.width, canvas.height);
 }
 
-/** Show a photo with its panels; the stage stays where a stage of that name exists, else the last is taken. */
+/** Show a photo with its panels; the layer stays where a layer of that name exists, else the last is taken. */
 async function open(at) {
   const mine = ++turn, data = read(photos[at]), pixels = await pixelsOf(data);
   if (mine !== turn) return;
-  const name = photo && photo.stages[view.stage], hidden = panels.map((panel) => panel.root.hidden);
+  const name = photo && photo.layers[view.layer], hidden = panels.map((panel) => panel.root.hidden);
   Object.assign(view, { at, phrase: null, pinned: false, where: null });
   photo = data;
-  const same = data.stages.indexOf(name);
-  view.stage = same < 0 ? data.stages.length - 1 : same;
+  const same = data.layers.indexOf(name);
+  view.layer = same < 0 ? data.layers.length - 1 : same;
   panels = data.panels.map((panel, place) => new Panel(panel, place + 1, { photo: data, pixels, common }));
   panels.forEach((panel, place) => { panel.root.hidden = hidden.length === panels.length ? hidden[place] : place >= MOST_SHOWN; });
   flows = panels.filter((panel) => panel.data.course || panel.data.remarks.length).map((panel) => new FlowView(panel, { photo: data, pixels, common, go }));
@@ -55,9 +55,9 @@ function furnish(pixels) {
   plain.root = figure;
   find("source").textContent = photos.length > 1 ? photo.source : "";
   find("toggles").replaceChildren(...panels.map(toggleFor));
-  find("slider").max = photo.stages.length - 1;
-  for (const id of ["slider", "play", "back", "next"]) find(id).disabled = photo.stages.length < 2;
-  find("track").hidden = photo.stages.length < 2;
+  find("slider").max = photo.layers.length - 1;
+  for (const id of ["slider", "play", "back", "next"]) find(id).disabled = photo.layers.length < 2;
+  find("track").hidden = photo.layers.length < 2;
   for (const frame of [plain, ...panels]) listen(frame.frame);
   panels.forEach(listenToPhrases);
   for (const thumb of document.querySelectorAll("#strip button")) {
@@ -98,24 +98,24 @@ function draw() {
 }
 
 function drawControls(shown) {
-  const stage = photo.stages[view.stage], slider = find("slider"), count = photo.stages.length;
-  find("stage").textContent = slider.title = stage;
-  find("count").textContent = `${view.stage + 1} of ${count}`;
-  slider.value = view.stage;
-  slider.setAttribute("aria-valuetext", `${stage}, ${view.stage + 1} of ${count}`);
+  const layer = photo.layers[view.layer], slider = find("slider"), count = photo.layers.length;
+  find("layer").textContent = slider.title = layer;
+  find("count").textContent = `${view.layer + 1} of ${count}`;
+  slider.value = view.layer;
+  slider.setAttribute("aria-valuetext", `${layer}, ${view.layer + 1} of ${count}`);
   find("opacity").value = Math.round(100 * view.opacity);
   find("share").textContent = `${Math.round(100 * view.opacity)} %`;
   const pressed = { own: view.scale === "own", shared: view.scale === "shared", smooth: view.smooth, cells: !view.smooth };
   for (const [id, on] of Object.entries(pressed)) find(id).setAttribute("aria-pressed", String(on));
-  drawChart(find("chart"), { photo, shown: shown.map((panel) => ({ panel: panel.data, number: panel.number })), measure: view.measure, stage: view.stage });
+  drawChart(find("chart"), { photo, shown: shown.map((panel) => ({ panel: panel.data, number: panel.number })), measure: view.measure, layer: view.layer });
   find("caption").replaceChildren(...captionOf(shown));
 }
 
-/** The chart's numbers at this stage, in words. */
+/** The chart's numbers at this layer, in words. */
 function captionOf(shown) {
   const what = view.measure === "concentration" ? "in the strongest tenth of the cells" : "of the flow's highest peak";
   const numbers = shown.map((panel) => {
-    const at = panel.data.at[view.stage], map = at === null ? null : panel.data.maps[at];
+    const at = panel.data.at[view.layer], map = at === null ? null : panel.data.maps[at];
     const value = measured(panel.data, map, view.measure);
     const text = value === null ? (map ? map.status : "none") : `${Math.round(100 * value)} %`;
     return make("b", `c${panel.number}`, text);
@@ -168,12 +168,12 @@ function release() {
   mark();
 }
 
-function go(stage) {
-  const to = Math.min(photo.stages.length - 1, Math.max(0, stage));
+function go(layer) {
+  const to = Math.min(photo.layers.length - 1, Math.max(0, layer));
   release();
-  view.stage = to;
+  view.layer = to;
   draw();
-  if (!timer) find("spoken").textContent = `stage ${photo.stages[to]}`;
+  if (!timer) find("spoken").textContent = `layer ${photo.layers[to]}`;
 }
 
 function fade(opacity) {
@@ -189,7 +189,7 @@ function choose(change) {
 function play() {
   const going = timer !== null;
   clearInterval(timer);
-  timer = going || photo.stages.length < 2 ? null : setInterval(() => go((view.stage + 1) % photo.stages.length), PACE);
+  timer = going || photo.layers.length < 2 ? null : setInterval(() => go((view.layer + 1) % photo.layers.length), PACE);
   find("play").textContent = timer ? "❚❚" : "▶";
   find("play").setAttribute("aria-pressed", String(timer !== null));
 }
@@ -210,8 +210,8 @@ function help() {
 }
 
 const keys = {
-  ArrowLeft: () => go(view.stage - 1), ArrowRight: () => go(view.stage + 1),
-  Home: () => go(0), End: () => go(photo.stages.length - 1),
+  ArrowLeft: () => go(view.layer - 1), ArrowRight: () => go(view.layer + 1),
+  Home: () => go(0), End: () => go(photo.layers.length - 1),
   ArrowUp: () => fade(view.opacity + 0.05), ArrowDown: () => fade(view.opacity - 0.05),
   PageUp: () => leaf(-1), PageDown: () => leaf(1), " ": play, "?": help, t: theme,
   0: () => { view.plain = !view.plain; plain.root.hidden = !view.plain; },
@@ -238,8 +238,8 @@ document.addEventListener("keydown", (event) => {
 find("slider").addEventListener("input", (event) => go(Number(event.target.value)));
 find("opacity").addEventListener("input", (event) => fade(Number(event.target.value) / 100));
 find("measure").addEventListener("change", (event) => choose({ measure: event.target.value }));
-find("back").addEventListener("click", () => go(view.stage - 1));
-find("next").addEventListener("click", () => go(view.stage + 1));
+find("back").addEventListener("click", () => go(view.layer - 1));
+find("next").addEventListener("click", () => go(view.layer + 1));
 find("play").addEventListener("click", play);
 find("own").addEventListener("click", () => choose({ scale: "own" }));
 find("shared").addEventListener("click", () => choose({ scale: "shared" }));

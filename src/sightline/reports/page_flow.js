@@ -1,4 +1,4 @@
-// One flow: its stages as a strip, the steps between them, the way of the centre, charts by stage, and all as a table.
+// One flow: its layers as a strip, the steps between them, the way of the centre, charts by layer, and all as a table.
 
 const THUMB_SIDE = 120, PATIENCE = 120, NARROWEST = 54, WIDEST = 140;
 const percent = (share) => (share === null ? "-" : `${(100 * share).toFixed(share > 0 && share < 0.1 ? 1 : 0)} %`);
@@ -20,7 +20,7 @@ class FlowView {
     this.small = shrunk(pixels, THUMB_SIDE);
     this.grey = greyed(this.small);
     this.farthest = Math.max(0, ...this.course.steps.map((step) => (step ? step.moved : 0)));
-    this.prefix = commonPrefix(this.data.maps.map((map) => map.stage));
+    this.prefix = commonPrefix(this.data.maps.map((map) => map.layer));
     const sheet = make("div", "sheet");
     sheet.append(this.way(pixels), this.reel());
     this.root.append(sheet, this.table());
@@ -28,7 +28,7 @@ class FlowView {
 
   heading() {
     const head = make("header");
-    head.append(make("span", "chip", String(this.panel.number)), make("h2", "", this.course ? "From stage to stage" : "Remarks"), make("span", "method", this.data.method), make("p", "decided", this.data.label));
+    head.append(make("span", "chip", String(this.panel.number)), make("h2", "", this.course ? "From layer to layer" : "Remarks"), make("span", "method", this.data.method), make("p", "decided", this.data.label));
     return head;
   }
 
@@ -48,18 +48,18 @@ class FlowView {
     const ramp = make("p", "ramp"), bar = make("canvas");
     [bar.width, bar.height] = [64, 1];
     for (let i = 0; i < 64; i++) { const pen = bar.getContext("2d"); pen.fillStyle = depthColour(this.common.unsigned, i / 63); pen.fillRect(i, 0, 1, 1); }
-    ramp.append(make("span", "", "first stage"), bar, make("span", "", "last stage"));
-    const words = make("figcaption", "", "Centre of the positive evidence, stage by stage. The ellipse is one standard deviation at the stage shown.");
+    ramp.append(make("span", "", "first layer"), bar, make("span", "", "last layer"));
+    const words = make("figcaption", "", "Centre of the positive evidence, layer by layer. The ellipse is one standard deviation at the layer shown.");
     figure.append(frame, ramp, this.here, words);
     return figure;
   }
 
-  /** All that stands in columns, one for each stage. */
+  /** All that stands in columns, one for each layer. */
   reel() {
     this.window = make("div", "reel");
     this.window.tabIndex = 0;
     this.window.setAttribute("role", "group");
-    this.window.setAttribute("aria-label", "Stages in forward order, and the steps between them");
+    this.window.setAttribute("aria-label", "Layers in forward order, and the steps between them");
     this.track = make("div", "columns");
     this.light = make("i", "light");
     this.track.append(this.light, this.thumbs(), this.differences(), this.key_(), ...this.charts());
@@ -81,12 +81,12 @@ class FlowView {
       const card = make("button", "card"), gap = this.course.gaps[at], drawn = map.status === "ok";
       card.type = "button";
       card.tabIndex = -1;
-      card.title = gap ? `${map.stage}: ${this.common.meaning[gap] || "no value is above zero"}` : map.stage;
-      card.canvas = drawn ? this.canvas(map.stage) : null;
+      card.title = gap ? `${map.layer}: ${this.common.meaning[gap] || "no value is above zero"}` : map.layer;
+      card.canvas = drawn ? this.canvas(map.layer) : null;
       const picture = make("span", "picture");
       picture.append(card.canvas || make("b", "silent", gap));
-      card.append(picture, make("span", "stage", map.stage.slice(this.prefix)));
-      card.addEventListener("click", () => this.go(this.photo.stages.indexOf(map.stage)));
+      card.append(picture, make("span", "layer", map.layer.slice(this.prefix)));
+      card.addEventListener("click", () => this.go(this.photo.layers.indexOf(map.layer)));
       row.append(card);
       return card;
     });
@@ -96,7 +96,7 @@ class FlowView {
   differences() {
     const row = make("div", "differences");
     this.steps = this.course.steps.map((step, at) => {
-      const [from, to] = [this.data.maps[at].stage, this.data.maps[at + 1].stage], item = make("div", "step"), picture = make("span", "picture");
+      const [from, to] = [this.data.maps[at].layer, this.data.maps[at + 1].layer], item = make("div", "step"), picture = make("span", "picture");
       if (step) step.own = [-step.reach, step.reach];
       item.canvas = step ? this.canvas(`from ${from} to ${to}: ${percent(step.moved)} moved`) : null;
       item.title = step ? `From ${from} to ${to}: ${percent(step.moved)} of the evidence lies elsewhere` : `From ${from} to ${to}: one of the two has no evidence to compare`;
@@ -110,11 +110,11 @@ class FlowView {
 
   key_() {
     const key = make("p", "key");
-    key.append(make("span", "gained", "gained"), make("span", "lost", "lost"), " from a stage to the next, both at a sum of one; below, the share that moved (the less, the paler)");
+    key.append(make("span", "gained", "gained"), make("span", "lost", "lost"), " from a layer to the next, both at a sum of one; below, the share that moved (the less, the paler)");
     return key;
   }
 
-  /** A chart for regions, and one for each known note that the method left at two stages or more. */
+  /** A chart for regions, and one for each known note that the method left at two layers or more. */
   charts() {
     const { regions, strongest, named } = this.course, others = regions.map((_, place) => place).filter((place) => !strongest.includes(place));
     const lines = [...others.map((place) => ({ values: regions[place].shares, name: "other" })), ...strongest.map((place, rank) => ({ values: regions[place].shares, name: `r${rank + 1}`, label: regions[place].name })).reverse()];
@@ -136,7 +136,7 @@ class FlowView {
     root.append(caption, picture);
     picture.addEventListener("click", (event) => {
       const at = Math.floor((event.clientX - picture.getBoundingClientRect().left) / this.cell);
-      if (this.data.maps[at]) this.go(this.photo.stages.indexOf(this.data.maps[at].stage));
+      if (this.data.maps[at]) this.go(this.photo.layers.indexOf(this.data.maps[at].layer));
     });
     return { root, picture, now, options };
   }
@@ -144,7 +144,7 @@ class FlowView {
   /** Redraw for a view; pictures only when something about them changed. */
   draw(view) {
     if (!this.course) return;
-    const now = this.data.at[view.stage], count = this.data.maps.length;
+    const now = this.data.at[view.layer], count = this.data.maps.length;
     this.cell = Math.min(WIDEST, Math.max(NARROWEST, Math.floor((this.window.clientWidth || 600) / count)));
     this.track.style.setProperty("--cell", `${this.cell}px`);
     this.track.style.setProperty("--window", `${this.window.clientWidth}px`);
@@ -155,7 +155,7 @@ class FlowView {
     this.cards.forEach((card, at) => card.setAttribute("aria-pressed", String(at === now)));
     if (now !== null) this.light.style.left = `${now * this.cell}px`;
     this.follow(now);
-    drawWay(this.over, { course: this.course, ratio: this.photo.width / this.photo.height, table: this.common.unsigned, stage: now });
+    drawWay(this.over, { course: this.course, ratio: this.photo.width / this.photo.height, table: this.common.unsigned, layer: now });
     this.here.textContent = this.placeOf(now);
     for (const track of this.tracks) this.drawTrack(track, now);
     if (this.rows) this.rows.forEach((row, at) => row.classList.toggle("now", at === now));
@@ -194,7 +194,7 @@ class FlowView {
     });
   }
 
-  /** Keep the stage shown within the strip's window, without moving the page. */
+  /** Keep the layer shown within the strip's window, without moving the page. */
   follow(now) {
     if (now === null || now === this.followed) return;
     this.followed = now;
@@ -205,13 +205,13 @@ class FlowView {
   placeOf(now) {
     if (now === null) return "";
     const map = this.data.maps[now], centre = this.course.centres[now];
-    if (!centre) return `${map.stage}: ${this.course.gaps[now]}, no centre`;
-    return `${map.stage}: ${percent(centre[0])} from the left, ${percent(centre[1])} from the top; spread ${percent(centre[2])} × ${percent(centre[3])}`;
+    if (!centre) return `${map.layer}: ${this.course.gaps[now]}, no centre`;
+    return `${map.layer}: ${percent(centre[0])} from the left, ${percent(centre[1])} from the top; spread ${percent(centre[2])} × ${percent(centre[3])}`;
   }
 
   drawTrack(track, now) {
     const { lines, text, wide } = track.options;
-    drawTrack(track.picture, { ...track.options, cell: this.cell, stage: now });
+    drawTrack(track.picture, { ...track.options, cell: this.cell, layer: now });
     const entries = [...lines].reverse().filter((line) => line.label !== undefined);
     track.now.replaceChildren(...entries.map((line) => {
       const entry = make("span", `entry ${line.name}`, `${line.label} ${now === null ? "-" : text(line.values[now])}`.trim());
@@ -238,7 +238,7 @@ class FlowView {
   }
 
   headRow() {
-    const head = make("thead"), row = make("tr"), words = ["stage", "grid", "status", "peak", "centre", "spread", "moved since the stage before"];
+    const head = make("thead"), row = make("tr"), words = ["layer", "grid", "status", "peak", "centre", "spread", "moved since the layer before"];
     const regions = this.course.regions.map((region) => region.name), notes = this.names().map((name) => this.common.notes[name] || name);
     for (const word of [...words, ...regions, ...notes]) row.append(make("th", "", word));
     head.append(row);
@@ -252,7 +252,7 @@ class FlowView {
       const place = centre ? [`${percent(centre[0])}, ${percent(centre[1])}`, `${percent(centre[2])} × ${percent(centre[3])}`] : ["-", "-"];
       const facts = [map.grid, this.course.gaps[at] || map.status, brief(Math.max(Math.abs(map.own[0]), Math.abs(map.own[1]))), ...place, step ? percent(step.moved) : "-"];
       const shares = this.course.regions.map((region) => percent(region.shares[at])), notes = names.map((name) => (name in map.notes ? brief(map.notes[name]) : "-"));
-      row.append(make("th", "", map.stage), ...[...facts, ...shares, ...notes].map((text) => make("td", "", text)));
+      row.append(make("th", "", map.layer), ...[...facts, ...shares, ...notes].map((text) => make("td", "", text)));
       return row;
     });
     body.append(...this.rows);

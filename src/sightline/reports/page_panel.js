@@ -42,7 +42,7 @@ class Panel {
     Object.assign(this, { data, number, photo, pixels, common, map: null });
     this.root = make("article", `panel c${number}`);
     Object.assign(this, makeFrame(photo, [pixels.width, pixels.height], `${data.method}: ${data.label}`));
-    this.empty = make("p", "empty", "This method has no map at this stage.");
+    this.empty = make("p", "empty", "This method has no map at this layer.");
     this.frame.append(this.empty);
     this.status = make("p", "status");
     this.readout = make("output", "readout");
@@ -120,10 +120,10 @@ class Panel {
     return fold;
   }
 
-  /** Redraw for a view: stage, opacity, scale, smoothing, and the phrase that is pointed at. */
+  /** Redraw for a view: layer, opacity, scale, smoothing, and the phrase that is pointed at. */
   draw(view) {
     const spot = view.phrase && view.phrase.panel === this ? view.phrase.phrase : null;
-    const at = this.data.at[view.stage];
+    const at = this.data.at[view.layer];
     this.map = spot && spot.map ? spot.map : at === null ? null : this.data.maps[at];
     this.empty.hidden = this.map !== null;
     this.root.classList.toggle("spot", Boolean(spot));
@@ -157,7 +157,7 @@ class Panel {
     this.drawLegend(view);
     this.status.replaceChildren(make("b", "badge", this.map.status), ` ${this.common.meaning[this.map.status]}`);
     for (const [name, value] of Object.entries(this.map.notes)) this.notes.append(make("dt", "", this.common.notes[name] || name), make("dd", "", brief(value)));
-    this.canvas.setAttribute("aria-label", `${this.data.method}: ${this.data.label}, ${spot ? spot.text : `stage ${this.map.stage}`}, ${this.map.status}`);
+    this.canvas.setAttribute("aria-label", `${this.data.method}: ${this.data.label}, ${spot ? spot.text : `layer ${this.map.layer}`}, ${this.map.status}`);
   }
 
   drawLegend(view) {
@@ -172,11 +172,11 @@ class Panel {
   /** Show the raw value under a point, given as shares of the frame's sides; null shows which map this is. */
   point(where) {
     if (!this.map) { place(this.cell, null); this.readout.textContent = ""; return; }
-    const { width, height, stage, grid } = this.map;
-    if (!where) { place(this.cell, null); this.readout.textContent = `${stage} · ${grid}`; return; }
+    const { width, height, layer, grid } = this.map;
+    if (!where) { place(this.cell, null); this.readout.textContent = `${layer} · ${grid}`; return; }
     const column = Math.min(width - 1, Math.floor(where[0] * width)), row = Math.min(height - 1, Math.floor(where[1] * height));
     place(this.cell, [column / width, row / height, 1 / width, 1 / height]);
     const value = make("b", "value", told(this.map, row * width + column));
-    this.readout.replaceChildren(value, ` at [${row}, ${column}] of ${grid} · ${stage}`);
+    this.readout.replaceChildren(value, ` at [${row}, ${column}] of ${grid} · ${layer}`);
   }
 }

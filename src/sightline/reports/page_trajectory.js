@@ -1,4 +1,4 @@
-// Drawings of a flow's course: the way of the centre over the photo, differences between maps, charts by stage.
+// Drawings of a flow's course: the way of the centre over the photo, differences between maps, charts by layer.
 
 const GAINED = [22, 185, 105], LOST = [172, 70, 235];
 const REACH = 260, CHART = 74;
@@ -36,20 +36,20 @@ function layStep(grey, step, { strength, smooth }) {
   return picture;
 }
 
-/** The colour of a depth, 0 (first stage) to 1 (last), from the table of unsigned maps without its dark end. */
+/** The colour of a depth, 0 (first layer) to 1 (last), from the table of unsigned maps without its dark end. */
 function depthColour(table, depth) {
   const at = 3 * Math.round(70 + depth * 175);
   return `rgb(${table[at]} ${table[at + 1]} ${table[at + 2]})`;
 }
 
-/** Draw regions, the way of the centre and its spread at one stage into an SVG that lies over the photo. */
-function drawWay(to, { course, ratio, table, stage }) {
+/** Draw regions, the way of the centre and its spread at one layer into an SVG that lies over the photo. */
+function drawWay(to, { course, ratio, table, layer }) {
   const [width, height] = ratio >= 1 ? [REACH, REACH / ratio] : [REACH * ratio, REACH];
   to.setAttribute("viewBox", `0 0 ${width} ${height}`);
   to.replaceChildren();
   course.regions.forEach((region, place) => drawRegion(to, { region, rank: course.strongest.indexOf(place), width, height }));
   const dots = course.centres.map((centre, at) => centre && { at, x: centre[0] * width, y: centre[1] * height, across: centre[2] * width, down: centre[3] * height });
-  const seen = dots.filter(Boolean), last = Math.max(1, dots.length - 1), now = dots[stage];
+  const seen = dots.filter(Boolean), last = Math.max(1, dots.length - 1), now = dots[layer];
   for (let i = 1; i < seen.length; i++) {
     const [a, b] = [seen[i - 1], seen[i]], ends = { x1: a.x, y1: a.y, x2: b.x, y2: b.y };
     to.append(svg("line", { class: "casing", ...ends }), svg("line", { class: b.at - a.at > 1 ? "way gap" : "way", ...ends, stroke: depthColour(table, b.at / last) }));
@@ -67,8 +67,8 @@ function drawRegion(to, { region, rank, width, height }) {
   if (rank >= 0) to.append(svg("rect", { class: `mark r${rank + 1}`, x: x * width + 4, y: y * height + 4, width: 8, height: 8, rx: 2 }));
 }
 
-/** A chart whose columns stand under the stages: lines with gaps, a reference, dots at one stage. */
-function drawTrack(to, { lines, cell, low, high, reference, stage }) {
+/** A chart whose columns stand under the layers: lines with gaps, a reference, dots at one layer. */
+function drawTrack(to, { lines, cell, low, high, reference, layer }) {
   const count = lines[0].values.length, span = high - low || 1, width = count * cell;
   const x = (at) => (at + 0.5) * cell, y = (value) => CHART - 6 - ((value - low) / span) * (CHART - 22);
   to.setAttribute("viewBox", `0 0 ${width} ${CHART}`);
@@ -82,7 +82,7 @@ function drawTrack(to, { lines, cell, low, high, reference, stage }) {
       path += `${pen ? "L" : "M"}${x(at).toFixed(1)} ${y(value).toFixed(1)}`;
       pen = true;
       const lonely = (at === 0 || values[at - 1] === null) && (at === count - 1 || values[at + 1] === null);
-      if (at === stage || lonely) to.append(svg("circle", { class: `dot ${name}`, cx: x(at), cy: y(value), r: at === stage ? 3.5 : 2 }));
+      if (at === layer || lonely) to.append(svg("circle", { class: `dot ${name}`, cx: x(at), cy: y(value), r: at === layer ? 3.5 : 2 }));
     });
     to.append(svg("path", { class: `line ${name}`, d: path || "M0 0" }));
   }

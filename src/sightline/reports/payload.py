@@ -30,7 +30,7 @@ def safe_json(content: object) -> str:
 
     Example:
         >>> safe_json({"label": "</script>", "score": float("nan")})
-        '{"label":"\\u003c/script\\u003e","score":null}'
+        '{"label":"\\u003c/script\\u003e","score":control}'
     """
     text = json.dumps(_plain(content), ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
@@ -52,15 +52,15 @@ def subject_payload(subject: Subject) -> dict[str, Any]:
         "image": data_uri(pixels),
         "width": pixels.shape[1],
         "height": pixels.shape[0],
-        "stages": list(subject.stages),
+        "layers": list(subject.layers),
         "panels": [_panel(subject, item) for item in subject.items],
     }
 
 
 def _panel(subject: Subject, item: Explanation) -> dict[str, Any]:
-    """One method and decision; `at` holds, for each stage of the slider, which map is drawn there."""
-    places = {map_.stage: place for place, map_ in enumerate(item.flow.maps)}
-    drawn = [subject.at(item, stage) for stage in subject.stages]
+    """One method and decision; `at` holds, for each layer of the slider, which map is drawn there."""
+    places = {map_.layer: place for place, map_ in enumerate(item.flow.maps)}
+    drawn = [subject.at(item, layer) for layer in subject.layers]
     limits = subject.shared(item.method)
     return {
         "method": item.method,
@@ -70,7 +70,7 @@ def _panel(subject: Subject, item: Explanation) -> dict[str, Any]:
         "score": item.decision.score,
         "remarks": list(item.flow.remarks),
         "shared": [limits.low, limits.high],
-        "at": [None if map_ is None else places[map_.stage] for map_ in drawn],
+        "at": [None if map_ is None else places[map_.layer] for map_ in drawn],
         "maps": [_map(map_) for map_ in item.flow.maps],
         "course": _course(Course(item)) if len(item.flow) > 1 else None,
         "sentences": list(item.sentences),
@@ -82,7 +82,7 @@ def _panel(subject: Subject, item: Explanation) -> dict[str, Any]:
 def _map(map_: AttentionMap) -> dict[str, Any]:
     limits = own_scale(map_)
     return {
-        "stage": map_.stage,
+        "layer": map_.layer,
         "grid": grid(map_),
         "height": map_.shape[0],
         "width": map_.shape[1],

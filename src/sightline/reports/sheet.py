@@ -40,7 +40,7 @@ class Sheet:
         if self.height * DPI > TALLEST:
             raise ResultError(
                 f"the montage would be {self.height * DPI:.0f} pixels high, more than {TALLEST}; narrow what is "
-                "drawn by explanations.of(...), take more columns, or fewer stages by max_stages"
+                "drawn by explanations.of(...), take more columns, or fewer layers by max_layers"
             )
 
     @cached_property

@@ -1,4 +1,4 @@
-"""`Subject`: one photo with everything that explains it, and the order of all its stages.
+"""`Subject`: one photo with everything that explains it, and the order of all its layers.
 
 Montage, animation and page all begin by sorting explanations into subjects.
 """
@@ -52,10 +52,10 @@ class Subject:
         return any(item.image is not None for item in self.items)
 
     @cached_property
-    def stages(self) -> tuple[str, ...]:
-        """Stage names of all its flows in one forward order; a flow of one map is shown everywhere and adds none."""
-        walks = [item.flow.stages for item in self.items if len(item.flow) > 1]
-        return merged(walks or [self.items[0].flow.stages])
+    def layers(self) -> tuple[str, ...]:
+        """Layer names of all its flows in one forward order; a flow of one map is shown everywhere and adds none."""
+        walks = [item.flow.layers for item in self.items if len(item.flow) > 1]
+        return merged(walks or [self.items[0].flow.layers])
 
     def shared(self, method: str) -> Scale:
         """One scale for all maps of a method; methods have different units and never share one."""
@@ -72,11 +72,11 @@ class Subject:
         """The scale a map is drawn on."""
         return own_scale(map_) if mode == "own" else self.shared(item.method)
 
-    def at(self, item: Explanation, stage: str) -> AttentionMap | None:
-        """A flow's map at a stage; a flow of a single map has that one at every stage; None where it has none."""
+    def at(self, item: Explanation, layer: str) -> AttentionMap | None:
+        """A flow's map at a layer; a flow of a single map has that one at every layer; None where it has none."""
         if len(item.flow) == 1:
             return item.flow[0]
-        return item.flow[stage] if stage in item.flow else None  # noqa: SIM401 - Flow raises no KeyError for get()
+        return item.flow[layer] if layer in item.flow else None  # noqa: SIM401 - Flow raises no KeyError for get()
 
 
 def subjects_of(explanations: Iterable[Explanation]) -> tuple[Subject, ...]:
@@ -136,11 +136,11 @@ def _check(item: Explanation) -> None:
     for map_ in item.flow.maps:
         if map_.domain.kind not in DRAWABLE:
             raise ResultError(
-                f"stage {map_.stage!r} lies over {map_.domain.kind!r}, and a picture can only carry maps over "
-                f"{' or '.join(DRAWABLE)}; read its values from explanation.flow[{map_.stage!r}].values"
+                f"layer {map_.layer!r} lies over {map_.domain.kind!r}, and a picture can only carry maps over "
+                f"{' or '.join(DRAWABLE)}; read its values from explanation.flow[{map_.layer!r}].values"
             )
         if 0 in map_.shape:
-            raise ResultError(f"the map of stage {map_.stage!r} has no cells: its shape is {map_.shape}")
+            raise ResultError(f"the map of layer {map_.layer!r} has no cells: its shape is {map_.shape}")
 
 
 def _key(item: Explanation, groups: dict[str, list[Explanation]]) -> str:

@@ -1,6 +1,6 @@
-"""`Course`: the way of the evidence through one flow - mass at each stage, steps between neighbours, mass by region.
+"""`Course`: the way of the evidence through one flow - mass at each layer, steps between neighbours, mass by region.
 
-It puts together what `motion` computes. Stages without evidence are gaps with a reason, and no step crosses them.
+It puts together what `motion` computes. Layers without evidence are gaps with a reason, and no step crosses them.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ NINTHS = tuple(
 
 @dataclass(frozen=True, eq=False)
 class Course:
-    """The way of the evidence through the stages of one explanation's flow.
+    """The way of the evidence through the layers of one explanation's flow.
 
     Args:
         item: the explanation.
@@ -60,22 +60,22 @@ class Course:
 
     @cached_property
     def masses(self) -> tuple[Float[Tensor, "h w"] | None, ...]:
-        """For each stage the evidence of sum one, or None."""
+        """For each layer the evidence of sum one, or None."""
         return tuple(mass(map_) for map_ in self.item.flow.maps)
 
     @cached_property
     def gaps(self) -> tuple[str, ...]:
-        """For each stage why it has no evidence; nothing where it has."""
+        """For each layer why it has no evidence; nothing where it has."""
         return tuple(silence(map_) for map_ in self.item.flow.maps)
 
     @cached_property
     def steps(self) -> tuple[Float[Tensor, "y x"] | None, ...]:
-        """The difference from each stage to the next; None where one of the two has no evidence."""
+        """The difference from each layer to the next; None where one of the two has no evidence."""
         return tuple(None if a is None or b is None else difference(a, b) for a, b in pairwise(self.masses))
 
     @cached_property
     def centres(self) -> tuple[Centre | None, ...]:
-        """The centre of mass at each stage."""
+        """The centre of mass at each layer."""
         return tuple(None if one is None else centre(one) for one in self.masses)
 
     @cached_property
@@ -94,14 +94,14 @@ class Course:
 
     @cached_property
     def shares(self) -> tuple[tuple[float | None, ...], ...]:
-        """For each region its share of the evidence at each stage."""
+        """For each region its share of the evidence at each layer."""
         boxes = tuple(region.box for region in self.regions)
-        stages = [(None,) * len(boxes) if one is None else inside(one, boxes) for one in self.masses]
-        return tuple(zip(*stages, strict=True))
+        layers = [(None,) * len(boxes) if one is None else inside(one, boxes) for one in self.masses]
+        return tuple(zip(*layers, strict=True))
 
     @cached_property
     def strongest(self) -> tuple[int, ...]:
-        """The regions that hold most evidence on the average over the stages, at most `STRONGEST`, most first."""
+        """The regions that hold most evidence on the average over the layers, at most `STRONGEST`, most first."""
         weights = [sum(share for share in row if share is not None) for row in self.shares]
         order = sorted(range(len(weights)), key=lambda place: -weights[place])
         return tuple(order[:STRONGEST])

@@ -1,4 +1,4 @@
-"""What an explanation is: maps over a domain, flows through the stages, explanations, and how they are kept."""
+"""What an explanation is: maps over a domain, flows through the layers, explanations, and how they are kept."""
 
 from sightline.results.domains import IMAGE, Domain
 from sightline.results.explanation import Decision, Explanation, Explanations, Narration, Phrase

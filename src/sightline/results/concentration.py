@@ -1,4 +1,4 @@
-"""How concentrated a map is: one number per stage that the page draws behind its slider."""
+"""How concentrated a map is: one number per layer that the page draws behind its slider."""
 
 from __future__ import annotations
 

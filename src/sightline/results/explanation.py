@@ -186,7 +186,7 @@ class Explanations(Sequence[Explanation]):
     def __repr__(self) -> str:
         rows = [
             f"  {item.source or '-'}: {item.decision.label!r} ({item.decision.score:.4g}) by {item.method}, "
-            f"{len(item.flow)} stages"
+            f"{len(item.flow)} layers"
             for item in self.items[:20]
         ]
         more = [f"  ... {len(self.items) - 20} more"] if len(self.items) > 20 else []

@@ -1,4 +1,4 @@
-"""`Flow`: the maps of one decision at every stage, in forward order and keyed by stage name."""
+"""`Flow`: the maps of one decision at every layer, in forward order and keyed by layer name."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from sightline.results.maps import AttentionMap, Status
 
 @dataclass(frozen=True, eq=False)
 class Flow(Mapping[str, AttentionMap]):
-    """Maps of one decision, one per stage, in the order in which the network computes them.
+    """Maps of one decision, one per layer, in the order in which the network computes them.
 
     Args:
-        maps: one map per stage; stage names do not repeat.
+        maps: one map per layer; layer names do not repeat.
         method: registry name of the method that made them.
         remarks: what the method says of this flow, in sentences.
 
     Raises:
-        ResultError: two maps carry the same stage name.
+        ResultError: two maps carry the same layer name.
 
     Example:
         >>> from sightline.results import AttentionMap
         >>> flow = Flow((AttentionMap(torch.eye(2), "early"), AttentionMap(torch.eye(3), "late")), "gradcam")
-        >>> flow.stages
+        >>> flow.layers
         ('early', 'late')
         >>> flow[-1].shape
         (3, 3)
@@ -37,32 +37,32 @@ class Flow(Mapping[str, AttentionMap]):
     remarks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if len(set(self.stages)) != len(self.maps):
-            raise ResultError(f"stage names of a flow must differ; got {', '.join(self.stages)}")
+        if len(set(self.layers)) != len(self.maps):
+            raise ResultError(f"layer names of a flow must differ; got {', '.join(self.layers)}")
 
     @property
-    def stages(self) -> tuple[str, ...]:
-        """Stage names in forward order."""
-        return tuple(map_.stage for map_ in self.maps)
+    def layers(self) -> tuple[str, ...]:
+        """Layer names in forward order."""
+        return tuple(map_.layer for map_ in self.maps)
 
     @property
     def statuses(self) -> dict[str, Status]:
-        """Status of each stage's map."""
-        return {map_.stage: map_.status for map_ in self.maps}
+        """Status of each layer's map."""
+        return {map_.layer: map_.status for map_ in self.maps}
 
     def __getitem__(self, key: str | int) -> AttentionMap:
         if isinstance(key, int):
             return self.maps[key]
         for map_ in self.maps:
-            if map_.stage == key:
+            if map_.layer == key:
                 return map_
-        raise ResultError(f"this flow has no stage {key!r}; {near(key, self.stages)}")
+        raise ResultError(f"this flow has no layer {key!r}; {near(key, self.layers)}")
 
     def __contains__(self, key: object) -> bool:
-        return key in self.stages
+        return key in self.layers
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.stages)
+        return iter(self.layers)
 
     def __len__(self) -> int:
         return len(self.maps)
@@ -72,7 +72,7 @@ class Flow(Mapping[str, AttentionMap]):
         return replace(self, maps=tuple(map_.to(device) for map_ in self.maps))
 
     def __repr__(self) -> str:
-        head = f"Flow({self.method}, {len(self)} stages)"
+        head = f"Flow({self.method}, {len(self)} layers)"
         if len(self) <= 24:
             shown = [f"  {map_!r}" for map_ in self.maps]
         else:

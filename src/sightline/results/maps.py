@@ -31,8 +31,8 @@ class Status(StrEnum):
 
 MEANING: dict[Status, str] = {
     Status.OK: "the map can be drawn",
-    Status.ZERO: "every value is exactly zero: nothing at this stage spoke for the decision",
-    Status.FLAT: "every value is the same: the method prefers no place at this stage",
+    Status.ZERO: "every value is exactly zero: nothing at this layer spoke for the decision",
+    Status.FLAT: "every value is the same: the method prefers no place at this layer",
     Status.NAN: "some values are not finite: the network's numbers overflowed or were undefined",
 }
 
@@ -56,12 +56,12 @@ def status_of(values: Float[Tensor, "..."]) -> Status:
 
 @dataclass(frozen=True, eq=False)
 class AttentionMap:
-    """Raw attention values of one stage, for one decision on one sample.
+    """Raw attention values of one layer, for one decision on one sample.
 
     Args:
         values: float tensor whose axes are those of `domain` (`[h, w]` for an image); units are those of the
             method, not normalised.
-        stage: name of the stage; `"input"` when the map lies over the network's input.
+        layer: name of the layer; `"input"` when the map lies over the network's input.
         domain: what the values lie over.
         signed: whether negative values mean evidence against the decision.
         notes: what the method wants the reader to know about this map (the error of a grouping, say).
@@ -71,7 +71,7 @@ class AttentionMap:
     """
 
     values: Float[Tensor, "..."]
-    stage: str
+    layer: str
     domain: Domain = IMAGE
     signed: bool = False
     notes: dict[str, float] = field(default_factory=dict)
@@ -79,8 +79,8 @@ class AttentionMap:
     def __post_init__(self) -> None:
         if self.values.ndim != len(self.domain.axes):
             raise ResultError(
-                f"a map over {self.domain.kind!r} has axes {' '.join(self.domain.axes)}, but the values of stage "
-                f"{self.stage!r} have shape {tuple(self.values.shape)}"
+                f"a map over {self.domain.kind!r} has axes {' '.join(self.domain.axes)}, but the values of layer "
+                f"{self.layer!r} have shape {tuple(self.values.shape)}"
             )
 
     @property
@@ -112,4 +112,4 @@ class AttentionMap:
     def __repr__(self) -> str:
         numbers = self.statistics()
         size = "x".join(map(str, self.shape))
-        return f"AttentionMap({self.stage}, {size}, {self.status}, {numbers['min']:.3g}..{numbers['max']:.3g})"
+        return f"AttentionMap({self.layer}, {size}, {self.status}, {numbers['min']:.3g}..{numbers['max']:.3g})"

@@ -111,7 +111,7 @@ def _map_record(map_: AttentionMap, key: str, arrays: dict[str, Tensor]) -> dict
     arrays[key] = _own(map_.values)
     return {
         "key": key,
-        "stage": map_.stage,
+        "stage": map_.layer,
         "domain": map_.domain.kind,
         "labels": list(map_.domain.labels),
         "signed": map_.signed,
@@ -144,7 +144,7 @@ def _restore_phrase(entry: dict[str, Any], arrays: dict[str, Tensor]) -> Phrase:
 def _restore_map(entry: dict[str, Any], arrays: dict[str, Tensor]) -> AttentionMap:
     return AttentionMap(
         values=arrays[entry["key"]],
-        stage=entry["stage"],
+        layer=entry["stage"],
         domain=Domain(entry["domain"], tuple(entry["labels"])),
         signed=entry["signed"],
         notes=entry["notes"],

@@ -1,6 +1,6 @@
 """What a target is: it reads one or more scalars per sample off a model's output.
 
-It knows nothing of models, stages or methods; only of outputs and label names.
+It knows nothing of models, layers or methods; only of outputs and label names.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ PHRASE = ("text", "role", "probability", "contribution", "box", "energy", "note"
 
 
 def explanation_record(item: Explanation) -> dict[str, Any]:
-    """Decision, score, probability, and per stage the status and statistics."""
+    """Decision, score, probability, and per layer the status and statistics."""
     decision = item.decision
     return {
         "method": item.method,
@@ -30,15 +30,15 @@ def explanation_record(item: Explanation) -> dict[str, Any]:
         "sentences": list(item.sentences),
         "words": [phrase.text for phrase in item.phrases],
         "phrases": [{name: getattr(phrase, name) for name in PHRASE} for phrase in item.phrases],
-        "stages": [_stage_record(map_) for map_ in item.flow.maps],
+        "layers": [_layer_record(map_) for map_ in item.flow.maps],
     }
 
 
-def _stage_record(map_: AttentionMap) -> dict[str, Any]:
+def _layer_record(map_: AttentionMap) -> dict[str, Any]:
     from sightline.results.concentration import concentration
 
     return {
-        "stage": map_.stage,
+        "layer": map_.layer,
         "status": str(map_.status),
         "shape": list(map_.shape),
         **map_.statistics(),
@@ -49,7 +49,7 @@ def _stage_record(map_: AttentionMap) -> dict[str, Any]:
 
 def say_summary(photos: Sequence[dict[str, Any]], *, index: str | None) -> None:
     """The table of all photos, decisions and methods, and where the files are."""
-    columns = ("photo", "decision", ">score", ">probability", "method", "stages", "most concentrated stage")
+    columns = ("photo", "decision", ">score", ">probability", "method", "layers", "most concentrated layer")
     say_table(columns, (row for photo in photos for row in _rows(photo)))
     console = out()
     for photo in photos:
@@ -73,7 +73,7 @@ def _rows(photo: dict[str, Any]) -> Iterable[tuple[str, ...]]:
         )
         shown = ("",) * len(head) if head == before else head
         before = head
-        yield (*shown, item["method"], _statuses(item["stages"]), _peak(item["stages"]))
+        yield (*shown, item["method"], _statuses(item["layers"]), _peak(item["layers"]))
         if item["words"] and not item["sentences"]:
             yield ("", "; ".join(item["words"]), "", "", "", "", "")
 
@@ -83,16 +83,16 @@ def _told(photo: dict[str, Any]) -> dict[str, str]:
     return {item["decision"]: " ".join(item["sentences"]) for item in photo["explanations"] if item["sentences"]}
 
 
-def _statuses(stages: Sequence[dict[str, Any]]) -> str:
+def _statuses(layers: Sequence[dict[str, Any]]) -> str:
     """For example `17 ok, 1 zero`."""
-    counts = Counter(row["status"] for row in stages)
+    counts = Counter(row["status"] for row in layers)
     return ", ".join(f"{counts[status]} {status}" for status in ("ok", "zero", "flat", "nan") if counts[status])
 
 
-def _peak(stages: Sequence[dict[str, Any]]) -> str:
-    """The stage whose strongest tenth of the cells holds the largest share of the map, and that share."""
-    drawable = [row for row in stages if row["status"] == "ok"]
+def _peak(layers: Sequence[dict[str, Any]]) -> str:
+    """The layer whose strongest tenth of the cells holds the largest share of the map, and that share."""
+    drawable = [row for row in layers if row["status"] == "ok"]
     if not drawable:
         return "-"
     best = max(drawable, key=lambda row: row["concentration"])
-    return f"{best['stage']} ({best['concentration']:.0%} in a tenth of it)"
+    return f"{best['layer']} ({best['concentration']:.0%} in a tenth of it)"

@@ -25,7 +25,7 @@ from sightline.targets import parse_target
 
 @dataclass
 class Layer:
-    """Activation, back-projected activation and gradient of a stage."""
+    """Activation, back-projected activation and gradient of a layer."""
 
     A: Tensor
     B: Tensor
@@ -36,21 +36,21 @@ class Layer:
         return (self.B * self.G).relu().sum(1)
 
 
-def reading_of(model: nn.Module, x: Tensor, target: Any = 0, stages: Any = None) -> Reading:
+def reading_of(model: nn.Module, x: Tensor, target: Any = 0, layers: Any = None) -> Reading:
     """The tape of a model in float64."""
     with torch.no_grad():
-        return read(Request(adapt(model.double().eval()), x.double(), parse_target(target), stages))
+        return read(Request(adapt(model.double().eval()), x.double(), parse_target(target), layers))
 
 
 @torch.no_grad()
 def layers(
-    model: nn.Module, x: Tensor, target: Any = 0, stages: Any = None, *, rule: Any = "auto", **setting: Any
+    model: nn.Module, x: Tensor, target: Any = 0, layers: Any = None, *, rule: Any = "auto", **setting: Any
 ) -> dict[str, Layer]:
-    """NAFlow's tensors at every stage, in float64."""
-    reading = reading_of(model, x, target, stages)
+    """NAFlow's tensors at every layer, in float64."""
+    reading = reading_of(model, x, target, layers)
     at = Setting(reading.tape, reading.facts, **{"damping": 0.1, "iterations": 20, **setting})
     found: dict[str, Layer] = {}
-    named = dict(zip(reading.nodes, [stage.name for stage in reading.stages], strict=True))
+    named = dict(zip(reading.nodes, [layer.name for layer in reading.layers], strict=True))
 
     def arrive(node: int, message: Back, tally: Tally) -> None:
         if node in named:

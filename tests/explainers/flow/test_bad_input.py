@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 
 import sightline
-from sightline.errors import MethodError, ModelError, StageError, UnfollowedError
+from sightline.errors import LayerError, MethodError, ModelError, UnfollowedError
 from tests.explainers.flow.test_tape import family
 
-FLOWS = ["relevance", "naflow"]
+FLOWS = ["lrp", "naflow"]
 
 
 class Small(nn.Module):
@@ -27,7 +27,7 @@ def explained(
     model: nn.Module, method: str, x: Tensor | None = None, **asked: object
 ) -> sightline.results.Explanation:
     x = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(0)) if x is None else x
-    return sightline.explain(model, x, target=1, method=method, stages=asked.pop("stages", ["block"]), **asked).one()
+    return sightline.explain(model, x, target=1, method=method, layers=asked.pop("layers", ["block"]), **asked).one()
 
 
 @pytest.mark.parametrize("method", FLOWS)
@@ -60,8 +60,8 @@ def test_activations_that_are_not_finite_are_told_by_the_status(method: str) -> 
 
 @pytest.mark.parametrize("method", FLOWS)
 def test_a_stage_that_does_not_exist_is_refused_with_near_names(method: str) -> None:
-    with pytest.raises(StageError, match="block"):
-        explained(Small(), method, stages=["blok"])
+    with pytest.raises(LayerError, match="block"):
+        explained(Small(), method, layers=["blok"])
 
 
 class Branching(nn.Module):
@@ -116,8 +116,8 @@ def test_a_decision_that_does_not_depend_on_the_input_is_refused() -> None:
             self.block(x)
             return self.answer.expand(len(x), -1)
 
-    with pytest.raises((ModelError, StageError), match="depend"):
-        explained(Constant(), "relevance")
+    with pytest.raises((ModelError, LayerError), match="depend"):
+        explained(Constant(), "lrp")
 
 
 @pytest.mark.parametrize(
@@ -127,14 +127,14 @@ def test_a_decision_that_does_not_depend_on_the_input_is_refused() -> None:
         ("naflow", {"iterations": "x"}, "is a number"),
         ("naflow", {"iterations": 2.5}, "whole number"),
         ("naflow", {"threshold": "y"}, "is a number"),
-        ("relevance", {"gamma": -1}, "0 or more"),
+        ("lrp", {"gamma": -1}, "0 or more"),
         ("scorecam", {"groups": "abc"}, "is a number"),
         ("smoothgrad", {"noise": "loud"}, "is a number"),
     ],
 )
 def test_an_option_that_is_no_number_is_refused(method: str, options: dict[str, object], said: str) -> None:
     with pytest.raises(MethodError, match=said):
-        explained(Small(), method, options=options, stages=None if method == "smoothgrad" else ["block"])
+        explained(Small(), method, options=options, layers=None if method == "smoothgrad" else ["block"])
 
 
 def test_the_last_stage_is_found_as_a_word_and_as_the_only_one_of_a_list() -> None:
@@ -148,8 +148,8 @@ def test_the_last_stage_is_found_as_a_word_and_as_the_only_one_of_a_list() -> No
         def forward(self, x: Tensor) -> Tensor:
             return self.fc(self.layers[0](x).mean((2, 3)))
 
-    for stages in ("last", ["last"]):
-        assert explained(Extra(), "gradcam", stages=stages).flow.stages == ("layers.0",)
+    for layers in ("last", ["last"]):
+        assert explained(Extra(), "gradcam", layers=layers).flow.layers == ("layers.0",)
 
 
 def test_the_error_for_what_cannot_be_followed_is_a_model_error() -> None:

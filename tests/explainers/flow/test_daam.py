@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 import sightline
-from sightline.errors import StageError
+from sightline.errors import LayerError
 from sightline.explainers.flow.daam import _found, read_by_class
 from sightline.explainers.flow.read import read
 from sightline.explainers.method import Request
@@ -72,7 +72,7 @@ def test_the_flow_is_the_running_sum_of_the_blocks_maps(accumulate: bool) -> Non
         right = (total if accumulate else own).reshape(2, 4, 4)
         ours = torch.stack([item.flow[i].values for item in found])
         assert torch.allclose(ours.double(), right, rtol=1e-5, atol=1e-9)
-    assert found[0].flow.stages == ("blocks.0.norm1", "blocks.1.norm1", "blocks.2.norm1")
+    assert found[0].flow.layers == ("blocks.0.norm1", "blocks.1.norm1", "blocks.2.norm1")
     assert all(any(map_.values.any() for map_ in item.flow.maps) for item in found)
 
 
@@ -84,16 +84,16 @@ def test_other_transformers_with_a_class_token_work(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["vit_avg", "windows", "residual"])
 def test_models_without_a_class_token_are_refused(name: str) -> None:
-    with pytest.raises(StageError, match="has no class token"):
+    with pytest.raises(LayerError, match="has no class token"):
         sightline.explain(build(name), picture(), target=TARGET, method="daam")
 
 
 def test_blocks_are_chosen_by_name() -> None:
     model = build("vit_token")
     every = sightline.explain(model, picture(), target=TARGET, method="daam")[0].flow
-    last = sightline.explain(model, picture(), target=TARGET, method="daam", stages="last")[0].flow
-    one = sightline.explain(model, picture(), target=TARGET, method="daam", stages="blocks.1")[0].flow
+    last = sightline.explain(model, picture(), target=TARGET, method="daam", layers="last")[0].flow
+    one = sightline.explain(model, picture(), target=TARGET, method="daam", layers="blocks.1")[0].flow
     assert torch.equal(last[0].values, every[-1].values)
     assert torch.equal(one[0].values, every["blocks.1.norm1"].values)
-    with pytest.raises(StageError, match="daam has no map at"):
-        sightline.explain(model, picture(), target=TARGET, method="daam", stages="patch_embed")
+    with pytest.raises(LayerError, match="daam has no map at"):
+        sightline.explain(model, picture(), target=TARGET, method="daam", layers="patch_embed")

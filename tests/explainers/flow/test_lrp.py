@@ -1,4 +1,4 @@
-"""The relevance flow against oracles written from the equations: dense Jacobians, and detached surrogates."""
+"""The LRP flow against oracles written from the equations: dense Jacobians, and detached surrogates."""
 
 from __future__ import annotations
 
@@ -204,7 +204,7 @@ def test_all_rules_together_are_autograd_of_the_detached_surrogate() -> None:
     G = torch.autograd.grad(out[0, 2], ruled.cut)[0]
     expected = (G * ruled.cut).sum(1)
 
-    class Stages(nn.Module):
+    class Layers(nn.Module):
         """The same network with a module where the maps are read."""
 
         def __init__(self) -> None:
@@ -221,7 +221,7 @@ def test_all_rules_together_are_autograd_of_the_detached_surrogate() -> None:
             finally:
                 F.max_pool2d = before
 
-    found = sightline.explain(Stages().eval(), x, target=2, method="relevance", stages=["here"]).one()
+    found = sightline.explain(Layers().eval(), x, target=2, method="lrp", layers=["here"]).one()
     torch.testing.assert_close(found.flow["here"].values, expected[0].float(), rtol=1e-5, atol=1e-6)
 
 
@@ -237,31 +237,31 @@ def _bias_free(name: str) -> tuple[nn.Module, Tensor]:
 @pytest.mark.parametrize("name", ["alexnet", "vgg11_bn", "resnet18", "googlenet", "squeezenet", "shufflenet"])
 def test_without_biases_every_stage_carries_the_whole_score(name: str) -> None:
     model, x = _bias_free(name)
-    for item in sightline.explain(model, x, target=3, method="relevance"):
-        for stage, map_ in item.flow.items():
-            assert map_.notes["drift"] == pytest.approx(0, abs=1e-4), stage
+    for item in sightline.explain(model, x, target=3, method="lrp"):
+        for layer, map_ in item.flow.items():
+            assert map_.notes["drift"] == pytest.approx(0, abs=1e-4), layer
             assert float(map_.values.double().sum()) == pytest.approx(map_.notes["carried"], rel=1e-4)
 
 
 def test_biases_take_relevance_and_the_drift_says_so() -> None:
     model, x = family("vgg11_bn")
-    found = sightline.explain(model, x[:1], target=3, method="relevance", stages=["features.2"]).one()
+    found = sightline.explain(model, x[:1], target=3, method="lrp", layers=["features.2"]).one()
     assert abs(found.flow[0].notes["drift"]) > 1e-3
 
 
 def test_without_gamma_a_piecewise_linear_network_gives_gradient_x_activation() -> None:
     model, x = family("resnet18")
-    ours = sightline.explain(model, x, target=1, method="relevance", options={"gamma": 0})
+    ours = sightline.explain(model, x, target=1, method="lrp", options={"gamma": 0})
     theirs = sightline.explain(model, x, target=1, method="gradxact")
     for a, b in zip(ours, theirs, strict=True):
-        for stage in a.flow.stages:
-            torch.testing.assert_close(a.flow[stage].values, b.flow[stage].values, rtol=1e-4, atol=1e-5)
+        for layer in a.flow.layers:
+            torch.testing.assert_close(a.flow[layer].values, b.flow[layer].values, rtol=1e-4, atol=1e-5)
 
 
 def test_an_infinite_gamma_is_the_limit_of_large_ones() -> None:
     model, x = family("squeezenet")
     large, infinite = (
-        sightline.explain(model, x[:1], target=1, method="relevance", options={"gamma": g}).one().flow[0].values
+        sightline.explain(model, x[:1], target=1, method="lrp", options={"gamma": g}).one().flow[0].values
         for g in (1e7, "inf")
     )
     torch.testing.assert_close(infinite, large, rtol=1e-4, atol=1e-6 * float(large.abs().max()))
@@ -270,7 +270,7 @@ def test_an_infinite_gamma_is_the_limit_of_large_ones() -> None:
 @pytest.mark.parametrize("name", FAMILIES)
 def test_every_family_has_a_finite_map_at_every_stage(name: str) -> None:
     model, x = family(name, torch.float32)
-    found = sightline.explain(model, x, target=3, method="relevance")
+    found = sightline.explain(model, x, target=3, method="lrp")
     assert len(found) == 2
     for item in found:
         assert set(item.flow.statuses.values()) <= {"ok", "flat"}
@@ -280,14 +280,14 @@ def test_every_family_has_a_finite_map_at_every_stage(name: str) -> None:
 
 def test_tokens_before_the_grid_are_counted() -> None:
     model, x = family("vit")
-    map_ = sightline.explain(model, x[:1], target=3, method="relevance").one().flow["blocks.0.norm1"]
+    map_ = sightline.explain(model, x[:1], target=3, method="lrp").one().flow["blocks.0.norm1"]
     assert 0 < map_.notes["prefix"] < 1
 
 
 def test_half_of_the_relevance_goes_to_attention_if_asked() -> None:
     model, x = family("vit")
     value, both = (
-        sightline.explain(model, x[:1], target=3, method="relevance", options={"attention": a}).one().flow[0].values
+        sightline.explain(model, x[:1], target=3, method="lrp", options={"attention": a}).one().flow[0].values
         for a in ("value", "both")
     )
     assert not torch.allclose(value, both, rtol=1e-2)
@@ -302,15 +302,15 @@ def test_an_operation_without_a_rule_is_named() -> None:
         def forward(self, x: Tensor) -> Tensor:
             return torch.sin(self.block(x)).mean((2, 3))
 
-    found = sightline.explain(Odd(), torch.randn(1, 3, 8, 8), target=1, method="relevance", stages=["block"]).one()
+    found = sightline.explain(Odd(), torch.randn(1, 3, 8, 8), target=1, method="lrp", layers=["block"]).one()
     assert any("No rule is known for sin" in said for said in found.flow.remarks)
 
 
 def test_a_convolution_inside_a_fused_pair_is_read_behind_its_norm() -> None:
     model, x = family("resnet18")
     inside, behind = (
-        sightline.explain(model, x[:1], target=1, method="relevance", stages=[stage]).one()
-        for stage in ("layer1.0.conv1", "layer1.0.bn1")
+        sightline.explain(model, x[:1], target=1, method="lrp", layers=[layer]).one()
+        for layer in ("layer1.0.conv1", "layer1.0.bn1")
     )
     torch.testing.assert_close(inside.flow[0].values, behind.flow[0].values)
     assert any("layer1.0.conv1" in said for said in inside.flow.remarks)
@@ -320,14 +320,14 @@ def test_a_convolution_inside_a_fused_pair_is_read_behind_its_norm() -> None:
 def test_an_option_that_makes_no_sense_is_refused(options: dict[str, object]) -> None:
     model, x = family("squeezenet")
     with pytest.raises(MethodError, match="option"):
-        sightline.explain(model, x, target=1, method="relevance", options=options)
+        sightline.explain(model, x, target=1, method="lrp", options=options)
 
 
 def test_relevance_answers_where_no_method_was_asked_for_and_says_why() -> None:
     model, x = family("squeezenet")
     found = sightline.explain(model, x[:1], target=1).one()
-    assert found.method == "relevance"
-    assert "relevance flow" in found.provenance["why"]
+    assert found.method == "lrp"
+    assert "LRP flow" in found.provenance["why"]
     assert "why" not in sightline.explain(model, x[:1], target=1, method="gradcam").one().provenance
 
 
@@ -344,8 +344,8 @@ def test_another_method_answers_where_the_default_cannot_follow() -> None:
             return y.mean((2, 3))
 
     x = torch.randn(1, 3, 8, 8)
-    found = sightline.explain(WritesAPart(), x, target=1, stages=["block"]).one()
+    found = sightline.explain(WritesAPart(), x, target=1, layers=["block"]).one()
     assert found.method == "hirescam"
     assert "HiResCAM" in found.provenance["why"]
     with pytest.raises(UnfollowedError, match="part of a tensor"):
-        sightline.explain(WritesAPart(), x, target=1, stages=["block"], method="relevance")
+        sightline.explain(WritesAPart(), x, target=1, layers=["block"], method="lrp")

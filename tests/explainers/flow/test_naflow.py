@@ -120,11 +120,11 @@ def test_a_batch_norm_s_dead_channel_stays_as_it_was() -> None:
 
 
 def offsets_above(
-    model: nn.Module, x: Tensor, stages: list[str]
+    model: nn.Module, x: Tensor, layers: list[str]
 ) -> tuple[float, dict[str, float], dict[str, Tensor]]:
-    """The score, sum of G A at each stage, and the part of the score that offsets above a stage carry."""
-    reading = reading_of(model, x, 0, stages)
-    found = layers(model, x, 0, stages)
+    """The score, sum of G A at each layer, and the part of the score that offsets above a layer carry."""
+    reading = reading_of(model, x, 0, layers)
+    found = layers(model, x, 0, layers)
     carried = {name: float((layer.G * layer.A).sum()) for name, layer in found.items()}
     grads: dict[int, Tensor] = {}
     from sightline.explainers.flow.vjp import gradient
@@ -147,10 +147,10 @@ def offsets_above(
 @pytest.mark.parametrize("batch_norm", [False, True])
 def test_t6_the_score_is_what_a_layer_carries_and_the_offsets_above_it(batch_norm: bool) -> None:
     model = chain(batch_norm=batch_norm)
-    stages = [name for name, m in model.named_modules() if isinstance(m, nn.ReLU | nn.MaxPool2d)]
-    _, carried, beta = offsets_above(model, noise(1, 3, 12, 12), stages)
+    layers = [name for name, m in model.named_modules() if isinstance(m, nn.ReLU | nn.MaxPool2d)]
+    _, carried, beta = offsets_above(model, noise(1, 3, 12, 12), layers)
     score = float(model(noise(1, 3, 12, 12))[0, 0])
-    for name in stages:
+    for name in layers:
         assert carried[name] + float(beta[name]) == pytest.approx(score, abs=1e-10)
 
 
@@ -187,9 +187,9 @@ def test_t9_the_noted_drift_is_what_the_layer_s_features_carry_beside_its_activa
     found = sightline.explain(model, x, target=0, method="naflow", options={"signed": True})[0].flow
     plain = sightline.explain(model, x, target=0, method="gradxact")[0].flow
     assert any(abs(map_.notes["drift"]) > 1e-6 for map_ in found.maps)
-    for stage in found:
-        gap = float(found[stage].values.sum() - plain[stage].values.sum())
-        assert found[stage].notes["drift"] == pytest.approx(gap, abs=1e-5)
+    for layer in found:
+        gap = float(found[layer].values.sum() - plain[layer].values.sum())
+        assert found[layer].notes["drift"] == pytest.approx(gap, abs=1e-5)
 
 
 def test_t10_the_closed_form_at_full_column_rank() -> None:
@@ -207,10 +207,10 @@ def test_t11_a_linear_network_abandons_nobody() -> None:
         torch.manual_seed(0)
         model = nn.Sequential(nn.Conv2d(3, 6, 3, 1, 1), nn.Conv2d(6, 6, 3, 2, 1), nn.AvgPool2d(2), nn.Flatten(),
                               nn.Linear(54, 3))  # fmt: skip
-    stages = ["0", "1", "2"]
-    for layer in layers(model, noise(1, 3, 12, 12), 0, stages).values():
+    layers = ["0", "1", "2"]
+    for layer in layers(model, noise(1, 3, 12, 12), 0, layers).values():
         assert torch.equal(layer.A, layer.B)
-    found = sightline.explain(model.float(), noise(1, 3, 12, 12).float(), method="naflow", target=0, stages=stages)
+    found = sightline.explain(model.float(), noise(1, 3, 12, 12).float(), method="naflow", target=0, layers=layers)
     assert "Nothing was abandoned: this is gradient x activation." in found[0].flow.remarks
     assert all(map_.notes["abandoned"] == 0 for map_ in found[0].flow.maps)
 
@@ -232,11 +232,11 @@ def test_t13_the_mode_forward_is_layercam_and_signed_gradient_x_activation(
     named = [path for path, module in model.named_modules() if isinstance(module, nn.ReLU)] or None
     own = {"mode": "forward", "signed": signed}
     output = 1 if name == "tuple_out" else None
-    ours = sightline.explain(model, x, target=0, method="naflow", stages=named, options=own, output=output)
-    right = sightline.explain(model, x, target=0, method=other, stages=named, output=output)
+    ours = sightline.explain(model, x, target=0, method="naflow", layers=named, options=own, output=output)
+    right = sightline.explain(model, x, target=0, method=other, layers=named, output=output)
     for a, b in zip(ours, right, strict=True):
-        for stage in a.flow:
-            assert torch.allclose(a.flow[stage].values, b.flow[stage].values, rtol=1e-5, atol=1e-7)
+        for layer in a.flow:
+            assert torch.allclose(a.flow[layer].values, b.flow[layer].values, rtol=1e-5, atol=1e-7)
 
 
 def test_t14_positive_per_neuron_is_not_the_positive_part_of_the_sum() -> None:
@@ -266,7 +266,7 @@ def test_t15_lsq_walks_like_anchored_where_nothing_is_damped_and_columns_are_ind
         model = nn.Sequential(nn.Conv2d(3, 6, 1), nn.ReLU(), nn.Conv2d(6, 12, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1),
                               nn.Flatten(), nn.Linear(12, 3))  # fmt: skip
     one, other = (
-        layers(model, noise(1, 3, 6, 6), stages=["1", "3"], damping=0.0, anchor=a) for a in ("anchored", "lsq")
+        layers(model, noise(1, 3, 6, 6), layers=["1", "3"], damping=0.0, anchor=a) for a in ("anchored", "lsq")
     )
     assert float((one["1"].A - one["1"].B).abs().max()) > 1e-3
     assert float((one["1"].B - other["1"].B).abs().max()) < 1e-8
@@ -352,7 +352,7 @@ def test_t23_nothing_is_shown_outside_the_cell_that_a_head_sees() -> None:
         model = TwoCells().eval()
     for target, outside in ((0, slice(8, 16)), (1, slice(0, 8))):
         values = sightline.explain(model, picture(1, height=8, width=16), target=target, method="naflow",
-                                   stages="joined")[0].flow[0].values  # fmt: skip
+                                   layers="joined")[0].flow[0].values  # fmt: skip
         assert values.any()
         assert not values[:, outside].any()
 
@@ -414,11 +414,11 @@ def test_forward_keeps_by_every_rule_and_for_several_decisions_at_once(rule: str
     found = layers(copy.deepcopy(model), picture(), 2)
     level = {"zero": 0.0, "threshold": 1e-2, "contribution": 0.0, "mass": 0.05}[rule]
     for b in range(2):
-        for stage, layer in found.items():
-            assert torch.allclose(together[2 * b + 1].flow[stage].values, alone[b].flow[stage].values, atol=1e-6)
+        for layer, layer in found.items():
+            assert torch.allclose(together[2 * b + 1].flow[layer].values, alone[b].flow[layer].values, atol=1e-6)
             kept = KEEPS[rule](layer.A, layer.G, level)
             right = (kept * layer.A * layer.G).relu().sum(1)[b].float()
-            assert torch.allclose(alone[b].flow[stage].values, right, rtol=1e-3, atol=1e-3 * float(right.max()))
+            assert torch.allclose(alone[b].flow[layer].values, right, rtol=1e-3, atol=1e-3 * float(right.max()))
 
 
 def test_options_that_cannot_be_are_refused() -> None:
@@ -439,7 +439,7 @@ def test_users_add_inverses() -> None:
 
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), Odd(), nn.Conv2d(4, 4, 3), nn.ReLU(),
                           nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3)).eval()  # fmt: skip
-    found = sightline.explain(model, picture(), method="naflow", target=0, stages=["1"])
+    found = sightline.explain(model, picture(), method="naflow", target=0, layers=["1"])
     assert any("No inverse is known of sinh" in remark for remark in found[0].flow.remarks)
 
     @inverse("sinh")
@@ -449,7 +449,7 @@ def test_users_add_inverses() -> None:
         return [Back(G, torch.asinh(x.sinh() + given[0].delta) - x, 1.0)]
 
     try:
-        own = sightline.explain(model, picture(), method="naflow", target=0, stages=["1"])
+        own = sightline.explain(model, picture(), method="naflow", target=0, layers=["1"])
     finally:
         del INVERSES["sinh"]
     assert not any("No inverse" in remark for remark in own[0].flow.remarks)

@@ -173,7 +173,7 @@ def test_t18_every_stage_has_a_map_that_says_what_was_done_and_in_place_layers_c
     assert not any("No inverse is known" in remark for remark in flow.remarks), flow.remarks
     assert "mode anchored, rule auto" in flow.remarks[0]
     assert any(map_.notes["abandoned"] > 0 for map_ in flow.maps)
-    assert all(map_.notes["growth"] < 3 for map_ in flow.maps), {m.stage: m.notes["growth"] for m in flow.maps}
+    assert all(map_.notes["growth"] < 3 for map_ in flow.maps), {m.layer: m.notes["growth"] for m in flow.maps}
     for map_ in flow.maps:
         assert set(map_.notes) == {
             "abandoned", "kept", "growth", "carried", "drift", "iterations", "residual", "damping"
@@ -184,5 +184,5 @@ def test_t18_every_stage_has_a_map_that_says_what_was_done_and_in_place_layers_c
             if hasattr(module, "inplace"):
                 module.inplace = False
         other = sightline.explain(apart, x, target=0, method="naflow", options=own)[0].flow
-        for stage in flow:
-            assert torch.allclose(flow[stage].values, other[stage].values, rtol=1e-6, atol=1e-12)
+        for layer in flow:
+            assert torch.allclose(flow[layer].values, other[layer].values, rtol=1e-6, atol=1e-12)

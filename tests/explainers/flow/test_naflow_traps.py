@@ -29,7 +29,7 @@ def small(*parts: nn.Module, channels: int = 6) -> nn.Module:
 
 def test_1_before_an_in_place_relu_negative_neurons_are_seen_and_abandoned() -> None:
     model = small(nn.ReLU(inplace=True), nn.Conv2d(6, 6, 3, 1, 1), nn.ReLU(inplace=True))
-    found = layers(model, noise(1, 3, 8, 8), stages=["0", "2"])
+    found = layers(model, noise(1, 3, 8, 8), layers=["0", "2"])
     for layer in found.values():
         assert (layer.A < 0).any()
     assert not found["2"].B[found["2"].A < 0].any()
@@ -37,7 +37,7 @@ def test_1_before_an_in_place_relu_negative_neurons_are_seen_and_abandoned() -> 
 
 def test_2_a_jacobian_of_zeros_would_be_noticed() -> None:
     """Nothing demanded below a convolution would leave B at A: the silent fault of a dead Jacobian."""
-    found = layers(small(nn.ReLU(), nn.Conv2d(6, 6, 3, 1, 1), nn.ReLU()), noise(1, 3, 8, 8), stages=["1"])["1"]
+    found = layers(small(nn.ReLU(), nn.Conv2d(6, 6, 3, 1, 1), nn.ReLU()), noise(1, 3, 8, 8), layers=["1"])["1"]
     assert float((found.B - found.A).norm() / found.A.norm()) > 1e-2
 
 
@@ -74,7 +74,7 @@ def test_5_the_share_that_is_abandoned_is_told_for_each_stage() -> None:
 def test_6_a_full_relu6_is_kept() -> None:
     model = small(nn.ReLU6())
     x = 40 * noise(1, 3, 8, 8)
-    layer = layers(model, x, stages=["0"])["0"]
+    layer = layers(model, x, layers=["0"])["0"]
     full = layer.A >= 6
     assert full.any()
     assert not layer.G[full].any()
@@ -87,7 +87,7 @@ def test_7_windows_that_share_a_winner_get_their_mean_whatever_the_order() -> No
     x[0, 0, 2, 2] = 1.0
     model = nn.Sequential(nn.MaxPool2d(3, 1), nn.Flatten(), nn.Linear(9, 1)).double()
     with torch.no_grad():
-        tape = reading_of(nn.Sequential(nn.Conv2d(1, 1, 1), *model), x, stages=["0"])
+        tape = reading_of(nn.Sequential(nn.Conv2d(1, 1, 1), *model), x, layers=["0"])
     call = next(step for step in tape.steps if getattr(step, "name", "") == "max_pool2d_with_indices")
     at = Setting(tape.tape, tape.facts)
     value = tape.tape.value(call.inputs[0])  # type: ignore[union-attr]
@@ -101,7 +101,7 @@ def test_7_windows_that_share_a_winner_get_their_mean_whatever_the_order() -> No
 
 
 def test_7_a_dilated_pool_is_no_obstacle() -> None:
-    found = layers(small(nn.ReLU(), nn.MaxPool2d(2, 2, dilation=2)), noise(1, 3, 9, 9), stages=["1"])["1"]
+    found = layers(small(nn.ReLU(), nn.MaxPool2d(2, 2, dilation=2)), noise(1, 3, 9, 9), layers=["1"])["1"]
     assert found.map.any()
 
 
@@ -111,7 +111,7 @@ def test_8_dead_filters_and_norms_made_one_with_their_layer_do_no_harm() -> None
     with torch.no_grad():
         model[0].weight[:2] = 0
         model[3].weight[:] = 0
-    flow = sightline.explain(model.float(), picture(1), target=0, method="naflow", stages=["2", "4"])[0].flow
+    flow = sightline.explain(model.float(), picture(1), target=0, method="naflow", layers=["2", "4"])[0].flow
     assert all(map_.values.isfinite().all() for map_ in flow.maps)
 
 
@@ -125,7 +125,7 @@ def test_9_a_sum_s_demand_is_shared_by_size_and_never_doubled() -> None:
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return self.head((self.a(x) + self.b(x)).relu().mean((2, 3)))
 
-    reading = reading_of(Sum(), noise(1, 3, 4, 4), stages=["a"])
+    reading = reading_of(Sum(), noise(1, 3, 4, 4), layers=["a"])
     call = next(step for step in reading.steps if getattr(step, "name", "") == "add")
     a, b = (reading.tape.value(node) for node in call.inputs)  # type: ignore[union-attr]
     demand = noise(*a.shape, seed=3)
@@ -159,14 +159,14 @@ def test_11_the_published_mode_drops_no_layer_and_refuses_what_it_cannot_take() 
         nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2),
     ).eval()  # fmt: skip
     own = {"mode": "published"}
-    stages = ["0", "1", "2", "3"]
+    layers = ["0", "1", "2", "3"]
     flow = sightline.explain(model, picture(1, height=8, width=8), target=0, method="naflow", options=own,
-                             stages=["2", "3"])[0].flow  # fmt: skip
+                             layers=["2", "3"])[0].flow  # fmt: skip
     assert flow.statuses["3"] == "ok"
-    plain = sightline.explain(model, picture(1, height=8, width=8), target=0, method="layercam", stages=["3"])[0].flow
+    plain = sightline.explain(model, picture(1, height=8, width=8), target=0, method="layercam", layers=["3"])[0].flow
     assert torch.allclose(flow["3"].values, plain["3"].values)
     merged = sightline.explain(model, picture(1, height=8, width=8), target=0, method="naflow", options=own,
-                               stages=stages)[0].flow  # fmt: skip
+                               layers=layers)[0].flow  # fmt: skip
     assert any("made one with" in remark and "0, 1" in remark for remark in merged.remarks)
     with pytest.raises(MethodError, match="dense Jacobians"):
         sightline.explain(chain().float(), picture(1, height=64, width=64), target=0, method="naflow", options=own)

@@ -89,7 +89,7 @@ def picture(channel: int = 0) -> torch.Tensor:
 
 def told(model: nn.Module, x: torch.Tensor | None = None, **asked: object) -> Explanation:
     x = picture() if x is None else x
-    return explain(model, x, method="gradcam", stages="last", labels=LABELS, **asked).one()
+    return explain(model, x, method="gradcam", layers="last", labels=LABELS, **asked).one()
 
 
 def test_the_front_door_returns_words_that_are_grounded_in_the_picture() -> None:
@@ -295,7 +295,7 @@ def test_where_nothing_is_sure_nothing_is_named() -> None:
 def test_words_are_the_same_twice_and_one_by_one() -> None:
     batch = torch.cat([picture(0), picture(1), picture(2)])
     model = net()
-    together = explain(model, batch, method=["gradcam", "hirescam"], stages="last", labels=LABELS)
+    together = explain(model, batch, method=["gradcam", "hirescam"], layers="last", labels=LABELS)
     assert len(together) == 6
     for at in range(3):
         alone = told(model, batch[at : at + 1])
@@ -334,12 +334,12 @@ def test_a_network_without_words_and_a_decision_that_is_no_class_stay_silent() -
     assert told(plain).sentences == ()
     assert told(net(), target=lambda scores: scores.sum(1)).sentences == ()
     far = Prototypes(torch.eye(4)[:3])
-    found = explain(net("parallel"), picture(), target=far, method="gradcam", stages="last").one()
+    found = explain(net("parallel"), picture(), target=far, method="gradcam", layers="last").one()
     assert (found.sentences, found.phrases) == ((), ())
 
 
 def test_the_words_file_belongs_to_the_bundled_network() -> None:
-    """It fails where the network was trained anew and `python -m sightline.tasks.attributes.train.bundled_words` was not run."""
+    """Fails where the network was trained anew and `sightline.tasks.attributes.train.bundled_words` was not run."""
     bird = load_birdnet()
     known = bird_words(bird)
     assert known.patterns is not None
@@ -360,7 +360,7 @@ def test_of_other_weights_of_its_kind_nothing_is_claimed_to_be_known() -> None:
     assert known.knowledge.mean[list(group.members)].tolist() == pytest.approx(
         [1 / len(group.members)] * len(group.members)
     )
-    found = explain(other, torch.zeros(1, 3, 128, 128), method="gradcam", stages="last").one()
+    found = explain(other, torch.zeros(1, 3, 128, 128), method="gradcam", layers="last").one()
     assert {phrase.role for phrase in found.phrases} <= {"why", "against"}
     assert found.sentences
 

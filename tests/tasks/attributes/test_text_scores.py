@@ -165,12 +165,12 @@ def cub(pack):
 def test_the_nulls_on_all_pictures_of_cub_reach_what_was_measured(cub, most, blind, named, apart):
     words, prototypes, labels = cub
     truth, known = prototypes[labels], torch.ones(len(labels), 312, dtype=torch.bool)
-    nulls = {
+    controls = {
         blind: blind_mentions(truth.mean(0), most, len(labels)),
         named: class_mentions(prototypes, labels, most),
         apart: distinctive_mentions(prototypes, labels, most),
     }
-    for want, mentions in nulls.items():
+    for want, mentions in controls.items():
         counts = text_counts(mentions, truth, known, words)
         if want is not None:
             assert round(float(counts.hits.sum() / counts.judged.sum()), 3) == want

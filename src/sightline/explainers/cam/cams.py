@@ -1,4 +1,4 @@
-"""The CAM family that reads one activation A and one gradient G per stage; all share a single pass.
+"""The CAM family that reads one activation A and one gradient G per layer; all share a single pass.
 
 A and G are `[b, c, h, w]`; c are channels, i a place, and a map is `M[i]`. All of them are sums over channels, and
 each function is what is added up: the weight `[b, c]` of each channel's activation, or the sum of the channels at

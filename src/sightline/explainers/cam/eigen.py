@@ -1,4 +1,4 @@
-"""EigenCAM: the first principal direction of a stage's activations, found through the smaller Gram matrix."""
+"""EigenCAM: the first principal direction of a layer's activations, found through the smaller Gram matrix."""
 
 from __future__ import annotations
 

@@ -14,15 +14,15 @@ from sightline.capture.engine import Plan
 from sightline.capture.probe import ForwardProbe
 from sightline.errors import MethodError
 from sightline.explainers.cam.groups import Groups, group_channels
-from sightline.explainers.method import Outcome, Request, StageMaps, own_pass
-from sightline.models import StageSpec
+from sightline.explainers.method import LayerMaps, Outcome, Request, own_pass
+from sightline.models import LayerSpec
 from sightline.targets import Readout
 
 GROUPS = 32
-OPTIONS = {"groups": f"number of channel groups per stage, {GROUPS} by default; 0 is one per channel (no error)"}
+OPTIONS = {"groups": f"number of channel groups per layer, {GROUPS} by default; 0 is one per channel (no error)"}
 
-Weigh = Callable[[ForwardProbe, Readout, StageSpec, Float[Tensor, "b c h w"], list[Groups]], Float[Tensor, "b k c"]]
-"""From a stage's activations and channel groups to a weight for each channel, target and sample."""
+Weigh = Callable[[ForwardProbe, Readout, LayerSpec, Float[Tensor, "b c h w"], list[Groups]], Float[Tensor, "b k c"]]
+"""From a layer's activations and channel groups to a weight for each channel, target and sample."""
 
 
 @own_pass(
@@ -32,8 +32,8 @@ Weigh = Callable[[ForwardProbe, Readout, StageSpec, Float[Tensor, "b c h w"], li
     needs="forwards",
     equation="relu( sum_c softmax_c( y(x * H_c) ) A[c,i] ),  H_c = A_c upsampled and scaled to 0..1",
     source="wang2020scorecam",
-    cost="2 + groups forwards per stage",
-    stages="last",
+    cost="2 + groups forwards per layer",
+    layers="last",
     options=OPTIONS,
 )
 def scorecam(request: Request) -> Outcome:
@@ -52,8 +52,8 @@ def scorecam(request: Request) -> Outcome:
     needs="forwards",
     equation="relu( sum_c ( (y - y without c) / |y| ) A[c,i] )",
     source="ramaswamy2020ablationcam",
-    cost="2 + groups forwards per stage",
-    stages="last",
+    cost="2 + groups forwards per layer",
+    layers="last",
     options=OPTIONS,
 )
 def ablationcam(request: Request) -> Outcome:
@@ -71,7 +71,7 @@ def _by_masking(request: Request, weigh: Weigh, profile: Callable[[Tensor], Tens
         raise MethodError(f"the number of groups must be 0 or more, not {count}")
     plan = Plan(request.target, output=request.output, labels=request.labels)
     readout, probe = ForwardProbe(request.adapter, request.inputs, plan, request.batch_size).decide()
-    stages = []
+    layers = []
     for name, spec, activation in _activations(request, readout):
         groups = [
             group_channels(profile(sample).flatten(1), count or len(sample), seed=request.seed)
@@ -81,23 +81,23 @@ def _by_masking(request: Request, weigh: Weigh, profile: Callable[[Tensor], Tens
         maps = torch.einsum("bkc,bchw->bkhw", weights, activation).relu()
         lost = torch.tensor([g.error for g in groups], device=maps.device)
         used = torch.tensor([float(len(g.sizes)) for g in groups], device=maps.device)
-        stages.append(StageMaps(name, maps, {"grouping_error": lost, "groups": used}))
-    return Outcome(readout, tuple(stages))
+        layers.append(LayerMaps(name, maps, {"grouping_error": lost, "groups": used}))
+    return Outcome(readout, tuple(layers))
 
 
-def _activations(request: Request, readout: Readout) -> list[tuple[str, StageSpec, Float[Tensor, "b c h w"]]]:
-    """Activations of the wanted stages, by a forward whose `reduction` keeps them."""
+def _activations(request: Request, readout: Readout) -> list[tuple[str, LayerSpec, Float[Tensor, "b c h w"]]]:
+    """Activations of the wanted layers, by a forward whose `reduction` keeps them."""
     kept: list[Tensor] = []
 
     def keep(pair: Pair) -> Tensor:
         kept.append(pair.A)
         return pair.A[:, 0]
 
-    stages = request.stages or "last"
-    plan = Plan(request.target, stages, {"kept": keep}, frozenset({"kept"}), request.output, request.labels)
+    layers = request.layers or "last"
+    plan = Plan(request.target, layers, {"kept": keep}, frozenset({"kept"}), request.output, request.labels)
     found = capture(request.adapter, request.inputs, plan)
-    calls = [StageSpec(s.spec.path, s.spec.side, _call(s.name), True) for s in found.stages]
-    return [(stage.name, spec, a) for stage, spec, a in zip(found.stages, calls, kept, strict=True)]
+    calls = [LayerSpec(s.spec.path, s.spec.side, _call(s.name), True) for s in found.layers]
+    return [(layer.name, spec, a) for layer, spec, a in zip(found.layers, calls, kept, strict=True)]
 
 
 def _call(name: str) -> int | None:
@@ -106,7 +106,7 @@ def _call(name: str) -> int | None:
 
 
 def _score_weights(
-    probe: ForwardProbe, readout: Readout, spec: StageSpec, activation: Tensor, groups: list[Groups]
+    probe: ForwardProbe, readout: Readout, spec: LayerSpec, activation: Tensor, groups: list[Groups]
 ) -> Float[Tensor, "b k c"]:
     """Soft-max over channels of the score of the input seen through each channel's mask."""
     most = max(len(g.sizes) for g in groups)
@@ -124,7 +124,7 @@ def _score_weights(
 
 
 def _ablation_weights(
-    probe: ForwardProbe, readout: Readout, spec: StageSpec, activation: Tensor, groups: list[Groups]
+    probe: ForwardProbe, readout: Readout, spec: LayerSpec, activation: Tensor, groups: list[Groups]
 ) -> Float[Tensor, "b k c"]:
     """Relative drop of the score without each channel's group, shared equally among its channels."""
     most = max(len(g.sizes) for g in groups)

@@ -15,12 +15,12 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
-from sightline.errors import StageError
+from sightline.errors import LayerError
 from sightline.explainers.flow.read import Reading, read
 from sightline.explainers.flow.tape import Call, Node
 from sightline.explainers.flow.vjp import gradient
 from sightline.explainers.flow.walk import plus, walk
-from sightline.explainers.method import Outcome, Request, StageMaps, own_pass
+from sightline.explainers.method import LayerMaps, Outcome, Request, own_pass
 from sightline.models import Layout
 
 
@@ -53,7 +53,7 @@ def daam(request: Request) -> Outcome:
     """Accumulated maps of what the class token read [liao2025daam].
 
     Raises:
-        StageError: the model has no class token, or no attention over its whole grid.
+        LayerError: the model has no class token, or no attention over its whole grid.
     """
     reading = read(request)
     mixings, layout = _found(reading, request)
@@ -98,7 +98,7 @@ def _found(reading: Reading, request: Request) -> tuple[list[Mixing], Layout]:
     """Every attention over the whole grid, in forward order, and how its tokens are laid out.
 
     Raises:
-        StageError: there is none, or no class token.
+        LayerError: there is none, or no class token.
     """
     adapter, x = request.adapter, request.inputs
     mixings, layouts = [], []
@@ -113,25 +113,25 @@ def _found(reading: Reading, request: Request) -> tuple[list[Mixing], Layout]:
             mixings.append(Mixing(step.inputs[0], step.inputs[1], step.outputs[0]))
             layouts.append(layout)
     if not mixings or adapter.prefix == 0:
-        raise StageError(
+        raise LayerError(
             f"{type(adapter.model).__name__} has no class token that reads the whole grid by attention, and daam "
-            "shows what that reads; any CAM method, naflow or relevance works here"
+            "shows what that reads; any CAM method, naflow or lrp works here"
         )
     return mixings, layouts[0]
 
 
-def _chosen(request: Request, flow: Float[Tensor, "l b k h w"]) -> tuple[StageMaps, ...]:
-    """One stage for each block, named by it; all, or those that were asked for."""
+def _chosen(request: Request, flow: Float[Tensor, "l b k h w"]) -> tuple[LayerMaps, ...]:
+    """One layer for each block, named by it; all, or those that were asked for."""
     blocks = [spec.path for spec in request.adapter.blocks][-len(flow) :]
     names = blocks if len(blocks) == len(flow) else [f"attention.{i}" for i in range(len(flow))]
-    wanted = request.stages
+    wanted = request.layers
     if wanted == "last":
         chosen = [len(flow) - 1]
     elif wanted in (None, "all", "blocks", "convs"):
         chosen = list(range(len(flow)))
     else:
-        paths = {spec.path for spec in request.adapter.stages(wanted)}
+        paths = {spec.path for spec in request.adapter.layers(wanted)}
         chosen = [i for i, name in enumerate(names) if any(name == p or name.startswith(f"{p}.") for p in paths)]
         if not chosen:
-            raise StageError(f"daam has no map at {wanted!r}; it has one for each block: {', '.join(names)}")
-    return tuple(StageMaps(names[i], flow[i]) for i in chosen)
+            raise LayerError(f"daam has no map at {wanted!r}; it has one for each block: {', '.join(names)}")
+    return tuple(LayerMaps(names[i], flow[i]) for i in chosen)

@@ -1,4 +1,4 @@
-"""One forward on a tape, with the stages of the model found on it, ready for a walk back from a decision."""
+"""One forward on a tape, with the layers of the model found on it, ready for a walk back from a decision."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from sightline.capture.engine import Plan
 from sightline.capture.forward import run_forward
 from sightline.capture.guard import leave_as_found
 from sightline.capture.record import Recorder
-from sightline.errors import ModelError, StageError
+from sightline.errors import LayerError, ModelError
 from sightline.explainers.flow.affine import Step, fused
 from sightline.explainers.flow.facts import Facts
 from sightline.explainers.flow.tape import Node, Tape, recording
 from sightline.explainers.flow.walk import plainly
 from sightline.explainers.method import Request
-from sightline.models import Stage
+from sightline.models import Layer
 from sightline.targets import Readout
 
 
@@ -30,17 +30,17 @@ class Reading:
         tape: what was computed.
         steps: its calls, affine maps fused.
         facts: what is known of its nodes.
-        stages: the places that are read, in forward order.
-        nodes: node of each stage.
+        layers: the places that are read, in forward order.
+        nodes: node of each layer.
         readout: the scores, detached.
         starts: for each of the k decisions, the gradient of its score at each output node.
-        moved: names of stages that are read behind the batch norm that follows, being one map with it.
+        moved: names of layers that are read behind the batch norm that follows, being one map with it.
     """
 
     tape: Tape
     steps: list[Step]
     facts: Facts
-    stages: tuple[Stage, ...]
+    layers: tuple[Layer, ...]
     nodes: tuple[Node, ...]
     readout: Readout
     starts: tuple[dict[Node, Tensor], ...]
@@ -52,33 +52,33 @@ def read(request: Request) -> Reading:
 
     Raises:
         ModelError: the model's output does not depend on its input, or not in a way that can be followed.
-        StageError: a stage that was named did not run or holds no grid.
+        LayerError: a layer that was named did not run or holds no grid.
     """
     plan = Plan(request.target, output=request.output, labels=request.labels)
-    specs = request.adapter.stages(None if request.stages in (None, "all", "last") else request.stages)
+    specs = request.adapter.layers(None if request.layers in (None, "all", "last") else request.layers)
     with leave_as_found(request.adapter.model):
         inputs = request.inputs.detach().clone()
         recorder = Recorder(request.adapter, specs, inputs, gradients=False)
         with recorder.listening(), recording(inputs) as tape:
             raw = run_forward(request.adapter.model, inputs)
-        stages = recorder.stages()
+        layers = recorder.layers()
     with plainly(inputs.device):
         readout, starts = _starts(tape, plan, raw)
         steps, inside = fused(tape)
-    nodes = [_node(tape, record.activation, stage) for record, stage in zip(recorder.records, stages, strict=True)]
-    if request.stages == "last":
-        stages, nodes = stages[-1:], nodes[-1:]
-    moved = tuple(stage.name for stage, node in zip(stages, nodes, strict=True) if node in inside)
+    nodes = [_node(tape, record.activation, layer) for record, layer in zip(recorder.records, layers, strict=True)]
+    if request.layers == "last":
+        layers, nodes = layers[-1:], nodes[-1:]
+    moved = tuple(layer.name for layer, node in zip(layers, nodes, strict=True) if node in inside)
     nodes = [inside.get(node, node) for node in nodes]
     return Reading(
-        tape, steps, Facts(steps, len(request.inputs)), tuple(stages), tuple(nodes), readout, starts, moved
+        tape, steps, Facts(steps, len(request.inputs)), tuple(layers), tuple(nodes), readout, starts, moved
     )
 
 
-def _node(tape: Tape, activation: Tensor, stage: Stage) -> Node:
+def _node(tape: Tape, activation: Tensor, layer: Layer) -> Node:
     node = tape.node(activation)
     if node is None:
-        raise StageError(f"the stage {stage.name!r} does not depend on the input, or was overwritten; leave it out")
+        raise LayerError(f"the layer {layer.name!r} does not depend on the input, or was overwritten; leave it out")
     return node
 
 

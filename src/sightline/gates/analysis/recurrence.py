@@ -212,7 +212,7 @@ def _gates_and_logits(model: nn.Module, inputs: Tensor) -> tuple[dict[str, Tenso
 def without_memory(model: nn.Module) -> Iterator[None]:
     """Every block begins with the state before the first one: the same gates, and nothing that they could recall.
 
-    What a forest foretells of these is the null of what it foretells of the gates as they are, since all gates see
+    What a forest foretells of these is the control of what it foretells of the gates as they are, since all gates see
     the same picture.
     """
 

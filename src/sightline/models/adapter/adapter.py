@@ -1,4 +1,4 @@
-"""`Adapter`: what the house knows of one model - its stages, their layout, its classes - without running it."""
+"""`Adapter`: what the house knows of one model - its layers, their layout, its classes - without running it."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from sightline.errors import InputError, ModelError, StageError
+from sightline.errors import InputError, LayerError, ModelError
 from sightline.models.adapter.discover import discover_blocks, discover_convolutions, prefix_tokens
 from sightline.models.adapter.embedded import AUTO, embedded
-from sightline.models.adapter.layers import StageSpec, match_stages
+from sightline.models.adapter.layers import LayerSpec, match_layers
 from sightline.models.adapter.layout import Layout, find_layout
 from sightline.models.adapter.unwrap import unwrap
 
 Wanted = str | Sequence[str] | None
 
-_SEEN: WeakKeyDictionary[nn.Module, tuple[tuple[tuple[str, type], ...], tuple[StageSpec, ...], int]]
+_SEEN: WeakKeyDictionary[nn.Module, tuple[tuple[tuple[str, type], ...], tuple[LayerSpec, ...], int]]
 _SEEN = WeakKeyDictionary()
 """Blocks and prefix of models that were looked at, with the tree of modules that they had then."""
 
@@ -29,19 +29,19 @@ class Adapter:
 
     Args:
         model: the plain module, unwrapped.
-        blocks: its default stages, as found in its tree.
+        blocks: its default layers, as found in its tree.
         prefix: tokens before the grid, in models that have tokens.
         windows: whether four-axis tensors are `[b, h, w, c]`; None decides by shape.
         classes: number of classes where the last linear or convolutional layer tells, else None.
     """
 
     model: nn.Module
-    blocks: tuple[StageSpec, ...]
+    blocks: tuple[LayerSpec, ...]
     prefix: int
     windows: bool | None
     classes: int | None
 
-    def stages(self, wanted: Wanted = None) -> list[StageSpec]:
+    def layers(self, wanted: Wanted = None) -> list[LayerSpec]:
         """Where to listen.
 
         Args:
@@ -49,21 +49,21 @@ class Adapter:
                 or names and wildcards.
 
         Raises:
-            StageError: nothing found, or a name that matches nothing.
+            LayerError: nothing found, or a name that matches nothing.
         """
         if isinstance(wanted, str):
             wanted = [part for part in wanted.replace(" ", ",").split(",") if part]
         if wanted is not None and not len(wanted):
-            raise StageError("no stage was asked for; leave stages out for all blocks")
+            raise LayerError("no layer was asked for; leave layers out for all blocks")
         names = list(wanted or ["all"])
-        found: dict[StageSpec, None] = {}
+        found: dict[LayerSpec, None] = {}
         for name in names:
             found.update(dict.fromkeys(self._group(name)))
         if not found:
-            raise StageError(f"{type(self.model).__name__} has no blocks or convolutions; name stages by module path")
+            raise LayerError(f"{type(self.model).__name__} has no blocks or convolutions; name layers by module path")
         return list(found)
 
-    def _group(self, name: str) -> list[StageSpec]:
+    def _group(self, name: str) -> list[LayerSpec]:
         if name in ("all", "blocks"):
             return list(self.blocks)
         if name == "last":
@@ -71,14 +71,14 @@ class Adapter:
         if name == "convs":
             return discover_convolutions(self.model)
         paths = [path for path, _ in self.model.named_modules() if path]
-        return match_stages([name], self.blocks, paths)
+        return match_layers([name], self.blocks, paths)
 
     def encoder(self, where: str = AUTO) -> Adapter:
         """The same model as an encoder that returns its embedding; see `sightline.models.adapter.embedded`."""
         return replace(self, model=embedded(self.model, where), classes=None)
 
     def layout(self, shape: tuple[int, ...], picture: tuple[int, int]) -> Layout | None:
-        """How a stage's tensor of this shape is laid out; None where it holds no grid."""
+        """How a layer's tensor of this shape is laid out; None where it holds no grid."""
         return find_layout(shape, picture, prefix=self.prefix, windows=self.windows)
 
     def check_inputs(self, inputs: Tensor) -> None:
@@ -135,7 +135,7 @@ def adapt(model: nn.Module) -> Adapter:
     Example:
         >>> from torch import nn
         >>> net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
-        >>> [spec.path for spec in adapt(net).stages()]
+        >>> [spec.path for spec in adapt(net).layers()]
         ['1']
     """
     plain = unwrap(model)

@@ -1,4 +1,4 @@
-"""Finding a model's stages from its tree of modules, without running it.
+"""Finding a model's layers from its tree of modules, without running it.
 
 Blocks are found by structure: containers are descended into, chains of layers are cut behind each convolution, and
 everything else that is built of parts is one block. Families whose structure says something else are listed as data.
@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from torch import nn
 
-from sightline.models.adapter.layers import StageSpec
+from sightline.models.adapter.layers import LayerSpec
 
 FAMILIES: dict[str, str] = {
     "DenseNet": r"features\.(denseblock\d+\.denselayer\d+|transition\d+|norm5)",
@@ -25,7 +25,7 @@ BLOCK_LISTS = ("blocks", "layers", "stages", "layer", "levels")
 NO_BLOCKS = ("head", "heads", "classifier", "fc", "AuxLogits", "pooler", "global_pool", "attn_pool", "pos_embed")
 
 
-def discover_blocks(model: nn.Module) -> list[StageSpec]:
+def discover_blocks(model: nn.Module) -> list[LayerSpec]:
     """The model's blocks in the order of its module tree.
 
     Args:
@@ -41,7 +41,7 @@ def discover_blocks(model: nn.Module) -> list[StageSpec]:
         return [replace(spec, path=f"{inner}.{spec.path}") for spec in below]
     pattern = FAMILIES.get(type(model).__name__)
     if pattern:
-        found = [StageSpec(path) for path, _ in model.named_modules() if re.fullmatch(pattern, path)]
+        found = [LayerSpec(path) for path, _ in model.named_modules() if re.fullmatch(pattern, path)]
         if found:
             return found
     units = list(_units(model, ""))
@@ -50,12 +50,12 @@ def discover_blocks(model: nn.Module) -> list[StageSpec]:
         units = [path for path, _ in model.named_modules() if path in {*units, *loose}]
     units = units or [path for path, module in model.named_modules() if isinstance(module, CONVOLUTIONS)]
     class_token = prefix_tokens(model) > 0
-    return [_place(model, path) if class_token else StageSpec(path) for path in units]
+    return [_place(model, path) if class_token else LayerSpec(path) for path in units]
 
 
-def discover_convolutions(model: nn.Module) -> list[StageSpec]:
+def discover_convolutions(model: nn.Module) -> list[LayerSpec]:
     """Every convolution of the model, in the order of its module tree."""
-    return [StageSpec(path) for path, module in model.named_modules() if isinstance(module, CONVOLUTIONS)]
+    return [LayerSpec(path) for path, module in model.named_modules() if isinstance(module, CONVOLUTIONS)]
 
 
 def prefix_tokens(model: nn.Module) -> int:
@@ -134,7 +134,7 @@ def _is_chain_of_layers(chain: nn.Sequential) -> bool:
 def _cut_chain(chain: nn.Sequential) -> Iterator[str]:
     """Names of the last layer before the next convolution, pooling or block, for each convolution of a chain.
 
-    So a stage lies behind the activation, where an in-place one has already done its work.
+    So a layer lies behind the activation, where an in-place one has already done its work.
     """
     last = ""
     for name, layer in chain.named_children():
@@ -155,7 +155,7 @@ def _ends_run(layer: nn.Module) -> bool:
     return other or "pool" in type(layer).__name__.lower() or not _is_layer(layer)
 
 
-def _place(model: nn.Module, path: str) -> StageSpec:
+def _place(model: nn.Module, path: str) -> LayerSpec:
     """Where to read a transformer block of a model with a class token: the tensor that enters its attention.
 
     Behind the last block only the class token reaches the decision, so the patches there have no gradient.
@@ -164,12 +164,12 @@ def _place(model: nn.Module, path: str) -> StageSpec:
     names = [name for name, _ in block.named_children()]
     attention = next((name for name in names if _is_attention(block.get_submodule(name))), None)
     if attention is None:
-        return StageSpec(path)
+        return LayerSpec(path)
     norms = [n for n in names if "norm" in type(block.get_submodule(n)).__name__.lower()]
     before = [n for n in norms if names.index(n) < names.index(attention)]
     if getattr(block, "norm_first", None) is True:
         before = norms[:1]
-    return StageSpec(_join(path, before[-1])) if before else StageSpec(path, "input")
+    return LayerSpec(_join(path, before[-1])) if before else LayerSpec(path, "input")
 
 
 def _is_attention(module: nn.Module) -> bool:

@@ -1,4 +1,4 @@
-"""What a stage is: a named place inside a model where attention is read."""
+"""What a layer is: a named place inside a model where attention is read."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Literal
 
-from sightline.errors import StageError, near
+from sightline.errors import LayerError, near
 from sightline.models.adapter.layout import Layout
 
 Side = Literal["output", "input"]
 
 
 @dataclass(frozen=True)
-class StageSpec:
+class LayerSpec:
     """Where to listen, before the model has run.
 
     Args:
@@ -31,7 +31,7 @@ class StageSpec:
 
 
 @dataclass(frozen=True)
-class Stage:
+class Layer:
     """A place where the model was read, after it has run.
 
     Args:
@@ -43,7 +43,7 @@ class Stage:
     """
 
     name: str
-    spec: StageSpec
+    spec: LayerSpec
     layout: Layout
     channels: int
     stride: float
@@ -59,45 +59,45 @@ class Stage:
         return self.layout.size
 
 
-def stage_name(spec: StageSpec, call: int, calls: int) -> str:
-    """The name under which a stage's map is kept.
+def layer_name(spec: LayerSpec, call: int, calls: int) -> str:
+    """The name under which a layer's map is kept.
 
     Example:
-        >>> stage_name(StageSpec("relu"), 2, 3)
+        >>> layer_name(LayerSpec("relu"), 2, 3)
         'relu:2'
     """
     side = "@in" if spec.side == "input" else ""
     return f"{spec.path}{side}" + (f":{call}" if calls > 1 else "")
 
 
-def match_stages(wanted: Sequence[str], defaults: Sequence[StageSpec], paths: Sequence[str]) -> list[StageSpec]:
-    """Stages that the user named: default stages or any module, with wildcards.
+def match_layers(wanted: Sequence[str], defaults: Sequence[LayerSpec], paths: Sequence[str]) -> list[LayerSpec]:
+    """Layers that the user named: default layers or any module, with wildcards.
 
     Args:
         wanted: names such as `layer4.2`, `layer3.*`, `relu:2` (second call) or `blocks.3@in` (its input).
-        defaults: the model's own stages; a wildcard is tried on them first.
+        defaults: the model's own layers; a wildcard is tried on them first.
         paths: dotted paths of all modules of the model.
 
     Raises:
-        StageError: a name matches nothing; near names are listed.
+        LayerError: a name matches nothing; near names are listed.
     """
-    found: dict[StageSpec, None] = {}
+    found: dict[LayerSpec, None] = {}
     for name in wanted:
         path, side, call = _split(name)
         own = [spec.path for spec in defaults if _matches(path, spec.path)]
         hits = own or [known for known in paths if _matches(path, known)]
         if not hits:
-            raise StageError(f"this model has no stage {name!r}; {near(path, [*(s.path for s in defaults), *paths])}")
+            raise LayerError(f"this model has no layer {name!r}; {near(path, [*(s.path for s in defaults), *paths])}")
         sides = {spec.path: spec.side for spec in defaults}
         for hit in hits:
-            found[StageSpec(hit, side or sides.get(hit, "output"), call, asked=True)] = None
+            found[LayerSpec(hit, side or sides.get(hit, "output"), call, asked=True)] = None
     return list(found)
 
 
 def _split(name: str) -> tuple[str, Side | None, int | None]:
     path, _, call = name.strip().partition(":")
     if call and not call.isdigit():
-        raise StageError(f"the stage {name!r} is not understood; write PATH, PATH:2 (its second call) or PATH@in")
+        raise LayerError(f"the layer {name!r} is not understood; write PATH, PATH:2 (its second call) or PATH@in")
     side: Side | None = "input" if path.endswith("@in") else None
     return path.removesuffix("@in"), side, int(call) if call else None
 

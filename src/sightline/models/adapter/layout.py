@@ -1,4 +1,4 @@
-"""How a stage's tensor is laid out - grid, windows or tokens - and how it becomes `[b, c, h, w]`.
+"""How a layer's tensor is laid out - grid, windows or tokens - and how it becomes `[b, c, h, w]`.
 
 Nobody writes a reshape function: the layout is found from the shape, checked against the size of the picture.
 """
@@ -16,7 +16,7 @@ from torch import Tensor
 Kind = Literal["grid", "windows", "tokens"]
 EXACT = 0.02
 LOOSE = 0.35
-"""Largest difference of log aspect ratio between a stage's grid and the picture: read at sight, and read at all."""
+"""Largest difference of log aspect ratio between a layer's grid and the picture: read at sight, and read at all."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def find_layout(
     """The layout of a tensor of this shape, or None where it holds no grid.
 
     Args:
-        shape: shape of the stage's tensor.
+        shape: shape of the layer's tensor.
         picture: height and width of the network's input.
         prefix: how many tokens before the grid the model is known to have.
         windows: whether four axes mean `[b, h, w, c]` where both orders fit; None decides by the aspect ratio.

@@ -24,15 +24,15 @@ def unwrap(model: nn.Module) -> nn.Module:
     if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
         return unwrap(model.module)
     if isinstance(model, torch.jit.ScriptModule):
-        raise ModelError(f"{kind} is scripted or traced, so its stages cannot be heard; pass the original module")
+        raise ModelError(f"{kind} is scripted or traced, so its layers cannot be heard; pass the original module")
     if "FullyShardedDataParallel" in kind or kind.startswith("FSDP"):
-        raise ModelError(f"{kind} is sharded, so its stages cannot be heard whole; pass the gathered module")
+        raise ModelError(f"{kind} is sharded, so its layers cannot be heard whole; pass the gathered module")
     if isinstance(model, torch.fx.GraphModule) and not _has_layers(model):
         raise ModelError(f"{kind} is an exported graph without layers; pass the original module")
     for path, part in model.named_modules():
         if path and (type(part).__name__ == "OptimizedModule" or isinstance(part, torch.jit.ScriptModule)):
             raise ModelError(
-                f"the part {path!r} of the model is compiled or scripted by itself, so its stages cannot be heard; "
+                f"the part {path!r} of the model is compiled or scripted by itself, so its layers cannot be heard; "
                 "build the model without that, or explain it before it is compiled"
             )
     return model

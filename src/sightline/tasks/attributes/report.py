@@ -36,8 +36,8 @@ knows the class alone.
 """
 _SAID = {
     "Groups of attributes": "Exactly one value is right: share of pictures, of those where the value is known.",
-    "Other attributes": "The null of the average precision is the share of pictures that have the attribute, that of "
-    "the area under the curve is 0.5.",
+    "Other attributes": "The control of the average precision is the share of pictures that have the attribute, that "
+    "of the area under the curve is 0.5.",
 }
 
 

@@ -1,1 +1,1 @@
-"""The relevance flow: changed gradients by which the score is shared out, layer by layer."""
+"""The LRP flow: changed gradients by which the score is shared out, layer by layer."""

@@ -1,4 +1,4 @@
-"""The relevance flow as a method: one forward, one walk back, relevance at every stage."""
+"""The LRP flow as a method: one forward, one walk back, relevance at every layer."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from sightline.explainers.flow.lrp.rules import Recipe, Rules
 from sightline.explainers.flow.read import Reading, read
 from sightline.explainers.flow.tape import Node
 from sightline.explainers.flow.walk import plus, walk
-from sightline.explainers.method import Outcome, Request, StageMaps, own_pass
+from sightline.explainers.method import LayerMaps, Outcome, Request, own_pass
 from sightline.models import Layout
 
 Notes = dict[str, Float[Tensor, " b"]]
 
 
 @own_pass(
-    name="relevance",
-    title="Relevance flow",
+    name="lrp",
+    title="LRP flow",
     family="Flow",
     needs="gradient",
     equation="sum_c A[c,i] G[c,i],  G walked back with G_x = sum_j (w_ij + gamma w_ij^s) z_j / zz_j G_j",
@@ -43,22 +43,22 @@ def relevance(request: Request) -> Outcome:
 
     Convolutions and linear layers share relevance by the generalised gamma rule, batch norms being part of the layer
     that feeds them; activations pass it on; attention weights, gates and the scale of norms are held constant
-    [ali2022conservative]. `carried` in the notes is the sum over a stage, `drift` what of the score was
+    [ali2022conservative]. `carried` in the notes is the sum over a layer, `drift` what of the score was
     lost or gained (to biases, above all), `prefix` the share of magnitude on class and register tokens.
     """
     recipe = recipe_of(request)
     reading = read(request)
     each = [_walked(reading, recipe, k) for k in range(len(reading.starts))]
-    stages = tuple(
-        StageMaps(
-            stage.name,
+    layers = tuple(
+        LayerMaps(
+            layer.name,
             torch.stack([maps[i][0] for maps, _ in each], 1),
             {name: torch.stack([maps[i][1][name] for maps, _ in each], 1) for name in each[0][0][i][1]},
         )
-        for i, stage in enumerate(reading.stages)
+        for i, layer in enumerate(reading.layers)
     )
     samples = len(reading.readout.scores)
-    return Outcome(reading.readout, stages, tuple(tuple(said for _, said in each) for _ in range(samples)))
+    return Outcome(reading.readout, layers, tuple(tuple(said for _, said in each) for _ in range(samples)))
 
 
 def recipe_of(request: Request) -> Recipe:
@@ -81,9 +81,9 @@ def recipe_of(request: Request) -> Recipe:
 
 
 def _walked(reading: Reading, recipe: Recipe, k: int) -> tuple[list[tuple[Tensor, Notes]], tuple[str, ...]]:
-    """Map and notes of every stage for one decision, and what there is to say."""
+    """Map and notes of every layer for one decision, and what there is to say."""
     found: dict[Node, tuple[Tensor, Notes]] = {}
-    layouts = {node: stage.layout for node, stage in zip(reading.nodes, reading.stages, strict=True)}
+    layouts = {node: layer.layout for node, layer in zip(reading.nodes, reading.layers, strict=True)}
     start = reading.starts[k]
     shapes = {node: reading.tape.value(node).shape for node in reading.nodes}
     score = torch.stack([_total(reading.tape.value(node) * G) for node, G in start.items()]).sum(0)
@@ -101,7 +101,7 @@ def _walked(reading: Reading, recipe: Recipe, k: int) -> tuple[list[tuple[Tensor
 
 
 def _map(R: Float[Tensor, "b ..."], layout: Layout, score: Float[Tensor, " b"]) -> tuple[Tensor, Notes]:
-    """Relevance of a stage as a map, and how much of the score it holds."""
+    """Relevance of a layer as a map, and how much of the score it holds."""
     carried = _total(R)
     notes = {"carried": carried, "drift": carried - score}
     if layout.prefix:

@@ -1,4 +1,4 @@
-"""The rules of the relevance flow: how each kind of step hands its relevance to what it read.
+"""The rules of the LRP flow: how each kind of step hands its relevance to what it read.
 
 The message of a node `x` is a changed gradient `G`, and the node's relevance is `R = x G`. Every rule is the gradient
 of a step in which something is held constant, so the network's values never change; where nothing is held constant,

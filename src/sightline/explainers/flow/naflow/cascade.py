@@ -70,7 +70,7 @@ class Cascade:
     _live: set[Node] = field(default_factory=set)
 
     def run(self, k: int, *, last: bool = True) -> None:
-        """Walk back from decision `k`, no further than to the first stage."""
+        """Walk back from decision `k`, no further than to the first layer."""
         self._live = set(self.reading.nodes)
         steps = []
         for step in self.reading.steps:

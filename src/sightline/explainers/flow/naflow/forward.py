@@ -15,7 +15,7 @@ from torch import Tensor
 from sightline.capture import ChannelSum, Pair, Plan, Reduction, capture
 from sightline.capture.sums import Summand
 from sightline.explainers.flow.naflow.abandoning import KEEPS, LEVELS
-from sightline.explainers.method import Outcome, Request, StageMaps
+from sightline.explainers.method import LayerMaps, Outcome, Request
 
 
 def forward(request: Request) -> Outcome:
@@ -49,32 +49,32 @@ def forward(request: Request) -> Outcome:
         reductions = {name: ChannelSum(summand, lambda total, pair: total) for name, summand in summands.items()}
     plan = Plan(
         request.target,
-        request.stages,
+        request.layers,
         reductions=reductions,
         output=request.output,
         labels=request.labels,
     )
     with torch.enable_grad():
         got = capture(request.adapter, request.inputs, plan)
-    stages = tuple(
-        StageMaps(
-            stage.name,
-            got.maps[stage.name, "naflow"],
-            {"abandoned": _share(got.maps[stage.name, "kept"], got.maps[stage.name, "size"])},
+    layers = tuple(
+        LayerMaps(
+            layer.name,
+            got.maps[layer.name, "naflow"],
+            {"abandoned": _share(got.maps[layer.name, "kept"], got.maps[layer.name, "size"])},
             bool(request.option("signed", False)),
         )
-        for stage in got.stages
+        for layer in got.layers
     )
     said = f"NAFlow, mode forward: activation x gradient, positive per neuron, rule {rule}; no inverse is taken."
     b, k = got.readout.scores.shape
-    return Outcome(got.readout, stages, tuple(tuple(_said(stages, said, i, j) for j in range(k)) for i in range(b)))
+    return Outcome(got.readout, layers, tuple(tuple(_said(layers, said, i, j) for j in range(k)) for i in range(b)))
 
 
 def _share(kept: Float[Tensor, "b k h w"], size: Float[Tensor, "b k h w"]) -> Float[Tensor, "b k"]:
-    """Share of the activations' size that is abandoned at a stage."""
+    """Share of the activations' size that is abandoned at a layer."""
     return (1 - kept.sum((2, 3)) / size.sum((2, 3)).clamp_min(1e-30)).clamp_min(0.0)
 
 
-def _said(stages: tuple[StageMaps, ...], first: str, b: int, k: int) -> tuple[str, ...]:
-    nothing = all(float(stage.notes["abandoned"][b, k]) < 1e-6 for stage in stages)
+def _said(layers: tuple[LayerMaps, ...], first: str, b: int, k: int) -> tuple[str, ...]:
+    nothing = all(float(layer.notes["abandoned"][b, k]) < 1e-6 for layer in layers)
     return (first, "Nothing was abandoned: this is gradient x activation.") if nothing else (first,)

@@ -23,7 +23,7 @@ from sightline.explainers.flow.naflow.published import walk_published
 from sightline.explainers.flow.naflow.tikhonov import shelf_of
 from sightline.explainers.flow.read import Reading, read
 from sightline.explainers.flow.tape import Node
-from sightline.explainers.method import Outcome, Request, StageMaps, own_pass
+from sightline.explainers.method import LayerMaps, Outcome, Request, own_pass
 
 DAMPING = 0.1
 ITERATIONS = 5
@@ -114,16 +114,16 @@ def walked(request: Request, settings: Settings) -> Outcome:
     """The modes `anchored`, `lsq` and `published`: a walk back along the tape for each decision."""
     reading = read(request)
     each = [_Flow.of(reading, request, settings, k) for k in range(len(reading.starts))]
-    stages = tuple(
-        StageMaps(
-            stage.name,
+    layers = tuple(
+        LayerMaps(
+            layer.name,
             torch.stack([flow.maps[i] for flow in each], 1),
             {name: torch.stack([flow.notes[i][name] for flow in each], 1) for name in each[0].notes[i]},
             settings.signed,
         )
-        for i, stage in enumerate(reading.stages)
+        for i, layer in enumerate(reading.layers)
     )
-    names = [stage.name for stage in reading.stages]
+    names = [layer.name for layer in reading.layers]
     remarks = tuple(
         tuple(
             flow.account.remarks(b, dict(zip(names, flow.notes, strict=True)), settings.words(), flow.unknown)
@@ -132,13 +132,13 @@ def walked(request: Request, settings: Settings) -> Outcome:
         )
         for b in range(len(request.inputs))
     )
-    return Outcome(reading.readout, stages, remarks)
+    return Outcome(reading.readout, layers, remarks)
 
 
 def _without_map(reading: Reading, flow: _Flow, settings: Settings) -> tuple[str, ...]:
-    """What is said of stages that the walk did not come by."""
-    pairs = zip(reading.nodes, reading.stages, strict=True)
-    names = [stage.name for node, stage in pairs if node not in flow.account.notes]
+    """What is said of layers that the walk did not come by."""
+    pairs = zip(reading.nodes, reading.layers, strict=True)
+    names = [layer.name for node, layer in pairs if node not in flow.account.notes]
     if not names:
         return ()
     why = "their layers were made one with others" if settings.mode == "published" else "no gradient reaches them"
@@ -169,14 +169,14 @@ class _Flow:
             abandoning = Abandoning(reading.tape, reading.facts, b, settings.rule, settings.threshold)
             Cascade(reading, at, abandoning, reader).run(k, last=k + 1 == len(reading.starts))
         blank = reader.account.blank(device)
-        pairs = list(zip(reading.nodes, reading.stages, strict=True))
-        maps = [reader.maps.get(n, torch.zeros(b, *stage.grid, device=device)) for n, stage in pairs]
+        pairs = list(zip(reading.nodes, reading.layers, strict=True))
+        maps = [reader.maps.get(n, torch.zeros(b, *layer.grid, device=device)) for n, layer in pairs]
         return cls(maps, [reader.account.notes.get(n, blank) for n, _ in pairs], reader.account, at.unknown)
 
 
 @dataclass(eq=False)
 class _Reader:
-    """Reads maps and notes off the stages as the cascade reaches them."""
+    """Reads maps and notes off the layers as the cascade reaches them."""
 
     reading: Reading
     at: Setting
@@ -185,10 +185,10 @@ class _Reader:
     maps: dict[Node, Float[Tensor, "b h w"]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._layouts = {n: s.layout for n, s in zip(self.reading.nodes, self.reading.stages, strict=True)}
+        self._layouts = {n: s.layout for n, s in zip(self.reading.nodes, self.reading.layers, strict=True)}
 
     def __call__(self, node: Node, message: Back, tally: Tally) -> None:
-        """The map of one stage, and its notes."""
+        """The map of one layer, and its notes."""
         if node not in self._layouts:
             return
         A = self.reading.tape.value(node)

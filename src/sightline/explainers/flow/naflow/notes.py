@@ -1,4 +1,4 @@
-"""What a flow says of itself: numbers for each stage, and sentences."""
+"""What a flow says of itself: numbers for each layer, and sentences."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ GROWN = 3.0
 
 @dataclass(eq=False)
 class Account:
-    """Collects the notes of one decision's flow, stage by stage, the last stage first.
+    """Collects the notes of one decision's flow, layer by layer, the last layer first.
 
     Args:
         batch: number of samples.
@@ -36,13 +36,13 @@ class Account:
     notes: dict[Node, Note] = field(default_factory=dict)
 
     def blank(self, device: torch.device) -> Note:
-        """Notes of a stage that no path connects with the decision."""
+        """Notes of a layer that no path connects with the decision."""
         like = torch.zeros(self.batch, device=device)
         return {"abandoned": like, "kept": like + 1, "growth": like + 1, "carried": like, "drift": like,
                 "iterations": like, "residual": like, "damping": like + self.damping}  # fmt: skip
 
     def note(self, node: Node, A: Tensor, message: Back, tally: Tally, made: Sequence[tuple[int, Tensor]]) -> None:
-        """Notes of one stage; the tally and the solves are those since the stage behind it."""
+        """Notes of one layer; the tally and the solves are those since the layer behind it."""
         delta, G = message.delta, message.G
         like = torch.zeros(self.batch, device=A.device)
         size = like + tally.size
@@ -68,14 +68,14 @@ class Account:
             like = torch.maximum(like, own)
         return like
 
-    def remarks(self, b: int, stages: Mapping[str, Note], first: str, unknown: set[str]) -> tuple[str, ...]:
+    def remarks(self, b: int, layers: Mapping[str, Note], first: str, unknown: set[str]) -> tuple[str, ...]:
         """Sentences of one sample."""
         said = [first]
         if not isinstance(self.lost, Tensor) or float(self.lost[b]) == 0:
             said.append("Nothing was abandoned: this is gradient x activation.")
         if unknown:
             said.append(f"No inverse is known of {', '.join(sorted(unknown))}: its Jacobian was taken instead.")
-        grown = [f"{stage} ({g:.1f})" for stage, note in stages.items() if (g := float(note["growth"][b])) > GROWN]
+        grown = [f"{layer} ({g:.1f})" for layer, note in layers.items() if (g := float(note["growth"][b])) > GROWN]
         if grown:
             said.append(
                 f"Back-projected features have grown beyond {GROWN:g} times the activation at {', '.join(grown)}: "

@@ -62,7 +62,7 @@ class Chain:
             found = ", ".join(sorted({s.name if isinstance(s, Call) else type(s).__name__ for s in readers}))
             raise MethodError(
                 "the mode 'published' knows chains of convolutions, ReLUs, max-pools and batch norms, such as "
-                f"AlexNet; this network goes on with {found or 'nothing'} before its last stage; use anchored"
+                f"AlexNet; this network goes on with {found or 'nothing'} before its last layer; use anchored"
             )
         return cls(reading, steps)
 

@@ -1,6 +1,6 @@
 """What is known of the bundled network's words: its vocabulary, calibration, thresholds, means and patterns.
 
-The file beside its weights is made by `python -m sightline.tasks.attributes.train.bundled_words`. Knows nothing of pictures.
+The file beside its weights is made by `python -m sightline.tasks.attributes.train.bundled_words`. Knows no picture.
 """
 
 from __future__ import annotations

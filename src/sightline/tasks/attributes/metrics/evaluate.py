@@ -1,6 +1,7 @@
 """What a trained attribute network can do, measured on pictures that it never saw. Figures only, no words.
 
-Every figure has a null beside it: the most frequent value, the share of pictures, the class alone, the object's area.
+Every figure has a control beside it: the most frequent value, the share of pictures, the class alone, the
+object's area.
 """
 
 from __future__ import annotations

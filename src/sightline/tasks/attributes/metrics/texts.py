@@ -1,8 +1,8 @@
-"""Whether what is said of pictures is true: counts of named attributes against what each picture shows, and nulls.
+"""Whether what is said of pictures is true: counts of named attributes against what each picture shows, and controls.
 
 Mentions are a table [b, k] of yes and no. Every score is two sums per picture, so that intervals come from resampling
 pictures. Precision alone rewards the banal: a text that never looks at the picture reaches much of it, hence the two
-nulls, whose scores stand beside every other. Knows no words and no network.
+controls, whose scores stand beside every other. Knows no words and no network.
 """
 
 from __future__ import annotations
@@ -167,19 +167,19 @@ def mention_table(lists: Sequence[Iterable[int]], attributes: int) -> Bool[Tenso
 
 
 def blind_mentions(frequency: Float[Tensor, "k"], most: int, pictures: int) -> Bool[Tensor, "b k"]:
-    """The null that never looks: the most frequent attributes of the training pictures, of every picture."""
+    """The control that never looks: the most frequent attributes of the training pictures, of every picture."""
     return _top(torch.nan_to_num(frequency)[None], most).expand(pictures, -1).clone()
 
 
 def class_mentions(prototypes: Float[Tensor, "c k"], predicted: Int[Tensor, "b"], most: int) -> Bool[Tensor, "b k"]:
-    """The null that knows the class only: what most pictures of the predicted class have."""
+    """The control that knows the class only: what most pictures of the predicted class have."""
     return _top(torch.nan_to_num(prototypes), most)[predicted]
 
 
 def distinctive_mentions(
     prototypes: Float[Tensor, "c k"], predicted: Int[Tensor, "b"], most: int
 ) -> Bool[Tensor, "b k"]:
-    """The null that knows the class only and is not banal: what sets it apart, $T_{Ak} - mean_{y != A} T_{yk}$."""
+    """The control that knows the class only and is not banal: what sets it apart, $T_{Ak} - mean_{y != A} T_{yk}$."""
     known = torch.nan_to_num(prototypes)
     others = (known.sum(0) - known) / max(len(known) - 1, 1)
     return _top(known - others, most)[predicted]

@@ -1,7 +1,7 @@
 """What the bundled network has to know of its words before it may speak, from scenes that it was not trained on.
 
-`python -m sightline.tasks.attributes.train.bundled_words` draws the scenes, asks the network, and writes the file beside its
-weights.
+`python -m sightline.tasks.attributes.train.bundled_words` draws the scenes, asks the network, and writes the file
+beside its weights.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Judging explainers on scenes whose decision is certified: a comparison's extra rows, from worlds that are drawn again."""
+"""Judging explainers on scenes whose decision is certified: extra rows of a comparison, from worlds drawn again."""
 
 from sightline.tasks.bird.judging.certified import Certified, certified_samples, cue_of
 from sightline.tasks.bird.judging.redrawn import REDRAWN, Redrawn, redrawn_forwards

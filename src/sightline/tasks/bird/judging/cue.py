@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from sightline.terminal.screen import progress, say_note
 
 if TYPE_CHECKING:
-    from sightline.compare import Certified, Sample, Settings
+    from sightline.compare import Sample, Settings
     from sightline.models.load import LoadedModel
+    from sightline.tasks.bird.judging.certified import Certified
 
 NONE = "none"
 

@@ -76,11 +76,11 @@ class Redrawn:
         judge = _Parts(self, scenes, inputs, self._parts(drawings), targets)
         for method in self.settings.methods:
             pairs = (maps_at(found.of(method=method), self.settings.places) for found in (before, after))
-            for (place, stages, maps), (_, _, moved) in zip(*pairs, strict=True):
+            for (place, layers, maps), (_, _, moved) in zip(*pairs, strict=True):
                 for name in self.metrics:
                     scores = _agreement(maps, moved, change) if name == AGREEMENT else judge.score(name, maps)
                     for i, (value, status) in enumerate(zip(scores.values.tolist(), scores.statuses(), strict=True)):
-                        yield Row(names[i], method, place, stages[i], name, value, str(status))
+                        yield Row(names[i], method, place, layers[i], name, value, str(status))
 
     @property
     def _size(self) -> int:
