@@ -7,7 +7,6 @@ Importing this file must stay quick: no torch, no room of the house but its erro
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Annotated, Any
 
 import typer
@@ -19,7 +18,12 @@ from sightline.cli import layers as layers
 from sightline.errors import SightlineError
 from sightline.terminal.screen import say_error, say_stopped
 
-GROUPS = ("world", "gates", "train", "audit")
+GROUPS = {
+    "world": "sightline.cli.world",
+    "gates": "sightline.cli.gates",
+    "train": "sightline.cli.train",
+    "audit": "sightline.tasks.attributes.audit.command",
+}
 """Verbs with verbs of their own, each an `app` in its file."""
 
 
@@ -68,9 +72,8 @@ app.command("models")(models.models)
 app.command("methods")(methods.methods)
 app.command("layers")(layers.layers)
 app.command("doctor")(doctor.doctor)
-for _group in GROUPS:
-    if find_spec(f"sightline.cli.{_group}"):
-        app.add_typer(import_module(f"sightline.cli.{_group}").app, name=_group)
+for _name, _module in GROUPS.items():
+    app.add_typer(import_module(_module).app, name=_name)
 
 
 def main() -> None:

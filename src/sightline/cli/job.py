@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sightline.errors import InputError, near
-from sightline.terminal.folder import SUMMARY, check_place, folder_names, whole_folder
+from sightline.terminal.folder import SCHEMA, SUMMARY, check_place, folder_names, whole_folder
 from sightline.terminal.summary import explanation_record
 
 if TYPE_CHECKING:
@@ -233,7 +233,7 @@ def _write(photo: Photo, items: Explanations, folder: Path, loaded: LoadedModel,
         title = f"Where the network looks in {_path(photo).name}"
         write_formats(items, partial, wish, title=title)
         record["files"] = sorted({path.name for path in partial.iterdir()} | {SUMMARY})
-        content = {"sightline": __version__, "model": loaded.provenance, **record}
+        content = {"schema": SCHEMA, "sightline": __version__, "model": loaded.provenance, **record}
         (partial / SUMMARY).write_text(json.dumps(finite(content), indent=1, ensure_ascii=False), encoding="utf-8")
     return record
 

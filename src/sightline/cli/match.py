@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sightline.cli.job import CHUNK, Done, Wish, make_index, thumbnail, write_formats
 from sightline.errors import InputError
-from sightline.terminal.folder import SUMMARY, check_place, folder_names, whole_folder
+from sightline.terminal.folder import SCHEMA, SUMMARY, check_place, folder_names, whole_folder
 from sightline.terminal.summary import explanation_record
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ def _explain_into(
         title = f"Why {names[0]} and {names[1]} match: {wish.similarity} {items[0].decision.score:.3g}"
         write_formats(drawn, partial, wish, title=title, arrays=items)
         record["files"] = sorted({path.name for path in partial.iterdir()} | {SUMMARY})
-        content = {"sightline": __version__, "model": loaded.provenance, **record}
+        content = {"schema": SCHEMA, "sightline": __version__, "model": loaded.provenance, **record}
         (partial / SUMMARY).write_text(json.dumps(finite(content), indent=1, ensure_ascii=False), encoding="utf-8")
     done.photos.append(record)
     done.thumbnails.append(thumbnail(drawn))

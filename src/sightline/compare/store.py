@@ -15,6 +15,10 @@ from sightline.errors import MissingExtraError, ResultError
 
 RUN = "run.json"
 TABLE = "table.parquet"
+COLUMNS = {"layer": "stage"}
+"""Fields of a row that have another name in the saved table, which keeps its own."""
+RENAMED = {"relevance": "lrp"}
+"""Methods that had another name when a table was saved."""
 
 
 @dataclass(frozen=True)
@@ -34,24 +38,25 @@ class Table:
             ResultError: it holds a run with other settings, or cannot be written.
         """
         _arrow()
-        digest = hashlib.sha256(json.dumps(about, sort_keys=True, default=str).encode()).hexdigest()[:16]
+        about = json.loads(json.dumps(about, default=str))
+        digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             if (self.folder / RUN).is_file():
-                self._check(json.loads((self.folder / RUN).read_text(encoding="utf-8")), digest, about)
+                self._check(json.loads((self.folder / RUN).read_text(encoding="utf-8")), about)
                 return
             (self.folder / "shards").mkdir(exist_ok=True)
-            write_text(self.folder / RUN, json.dumps({"digest": digest, **about}, indent=1, default=str))
-        except (OSError, ValueError) as problem:
+            write_text(self.folder / RUN, json.dumps({"digest": digest, **about}, indent=1))
+        except (OSError, ValueError, KeyError, TypeError) as problem:
             raise ResultError(f"cannot use {str(self.folder)!r} for the comparison: {problem}") from problem
 
-    def _check(self, found: dict[str, Any], digest: str, about: dict[str, Any]) -> None:
-        if found.get("digest") != digest:
-            differ = [
-                key for key, value in about.items() if json.loads(json.dumps(value, default=str)) != found.get(key)
-            ]
+    def _check(self, before: dict[str, Any], about: dict[str, Any]) -> None:
+        methods = [RENAMED.get(name, name) for name in before["settings"]["methods"]]
+        before = {**before, "settings": {**before["settings"], "methods": methods}}
+        differ = [key for key, value in about.items() if value != before.get(key)]
+        if differ:
             raise ResultError(
-                f"{str(self.folder)!r} holds a comparison with other settings ({', '.join(differ) or 'unknown'}); "
+                f"{str(self.folder)!r} holds a comparison with other settings ({', '.join(differ)}); "
                 "give another --out, or remove it"
             )
 
@@ -89,7 +94,7 @@ def _to_parquet(rows: Sequence[Row]) -> bytes:
     arrow, parquet = _arrow()
     sink = arrow.BufferOutputStream()
     names = list(Row.__dataclass_fields__)
-    columns = {name: [getattr(row, name) for row in rows] for name in names}
+    columns = {COLUMNS.get(name, name): [getattr(row, name) for row in rows] for name in names}
     parquet.write_table(arrow.table(columns), sink)
     return bytes(sink.getvalue().to_pybytes())
 
@@ -97,6 +102,11 @@ def _to_parquet(rows: Sequence[Row]) -> bytes:
 def _from_parquet(path: Path) -> list[Row]:
     arrow, parquet = _arrow()
     try:
-        return [Row(**record) for record in parquet.read_table(path).to_pylist()]
-    except (OSError, arrow.ArrowInvalid, TypeError) as problem:
+        return [_row(record) for record in parquet.read_table(path).to_pylist()]
+    except (OSError, arrow.ArrowInvalid, KeyError) as problem:
         raise ResultError(f"the shard {str(path)!r} is damaged: {problem}; remove it and run again") from problem
+
+
+def _row(record: dict[str, Any]) -> Row:
+    values = {name: record[COLUMNS.get(name, name)] for name in Row.__dataclass_fields__}
+    return Row(**{**values, "method": RENAMED.get(values["method"], values["method"])})

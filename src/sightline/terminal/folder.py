@@ -14,6 +14,8 @@ from pathlib import Path
 from sightline.errors import ResultError
 
 SUMMARY = "summary.json"
+SCHEMA = 2
+"""Number of the form of `summary.json`; 2 says `layers` where 1, which had no number, said `stages`."""
 """Every result folder of the command line holds this file; only such a folder is ever replaced."""
 
 

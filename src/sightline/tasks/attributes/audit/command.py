@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sightline.terminal.folder import SUMMARY, check_place, whole_folder
+from sightline.terminal.folder import SCHEMA, SUMMARY, check_place, whole_folder
 from sightline.terminal.screen import finite, progress, say_json, say_note, say_table
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def _write(folder: Path, found: Audit, seen: Observations, again: Redrawn | None
     records = [finding.record() for finding in found.findings]
     _json(folder / RECORDS, records)
     _csv(folder / TABLE, records)
-    _json(folder / SUMMARY, {"facts": facts, "kinds": _counts(found), "command": asked.command()})
+    _json(folder / SUMMARY, {"schema": SCHEMA, "facts": facts, "kinds": _counts(found), "command": asked.command()})
     title = f"Weaknesses of {asked.weights.name} and of {asked.data.name}"
     save_audit(_sections(found, asked, shown), folder / PAGE, title=title, verdict=_verdict(found), facts=facts)
 
