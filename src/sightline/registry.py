@@ -1,16 +1,21 @@
 """A registry: a dictionary that one decorator fills and entry points may extend.
 
-The command line, the documentation tables and the test batteries all read the same registry.
-It must not know what is registered.
+The command line, the documentation tables and the test batteries all read the same registry. A broken plug-in of
+another package is a warning; one of our own is an error that names its cure, since without it a verb or a network
+would be missing without a word. It must not know what is registered.
 """
 
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Iterator, Mapping
-from importlib.metadata import entry_points
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from types import ModuleType
 from typing import TypeVar
 
+from sightline import installed
 from sightline.errors import SightlineError, near
 
 T = TypeVar("T")
@@ -22,7 +27,9 @@ class Registry(Mapping[str, T]):
 
     Args:
         kind: what is registered, in the singular; it is used in error texts.
-        group: entry-point group through which other packages may add to it.
+        group: entry-point group through which packages add to it: a module, which registers what it brings when it is
+            imported, or `module:item`, which is added under the entry point's name.
+        modules: modules of the house that fill it, imported when it is first read.
         error: the exception that an unknown name raises.
 
     Example:
@@ -33,12 +40,22 @@ class Registry(Mapping[str, T]):
         1
     """
 
-    def __init__(self, kind: str, *, group: str = "", error: type[SightlineError] = SightlineError) -> None:
+    def __init__(
+        self,
+        kind: str,
+        *,
+        group: str = "",
+        modules: tuple[str, ...] = (),
+        error: type[SightlineError] = SightlineError,
+    ) -> None:
         self.kind = kind
-        self._group = group
+        self.group = group
+        self._modules = modules
         self._error = error
         self._items: dict[str, T] = {}
-        self._loaded = not group
+        self._lock = threading.RLock()
+        self._loading = False
+        self._loaded = not (group or modules)
 
     def add(self, name: str, item: T) -> T:
         """Add `item` under `name`; a name can be given once."""
@@ -70,12 +87,49 @@ class Registry(Mapping[str, T]):
         return len(self._items)
 
     def _load(self) -> None:
-        """Import the modules that other packages name in our entry-point group; they register themselves."""
+        """Fill the registry, once.
+
+        Raises:
+            SightlineError: an entry point of our own is not installed, or cannot be loaded.
+        """
         if self._loaded:
             return
-        self._loaded = True
-        for point in entry_points(group=self._group):
+        with self._lock:  # another thread waits for all of it; this one may read what is there so far
+            if self._loaded or self._loading:
+                return
+            self._loading = True
             try:
-                point.load()
-            except Exception as problem:  # noqa: BLE001 - a broken plug-in must not take the house down
-                log.warning("the plug-in %s of group %s could not be loaded: %s", point.name, self._group, problem)
+                self._fill()
+                self._loaded = True
+            finally:
+                self._loading = False
+
+    def _fill(self) -> None:
+        for module in self._modules:
+            import_module(module)
+        points = entry_points(group=self.group) if self.group else ()
+        if missing := installed.missing(points, self.group):
+            names = ", ".join(f"{point.name!r} ({point.value})" for point in missing)
+            raise SightlineError(
+                f"the {self.kind} {names} belongs to Sightline but is not installed: its source is newer than its "
+                f"installation. Try: {installed.cure()}"
+            )
+        for point in points:
+            self._enter(point)
+
+    def _enter(self, point: EntryPoint) -> None:
+        """Load what an entry point names; where that fails nothing of it stays."""
+        before = dict(self._items)
+        try:
+            item = point.load()
+            if not isinstance(item, ModuleType) and point.name not in self._items:
+                self.add(point.name, item)
+        except Exception as problem:  # whatever a module may raise while it is imported
+            self._items = before
+            if installed.is_ours(point):
+                raise SightlineError(
+                    f"the {self.kind} {point.name!r} ({point.value}) belongs to Sightline but cannot be loaded: "
+                    f"{problem}. Try: {installed.cure(problem)}"
+                ) from problem
+            # a stranger's broken plug-in must not take the house down
+            log.warning("the plug-in %s of group %s could not be loaded: %s", point.name, self.group, problem)

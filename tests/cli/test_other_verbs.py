@@ -1,10 +1,15 @@
 """`models`, `methods`, `layers` and `doctor`: what they list, for people and for programs."""
 
 import json
+import re
+from importlib.metadata import EntryPoint
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+import sightline
+from sightline import installed
 from sightline.cli import doctor
 from sightline.cli.app import app
 
@@ -72,6 +77,29 @@ def test_doctor_says_what_is_there_and_how_to_get_the_rest(monkeypatch):
     assert facts["versions"]["torch"] == "1.0"
     assert isinstance(facts["bundled_model"]["loads"], bool)
     assert "pip install 'sightline[captum]'" in run("doctor").stdout
+
+
+def test_doctor_lists_every_registry_with_its_members():
+    registries = json.loads(run("doctor", "--json").stdout)["registries"]
+    house = Path(sightline.__file__).parent
+    texts = [path.read_text(encoding="utf-8") for path in house.rglob("*.py") if path.name != "registry.py"]
+    texts.append((house / "metrics" / "registry.py").read_text(encoding="utf-8"))
+    groups = {group for text in texts for group in re.findall(r'group="sightline\.([a-z]+)"', text)}
+    assert registries.keys() == groups - {"registries"}
+    assert not [registry for registry in registries.values() if registry["error"]]
+    assert "gradcam" in registries["methods"]["members"]
+    assert "gated" in registries["architectures"]["members"]
+
+
+def test_doctor_names_what_is_declared_and_not_installed_and_what_does_not_load(monkeypatch):
+    broken = EntryPoint("broken", "sightline.no_such_file", "sightline.methods")
+    monkeypatch.setattr(installed, "declared", lambda: (EntryPoint("new", "sightline.new", "sightline.methods"),))
+    monkeypatch.setattr(installed, "entries", lambda: [broken])
+    first, second = json.loads(run("doctor", "--json").stdout)["entry_points"]
+    assert first["name"] == "broken"
+    assert first["state"] == "does not load: No module named 'sightline.no_such_file'"
+    assert (second["name"], second["state"], second["do"]) == ("new", "not installed", "pip install -e .")
+    assert "0 of 2 load" in run("doctor").stdout
 
 
 @pytest.mark.parametrize("group", ["world", "train"])

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import platform
-import re
 import shutil
 from importlib import metadata
+from importlib.metadata import EntryPoint
 from typing import Annotated, Any
 
 import typer
 
+from sightline import installed
 from sightline.terminal.screen import say_json, say_table
 
 CORE = ("sightline", "torch", "torchvision", "timm", "numpy", "pillow", "safetensors", "matplotlib", "rich", "typer")
@@ -18,7 +19,7 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stab
 
 
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="As JSON on standard output.")] = False) -> None:
-    """Say what is installed, which device there is, and which extras are missing."""
+    """Say what is installed, which device there is, what every registry holds, and what is missing."""
     facts = {
         "python": platform.python_version(),
         "system": platform.platform(),
@@ -27,6 +28,8 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="As JSON on stan
         "versions": {name: _version(name) for name in CORE},
         "devices": _devices(),
         "extras": _extras(),
+        "entry_points": _entry_points(),
+        "registries": _registries(),
         "chromium": next((found for name in BROWSERS if (found := shutil.which(name))), None),
         "bundled_model": _bundled(),
     }
@@ -51,6 +54,20 @@ def _rows(facts: dict[str, Any]) -> list[tuple[str, str, str]]:
     for name, extra in facts["extras"].items():
         missing = ", ".join(extra["missing"])
         rows.append((f"extra {name}", f"missing: {missing}" if missing else "installed", extra["install"] or ""))
+    loads = sum(entry["state"] == "loads" for entry in facts["entry_points"])
+    rows.append(("entry points", f"{loads} of {len(facts['entry_points'])} load", ""))
+    rows += [
+        (
+            f"entry point {entry['name']}",
+            f"{entry['state']} ({entry['group']}, {entry['package']})",
+            entry["do"] or "",
+        )
+        for entry in facts["entry_points"]
+        if entry["state"] != "loads"
+    ]
+    for name, registry in facts["registries"].items():
+        found = f"{len(registry['members'])}: {', '.join(registry['members'])}"
+        rows.append((name, "cannot be read" if registry["error"] else found, registry["error"] or ""))
     rows.append(
         ("chromium", facts["chromium"] or "not found", "" if facts["chromium"] else "only the browser tests need it")
     )
@@ -86,17 +103,53 @@ def _devices() -> list[str]:
 
 def _extras() -> dict[str, dict[str, Any]]:
     """Each extra of the package: what of it is missing, and the command that installs it."""
-    needs: dict[str, list[str]] = {}
-    for requirement in metadata.requires("sightline") or ():
-        package = re.match(r"[A-Za-z0-9._-]+", requirement)
-        extra = re.search(r"extra\s*==\s*['\"]([^'\"]+)", requirement)
-        if package and extra and package[0] != "sightline":
-            needs.setdefault(extra[1], []).append(package[0])
-    missing = {extra: [name for name in names if _version(name) is None] for extra, names in needs.items()}
+    missing = {extra: [n for n in names if _version(n) is None] for extra, names in installed.extras().items()}
     return {
         extra: {"missing": names, "install": f"pip install 'sightline[{extra}]'" if names else None}
         for extra, names in missing.items()
     }
+
+
+def _entry_points() -> list[dict[str, Any]]:
+    """Every entry point of our groups, those that the source declares among them, and whether it loads."""
+    points = installed.entries()
+    absent = [_entry(point, "not installed", installed.cure()) for point in installed.missing(points)]
+    return [*map(_tried, points), *absent]
+
+
+def _tried(point: EntryPoint) -> dict[str, Any]:
+    try:
+        point.load()
+    except Exception as problem:  # noqa: BLE001 - whatever a module may raise while it is imported
+        todo = installed.cure(problem) if installed.is_ours(point) else f"ask the makers of {_package(point)}"
+        return _entry(point, f"does not load: {problem}", todo)
+    return _entry(point, "loads", None)
+
+
+def _entry(point: EntryPoint, state: str, todo: str | None) -> dict[str, Any]:
+    return {
+        "group": point.group,
+        "name": point.name,
+        "value": point.value,
+        "package": _package(point),
+        "state": state,
+        "do": todo,
+    }
+
+
+def _package(point: EntryPoint) -> str:
+    return point.dist.name if point.dist else installed.DISTRIBUTION
+
+
+def _registries() -> dict[str, dict[str, Any]]:
+    """Each registry: its members, or what stands in the way of reading them."""
+    registries: dict[str, dict[str, Any]] = {}
+    for point in metadata.entry_points(group="sightline.registries"):
+        try:
+            registries[point.name] = {"members": list(point.load()), "error": None}
+        except Exception as problem:  # noqa: BLE001 - as above
+            registries[point.name] = {"members": [], "error": str(problem)}
+    return registries
 
 
 def _bundled() -> dict[str, Any]:

@@ -41,7 +41,7 @@ class Searcher:
     source: str = ""
 
 
-SEARCHERS: Registry[Searcher] = Registry("searcher", group="sightline.gates.searchers", error=GateError)
+SEARCHERS: Registry[Searcher] = Registry("searcher", group="sightline.searchers", error=GateError)
 
 
 def random(lengths: Lengths, generator: torch.Generator, *, share: float = 0.5) -> Course:
