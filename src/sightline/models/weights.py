@@ -18,7 +18,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sightline.errors import ModelError, near
+from sightline.common.reading import check_file
+from sightline.errors import ModelError
 
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "state_dict_ema", "model_ema", "weights")
 """Entries under which training programs keep a model's tensors in a checkpoint."""
@@ -46,6 +47,49 @@ class Weights:
     sha256: str
     metadata: dict[str, str] = field(default_factory=dict)
     versions: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a safetensors file says of itself before its tensors.
+
+    Args:
+        metadata: its text entries.
+        shapes: of its tensors, by name.
+    """
+
+    metadata: dict[str, str]
+    shapes: dict[str, tuple[int, ...]]
+
+
+def read_header(path: str | Path) -> Header | None:
+    """What a weights file says of itself, without reading a tensor; None where it is no safetensors file.
+
+    Raises:
+        ModelError: the file is missing or damaged.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    path = Path(path)
+    _check_file(path)
+    if not _is_safetensors(path):
+        return None
+    try:
+        with safe_open(path, framework="pt") as file:
+            shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+            return Header(dict(file.metadata() or {}), shapes)
+    except (SafetensorError, OSError, ValueError) as problem:
+        raise ModelError(_damaged(path, problem)) from problem
+
+
+def architecture_of(path: str | Path) -> str:
+    """The network of the house that a weights file says that it is of; empty where it says nothing.
+
+    Raises:
+        ModelError: the file is missing or damaged.
+    """
+    header = read_header(path)
+    return "" if header is None else header.metadata.get("architecture", "")
 
 
 def read_weights(path: str | Path) -> Weights:
@@ -119,12 +163,7 @@ def _with_versions(weights: Weights, own: dict[str, Tensor]) -> OrderedDict[str,
 
 
 def _check_file(path: Path) -> None:
-    if not path.exists():
-        beside = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
-        hint = f"in its folder, {near(path.name, beside)}" if beside else "check the path"
-        raise ModelError(f"there is no weights file {str(path)!r}; {hint}")
-    if not path.is_file():
-        raise ModelError(f"{str(path)!r} is not a file; give a .safetensors, .pth or .pt file")
+    check_file(path, "weights file", error=ModelError)
     try:
         path.open("rb").close()
     except OSError as problem:
@@ -152,9 +191,11 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         with safe_open(path, framework="pt") as file:
             return {key: file.get_tensor(key) for key in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
     except (SafetensorError, OSError, ValueError) as problem:
-        raise ModelError(
-            f"the weights file {str(path)!r} is damaged or cut short ({problem}); copy or download it again"
-        ) from problem
+        raise ModelError(_damaged(path, problem)) from problem
+
+
+def _damaged(path: Path, problem: Exception) -> str:
+    return f"the weights file {str(path)!r} is damaged or cut short ({problem}); copy or download it again"
 
 
 def _read_torch(path: Path) -> Any:
@@ -187,15 +228,24 @@ def _not_weights(path: Path) -> str:
 
 def _unwrapped(content: Any, path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The tensors of a checkpoint, from whichever of the usual entries holds them, and its version notes."""
-    while isinstance(content, Mapping):
+    seen: set[int] = set()
+    while isinstance(content, Mapping) and id(content) not in seen:  # a file may hold itself
+        seen.add(id(content))
         tensors = {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
         inner = next((content[key] for key in WRAPPERS if isinstance(content.get(key), Mapping)), None)
         if inner is None:
-            return tensors, dict(getattr(content, "_metadata", {}))
+            return tensors, _versions(content)
         content = inner
     raise ModelError(
         f"the weights file {str(path)!r} holds a {type(content).__name__}, not named tensors; {TO_TENSORS}"
     )
+
+
+def _versions(content: Any) -> dict[str, Any]:
+    """The notes on modules' versions that a state dictionary carries, as far as they are notes."""
+    notes = getattr(content, "_metadata", None)
+    held = notes.items() if isinstance(notes, Mapping) else ()
+    return {str(name): dict(note) for name, note in held if isinstance(note, Mapping)}
 
 
 def _misfit(model: nn.Module, own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> str:
@@ -205,12 +255,25 @@ def _misfit(model: nn.Module, own: Mapping[str, Tensor], given: Mapping[str, Ten
         for key in own
         if key in given and given[key].shape != own[key].shape
     ]
-    if reshaped:
+    other = [
+        f"{key}: {given[key].dtype}".replace("torch.", "")
+        for key in own
+        if key in given and own[key].is_floating_point() and not given[key].is_floating_point()
+    ]
+    if reshaped or other:
         missing, unexpected = [key for key in own if key not in given], [key for key in given if key not in own]
     else:
-        missing, unexpected = model.load_state_dict(given, strict=False)
+        try:
+            missing, unexpected = model.load_state_dict(given, strict=False)
+        except RuntimeError as problem:  # tensors that hold no values, or of a kind that cannot be copied
+            return " ".join(str(problem).split())
         missing = [key for key in missing if not key.endswith("num_batches_tracked")]  # older than these counters
-    counts = ((missing, "missing"), (unexpected, "unexpected"), (reshaped, "of another shape"))
+    counts = (
+        (missing, "missing"),
+        (unexpected, "unexpected"),
+        (reshaped, "of another shape"),
+        (other, "that are no floating-point numbers"),
+    )
     return ", ".join(_some(names, what) for names, what in counts if names)
 
 
