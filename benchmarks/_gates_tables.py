@@ -150,9 +150,10 @@ def kendall(x: np.ndarray, y: np.ndarray) -> float:
         >>> round(kendall(np.array([1, 2, 3.0]), np.array([1, 3, 2.0])), 3)
         0.333
     """
-    a, b = (np.sign(v[:, None] - v[None, :])[np.triu_indices(len(v), 1)] for v in (x, y))
-    ties = math.sqrt(float(np.abs(a).sum()) * float(np.abs(b).sum()))
-    return float((a * b).sum()) / ties if ties else 0.0
+    from scipy.stats import kendalltau
+
+    tau = float(kendalltau(x, y).statistic)
+    return 0.0 if math.isnan(tau) else tau
 
 
 TABLES: dict[str, Callable[[int, Path], Rows]] = {

@@ -16,14 +16,14 @@ DOCS = Path(__file__).resolve().parents[1] / "docs"
 
 def interval(values: Sequence[float], sign: str = "+") -> str:
     """Mean and Student's 95 % interval over seeds; NaN is left out."""
-    from scipy.stats import t
+    from scipy.stats import sem, t
 
     clean = [v for v in values if not math.isnan(v)]
     if len(clean) < 2:
         return f"{clean[0]:{sign}.3f} (1 seed)" if clean else "-"
-    half = float(t.ppf(0.975, len(clean) - 1) * np.std(clean, ddof=1) / math.sqrt(len(clean)))
     mean = float(np.mean(clean))
-    return f"{mean:{sign}.3f} [{mean - half:{sign}.3f}, {mean + half:{sign}.3f}]"
+    low, high = t.interval(0.95, len(clean) - 1, loc=mean, scale=sem(clean))
+    return f"{mean:{sign}.3f} [{low:{sign}.3f}, {high:{sign}.3f}]"
 
 
 def markdown(rows: Rows) -> str:

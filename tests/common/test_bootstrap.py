@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from sightline.common.statistics.bootstrap import bootstrap, macro_average, paired_difference, ratio
 from sightline.errors import InputError
-from sightline.metrics import bootstrap, macro_average, paired_difference
 
 
 def test_mean_and_constant_values_by_hand() -> None:
@@ -85,6 +85,22 @@ def test_none_and_one_value_have_no_interval() -> None:
 def test_mean_over_classes_weighs_classes_alike() -> None:
     values, classes = torch.tensor([1.0, 1.0, 1.0, 0.0]), torch.tensor([7, 7, 7, 9])
     assert macro_average(values, classes).mean == pytest.approx(0.5)
+
+
+def test_a_ratio_weighs_samples_by_what_is_in_them() -> None:
+    assert ratio(torch.tensor([1.0, 0.0]), torch.tensor([1.0, 3.0])).mean == 0.25
+
+
+def test_a_ratio_resamples_both_sums_together() -> None:
+    top, bottom = torch.rand(13, dtype=torch.float64), torch.rand(13, dtype=torch.float64) + 0.5
+    rows = torch.randint(13, (400, 13), generator=torch.Generator().manual_seed(4)).tolist()
+    drawn = [sum(float(top[j]) for j in row) / sum(float(bottom[j]) for j in row) for row in rows]
+    ends = torch.tensor(drawn, dtype=torch.float64).quantile(torch.tensor([0.05, 0.95], dtype=torch.float64))
+    interval = ratio(top, bottom, draws=400, confidence=0.9, seed=4)
+    assert (interval.low, interval.high) == pytest.approx(tuple(ends.tolist()), abs=1e-12)
+    assert interval.n == 13
+    with pytest.raises(InputError, match="per sample; got"):
+        ratio(torch.ones(2), torch.ones(3))
 
 
 def test_one_class_data_is_refused_in_words() -> None:

@@ -5,6 +5,7 @@ limits; a shell with memory around them; bootstrap intervals. No explainer is kn
 """
 
 from sightline.common.statistics.bootstrap import Interval, bootstrap, macro_average, paired_difference
+from sightline.common.statistics.correlation import spearman
 from sightline.metrics.accumulator import Metric
 from sightline.metrics.baselines import blur, filler
 from sightline.metrics.complexity import effective_complexity, entropy, sparseness
@@ -19,7 +20,7 @@ from sightline.metrics.deletion import (
     road,
     road_accuracy,
 )
-from sightline.metrics.elements import Elements, lay, on_grid, ranks, spearman
+from sightline.metrics.elements import Elements, lay, on_grid, ranks
 from sightline.metrics.imputation import impute
 from sightline.metrics.inference import InferenceCopy, inference_copy
 from sightline.metrics.keypoints import hit_region, part_hits, part_localisation

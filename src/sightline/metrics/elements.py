@@ -126,24 +126,3 @@ def ranks(values: Float[Tensor, "b m"], *, seed: int | None = 0) -> Int[Tensor, 
         shuffle = torch.randperm(count, generator=torch.Generator().manual_seed(seed)).to(values.device)
         order = shuffle[values[:, shuffle].argsort(dim=1, descending=True, stable=True)]
     return torch.empty_like(places).scatter_(1, order, places)
-
-
-def tied_ranks(values: Float[Tensor, "b m"]) -> Float[Tensor, "b m"]:
-    """Ranks from the smallest value up, tied values sharing the mean of their places (as Spearman wants them)."""
-    ordered = values.sort(dim=1).values
-    left = torch.searchsorted(ordered, values.contiguous(), side="left")
-    right = torch.searchsorted(ordered, values.contiguous(), side="right")
-    return (left + right + 1).to(torch.float64) / 2
-
-
-def pearson(one: Float[Tensor, "b m"], other: Float[Tensor, "b m"]) -> Float[Tensor, "b"]:
-    """Correlation of each row; NaN where a row is constant."""
-    one, other = one.double(), other.double()
-    one, other = one - one.mean(1, keepdim=True), other - other.mean(1, keepdim=True)
-    scale = one.norm(dim=1) * other.norm(dim=1)
-    return torch.where(scale > 0, (one * other).sum(1) / scale, torch.nan)
-
-
-def spearman(one: Float[Tensor, "b m"], other: Float[Tensor, "b m"]) -> Float[Tensor, "b"]:
-    """Rank correlation of each row; NaN where a row is constant."""
-    return pearson(tied_ranks(one), tied_ranks(other))

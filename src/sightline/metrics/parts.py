@@ -14,8 +14,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
 
+from sightline.common.statistics.correlation import spearman
 from sightline.errors import InputError
-from sightline.metrics.elements import on_grid, spearman
+from sightline.metrics.elements import on_grid
 from sightline.metrics.probe import Probe
 from sightline.metrics.registry import metric
 from sightline.metrics.scores import CODES, SampleStatus, Scores, flagged, map_check, model_check, scored

@@ -14,8 +14,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from sightline.common.statistics.correlation import spearman
 from sightline.errors import InputError, near
-from sightline.metrics.elements import spearman
 from sightline.metrics.registry import metric
 from sightline.metrics.scores import Scores, map_check, same_length, scored
 

@@ -12,9 +12,10 @@ import torch
 from jaxtyping import Bool, Float, Num
 from torch import Tensor
 
+from sightline.common.statistics.correlation import pearson
 from sightline.errors import InputError
 from sightline.metrics.baselines import Baseline, filler
-from sightline.metrics.elements import Elements, lay, pearson
+from sightline.metrics.elements import Elements, lay
 from sightline.metrics.probe import Probe
 from sightline.metrics.registry import metric
 from sightline.metrics.scores import Scores, map_check, model_check, scored

@@ -10,7 +10,6 @@ from sightline.tasks.attributes.metrics.texts import (
     class_mentions,
     distinctive_mentions,
     mention_table,
-    ratio,
     stability,
     text_counts,
 )
@@ -94,15 +93,6 @@ def test_silence_is_counted_and_has_no_precision():
     assert (found.recall().mean, found.silent().mean) == (0, 1)
 
 
-def test_a_ratio_weighs_pictures_by_what_is_in_them():
-    assert ratio(torch.tensor([1.0, 0.0]), torch.tensor([1.0, 3.0])).mean == 0.25
-    found = ratio(torch.tensor([1.0] * 30 + [0.0] * 10), torch.ones(40))
-    assert found.low < 0.75 < found.high
-    assert found.n == 40
-    assert 0.55 < found.low < 0.68
-    assert found == ratio(torch.tensor([1.0] * 30 + [0.0] * 10), torch.ones(40))
-
-
 def test_stability_is_the_shared_part_of_what_is_said():
     before, after = table([1, 1, 0], [0, 0, 0], [1, 0, 0]), table([1, 0, 1], [0, 0, 0], [0, 0, 0])
     assert stability(before, after).tolist() == pytest.approx([1 / 3, 1, 0])
@@ -128,7 +118,6 @@ def test_lists_become_a_table():
     [
         lambda: text_counts(torch.ones(2, 7).bool(), torch.ones(2, 6), torch.ones(2, 7).bool(), birds()),
         lambda: text_counts(torch.ones(2, 7).bool(), torch.full((2, 7), 50.0), torch.ones(2, 7).bool(), birds()),
-        lambda: ratio(torch.ones(2), torch.ones(3)),
         lambda: stability(torch.ones(2, 3).bool(), torch.ones(2, 4).bool()),
         lambda: blind_mentions(torch.ones(3), 4, 1),
     ],

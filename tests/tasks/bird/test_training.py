@@ -13,7 +13,6 @@ from sightline.worlds.aviary.attributes import offsets, part_id
 
 pytest.importorskip("lightning")
 
-from sightline.common.statistics.intervals import wilson
 from sightline.tasks.bird.metrics import Reading, measure
 from sightline.tasks.bird.module import attribute_loss, group_masks, place_loss
 from sightline.tasks.bird.train import Recipe, save_weights, train_birdnet
@@ -202,12 +201,6 @@ def test_measures_are_counted_by_hand() -> None:
     assert (found.hits, found.scenes) == (2, 4)
     assert found.groups[0] == Reading("has_bill_shape", 2, 3, 2, aim=0.125, area=0.125)
     assert found.attribute_accuracy == pytest.approx(2 / 3)
-
-
-def test_wilson_equals_known_values() -> None:
-    assert wilson(50, 100) == pytest.approx((0.4038, 0.5962), abs=1e-4)
-    assert wilson(0, 0) == (0.0, 1.0)
-    assert wilson(10, 10) == pytest.approx((0.7225, 1.0), abs=1e-4)
 
 
 def test_saved_weights_are_the_net_in_half_precision(tmp_path) -> None:

@@ -1,4 +1,4 @@
-"""Bootstrap confidence intervals: of a mean, of a paired difference, of a mean over classes.
+"""Bootstrap confidence intervals: of a mean, of a paired difference, of a mean over classes, of a ratio.
 
 Every table of this project prints them. It knows numbers only, no metrics.
 """
@@ -151,6 +151,44 @@ def macro_average(
     ends = torch.quantile(means.mean(0), torch.tensor(_plain(confidence), dtype=torch.float64))
     mean = float(torch.stack([part.mean() for part in parts]).mean())
     return Interval(mean, float(ends[0]), float(ends[1]), len(data), confidence)
+
+
+def ratio(
+    top: Float[Tensor, "n"],
+    bottom: Float[Tensor, "n"],
+    *,
+    draws: int = 2000,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> Interval:
+    """Sum of `top` by sum of `bottom`, with the percentile interval of resampled samples.
+
+    Args:
+        top: one number per sample.
+        bottom: one number per sample.
+        draws: number of resamples.
+        confidence: nominal coverage.
+        seed: of the resampling.
+
+    Returns:
+        NaN where `bottom` sums to nothing.
+
+    Raises:
+        InputError: the two are not vectors of one length.
+    """
+    if top.shape != bottom.shape or top.ndim != 1:
+        raise InputError(
+            f"a ratio takes two sums per sample; got shapes {tuple(top.shape)} and {tuple(bottom.shape)}"
+        )
+    up, down = top.detach().cpu(), bottom.detach().cpu()
+    value = float(up.sum() / down.sum()) if float(down.sum()) else math.nan
+    if len(up) < 2 or math.isnan(value):
+        return Interval(value, math.nan, math.nan, len(up), confidence)
+    # one seed draws the same samples for both
+    above, below = (_resampled_means(part, draws=draws, seed=seed) for part in (up, down))
+    drawn = (above / below).double()
+    ends = torch.quantile(drawn[torch.isfinite(drawn)], torch.tensor(_plain(confidence), dtype=torch.float64))
+    return Interval(value, float(ends[0]), float(ends[1]), len(up), confidence)
 
 
 def _check(values: Tensor, *, draws: int, confidence: float, kind: str) -> None:

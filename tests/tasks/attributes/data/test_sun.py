@@ -1,11 +1,9 @@
 """The SUN Attribute data set, from small MATLAB files: cells of strings, nested classes, votes."""
 
-import sys
-
 import numpy as np
 import pytest
 
-from sightline.errors import DataError, MissingExtraError
+from sightline.errors import DataError
 from sightline.tasks.attributes.data import read_attributes
 from tests.tasks.attributes.data.folders import picture
 
@@ -82,12 +80,3 @@ def test_broken_files_are_refused(tmp_path) -> None:
     (tmp_path / "b" / "attributeLabels_continuous.mat").unlink()
     with pytest.raises(DataError, match=r"attributeLabels_continuous.mat is missing"):
         read_attributes(tmp_path / "b")
-
-
-def test_without_scipy_the_extra_is_named(tmp_path, monkeypatch) -> None:
-    write_sun(tmp_path)
-    monkeypatch.setitem(sys.modules, "scipy.io", None)
-    with pytest.raises(
-        MissingExtraError, match=r"'scipy', which is not installed. Try: pip install 'sightline\[train\]'"
-    ):
-        read_attributes(tmp_path)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import torch
 
+from sightline.common.statistics.intervals import wilson
 from sightline.tasks.attributes.audit.findings import Finding, Verdict, skip
 from sightline.tasks.attributes.audit.observed import SURE, Observations
-from sightline.tasks.attributes.audit.trials import LEVEL, wilson
+from sightline.tasks.attributes.audit.trials import LEVEL, strict
 
 KIND = "ambiguous"
 LOW, HIGH = 0.2, 0.8
@@ -27,8 +28,9 @@ def ambiguous(seen: Observations) -> Verdict:
     if not judged:
         return skip(f"no class has {LEAST} pictures with a label of any attribute")
     unsure: dict[int, list[int]] = {}
+    level = strict(len(judged))
     for y, k in judged:
-        low, high = wilson(int(there[y, k]), int(counts[y, k]), len(judged))
+        low, high = wilson(int(there[y, k]), int(counts[y, k]), confidence=level)
         if low > LOW and high < HIGH:
             unsure.setdefault(k, []).append(y)
     classes = {k: sum(1 for _, other in judged if other == k) for k in unsure}
@@ -48,7 +50,7 @@ def _finding(seen: Observations, at: int, classes: list[int], judged: int) -> Fi
     answered = seen.weights[:, at] > 0
     guessed = int(((seen.weights[:, at] <= SURE) & answered).sum())
     shares = seen.prototypes[classes, at]
-    low, high = wilson(len(classes), judged)
+    low, high = wilson(len(classes), judged, confidence=strict())
     return Finding(
         KIND,
         "data",

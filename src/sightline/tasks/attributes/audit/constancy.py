@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 
+from sightline.common.statistics.intervals import wilson
 from sightline.tasks.attributes.audit.findings import Finding, Verdict, skip
 from sightline.tasks.attributes.audit.observed import Observations
-from sightline.tasks.attributes.audit.trials import LEVEL, wilson
+from sightline.tasks.attributes.audit.trials import LEVEL, strict
 
 KIND = "constant"
 MOST = 0.95
@@ -26,8 +25,9 @@ def entropy(counts: list[int]) -> float:
         >>> entropy([2, 2]), entropy([5, 0])
         (1.0, 0.0)
     """
-    total = sum(counts)
-    return -sum(c / total * math.log2(c / total) for c in counts if c) + 0.0
+    from scipy import stats
+
+    return float(stats.entropy(counts, base=2))
 
 
 def constant(seen: Observations) -> Verdict:
@@ -39,9 +39,9 @@ def constant(seen: Observations) -> Verdict:
     found = []
     for name, members, counts in judged:
         top, total = max(counts), sum(counts)
-        if wilson(top, total, len(judged))[0] <= MOST:
+        if wilson(top, total, confidence=strict(len(judged)))[0] <= MOST:
             continue
-        low, high = wilson(top, total)
+        low, high = wilson(top, total, confidence=strict())
         at = counts.index(top)
         value = seen.vocabulary.attributes[members[at]].value if at < len(members) else "absent"
         found.append(

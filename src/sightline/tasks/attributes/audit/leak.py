@@ -9,9 +9,10 @@ from __future__ import annotations
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from sightline.common.statistics.significance import discoveries, sign_test
 from sightline.tasks.attributes.audit.findings import Fact, Finding, Verdict, skip
 from sightline.tasks.attributes.audit.observed import Observations, Redrawn
-from sightline.tasks.attributes.audit.trials import LEVEL, discoveries, sign_test, trial
+from sightline.tasks.attributes.audit.trials import LEVEL, trial
 
 KIND = "class-read"
 USUAL = 0.5

@@ -10,9 +10,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from sightline.common.statistics.significance import discoveries, sign_test
 from sightline.tasks.attributes.audit.findings import Finding, Verdict, skip
 from sightline.tasks.attributes.audit.observed import Observations, Redrawn
-from sightline.tasks.attributes.audit.trials import LEVEL, discoveries, sign_test, trial
+from sightline.tasks.attributes.audit.trials import LEVEL, trial
 
 KIND = "shortcut"
 LEAST = 8

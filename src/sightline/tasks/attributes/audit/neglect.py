@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from sightline.common.statistics.bootstrap import ratio
 from sightline.tasks.attributes.audit.findings import Finding, Verdict, skip
 from sightline.tasks.attributes.audit.observed import Observations
 from sightline.tasks.attributes.audit.trials import LEVEL, trial
@@ -53,18 +54,18 @@ def _finding(seen: Observations, tells: Tensor, moves: Tensor, group: int, tests
     if not trial(own - HALF * fair * whole, tests).below(0.0):
         return None
     name = seen.vocabulary.groups[group].name
-    ratio = float(own.mean() / (fair * whole.mean()))
-    low, high = _ratio_interval(own, fair * whole)
+    share = float(own.mean() / (fair * whole.mean()))
+    interval = ratio(own, fair * whole, draws=1000)
     how = "is associated with" if seen.join == "parallel" else "contributes"
     return Finding(
         KIND,
         "network",
         name,
-        f"{name} tells classes apart but {how} {ratio:.2f} of its fair share of the decision",
-        ratio,
+        f"{name} tells classes apart but {how} {share:.2f} of its fair share of the decision",
+        share,
         "contribution as a share of what its telling would give it; 1 is fair",
-        low,
-        high,
+        interval.low,
+        interval.high,
         1.0,
         evidence={
             "telling": float(tells[group]),
@@ -74,12 +75,3 @@ def _finding(seen: Observations, tells: Tensor, moves: Tensor, group: int, tests
             "join": seen.join,
         },
     )
-
-
-def _ratio_interval(top: Tensor, bottom: Tensor, draws: int = 1000) -> tuple[float, float]:
-    """95 % percentile interval of a ratio of means over the same pictures."""
-    generator = torch.Generator().manual_seed(0)
-    rows = torch.randint(len(top), (draws, len(top)), generator=generator)
-    ratios = (top[rows].mean(1) / bottom[rows].mean(1)).double()
-    ends = torch.quantile(ratios, torch.tensor([0.025, 0.975], dtype=torch.float64))
-    return float(ends[0]), float(ends[1])

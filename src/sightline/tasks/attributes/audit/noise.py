@@ -19,10 +19,11 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from sightline.common.statistics.intervals import wilson
 from sightline.tasks.attributes.audit.crossfit import folds, narrowed, out_of_fold, readable
 from sightline.tasks.attributes.audit.findings import Fact, Finding, Verdict, skip
 from sightline.tasks.attributes.audit.observed import Observations, Question
-from sightline.tasks.attributes.audit.trials import wilson
+from sightline.tasks.attributes.audit.trials import strict
 
 KIND = "label-noise"
 REPEATS = 5
@@ -116,7 +117,7 @@ def label_noise(seen: Observations) -> Verdict:
     order = flagged[found.ranking[found.flagged].argsort(descending=True, stable=True)].tolist()
     findings = tuple(_finding(seen, found, row, q) for row, q in order)
     tested = int((found.label >= 0).sum())
-    low, high = wilson(len(findings), tested)
+    low, high = wilson(len(findings), tested, confidence=strict())
     summary: dict[str, Fact] = {
         "labels judged": tested,
         "reported": len(findings),
@@ -150,7 +151,9 @@ def _readable(seen: Observations, said: Tensor) -> tuple[tuple[Question, ...], t
     for question in seen.questions:
         label = _label(seen, question)
         score, base, count = readable(_values(said, question), label, label >= 0)
-        good = count >= LEAST and wilson(round(score * count), count, len(seen.questions))[0] > base
+        good = (
+            count >= LEAST and wilson(round(score * count), count, confidence=strict(len(seen.questions)))[0] > base
+        )
         good = good and contradicted(_pooled(seen, question, said), label, 0.25) <= UNREAD
         (kept if good else lost).append(question)
     return tuple(kept), tuple(question.name for question in lost)

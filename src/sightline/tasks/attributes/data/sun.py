@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.errors import DataError, MissingExtraError
+from sightline.errors import DataError
 from sightline.tasks.attributes.data.layouts import LAYOUTS, Asked, Layout, check_pictures, refuse_table
 from sightline.tasks.attributes.data.splits import frozen
 from sightline.tasks.attributes.data.table import AttributeData, class_means
@@ -33,7 +33,6 @@ def read_sun(root: Path, asked: Asked) -> AttributeData:
 
     Raises:
         DataError: a file is missing or no MATLAB file of version 5, the shapes differ, pictures are missing.
-        MissingExtraError: scipy is not installed.
     """
     refuse_table(root, asked)
     names, paths = _strings(root / "attributes.mat", "attributes"), _strings(root / "images.mat", "images")
@@ -61,10 +60,8 @@ def read_sun(root: Path, asked: Asked) -> AttributeData:
 
 def _load(path: Path, key: str) -> NDArray[Any]:
     """One variable of a MATLAB file."""
-    try:
-        from scipy.io import loadmat
-    except ModuleNotFoundError as problem:
-        raise MissingExtraError("scipy", "train", "the SUN Attribute data set") from problem
+    from scipy.io import loadmat
+
     if not path.is_file():
         raise DataError(f"{path} is missing; attributes cannot be read without it")
     try:

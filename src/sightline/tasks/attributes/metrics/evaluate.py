@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sightline.common.statistics.bootstrap import Interval, bootstrap
+from sightline.common.statistics.bootstrap import Interval, bootstrap, ratio
 from sightline.common.statistics.intervals import wilson
 from sightline.tasks.attributes.data import Vocabulary
 from sightline.tasks.attributes.data.examples import Examples, object_shares
@@ -25,7 +25,6 @@ from sightline.tasks.attributes.metrics.scores import (
     rankings,
     within_classes,
 )
-from sightline.tasks.attributes.metrics.texts import ratio
 from sightline.tasks.attributes.network.net import AttributeNet
 from sightline.tasks.attributes.train.calibrate import normalised, says
 from sightline.tasks.attributes.train.guidance import class_maps
@@ -114,7 +113,7 @@ def judge(net: AttributeNet, pictures: Examples) -> Judged:
         by_class=choices_of(oracle, *truth, words),
         rankings=rankings(said.probabilities, *truth, words),
         ranked_by_class=rankings(oracle, *truth, words),
-        within=ratio(right[some], pairs[some]) if bool(some.any()) else None,
+        within=ratio(right[some].double(), pairs[some].double()) if bool(some.any()) else None,
         pairs=int(pairs.sum()),
         calibration=calibration_error(calibrated, *truth),
         uncalibrated=calibration_error(said.probabilities, *truth),

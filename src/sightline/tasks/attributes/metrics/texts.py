@@ -7,7 +7,6 @@ controls, whose scores stand beside every other. Knows no words and no network.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -15,7 +14,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from sightline.common.statistics.bootstrap import Interval
+from sightline.common.statistics.bootstrap import Interval, ratio
 from sightline.errors import InputError
 from sightline.tasks.attributes.data.vocabulary import Vocabulary
 
@@ -95,48 +94,6 @@ def text_counts(
         flips=flips.double().sum(1),
         there=real.sum(1),
     )
-
-
-def ratio(
-    top: Float[Tensor, "b"],
-    bottom: Float[Tensor, "b"],
-    *,
-    draws: int = 2000,
-    confidence: float = 0.95,
-    seed: int = 0,
-) -> Interval:
-    """Sum of `top` by sum of `bottom` over pictures, with the percentile interval of resampled pictures.
-
-    Args:
-        top: one number per picture.
-        bottom: one number per picture.
-        draws: number of resamples.
-        confidence: nominal coverage.
-        seed: of the resampling.
-
-    Returns:
-        NaN where `bottom` sums to nothing; its `n` is the number of pictures.
-
-    Raises:
-        InputError: the two are not vectors of one length.
-    """
-    if top.shape != bottom.shape or top.ndim != 1:
-        raise InputError(
-            f"a ratio takes two sums per picture; got shapes {tuple(top.shape)} and {tuple(bottom.shape)}"
-        )
-    up, down = top.detach().double().cpu(), bottom.detach().double().cpu()
-    value = float(up.sum() / down.sum()) if float(down.sum()) else math.nan
-    if len(up) < 2 or math.isnan(value):
-        return Interval(value, math.nan, math.nan, len(up), confidence)
-    generator = torch.Generator().manual_seed(seed)
-    shares = []
-    for _ in range(draws):
-        picked = torch.randint(len(up), (len(up),), generator=generator)
-        shares.append(up[picked].sum() / down[picked].sum())
-    drawn = torch.stack(shares)
-    levels = torch.tensor([(1 - confidence) / 2, (1 + confidence) / 2], dtype=torch.float64)
-    low, high = torch.quantile(drawn[torch.isfinite(drawn)], levels).tolist()
-    return Interval(value, low, high, len(up), confidence)
 
 
 def stability(before: Bool[Tensor, "b k"], after: Bool[Tensor, "b k"]) -> Float[Tensor, "b"]:
