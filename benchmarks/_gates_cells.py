@@ -24,7 +24,9 @@ from sightline.tasks.classification.data.pictures import Pictures, colours, gath
 from sightline.tasks.classification.fit import fit, scores
 from sightline.tasks.classification.module import Descent
 from sightline.tasks.classification.recipe import ClassifyRecipe
-from sightline.tasks.gate_search import Accuracy, mask, search, supernet
+from sightline.tasks.gate_search.accuracy import Accuracy
+from sightline.tasks.gate_search.network import mask, supernet
+from sightline.tasks.gate_search.search import search
 from sightline.training.augmentation import normalised
 from sightline.training.loop import Loop
 from sightline.worlds.aviary import Knobs, World

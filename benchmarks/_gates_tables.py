@@ -13,7 +13,7 @@ import numpy as np
 from _gates_cells import ARMS, DEEP, RETRAINED_SEEDS, SETTINGS, SPARSITY, SUPERNETS, cells, table_of, worth
 from _study import Rows, interval
 from sightline.gates.scheme import Scheme
-from sightline.tasks.gate_search import search
+from sightline.tasks.gate_search.search import search
 
 Found = dict[tuple[str, str, str], dict[int, dict[str, Any]]]
 BUDGET, SEARCHES = 48, 50

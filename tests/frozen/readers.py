@@ -393,7 +393,7 @@ def birdnet(at: Path, work: Path) -> Found:
 
 def search_log(at: Path, work: Path) -> Found:
     """(f) logs of four searchers: read without an evaluation; the unfinished ones go on to the same bytes."""
-    from sightline.tasks.gate_search import search
+    from sightline.tasks.gate_search.search import search
 
     found: Found = {}
     for name in SEARCHERS:

@@ -1,54 +1,46 @@
-"""`sightline`: the console script, its verbs, and what becomes of an error.
+"""`sightline`: the console script and its verbs: the core's from here, a task's from the registry of tasks.
 
-Exit codes: 0 done, 1 an error that one sentence explains, 2 wrong usage, 130 stopped by Ctrl-C.
-Importing this file must stay quick: no torch, no room of the house but its errors.
+Importing this file must stay quick: no torch, no room of the house but its errors and the terminal.
 """
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from sightline._version import __version__
-from sightline.cli import doctor, evaluate, explain, methods, models
-from sightline.cli import layers as layers
-from sightline.errors import SightlineError
-from sightline.terminal.screen import say_error, say_stopped
+from sightline.terminal.tasks import TASKS
+from sightline.terminal.verbs import SETTINGS, Commands, Root, planted
 
-GROUPS = {
-    "world": "sightline.cli.world",
-    "gates": "sightline.cli.gates",
-    "train": "sightline.cli.train",
-    "audit": "sightline.tasks.attributes.audit.command",
+CORE = {
+    "explain": "sightline.cli.explain:explain",
+    "evaluate": "sightline.cli.evaluate:evaluate",
+    "models": "sightline.cli.models:models",
+    "methods": "sightline.cli.methods:methods",
+    "layers": "sightline.cli.layers:layers",
+    "doctor": "sightline.cli.doctor:doctor",
+    "world render": "sightline.cli.world:render",
+    "world cues": "sightline.cli.world:cues",
+    "world measure": "sightline.cli.world:measure",
+    "world sheet": "sightline.cli.world:sheet",
+    "world certify": "sightline.cli.world:certify",
+    "gates sites": "sightline.cli.gates:sites",
+    "gates list": "sightline.cli.gates:kinds",
+    "gates show": "sightline.cli.gates:show",
 }
-"""Verbs with verbs of their own, each an `app` in its file."""
 
 
-class Verbs(TyperGroup):
-    """The group of all verbs; errors of the house end as one sentence, Ctrl-C as another."""
+class Sightline(Root):
+    """All verbs."""
 
-    def invoke(self, ctx: Any) -> Any:
-        """Run the verb that was asked for."""
-        try:
-            return super().invoke(ctx)
-        except SightlineError as problem:
-            say_error(str(problem))
-            raise typer.Exit(1) from problem
-        except KeyboardInterrupt as stop:
-            say_stopped()
-            raise typer.Exit(130) from stop
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        brought = {verb.path: verb.target for task in TASKS.values() for verb in task.verbs}
+        self.commands: Any = Commands(planted({**CORE, **brought}))
 
 
-app = typer.Typer(
-    cls=Verbs,
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+app = typer.Typer(cls=Sightline, no_args_is_help=True, **SETTINGS)
 
 
 def _version(asked: bool) -> None:
@@ -64,16 +56,6 @@ def _sightline(
     ] = False,
 ) -> None:
     """See where a neural network looks: at every layer, for any decision it makes."""
-
-
-app.command("explain")(explain.explain)
-app.command("evaluate")(evaluate.evaluate)
-app.command("models")(models.models)
-app.command("methods")(methods.methods)
-app.command("layers")(layers.layers)
-app.command("doctor")(doctor.doctor)
-for _name, _module in GROUPS.items():
-    app.add_typer(import_module(_module).app, name=_name)
 
 
 def main() -> None:

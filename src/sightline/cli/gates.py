@@ -10,10 +10,7 @@ import typer
 
 from sightline.terminal.screen import progress, say_json, say_note, say_table
 
-app = typer.Typer(help="Attention modules that are built into a network.", no_args_is_help=True)
 
-
-@app.command()
 def sites(
     model: Annotated[str | None, typer.Argument(help="Name of a network; none is the bundled one.")] = None,
     model_arg: Annotated[list[str] | None, typer.Option(help="NAME=VALUE for the network's builder.")] = None,
@@ -48,7 +45,6 @@ def sites(
     say_note(f"scheme {bits}, as integers {','.join(map(str, bits.ints))}: {share}")
 
 
-@app.command("list")
 def kinds(
     as_json: Annotated[bool, typer.Option("--json", help="As JSON on standard output.")] = False,
 ) -> None:
@@ -62,64 +58,6 @@ def kinds(
     say_table(("gate", "about", "source"), ((row["gate"], row["about"], row["source"]) for row in rows))
 
 
-@app.command()
-def search(
-    data: Annotated[
-        Path, typer.Option(help="Folder with train/ and val/, in each a folder of photos for every class.")
-    ],
-    log: Annotated[Path, typer.Option(help="File of the evaluations; a stopped search goes on from it.")],
-    model: Annotated[
-        str | None, typer.Option("--model", "-m", help="Name of a network; none is the bundled one.")
-    ] = None,
-    weights: Annotated[str | None, typer.Option(help="What the network begins with: a file, or 'random'.")] = None,
-    model_arg: Annotated[list[str] | None, typer.Option(help="NAME=VALUE for the network's builder.")] = None,
-    gate: Annotated[str, typer.Option(help="A name of `sightline gates list`.")] = "dia",
-    share: Annotated[str, typer.Option(help="Which blocks share one gate: stage, block or width.")] = "stage",
-    reduction: Annotated[int | None, typer.Option(help="Of the gate's inner width.", min=1)] = None,
-    supernet: Annotated[
-        Path | None, typer.Option(help="Weights of a trained supernet; trained and kept beside the log if none.")
-    ] = None,
-    epochs: Annotated[int, typer.Option(help="Of the supernet's training.", min=0)] = 10,
-    lr: Annotated[float, typer.Option(help="Learning rate of that training, at its start.")] = 0.05,
-    searcher: Annotated[str, typer.Option(help="reinforce, random, greedy or exhaustive.")] = "reinforce",
-    option: Annotated[list[str] | None, typer.Option(help="NAME=VALUE for the searcher; repeat for more.")] = None,
-    budget: Annotated[int, typer.Option(help="Most schemes that are evaluated.", min=2)] = 100,
-    sparsity: Annotated[float, typer.Option(help="Accuracy that a network without gates is worth more.")] = 0.02,
-    photos: Annotated[int, typer.Option(help="Most validation photos for each evaluation.", min=1)] = 1000,
-    recalibrate: Annotated[
-        int, typer.Option(help="Training photos to estimate batch norms anew for each scheme; 0: none.", min=0)
-    ] = 256,
-    batch_size: Annotated[int, typer.Option(help="Photos that go through the network together.", min=2)] = 32,
-    workers: Annotated[int, typer.Option(help="Evaluate in so many processes; 0 is this one alone.", min=0)] = 0,
-    spread: Annotated[
-        str, typer.Option(help="Workers are 'processes' of this machine, or 'ray' workers.")
-    ] = "processes",
-    seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON on standard output.")] = False,
-) -> None:
-    """Search which blocks deserve a gate: train a supernet under random masks, then try schemes in it."""
-    from sightline.tasks.gate_search import SEARCHERS
-    from sightline.tasks.gate_search.command import SPREADS, make_supernet, run_search, tell
-    from sightline.tasks.gate_search.job import Job
-    from sightline.terminal.options import arguments_of, device_of, one_of
-
-    one_of(spread, SPREADS, option="--spread")
-    one_of(searcher, tuple(SEARCHERS), option="--searcher")
-    job = Job(
-        folder=data, model=model, weights=weights, model_args=tuple(arguments_of(model_arg).items()), gate=gate,
-        share=share, reduction=reduction, photos=photos, recalibrate=recalibrate, batch=batch_size, seed=seed,
-        device=device_of(device), supernet=supernet or log.with_name(f"{log.stem}.supernet.safetensors"),
-    )  # fmt: skip
-    make_supernet(job, epochs=epochs, rate=lr)
-    found = run_search(
-        job, searcher=searcher, budget=budget, sparsity=sparsity, log=log, workers=workers, spread=spread,
-        options=arguments_of(option),
-    )  # fmt: skip
-    tell(found, as_json=as_json, log=log, supernet=job.supernet)
-
-
-@app.command()
 def show(
     photos: Annotated[list[Path], typer.Argument(help="Photos and folders of photos.")],
     model: Annotated[

@@ -12,8 +12,6 @@ import typer
 
 from sightline.terminal.screen import say_note
 
-app = typer.Typer(help="Generated bird worlds with a known answer.", no_args_is_help=True)
-
 Cue = Annotated[str, typer.Option(help="What carries the class: foreground, part:NAME or background.")]
 Species = Annotated[int | None, typer.Option(help="Number of classes; 20, or as many as the cue can tell apart.")]
 Seed = Annotated[int, typer.Option(help="Seed of the world.")]
@@ -28,7 +26,6 @@ Layout = Annotated[str, typer.Option(help="Where the birds sit: edges, uniform, 
 BirdSize = Annotated[float, typer.Option(help="Factor on the size of all birds.")]
 
 
-@app.command()
 def render(
     out: Annotated[Path, typer.Option(help="New folder to write.")],
     count: Annotated[int, typer.Option(help="Number of scenes.")] = 1000,
@@ -105,7 +102,6 @@ def going_on_later(out: Path) -> Iterator[None]:
         raise
 
 
-@app.command()
 def cues(
     cue: Cue = "foreground",
     species: Species = None,
@@ -144,7 +140,6 @@ def cues(
     typer.echo(f"the best model must use: {required_cue(World(knobs), scenes)}")
 
 
-@app.command()
 def measure(
     count: Annotated[int, typer.Option(help="Number of scenes.")] = 300,
     size: Annotated[int, typer.Option(help="Side of the pictures in pixels.")] = 128,
@@ -169,7 +164,6 @@ def measure(
     typer.echo(f"share of a centred Gaussian (sigma a quarter of the side) {prior}")
 
 
-@app.command()
 def sheet(
     out: Annotated[Path, typer.Option(help="PNG file to write.")],
     count: Annotated[int, typer.Option(help="Number of scenes.")] = 24,
@@ -194,7 +188,6 @@ def sheet(
     typer.echo(f"{out}: {picture.width} x {picture.height} pixels")
 
 
-@app.command()
 def certify(
     what: Annotated[str, typer.Option("--of", help="The cue: foreground, background or part:NAME.")] = "foreground",
     weights: Annotated[Path | None, typer.Option(help="Weights of a birdnet; the bundled one if none.")] = None,

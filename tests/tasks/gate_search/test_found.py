@@ -7,7 +7,8 @@ import torch
 
 from sightline.errors import GateError
 from sightline.gates import Scheme
-from sightline.tasks.gate_search import main_effects, search
+from sightline.tasks.gate_search.metrics import main_effects
+from sightline.tasks.gate_search.search import search
 from tests.tasks.gate_search.tables import LENGTHS, Table, every
 
 

@@ -6,7 +6,8 @@ import pytest
 
 from sightline.errors import GateError
 from sightline.gates import Scheme
-from sightline.tasks.gate_search import SEARCHERS, search
+from sightline.tasks.gate_search.search import search
+from sightline.tasks.gate_search.searchers import SEARCHERS
 from tests.tasks.gate_search.tables import LENGTHS, Table
 
 

@@ -7,7 +7,8 @@ import torch
 
 from sightline.errors import GateError
 from sightline.gates import Scheme
-from sightline.tasks.gate_search import SEARCHERS, search
+from sightline.tasks.gate_search.search import search
+from sightline.tasks.gate_search.searchers import SEARCHERS
 from sightline.tasks.gate_search.searchers.reinforce import (
     Learner,
     Policy,

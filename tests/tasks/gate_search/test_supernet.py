@@ -8,7 +8,10 @@ from torch import nn
 
 from sightline.errors import GateError, MissingExtraError
 from sightline.gates import Scheme, plugged, use_scheme
-from sightline.tasks.gate_search import Accuracy, draw, mask, processes, ray_workers, recalibrate, search, supernet
+from sightline.tasks.gate_search.accuracy import Accuracy, recalibrate
+from sightline.tasks.gate_search.executors import processes, ray_workers
+from sightline.tasks.gate_search.network import draw, mask, supernet
+from sightline.tasks.gate_search.search import search
 from tests.gates.nets import build, picture
 from tests.tasks.gate_search.tables import LENGTHS, Table
 

@@ -20,13 +20,7 @@ if TYPE_CHECKING:
     from sightline.tasks.attributes.audit.page import Section
     from sightline.tasks.attributes.network.net import AttributeNet
 
-app = typer.Typer(help="Weaknesses of a network and of its data.", no_args_is_help=True)
 PAGE, TABLE, RECORDS = "audit.html", "findings.csv", "findings.json"
-
-
-@app.callback()
-def audit() -> None:
-    """Weaknesses of a network and of its data."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +44,6 @@ class _Asked:
         return shlex.join([*words, *(["--kind", kind] if kind else [])])
 
 
-@app.command()
 def eat(
     weights: Annotated[
         Path, typer.Option("--weights", "-w", help="A network with attributes: what `train eat` wrote.")

@@ -1,4 +1,4 @@
-"""`sightline train`: the bundled model again from nothing, an encoder, a network with attributes, a classifier."""
+"""`sightline train eat`: a network that is taught attributes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sightline.tasks.attributes.recipe import EatRecipe
-from sightline.tasks.classification.command import classify
 from sightline.terminal.config import Config, given
 from sightline.terminal.guard import training
 from sightline.terminal.screen import picture_bar, say_json, say_note
@@ -18,9 +17,6 @@ from sightline.terminal.screen import picture_bar, say_json, say_note
 if TYPE_CHECKING:
     from sightline.tasks.attributes.train.experiment import Trained
 
-app = typer.Typer(
-    help="Train the bundled model, an encoder, a network with attributes, or a classifier.", no_args_is_help=True
-)
 EAT = EatRecipe()
 
 Out = Annotated[Path, typer.Option(help="Weights file to write; its card is written beside it.")]
@@ -36,66 +32,6 @@ Work = Annotated[
 Toy = Annotated[bool, typer.Option("--toy", help="A size that finishes in seconds and learns nothing.")]
 
 
-@app.callback()
-def train() -> None:
-    """Train the bundled model, an encoder, a network with attributes, or a classifier."""
-
-
-@app.command()
-def birdnet(
-    out: Out,
-    scenes: Scenes = 8_000,
-    loose: Annotated[int, typer.Option(help="Number of training scenes with attributes by chance.")] = 12_000,
-    epochs: Epochs = 7,
-    seed: Seed = 0,
-    workers: Workers = 2,
-    threads: Threads = 1,
-    work: Work = None,
-    toy: Toy = False,
-) -> None:
-    """Draw scenes, train, measure on held-out scenes, write weights and model card.
-
-    Interrupted? The same command goes on after the last finished epoch.
-    """
-    with training(work or out.with_suffix(".work")):
-        from sightline.tasks.bird.train import Recipe, train_birdnet
-
-        recipe = Recipe(scenes=scenes, loose=loose, epochs=epochs, seed=seed, workers=workers, threads=threads)
-        measures = train_birdnet(out, recipe=recipe.toy() if toy else recipe, work=work)
-    low, high = measures.interval
-    typer.echo(f"class accuracy {measures.accuracy:.4f} ({low:.4f}-{high:.4f}) on {measures.scenes} held-out scenes")
-    base = f"most frequent value: {measures.attribute_base:.4f}"
-    typer.echo(f"attribute accuracy, attributes by chance {measures.attribute_accuracy:.4f} ({base})")
-    typer.echo(f"{out} and {out.with_suffix('.md')} written")
-
-
-@app.command()
-def contrastive(
-    out: Out,
-    scenes: Annotated[int, typer.Option(help="Number of training scenes.", min=40)] = 2_000,
-    epochs: Epochs = 40,
-    seed: Seed = 0,
-    workers: Workers = 2,
-    threads: Threads = 1,
-    work: Work = None,
-    toy: Toy = False,
-) -> None:
-    """Train an image encoder with InfoNCE on the aviary: two scenes of one species belong together.
-
-    Interrupted? The same command goes on after the last finished epoch.
-    """
-    with training(work or out.with_suffix(".work")):
-        from sightline.tasks.contrastive.train import ContrastiveRecipe, train_contrastive
-
-        recipe = ContrastiveRecipe(scenes=scenes, epochs=epochs, seed=seed, workers=workers, threads=threads)
-        found = train_contrastive(out, recipe=recipe.toy() if toy else recipe, work=work)
-    low, high = found.interval
-    base = f"chance {found.chance:.4f}, untrained {found.untrained / found.queries:.4f}"
-    typer.echo(f"retrieval accuracy@1 {found.accuracy:.4f} ({low:.4f}-{high:.4f}) of {found.queries} queries; {base}")
-    typer.echo(f"{out} and {out.with_suffix('.md')} written")
-
-
-@app.command()
 def eat(
     ctx: typer.Context,
     out: Annotated[Path, typer.Option(help="Weights (.safetensors); card and run page are written beside it.")],
@@ -245,6 +181,3 @@ def _tell(found: Trained, *, as_json: bool) -> None:
     if judged.energy is not None:
         typer.echo(f"class map on the object {judged.energy.inside} (object's area {judged.energy.area:.3f})")
     typer.echo(f"epoch {found.best} of {found.epochs} kept; {', '.join(map(str, found.files))} written")
-
-
-app.command("classify")(classify)

@@ -1,0 +1,16 @@
+"""What the attributes task brings along; the entry point of `sightline.tasks` names its `TASK`."""
+
+from sightline.terminal.tasks import Task, Verb
+
+TASK = Task(
+    title="an attribute network (EAT), which says in words what it decides by",
+    verbs=(
+        Verb("train eat", "sightline.tasks.attributes.command:eat"),
+        Verb("audit eat", "sightline.tasks.attributes.audit.command:eat"),
+    ),
+    recipe="sightline.tasks.attributes.recipe:EatRecipe",
+    train="sightline.tasks.attributes.train.experiment:train_eat",
+    world="the aviary, drawn",
+    data="CUB, AwA2, SUN, tables of photos",
+    registers=("sightline.tasks.attributes.network.store", "sightline.tasks.attributes.explain.narrator"),
+)

@@ -1,0 +1,110 @@
+"""Groups of verbs that are imported when they are used, and what becomes of an error.
+
+Exit codes: 0 done, 1 an error that one sentence explains, 2 wrong usage, 130 stopped by Ctrl-C.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from importlib import import_module
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from sightline.errors import SightlineError
+from sightline.terminal.screen import say_error, say_stopped
+
+Tree = dict[str, Any]
+"""Verbs by their first word: `module:function`, or a tree for a word that has verbs of its own."""
+SETTINGS: dict[str, Any] = {
+    "add_completion": False,
+    "pretty_exceptions_enable": False,
+    "context_settings": {"help_option_names": ["-h", "--help"]},
+}
+
+
+class Commands(Mapping[str, Any]):
+    """The verbs of a tree; each is imported when it is run, or when its help is shown.
+
+    Args:
+        tree: what they are made of.
+    """
+
+    def __init__(self, tree: Tree) -> None:
+        self._tree = tree
+        self._built: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        held = self._tree[name]
+        if name not in self._built:
+            self._built[name] = _group(name, held) if isinstance(held, dict) else _command(name, held)
+        return self._built[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tree)
+
+    def __len__(self) -> int:
+        return len(self._tree)
+
+
+class Root(TyperGroup):
+    """The group of all verbs; errors of the house end as one sentence, Ctrl-C as another."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the verb that was asked for."""
+        try:
+            return super().invoke(ctx)
+        except SightlineError as problem:
+            say_error(str(problem))
+            raise typer.Exit(1) from problem
+        except KeyboardInterrupt as stop:
+            say_stopped()
+            raise typer.Exit(130) from stop
+
+
+def planted(paths: Mapping[str, str]) -> Tree:
+    """Verbs by their paths, such as `train eat`, as a tree.
+
+    Example:
+        >>> planted({"explain": "a:b", "train eat": "c:d"})
+        {'explain': 'a:b', 'train': {'eat': 'c:d'}}
+    """
+    tree: Tree = {}
+    for path, target in paths.items():
+        *words, last = path.split()
+        branch = tree
+        for word in words:
+            branch = branch.setdefault(word, {})
+        branch[last] = target
+    return tree
+
+
+GROUP_HELP = {
+    "world": "Generated bird worlds with a known answer.",
+    "gates": "Attention modules that are built into a network.",
+    "train": "Train a network.",
+    "audit": "Weaknesses of a network and of its data.",
+}
+"""What the words say that have verbs of their own."""
+
+
+def _group(name: str, tree: Tree) -> Any:
+    app = typer.Typer(no_args_is_help=True, help=GROUP_HELP.get(name, f"Verbs that {name}."), **SETTINGS)
+    app.callback()(_nothing)
+    group: Any = typer.main.get_command(app)
+    group.name = name
+    group.commands = Commands(tree)
+    return group
+
+
+def _nothing() -> None:
+    """What a word does by itself that has verbs of its own."""
+
+
+def _command(name: str, target: str) -> Any:
+    module, _, function = target.partition(":")
+    verb: Callable[..., None] = getattr(import_module(module), function)
+    app = typer.Typer(**SETTINGS)
+    app.command(name)(verb)
+    return typer.main.get_command(app)
