@@ -10,7 +10,9 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+import shlex
 import statistics
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -22,11 +24,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sightline.common.files import write_text
+
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "performance.md"
 MODELS = (
     "resnet50", "vgg16", "densenet121", "mobilenet_v3_large", "efficientnet_b0", "convnext_tiny", "inception_v3",
     "googlenet", "resnext50_32x4d", "vit_small_patch16_224",
 )  # fmt: skip
+END = "<!-- end -->"
 Work = Callable[[], object]
 
 
@@ -106,15 +111,26 @@ def have(package: str) -> str | None:
         return None
 
 
-def conditions(command: str, device: str, *peers: str) -> str:
-    """Machine, date, versions and command, in one line that stands above a table."""
+def command() -> str:
+    """The command that is running, without what only says where its output goes."""
+    rest, words = iter(sys.argv[1:]), []
+    for word in rest:
+        if word == "--json":
+            next(rest, None)
+        elif word != "--write" and not word.startswith("--json="):
+            words.append(word)
+    return shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *words])
+
+
+def conditions(device: str, *peers: str) -> str:
+    """Machine, date, versions and the running command, in one line that stands above a table."""
     chip = torch.cuda.get_device_name() if device != "cpu" else _processor()
     packages = {name: have(name) for name in ("sightline", "torch", "torchvision", "timm", *peers)}
     found = ", ".join(f"{name} {number}" for name, number in packages.items() if number)
     load = Path("/proc/loadavg").read_text().split()[0] if Path("/proc/loadavg").exists() else "?"
     return (
         f"{date.today().isoformat()}, {chip}, 1 thread, Python {platform.python_version()}, {found}; "
-        f"load of the machine at the end {load}. `{command}`"
+        f"load of the machine at the end {load}. `{command()}`"
     )
 
 
@@ -134,13 +150,26 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 def write(name: str, text: str, page: Path = PAGE) -> None:
     """Put a table between its markers on the page; the markers are added at the end if they are not there."""
-    start, end = f"<!-- table: {name} -->", "<!-- end -->"
-    old = page.read_text() if page.exists() else "# Performance\n"
-    if start not in old:
-        old += f"\n{start}\n{end}\n"
-    head, _, rest = old.partition(start)
-    _, _, tail = rest.partition(end)
-    page.write_text(f"{head}{start}\n{text}\n{end}{tail}")
+    old = page.read_text(encoding="utf-8") if page.exists() else "# Performance\n"
+    mark = f"<!-- table: {name} -->"
+    if mark not in old:
+        old += f"\n{mark}\n{END}\n"
+    write_text(page, between(old, mark, f"\n{text}\n"))
+
+
+def between(page: str, mark: str, text: str) -> str:
+    """The page with this text between the mark and the next `END`."""
+    head, _, rest = page.partition(mark)
+    return f"{head}{mark}{text}{END}{rest.partition(END)[2]}"
+
+
+def refuse(failures: Sequence[str]) -> None:
+    """End with exit status 1 where a row failed; called before anything is written to a page.
+
+    A tool of others that refuses a model is a cell of a table and no failure; a row of our own that fails is one.
+    """
+    if failures:
+        raise SystemExit("failed, and nothing was written:\n  " + "\n  ".join(failures))
 
 
 def options(about: str, **defaults: Any) -> argparse.ArgumentParser:
@@ -158,4 +187,4 @@ def options(about: str, **defaults: Any) -> argparse.ArgumentParser:
 def dump(path: Path | None, facts: dict[str, Any]) -> None:
     """Write figures as JSON, where a file was asked for."""
     if path is not None:
-        path.write_text(json.dumps(facts, indent=1, default=asdict) + "\n")
+        write_text(path, json.dumps(facts, indent=1, default=asdict) + "\n")

@@ -10,6 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
+from _measure import between
+from sightline.common.files import write_text
+
 Rows = list[dict[str, str]]
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
@@ -59,7 +62,7 @@ def publish(tables: dict[str, Rows], page: str, *, json_to: Path | None = None, 
     for name, rows in tables.items():
         print(f"\n{name}\n\n{markdown(rows)}")
     if json_to:
-        json_to.write_text(json.dumps(tables, indent=1), encoding="utf-8")
+        write_text(json_to, json.dumps(tables, indent=1))
     if not write:
         return
     path = DOCS / f"{page}.md"
@@ -67,6 +70,5 @@ def publish(tables: dict[str, Rows], page: str, *, json_to: Path | None = None, 
     for name, rows in tables.items():
         mark = f"<!-- {page} {name} -->"
         if mark in words and rows:
-            before, _, rest = words.partition(mark)
-            words = f"{before}{mark}\n\n{markdown(rows)}\n\n<!-- end -->{rest.partition('<!-- end -->')[2]}"
-    path.write_text(words, encoding="utf-8")
+            words = between(words, mark, f"\n\n{markdown(rows)}\n\n")
+    write_text(path, words)

@@ -280,7 +280,7 @@ def main() -> None:
         "audit-noise": noise_table([one for one in found if "noise" in one]),
         "audit-background": background_table([one for one in found if "background" in one]),
     }
-    about = conditions("python benchmarks/eat_audit.py" + (" --toy" if asked.toy else ""), "cpu")
+    about = conditions("cpu")
     print(about, *tables.values(), sep="\n\n")
     if asked.write:
         for name, text in tables.items():

@@ -98,7 +98,7 @@ def toy_comparison() -> Path:
     for arguments in (
         ["world", "render", "--out", "birds", "--count", "24", "--size", "64"],
         ["evaluate", "birds", "--count", "4", "--cue", "none", "--method", "gradcam", "--metric", "energy-in-mask",
-         "--place", "late", "--out", "found"],
+         "--out", "found"],
     ):  # fmt: skip
         subprocess.run([*run, *arguments], cwd=work, check=True, capture_output=True)
     return work / "found"

@@ -99,7 +99,7 @@ def measure(name: str, *, repetitions: int, device: str, peers: bool) -> dict[st
     found: dict[str, Ratio | str] = {
         "lrp": paired(lambda: flow(model, inputs), yardstick, repetitions=repetitions, device=device)
     }
-    print(f"{name}: relevance: {spread(found['lrp'])}", flush=True)
+    print(f"{name}: LRP flow: {spread(found['lrp'])}", flush=True)
     few = min(3, repetitions)
     with torch.no_grad():
         top = model(inputs).argmax(1)
@@ -132,8 +132,8 @@ def bar(name: str) -> float:
     return 3.0 if name in STRICT else 3.5
 
 
-def times(asked: argparse.Namespace, names: list[str], repetitions: int) -> tuple[str, str, dict[str, Any]]:
-    """Table, command and figures of the flow's cost in time."""
+def times(asked: argparse.Namespace, names: list[str], repetitions: int) -> tuple[str, dict[str, Any]]:
+    """Table and figures of the flow's cost in time."""
     found = {
         name: measure(name, repetitions=repetitions, device=asked.device, peers=not asked.no_peers) for name in names
     }
@@ -143,7 +143,7 @@ def times(asked: argparse.Namespace, names: list[str], repetitions: int) -> tupl
         kept = "yes" if isinstance(ours, Ratio) and ours.median <= bar(name) else "no"
         rows.append([name, spread(ours), f"{bar(name):.1f}", kept, *(spread(it.get(tool, "-")) for tool in PEERS)])
     head = ["network", "LRP flow, all layers", "bar", "reached", "zennit, one map", "captum LRP, one map"]
-    return table(head, rows), f"--repetitions {repetitions}", found
+    return table(head, rows), found
 
 
 def grown(job: str, name: str, batch: int) -> float:
@@ -159,8 +159,8 @@ def grown(job: str, name: str, batch: int) -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - base if kept is not None else 0.0
 
 
-def memory(asked: argparse.Namespace, names: list[str], repetitions: int) -> tuple[str, str, dict[str, Any]]:
-    """Table, command and figures of the flow's peak of memory, each job in fresh processes."""
+def memory(asked: argparse.Namespace, names: list[str], repetitions: int) -> tuple[str, dict[str, Any]]:
+    """Table and figures of the flow's peak of memory, each job in fresh processes."""
     found: dict[str, Any] = {}
     rows = []
     for name in names:
@@ -174,11 +174,11 @@ def memory(asked: argparse.Namespace, names: list[str], repetitions: int) -> tup
         rows.append([name, f"{base:.0f}", f"{ours:.0f}", f"{ours / base:.2f}"])
         print(*rows[-1], flush=True)
     head = ["network", "forward + backward, MB", "LRP flow, MB", "ratio (bar 2.5)"]
-    return table(head, rows), f"--memory --batch {asked.batch} --repetitions {repetitions}", found
+    return table(head, rows), found
 
 
-def batches(asked: argparse.Namespace, names: list[str], repetitions: int) -> tuple[str, str, dict[str, Any]]:
-    """Table, command and figures of the time for each image; the sizes take turns, so that all meet the same load."""
+def batches(asked: argparse.Namespace, names: list[str], repetitions: int) -> tuple[str, dict[str, Any]]:
+    """Table and figures of the time for each image; the sizes take turns, so that all meet the same load."""
     found: dict[str, Any] = {}
     rows = []
     for name in names:
@@ -193,7 +193,7 @@ def batches(asked: argparse.Namespace, names: list[str], repetitions: int) -> tu
         rows.append([name, *(f"{1000 * statistics.median(took):.0f}" for took in each.values())])
         print(*rows[-1], flush=True)
     head = ["network", *(f"ms an image, batch {n}" for n in asked.batches)]
-    return table(head, rows), f"--batches {' '.join(map(str, asked.batches))} --repetitions {repetitions}", found
+    return table(head, rows), found
 
 
 def main() -> None:
@@ -212,10 +212,8 @@ def main() -> None:
     names, repetitions = (["toy"], 2) if asked.toy else (asked.models, asked.repetitions)
     work, marker = (memory, "flow_memory") if asked.memory else (times, "flow_cost")
     work, marker = (batches, "flow_batches") if asked.batches else (work, marker)
-    text, command, found = work(asked, names, repetitions)
-    command = f"python benchmarks/flow_cost.py {command}"
-    command += f" --models {' '.join(names)}" if names != list(MODELS) else ""
-    about = conditions(command, asked.device, *PEERS)
+    text, found = work(asked, names, repetitions)
+    about = conditions(asked.device, *PEERS)
     print(f"\n{about}\n\n{text}")
     dump(asked.json, {"about": about, "models": found})
     if asked.write:

@@ -412,12 +412,10 @@ def main() -> None:
         values = {"faithful": study_faithful, "shuffled": study_shuffled, "causal": study_causal}[args.study](
             model, args
         )
-    command = (
-        f"python benchmarks/flow_truth.py {args.study} --model {args.model} --count {args.count} --seed {args.seed}"
-    )
-    text = f"{conditions(command, 'cpu')}\n\n{shown(args.study, values)}"
+    about = conditions("cpu")
+    text = f"{about}\n\n{shown(args.study, values)}"
     print(f"\n{text}")
-    dump(args.json, {"about": conditions(command, "cpu"), "values": values})
+    dump(args.json, {"about": about, "values": values})
     if args.write:
         write(f"truth-{args.study}-{args.model}", text, FLOW)
 

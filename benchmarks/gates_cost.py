@@ -36,7 +36,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from _measure import Ratio, conditions, dump, options, paired, seconds, table, write
+from _measure import Ratio, command, conditions, dump, options, paired, seconds, table, write
 from sightline.gates import Scheme, plug, sites
 from sightline.gates.analysis.probing import at_gates
 from sightline.gates.surgery.block import GatedBlock
@@ -348,8 +348,7 @@ def main() -> None:
     if asked.toy:
         asked.models, asked.batches, asked.repetitions = ["toy"], [1, 4], 3
     torch.set_num_threads(1)
-    command = " ".join(["python benchmarks/gates_cost.py", *sys.argv[1:]])
-    facts: dict[str, Any] = {"command": command, "models": {}}
+    facts: dict[str, Any] = {"command": command(), "models": {}}
     parts = []
     for name in asked.models:
         net, side = network(name).to(asked.device), 64 if name == "toy" else 32 if is_cifar(name) else 224
@@ -367,7 +366,7 @@ def main() -> None:
         rows = memory_rows(net, torch.randn(2, 3, side, side, device=asked.device), asked.gates)
         parts.append(f"{name}, feature maps at batch 2\n\n{table(BYTES, rows)}")
         facts["models"][f"{name}, feature maps"] = rows
-    about = conditions(command, asked.device)
+    about = conditions(asked.device)
     facts["about"] = about
     text = "\n\n".join(parts)
     print(f"{about}\n\n{text}")

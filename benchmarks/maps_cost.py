@@ -32,6 +32,7 @@ from _measure import (
     have,
     options,
     paired,
+    refuse,
     seconds,
     table,
     write,
@@ -42,7 +43,7 @@ from sightline.reports import upsample
 SIX = ["gradcam", "hirescam", "layercam", "xgradcam", "gradcam++", "gradxact"]
 LONG = ("captum, Grad-CAM in a loop",)
 """Jobs that are run once."""
-OURS = ("six methods", "Grad-CAM", "gradient x activation", "convolutions")
+OURS = ("six methods", "Grad-CAM", "gradient x activation", "Grad-CAM, convolutions")
 
 
 @dataclass(frozen=True)
@@ -102,15 +103,15 @@ def ours(it: Case) -> dict[str, Work]:
     """The four jobs by Sightline."""
 
     def convolutions() -> list[Tensor]:
-        found = sightline.explain(it.model, it.inputs, layers="convs")
+        found = sightline.explain(it.model, it.inputs, method="gradcam", layers="convs")
         return [upsample(m.values, it.size) for item in found for m in item.flow.maps]
 
     jobs: dict[str, Work] = {
         "six methods": lambda: sightline.explain(it.model, it.inputs, method=SIX),
-        "Grad-CAM": lambda: sightline.explain(it.model, it.inputs),
+        "Grad-CAM": lambda: sightline.explain(it.model, it.inputs, method="gradcam"),
         "gradient x activation": lambda: sightline.explain(it.model, it.inputs, method="gradxact"),
     }
-    return jobs | ({"convolutions": convolutions} if it.convs else {})
+    return jobs | ({"Grad-CAM, convolutions": convolutions} if it.convs else {})
 
 
 def by_torchcam(it: Case) -> dict[str, Work]:
@@ -124,7 +125,7 @@ def by_torchcam(it: Case) -> dict[str, Work]:
 
     jobs: dict[str, Work] = {"torchcam, Grad-CAM": lambda: blocks(it.blocks)}
     if it.convs:
-        jobs["torchcam, convolutions"] = lambda: [
+        jobs["torchcam, Grad-CAM, convolutions"] = lambda: [
             interpolate(m[:, None], it.size, mode="bilinear") for m in blocks(it.convs)
         ]
     return jobs
@@ -142,7 +143,7 @@ def by_gradcam(it: Case) -> dict[str, Work]:
         return lambda: maps(layers)
 
     jobs: dict[str, Work] = {"grad-cam, Grad-CAM": cleaned(it.blocks)}
-    return jobs | ({"grad-cam, convolutions": cleaned(it.convs)} if it.convs else {})
+    return jobs | ({"grad-cam, Grad-CAM, convolutions": cleaned(it.convs)} if it.convs else {})
 
 
 def by_captum(it: Case) -> dict[str, Work]:
@@ -215,13 +216,13 @@ def tables(found: dict[str, dict[str, Ratio | str]]) -> tuple[str, str]:
             "Grad-CAM, all convolutions, enlarged (bar 1.35)")]  # fmt: skip
     own = [
         [m, f"{found[m]['blocks']} / {found[m]['convs'] or '-'}", spread(found[m].get("six methods")),
-         spread(found[m].get("Grad-CAM")), spread(found[m].get("convolutions"))]
+         spread(found[m].get("Grad-CAM")), spread(found[m].get("Grad-CAM, convolutions"))]
         for m in models
     ]  # fmt: skip
     order = [
         "Grad-CAM", "torchcam, Grad-CAM", "grad-cam, Grad-CAM", "captum, Grad-CAM in a loop",
         "gradient x activation", "captum, gradient x activation",
-        "convolutions", "torchcam, convolutions", "grad-cam, convolutions",
+        "Grad-CAM, convolutions", "torchcam, Grad-CAM, convolutions", "grad-cam, Grad-CAM, convolutions",
     ]  # fmt: skip
     said = {job: f"**{job}**" if job in OURS else job for job in order}
     rows = [[said[job], *(found[m].get(job, "-") for m in models)] for job in order]
@@ -231,6 +232,11 @@ def tables(found: dict[str, dict[str, Ratio | str]]) -> tuple[str, str]:
 def spread(ratio: Ratio | str | None) -> str:
     """Median with the smallest and the largest."""
     return f"{ratio} ({ratio.least:.2f} to {ratio.most:.2f})" if isinstance(ratio, Ratio) else str(ratio or "-")
+
+
+def failed(ratio: Ratio | str | None) -> bool:
+    """Whether a job was tried and raised."""
+    return isinstance(ratio, str) and ratio.startswith("fails")
 
 
 def main() -> None:
@@ -245,14 +251,14 @@ def main() -> None:
         for name in names
     }
     own, beside = tables(found)
-    command = f"python benchmarks/maps_cost.py --batch {asked.batch} --repetitions {repetitions}"
-    about = conditions(command, asked.device, "captum", "grad-cam", "torchcam")
+    about = conditions(asked.device, "captum", "grad-cam", "torchcam")
     about += f"; median of {repetitions} pairs"
     print(f"\n{about}\n\n{own}\n\n{beside}")
     missing = [package for package in PEERS if have(package) is None]
     if missing:
         print(f"\nleft out, not installed (extra 'peers'): {', '.join(missing)}")
     dump(asked.json, {"about": about, "models": found})
+    refuse([f"{model}: {job}: {jobs[job]}" for model, jobs in found.items() for job in OURS if failed(jobs.get(job))])
     if asked.write:
         write("maps_cost", f"{about}\n\n{own}")
         write("peers", f"{about}; * is a single pair. Bold rows are Sightline's.\n\n{beside}")

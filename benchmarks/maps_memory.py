@@ -139,8 +139,7 @@ def main() -> None:
                 [name, job, f"{middle:.0f}", f"{min(figures):.0f} to {max(figures):.0f}", f"{middle / base:.2f}"]
             )
     text = table(["model", "job", "growth of the peak, MB", "range", "ratio (bar 1.25)"], rows)
-    command = f"python benchmarks/maps_memory.py --batch {asked.batch} --repetitions {repetitions}"
-    about = conditions(command, asked.device, "captum", "grad-cam", "torchcam")
+    about = conditions(asked.device, "captum", "grad-cam", "torchcam")
     print(f"\n{about}\n\n{text}")
     missing = [package for _, package in JOBS.values() if package and not have(package)]
     if missing:

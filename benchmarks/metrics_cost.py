@@ -35,7 +35,6 @@ from sightline.metrics import (
 
 Work = Callable[[], object]
 MODELS = ("resnet18", "mobilenet_v2", "vgg11_features", "birdnet")
-COMMAND = "python benchmarks/metrics_cost.py"
 
 
 def bare(model: nn.Module, inputs: Tensor, *, forwards: int, rows: int) -> Work:
@@ -171,9 +170,6 @@ def main() -> None:
     torch.set_num_threads(1)
     if given.toy:
         given.models, given.repetitions = ["toy"], 3
-    command = f"{COMMAND} --models {' '.join(given.models)} --repetitions {given.repetitions}"
-    command += f" --samples {given.samples} --steps {given.steps} --rows {given.rows}"
-    command += f" --only {given.only}" if given.only else ""
     every: dict[str, dict[str, Any]] = {}
     for where, work in TABLES.items():
         rows: list[list[str]] = []
@@ -183,7 +179,7 @@ def main() -> None:
                 print("quantus is not installed: its table is left out")
                 break
             rows.append(row)
-            about = conditions(command, "cpu", "quantus") + f"; median of {given.repetitions} pairs and their range"
+            about = conditions("cpu", "quantus") + f"; median of {given.repetitions} pairs and their range"
             print(f"\n{about}\n\n{table(head, rows)}", flush=True)
             if given.write:
                 write(where, f"{about}\n\n{table(head, rows)}")

@@ -21,7 +21,9 @@ import torch
 from torch import Tensor, nn
 
 import sightline
+from _measure import refuse
 from sightline.capture import Plan, capture
+from sightline.common.files import write_text
 from sightline.models import adapt
 from sightline.models.load import load_model
 from sightline.targets import parse_target
@@ -42,6 +44,8 @@ timm:focalnet_tiny_srf timm:mixer_s32_224 timm:resmlp_12_224 timm:efficientforme
 timm:mobilevit_xxs timm:mvitv2_tiny timm:hiera_tiny_224 timm:mambaout_femto timm:tiny_vit_5m_224 timm:repvit_m0_9
 """.split()  # noqa: SIM905 - a list of names reads better than one of strings
 TOY = ["torchvision:squeezenet1_1", "torchvision:shufflenet_v2_x0_5", "timm:vit_tiny_patch16_224"]
+METHOD = "gradcam"
+"""Named here and on the page: the library's default may change, the table's method may not."""
 TABLE = Path(__file__).resolve().parents[1] / "docs" / "data" / "model_support.json"
 
 
@@ -56,10 +60,11 @@ def main() -> None:
     for name in given.models or (TOY if given.toy else MODELS):
         rows.append(row_of(name))
         print(_line(rows[-1]), flush=True)
+    refuse([f"{row['model']}: {row['error']}" for row in rows if row["error"] is not None])
     path = TABLE if curated else Path(tempfile.mkdtemp()) / TABLE.name
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({**_about(), "rows": rows}, indent=1) + "\n", encoding="utf-8")
-    print(f"{sum(row['error'] is None for row in rows)} of {len(rows)} models explained; written to {path}")
+    write_text(path, json.dumps({**_about(), "rows": rows}, indent=1) + "\n")
+    print(f"{len(rows)} models explained by {METHOD}; written to {path}")
 
 
 def row_of(name: str) -> dict[str, Any]:
@@ -70,7 +75,7 @@ def row_of(name: str) -> dict[str, Any]:
         inputs = _picture(loaded.preprocess.channels, *loaded.preprocess.size)
         _enliven(loaded.model, inputs)
         start = time.perf_counter()
-        flow = sightline.explain(loaded.model, inputs).one().flow
+        flow = sightline.explain(loaded.model, inputs, method=METHOD).one().flow
         row["seconds"] = round(time.perf_counter() - start, 2)
         row["parameters"] = sum(p.numel() for p in loaded.model.parameters())
         row |= {"input": list(loaded.preprocess.size), **_layers(loaded.model, inputs)}
@@ -83,7 +88,7 @@ def row_of(name: str) -> dict[str, Any]:
 def _layers(model: nn.Module, inputs: Tensor) -> dict[str, Any]:
     """How many layers there are, and of what kind."""
     adapter = adapt(model)
-    layers = capture(adapter, inputs, Plan(adapter.layers(), parse_target())).layers
+    layers = capture(adapter, inputs, Plan(parse_target())).layers
     return {
         "layers": len(layers),
         "kinds": list(dict.fromkeys(layer.kind for layer in layers)),

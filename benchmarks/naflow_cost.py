@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 
 import sightline
-from _measure import Ratio, build, conditions, dump, forward_backward, options, paired, seconds, table
+from _measure import Ratio, build, conditions, dump, forward_backward, options, paired, seconds, table, write
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "flow.md"
 MODELS = (
@@ -127,14 +127,21 @@ def number(x: float | None, digits: int) -> str:
     return "-" if x is None else f"{x:.{digits}f}"
 
 
-def row(name: str, it: dict[str, Any]) -> list[object]:
-    """One line of the table."""
-    per_image = " / ".join(f"{1000 * t:.0f}" for t in it.get("per image", {}).values()) or "-"
-    return [
-        name, it.get("weights", "-"), spread(it.get("forward")), spread(it.get("anchored")),
-        number(it.get("first call"), 2), number(it.get("correlation"), 3), number(it.get("to forward"), 3),
-        number(it.get("memory"), 2), per_image,
-    ]  # fmt: skip
+def columns(it: dict[str, Any], sizes: str) -> dict[str, str]:
+    """One network's cells by column; memory and batches only where they were asked for."""
+    cells = {
+        "weights": it.get("weights", "-"),
+        "forward (bar 1.2)": spread(it.get("forward")),
+        "anchored (bar 5, or 8)": spread(it.get("anchored")),
+        "first call": number(it.get("first call"), 2),
+        "correlation (bar 0.98)": number(it.get("correlation"), 3),
+        "to forward": number(it.get("to forward"), 3),
+    }
+    if "memory" in it:
+        cells["memory (bar 2.5)"] = number(it["memory"], 2)
+    if "per image" in it:
+        cells[f"ms per image at batch {sizes}"] = " / ".join(f"{1000 * t:.0f}" for t in it["per image"].values())
+    return cells
 
 
 def main() -> None:
@@ -152,32 +159,20 @@ def main() -> None:
         return
     warnings.simplefilter("ignore")
     names, repetitions = (["toy"], 2) if asked.toy else (asked.models, asked.repetitions)
-    found = {}
+    found, rows = {}, []
     for name in names:
         found[name] = {} if asked.no_time else measure(name, repetitions, asked.device, asked.weights, asked.damping)
         if asked.memory:
             found[name]["memory"] = memory(name, min(3, repetitions))
         if asked.batches:
             found[name]["per image"] = batches(name, 3, asked.device, tuple(asked.batches))
-        print(name, row(name, found[name]), flush=True)
-    sizes = " / ".join(map(str, asked.batches)) or "-"
-    head = [
-        "network", "weights", "forward (bar 1.2)", "anchored (bar 5, or 8)", "first call", "correlation (bar 0.98)",
-        "to forward", "memory (bar 2.5)", f"ms per image at batch {sizes}",
-    ]  # fmt: skip
-    text = table(head, [row(name, it) for name, it in found.items()])
-    command = f"python benchmarks/naflow_cost.py --repetitions {repetitions}" + (
-        " --no-time" if asked.no_time else ""
-    )
-    command += f" --batches {' '.join(map(str, asked.batches))}" if asked.batches else ""
-    command += " --memory" if asked.memory else ""
-    command += f" --damping {asked.damping:g}" if asked.damping != 0.1 else ""
-    about = conditions(command, asked.device) + f"; medians of {repetitions} pairs"
+        rows.append({"network": name, **columns(found[name], " / ".join(map(str, asked.batches)))})
+        print(*rows[-1].values(), flush=True)
+    text = table(list(rows[0]), [list(cells.values()) for cells in rows])
+    about = conditions(asked.device) + f"; medians of {repetitions} pairs"
     print(f"\n{about}\n\n{text}")
     dump(asked.json, {"about": about, "models": found})
     if asked.write:
-        from _measure import write
-
         write("naflow_cost", f"{about}\n\n{text}", PAGE)
 
 

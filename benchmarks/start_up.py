@@ -58,7 +58,7 @@ def main() -> None:
         for name, (times, torch, bar) in found.items()
     ]  # fmt: skip
     text = table(["command", "CPU seconds", "range", "bar", "loads torch"], rows)
-    about = conditions(f"python benchmarks/start_up.py --repetitions {repetitions}", "cpu")
+    about = conditions("cpu")
     print(f"{about}\n\n{text}")
     dump(asked.json, {"about": about, "commands": found})
     if asked.write:

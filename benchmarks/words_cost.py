@@ -54,11 +54,11 @@ def main() -> None:
     found = {cell: measured(cell, times) for cell in asked.models}
     rows = [(cell, *pair) for cell, pair in found.items()]
     text = table(("network", "explain with words", "without"), rows)
-    about = conditions(f"python benchmarks/words_cost.py --repetitions {times}", "cpu", "timm")
+    about = conditions("cpu")
     print(f"{about}\n\n{text}")
     if asked.write:
         write("words", f"{about}; {times} pairs each\n\n{text}")
-    dump(asked.json, {cell: list(pair) for cell, pair in found.items()})
+    dump(asked.json, {"about": about, "ratios": {cell: list(pair) for cell, pair in found.items()}})
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import subprocess
 import sys
@@ -14,27 +15,44 @@ sys.path.insert(0, str(SCRIPTS))
 import _measure  # noqa: E402
 
 
-@pytest.mark.parametrize(
-    "script",
-    [
-        "flow_cost.py",
-        "gates_cost.py",
-        "maps_cost.py",
-        "maps_memory.py",
-        "metrics_cost.py",
-        "naflow_cost.py",
-        "start_up.py",
-    ],
-)
-def test_script_runs_on_the_toy(script, tmp_path):
-    command = [sys.executable, str(SCRIPTS / script), "--toy", "--json", str(tmp_path / "found.json")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "sightline 0." in done.stdout
-    assert json.loads((tmp_path / "found.json").read_text())["about"]
+def run(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(SCRIPTS / script), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("study", ["mosaics", "faithful", "shuffled", "causal", "damping"])
+def test_figures_are_kept_as_json_beside_what_made_them(tmp_path):
+    result = run("start_up.py", "--toy", "--json", str(tmp_path / "figures.json"))
+    assert result.returncode == 0, result.stderr
+    about = json.loads((tmp_path / "figures.json").read_text())["about"]
+    assert about in result.stdout
+    assert "`python benchmarks/start_up.py --toy`" in about
+
+
+@pytest.mark.parametrize("script", sorted(path.name for path in SCRIPTS.glob("*.py")))
+def test_every_explanation_names_its_method(script):
+    tree = ast.parse((SCRIPTS / script).read_text(encoding="utf-8"))
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    explains = [call for call in calls if ast.unparse(call.func).split(".")[-1] in ("explain", "explain_pair")]
+    assert not [ast.unparse(call) for call in explains if not {"method", None} & {word.arg for word in call.keywords}]
+
+
+def test_a_model_that_fails_ends_the_script_and_writes_nothing(tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    before = (SCRIPTS.parent / "docs" / "data" / "model_support.json").read_bytes()
+    result = run("model_support.py", "--models", "torchvision:no_such_network")
+    assert result.returncode == 1
+    assert "nothing was written" in result.stderr
+    assert not list(tmp_path.rglob("model_support.json"))
+    assert (SCRIPTS.parent / "docs" / "data" / "model_support.json").read_bytes() == before
+
+
+def test_every_model_of_the_toy_run_is_explained():
+    result = run("model_support.py", "--toy")
+    assert result.returncode == 0, result.stderr
+    assert "3 models explained by gradcam" in result.stdout
+
+
+@pytest.mark.parametrize("study", ["mosaics", "causal"])
 def test_a_study_of_truth_runs_on_the_toy_and_goes_on_where_it_stopped(study, tmp_path):
     command = [sys.executable, str(SCRIPTS / "flow_truth.py"), study, "--toy", "--work", str(tmp_path / "work")]
     tables = []
