@@ -18,7 +18,7 @@ from sightline.terminal.summary import explanation_record
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from sightline.data.photos import Photo
+    from sightline.data.openers import Input
     from sightline.models.load import LoadedModel
     from sightline.results import Explanations
     from sightline.targets import Score, Target
@@ -81,18 +81,18 @@ def gather(paths: Sequence[Path], done: Done) -> list[Path]:
     Raises:
         InputError: there is no photo at all.
     """
-    from sightline.data.photos import find_photos, read_photo
+    from sightline.data.openers import find_inputs, open_input
 
     found: dict[Path, None] = {}
     for path in paths:
         try:
-            found.update(dict.fromkeys(find_photos([path])))
+            found.update(dict.fromkeys(find_inputs([path])))
         except InputError as problem:
             done.errors.append({"source": str(path), "error": str(problem)})
     if not found:
         raise InputError("; ".join(error["error"] for error in done.errors))
     if len(found) == 1 and not done.errors:
-        read_photo(next(iter(found)))  # a single bad photo is found out before a model is loaded
+        open_input(next(iter(found)))  # a single bad photo is found out before a model is loaded
     return list(found)
 
 
@@ -154,12 +154,12 @@ def run(photos: Sequence[Path], loaded: LoadedModel, wish: Wish, *, done: Done, 
     return done
 
 
-def _readable(chunk: Sequence[Path], done: Done) -> Iterator[Photo]:
-    from sightline.data.photos import read_photo
+def _readable(chunk: Sequence[Path], done: Done) -> Iterator[Input]:
+    from sightline.data.openers import open_input
 
     for path in chunk:
         try:
-            yield read_photo(path)
+            yield open_input(path)
         except InputError as problem:
             done.errors.append({"source": str(path), "error": str(problem)})
 
@@ -171,8 +171,8 @@ def _shown_names(photos: Sequence[Path]) -> dict[Path, str]:
 
 
 def _explained(
-    photos: Sequence[Photo], loaded: LoadedModel, wish: Wish, names: Mapping[Path, str]
-) -> Iterator[tuple[Photo, Explanations]]:
+    photos: Sequence[Input], loaded: LoadedModel, wish: Wish, names: Mapping[Path, str]
+) -> Iterator[tuple[Input, Explanations]]:
     """Each photo with its explanations; all of them go through the network together."""
     import torch
 
@@ -204,7 +204,7 @@ def _explained(
         yield photo, explanations.of(source=names[_path(photo)])
 
 
-def _foreground(photos: Sequence[Photo], loaded: LoadedModel, wish: Wish) -> Tensor | None:
+def _foreground(photos: Sequence[Input], loaded: LoadedModel, wish: Wish) -> Tensor | None:
     """Where the object is, as the network sees the photos."""
     if not wish.masks:
         return None
@@ -214,7 +214,7 @@ def _foreground(photos: Sequence[Photo], loaded: LoadedModel, wish: Wish) -> Ten
     return prepare(known, loaded.preprocess).masks
 
 
-def _write(photo: Photo, items: Explanations, folder: Path, loaded: LoadedModel, wish: Wish) -> dict[str, Any]:
+def _write(photo: Input, items: Explanations, folder: Path, loaded: LoadedModel, wish: Wish) -> dict[str, Any]:
     """Write one photo's folder; returns its record, which is also in the folder."""
     import json
 
@@ -264,7 +264,7 @@ def write_formats(
         (arrays or items).save(folder)
 
 
-def _path(photo: Photo) -> Path:
+def _path(photo: Input) -> Path:
     return photo.path or Path("photo")
 
 

@@ -9,11 +9,14 @@ import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from sightline.errors import InputError, near
+from sightline.data.openers import opener
+from sightline.data.paths import existing, find_files
+from sightline.errors import InputError
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "TIFF", "BMP")
 """Formats that are read; everything else that Pillow could open is refused."""
@@ -41,6 +44,8 @@ class Photo:
     original_size: tuple[int, int]
     notes: tuple[str, ...] = ()
 
+    domain: ClassVar[str] = "image"
+
     @property
     def name(self) -> str:
         """File name without its suffix."""
@@ -52,6 +57,7 @@ class Photo:
         return self.image.size
 
 
+@opener("photo", *SUFFIXES)
 def read_photo(path: str | Path) -> Photo:
     """Read one picture file.
 
@@ -78,57 +84,17 @@ def read_photo(path: str | Path) -> Photo:
 
 
 def find_photos(paths: Iterable[str | Path]) -> list[Path]:
-    """List the picture files among files and folders.
-
-    Args:
-        paths: files, taken as they are, and folders, searched with all their subfolders in the order of their names
-            for `SUFFIXES`; hidden files and folders are passed over.
-
-    Returns:
-        Each file once, in the order in which it was found first.
+    """List the picture files among files and folders; see `paths.find_files`.
 
     Raises:
         InputError: a path does not exist, or a folder holds no picture.
     """
-    found: dict[Path, None] = {}
-    for path in map(Path, paths):
-        found.update(dict.fromkeys(_in_folder(path) if path.is_dir() else [_existing(path)]))
-    return list(found)
-
-
-def _in_folder(folder: Path) -> list[Path]:
-    inside = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
-    shown = (path for path in inside if not any(part.startswith(".") for part in path.relative_to(folder).parts))
-    photos = sorted(path for path in shown if path.is_file())
-    if not photos:
-        raise InputError(
-            f"the folder {str(folder)!r} holds no picture; looked there and in its subfolders for "
-            f"{', '.join(sorted(SUFFIXES))}"
-        )
-    return photos
-
-
-def _existing(path: Path) -> Path:
-    """The path itself.
-
-    Raises:
-        InputError: nothing is there; files of a similar name in the same folder are listed.
-    """
-    try:
-        found = path.exists()
-        beside = [] if found or not path.parent.is_dir() else [other.name for other in path.parent.iterdir()]
-    except OSError as problem:
-        raise InputError(f"cannot read {str(path)!r}: {problem.strerror or problem}") from problem
-    if found:
-        return path
-    if beside:
-        raise InputError(f"there is no file {str(path)!r}; in its folder, {near(path.name, beside)}")
-    raise InputError(f"there is no file {str(path)!r}; check the path and the folder that you are in")
+    return find_files(paths, SUFFIXES)
 
 
 def _check_file(path: Path) -> None:
     """Refuse what cannot be a picture, before a decoder sees it."""
-    _existing(path)
+    existing(path)
     if path.is_dir():
         raise InputError(f"{str(path)!r} is a folder, not a picture; list its pictures with find_photos")
     if not path.is_file():

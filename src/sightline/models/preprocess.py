@@ -17,6 +17,7 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
+from sightline.data.openers import Input
 from sightline.data.photos import Photo
 from sightline.errors import InputError, ModelError, near
 
@@ -84,9 +85,15 @@ class Preprocess:
         """Channels of the input."""
         return len(self.mean)
 
-    def __call__(self, photo: Photo | Image.Image) -> Prepared:
-        """Prepare one photo."""
+    def __call__(self, photo: Input | Image.Image) -> Prepared:
+        """Prepare one photo.
+
+        Raises:
+            InputError: it is an input of another kind.
+        """
         image = photo.image if isinstance(photo, Photo) else photo
+        if not isinstance(image, Image.Image):
+            raise InputError(f"{image.path} is an input over {image.domain!r}, but this network takes pictures")
         image = image.convert("L" if self.channels == 1 else "RGB")
         pixels = np.asarray(self._placed(image), dtype=np.uint8)
         view = torch.from_numpy(np.atleast_3d(pixels).copy()).permute(2, 0, 1).contiguous().float() / 255

@@ -1,0 +1,91 @@
+"""Openers: what reads a file that is to be explained, known by the ending of its name.
+
+A photo is one kind of input. A task whose inputs are no pictures registers its own, under an entry point of the group
+`sightline.openers` that names the module:
+
+    @opener("clip", ".mp4", ".mov")
+    def read_clip(path: Path) -> Clip: ...
+
+This file knows no kind of input, but that a file of an unknown ending is tried as a photo.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from sightline.data.paths import find_files
+from sightline.errors import InputError
+from sightline.registry import Registry
+
+
+class Input(Protocol):
+    """What an opener makes of a file."""
+
+    @property
+    def path(self) -> Path | None:
+        """The file; None for what was made in memory."""
+
+    @property
+    def domain(self) -> str:
+        """What a map of it lies over, such as `image`; see `results.domains`."""
+
+    @property
+    def original_size(self) -> tuple[int, ...]:
+        """Sizes as the file stores it; of a picture `(width, height)`."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """In words, what was done to it or left out of it."""
+
+
+Read = TypeVar("Read", bound=Callable[[Path], Input])
+
+
+@dataclass(frozen=True)
+class Opener:
+    """How files of one kind are opened.
+
+    Args:
+        read: file in, input out; it raises InputError on a file that it cannot read.
+        suffixes: endings of their names, in lower case, with the dot.
+    """
+
+    read: Callable[[Path], Input]
+    suffixes: frozenset[str]
+
+
+OPENERS: Registry[Opener] = Registry(
+    "opener", group="sightline.openers", modules=("sightline.data.photos",), error=InputError
+)
+
+
+def opener(name: str, *suffixes: str) -> Callable[[Read], Read]:
+    """Decorator that registers what opens the files of these endings."""
+
+    def enter(read: Read) -> Read:
+        OPENERS.add(name, Opener(read, frozenset(suffix.lower() for suffix in suffixes)))
+        return read
+
+    return enter
+
+
+def open_input(path: Path) -> Input:
+    """Read a file by the opener of its ending; as a photo where nobody claims the ending.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    claims = (one for one in OPENERS.values() if path.suffix.lower() in one.suffixes)
+    return next(claims, OPENERS["photo"]).read(path)
+
+
+def find_inputs(paths: Iterable[str | Path]) -> list[Path]:
+    """List what can be opened among files and folders; see `paths.find_files`.
+
+    Raises:
+        InputError: a path does not exist, or a folder holds nothing that can be opened.
+    """
+    return find_files(paths, frozenset().union(*(one.suffixes for one in OPENERS.values())))

@@ -1,0 +1,58 @@
+"""Files among files and folders, found by the endings of their names. It knows nothing of what is in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from sightline.errors import InputError, near
+
+
+def find_files(paths: Iterable[str | Path], suffixes: frozenset[str]) -> list[Path]:
+    """List files.
+
+    Args:
+        paths: files, taken as they are, and folders, searched with all their subfolders in the order of their names;
+            hidden files and folders are passed over.
+        suffixes: endings in lower case of what is sought in folders.
+
+    Returns:
+        Each file once, in the order in which it was found first.
+
+    Raises:
+        InputError: a path does not exist, or a folder holds no such file.
+    """
+    files: dict[Path, None] = {}
+    for path in map(Path, paths):
+        files.update(dict.fromkeys(_in_folder(path, suffixes) if path.is_dir() else [existing(path)]))
+    return list(files)
+
+
+def _in_folder(folder: Path, suffixes: frozenset[str]) -> list[Path]:
+    inside = (path for path in folder.rglob("*") if path.suffix.lower() in suffixes)
+    shown = (path for path in inside if not any(part.startswith(".") for part in path.relative_to(folder).parts))
+    photos = sorted(path for path in shown if path.is_file())
+    if not photos:
+        raise InputError(
+            f"the folder {str(folder)!r} holds no picture; looked there and in its subfolders for "
+            f"{', '.join(sorted(suffixes))}"
+        )
+    return photos
+
+
+def existing(path: Path) -> Path:
+    """The path itself.
+
+    Raises:
+        InputError: nothing is there; files of a similar name in the same folder are listed.
+    """
+    try:
+        there = path.exists()
+        beside = [] if there or not path.parent.is_dir() else [other.name for other in path.parent.iterdir()]
+    except OSError as problem:
+        raise InputError(f"cannot read {str(path)!r}: {problem.strerror or problem}") from problem
+    if there:
+        return path
+    if beside:
+        raise InputError(f"there is no file {str(path)!r}; in its folder, {near(path.name, beside)}")
+    raise InputError(f"there is no file {str(path)!r}; check the path and the folder that you are in")
