@@ -1,7 +1,6 @@
 """What is deleted: the elements of a map's domain, and how they lie over a model's input.
 
-Image, space-time and spectrogram maps lie over the last axes of the input; words, regions and fields over axis 1.
-The one place where a coarse map is enlarged to the input's grid.
+Where a domain lies in an input is said in `domains`. This is the one place where a coarse map is enlarged.
 """
 
 from __future__ import annotations
@@ -15,9 +14,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from sightline.errors import InputError
+from sightline.metrics.domains import PLACEMENTS
 from sightline.results.domains import Domain
 
-DENSE = ("image", "space-time", "spectrogram")
 MODES = {1: "linear", 2: "bilinear", 3: "trilinear"}
 
 
@@ -84,8 +83,7 @@ def lay(
             f"maps over {domain.kind!r} are [b, {', '.join(domain.axes)}] beside inputs of the same batch; got maps "
             f"{tuple(maps.shape)} and inputs {tuple(inputs.shape)}"
         )
-    dense = domain.kind in DENSE
-    before = inputs.ndim - 1 - rank if dense else 0
+    before, dense = PLACEMENTS[domain.kind](inputs.ndim - 1, rank)
     over = tuple(inputs.shape[1 + before : 1 + before + rank])
     if dense and grid == "input":
         maps = on_grid(maps, over)

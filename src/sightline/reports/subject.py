@@ -14,11 +14,10 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from sightline.errors import ResultError
+from sightline.reports.panels import drawable
 from sightline.reports.photo import blank, pixels_of
 from sightline.reports.scale import Scale, ScaleMode, own_scale, shared_scale
 from sightline.results import AttentionMap, Explanation
-
-DRAWABLE = ("image", "spectrogram")
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,8 +88,7 @@ def subjects_of(explanations: Iterable[Explanation]) -> tuple[Subject, ...]:
         ResultError: there are none, one has no maps, or one lies over a domain that cannot be drawn on a picture.
     """
     groups: dict[str, list[Explanation]] = {}
-    for item in explanations:
-        _check(item)
+    for item in (drawn for explanation in explanations for drawn in drawable(explanation)):
         groups.setdefault(_key(item, groups), []).append(item)
     if not groups:
         raise ResultError("there is nothing to draw: no explanations were handed in")
@@ -128,19 +126,6 @@ def spread(count: int, most: int) -> tuple[int, ...]:
     if most <= 1:
         return (count - 1,)
     return tuple(round(step * (count - 1) / (most - 1)) for step in range(most))
-
-
-def _check(item: Explanation) -> None:
-    if not len(item.flow):
-        raise ResultError(f"the explanation of {item.decision.label!r} by {item.method!r} holds no maps to draw")
-    for map_ in item.flow.maps:
-        if map_.domain.kind not in DRAWABLE:
-            raise ResultError(
-                f"layer {map_.layer!r} lies over {map_.domain.kind!r}, and a picture can only carry maps over "
-                f"{' or '.join(DRAWABLE)}; read its values from explanation.flow[{map_.layer!r}].values"
-            )
-        if 0 in map_.shape:
-            raise ResultError(f"the map of layer {map_.layer!r} has no cells: its shape is {map_.shape}")
 
 
 def _key(item: Explanation, groups: dict[str, list[Explanation]]) -> str:

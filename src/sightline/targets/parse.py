@@ -1,4 +1,13 @@
-"""From what a user says - a number, a name, `top3`, a callable - to a target."""
+"""From what a user says - a number, a name, `top3`, a callable - to a target.
+
+A task whose decisions are no classes registers how its own are written, under an entry point of the group
+`sightline.targets`:
+
+    @FORMS.register("attribute:NAME")
+    def attribute(text: str) -> Target | None: ...
+
+What no form takes is the number or the name of a class.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +18,7 @@ from typing import Any, Literal, get_args
 from torch import Tensor
 
 from sightline.errors import TargetError
+from sightline.registry import Registry
 from sightline.targets.base import Target
 from sightline.targets.classes import ClassPerSample, ClassScore, Contrast, TopClasses
 from sightline.targets.custom import Custom
@@ -17,9 +27,11 @@ from sightline.targets.others import ContrastOthers
 
 TargetLike = Target | int | str | Tensor | Callable[[Any], Tensor] | Sequence[int | str] | None
 
-TOP = r"top[-_ ]?(\d*)"
-"""How the classes that score highest are asked for: top, top1, top-3."""
+Form = Callable[[str], Target | None]
+"""From what stands on the command line to a target; None where it is not of this form."""
 
+FORMS: Registry[Form] = Registry("form of target", group="sightline.targets", error=TargetError)
+"""By how they are written; tried in this order."""
 
 Score = Literal["logit", "log-softmax"]
 
@@ -53,6 +65,18 @@ def parse_target(what: TargetLike = None, *, contrast: int | str | None = None, 
     return LogSoftmax(target)
 
 
+@FORMS.register("top3")
+def _top(text: str) -> Target | None:
+    """The classes that score highest: top, top1, top-3."""
+    top = re.fullmatch(r"top[-_ ]?(\d*)", text.strip().lower())
+    return TopClasses(int(top[1] or 1)) if top else None
+
+
+def _of_a_form(text: str) -> Target | None:
+    """The target of the first form that takes the text; None where it is left to be a class."""
+    return next((target for form in FORMS.values() if (target := form(text)) is not None), None)
+
+
 def _parsed(what: TargetLike) -> Target:
     """The target without a contrast."""
     if isinstance(what, Target):
@@ -63,8 +87,8 @@ def _parsed(what: TargetLike) -> Target:
         raise TargetError(f"a target cannot be {what!r}; give a class index, a label name or a callable")
     if isinstance(what, Tensor):
         return ClassPerSample(what)
-    if isinstance(what, str) and (top := re.fullmatch(TOP, what.strip().lower())):
-        return TopClasses(int(top[1] or 1))
+    if isinstance(what, str) and (target := _of_a_form(what)) is not None:
+        return target
     if isinstance(what, int | str):
         return ClassScore((what,))
     if callable(what):
@@ -78,10 +102,10 @@ def _contrast(what: TargetLike, contrast: int | str) -> Target:
     """One class, or the top one, against another or against all others."""
     if isinstance(what, Sequence) and not isinstance(what, str) and len(what) == 1:
         what = what[0]
-    top = re.fullmatch(TOP, what.strip().lower()) if isinstance(what, str) else None
-    if top and int(top[1] or 1) == 1:
+    target = _of_a_form(what) if isinstance(what, str) else None
+    if target == TopClasses(1):
         what = None
-    elif top or isinstance(what, bool) or not isinstance(what, int | str | None):
+    elif target is not None or isinstance(what, bool) or not isinstance(what, int | str | None):
         raise TargetError(f"a contrast compares one class with another, but the target is {what!r}")
     if str(contrast).lower() == "others":
         return ContrastOthers(what)
