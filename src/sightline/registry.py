@@ -109,7 +109,7 @@ class Registry(Mapping[str, T]):
             import_module(module)
         points = entry_points(group=self.group) if self.group else ()
         if missing := installed.missing(points, self.group):
-            names = ", ".join(f"{point.name!r} ({point.value})" for point in missing)
+            names = ", ".join(repr(point.name) for point in missing)
             raise SightlineError(
                 f"the {self.kind} {names} belongs to Sightline but is not installed: its source is newer than its "
                 f"installation. Try: {installed.cure()}"

@@ -10,6 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from sightline._version import __version__
+from sightline.errors import SightlineError
+from sightline.terminal.screen import say_error
 from sightline.terminal.tasks import TASKS
 from sightline.terminal.verbs import SETTINGS, Commands, Root, planted
 
@@ -36,8 +38,16 @@ class Sightline(Root):
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
-        brought = {verb.path: verb.target for task in TASKS.values() for verb in task.verbs}
-        self.commands: Any = Commands(planted({**CORE, **brought}))
+        self.commands: Any = Commands(planted({**CORE, **_brought()}))
+
+
+def _brought() -> dict[str, str]:
+    """The tasks' verbs; where the tasks cannot be read, that is said and `doctor` is still there."""
+    try:
+        return {verb.path: verb.target for task in TASKS.values() for verb in task.verbs}
+    except SightlineError as problem:
+        say_error(str(problem))
+        return {}
 
 
 app = typer.Typer(cls=Sightline, no_args_is_help=True, **SETTINGS)

@@ -41,7 +41,6 @@ class Task:
         train: the function that trains by a recipe, as `module:name`.
         world: the generated world whose answer is known, in words; empty for none.
         data: the real data that the task was tried on, in words.
-        registers: modules that add to other registries (architectures, openers, panels, targets) when imported.
     """
 
     title: str
@@ -50,7 +49,6 @@ class Task:
     train: str = ""
     world: str = ""
     data: str = ""
-    registers: tuple[str, ...] = ()
 
 
 TASKS: Registry[Task] = Registry("task", group="sightline.tasks")

@@ -12,5 +12,4 @@ TASK = Task(
     train="sightline.tasks.attributes.train.experiment:train_eat",
     world="the aviary, drawn",
     data="CUB, AwA2, SUN, tables of photos",
-    registers=("sightline.tasks.attributes.network.store", "sightline.tasks.attributes.explain.narrator"),
 )
