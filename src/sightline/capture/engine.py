@@ -33,11 +33,11 @@ Reduction = Callable[[Pair], Float[Tensor, "b h w"]]
 Backward = Callable[[Tensor, bool], list[Tensor]]
 """From a direction among the k scores, and whether the graph is needed again, to all maps."""
 
-_LAST: WeakKeyDictionary[nn.Module, LayerSpec] = WeakKeyDictionary()
-"""The last block of each model that holds a grid."""
-
 _OVERWRITTEN: WeakKeyDictionary[nn.Module, frozenset[str]] = WeakKeyDictionary()
-"""Layers of each model that something overwrites in place: learned once, copied from then on."""
+"""Layers of each model that something overwrites in place.
+
+A hint that saves the second pass and changes no value: what is copied in vain holds the same numbers.
+"""
 
 
 @dataclass(frozen=True)
@@ -110,19 +110,15 @@ def capture(adapter: Adapter, inputs: Float[Tensor, "b c h w"], plan: Plan) -> C
 
 
 def _last(adapter: Adapter, inputs: Tensor, plan: Plan) -> Capture:
-    """The last block that holds a grid; which one that is, is found by trying and kept for the next time."""
-    known = _LAST.get(adapter.model)
-    candidates = [known] if known else adapter.layers()[::-1]
-    for spec in candidates:
+    """The last block that holds a grid for these inputs."""
+    problem: LayerError | None = None
+    # Tried anew in every call: the answer changes with the size of the picture and with the model itself.
+    for spec in reversed(adapter.layers()):
         try:
-            found = _intact(adapter, inputs, plan, [spec])
-        except LayerError:
-            if spec is candidates[-1]:
-                raise
-        else:
-            _LAST[adapter.model] = spec
-            return found
-    raise LayerError("this model has no layers")
+            return _intact(adapter, inputs, plan, [spec])
+        except LayerError as error:
+            problem = error
+    raise problem or LayerError("this model has no layers")
 
 
 def _intact(adapter: Adapter, inputs: Tensor, plan: Plan, specs: Sequence[LayerSpec]) -> Capture:

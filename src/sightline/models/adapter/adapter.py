@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -17,11 +16,6 @@ from sightline.models.adapter.layout import Layout, find_layout
 from sightline.models.adapter.unwrap import unwrap
 
 Wanted = str | Sequence[str] | None
-
-_SEEN: WeakKeyDictionary[nn.Module, tuple[tuple[tuple[str, type], ...], tuple[LayerSpec, ...], int]]
-_SEEN = WeakKeyDictionary()
-"""Blocks and prefix of models that were looked at, with the tree of modules that they had then."""
-
 
 @dataclass(frozen=True, eq=False)
 class Adapter:
@@ -139,11 +133,7 @@ def adapt(model: nn.Module) -> Adapter:
         ['1']
     """
     plain = unwrap(model)
-    tree = tuple((path, type(part)) for path, part in plain.named_modules())
-    seen, blocks, prefix = _SEEN.get(plain, ((), (), 0))
-    if seen != tree:
-        blocks, prefix = tuple(discover_blocks(plain)), prefix_tokens(plain)
-        _SEEN[plain] = tree, blocks, prefix
+    blocks, prefix = tuple(discover_blocks(plain)), prefix_tokens(plain)
     return Adapter(model=plain, blocks=blocks, prefix=prefix, windows=_windows(plain), classes=_classes(plain))
 
 
