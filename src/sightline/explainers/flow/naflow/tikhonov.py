@@ -4,13 +4,12 @@
 `|W|_F^2 / (inputs per group x stride)`. Where windows do not overlap (1x1 convolutions, linear layers, patches) the
 damped pseudo-inverse is exact and is one product.
 
-All of it depends on weights only, so it is kept for as long as the model lives and its weights stay.
+All of it depends on weights only, so it is kept from one walk to the next for as long as they stay.
 """
 
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
 from dataclasses import dataclass, field
 from weakref import WeakKeyDictionary
 
@@ -18,10 +17,6 @@ import torch
 from torch import Tensor, nn
 
 from sightline.explainers.flow.affine import Affine, Convolution, Linear
-
-PROBES = 64
-"""Weights that are looked at to tell whether a tensor still holds what it held."""
-
 
 @dataclass(frozen=True, eq=False)
 class Damped:
@@ -38,32 +33,36 @@ class Damped:
 
 @dataclass(eq=False)
 class Shelf:
-    """Inverses of one model's affine maps."""
+    """Inverses of one model's affine maps: those that this walk has used, and those of the walk before."""
 
-    kept: OrderedDict[tuple[object, ...], tuple[Tensor, Damped]] = field(default_factory=OrderedDict)
+    now: dict[tuple[object, ...], tuple[Tensor, Damped]] = field(default_factory=dict)
+    before: dict[tuple[object, ...], tuple[Tensor, Damped]] = field(default_factory=dict)
+
+    def turn(self) -> Shelf:
+        """Begin a walk. What the last one did not use goes: weights that a model computes anew have no end."""
+        self.before, self.now = self.now, {}
+        return self
 
     def get(self, step: Affine, W: Tensor, damping: float) -> Damped:
         """What inverts a map, from the shelf where its weights are the same as then."""
+        if not windows_apart(step):
+            return damped(step, W, damping)
         weight = step.weight
-        key = (weight.data_ptr(), weight._version, tuple(weight.shape), weight.dtype, str(weight.device),
-               _geometry(step), damping)  # fmt: skip
-        seen = _probes(W)
-        found = self.kept.get(key)
-        if found is not None and torch.equal(found[0], seen):
-            return found[1]
-        made = damped(step, W, damping)
-        self.kept[key] = seen, made
-        while len(self.kept) > 1000:
-            self.kept.popitem(last=False)
-        return made
+        key = (weight.data_ptr(), tuple(W.shape), W.dtype, str(W.device), _geometry(step), damping)
+        inverse = self.now.get(key) or self.before.get(key)
+        # All weights are compared: `.data`, a shared array or a permutation change them and leave no trace.
+        if inverse is None or not torch.equal(inverse[0], W):
+            inverse = W.clone(), damped(step, W, damping)
+        self.now[key] = inverse
+        return inverse[1]
 
 
 _SHELVES: WeakKeyDictionary[nn.Module, Shelf] = WeakKeyDictionary()
 
 
 def shelf_of(model: nn.Module) -> Shelf:
-    """The shelf of a model; it goes when the model goes."""
-    return _SHELVES.setdefault(model, Shelf())
+    """The shelf of a model, for one more walk; it goes when the model goes."""
+    return _SHELVES.setdefault(model, Shelf()).turn()
 
 
 def damped(step: Affine, W: Tensor, damping: float) -> Damped:
@@ -111,12 +110,6 @@ def _geometry(step: Affine) -> tuple[object, ...]:
     if not isinstance(step, Convolution):
         return (type(step).__name__,)
     return tuple(tuple(x) if isinstance(x, list) else x for x in step.options)
-
-
-def _probes(W: Tensor) -> Tensor:
-    """Some of the weights, by which a change of them is seen."""
-    flat = W.reshape(-1)
-    return flat[:: max(1, len(flat) // PROBES)].clone()
 
 
 def _pseudo_inverse(rows: Tensor, weight: float) -> Tensor:
