@@ -43,7 +43,7 @@ def reading_of(model: nn.Module, x: Tensor, target: Any = 0, layers: Any = None)
 
 
 @torch.no_grad()
-def layers(
+def layer_parts(
     model: nn.Module, x: Tensor, target: Any = 0, layers: Any = None, *, rule: Any = "auto", **setting: Any
 ) -> dict[str, Layer]:
     """NAFlow's tensors at every layer, in float64."""

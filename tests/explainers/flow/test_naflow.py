@@ -17,7 +17,7 @@ from sightline.explainers.flow.naflow.maps import diagonal, solved
 from sightline.explainers.flow.naflow.message import Back
 from sightline.explainers.flow.naflow.solver import least_squares
 from sightline.explainers.flow.naflow.tikhonov import damped, mean_eigenvalue
-from tests.explainers.flow.naflow_parts import chain, convolution, dense, layers, linear, noise, reading_of
+from tests.explainers.flow.naflow_parts import chain, convolution, dense, layer_parts, linear, noise, reading_of
 from tests.tiny import build, picture
 
 STEPS = {
@@ -124,7 +124,7 @@ def offsets_above(
 ) -> tuple[float, dict[str, float], dict[str, Tensor]]:
     """The score, sum of G A at each layer, and the part of the score that offsets above a layer carry."""
     reading = reading_of(model, x, 0, layers)
-    found = layers(model, x, 0, layers)
+    found = layer_parts(model, x, 0, layers)
     carried = {name: float((layer.G * layer.A).sum()) for name, layer in found.items()}
     grads: dict[int, Tensor] = {}
     from sightline.explainers.flow.vjp import gradient
@@ -157,7 +157,7 @@ def test_t6_the_score_is_what_a_layer_carries_and_the_offsets_above_it(batch_nor
 def test_t7_without_offsets_every_layer_carries_the_whole_score() -> None:
     model, x = chain(bias=False), noise(1, 3, 12, 12)
     score = float(model(x)[0, 0].detach())
-    for layer in layers(model, x).values():
+    for layer in layer_parts(model, x).values():
         assert float((layer.G * layer.A).sum()) == pytest.approx(score, abs=1e-10)
 
 
@@ -166,7 +166,7 @@ def test_t8_a_smooth_network_does_not_carry_its_score() -> None:
     for name, module in list(model.named_children()):
         if isinstance(module, nn.ReLU):
             setattr(model, name, nn.GELU())
-    first = next(iter(layers(model, x).values()))
+    first = next(iter(layer_parts(model, x).values()))
     assert abs(float((first.G * first.A).sum() - model(x)[0, 0])) > 1e-3
 
 
@@ -208,7 +208,7 @@ def test_t11_a_linear_network_abandons_nobody() -> None:
         model = nn.Sequential(nn.Conv2d(3, 6, 3, 1, 1), nn.Conv2d(6, 6, 3, 2, 1), nn.AvgPool2d(2), nn.Flatten(),
                               nn.Linear(54, 3))  # fmt: skip
     layers = ["0", "1", "2"]
-    for layer in layers(model, noise(1, 3, 12, 12), 0, layers).values():
+    for layer in layer_parts(model, noise(1, 3, 12, 12), 0, layers).values():
         assert torch.equal(layer.A, layer.B)
     found = sightline.explain(model.float(), noise(1, 3, 12, 12).float(), method="naflow", target=0, layers=layers)
     assert "Nothing was abandoned: this is gradient x activation." in found[0].flow.remarks
@@ -217,7 +217,7 @@ def test_t11_a_linear_network_abandons_nobody() -> None:
 
 def test_t12_before_average_pooling_and_a_linear_head_it_is_the_class_activation_map() -> None:
     model, x = chain(), noise(1, 3, 12, 12)
-    last = layers(model, x, 2)["6"]
+    last = layer_parts(model, x, 2)["6"]
     weights = model[-1].weight[2].detach().double()
     cam = (weights[None, :, None, None] * last.A).sum(1)
     assert float((last.A[0, 0].numel() * (last.G * last.A).sum(1) - cam).abs().max()) < 1e-10
@@ -241,14 +241,14 @@ def test_t13_the_mode_forward_is_layercam_and_signed_gradient_x_activation(
 
 def test_t14_positive_per_neuron_is_not_the_positive_part_of_the_sum() -> None:
     model, x = chain(), noise(1, 3, 12, 12)
-    last = layers(model, x, 2)["6"]
+    last = layer_parts(model, x, 2)["6"]
     cam = (last.G * last.A).sum(1)
     assert float((last.map - cam.relu()).abs().max()) > 0.1 * float(cam.abs().max())
 
 
 def test_t15_strong_damping_is_the_mode_forward_and_none_the_zero_anchored_solve() -> None:
     model, x = chain(), noise(1, 3, 8, 8)
-    for layer in layers(model, x, damping=1e10).values():
+    for layer in layer_parts(model, x, damping=1e10).values():
         right = (layer.A * layer.G).relu().sum(1)
         assert float((layer.map - right).abs().max()) <= 1e-6 * float(right.abs().max())
     step, shape = STEPS["3x3, more outputs"]
@@ -266,7 +266,7 @@ def test_t15_lsq_walks_like_anchored_where_nothing_is_damped_and_columns_are_ind
         model = nn.Sequential(nn.Conv2d(3, 6, 1), nn.ReLU(), nn.Conv2d(6, 12, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1),
                               nn.Flatten(), nn.Linear(12, 3))  # fmt: skip
     one, other = (
-        layers(model, noise(1, 3, 6, 6), layers=["1", "3"], damping=0.0, anchor=a) for a in ("anchored", "lsq")
+        layer_parts(model, noise(1, 3, 6, 6), layers=["1", "3"], damping=0.0, anchor=a) for a in ("anchored", "lsq")
     )
     assert float((one["1"].A - one["1"].B).abs().max()) > 1e-3
     assert float((one["1"].B - other["1"].B).abs().max()) < 1e-8
@@ -274,9 +274,9 @@ def test_t15_lsq_walks_like_anchored_where_nothing_is_damped_and_columns_are_ind
 
 def test_t16_a_batch_is_its_samples_whatever_their_order() -> None:
     model, x = build("residual"), picture(3).double()
-    together, turned = layers(model, x), layers(model, x.flip(0))
+    together, turned = layer_parts(model, x), layer_parts(model, x.flip(0))
     for name, layer in together.items():
-        alone = torch.cat([layers(model, x[i : i + 1])[name].B for i in range(3)])
+        alone = torch.cat([layer_parts(model, x[i : i + 1])[name].B for i in range(3)])
         assert float((layer.B - alone).abs().max()) < 1e-11
         assert float((layer.B.flip(0) - turned[name].B).abs().max()) < 1e-11
 
@@ -292,7 +292,7 @@ def test_t17_twice_the_same_bit_for_bit() -> None:
 def test_t19_the_inverse_is_alive() -> None:
     step, shape = STEPS["3x3"]
     assert float(step.transpose(noise(1, 6, 7, 6), step.W, noise(1, *shape)).abs().max()) > 1e-6
-    found = layers(chain(), noise(1, 3, 12, 12))
+    found = layer_parts(chain(), noise(1, 3, 12, 12))
     assert all(float((layer.B - layer.A).abs().max()) > 1e-6 for layer in list(found.values())[:-1])
 
 
@@ -304,8 +304,10 @@ def test_t20_an_order_of_channels_is_no_matter() -> None:
         other[3].weight.copy_(model[3].weight[order])
         other[3].bias.copy_(model[3].bias[order])
         other[5].weight.copy_(model[5].weight[:, order])
-    for name, layer in layers(model, x).items():
-        assert float((layer.map - layers(other, x)[name].map).abs().max()) < 1e-8 * float(layer.map.abs().max() + 1)
+    for name, layer in layer_parts(model, x).items():
+        assert float((layer.map - layer_parts(other, x)[name].map).abs().max()) < 1e-8 * float(
+            layer.map.abs().max() + 1
+        )
 
 
 def test_t21_a_mirrored_picture_gives_a_mirrored_map() -> None:
@@ -316,7 +318,7 @@ def test_t21_a_mirrored_picture_gives_a_mirrored_map() -> None:
         for module in model:
             if isinstance(module, nn.Conv2d):
                 module.weight.add_(module.weight.flip(3).clone())
-    one, other = layers(model, x), layers(model, x.flip(3))
+    one, other = layer_parts(model, x), layer_parts(model, x.flip(3))
     assert all(float((one[name].map - other[name].map.flip(2)).abs().max()) < 1e-8 for name in one)
 
 
@@ -411,14 +413,14 @@ def test_forward_keeps_by_every_rule_and_for_several_decisions_at_once(rule: str
     own = {"mode": "forward", "rule": rule}
     together = sightline.explain(model, picture(), target=[0, 2], method="naflow", options=own)
     alone = sightline.explain(model, picture(), target=2, method="naflow", options=own)
-    found = layers(copy.deepcopy(model), picture(), 2)
+    found = layer_parts(copy.deepcopy(model), picture(), 2)
     level = {"zero": 0.0, "threshold": 1e-2, "contribution": 0.0, "mass": 0.05}[rule]
     for b in range(2):
-        for layer, layer in found.items():
-            assert torch.allclose(together[2 * b + 1].flow[layer].values, alone[b].flow[layer].values, atol=1e-6)
+        for name, layer in found.items():
+            assert torch.allclose(together[2 * b + 1].flow[name].values, alone[b].flow[name].values, atol=1e-6)
             kept = KEEPS[rule](layer.A, layer.G, level)
             right = (kept * layer.A * layer.G).relu().sum(1)[b].float()
-            assert torch.allclose(alone[b].flow[layer].values, right, rtol=1e-3, atol=1e-3 * float(right.max()))
+            assert torch.allclose(alone[b].flow[name].values, right, rtol=1e-3, atol=1e-3 * float(right.max()))
 
 
 def test_options_that_cannot_be_are_refused() -> None:

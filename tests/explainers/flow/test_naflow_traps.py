@@ -15,7 +15,7 @@ from sightline.explainers.flow.naflow.maps import solved
 from sightline.explainers.flow.naflow.message import Back
 from sightline.explainers.flow.naflow.notes import Account
 from sightline.explainers.flow.naflow.solver import least_squares
-from tests.explainers.flow.naflow_parts import chain, convolution, layers, noise, reading_of
+from tests.explainers.flow.naflow_parts import chain, convolution, layer_parts, noise, reading_of
 from tests.tiny import build, picture
 
 
@@ -29,7 +29,7 @@ def small(*parts: nn.Module, channels: int = 6) -> nn.Module:
 
 def test_1_before_an_in_place_relu_negative_neurons_are_seen_and_abandoned() -> None:
     model = small(nn.ReLU(inplace=True), nn.Conv2d(6, 6, 3, 1, 1), nn.ReLU(inplace=True))
-    found = layers(model, noise(1, 3, 8, 8), layers=["0", "2"])
+    found = layer_parts(model, noise(1, 3, 8, 8), layers=["0", "2"])
     for layer in found.values():
         assert (layer.A < 0).any()
     assert not found["2"].B[found["2"].A < 0].any()
@@ -37,7 +37,7 @@ def test_1_before_an_in_place_relu_negative_neurons_are_seen_and_abandoned() -> 
 
 def test_2_a_jacobian_of_zeros_would_be_noticed() -> None:
     """Nothing demanded below a convolution would leave B at A: the silent fault of a dead Jacobian."""
-    found = layers(small(nn.ReLU(), nn.Conv2d(6, 6, 3, 1, 1), nn.ReLU()), noise(1, 3, 8, 8), layers=["1"])["1"]
+    found = layer_parts(small(nn.ReLU(), nn.Conv2d(6, 6, 3, 1, 1), nn.ReLU()), noise(1, 3, 8, 8), layers=["1"])["1"]
     assert float((found.B - found.A).norm() / found.A.norm()) > 1e-2
 
 
@@ -74,7 +74,7 @@ def test_5_the_share_that_is_abandoned_is_told_for_each_stage() -> None:
 def test_6_a_full_relu6_is_kept() -> None:
     model = small(nn.ReLU6())
     x = 40 * noise(1, 3, 8, 8)
-    layer = layers(model, x, layers=["0"])["0"]
+    layer = layer_parts(model, x, layers=["0"])["0"]
     full = layer.A >= 6
     assert full.any()
     assert not layer.G[full].any()
@@ -101,7 +101,7 @@ def test_7_windows_that_share_a_winner_get_their_mean_whatever_the_order() -> No
 
 
 def test_7_a_dilated_pool_is_no_obstacle() -> None:
-    found = layers(small(nn.ReLU(), nn.MaxPool2d(2, 2, dilation=2)), noise(1, 3, 9, 9), layers=["1"])["1"]
+    found = layer_parts(small(nn.ReLU(), nn.MaxPool2d(2, 2, dilation=2)), noise(1, 3, 9, 9), layers=["1"])["1"]
     assert found.map.any()
 
 

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from sightline.explainers.flow.affine import Affine, Convolution, Linear
 
+
 @dataclass(frozen=True, eq=False)
 class Damped:
     """What an affine map needs to be inverted.
