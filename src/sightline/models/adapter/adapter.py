@@ -17,6 +17,7 @@ from sightline.models.adapter.unwrap import unwrap
 
 Wanted = str | Sequence[str] | None
 
+
 @dataclass(frozen=True, eq=False)
 class Adapter:
     """A model that can be looked into.
