@@ -64,15 +64,15 @@ def evaluate(
         with_controls,
         within_budget,
     )
+    from sightline.compare.judges import judging_of
     from sightline.models.load import load_model
-    from sightline.tasks.bird.judging import Redrawn, redrawn_forwards
-    from sightline.tasks.bird.judging.cue import certified_for, cue_for, split
     from sightline.terminal.options import arguments_of, device_of, listed
 
     samples = draw(read_samples(data), count, seed)
-    judged = cue_for(data, cue)
-    named, again = split(listed(metric), judged)
-    metrics = _metrics(samples) if named is None else named
+    judging = judging_of(data, cue)
+    named = listed(metric)
+    again = judging.metrics(named) if judging else ()
+    metrics = tuple(name for name in named if name not in again) if named else _metrics(samples)
     settings = Settings(
         methods=with_controls(listed(method) or METHODS.split(",")),
         metrics=metrics,
@@ -82,21 +82,21 @@ def evaluate(
         batch_size=batch_size,
         fused=fused,
     )
-    kept = within_budget(samples, settings, budget, more=redrawn_forwards(settings, again) if judged else 0)
+    kept = within_budget(samples, settings, budget, more=judging.forwards(settings, again) if judging else 0)
     if len(kept) < len(samples):
         say_note(f"{len(kept)} of {len(samples)} photos keep the budget of {budget} forwards")
     loaded = load_model(
         model, weights=weights, labels=labels, model_args=arguments_of(model_arg), device=device_of(device), seed=seed
     )
-    certified = certified_for(loaded, data, kept, judged, settings, out) if judged else None
+    certified = judging.certificate(loaded, kept, settings, metrics=again, folder=out) if judging else None
     kept = list(certified.samples) if certified else kept
-    extra = Redrawn(loaded, certified, again, settings) if certified else None
+    extra = certified.extra if certified else None
     with progress() as bar:
         task = bar.add_task("judging", total=len(kept))
         answer = compare(
             loaded, kept, settings, folder=out, step=lambda done, _: bar.update(task, completed=done), extra=extra
         )
-    certificate = str(certified.found) if certified else "none: what drives the decision was not tested"
+    certificate = certified.text if certified else "none: what drives the decision was not tested"
     page = _write_page(answer, loaded, kept, settings, out=out, data=data, certificate=certificate)
     _tell(answer, page, out, as_json=as_json, certificate=certificate)
 

@@ -1,57 +1,81 @@
-"""`--cue` of `sightline evaluate`: judge on a world's certified scenes alone."""
+"""The aviary's judge: `sightline evaluate` on a world of birds is judged on its certified scenes alone."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sightline.compare.judges import JUDGES, Certificate, Judging
 from sightline.terminal.screen import progress, say_note
+from sightline.worlds.aviary.rendered import is_world, read_world
 
 if TYPE_CHECKING:
     from sightline.compare import Sample, Settings
     from sightline.models.load import LoadedModel
-    from sightline.tasks.bird.judging.certified import Certified
-
-NONE = "none"
 
 
-def cue_for(data: Path, asked: str | None) -> str | None:
-    """The cue that is judged: what was asked for, or for a world what its best model must use; None for none."""
-    from sightline.tasks.bird.judging import cue_of
-    from sightline.worlds.aviary.rendered import is_world, read_world
+@dataclass(frozen=True)
+class AviaryJudging:
+    """How a world of birds is judged.
 
-    if asked == NONE or (asked is None and not is_world(data)):
+    Args:
+        data: the world's folder.
+        cue: `foreground`, `background` or `part:NAME`.
+    """
+
+    data: Path
+    cue: str
+
+    def metrics(self, names: Sequence[str]) -> tuple[str, ...]:
+        """See `Judging.metrics`; removing parts says nothing of a cue that is the background."""
+        from sightline.tasks.bird.judging.redrawn import REDRAWN
+
+        if names:
+            return tuple(name for name in names if name in REDRAWN)
+        return REDRAWN[:1] if self.cue == "background" else REDRAWN
+
+    def forwards(self, settings: Settings, metrics: Sequence[str]) -> int:
+        """See `Judging.forwards`."""
+        from sightline.tasks.bird.judging.redrawn import redrawn_forwards
+
+        return redrawn_forwards(settings, metrics)
+
+    def certificate(
+        self,
+        loaded: LoadedModel,
+        samples: Sequence[Sample],
+        settings: Settings,
+        *,
+        metrics: Sequence[str],
+        folder: Path,
+    ) -> Certificate:
+        """Certify every scene behind a progress bar, and say how many are."""
+        from sightline.tasks.bird.judging.certified import certified_samples
+        from sightline.tasks.bird.judging.redrawn import Redrawn
+
+        with progress() as bar:
+            task = bar.add_task("certifying", total=len(samples))
+            certified = certified_samples(
+                loaded, self.data, samples, self.cue, folder=folder, step=lambda done: bar.update(task, advance=done)
+            )
+        text = str(certified.found)
+        say_note(text)
+        return Certificate(certified.samples, text, Redrawn(loaded, certified, tuple(metrics), settings))
+
+
+@JUDGES.register("aviary")
+def aviary(data: Path, cue: str | None) -> Judging | None:
+    """Judge a rendered world on the cue that was asked for, or on what its best model must use."""
+    from sightline.tasks.bird.judging.certified import cue_of
+
+    if not is_world(data):
         return None
     world = read_world(data)
-    if asked is not None:
-        return cue_of(asked)
+    if cue is not None:
+        return AviaryJudging(data, cue_of(cue))
     if world.required == "mixed":
         say_note("no single cue is required in this world, so nothing is certified; --cue NAME certifies one")
         return None
-    return world.required
-
-
-def split(metrics: list[str], cue: str | None) -> tuple[tuple[str, ...] | None, tuple[str, ...]]:
-    """Metrics of any photos (None where none is named), and those that draw scenes again."""
-    from sightline.tasks.bird.judging import REDRAWN
-
-    if not metrics:
-        every = REDRAWN if cue is not None else ()
-        return None, every[:1] if cue == "background" else every
-    again = tuple(name for name in metrics if name in REDRAWN and cue is not None)
-    return tuple(name for name in metrics if name not in again), again
-
-
-def certified_for(
-    loaded: LoadedModel, data: Path, samples: list[Sample], cue: str, settings: Settings, out: Path
-) -> Certified:
-    """Certify every scene behind a progress bar, and say how many are."""
-    from sightline.tasks.bird.judging import certified_samples
-
-    with progress() as bar:
-        task = bar.add_task("certifying", total=len(samples))
-        found = certified_samples(
-            loaded, data, samples, cue, folder=out, step=lambda done: bar.update(task, advance=done)
-        )
-    say_note(str(found.found))
-    return found
+    return AviaryJudging(data, world.required)
