@@ -48,6 +48,41 @@ def check_file(path: Path, what: str = "file", *, error: Error = InputError) -> 
         raise error(f"the {what} {str(path)!r} is not a regular file but a pipe or a device; save it to a file first")
 
 
+def check_listed(path: Path, where: str, what: str = "picture", *, error: Error = InputError) -> None:
+    """`check_file` of a file that another one names.
+
+    Args:
+        path: the file.
+        where: it is named: the other file and its row.
+        what: it is, in words.
+        error: the kind of error.
+
+    Raises:
+        error: as `check_file`.
+    """
+    try:
+        check_file(path, what, error=error)
+    except error as problem:
+        text = f"{where}: {problem}"
+        raise error(text) from problem
+
+
+def is_file(path: Path) -> bool:
+    """Whether a regular file is there; nothing is, where the system refuses the name."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a folder is there; nothing is, where the system refuses the name."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
 def is_there(path: Path, what: str = "file", *, error: Error = InputError) -> bool:
     """Whether a file that may be left out is there.
 
@@ -164,7 +199,7 @@ class Table:
     Args:
         path: the file.
         header: names of the columns; no two are the same.
-        rows: the number of the line on which each row begins, and its cells by column, without blanks around them.
+        rows: the number of each, the header's being 1, and its cells by column, without blanks around them.
     """
 
     path: Path
@@ -184,7 +219,11 @@ def read_table(path: Path, what: str = "table", *, error: Error = InputError, lo
     Raises:
         error: as `read_text`; the header names a column twice or not at all; a row has more or fewer cells.
     """
-    lines = rows_of(read_text(path, what, error=error), path, what, error=error)
+    text = read_text(path, what, error=error)
+    try:
+        lines = rows_of(text)
+    except ValueError as problem:
+        raise error(f"the {what} {str(path)!r} cannot be read ({problem}); correct that row") from problem
     if not lines:
         raise error(f"the {what} {str(path)!r} has no row, not even a header")
     header = tuple(name.lower() if lower else name for name in lines[0][1])
@@ -199,26 +238,20 @@ def read_table(path: Path, what: str = "table", *, error: Error = InputError, lo
     return Table(path, header, tuple((number, dict(zip(header, cells, strict=True))) for number, cells in lines[1:]))
 
 
-def rows_of(
-    text: str, path: Path, what: str, *, error: Error, delimiters: str = DELIMITERS
-) -> list[tuple[int, list[str]]]:
-    """Rows of a table's text: the number of the line on which each begins, and its cells; blank lines are left out.
+def rows_of(text: str, delimiters: str = DELIMITERS) -> list[tuple[int, list[str]]]:
+    """Rows of a table's text: the number of each from 1, and its cells; blank lines are counted, but left out.
 
     Raises:
-        error: a quotation mark is never closed, or a cell is too long.
+        ValueError: a quotation mark is never closed, or a cell is too long; the text names the row.
     """
     first = text.lstrip("\n").partition("\n")[0]
     lines = csv.reader(io.StringIO(text), delimiter=max(delimiters, key=first.count), strict=True)
-    rows, starts = [], [1]
+    rows: list[list[str]] = []
     try:
-        for cells in lines:
-            rows.append([cell.strip() for cell in cells])
-            starts.append(lines.line_num + 1)
+        rows.extend([cell.strip() for cell in cells] for cells in lines)
     except csv.Error as problem:
-        raise error(
-            f"the {what} {str(path)!r}, row {starts[-1]}, cannot be read ({problem}); correct it"
-        ) from problem
-    return [(number, row) for number, row in zip(starts, rows, strict=False) if len(row) > 1 or any(row)]
+        raise ValueError(f"row {len(rows) + 1}: {problem}") from problem
+    return [(number, row) for number, row in enumerate(rows, 1) if len(row) > 1 or any(row)]
 
 
 def _check_depth(content: Any) -> None:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from sightline.common.reading import is_there, read_lines
 from sightline.errors import DataError
 
 PIXELS = 3 * 32 * 32
@@ -64,11 +65,11 @@ def read_cifar(folder: Path) -> Cifar:
     last = folder / ("test.bin" if hundred else "test_batch.bin")
     names = folder / ("fine_label_names.txt" if hundred else "batches.meta.txt")
     for path in (*parts, last, names):
-        if not path.is_file():
+        if not is_there(path, "file of CIFAR", error=DataError):
             raise DataError(f"{str(path)!r} is not there, which belongs to CIFAR's binary version; unpack it again")
     if not parts:
         raise DataError(f"{str(folder)!r} has no data_batch_1.bin of CIFAR's binary version; unpack it again")
-    classes = tuple(line.strip() for line in names.read_text(encoding="utf-8").splitlines() if line.strip())
+    classes = tuple(line for _, line in read_lines(names, "list of classes", error=DataError))
     blocks = [_records(path, 2 if hundred else 1, len(classes)) for path in (*parts, last)]
     labels = np.concatenate([block[:, -PIXELS - 1] for block in blocks]).astype(np.int64)
     images = np.concatenate([block[:, -PIXELS:].reshape(-1, 3, 32, 32) for block in blocks])

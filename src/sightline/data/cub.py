@@ -9,12 +9,13 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import isfinite
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sightline.common.numbers import real, whole
+from sightline.common.reading import is_file, is_there, read_lines
 from sightline.errors import DataError
 
 Rows = dict[int, int]
@@ -72,7 +73,7 @@ class CubData:
         """The mask of an image, `foreground` or `parts`; also finds CUB's own `segmentations`."""
         below = Path(self.paths[row]).with_suffix(".png")
         folders = [self.root / "masks" / kind] + ([self.root / "segmentations"] if kind == "foreground" else [])
-        return next((folder / below for folder in folders if (folder / below).is_file()), None)
+        return next((folder / below for folder in folders if is_file(folder / below)), None)
 
 
 def read_cub(root: str | Path) -> CubData:
@@ -113,12 +114,9 @@ def read_cub(root: str | Path) -> CubData:
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     """Numbered lines that are not blank."""
-    if not path.is_file():
+    if not is_there(path, "list", error=DataError):
         raise DataError(f"{path} is missing; a folder in the layout of CUB-200-2011 has it")
-    with path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, 1):
-            if line.strip():
-                yield number, line.strip()
+    yield from read_lines(path, "list", error=DataError)
 
 
 def _bad(path: Path, number: int, line: str, want: str) -> DataError:
@@ -128,12 +126,17 @@ def _bad(path: Path, number: int, line: str, want: str) -> DataError:
 def _images(path: Path) -> Iterator[tuple[int, str]]:
     """Ids and paths of the images; ids are whole numbers from 1 that do not repeat."""
     seen: set[int] = set()
+    names: set[str] = set()
     for number, line in _lines(path):
         head, _, name = line.partition(" ")
-        if not head.isdigit() or int(head) < 1 or int(head) in seen or not name.strip():
+        image = whole(head)
+        if image is None or image < 1 or image in seen or not name.strip():
             raise _bad(path, number, line, "`id path` with an id from 1 that does not repeat")
-        seen.add(int(head))
-        yield int(head), name.strip()
+        if name.strip() in names:
+            raise _bad(path, number, line, "a picture that is not listed twice")
+        seen.add(image)
+        names.add(name.strip())
+        yield image, name.strip()
 
 
 def _row_of(image: float, rows: Rows, path: Path, number: int, line: str) -> int:
@@ -156,8 +159,11 @@ def _table(path: Path, rows: Rows, columns: int) -> NDArray[np.float64]:
     """Numbers of a list `id a b ...` with one row per image."""
     table = np.full((len(rows), columns), np.nan)
     for number, line in _lines(path):
-        found = _numbers(path, number, line, columns + 1)
-        table[_row_of(found[0], rows, path, number, line)] = found[1 : columns + 1]
+        values = _numbers(path, number, line, columns + 1)
+        row = _row_of(values[0], rows, path, number, line)
+        if not np.isnan(table[row]).all():
+            raise _bad(path, number, line, "one row for each image")
+        table[row] = values[1 : columns + 1]
     missing = np.flatnonzero(np.isnan(table).any(1))
     if len(missing):
         image = list(rows)[missing[0]]
@@ -168,23 +174,20 @@ def _table(path: Path, rows: Rows, columns: int) -> NDArray[np.float64]:
 def _numbers(path: Path, number: int, line: str, least: int) -> list[float]:
     """At least so many numbers of one line."""
     tokens = line.split(None, least)
-    try:
-        row = [float(token) for token in tokens[:least]]
-    except ValueError:
-        raise _bad(path, number, line, f"{least} numbers") from None
-    if len(row) < least or not all(map(isfinite, row)):
+    row = [value for token in tokens[:least] if (value := real(token)) is not None]
+    if len(row) < least:
         raise _bad(path, number, line, f"{least} numbers")
     return row
 
 
 def _column(path: Path, rows: Rows, classes: int) -> NDArray[np.int64]:
     """Class of every image, from 0."""
-    labels = _table(path, rows, 1)[:, 0].astype(np.int64) - 1
-    wrong = np.flatnonzero((labels < 0) | (labels >= classes))
+    labels = _table(path, rows, 1)[:, 0]
+    wrong = np.flatnonzero((labels < 1) | (labels > classes) | (labels % 1 != 0))
     if len(wrong):
-        image, label = list(rows)[wrong[0]], labels[wrong[0]] + 1
-        raise DataError(f"{path} gives image {image} the class {label}; classes.txt has 1 to {classes}")
-    return labels
+        image, label = list(rows)[wrong[0]], labels[wrong[0]]
+        raise DataError(f"{path} gives image {image} the class {label:g}; classes.txt has 1 to {classes}")
+    return labels.astype(np.int64) - 1
 
 
 def _points(path: Path, rows: Rows, parts: int) -> NDArray[np.float64]:
@@ -192,7 +195,7 @@ def _points(path: Path, rows: Rows, parts: int) -> NDArray[np.float64]:
     points = np.zeros((len(rows), parts, 3))
     for number, line in _lines(path):
         image, part, x, y, visible = _numbers(path, number, line, 5)
-        if not 1 <= part <= parts:
+        if not 1 <= part <= parts or part % 1:
             raise _bad(path, number, line, f"a part from 1 to {parts}")
         points[_row_of(image, rows, path, number, line), int(part) - 1] = x, y, visible
     return points
@@ -201,7 +204,7 @@ def _points(path: Path, rows: Rows, parts: int) -> NDArray[np.float64]:
 def _attribute_names(root: Path) -> tuple[str, ...]:
     """Attribute names from any of the three places; none if there is no such file."""
     places = (root / "attributes" / "attributes.txt", root / "attributes.txt", root.parent / "attributes.txt")
-    found = next((place for place in places if place.is_file()), None)
+    found = next((place for place in places if is_there(place, "list", error=DataError)), None)
     return tuple(_named(found)) if found else ()
 
 
@@ -209,7 +212,7 @@ def _attribute_labels(root: Path, rows: Rows, attributes: int) -> tuple[NDArray[
     """Presence and certainty per image and attribute, and the number of repeated rows, of which the last counts."""
     present, certainty = np.zeros((len(rows), attributes), bool), np.zeros((len(rows), attributes), np.uint8)
     path = root / "attributes" / "image_attribute_labels.txt"
-    if not attributes or not path.is_file():
+    if not attributes or not is_there(path, "list", error=DataError):
         return present, certainty, 0
     found = _answers(path, rows, attributes)
     places = found[:, 0], found[:, 1]
@@ -228,7 +231,7 @@ def _answers(path: Path, rows: Rows, attributes: int) -> NDArray[np.int64]:
     low, high = (1, 1, 0, 1), (np.inf, attributes, 1, 4)
     ids = np.array(sorted(rows))
     nearest = ids[np.searchsorted(ids, table[:, 0]).clip(max=len(ids) - 1)]
-    if not ((table >= low) & (table <= high)).all() or (nearest != table[:, 0]).any():
+    if not ((table >= low) & (table <= high)).all() or (table % 1).any() or (nearest != table[:, 0]).any():
         return _lines_of_answers(path, rows, attributes)
     row_of = np.array([rows[image] for image in ids])
     found = table.astype(np.int64)
@@ -244,8 +247,8 @@ def _lines_of_answers(path: Path, rows: Rows, attributes: int) -> NDArray[np.int
     """
     found = []
     for number, line in _lines(path):
-        image, attribute, seen, sure = (int(v) for v in _numbers(path, number, line, 4))
-        if not (1 <= attribute <= attributes and 0 <= seen <= 1 and 1 <= sure <= 4):
+        image, attribute, seen, sure = _numbers(path, number, line, 4)
+        if not (1 <= attribute <= attributes and seen in (0, 1) and sure in (1, 2, 3, 4) and attribute % 1 == 0):
             raise _bad(path, number, line, f"attribute 1-{attributes}, present 0-1, certainty 1-4")
         found.append((_row_of(image, rows, path, number, line), attribute - 1, seen, sure))
     return np.array(found, np.int64).reshape(-1, 4)

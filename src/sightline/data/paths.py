@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from sightline.errors import InputError, near
+from sightline.common.reading import check_file, is_folder
+from sightline.errors import InputError
 
 
 def find_files(paths: Iterable[str | Path], suffixes: frozenset[str]) -> list[Path]:
@@ -24,8 +25,18 @@ def find_files(paths: Iterable[str | Path], suffixes: frozenset[str]) -> list[Pa
     """
     files: dict[Path, None] = {}
     for path in map(Path, paths):
-        files.update(dict.fromkeys(_in_folder(path, suffixes) if path.is_dir() else [existing(path)]))
+        files.update(dict.fromkeys(_in_folder(path, suffixes) if is_folder(path) else [_file(path)]))
     return list(files)
+
+
+def _file(path: Path) -> Path:
+    """The path itself.
+
+    Raises:
+        InputError: it is not there, or no regular file.
+    """
+    check_file(path)
+    return path
 
 
 def _in_folder(folder: Path, suffixes: frozenset[str]) -> list[Path]:
@@ -38,21 +49,3 @@ def _in_folder(folder: Path, suffixes: frozenset[str]) -> list[Path]:
             f"{', '.join(sorted(suffixes))}"
         )
     return photos
-
-
-def existing(path: Path) -> Path:
-    """The path itself.
-
-    Raises:
-        InputError: nothing is there; files of a similar name in the same folder are listed.
-    """
-    try:
-        there = path.exists()
-        beside = [] if there or not path.parent.is_dir() else [other.name for other in path.parent.iterdir()]
-    except OSError as problem:
-        raise InputError(f"cannot read {str(path)!r}: {problem.strerror or problem}") from problem
-    if there:
-        return path
-    if beside:
-        raise InputError(f"there is no file {str(path)!r}; in its folder, {near(path.name, beside)}")
-    raise InputError(f"there is no file {str(path)!r}; check the path and the folder that you are in")

@@ -14,8 +14,9 @@ from typing import ClassVar
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from sightline.common.reading import check_file
 from sightline.data.openers import opener
-from sightline.data.paths import existing, find_files
+from sightline.data.paths import find_files
 from sightline.errors import InputError
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "TIFF", "BMP")
@@ -94,11 +95,7 @@ def find_photos(paths: Iterable[str | Path]) -> list[Path]:
 
 def _check_file(path: Path) -> None:
     """Refuse what cannot be a picture, before a decoder sees it."""
-    existing(path)
-    if path.is_dir():
-        raise InputError(f"{str(path)!r} is a folder, not a picture; list its pictures with find_photos")
-    if not path.is_file():
-        raise InputError(f"{str(path)!r} is not a regular file; save the picture to a file first")
+    check_file(path)
     if path.stat().st_size == 0:
         raise InputError(f"{str(path)!r} is empty (0 bytes); copy or download it again")
 

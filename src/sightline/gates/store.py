@@ -14,10 +14,12 @@ from typing import Any
 import torch
 from torch import nn
 
+from sightline.common.reading import parse_json
+from sightline.common.records import restored
 from sightline.errors import ModelError
 from sightline.gates.surgery.plug import plug, plugged
 from sightline.models.adapter.embedded import classifiers
-from sightline.models.architectures import ARCHITECTURES, Built, read_spec, write_network
+from sightline.models.architectures import ARCHITECTURES, Built, build_network, read_spec, write_network
 from sightline.models.load import count_classes, load_model
 from sightline.models.preprocess import Preprocess
 from sightline.models.weights import Weights, fit_weights, read_weights
@@ -68,8 +70,7 @@ class GatedSpec:
     @classmethod
     def from_json(cls, text: str) -> GatedSpec:
         """Read what `to_json` wrote."""
-        read: dict[str, Any] = json.loads(text)
-        return cls(classes=tuple(read.pop("classes")), **read)
+        return restored(cls, parse_json(text))
 
 
 def plain_net(spec: GatedSpec, weights: str | Path | None = "random", seed: int = 0) -> nn.Module:
@@ -155,7 +156,7 @@ def built(weights: Weights) -> Built:
 
 def _net(weights: Weights) -> tuple[nn.Module, GatedSpec]:
     spec = read_spec(weights, ARCHITECTURE, GatedSpec.from_json, "sightline train classify")
-    net = gated_net(spec)
+    net = build_network(weights, lambda: gated_net(spec))
     fit_weights(net, weights, name=spec.model if spec.gate is None else f"{spec.model} with {spec.gate}")
     return net.float().eval(), spec
 

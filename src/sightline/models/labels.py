@@ -5,15 +5,14 @@ It knows nothing of models but how many outputs they have.
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sightline.errors import InputError, near
+from sightline.common.numbers import whole
+from sightline.common.reading import parse_json, read_text, rows_of
+from sightline.errors import InputError
 
 IMAGENET = 1000
 """Number of classes of ImageNet-1k."""
@@ -76,14 +75,14 @@ def read_labels(path: str | Path) -> tuple[str, ...]:
         InputError: the file is missing, of another kind, or leaves a class without a name.
     """
     path = Path(path)
-    text = _text(path)
+    text = read_text(path, "labels file")
     readers = {".txt": _from_lines, ".csv": _from_csv, ".json": _from_json}
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise InputError(f"the labels file {str(path)!r} is none of {', '.join(readers)}; give one of these")
     try:
         names = reader(text)
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError, csv.Error) as problem:
+    except (ValueError, TypeError, IndexError) as problem:
         raise InputError(
             f"the labels file {str(path)!r} cannot be understood ({problem}); write one name per line in a .txt"
         ) from problem
@@ -94,48 +93,41 @@ def read_labels(path: str | Path) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError as problem:
-        beside = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
-        hint = f"in its folder, {near(path.name, beside)}" if beside else "check the path"
-        raise InputError(f"there is no labels file {str(path)!r}; {hint}") from problem
-    except UnicodeDecodeError as problem:
-        raise InputError(f"the labels file {str(path)!r} is not UTF-8 text; save it as UTF-8") from problem
-    except OSError as problem:
-        raise InputError(f"cannot read the labels file {str(path)!r}: {problem.strerror or problem}") from problem
-
-
 def _from_lines(text: str) -> list[str]:
     return [line.strip() for line in text.rstrip().splitlines()]
 
 
 def _from_csv(text: str) -> list[str]:
-    rows = [[cell.strip() for cell in row] for row in csv.reader(io.StringIO(text)) if any(map(str.strip, row))]
+    rows = [row for _, row in rows_of(text, ",") if any(row)]
     heading = [cell.lower() for cell in rows[0]]
     name_at = next((heading.index(column) for column in NAME_COLUMNS if column in heading), None)
     index_at = next((heading.index(column) for column in INDEX_COLUMNS if column in heading), None)
     if name_at is not None or index_at is not None:
         rows = rows[1:]
-    elif len(heading) > 1 and heading[0].isdigit():
+    elif len(heading) > 1 and whole(heading[0]) is not None:
         index_at = 0
     if name_at is None:
         name_at = next(column for column in range(len(heading)) if column != index_at)
     if index_at is None:
         return [row[name_at] for row in rows]
-    return _in_order({int(row[index_at]): row[name_at] for row in rows})
+    return _in_order([(_index(row[index_at]), row[name_at]) for row in rows])
 
 
 def _from_json(text: str) -> list[str]:
-    content: Any = json.loads(text)
+    content = parse_json(text)
     if isinstance(content, list):
         return [_one_name(name) for name in content]
     if not isinstance(content, dict):
         raise TypeError(f"it holds a {type(content).__name__}, not names")
-    if all(isinstance(value, int) for value in content.values()):
-        return _in_order({index: name for name, index in content.items()})
-    return _in_order({int(index): _one_name(name) for index, name in content.items()})
+    if all(type(value) is int for value in content.values()):
+        return _in_order([(index, name.strip()) for name, index in content.items()])
+    return _in_order([(_index(index), _one_name(name)) for index, name in content.items()])
+
+
+def _index(text: str) -> int:
+    if (index := whole(text)) is None:
+        raise ValueError(f"{text[:40]!r} is no index of a class")
+    return index
 
 
 def _one_name(name: Any) -> str:
@@ -147,11 +139,13 @@ def _one_name(name: Any) -> str:
     return name.strip()
 
 
-def _in_order(by_index: dict[int, str]) -> list[str]:
-    missing = sorted(set(range(len(by_index))) - set(by_index))
+def _in_order(names: Sequence[tuple[int, str]]) -> list[str]:
+    """Names by their indices, which run from 0 and do not repeat."""
+    by_index = dict(names)
+    missing = sorted(set(range(len(names))) - set(by_index))
     if missing:
-        raise ValueError(f"class {missing[0]} is missing: indices must run from 0 to {len(by_index) - 1}")
-    return [by_index[index] for index in range(len(by_index))]
+        raise ValueError(f"class {missing[0]} is missing: indices must run from 0 to {len(names) - 1}, each once")
+    return [by_index[index] for index in range(len(names))]
 
 
 def _advice(names: Sequence[str], classes: int) -> str:

@@ -5,7 +5,6 @@ It knows nothing of layers or of how the model is looked into.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,10 +13,13 @@ from typing import Any
 import torch
 from torch import nn
 
+from sightline.common.numbers import check_seed
+from sightline.common.reading import parse_json
+from sightline.common.records import as_kind
 from sightline.errors import ModelError
 from sightline.models.labels import class_labels
 from sightline.models.preprocess import Preprocess, from_timm, from_torchvision
-from sightline.models.weights import Weights, fit_weights, matched, read_weights
+from sightline.models.weights import Weights, architecture_of, digest_of, fit_weights, matched, read_weights
 from sightline.models.zoo.catalog import ModelName, find_model
 from sightline.models.zoo.published import published_timm, published_torchvision
 
@@ -80,6 +82,7 @@ def load_model(
     from sightline.models.zoo.encoders import encoder_of, load_encoder_model
 
     place = _device(device)
+    check_seed(seed, error=ModelError)
     if (encoder := encoder_of(name, weights)) is not None:
         return load_encoder_model(encoder, weights, place, seed)
     if name is None and (found := _of_the_house(weights, labels, place)) is not None:
@@ -197,7 +200,7 @@ def _preprocess(order: _Order, model: nn.Module, given: Weights | None) -> Prepr
     The size and the number of channels for which the user had it built are kept.
     """
     if given is not None and "preprocess" in given.metadata:
-        return Preprocess.from_record(json.loads(given.metadata["preprocess"]))
+        return Preprocess.from_record(_held(given, "preprocess", dict[str, Any]))
     built = order.arguments
     if order.full.origin == "timm":
         from timm.data import resolve_model_data_config
@@ -226,7 +229,21 @@ def _own_labels(given: Weights | None) -> list[str] | None:
     """Labels that the weights file itself carries."""
     if given is None or "labels" not in given.metadata:
         return None
-    return list(json.loads(given.metadata["labels"]))
+    return list(_held(given, "labels", tuple[str, ...]))
+
+
+def _held(given: Weights, name: str, kind: Any) -> Any:
+    """What a weights file holds under a name, as JSON.
+
+    Raises:
+        ModelError: it is damaged, or of another kind.
+    """
+    try:
+        return as_kind(kind, parse_json(given.metadata[name]), name)
+    except ValueError as problem:
+        raise ModelError(
+            f"the entry {name!r} of the weights file {str(given.path)!r} is damaged: {problem}"
+        ) from problem
 
 
 def _of_the_house(
@@ -237,10 +254,10 @@ def _of_the_house(
 
     if weights is None or str(weights) == RANDOM:
         return None
-    given = read_weights(weights)
-    architecture = given.metadata.get("architecture", "")
+    architecture = architecture_of(weights)
     if architecture not in ARCHITECTURES:
         return None
+    given = read_weights(weights)
     built = ARCHITECTURES[architecture](given)
     names = class_labels(labels if labels is not None else built.labels, len(built.labels))
     record = {"model": architecture, "weights": given.path.name, "sha256": given.sha256}
@@ -256,7 +273,7 @@ def _bundled(
 
     if weights is not None and str(weights) == RANDOM:
         raise ModelError("the bundled model has no random form; name a model, for example --model resnet18")
-    if weights is not None and read_weights(weights).metadata.get("architecture") != BUNDLED:
+    if weights is not None and architecture_of(weights) != BUNDLED:
         raise ModelError(f"the weights file {str(weights)!r} does not say of which network it is; add --model NAME")
     net = load_birdnet(weights)
     spec = net.spec
@@ -269,11 +286,11 @@ def _bundled(
 
 def _bundled_digest(weights: str | Path | None) -> str:
     if weights is not None:
-        return read_weights(weights).sha256
+        return digest_of(Path(weights))
     from importlib.resources import as_file, files
 
     with as_file(files("sightline") / "assets" / "birdnet.safetensors") as path:
-        return read_weights(path).sha256
+        return digest_of(path)
 
 
 def _device(device: str | torch.device) -> torch.device:
@@ -293,6 +310,12 @@ def _device(device: str | torch.device) -> torch.device:
         )
     if place.type == "mps" and not torch.backends.mps.is_available():
         raise ModelError("the device 'mps' was asked for, but this machine has none; try --device cpu")
+    try:
+        torch.zeros(1, device=place).item()
+    except Exception as problem:  # a kind of device that torch knows by name, without memory or a driver here
+        raise ModelError(
+            f"the device {str(device)!r} cannot hold numbers here ({_first_line(problem)}); try --device cpu"
+        ) from problem
     return place
 
 

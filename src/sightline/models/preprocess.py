@@ -17,6 +17,7 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
+from sightline.common.records import restored
 from sightline.data.openers import Input
 from sightline.data.photos import Photo
 from sightline.errors import InputError, ModelError, near
@@ -125,8 +126,15 @@ class Preprocess:
 
     @classmethod
     def from_record(cls, settings: Mapping[str, Any]) -> Preprocess:
-        """Read what `record` wrote, or a part of it; JSON knows no tuples."""
-        return cls().with_(**{name: tuple(v) if isinstance(v, list) else v for name, v in settings.items()})
+        """Read what `record` wrote, or a part of it; JSON knows no tuples.
+
+        Raises:
+            ModelError: it holds something else.
+        """
+        try:
+            return restored(cls, settings)
+        except ValueError as problem:
+            raise ModelError(f"the preprocessing that came with the weights is damaged: {problem}") from problem
 
     def _placed(self, image: Image.Image) -> Image.Image:
         resample = INTERPOLATIONS[self.interpolation]

@@ -100,8 +100,7 @@ def read_weights(path: str | Path) -> Weights:
     """
     path = Path(path)
     _check_file(path)
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = digest_of(path)
     if _is_safetensors(path):
         (tensors, metadata), versions = _read_safetensors(path), dict[str, Any]()
     else:
@@ -109,6 +108,12 @@ def read_weights(path: str | Path) -> Weights:
     if not tensors:
         raise ModelError(f"the weights file {str(path)!r} holds no tensors; {TO_TENSORS}")
     return Weights(tensors, path, digest, metadata, versions)
+
+
+def digest_of(path: Path) -> str:
+    """The sha256 of a file, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def fit_weights(model: nn.Module, weights: Weights, *, name: str) -> None:

@@ -11,11 +11,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from sightline.common.files import write_text
+from sightline.common.reading import check_file, is_there, read_json
+from sightline.common.records import as_kind, restored
 from sightline.errors import ResultError
-from sightline.results.domains import Domain
+from sightline.results.domains import Domain, DomainKind
 from sightline.results.explanation import Decision, Explanation, Explanations, Phrase
 from sightline.results.flow import Flow
 from sightline.results.maps import AttentionMap
@@ -25,6 +28,7 @@ READS = (1, 2)
 """Schemas that can be read; the first has no sentences, and its phrases no roles."""
 ARRAYS = "arrays.safetensors"
 MANIFEST = "manifest.json"
+Strings = tuple[str, ...]
 PLAIN = ("text", "probability", "contribution", "box", "role", "energy", "note", "said")
 """Fields of a phrase that are JSON as they are."""
 
@@ -70,13 +74,15 @@ def load(folder: str | Path) -> Explanations:
 
     folder = Path(folder)
     manifest = folder / MANIFEST
-    if not manifest.is_file():
+    if not is_there(manifest, error=ResultError):
         raise ResultError(f"{str(folder)!r} holds no {MANIFEST}: it is no saved result, or it was not finished")
+    content = read_json(manifest, error=ResultError)
+    schema = content.get("schema") if isinstance(content, dict) else None
+    if schema not in READS or isinstance(schema, bool):
+        known = " and ".join(map(str, READS))
+        raise ResultError(f"{str(manifest)!r} has schema {schema!r}; this version reads {known}")
+    check_file(folder / ARRAYS, error=ResultError)
     try:
-        content = json.loads(manifest.read_text(encoding="utf-8"))
-        if content.get("schema") not in READS:
-            known = " and ".join(map(str, READS))
-            raise ResultError(f"{str(manifest)!r} has schema {content.get('schema')!r}; this version reads {known}")
         arrays = load_file(folder / ARRAYS)
         return Explanations(tuple(_restore(record, arrays) for record in content["explanations"]))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as problem:
@@ -123,32 +129,57 @@ def _map_record(map_: AttentionMap, key: str, arrays: dict[str, Tensor]) -> dict
 
 def _restore(record: dict[str, Any], arrays: dict[str, Tensor]) -> Explanation:
     maps = tuple(_restore_map(entry, arrays) for entry in record["maps"])
+    sentences = as_kind(Strings, record.get("sentences", ()), "sentences")
     return Explanation(
-        flow=Flow(maps, record["method"], tuple(record.get("remarks", ()))),
-        decision=Decision(**record["decision"]),
-        image=arrays[f"{record['key']}.image"] if record["image"] else None,
-        source=record["source"],
-        phrases=tuple(_restore_phrase(entry, arrays) for entry in record["phrases"]),
-        provenance=record["provenance"],
-        sentences=tuple(record.get("sentences", ())),
+        flow=Flow(
+            maps, as_kind(str, record["method"], "method"), as_kind(Strings, record.get("remarks", ()), "remarks")
+        ),
+        decision=restored(Decision, record["decision"]),
+        image=_image(arrays[f"{record['key']}.image"]) if as_kind(bool, record["image"], "image") else None,
+        source=as_kind(str, record["source"], "source"),
+        phrases=tuple(_restore_phrase(entry, arrays, sentences) for entry in record["phrases"]),
+        provenance=as_kind(dict[str, Any], record["provenance"], "provenance"),
+        sentences=sentences,
     )
 
 
-def _restore_phrase(entry: dict[str, Any], arrays: dict[str, Tensor]) -> Phrase:
+def _restore_phrase(entry: dict[str, Any], arrays: dict[str, Tensor], sentences: tuple[str, ...]) -> Phrase:
     """A phrase; what an older schema does not have stays at its default."""
-    plain = {name: entry[name] for name in PLAIN if name in entry}
-    plain |= {name: tuple(plain[name]) for name in ("box", "said") if plain.get(name) is not None}
-    return Phrase(**plain, map=None if entry["map"] is None else _restore_map(entry["map"], arrays))
+    plain = {name: value for name, value in entry.items() if name != "map"}
+    phrase = restored(Phrase, plain, map=None if entry["map"] is None else _restore_map(entry["map"], arrays))
+    if phrase.said is not None:
+        at, start, end = phrase.said
+        if not 0 <= at < len(sentences) or not 0 <= start <= end <= len(sentences[at]):
+            raise ValueError(f"the phrase {phrase.text!r} is said where there is no sentence")
+    return phrase
 
 
 def _restore_map(entry: dict[str, Any], arrays: dict[str, Tensor]) -> AttentionMap:
-    return AttentionMap(
-        values=arrays[entry["key"]],
-        layer=entry["stage"],
-        domain=Domain(entry["domain"], tuple(entry["labels"])),
-        signed=entry["signed"],
-        notes=entry["notes"],
+    labels = as_kind(Strings, entry["labels"], "labels")
+    map_ = AttentionMap(
+        values=_numbers(arrays[entry["key"]], entry["key"]),
+        layer=as_kind(str, entry["stage"], "stage"),
+        domain=Domain(as_kind(DomainKind, entry["domain"], "domain"), labels),
+        signed=as_kind(bool, entry["signed"], "signed"),
+        notes=as_kind(dict[str, float], entry["notes"], "notes"),
     )
+    if labels and len(labels) != map_.shape[0]:
+        raise ValueError(f"the map of {map_.layer!r} has {map_.shape[0]} elements and {len(labels)} labels")
+    return map_
+
+
+def _image(image: Tensor) -> Tensor:
+    """A picture of one or three channels."""
+    if image.ndim != 3 or image.shape[0] not in (1, 3) or not image.numel():
+        raise ValueError(f"its picture has the shape {tuple(image.shape)}, not channels, height and width")
+    return _numbers(image, "image")
+
+
+def _numbers(values: Tensor, key: str) -> Tensor:
+    """Values that can be reckoned with."""
+    if values.dtype not in (torch.float16, torch.bfloat16, torch.float32, torch.float64):
+        raise ValueError(f"the array {key!r} holds {str(values.dtype).removeprefix('torch.')}, not numbers of a map")
+    return values
 
 
 def _own(tensor: Tensor) -> Tensor:

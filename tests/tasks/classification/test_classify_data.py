@@ -66,7 +66,7 @@ def test_a_table_names_files_and_classes(tmp_path) -> None:
     assert found.labels.tolist() == [0, 1, 0, 1, 0, 1]
     assert found.images[3, 0].unique().tolist() == [120]
     (tmp_path / "set" / "images" / "3.png").unlink()
-    with pytest.raises(DataError, match="which is not there"):
+    with pytest.raises(DataError, match=r"row 5: there is no picture"):
         gather(tmp_path / "set", SMALL, tmp_path)
 
 

@@ -12,14 +12,16 @@ from dataclasses import asdict, dataclass
 from importlib.resources import as_file, files
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from torch.nn import functional as fn
 
-from sightline.errors import ModelError
+from sightline.common.reading import parse_json
+from sightline.common.records import restored
+from sightline.models.architectures import build_network, read_spec
+from sightline.models.weights import fit_weights, read_weights
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,7 @@ class BirdNetSpec:
     @classmethod
     def from_json(cls, text: str) -> BirdNetSpec:
         """Read what `to_json` wrote."""
-        read: Any = {key: tuple(v) if isinstance(v, list) else v for key, v in json.loads(text).items()}
-        return cls(**read)
+        return restored(cls, parse_json(text))
 
     def to_json(self) -> str:
         """One line of JSON."""
@@ -214,22 +215,8 @@ def load_birdnet(path: str | Path | None = None) -> BirdNet:
 
 def _read(path: Path) -> BirdNet:
     """Build the net that a file describes and fill it."""
-    from safetensors import SafetensorError, safe_open
-
-    if not path.is_file():
-        raise ModelError(f"there is no weights file {path}; `sightline train birdnet --out FILE` writes one")
-    try:
-        with safe_open(path, "pt") as archive:
-            meta: dict[str, Any] = archive.metadata() or {}
-            weights = {name: archive.get_tensor(name).float() for name in archive.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise ModelError(f"{path} is not a safetensors file: {error}") from error
-    if meta.get("architecture") != "birdnet":
-        found = meta.get("architecture", "no architecture")
-        raise ModelError(f"{path} holds {found!r}, not a birdnet; was it written by `sightline train birdnet`?")
-    net = BirdNet(BirdNetSpec.from_json(meta["spec"]))
-    missing = net.load_state_dict(weights, strict=False)
-    wrong = [name for name in (*missing.missing_keys, *missing.unexpected_keys) if "num_batches" not in name]
-    if wrong:
-        raise ModelError(f"the weights in {path} do not fit the birdnet it describes: {', '.join(wrong[:4])}")
+    given = read_weights(path)
+    spec = read_spec(given, "birdnet", BirdNetSpec.from_json, "sightline train birdnet")
+    net = build_network(given, lambda: BirdNet(spec), sized=True)
+    fit_weights(net, given, name="birdnet")
     return net.eval()

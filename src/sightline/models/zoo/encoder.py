@@ -6,15 +6,16 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from sightline.common.files import write_bytes
-from sightline.errors import ModelError
+from sightline.common.reading import parse_json
+from sightline.common.records import restored
+from sightline.models.architectures import build_network, read_spec
 from sightline.models.weights import fit_weights, read_weights
 from sightline.models.zoo.birdnet import ResidualBlock
 
@@ -45,8 +46,7 @@ class EncoderSpec:
     @classmethod
     def from_json(cls, text: str) -> EncoderSpec:
         """Read what `to_json` wrote."""
-        read: Any = {key: tuple(v) if isinstance(v, list) else v for key, v in json.loads(text).items()}
-        return cls(**read)
+        return restored(cls, parse_json(text))
 
     def to_json(self) -> str:
         """One line of JSON."""
@@ -101,11 +101,7 @@ def load_encoder(path: str | Path) -> BirdEncoder:
         ModelError: the file is missing, or is not a bird encoder's.
     """
     given = read_weights(path)
-    if given.metadata.get("architecture") != ARCHITECTURE or "spec" not in given.metadata:
-        raise ModelError(
-            f"{str(path)!r} does not say that it is a bird encoder's; `sightline train contrastive` writes one"
-        )
-    net = BirdEncoder(EncoderSpec.from_json(given.metadata["spec"]))
-    counters = {key: value for key, value in net.state_dict().items() if "num_batches" in key}
-    fit_weights(net, replace(given, tensors={**counters, **given.tensors}), name=ARCHITECTURE)
+    spec = read_spec(given, ARCHITECTURE, EncoderSpec.from_json, "sightline train contrastive")
+    net = build_network(given, lambda: BirdEncoder(spec), sized=True)
+    fit_weights(net, given, name=ARCHITECTURE)
     return net.eval()

@@ -5,7 +5,6 @@ They have an embedding and no classes. It knows nothing of what embeddings are c
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 import torch
@@ -14,7 +13,7 @@ from torch import nn
 from sightline.errors import ModelError
 from sightline.models.load import RANDOM, LoadedModel
 from sightline.models.preprocess import Preprocess
-from sightline.models.weights import fit_weights, read_weights
+from sightline.models.weights import architecture_of, digest_of, fit_weights, read_weights
 from sightline.models.zoo.conv4 import Conv4
 from sightline.models.zoo.encoder import ARCHITECTURE, BirdEncoder, EncoderSpec, load_encoder
 
@@ -28,7 +27,7 @@ def encoder_of(name: str | None, weights: str | Path | None) -> str | None:
         return name
     if name is not None or weights is None or str(weights) == RANDOM:
         return None
-    said = read_weights(weights).metadata.get("architecture")
+    said = architecture_of(weights)
     return said if said in ENCODERS else None
 
 
@@ -44,8 +43,7 @@ def load_encoder_model(name: str, weights: str | Path | None, place: torch.devic
         model, source = _random(name, seed), {"weights": f"random, seed {seed}"}
     else:
         model = load_encoder(weights) if name == ARCHITECTURE else _conv4(weights)
-        digest = hashlib.sha256(Path(weights).read_bytes()).hexdigest()
-        source = {"weights": Path(weights).name, "sha256": digest}
+        source = {"weights": Path(weights).name, "sha256": digest_of(Path(weights))}
     preprocess = _preprocess(model)
     provenance = {"model": name, **source, "preprocess": preprocess.record()}
     return LoadedModel(model.eval().to(place), name, None, preprocess, provenance)

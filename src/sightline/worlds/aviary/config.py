@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod
 
+from sightline.common.numbers import check_seed
 from sightline.errors import DataError, near
 from sightline.worlds.aviary.attributes import GROUPS, PARTS, group_index, groups_of
 from sightline.worlds.aviary.scene import FAMILIES
@@ -61,6 +62,7 @@ class Knobs:
 
     def __post_init__(self) -> None:
         """Check everything before any work."""
+        check_seed(self.seed, error=DataError)
         for name in (
             "background_correlation",
             "entanglement",

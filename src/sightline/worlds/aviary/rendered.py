@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from sightline.common.reading import is_file, read_json, read_json_lines, read_lines
+from sightline.common.records import as_kind, restored
 from sightline.errors import DataError
 from sightline.worlds.aviary import Knobs, Scene, World
 
@@ -33,7 +34,7 @@ class Drawn:
 
 def is_world(folder: Path) -> bool:
     """Whether a folder was written by `sightline world render`."""
-    return (folder / "world.json").is_file() and (folder / "scenes.jsonl").is_file()
+    return is_file(folder / "world.json") and is_file(folder / "scenes.jsonl")
 
 
 def read_world(folder: Path) -> Drawn:
@@ -47,15 +48,20 @@ def read_world(folder: Path) -> Drawn:
             f"{folder} is no rendered world: a cue can only be certified where scenes can be drawn again; "
             "`sightline world render` writes one"
         )
+    about = read_json(folder / "world.json", error=DataError)
+    scenes = [scene for _, scene in read_json_lines(folder / "scenes.jsonl", error=DataError)]
     try:
-        about = json.loads((folder / "world.json").read_text(encoding="utf-8"))
-        lines = (folder / "scenes.jsonl").read_text(encoding="utf-8").splitlines()
-        numbers = [int(json.loads(line)["index"]) for line in lines]
-        world, size, required = World(Knobs(**about["knobs"])), int(about["size"]), str(about["required_cue"])
+        numbers = [as_kind(int, scene["index"], "index") for scene in scenes]
+        size = as_kind(int, about["size"], "size")
+        required = as_kind(str, about["required_cue"], "required_cue")
+        knobs = restored(Knobs, about["knobs"])
+        if size < 1 or min(numbers, default=0) < 0:
+            raise ValueError("its size and its scenes are counted from 0")
     except (ValueError, KeyError, TypeError) as problem:
         raise DataError(f"{folder} holds a damaged world: {problem!r}; render it again") from problem
-    images = (folder / "images.txt").read_text(encoding="utf-8").splitlines()
-    paths = [folder / "images" / line.partition(" ")[2] for line in images]
+    paths = [
+        folder / "images" / line.partition(" ")[2] for _, line in read_lines(folder / "images.txt", error=DataError)
+    ]
     if len(paths) != len(numbers):
         raise DataError(f"{folder} lists {len(paths)} images and {len(numbers)} scenes; render it again")
-    return Drawn(world, size, dict(zip(paths, numbers, strict=True)), required)
+    return Drawn(World(knobs), size, dict(zip(paths, numbers, strict=True)), required)

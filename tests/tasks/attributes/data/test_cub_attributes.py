@@ -116,7 +116,7 @@ def test_a_table_that_is_not_in_percent_is_refused(birds, table) -> None:
     [
         ("50 50 0\n0 100 1 2\n", "line 1: expected 4 finite numbers, found 3"),
         ("50 50 0 1\n", "1 rows of numbers; there are 2 classes"),
-        ("50 50 0 x\n0 100 1 2\n", "line 1: could not convert"),
+        ("50 50 0 x\n0 100 1 2\n", "line 1: expected 4 finite numbers, found 'x'"),
     ],
 )
 def test_a_table_of_another_shape_is_refused(birds, table, text) -> None:

@@ -78,5 +78,5 @@ def test_broken_files_are_refused(tmp_path) -> None:
     (tmp_path / "attributeLabels_continuous.mat").unlink()
     write_sun(tmp_path / "b", votes=VOTES)
     (tmp_path / "b" / "attributeLabels_continuous.mat").unlink()
-    with pytest.raises(DataError, match=r"attributeLabels_continuous.mat is missing"):
+    with pytest.raises(DataError, match=r"there is no MATLAB file .*attributeLabels_continuous.mat"):
         read_attributes(tmp_path / "b")

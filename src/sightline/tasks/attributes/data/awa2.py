@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from sightline.common.reading import is_there
 from sightline.data.photos import SUFFIXES
 from sightline.errors import DataError, near
 from sightline.tasks.attributes.data.layouts import LAYOUTS, Asked, Layout, refuse_table
@@ -120,7 +121,7 @@ def _binary(root: Path, shape: tuple[int, int]) -> NDArray[np.float32]:
     wrong = values[(values != 0) & (values != 1)]
     if len(wrong):
         raise DataError(f"{path} holds {wrong[0]:g}; a binary matrix is made of 0 and 1")
-    if (root / "predicate-matrix-continuous.txt").is_file():
+    if is_there(root / "predicate-matrix-continuous.txt", "matrix", error=DataError):
         values[np.isnan(_continuous(root, shape))] = np.nan
     return values.astype(np.float32)
 

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,9 +18,9 @@ from torch import Tensor
 
 from sightline.errors import DataError
 from sightline.training.cache import kept
-from sightline.worlds.aviary.config import Knobs
 from sightline.worlds.aviary.counterfactual import with_background
 from sightline.worlds.aviary.render import DRAWING, render
+from sightline.worlds.aviary.rendered import is_world, read_world
 from sightline.worlds.aviary.scene import FAMILIES, Scene
 from sightline.worlds.aviary.world import World
 
@@ -43,22 +42,14 @@ def scenes_of(root: Path, rows: Sequence[int]) -> tuple[World, list[Scene]]:
     Raises:
         DataError: the folder is no drawn world, or its files of the truth are damaged.
     """
-    about, truth = root / "world.json", root / "scenes.jsonl"
-    if not (about.is_file() and truth.is_file()):
+    if not is_world(root):
         raise DataError(
             f"{root} holds photos, not a drawn world: nobody can take them again before another background. Leave "
             "out --consistency, or train on what `sightline world render` wrote"
         )
-    try:
-        knobs: dict[str, Any] = json.loads(about.read_text(encoding="utf-8"))["knobs"]
-        lines = truth.read_text(encoding="utf-8").splitlines()
-        world = World(Knobs(**knobs))
-        found = [world.scene(int(json.loads(lines[row])["index"])) for row in rows]
-    except (KeyError, TypeError, ValueError, IndexError) as problem:
-        raise DataError(
-            f"{root} does not say how its scenes were drawn ({problem}); render the world again"
-        ) from problem
-    return world, found
+    drawn = read_world(root)
+    numbers = list(drawn.numbers.values())
+    return drawn.world, [drawn.world.scene(numbers[row]) for row in rows]
 
 
 def drawn_again(world: World, scenes: Iterable[Scene], size: int, folder: Path) -> UInt8[Tensor, "n 3 h w"]:

@@ -12,6 +12,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from sightline.common.numbers import real
 from sightline.errors import DataError
 from sightline.tasks.attributes.data.vocabulary import Attribute, Scope
 
@@ -70,7 +71,9 @@ def inferred(name: str, cells: Sequence[str]) -> str:
     return "categorical"
 
 
-def answers(name: str, cells: Sequence[str], declared: Column, train: NDArray[np.bool_], first: int = 2) -> Answers:
+def answers(
+    name: str, cells: Sequence[str], declared: Column, train: NDArray[np.bool_], numbers: Sequence[int]
+) -> Answers:
     """Turn the cells of a column into attributes; an empty cell is unknown.
 
     Args:
@@ -78,7 +81,7 @@ def answers(name: str, cells: Sequence[str], declared: Column, train: NDArray[np
         cells: without blanks around them.
         declared: its type and what it is about.
         train: rows from which the scale of numbers is taken, [n].
-        first: number of the first row, for the texts of errors.
+        numbers: of the rows, for the texts of errors.
 
     Raises:
         DataError: a cell does not fit the type; the text names its row.
@@ -87,10 +90,10 @@ def answers(name: str, cells: Sequence[str], declared: Column, train: NDArray[np
     if kind == "categorical":
         return _categorical(name, cells, declared)
     if kind == "continuous":
-        return _continuous(name, cells, declared, train, first)
+        return _continuous(name, cells, declared, train, numbers)
     if kind == "ordinal":
-        return _ordinal(name, cells, declared, first)
-    values = [_looked_up(name, cell.lower(), WORDS, at) for at, cell in enumerate(cells, first)]
+        return _ordinal(name, cells, declared, numbers)
+    values = [_looked_up(name, cell.lower(), WORDS, at) for at, cell in zip(numbers, cells, strict=True)]
     word = Attribute(name, name, name, declared.part, declared.scope)
     return Answers((word,), *_known(values))
 
@@ -104,18 +107,20 @@ def _categorical(name: str, cells: Sequence[str], declared: Column) -> Answers:
     return Answers(words, targets, weights, exclusive=len(values) > 1)
 
 
-def _ordinal(name: str, cells: Sequence[str], declared: Column, first: int) -> Answers:
+def _ordinal(name: str, cells: Sequence[str], declared: Column, numbers: Sequence[int]) -> Answers:
     """The rank, from 0 for the first value to 1 for the last."""
     if len(declared.order) < 2 or len(set(declared.order)) < len(declared.order):
         raise DataError(f"the ordinal column {name!r} needs its `order`: two or more different values, lowest first")
     ranks = {value: rank / (len(declared.order) - 1) for rank, value in enumerate(declared.order)}
-    values = [_looked_up(name, cell, ranks, at) for at, cell in enumerate(cells, first)]
+    values = [_looked_up(name, cell, ranks, at) for at, cell in zip(numbers, cells, strict=True)]
     return Answers((Attribute(name, name, name, declared.part, declared.scope, "ordinal"),), *_known(values))
 
 
-def _continuous(name: str, cells: Sequence[str], declared: Column, train: NDArray[np.bool_], first: int) -> Answers:
+def _continuous(
+    name: str, cells: Sequence[str], declared: Column, train: NDArray[np.bool_], numbers: Sequence[int]
+) -> Answers:
     """The number between the smallest and the largest of the training rows; beyond them it is cut off."""
-    values = np.array([_number(name, cell, at) for at, cell in enumerate(cells, first)])
+    values = np.array([_number(name, cell, at) for at, cell in zip(numbers, cells, strict=True)])
     word = Attribute(name, name, name, declared.part, declared.scope, "continuous")
     seen = values[train & ~np.isnan(values)]
     if not len(seen) or seen.min() == seen.max():
@@ -143,7 +148,4 @@ def _number(name: str, cell: str, row: int) -> float:
 
 
 def _is_number(cell: str) -> bool:
-    try:
-        return bool(np.isfinite(float(cell)))
-    except ValueError:
-        return False
+    return real(cell) is not None

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sightline.common.reading import is_file, is_there
 from sightline.data.cub import CubData, read_cub
 from sightline.errors import DataError
 from sightline.tasks.attributes.data.aviary import aviary_vocabulary
@@ -43,7 +44,7 @@ def read_cub_attributes(root: Path, asked: Asked) -> AttributeData:
     """
     cub = read_cub(root)
     words = _words(cub)
-    said = _labels(root).is_file()
+    said = is_there(_labels(root), "list", error=DataError)
     targets, weights, notes = _answers(cub, words) if said else _no_answers(cub)
     train = np.where(cub.train, 0, 2).astype(np.int8)
     split = carved(cub.paths, cub.labels, train, share=asked.validation, seed=asked.seed)
@@ -124,7 +125,7 @@ def _percent(cub: CubData, words: Vocabulary) -> Floats:
         DataError: it is missing, has another shape, or is not in percent.
     """
     name = "class_attribute_labels_continuous.txt"
-    path = next((p for p in (cub.root / "attributes" / name, cub.root / name) if p.is_file()), None)
+    path = next((p for p in (cub.root / "attributes" / name, cub.root / name) if is_file(p)), None)
     if path is None:
         raise DataError(f"{cub.root} has no {name}, the data set's own table of classes{_beside(cub.root)}")
     percent = number_matrix(path, len(cub.classes), len(cub.attributes))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from sightline.common.reading import is_file
 from sightline.errors import DataError
 from sightline.registry import Registry
 from sightline.tasks.attributes.data.table import AttributeData
@@ -62,7 +63,7 @@ def check_pictures(files: Sequence[Path], root: Path, what: str = "pictures") ->
     Raises:
         DataError: some are missing; the text counts them and names three.
     """
-    missing = [file for file in files if not file.is_file()]
+    missing = [file for file in files if not is_file(file)]
     if missing:
         below = [file.relative_to(root) if root in file.parents else file for file in missing[:3]]
         shown = ", ".join(file.as_posix() for file in below)

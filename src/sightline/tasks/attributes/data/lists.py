@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from sightline.common.numbers import real
+from sightline.common.reading import is_there, read_lines
 from sightline.errors import DataError
 
 
@@ -35,13 +37,11 @@ def number_matrix(path: Path, rows: int, columns: int) -> NDArray[np.float64]:
     found: list[NDArray[np.float64]] = []
     for number, line in _lines(path):
         tokens = line.split()
-        try:
-            row = np.array([float(token) for token in tokens])
-        except ValueError as problem:
-            raise DataError(f"{path}, line {number}: {problem}; expected {columns} numbers") from problem
-        if len(row) != columns or not np.isfinite(row).all():
-            raise DataError(f"{path}, line {number}: expected {columns} finite numbers, found {len(row)}")
-        found.append(row)
+        row = [value for token in tokens if (value := real(token)) is not None]
+        if len(row) != len(tokens) or len(row) != columns:
+            wrong = next((repr(token[:30]) for token in tokens if real(token) is None), len(row))
+            raise DataError(f"{path}, line {number}: expected {columns} finite numbers, found {wrong}")
+        found.append(np.array(row))
     if len(found) != rows:
         raise DataError(f"{path} has {len(found)} rows of numbers; there are {rows} classes")
     return np.stack(found)
@@ -49,9 +49,6 @@ def number_matrix(path: Path, rows: int, columns: int) -> NDArray[np.float64]:
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     """Numbered lines that are not blank."""
-    if not path.is_file():
+    if not is_there(path, "list", error=DataError):
         raise DataError(f"{path} is missing; attributes cannot be read without it")
-    with path.open(encoding="utf-8-sig") as file:
-        for number, line in enumerate(file, 1):
-            if line.strip():
-                yield number, line.strip()
+    yield from read_lines(path, "list", error=DataError)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sightline.common.reading import check_file
 from sightline.errors import DataError
 from sightline.tasks.attributes.data.layouts import LAYOUTS, Asked, Layout, check_pictures, refuse_table
 from sightline.tasks.attributes.data.splits import frozen
@@ -62,8 +63,7 @@ def _load(path: Path, key: str) -> NDArray[Any]:
     """One variable of a MATLAB file."""
     from scipy.io import loadmat
 
-    if not path.is_file():
-        raise DataError(f"{path} is missing; attributes cannot be read without it")
+    check_file(path, "MATLAB file", error=DataError)
     try:
         held = loadmat(path, variable_names=[key])
     except Exception as problem:  # a parser may raise anything on a damaged file

@@ -6,9 +6,7 @@ an attribute. Beside `NAME.csv` may lie `NAME.toml` or `NAME.json`, which says w
 
 from __future__ import annotations
 
-import csv
-import json
-import tomllib
+import os
 from collections import Counter
 from dataclasses import fields
 from pathlib import Path
@@ -17,6 +15,9 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from sightline.common import reading
+from sightline.common.numbers import real
+from sightline.common.reading import is_there, read_json, read_toml
 from sightline.errors import DataError, near
 from sightline.tasks.attributes.data.columns import TYPES, Answers, Column, answers
 from sightline.tasks.attributes.data.layouts import LAYOUTS, Asked, Layout, check_pictures, refuse_table
@@ -24,7 +25,8 @@ from sightline.tasks.attributes.data.splits import carved
 from sightline.tasks.attributes.data.table import SPLITS, AttributeData, class_means
 from sightline.tasks.attributes.data.vocabulary import Scope, Vocabulary
 
-Rows = list[dict[str, str]]
+Rows = tuple[tuple[int, dict[str, str]], ...]
+"""Number and cells of each row."""
 BOX = ("x", "y", "width", "height")
 NEEDED = ("file", "class")
 OURS = (*NEEDED, "split", *BOX, "mask")
@@ -41,17 +43,20 @@ def read_table(root: Path, asked: Asked) -> AttributeData:
     refuse_table(root, asked)
     path = _table(root)
     rows = _rows(path)
-    declared = _declared(path, [name for name in rows[0] if name not in OURS])
-    classes = tuple(sorted({row["class"] for row in rows}))
-    labels = np.array([classes.index(row["class"]) for row in rows], np.int64)
-    split = carved([row["file"] for row in rows], labels, _split(path, rows), share=asked.validation, seed=asked.seed)
+    cells = [row for _, row in rows]
+    declared = _declared(path, [name for name in cells[0] if name not in OURS])
+    classes = tuple(sorted({row["class"] for row in cells}))
+    labels = np.array([classes.index(row["class"]) for row in cells], np.int64)
+    split = carved(
+        [row["file"] for row in cells], labels, _split(path, rows), share=asked.validation, seed=asked.seed
+    )
     found = _attributes(path, rows, declared, split == 0)
     targets = np.concatenate([column.targets for column in found], 1)
     weights = np.concatenate([column.weights for column in found], 1)
     words = tuple(word for column in found for word in column.attributes)
     data = AttributeData(
         root=root,
-        files=tuple(root / row["file"] for row in rows),
+        files=tuple(root / row["file"] for row in cells),
         labels=labels,
         classes=classes,
         vocabulary=Vocabulary(words, tuple(column.attributes[0].group for column in found if column.exclusive)),
@@ -80,33 +85,19 @@ def _table(root: Path) -> Path:
 
 
 def _rows(path: Path) -> Rows:
-    """Cells of every row by the name of their column, without blanks around them."""
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines(keepends=True)
-        table = list(csv.reader(lines, delimiter=max(DELIMITERS, key=lines[0].count))) if lines else []
-    except (UnicodeDecodeError, csv.Error) as problem:
-        raise DataError(f"{path} cannot be read ({problem}); save it as CSV in UTF-8") from problem
-    header = [name.strip() for name in table[0]] if table else []
-    _check_header(path, header)
-    rows: Rows = []
-    for number, cells in enumerate(table[1:], 2):
-        if len(cells) != len(header):
-            raise DataError(
-                f"{path}, row {number}: expected {len(header)} cells as in the header, found {len(cells)}"
-            )
-        rows.append(dict(zip(header, (cell.strip() for cell in cells), strict=True)))
-    _check_rows(path, rows)
-    return rows
+    """Number of every row, and its cells by the name of their column."""
+    table = reading.read_table(path, error=DataError)
+    _check_header(path, table.header)
+    _check_rows(path, table.rows)
+    return table.rows
 
 
-def _check_header(path: Path, header: list[str]) -> None:
+def _check_header(path: Path, header: tuple[str, ...]) -> None:
     if missing := [name for name in NEEDED if name not in header]:
         found = ", ".join(header[:6]) or "nothing"
         raise DataError(
             f"{path} needs a header with the columns file and class; {missing[0]} is missing, found {found}"
         )
-    if twice := [name for name, count in Counter(header).items() if count > 1 or not name]:
-        raise DataError(f"{path} has a header in which {twice[0]!r} stands twice or is empty; name every column once")
     if not set(header) - set(OURS):
         raise DataError(f"{path} has no column beside {', '.join(header)}; each further column would be an attribute")
 
@@ -114,18 +105,18 @@ def _check_header(path: Path, header: list[str]) -> None:
 def _check_rows(path: Path, rows: Rows) -> None:
     if not rows:
         raise DataError(f"{path} has a header but no row")
-    counts = Counter(row["file"] for row in rows)
+    counts = Counter(os.path.normpath(row["file"]) for _, row in rows)
     twice = [name for name, count in counts.items() if count > 1]
     if twice:
         raise DataError(f"{path} names {len(twice)} pictures in several rows, such as {', '.join(twice[:3])}")
-    for number, row in enumerate(rows, 2):
+    for number, row in rows:
         if not row["file"] or not row["class"]:
             raise DataError(f"{path}, row {number}: the file and the class of a picture cannot be empty")
 
 
 def _declared(path: Path, names: list[str]) -> dict[str, Column]:
     """What the description beside the table says of its columns."""
-    found = next((file for file in (path.with_suffix(".toml"), path.with_suffix(".json")) if file.is_file()), None)
+    found = next((file for file in (path.with_suffix(".toml"), path.with_suffix(".json")) if _there(file)), None)
     if found is None:
         return dict.fromkeys(names, Column())
     described = _description(found)
@@ -137,13 +128,14 @@ def _declared(path: Path, names: list[str]) -> dict[str, Column]:
     return {name: _column(found, name, described.get(name, {})) for name in names}
 
 
+def _there(path: Path) -> bool:
+    return is_there(path, "description of the columns", error=DataError)
+
+
 def _description(path: Path) -> dict[str, dict[str, Any]]:
     """A table for each described column."""
-    try:
-        text = path.read_text(encoding="utf-8")
-        held = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
-    except ValueError as problem:
-        raise DataError(f"{path} cannot be read ({problem}); it is written in {path.suffix[1:].upper()}") from problem
+    reader = read_toml if path.suffix == ".toml" else read_json
+    held = reader(path, "description of the columns", error=DataError)
     described = held.get("columns") if isinstance(held, dict) else None
     if not isinstance(described, dict) or not all(isinstance(about, dict) for about in described.values()):
         raise DataError(f"{path} describes no columns; it holds one table `columns.NAME` for each column described")
@@ -169,7 +161,7 @@ def _attributes(path: Path, rows: Rows, declared: dict[str, Column], train: NDAr
     """All columns that are attributes."""
     try:
         found = [
-            answers(name, [row[name] for row in rows], column, train)
+            answers(name, [row[name] for _, row in rows], column, train, [number for number, _ in rows])
             for name, column in declared.items()
             if column.type != "ignore"
         ]
@@ -183,37 +175,35 @@ def _attributes(path: Path, rows: Rows, declared: dict[str, Column], train: NDAr
 
 def _split(path: Path, rows: Rows) -> NDArray[np.int8]:
     """Position in `SPLITS` of every picture; all training without the column."""
-    if "split" not in rows[0]:
+    if "split" not in rows[0][1]:
         return np.zeros(len(rows), np.int8)
-    for number, row in enumerate(rows, 2):
+    for number, row in rows:
         if row["split"] not in SPLITS:
             raise DataError(f"{path}, row {number}: there is no split {row['split']!r}; {near(row['split'], SPLITS)}")
-    return np.array([SPLITS.index(row["split"]) for row in rows], np.int8)
+    return np.array([SPLITS.index(row["split"]) for _, row in rows], np.int8)
 
 
 def _no_split(rows: Rows) -> tuple[str, ...]:
     note = "there is no column `split`: every picture that is not put aside for validation is a training picture"
-    return () if "split" in rows[0] else (note,)
+    return () if "split" in rows[0][1] else (note,)
 
 
 def _boxes(path: Path, rows: Rows) -> NDArray[np.float64] | None:
     """Boxes of all pictures; NaN where the cells are empty."""
-    if not set(BOX) & set(rows[0]):
+    if not set(BOX) & set(rows[0][1]):
         return None
-    found = np.full((len(rows), 4), np.nan)
-    for number, row in enumerate(rows, 2):
+    boxes = np.full((len(rows), 4), np.nan)
+    for at, (number, row) in enumerate(rows):
         cells = [row.get(name, "") for name in BOX]
-        try:
-            found[number - 2] = [float(cell) for cell in cells] if any(cells) else np.nan
-        except ValueError as problem:
-            raise DataError(
-                f"{path}, row {number}: a box is four numbers x, y, width, height, not {cells}"
-            ) from problem
-    return found
+        box = [value for cell in cells if (value := real(cell)) is not None]
+        if any(cells) and len(box) < len(BOX):
+            raise DataError(f"{path}, row {number}: a box is four numbers x, y, width, height, not {cells}")
+        boxes[at] = box or np.nan
+    return boxes
 
 
 def _masks(root: Path, rows: Rows) -> tuple[Path | None, ...]:
-    masks = tuple(root / row["mask"] if row.get("mask") else None for row in rows)
+    masks = tuple(root / row["mask"] if row.get("mask") else None for _, row in rows)
     return masks if any(masks) else ()
 
 

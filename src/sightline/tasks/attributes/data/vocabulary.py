@@ -11,8 +11,10 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatchcase
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
+from sightline.common.reading import parse_json
+from sightline.common.records import restored
 from sightline.errors import DataError, near
 
 Scope = Literal["part", "object", "context", "abstract"]
@@ -164,8 +166,7 @@ class Vocabulary:
     @classmethod
     def from_json(cls, text: str) -> Vocabulary:
         """Read what `to_json` wrote."""
-        read: Any = json.loads(text)
-        return cls(tuple(Attribute(**one) for one in read["attributes"]), tuple(read["exclusive"]))
+        return restored(cls, parse_json(text))
 
 
 def _fits(word: Attribute, pattern: str) -> bool:

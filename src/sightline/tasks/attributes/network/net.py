@@ -13,6 +13,8 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from sightline.common.reading import parse_json
+from sightline.common.records import as_kind, restored
 from sightline.models.load import LoadedModel, load_model
 from sightline.models.trunk import Trunk, drop_unused, finer_levels, grid_of, hold_stride
 from sightline.tasks.attributes.data import Vocabulary
@@ -61,9 +63,9 @@ class AttributeSpec:
     @classmethod
     def from_json(cls, text: str) -> AttributeSpec:
         """Read what `to_json` wrote."""
-        read: dict[str, Any] = json.loads(text)
-        words = Vocabulary.from_json(read.pop("vocabulary"))
-        return cls(vocabulary=words, classes=tuple(read.pop("classes")), **read)
+        content = parse_json(text)
+        words = content.pop("vocabulary", None) if isinstance(content, dict) else None
+        return restored(cls, content, vocabulary=Vocabulary.from_json(as_kind(str, words, "vocabulary")))
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,14 +5,13 @@ Registers how such a file is read, so that `load_model(weights=FILE)` and every 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-from torch import Tensor
-
 from sightline.errors import ModelError
-from sightline.models.architectures import ARCHITECTURES, Built, read_spec, write_network
+from sightline.models.architectures import ARCHITECTURES, Built, build_network, read_spec, write_network
 from sightline.models.preprocess import Preprocess
-from sightline.models.weights import Weights, read_weights
+from sightline.models.weights import Weights, fit_weights, read_weights
 from sightline.tasks.attributes.network.calibration import Knowledge
 from sightline.tasks.attributes.network.net import AttributeNet, AttributeSpec
 
@@ -49,16 +48,25 @@ def built(weights: Weights) -> Built:
 
 def _net(weights: Weights) -> AttributeNet:
     spec = read_spec(weights, ARCHITECTURE, AttributeSpec.from_json, "sightline train eat")
-    net = AttributeNet(spec)
+    net = build_network(weights, lambda: AttributeNet(spec))
     tensors = {name: value for name, value in weights.tensors.items() if not name.startswith(KNOWN)}
-    found = net.load_state_dict(tensors, strict=False)
-    if found.missing_keys or found.unexpected_keys:
-        wrong = ", ".join([*found.missing_keys, *found.unexpected_keys][:4])
-        raise ModelError(f"the weights in {weights.path} do not fit the network they describe: {wrong}")
-    net.knowledge = _knowledge(weights.tensors, net.knowledge)
+    fit_weights(net, replace(weights, tensors=tensors), name=ARCHITECTURE)
+    net.knowledge = _knowledge(weights, net.knowledge)
     return net.float().eval()
 
 
-def _knowledge(tensors: dict[str, Tensor], before: Knowledge) -> Knowledge:
-    """What the file knows; what it does not say stays as it was."""
-    return Knowledge(**{name: tensors.get(f"{KNOWN}{name}", value) for name, value in before.tensors().items()})
+def _knowledge(weights: Weights, empty: Knowledge) -> Knowledge:
+    """What the file knows.
+
+    Raises:
+        ModelError: a part of it is not there, or of another shape.
+    """
+    parts = {name: weights.tensors.get(f"{KNOWN}{name}") for name in empty.tensors()}
+    for name, value in empty.tensors().items():
+        part = parts[name]
+        if part is None or part.shape != value.shape or not part.is_floating_point():
+            raise ModelError(
+                f"the weights in {str(weights.path)!r} lack {KNOWN}{name} in the shape {tuple(value.shape)}, without "
+                "which the network cannot speak; copy or write the file again"
+            )
+    return Knowledge(**parts)  # type: ignore[arg-type]

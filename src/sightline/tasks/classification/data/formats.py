@@ -5,14 +5,15 @@ Nothing is decoded here. CIFAR's binary files are read by `cifar_files`.
 
 from __future__ import annotations
 
-import csv
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
+from sightline.common.reading import check_listed, is_there, read_table
 from sightline.data.photos import find_photos
-from sightline.errors import DataError, InputError, near
+from sightline.errors import DataError, InputError
 
 TESTS = ("test", "val", "validation", "valid")
 FILES, NAMES = ("file", "path", "filename", "image"), ("class_name", "class", "name", "label")
@@ -49,7 +50,7 @@ def list_folder(folder: Path, held_out: float) -> Listed:
     Raises:
         DataError: there are no classes, or only one, or a class that is never shown in training.
     """
-    if (folder / "labels.csv").is_file():
+    if is_there(folder / "labels.csv", "table", error=DataError):
         return _split(folder, _of_table(folder), held_out)
     train = folder / "train"
     if not train.is_dir():
@@ -82,25 +83,32 @@ def _of_classes(folder: Path, whole: Path) -> Rows:
 
 
 def _of_table(folder: Path) -> Rows:
-    """Pictures of a `labels.csv` with a column of files and one of classes."""
-    table = folder / "labels.csv"
-    with table.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file)
-        columns = [name.strip().lower() for name in reader.fieldnames or ()]
-        at = [next((c for c in wanted if c in columns), None) for wanted in (FILES, NAMES)]
-        if None in at:
-            raise DataError(
-                f"{str(table)!r} has the columns {', '.join(columns) or 'none'}; it needs one of "
-                f"{', '.join(FILES)} and one of {', '.join(NAMES)}"
-            )
-        held = [{str(k).strip().lower(): v for k, v in row.items()} for row in reader]
-    rows = [(folder / str(row[str(at[0])]), str(row[str(at[1])]).strip()) for row in held]
-    for path, _ in rows:
-        if not path.is_file():
-            beside = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
-            hint = near(path.name, beside) if beside else "check the column of files"
-            raise DataError(f"{str(table)!r} lists {str(path)!r}, which is not there; {hint}")
-    return rows
+    """Pictures of a `labels.csv` with a column of files and one of classes.
+
+    Raises:
+        DataError: a column is missing; a row lacks its file or class, or names a picture that is not there or was
+            named before.
+    """
+    table = read_table(folder / "labels.csv", error=DataError, lower=True)
+    files, names = (next((c for c in wanted if c in table.header), None) for wanted in (FILES, NAMES))
+    if files is None or names is None:
+        raise DataError(
+            f"{str(table.path)!r} has the columns {', '.join(table.header)}; it needs one of {', '.join(FILES)} and "
+            f"one of {', '.join(NAMES)}"
+        )
+    if not table.rows:
+        raise DataError(f"{str(table.path)!r} has a header but no row; it needs a row for each picture")
+    rows = {}
+    for number, row in table.rows:
+        where = f"{str(table.path)!r}, row {number}"
+        if not row[files] or not row[names]:
+            raise DataError(f"{where}: the {names if row[files] else files} of a picture cannot be empty")
+        path = folder / row[files]
+        check_listed(path, where, error=DataError)
+        if (place := os.path.abspath(path)) in rows:
+            raise DataError(f"{where}: {row[files]!r} stands in two rows; name each picture once")
+        rows[place] = path, row[names]
+    return list(rows.values())
 
 
 def _split(folder: Path, rows: Rows, held_out: float) -> Listed:
@@ -149,4 +157,6 @@ def _listed(folder: Path, rows: Rows, tests: Sequence[bool], notes: tuple[str, .
 
 
 def _hash(path: Path, folder: Path) -> str:
-    return sha256(path.relative_to(folder).as_posix().encode()).hexdigest()
+    """Of the name below the folder, or of the way to it from there."""
+    below = path.relative_to(folder) if path.is_relative_to(folder) else Path(os.path.relpath(path, folder))
+    return sha256(os.fsencode(below.as_posix())).hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from dataclasses import dataclass
 from hashlib import sha256
@@ -15,6 +16,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as fn
 
+from sightline.common.reading import is_folder
 from sightline.data.cifar import find_cifar, read_cifar
 from sightline.data.photos import read_photo
 from sightline.errors import DataError, near
@@ -77,8 +79,8 @@ def gather(data: str | Path, recipe: ClassifyRecipe, work: Path, report: Report 
     if str(data) == AVIARY:
         return _scenes(recipe, work, report)
     folder = Path(data)
-    if not folder.is_dir():
-        around = [other.name for other in folder.parent.iterdir()] if folder.parent.is_dir() else []
+    if not is_folder(folder):
+        around = [other.name for other in folder.parent.iterdir()] if is_folder(folder.parent) else []
         raise DataError(
             f"there is no folder {str(folder)!r} to learn from; {near(folder.name, [*around, AVIARY])}; "
             f"'{AVIARY}' draws scenes"
@@ -144,7 +146,7 @@ def _scaled(images: UInt8[Tensor, "n 3 h w"], size: int) -> UInt8[Tensor, "n 3 p
 def _files(found: Listed, recipe: ClassifyRecipe, work: Path, report: Report) -> Pictures:
     """Photos, each scaled and cut to its middle square; decoded once, then kept."""
     stamps = "\n".join(f"{path} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in found.files)
-    known, side = sha256(stamps.encode()).hexdigest(), recipe.size
+    known, side = sha256(os.fsencode(stamps)).hexdigest(), recipe.size
     (work / "photos").mkdir(parents=True, exist_ok=True)
     path = work / "photos" / f"{known[:12]}-{side}.npy"
     table = kept(path, (len(found.files), side, side, 3), lambda row: _square(found.files[row], side), report)
