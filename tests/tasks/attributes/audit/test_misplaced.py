@@ -44,6 +44,18 @@ def test_a_peak_whose_cell_holds_some_of_the_own_part_is_on_it():
     assert shortcut(replace(seen, looks=looks)).findings == ()
 
 
+def test_a_peak_on_both_parts_counts_for_its_own_alone():
+    seen = looking(observations(300)[0])
+    looks, turn = seen.looks.clone(), torch.arange(300) % 20
+    looks[:, 1] = 0.7 * torch.nn.functional.one_hot(torch.full((300,), 3), 5)
+    looks[turn < 13, 1] = 0.7 * torch.nn.functional.one_hot(torch.full((1,), 2), 5)
+    looks[turn < 8, 1, 1] = 0.05
+    # on wing and tail in 8 of 20 pictures, on the tail alone in 5: fewer than on its own
+    assert shortcut(replace(seen, looks=looks)).findings == ()
+    looks[turn < 8, 1, 1] = 0.0
+    assert "wing on tail" in [f.where for f in shortcut(replace(seen, looks=looks)).findings]
+
+
 def test_a_part_that_fills_the_object_draws_peaks_without_a_shortcut():
     seen = looking(observations(300)[0], [(1, 2)])
     areas = torch.zeros(300, 5) + 0.01

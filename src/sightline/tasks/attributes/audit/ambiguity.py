@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 
 from sightline.common.statistics.intervals import wilson
-from sightline.tasks.attributes.audit.findings import Finding, Verdict, skip
+from sightline.tasks.attributes.audit.findings import Finding, Verdict, Weakness, skip
 from sightline.tasks.attributes.audit.observed import SURE, Observations
 from sightline.tasks.attributes.audit.trials import LEVEL, strict
 
-KIND = "ambiguous"
+WEAKNESS = Weakness("ambiguous", "data", "share of classes that neither have nor lack it")
 LOW, HIGH = 0.2, 0.8
 LEAST = 5
 RULE = (
@@ -50,17 +50,11 @@ def _finding(seen: Observations, at: int, classes: list[int], judged: int) -> Fi
     answered = seen.weights[:, at] > 0
     guessed = int(((seen.weights[:, at] <= SURE) & answered).sum())
     shares = seen.prototypes[classes, at]
-    low, high = wilson(len(classes), judged, confidence=strict())
-    return Finding(
-        KIND,
-        "data",
+    return WEAKNESS.finding(
         name,
         f"{len(classes)} of {judged} classes neither have nor lack {name}",
-        len(classes) / judged,
-        "share of classes that neither have nor lack it",
-        low,
-        high,
-        0.0,
+        effect=len(classes) / judged,
+        ends=wilson(len(classes), judged, confidence=strict()),
         evidence={
             "classes": ", ".join(seen.classes[y] for y in classes[:6]) + (" ..." if len(classes) > 6 else ""),
             "shares from": float(shares.min()),

@@ -10,11 +10,18 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sightline.tasks.attributes.audit.findings import Fact, Finding, Verdict, skip
+from sightline.tasks.attributes.audit.findings import Fact, Finding, Verdict, Weakness, skip
 from sightline.tasks.attributes.audit.observed import Observations, Redrawn
 from sightline.tasks.attributes.audit.trials import LEVEL, Trial, trial
 
-KIND = "background"
+EXCHANGE = Weakness(
+    "background",
+    "network",
+    "share of decisions that an exchanged background changes, less that of one drawn again",
+)
+ATTENTION = Weakness(
+    "background", "network", "share of the class map on the object, less that of the centred Gaussian"
+)
 LEAST = 8
 RULE = (
     "the decision is reported where an exchanged background changes it more often than one of its own kind drawn "
@@ -61,17 +68,12 @@ def exchanged(redrawn: Redrawn, classes: int) -> tuple[Trial, Trial, dict[str, F
 
 
 def _decision(excess: Trial, numbers: dict[str, Fact]) -> Finding:
-    return Finding(
-        KIND,
-        "network",
+    return EXCHANGE.finding(
         "all classes",
         f"Exchanging the background changes {numbers['flips by exchange']:.1%} of right decisions; drawing the same "
         f"kind of background again changes {numbers['flips by drawing again']:.1%}",
-        excess.interval.mean,
-        "share of decisions that an exchanged background changes, less that of one drawn again",
-        excess.interval.low,
-        excess.interval.high,
-        0.0,
+        effect=excess.interval.mean,
+        ends=(excess.interval.low, excess.interval.high),
         evidence=numbers,
     )
 
@@ -92,16 +94,11 @@ def _class(seen: Observations, name: str, rows: Float[Tensor, " n"], tests: int)
     tried = trial(energy - prior, tests)
     if not tried.below(0.0):
         return None
-    return Finding(
-        KIND,
-        "network",
+    return ATTENTION.finding(
         name,
         f"The maps of decisions for {name} have {float(energy.mean()):.1%} on the object, a centred Gaussian as wide "
         f"has {float(prior.mean()):.1%}",
-        tried.interval.mean,
-        "share of the class map on the object, less that of the centred Gaussian",
-        tried.interval.low,
-        tried.interval.high,
-        0.0,
+        effect=tried.interval.mean,
+        ends=(tried.interval.low, tried.interval.high),
         evidence={"on the object": float(energy.mean()), "Gaussian": float(prior.mean()), "pictures": len(energy)},
     )

@@ -5,13 +5,13 @@ from __future__ import annotations
 import torch
 
 from sightline.common.statistics.intervals import wilson
-from sightline.tasks.attributes.audit.findings import Finding, Verdict, skip
+from sightline.tasks.attributes.audit.findings import Verdict, Weakness, skip
 from sightline.tasks.attributes.audit.observed import Observations
 from sightline.tasks.attributes.audit.trials import LEVEL, strict
 
-KIND = "constant"
 MOST = 0.95
 LEAST = 20
+WEAKNESS = Weakness("constant", "data", "share of the most frequent answer", null=MOST)
 RULE = (
     f"a group is reported where surely more than {MOST:g} of its answers are the same one, "
     f"at {LEVEL:.0%} over all groups together (Bonferroni)"
@@ -41,20 +41,14 @@ def constant(seen: Observations) -> Verdict:
         top, total = max(counts), sum(counts)
         if wilson(top, total, confidence=strict(len(judged)))[0] <= MOST:
             continue
-        low, high = wilson(top, total, confidence=strict())
         at = counts.index(top)
         value = seen.vocabulary.attributes[members[at]].value if at < len(members) else "absent"
         found.append(
-            Finding(
-                KIND,
-                "data",
+            WEAKNESS.finding(
                 name,
                 f"{top / total:.1%} of the answers to {name} are {value!r} ({entropy(counts):.2f} bit)",
-                top / total,
-                "share of the most frequent answer",
-                low,
-                high,
-                MOST,
+                effect=top / total,
+                ends=wilson(top, total, confidence=strict()),
                 evidence={"bits": entropy(counts), "answers": total, "value": value},
             )
         )

@@ -15,11 +15,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sightline.tasks.attributes.audit.findings import Fact, Finding, Verdict, skip
+from sightline.tasks.attributes.audit.findings import Fact, Finding, Verdict, Weakness, skip
 from sightline.tasks.attributes.audit.observed import Observations
 from sightline.tasks.attributes.audit.trials import LEVEL, trial
 
-KIND = "misread"
+WEAKNESS = Weakness(
+    "misread", "network", "share of errors that this answer alone repairs, less the share that other answers repair"
+)
 MOST = 3
 """Larger sets of corrections are not searched: more than three wrong answers are not "a misread attribute"."""
 DONORS = 8
@@ -80,17 +82,11 @@ def _finding(seen: Observations, made: list[Repair], group: int, tests: int) -> 
     if not tried.above(0.0):
         return None
     name, share = seen.vocabulary.groups[group].name, float(alone.mean())
-    low, high = tried.interval.low, tried.interval.high
-    return Finding(
-        KIND,
-        "network",
+    return WEAKNESS.finding(
         name,
         f"Reading {name} right would have repaired {share:.1%} of the {len(made)} wrong classes",
-        tried.interval.mean,
-        "share of errors that this answer alone repairs, less the share that other answers repair",
-        low,
-        high,
-        0.0,
+        effect=tried.interval.mean,
+        ends=(tried.interval.low, tried.interval.high),
         evidence={"repaired": int(alone.sum()), "errors": len(made), "by other answers": float(chance.mean())},
     )
 

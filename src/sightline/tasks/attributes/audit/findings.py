@@ -14,7 +14,7 @@ Subject = Literal["network", "data"]
 Fact = str | int | float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Finding:
     """One weakness.
 
@@ -51,6 +51,48 @@ class Finding:
     def record(self) -> dict[str, Any]:
         """As JSON takes it."""
         return {key: _finite(value) for key, value in asdict(self).items()}
+
+
+@dataclass(frozen=True)
+class Weakness:
+    """What all findings of one kind share.
+
+    Args:
+        kind: the detector.
+        subject: whose weakness it is.
+        measure: what the effects are, in words.
+        null: the effect where there is no such weakness.
+    """
+
+    kind: str
+    subject: Subject
+    measure: str
+    null: float = 0.0
+
+    def finding(
+        self,
+        where: str,
+        says: str,
+        *,
+        effect: float,
+        ends: tuple[float, float],
+        p: float | None = None,
+        evidence: Mapping[str, Fact],
+    ) -> Finding:
+        """One finding.
+
+        Args:
+            where: the class, attribute, picture or pair.
+            says: the weakness in one sentence.
+            effect: how large it is.
+            ends: of the effect's 95 % interval.
+            p: of an exact test, where there is one.
+            evidence: the numbers behind it.
+        """
+        low, high = ends
+        return Finding(
+            **vars(self), where=where, says=says, effect=effect, low=low, high=high, p=p, evidence=evidence
+        )
 
 
 @dataclass(frozen=True)

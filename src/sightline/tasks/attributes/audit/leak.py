@@ -10,11 +10,11 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from sightline.common.statistics.significance import discoveries, sign_test
-from sightline.tasks.attributes.audit.findings import Fact, Finding, Verdict, skip
+from sightline.tasks.attributes.audit.findings import Fact, Finding, Verdict, Weakness, skip
 from sightline.tasks.attributes.audit.observed import Observations, Redrawn
 from sightline.tasks.attributes.audit.trials import LEVEL, trial
 
-KIND = "class-read"
+WEAKNESS = Weakness("class-read", "network", "share that follows the class less the share that follows the picture")
 USUAL = 0.5
 LEAST = 8
 RULE = (
@@ -70,19 +70,14 @@ def _finding(seen: Observations, group: int, stays: Tensor, follows: Tensor, by:
     doubt = "" if by == "redrawing" else ", or those labels are wrong"
     evidence: dict[str, Fact] = {"follows the class": more, "follows the picture": fewer, "pictures": len(stays)}
     evidence |= {"by": by, **_accuracies(seen, group)}
-    return Finding(
-        KIND,
-        "network",
+    return WEAKNESS.finding(
         name,
         f"Where {when}, the network says of {name} what the class has in {more} of {len(stays)} pictures and what is "
         f"there in {fewer}: it concludes it from the class{doubt}",
-        tried.mean,
-        "share that follows the class less the share that follows the picture",
-        tried.low,
-        tried.high,
-        0.0,
-        sign_test(more, fewer),
-        evidence,
+        effect=tried.mean,
+        ends=(tried.low, tried.high),
+        p=sign_test(more, fewer),
+        evidence=evidence,
     )
 
 

@@ -12,16 +12,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sightline.tasks.attributes.audit.findings import Fact, Finding, Verdict, skip
+from sightline.tasks.attributes.audit.findings import Fact, Finding, Verdict, Weakness, skip
 from sightline.tasks.attributes.audit.observed import Observations
 from sightline.tasks.attributes.audit.trials import LEVEL
 
-KIND = "inseparable"
 NEAR = 1
 """Pairs that differ in so few groups, at most, are reported."""
 APART = 0.5
 LEAST = 5
 DRAWS = 1000
+WEAKNESS = Weakness("inseparable", "data", "groups in which half of the pictures or more differ", null=NEAR + 1.0)
 RULE = (
     f"a pair is reported where its classes differ in at most {NEAR} group (half of the pictures or more answer "
     f"otherwise), chance included: groups that may differ at {LEVEL:.0%} over all groups of the pair are counted as "
@@ -72,16 +72,11 @@ def _finding(seen: Observations, pair: tuple[int, int], gaps: Tensor, draws: dic
     names = [seen.classes[at] for at in pair]
     differ = [seen.vocabulary.groups[g].name for g in torch.nonzero(gaps >= APART)[:, 0].tolist()]
     which = f"only in {', '.join(differ)}" if differ else "in no group"
-    return Finding(
-        KIND,
-        "data",
+    return WEAKNESS.finding(
         f"{names[0]} / {names[1]}",
         f"{names[0]} and {names[1]} differ {which} of {int(known.sum())}",
-        float(len(differ)),
-        "groups in which half of the pictures or more differ",
-        float(plain[0]),
-        float(max(plain[1], wide[1])),
-        float(NEAR + 1),
+        effect=float(len(differ)),
+        ends=(float(plain[0]), float(max(plain[1], wide[1]))),
         evidence={"groups that differ": ", ".join(differ) or "none", **_confused(seen, pair)},
     )
 

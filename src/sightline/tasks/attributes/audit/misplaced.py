@@ -11,11 +11,14 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from sightline.common.statistics.significance import discoveries, sign_test
-from sightline.tasks.attributes.audit.findings import Finding, Verdict, skip
+from sightline.tasks.attributes.audit.findings import Finding, Verdict, Weakness, skip
 from sightline.tasks.attributes.audit.observed import Observations, Redrawn
 from sightline.tasks.attributes.audit.trials import LEVEL, trial
 
-KIND = "shortcut"
+PEAKS = Weakness("shortcut", "network", "share of peaks on the other part less the share on its own")
+CHANGES = Weakness(
+    "shortcut", "network", "movement of the answer with the other group less with its own, in probability"
+)
 LEAST = 8
 SMALL = 0.05
 """Smaller differences of probability are not reported."""
@@ -100,20 +103,14 @@ def _peak_finding(
     beyond = float((there - areas).mean())
     more, fewer = int(there.sum()), int(own.sum())
     interval = trial(there - own).interval if more > fewer and beyond > 0 else None
-    low, high = (interval.low, interval.high) if interval else (float("-inf"), 0.0)
-    return Finding(
-        KIND,
-        "network",
+    return PEAKS.finding(
         f"{name} on {other}",
         f"{name} is read off the {other} in {more / len(there):.1%} of pictures, off its own part in "
         f"{fewer / len(own):.1%}",
-        float((there - own).mean()),
-        "share of peaks on the other part less the share on its own",
-        low,
-        high,
-        0.0,
-        sign_test(more, fewer),
-        {"on it": more, "on its own": fewer, "pictures": len(own), "beyond its area": beyond, "by": "peaks"},
+        effect=float((there - own).mean()),
+        ends=(interval.low, interval.high) if interval else (float("-inf"), 0.0),
+        p=sign_test(more, fewer),
+        evidence={"on it": more, "on its own": fewer, "pictures": len(own), "beyond its area": beyond, "by": "peaks"},
     )
 
 
@@ -132,16 +129,11 @@ def _by_changes(seen: Observations, redrawn: Redrawn, placed: list[int]) -> tupl
             said = f"the answer to {groups[g].name} moves more when {groups[h].name} is redrawn than when itself is"
             facts = {"by the other": float(other[both].mean()), "by its own": float(own[both].mean())}
             found.append(
-                Finding(
-                    KIND,
-                    "network",
+                CHANGES.finding(
                     f"{groups[g].name} from {groups[h].name}",
                     said[0].upper() + said[1:],
-                    tried.interval.mean,
-                    "movement of the answer with the other group less with its own, in probability",
-                    tried.interval.low,
-                    tried.interval.high,
-                    0.0,
+                    effect=tried.interval.mean,
+                    ends=(tried.interval.low, tried.interval.high),
                     evidence={**facts, "scenes": len(difference), "by": "redrawing"},
                 )
             )

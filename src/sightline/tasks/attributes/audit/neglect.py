@@ -11,13 +11,15 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sightline.common.statistics.bootstrap import ratio
-from sightline.tasks.attributes.audit.findings import Finding, Verdict, skip
+from sightline.tasks.attributes.audit.findings import Finding, Verdict, Weakness, skip
 from sightline.tasks.attributes.audit.observed import Observations
 from sightline.tasks.attributes.audit.trials import LEVEL, trial
 
-KIND = "unused"
 HALF = 0.5
 """Below this share of what it would contribute if the network used all groups as much as they tell."""
+WEAKNESS = Weakness(
+    "unused", "network", "contribution as a share of what its telling would give it; 1 is fair", null=1.0
+)
 RULE = (
     f"a group that tells classes apart better than the median group is reported where it contributes less than "
     f"{HALF:g} of its fair share, at {LEVEL:.0%} over all such groups together (Bonferroni)"
@@ -57,16 +59,11 @@ def _finding(seen: Observations, tells: Tensor, moves: Tensor, group: int, tests
     share = float(own.mean() / (fair * whole.mean()))
     interval = ratio(own, fair * whole, draws=1000)
     how = "is associated with" if seen.join == "parallel" else "contributes"
-    return Finding(
-        KIND,
-        "network",
+    return WEAKNESS.finding(
         name,
         f"{name} tells classes apart but {how} {share:.2f} of its fair share of the decision",
-        share,
-        "contribution as a share of what its telling would give it; 1 is fair",
-        interval.low,
-        interval.high,
-        1.0,
+        effect=share,
+        ends=(interval.low, interval.high),
         evidence={
             "telling": float(tells[group]),
             "median telling": float(tells.median()),

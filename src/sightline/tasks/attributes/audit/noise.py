@@ -21,11 +21,11 @@ from torch import Tensor
 
 from sightline.common.statistics.intervals import wilson
 from sightline.tasks.attributes.audit.crossfit import folds, narrowed, out_of_fold, readable
-from sightline.tasks.attributes.audit.findings import Fact, Finding, Verdict, skip
+from sightline.tasks.attributes.audit.findings import Fact, Finding, Verdict, Weakness, skip
 from sightline.tasks.attributes.audit.observed import Observations, Question
 from sightline.tasks.attributes.audit.trials import strict
 
-KIND = "label-noise"
+WEAKNESS = Weakness("label-noise", "data", "chance that the label is wrong", null=0.5)
 REPEATS = 5
 """Refits on resampled pictures, each with folds of its own."""
 STUDENT = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}
@@ -245,19 +245,14 @@ def _odds(said: Float[Tensor, " n"], values: int, rate: float) -> Float[Tensor, 
 
 
 def _finding(seen: Observations, found: Suspicions, row: int, column: int) -> Finding:
-    question, chance = found.questions[column], float(found.chance[row, column])
+    question = found.questions[column]
     says, instead = (_named(seen, question, int(table[row, column])) for table in (found.label, found.instead))
     own = float(found.sided[row, column])
-    return Finding(
-        KIND,
-        "data",
+    return WEAKNESS.finding(
         f"{seen.names[row]}: {question.name}",
         f"The label of {seen.names[row]} says {says}; heads that never saw it say {instead}",
-        chance,
-        "chance that the label is wrong",
-        float(found.low[row, column]),
-        float(found.high[row, column]),
-        0.5,
+        effect=float(found.chance[row, column]),
+        ends=(float(found.low[row, column]), float(found.high[row, column])),
         evidence={
             "label": says,
             "instead": instead,
