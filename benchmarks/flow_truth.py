@@ -37,7 +37,8 @@ from torchvision.transforms import functional as pictures
 import sightline
 from _measure import PAGE, conditions, dump, options, table, toy, write
 from sightline.metrics import bootstrap, paired_difference
-from sightline.metrics.deletion import deletion_curve, insertion_curve, road
+from sightline.metrics.curves import deletion_curve, insertion_curve
+from sightline.metrics.deletion import road
 from sightline.metrics.elements import spearman
 from sightline.metrics.inference import inference_copy
 from sightline.metrics.probe import Probe

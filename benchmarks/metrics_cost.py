@@ -23,6 +23,7 @@ from _measure import Ratio, build, conditions, dump, options, paired, seconds, t
 from sightline.metrics import (
     METRICS,
     Probe,
+    RandomSubsets,
     aopc,
     average_drop,
     deletion,
@@ -57,7 +58,7 @@ def metrics_of(probe: Probe, inputs: Tensor, maps: Tensor, *, steps: int) -> dic
         "deletion": (deletion, {"steps": steps}),
         "insertion": (insertion, {"steps": steps}),
         "aopc": (aopc, {"steps": steps}),
-        "infidelity": (infidelity, {"draws": steps}),
+        "infidelity": (infidelity, {"subsets": RandomSubsets(draws=steps)}),
         "sensitivity-n": (sensitivity_n, {"draws": max(2, steps // 4), "shares": shares}),
         "average-drop": (average_drop, {}),
         "road (in-painted)": (road, {}),

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from sightline.errors import InputError, MethodError
-from sightline.metrics import METRICS, Metric, Probe, SampleStatus, bootstrap, summarise, table
+from sightline.metrics import METRICS, Metric, Probe, RandomSubsets, SampleStatus, bootstrap, summarise, table
 from sightline.metrics.scores import REASONS, scored
 
 B, SIDE = 6, 10
@@ -23,7 +23,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "deletion": {"steps": 6},
     "insertion": {"steps": 6},
     "aopc": {"steps": 6},
-    "infidelity": {"draws": 7},
+    "infidelity": {"subsets": RandomSubsets(draws=7)},
     "sensitivity-n": {"draws": 9, "shares": (0.2, 0.5)},
 }
 NAMES = tuple(METRICS)
@@ -193,7 +193,7 @@ def energy() -> Callable[[], Metric]:
     return lambda: Metric("energy-in-mask")
 
 
-def test_shell_remembers_updates_and_resets(energy: Callable[[], Metric]) -> None:
+def test_metric_remembers_updates_and_resets(energy: Callable[[], Metric]) -> None:
     maps, masks = torch.rand(7, 5, 5), torch.rand(7, 5, 5) < 0.5
     maps[1] = float("nan")
     shell, whole = energy(), energy()

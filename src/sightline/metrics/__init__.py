@@ -10,16 +10,8 @@ from sightline.metrics.accumulator import Metric
 from sightline.metrics.baselines import blur, filler
 from sightline.metrics.complexity import effective_complexity, entropy, sparseness
 from sightline.metrics.counterfactual import counterfactual_agreement, counterfactual_shift, movement
-from sightline.metrics.deletion import (
-    Curve,
-    aopc,
-    deletion,
-    deletion_curve,
-    insertion,
-    insertion_curve,
-    road,
-    road_accuracy,
-)
+from sightline.metrics.curves import Curve, deletion_curve, insertion_curve
+from sightline.metrics.deletion import aopc, deletion, insertion, road, road_accuracy
 from sightline.metrics.elements import Elements, lay, on_grid, ranks
 from sightline.metrics.imputation import impute
 from sightline.metrics.inference import InferenceCopy, inference_copy
@@ -62,7 +54,14 @@ from sightline.metrics.registry import METRICS, MetricSpec, metric, table
 from sightline.metrics.result import MetricResult, summarise
 from sightline.metrics.robustness import max_sensitivity
 from sightline.metrics.scores import REASONS, SampleStatus, Scores
-from sightline.metrics.subsets import infidelity, infidelity_of, random_subsets, sensitivity_n, subset_changes
+from sightline.metrics.subsets import (
+    RandomSubsets,
+    infidelity,
+    infidelity_of,
+    random_subsets,
+    sensitivity_n,
+    subset_changes,
+)
 
 __all__ = [
     "METRICS",
@@ -75,6 +74,7 @@ __all__ = [
     "MetricResult",
     "MetricSpec",
     "Probe",
+    "RandomSubsets",
     "SampleStatus",
     "Scores",
     "TwoSided",

@@ -1,4 +1,4 @@
-"""`Metric`: the torchmetrics-shaped shell around the pure functions - update, compute, reset, states to reduce.
+"""`Metric`: a metric with memory, in the shape of torchmetrics - update, compute, reset, states to reduce.
 
 It keeps values and statuses on the device and asks for nothing else; torchmetrics is not needed.
 """

@@ -13,6 +13,7 @@ from sightline.metrics.scores import SampleStatus, Scores, map_check, scored
 
 SKIPS = (SampleStatus.NAN, SampleStatus.ZERO)
 CANNOT = "whether the map is right: a single arbitrary pixel is the simplest map of all"
+_COMPLEXITY = {"family": "complexity", "needs": ("maps",), "signed": "magnitude", "skips": SKIPS}
 
 
 def _magnitude(maps: Tensor) -> Float[Tensor, "b m"]:
@@ -26,19 +27,12 @@ def _constant(maps: Tensor, value: float) -> Float[Tensor, "b"]:
 @metric(
     "sparseness",
     title="Sparseness: Gini index of the magnitudes",
-    family="complexity",
     higher_is_better=True,
-    low=0.0,
-    high=1.0,
-    needs=("maps",),
-    cost="0",
-    forwards=lambda **_: 0,
-    signed="magnitude",
     cannot=CANNOT,
     cite=("chalasani2020concise",),
     chance="(n - 1)/(3n), up to terms of order 1/n",
     expected=lambda maps: _constant(maps, (maps[0].numel() - 1) / (3 * maps[0].numel())),
-    skips=SKIPS,
+    **_COMPLEXITY,
 )
 def sparseness(maps: Float[Tensor, "b ..."]) -> Scores:
     r"""$\sum_i (2i - n - 1)|M|_{(i)} / (n \sum |M|)$, sorted upwards [chalasani2020concise].
@@ -57,19 +51,13 @@ def sparseness(maps: Float[Tensor, "b ..."]) -> Scores:
 @metric(
     "entropy",
     title="Complexity: entropy of the magnitudes",
-    family="complexity",
     higher_is_better=False,
-    low=0.0,
     high=float("inf"),
-    needs=("maps",),
-    cost="0",
-    forwards=lambda **_: 0,
-    signed="magnitude",
     cannot=CANNOT + "; values on grids of different sizes do not compare",
     cite=("bhatt2020evaluating",),
     chance="ln n - ln 2 + 1/2, up to terms of order 1/n",
     expected=lambda maps: _constant(maps, math.log(maps[0].numel()) - math.log(2) + 0.5),
-    skips=SKIPS,
+    **_COMPLEXITY,
 )
 def entropy(maps: Float[Tensor, "b ..."]) -> Scores:
     r"""$-\sum_i p_i \ln p_i$, $p = |M|/\sum|M|$, in nats [bhatt2020evaluating]: 0 for one element, $\ln n$ flat.
@@ -85,21 +73,14 @@ def entropy(maps: Float[Tensor, "b ..."]) -> Scores:
 @metric(
     "effective-complexity",
     title="Effective complexity: share of the elements that matter",
-    family="complexity",
     higher_is_better=False,
-    low=0.0,
-    high=1.0,
-    needs=("maps",),
-    cost="0",
-    forwards=lambda **_: 0,
-    signed="magnitude",
     cannot=CANNOT,
     cite=("nguyen2020quantitative",),
     chance="(1 + (n - 1)(1 - epsilon))/n, exactly",
     expected=lambda maps, *, epsilon=0.1: _constant(
         maps, (1 + (maps[0].numel() - 1) * (1 - epsilon)) / maps[0].numel()
     ),
-    skips=SKIPS,
+    **_COMPLEXITY,
 )
 def effective_complexity(maps: Float[Tensor, "b ..."], *, epsilon: float = 0.1) -> Scores:
     r"""$|\{i: |M_i| > \epsilon \max|M|\}| / n$ [nguyen2020quantitative].

@@ -14,11 +14,11 @@ from torch import Tensor
 from sightline.errors import InputError
 from sightline.metrics.elements import on_grid
 from sightline.metrics.masks import area, box_check, box_masks, centred_gaussian, dilate, mask_check, peaks
-from sightline.metrics.registry import metric
+from sightline.metrics.registry import LOCALISATION, metric
 from sightline.metrics.scores import SampleStatus, Scores, map_check, same_length, scored
 
 FULL_CANNOT = "whether the model used the object: a map can be right about a model that looks at the background"
-ENERGY_SKIPS = (SampleStatus.NAN, SampleStatus.ZERO)
+_ENERGY = {**LOCALISATION, "signed": "positive part", "skips": (SampleStatus.NAN, SampleStatus.ZERO)}
 
 
 def on_masks(maps: Tensor, masks: Tensor) -> tuple[Float[Tensor, "b ..."], Bool[Tensor, "b ..."]]:
@@ -43,18 +43,12 @@ def _share(maps: Tensor, masks: Tensor, **_: object) -> Float[Tensor, "b"]:
 @metric(
     "pointing-game",
     title="Pointing game: is the peak on the object",
-    family="localisation",
-    higher_is_better=True,
-    low=0.0,
-    high=1.0,
-    needs=("maps", "masks"),
-    cost="0",
-    forwards=lambda **_: 0,
     signed="largest signed value",
     cannot="anything about the rest of the map; on centred objects the picture's middle is nearly always a hit",
     cite=("zhang2018excitation",),
     chance="share of the (widened) mask",
     expected=lambda maps, masks, *, tolerance=0.0, **_: area(_wide(masks, tolerance)),
+    **LOCALISATION,
 )
 def pointing_game(maps: Float[Tensor, "b ..."], masks: Bool[Tensor, "b ..."], *, tolerance: float = 0.0) -> Scores:
     r"""$1[\arg\max M \in \Omega]$, $\Omega$ widened by `tolerance` pixels [zhang2018excitation].
@@ -102,19 +96,11 @@ def energy_inside(map_: Float[Tensor, "h w"], mask: Bool[Tensor, "y x"]) -> floa
 @metric(
     "energy-in-mask",
     title="Energy in the mask",
-    family="localisation",
-    higher_is_better=True,
-    low=0.0,
-    high=1.0,
-    needs=("maps", "masks"),
-    cost="0",
-    forwards=lambda **_: 0,
-    signed="positive part",
     cannot=FULL_CANNOT + "; and, alone, whether it beats the mask's share (see concentration)",
     cite=("wang2020scorecam", "arras2022clevrxai"),
     chance="share of the mask, exactly",
     expected=_share,
-    skips=ENERGY_SKIPS,
+    **_ENERGY,
 )
 def energy_in_mask(maps: Float[Tensor, "b ..."], masks: Bool[Tensor, "b ..."]) -> Scores:
     r"""$\sum_\Omega M^+ / \sum M^+$ [wang2020scorecam; arras2022clevrxai]. A flat map has the mask's share.
@@ -138,19 +124,11 @@ def positive_check(maps: Tensor) -> Int[Tensor, "b"]:
 @metric(
     "energy-in-box",
     title="Energy in the box",
-    family="localisation",
-    higher_is_better=True,
-    low=0.0,
-    high=1.0,
-    needs=("maps", "boxes"),
-    cost="0",
-    forwards=lambda **_: 0,
-    signed="positive part",
     cannot=FULL_CANNOT + "; a box holds background too",
     cite=("wang2020scorecam",),
     chance="share of the box, exactly",
     expected=lambda maps, boxes, *, size, **_: area(box_masks(boxes, size)),
-    skips=ENERGY_SKIPS,
+    **{**_ENERGY, "needs": ("maps", "boxes")},
 )
 def energy_in_box(maps: Float[Tensor, "b h w"], boxes: Float[Tensor, "b 4"], *, size: tuple[int, int]) -> Scores:
     r"""$\sum_{box} M^+ / \sum M^+$ [wang2020scorecam].
@@ -172,14 +150,7 @@ def energy_in_box(maps: Float[Tensor, "b h w"], boxes: Float[Tensor, "b 4"], *, 
 @metric(
     "concentration",
     title="Concentration in the foreground, over its control",
-    family="localisation",
-    higher_is_better=True,
     low=-float("inf"),
-    high=1.0,
-    needs=("maps", "masks"),
-    cost="0",
-    forwards=lambda **_: 0,
-    signed="positive part",
     cannot=FULL_CANNOT
     + "; against the area control a centre prior still looks clever, so ask for control='gaussian' too",
     cite=("arras2022clevrxai",),
@@ -187,7 +158,7 @@ def energy_in_box(maps: Float[Tensor, "b h w"], boxes: Float[Tensor, "b 4"], *, 
     expected=lambda maps, masks, *, control="area", width=0.25: _gain(
         area(masks), _control(masks.bool(), control, width)
     ),
-    skips=ENERGY_SKIPS,
+    **_ENERGY,
 )
 def concentration(
     maps: Float[Tensor, "b ..."],
@@ -232,18 +203,12 @@ def _control(masks: Bool[Tensor, "b ..."], control: str, width: float) -> Float[
 @metric(
     "rank-accuracy",
     title="Rank accuracy: share of the strongest elements that lie in the mask",
-    family="localisation",
-    higher_is_better=True,
-    low=0.0,
-    high=1.0,
-    needs=("maps", "masks"),
-    cost="0",
-    forwards=lambda **_: 0,
     signed="largest signed values",
     cannot=FULL_CANNOT,
     cite=("arras2022clevrxai",),
     chance="share of the mask, exactly",
     expected=_share,
+    **LOCALISATION,
 )
 def rank_accuracy(maps: Float[Tensor, "b ..."], masks: Bool[Tensor, "b ..."]) -> Scores:
     r"""Of the $|\Omega|$ strongest elements, the share inside $\Omega$; ties count in part [arras2022clevrxai].

@@ -9,14 +9,11 @@ from torch import Tensor
 from sightline.metrics.baselines import Baseline, filler
 from sightline.metrics.elements import lay
 from sightline.metrics.probe import Probe
-from sightline.metrics.registry import metric
+from sightline.metrics.registry import FAITHFULNESS, metric
 from sightline.metrics.scores import Scores, map_check, model_check, scored
 
-_SHARED = {
-    "family": "faithfulness",
-    "low": 0.0,
-    "high": 1.0,
-    "needs": ("probe", "inputs", "maps"),
+_MASKING = {
+    **FAITHFULNESS,
     "cost": "2",
     "forwards": lambda **_: 2,
     "signed": "positive part",
@@ -79,7 +76,7 @@ def _judge(values: Tensor, maps: Tensor, *scores: Tensor) -> Scores:
     higher_is_better=False,
     cannot="anything about a map that shows everything: it drops nothing. Read it beside average gain and complexity",
     cite=("chattopadhay2018gradcampp",),
-    **_SHARED,
+    **_MASKING,
 )
 def average_drop(
     probe: Probe, inputs: Float[Tensor, "b ..."], maps: Float[Tensor, "b ..."], *, baseline: Baseline = "zero"
@@ -95,7 +92,7 @@ def average_drop(
     higher_is_better=True,
     cannot="how much it rises; a map that shows nearly everything wins by the width of a hair",
     cite=("chattopadhay2018gradcampp",),
-    **_SHARED,
+    **_MASKING,
 )
 def average_increase(
     probe: Probe, inputs: Float[Tensor, "b ..."], maps: Float[Tensor, "b ..."], *, baseline: Baseline = "zero"
@@ -111,7 +108,7 @@ def average_increase(
     higher_is_better=True,
     cannot="much about samples of which the model is sure already: there is nothing to gain",
     cite=("zhang2024opticam",),
-    **_SHARED,
+    **_MASKING,
 )
 def average_gain(
     probe: Probe, inputs: Float[Tensor, "b ..."], maps: Float[Tensor, "b ..."], *, baseline: Baseline = "zero"

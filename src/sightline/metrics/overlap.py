@@ -11,24 +11,18 @@ from torch import Tensor
 from sightline.errors import InputError
 from sightline.metrics.localisation import FULL_CANNOT, on_masks, positive_check
 from sightline.metrics.masks import mask_check
-from sightline.metrics.registry import metric
+from sightline.metrics.registry import LOCALISATION, metric
 from sightline.metrics.scores import Scores, map_check, scored
 
 
 @metric(
     "iou-best",
     title="IoU at the best threshold (labelled oracle)",
-    family="localisation",
-    higher_is_better=True,
-    low=0.0,
-    high=1.0,
-    needs=("maps", "masks"),
-    cost="0",
-    forwards=lambda **_: 0,
     signed="every threshold of the signed values",
     cannot="what anybody could use: the threshold is chosen by looking at the answer. " + FULL_CANNOT,
     cite=("choe2020evaluating",),
     chance="none in closed form; at least the mask's share, which taking everything gives",
+    **LOCALISATION,
 )
 def iou_best(maps: Float[Tensor, "b ..."], masks: Bool[Tensor, "b ..."]) -> Scores:
     r"""$\max_t |\{M \ge t\} \cap \Omega| / |\{M \ge t\} \cup \Omega|$ over every threshold [choe2020evaluating].
@@ -55,18 +49,12 @@ def iou_best(maps: Float[Tensor, "b ..."], masks: Bool[Tensor, "b ..."]) -> Scor
 @metric(
     "iou",
     title="IoU at a fixed share of the largest value",
-    family="localisation",
-    higher_is_better=True,
-    low=0.0,
-    high=1.0,
-    needs=("maps", "masks"),
-    cost="0",
-    forwards=lambda **_: 0,
     signed="positive part",
     cannot=FULL_CANNOT + "; the threshold suits some methods better than others",
     cite=("choe2020evaluating",),
     chance="exact sum over a binomial distribution, see expected_iou",
     expected=lambda maps, masks, *, threshold=0.5: expected_iou(masks, threshold=threshold),
+    **LOCALISATION,
 )
 def iou(maps: Float[Tensor, "b ..."], masks: Bool[Tensor, "b ..."], *, threshold: float = 0.5) -> Scores:
     r"""$|\{M^+ \ge \tau \max M^+\} \cap \Omega| / |\cdot \cup \Omega|$ [choe2020evaluating].

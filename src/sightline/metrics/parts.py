@@ -23,7 +23,20 @@ from sightline.metrics.scores import CODES, SampleStatus, Scores, flagged, map_c
 
 Renderer = Callable[[Tensor, Tensor], Tensor]
 """From samples `[r]` and kept parts `[r, p]` to the pictures `[r, c, h, w]` in which only those parts are left."""
-NEEDS = ("probe", "inputs", "maps", "parts")
+_PARTS = {
+    "family": "parts",
+    "higher_is_better": True,
+    "needs": ("probe", "inputs", "maps", "parts"),
+    "signed": "sum of signed values",
+    "cite": ("hesse2023funnybirds",),
+}
+_SINGLE = {**_PARTS, "cost": "p + 1", "forwards": lambda *, parts, **_: parts + 1}
+_TWO_SIDED = {
+    **_PARTS,
+    "cost": "2p + 3",
+    "forwards": lambda *, parts, **_: 2 * parts + 3,
+    "chance": "none known: it depends on how many parts the class needs",
+}
 
 
 def importances(
@@ -104,18 +117,10 @@ def _part_check(parts: Bool[Tensor, "b p h w"], *, least: int) -> Int[Tensor, "b
 @metric(
     "single-deletion",
     title="Single deletion: does the order of the parts' importances equal that of their effects",
-    family="parts",
-    higher_is_better=True,
-    low=0.0,
-    high=1.0,
-    needs=NEEDS,
-    cost="p + 1",
-    forwards=lambda *, parts, **_: parts + 1,
-    signed="sum of signed values",
     cannot="what parts do together: a class that two parts decide jointly shows no single effect",
-    cite=("hesse2023funnybirds",),
     chance="1/2 for parts of one size: no order is likelier than its reverse",
     expected=lambda probe, inputs, maps, parts, **_: torch.full((len(inputs),), 0.5, device=inputs.device),
+    **_SINGLE,
 )
 def single_deletion(
     probe: Probe,
@@ -199,25 +204,11 @@ def _at(table: Bool[Tensor, "b q"], count: Int[Tensor, "b"]) -> Float[Tensor, "b
     return table.gather(1, count[:, None])[:, 0].float()
 
 
-_CHECKED = {
-    "family": "parts",
-    "higher_is_better": True,
-    "low": 0.0,
-    "high": 1.0,
-    "needs": NEEDS,
-    "cost": "2p + 3",
-    "forwards": lambda *, parts, **_: 2 * parts + 3,
-    "signed": "sum of signed values",
-    "cite": ("hesse2023funnybirds",),
-    "chance": "none known: it depends on how many parts the class needs",
-}
-
-
 @metric(
     "preservation-check",
     title="Preservation: does the decision stay when only the important parts are kept",
     cannot="whether the kept parts were needed: keeping everything passes. Read it with the deletion check",
-    **_CHECKED,
+    **_TWO_SIDED,
 )
 def preservation_check(
     probe: Probe,
@@ -251,7 +242,7 @@ def preservation_check(
     "deletion-check",
     title="Deletion check: does the decision change when the important parts are removed",
     cannot="whether all removed parts mattered: removing everything passes. Read it with the preservation check",
-    **_CHECKED,
+    **_TWO_SIDED,
 )
 def deletion_check(
     probe: Probe,
@@ -283,17 +274,9 @@ def _checks(maps: Tensor, parts: Tensor, sides: TwoSided) -> tuple[Tensor, ...]:
 @metric(
     "distractibility",
     title="Distractibility: share of the irrelevant parts that the map leaves alone",
-    family="parts",
-    higher_is_better=True,
-    low=0.0,
-    high=1.0,
-    needs=NEEDS,
-    cost="p + 1",
-    forwards=lambda *, parts, **_: parts + 1,
-    signed="sum of signed values",
     cannot="whether relevant parts are found: a map of nothing is not distracted. Read it with the two checks",
-    cite=("hesse2023funnybirds",),
     chance="none known: it depends on the parts' sizes",
+    **_SINGLE,
 )
 def distractibility(
     probe: Probe,

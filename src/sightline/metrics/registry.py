@@ -36,6 +36,10 @@ Need = Literal[
 F = TypeVar("F", bound=Callable[..., Scores])
 
 
+def _none(**_: Any) -> int:
+    return 0
+
+
 @dataclass(frozen=True, kw_only=True)
 class MetricSpec:
     """What a metric is and what it costs.
@@ -63,11 +67,11 @@ class MetricSpec:
     title: str
     family: Family
     higher_is_better: bool
-    low: float
-    high: float
+    low: float = 0.0
+    high: float = 1.0
     needs: tuple[Need, ...]
-    cost: str
-    forwards: Callable[..., int]
+    cost: str = "0"
+    forwards: Callable[..., int] = _none
     signed: str
     cannot: str
     cite: tuple[str, ...]
@@ -95,6 +99,11 @@ class MetricSpec:
             "source": ", ".join(f"[{key}]" for key in self.cite),
         }
 
+
+FAITHFULNESS: dict[str, Any] = {"family": "faithfulness", "needs": ("probe", "inputs", "maps")}
+"""What metrics that delete have in common."""
+LOCALISATION: dict[str, Any] = {"family": "localisation", "higher_is_better": True, "needs": ("maps", "masks")}
+"""What metrics that compare a map with a mask have in common."""
 
 METRICS: Registry[MetricSpec] = Registry("metric", group="sightline.metrics", error=MethodError)
 

@@ -6,6 +6,7 @@ Infidelity and sensitivity-n. They ask for numbers in the units of the score, no
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -17,7 +18,7 @@ from sightline.errors import InputError
 from sightline.metrics.baselines import Baseline, filler
 from sightline.metrics.elements import Elements, lay
 from sightline.metrics.probe import Probe
-from sightline.metrics.registry import metric
+from sightline.metrics.registry import FAITHFULNESS, metric
 from sightline.metrics.scores import Scores, map_check, model_check, scored
 
 Units = Literal["contribution", "gradient"]
@@ -86,6 +87,32 @@ def random_subsets(count: int, size: int, *, draws: int, seed: int = 0) -> Bool[
     return noise <= noise.kthvalue(size, dim=1, keepdim=True).values
 
 
+@dataclass(frozen=True)
+class RandomSubsets:
+    """Subsets of one size, drawn at random.
+
+    Args:
+        draws: number of subsets.
+        share: of the elements that a subset holds.
+        seed: of the draws.
+    """
+
+    draws: int = 64
+    share: float = 0.2
+    seed: int = 0
+
+    def of(self, count: int) -> Bool[Tensor, "d m"]:
+        """The subsets of `count` elements.
+
+        Raises:
+            InputError: the share is out of range, or nothing is drawn.
+        """
+        return random_subsets(count, max(1, round(self.share * count)), draws=self.draws, seed=self.seed)
+
+
+SUBSETS = RandomSubsets()
+
+
 def _elements(probe: Probe, inputs: Tensor, maps: Tensor) -> int:
     return lay(maps, inputs, domain=probe.domain, grid=probe.grid)[1].count
 
@@ -93,28 +120,24 @@ def _elements(probe: Probe, inputs: Tensor, maps: Tensor) -> int:
 @metric(
     "infidelity",
     title="Infidelity: squared error between what the map promises and what deletion does",
-    family="faithfulness",
     higher_is_better=False,
-    low=0.0,
     high=float("inf"),
-    needs=("probe", "inputs", "maps"),
     cost="d + 1",
-    forwards=lambda *, draws=64, **_: draws + 1,
+    forwards=lambda *, subsets=SUBSETS, **_: subsets.draws + 1,
     signed="as they are",
     cannot="which map is better in absolute terms: it depends on the perturbation and, unscaled, on the map's units",
     cite=("yeh2019infidelity",),
     chance="none known: it depends on how much the score varies",
+    **FAITHFULNESS,
 )
 def infidelity(
     probe: Probe,
     inputs: Num[Tensor, "b ..."],
     maps: Float[Tensor, "b ..."],
     *,
-    draws: int = 64,
-    share: float = 0.2,
+    subsets: RandomSubsets = SUBSETS,
     baseline: Baseline = "mean",
     scale: bool = True,
-    seed: int = 0,
 ) -> Scores:
     r"""$E_S[(\beta \sum_{i \in S}\phi_i - (f(x) - f(x_{\setminus S})))^2]$ over random subsets [yeh2019infidelity].
 
@@ -125,18 +148,15 @@ def infidelity(
         probe: the decision.
         inputs: samples.
         maps: contributions, one per element (`infidelity_of` takes gradients and the caller's own numbers).
-        draws: number of subsets.
-        share: of the elements that a subset holds.
+        subsets: what is deleted.
         baseline: what takes the place of what is deleted.
         scale: whether the map may be rescaled.
-        seed: of the subsets.
 
     Raises:
         InputError: shapes do not fit, or the share is out of range.
     """
-    count = _elements(probe, inputs, maps)
-    subsets = random_subsets(count, max(1, round(share * count)), draws=draws, seed=seed)
-    promise, effect = subset_changes(probe, inputs, maps, subsets=subsets, baseline=baseline)
+    chosen = subsets.of(_elements(probe, inputs, maps))
+    promise, effect = subset_changes(probe, inputs, maps, subsets=chosen, baseline=baseline)
     skips = map_check(maps) if scale else map_check(maps, skips=())
     return scored(infidelity_of(promise, effect, scale=scale), skips, model_check(effect))
 
@@ -153,11 +173,8 @@ def infidelity_of(
 @metric(
     "sensitivity-n",
     title="Sensitivity-n: correlation between what the map promises and what deletion does",
-    family="faithfulness",
     higher_is_better=True,
     low=-1.0,
-    high=1.0,
-    needs=("probe", "inputs", "maps"),
     cost="n d + 1",
     forwards=lambda *, draws=32, shares=SHARES, **_: draws * len(shares) + 1,
     signed="as they are",
@@ -165,6 +182,7 @@ def infidelity_of(
     cite=("ancona2018towards",),
     chance="0: exchangeable values are uncorrelated with every effect",
     expected=lambda probe, inputs, maps, **_: torch.zeros(len(inputs), device=inputs.device),
+    **FAITHFULNESS,
 )
 def sensitivity_n(
     probe: Probe,
