@@ -1,0 +1,20 @@
+"""The network, and how its weights file is read."""
+
+from torch import nn
+
+from sightline.models.architectures import ARCHITECTURES, Built
+from sightline.models.preprocess import Preprocess
+from sightline.models.weights import Weights, fit_weights
+
+NAMES = ("red", "green", "blue")
+
+
+def network() -> nn.Module:
+    return nn.Sequential(nn.Conv2d(3, 3, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+
+@ARCHITECTURES.register("colours")
+def built(weights: Weights) -> Built:
+    net = network()
+    fit_weights(net, weights, name="colours")
+    return Built(net.eval(), NAMES, Preprocess((32, 32)))
