@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from sightline.errors import ResultError
+from sightline.reports import panels
 from sightline.reports.subject import merged, spread, subjects_of
 from sightline.results import AttentionMap, Domain, Flow
 
@@ -81,3 +82,17 @@ def test_a_domain_that_no_picture_carries_is_refused_with_what_to_try():
     words = Flow((AttentionMap(torch.ones(3), "text", Domain("words", ("a", "b", "c"))),), "m")
     with pytest.raises(ResultError, match=r"over 'words'.*read its values from"):
         subjects_of([explanation(words)])
+
+
+def test_maps_over_two_domains_are_drawn_apart_each_by_its_panel(monkeypatch):
+    def strip(item):
+        maps = tuple(replace(map_, values=map_.values[None], domain=Domain("image")) for map_ in item.flow.maps)
+        return replace(item, flow=replace(item.flow, maps=maps), image=torch.ones(3, 1, 3))
+
+    monkeypatch.setitem(panels.PANELS._items, "words", strip)
+    text = AttentionMap(torch.ones(3), "text", Domain("words", ("a", "b", "c")))
+    seen = AttentionMap(torch.ones(2, 2), "seen")
+    both = replace(explanation(Flow((text, seen), "m")), image=photo(), source="one")
+    first, second = subjects_of([both])
+    assert (first.layers, second.layers) == (("text",), ("seen",))
+    assert (tuple(first.pixels.shape), first.source) == ((1, 3, 3), "one")

@@ -8,7 +8,16 @@ import pytest
 import torch
 
 from sightline.errors import TargetError
-from sightline.targets import ClassScore, Contrast, Custom, TopClasses, class_index, parse_target, select_output
+from sightline.targets import (
+    ClassScore,
+    Contrast,
+    Custom,
+    TopClasses,
+    class_index,
+    parse,
+    parse_target,
+    select_output,
+)
 
 LABELS = ("goldfish", "tench, Tinca tinca", "crane", "crane", "great_white shark")
 LOGITS = torch.tensor([[1.0, 5.0, 2.0, 0.0, 4.0], [9.0, 1.0, 8.0, 0.0, 7.0]])
@@ -104,6 +113,15 @@ def test_what_users_say_becomes_a_target(what: Any, contrast: Any, kind: Any) ->
 def test_what_is_no_target_is_refused(what: Any, contrast: Any) -> None:
     with pytest.raises(TargetError):
         parse_target(what, contrast=contrast).check(5, LABELS)
+
+
+def test_a_task_adds_its_own_form_and_a_contrast_is_still_between_classes(monkeypatch: pytest.MonkeyPatch) -> None:
+    last = ClassScore((4,))
+    monkeypatch.setitem(parse.FORMS._items, "last", lambda text: last if text == "last" else None)
+    assert parse_target("last") is last
+    assert parse_target("lasting") == ClassScore(("lasting",))
+    with pytest.raises(TargetError, match="the target is 'last'"):
+        parse_target("last", contrast="zebra")
 
 
 def test_any_callable_is_a_target_and_its_shape_is_checked() -> None:
