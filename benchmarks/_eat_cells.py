@@ -23,9 +23,8 @@ from sightline.tasks.attributes.data.examples import Examples, from_files, from_
 from sightline.tasks.attributes.data.read import read_attributes
 from sightline.tasks.attributes.network.net import AttributeNet, AttributeSpec, attribute_net
 from sightline.tasks.attributes.network.store import save_attribute_net
+from sightline.tasks.attributes.recipe import EatRecipe
 from sightline.tasks.attributes.train.fit import fit
-from sightline.tasks.attributes.train.module import Rates
-from sightline.training.loop import Loop
 from sightline.worlds.aviary.config import Knobs
 from sightline.worlds.aviary.dataset import HELD_OUT, joined, rendered, unlabelled
 from sightline.worlds.aviary.scene import FAMILIES
@@ -116,21 +115,23 @@ def train(cell: Cell, work: Path, pack: Path | None) -> AttributeNet:
     words, taught = second_task(cell, examples)
     torch.manual_seed(cell.seed)
     net = network(cell, words, classes_of(cell, pack), pack)
-    fit(net, taught, rates(cell), Loop(cell.epochs, 32, "bf16-mixed", accelerator="cpu", seed=cell.seed))
+    fit(net, taught, recipe(cell))
     save_attribute_net(net, work / "nets" / f"{cell.name}.safetensors")
     return net
 
 
-def rates(cell: Cell) -> Rates:
+def recipe(cell: Cell) -> EatRecipe:
     """Lambda is 0 or 1; guiding losses where the arm is named after them; pretrained weights learn more slowly."""
     guided = cell.kind in ("parts", "bottleneck")
     real = cell.base == "mobilenet_v2"
-    return Rates(
-        attributes=0.0 if cell.arm == "zero" else 1.0,
-        rate=1e-3 if real else 2e-3,
-        trunk_rate=0.1 if real else 1.0,
-        parts=0.3 if guided else 0.0,
-        outside=1.0 if cell.arm == "outside" else 0.0,
+    return EatRecipe.of(
+        attribute_weight=0.0 if cell.arm == "zero" else 1.0,
+        lr=1e-3 if real else 2e-3,
+        trunk_lr_factor=0.1 if real else 1.0,
+        part_weight=0.3 if guided else 0.0,
+        outside_weight=1.0 if cell.arm == "outside" else 0.0,
+        epochs=cell.epochs,
+        device="cpu",
         seed=cell.seed,
     )
 

@@ -22,13 +22,12 @@ from sightline.gates.store import GatedSpec, gated_net, plain_net
 from sightline.gates.surgery.plug import plugged
 from sightline.tasks.classification.data.pictures import Pictures, colours, gather
 from sightline.tasks.classification.fit import fit, scores
-from sightline.tasks.classification.module import Descent
 from sightline.tasks.classification.recipe import ClassifyRecipe
 from sightline.tasks.gate_search.accuracy import Accuracy
 from sightline.tasks.gate_search.network import mask, supernet
 from sightline.tasks.gate_search.search import search
 from sightline.training.augmentation import normalised
-from sightline.training.loop import Loop
+from sightline.training.loop import Watch
 from sightline.worlds.aviary import Knobs, World
 from sightline.worlds.aviary.dataset import HELD_OUT, rendered
 
@@ -168,8 +167,8 @@ def train(cell: Cell, work: Path, size: Size) -> dict[str, Any]:
     found["scheme"] = str(plugged(net).scheme) if ARMS[cell.arm] else ""
     epochs = dict(size.epochs)[cell.study if cell.scheme else cell.data]
     try:
-        rates = descent(cell.seed, epochs, setting.get("augment", True), setting.get("rate", RATE))
-        fit(net, pictures, rates, loop(cell.seed, epochs, size))
+        own = recipe(cell.seed, epochs, size, setting.get("augment", True), setting.get("rate", RATE))
+        fit(net, pictures, own)
         found |= {"finite": True, "accuracy": right(net, pictures, pictures.test)}
         found["learnt"] = right(net, pictures, pictures.train[:500])
     except TrainingError:
@@ -197,15 +196,19 @@ def spec_of(classes: int, size: Size) -> GatedSpec:
     return GatedSpec(f"cifar-resnet{size.depth}", names, {"widths": list(size.widths)})
 
 
-def descent(seed: int, epochs: int, augment: bool = True, rate: float = RATE) -> Descent:
-    """The usual recipe, shortened."""
-    drops = (max(1, epochs // 2), max(2, epochs * 3 // 4))
-    return Descent(rate=rate, drops=drops, decay=1e-4, augment=augment, seed=seed)
-
-
-def loop(seed: int, epochs: int, size: Size) -> Loop:
-    """One thread's worth of work; the test pictures are looked at once, at the end."""
-    return Loop(epochs, size.batch, accelerator="cpu", seed=seed, every=0)
+def recipe(seed: int, epochs: int, size: Size, augment: bool = True, lr: float = RATE) -> ClassifyRecipe:
+    """The usual recipe, shortened; the test pictures are looked at once, at the end."""
+    return ClassifyRecipe.of(
+        lr=lr,
+        lr_milestones=(max(1, epochs // 2), max(2, epochs * 3 // 4)),
+        weight_decay=1e-4,
+        augment="crop-flip" if augment else "none",
+        epochs=epochs,
+        batch_size=size.batch,
+        check_every=0,
+        device="cpu",
+        seed=seed,
+    )
 
 
 def right(net: nn.Module, pictures: Pictures, rows: Tensor) -> float:
@@ -243,7 +246,7 @@ def scenes(first: int, count: int, size: Size, work: Path) -> Pictures:
 
 @cache
 def cifar(side: int, work: Path) -> Pictures:
-    return gather(pack() / "cifar10_test_subset", ClassifyRecipe(size=side), work)
+    return gather(pack() / "cifar10_test_subset", ClassifyRecipe.of(size=side), work)
 
 
 def explore(name: str, work: Path, size: Size) -> None:
@@ -255,7 +258,7 @@ def explore(name: str, work: Path, size: Size) -> None:
     net = supernet(plain_net(spec_of(len(whole.classes), size)), gate)
     masks = Masks()
     folder = work / f"supernet-{name}"
-    fit(net, pictures, descent(0, size.supernet), loop(0, size.supernet, size), work=folder, callbacks=[masks])
+    fit(net, pictures, recipe(0, size.supernet, size), work=folder, watch=Watch([masks]))
     score = Accuracy(net, ready(pictures, pictures.test), calibration=ready(pictures, pictures.train[:back]))
     log = work / f"search-{name}.log"
     found = search(score, size.lengths, searcher="exhaustive", budget=2 ** sum(size.lengths), sparsity=0.0, log=log)

@@ -34,10 +34,9 @@ from sightline.tasks.attributes.audit.scenes import redraw
 from sightline.tasks.attributes.data.aviary import aviary_vocabulary
 from sightline.tasks.attributes.data.examples import Examples, from_scenes
 from sightline.tasks.attributes.network.net import AttributeNet, AttributeSpec
+from sightline.tasks.attributes.recipe import EatRecipe
 from sightline.tasks.attributes.train.calibrate import knowledge_of
 from sightline.tasks.attributes.train.fit import fit
-from sightline.tasks.attributes.train.module import Rates
-from sightline.training.loop import Loop
 from sightline.worlds.aviary import GROUPS, Knobs, World
 from sightline.worlds.aviary.dataset import HELD_OUT, rendered
 
@@ -117,8 +116,8 @@ def trained(cell: Cell, train: Examples, held: Examples, work: Path) -> Attribut
         net = net.eval()
     else:
         torch.manual_seed(cell.seed)
-        rates = Rates(attributes=1.0, parts=0.3, seed=cell.seed)
-        net = fit(net, train, rates, Loop(cell.epochs, 32, "bf16-mixed", accelerator="cpu", seed=cell.seed))
+        recipe = EatRecipe.of(part_weight=0.3, epochs=cell.epochs, device="cpu", seed=cell.seed)
+        net = fit(net, train, recipe)
         path.parent.mkdir(parents=True, exist_ok=True)
         torch.save(net.state_dict(), path.with_suffix(".half"))
         path.with_suffix(".half").replace(path)

@@ -8,6 +8,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from sightline.renamed import renamed
+
 
 class SightlineError(Exception):
     """Base of everything that Sightline raises on purpose; the command line prints it as one sentence."""
@@ -63,13 +65,15 @@ class MissingExtraError(SightlineError):
 
 
 def near(name: str, names: Iterable[str], *, most: int = 5) -> str:
-    """The part of an error text that lists names close to the one asked for.
+    """The part of an error text that lists names close to the one asked for, or says how it is called now.
 
     Example:
         >>> near("zebre", ["zebra", "horse"])
         "near names: 'zebra'"
     """
     known = sorted(set(names))
+    if new := renamed(name, known):
+        return f"it is called {new!r} now"
     by_lower = {known_name.lower(): known_name for known_name in known}
     hits = difflib.get_close_matches(name.lower(), by_lower, n=most, cutoff=0.55)
     hits += [low for low in by_lower if name and name.lower() in low and low not in hits][: most - len(hits)]

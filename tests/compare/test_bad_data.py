@@ -53,7 +53,7 @@ def evaluate(data: Path, net: Path, *more: str, metric: str = "energy-in-mask"):
         "--method",
         "gradcam",
     ]
-    words += ["--metric", metric, "--place", "late", "--out", str(net.parent / "out"), *more]
+    words += ["--metric", metric, "--depth", "late", "--out", str(net.parent / "out"), *more]
     done = CliRunner().invoke(app, words)
     assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
     return done

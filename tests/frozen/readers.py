@@ -17,7 +17,7 @@ import math
 import os
 import shutil
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -31,21 +31,21 @@ TOLERANCE = {"rtol": 1e-3, "atol": 1e-4}
 # ---- what was asked for: plain values, by the names that base gives them ------------------------------------------
 
 EAT = {  # options of `sightline train eat`
-    "scenes": 20, "size": 32, "epochs": 3, "batch": 10, "precision": "32", "workers": 1,
+    "scenes": 20, "size": 32, "epochs": 3, "batch_size": 10, "precision": "32", "workers": 1,
     "model_args": {"stem_type": "deep", "stem_width": 4, "layers": (1, 1, 1, 1), "channels": (4, 4, 4, 4)},
-    "only": ("has_size", "has_wing_color", "has_bill_shape"), "parts": 0.3, "outside": 0.3,
+    "only": ("has_size", "has_wing_color", "has_bill_shape"), "part_weight": 0.3, "outside_weight": 0.3,
 }  # fmt: skip
 CLASSIFY = {  # options of `sightline train classify`
-    "scenes": 40, "size": 16, "epochs": 3, "batch": 20, "workers": 1, "model_args": {"widths": (8, 8, 8)},
-    "gate": "dia", "drops": (1, 2),
+    "scenes": 40, "size": 16, "epochs": 3, "batch_size": 20, "workers": 1, "model_args": {"widths": (8, 8, 8)},
+    "gate": "dia", "lr_milestones": (1, 2),
 }  # fmt: skip
 BIRDNET = {  # `training.birdnet.Recipe`
-    "scenes": 20, "loose": 20, "held_out": 20, "epochs": 2, "small_epochs": 1, "batch": 20, "size": 32,
-    "widths": (4, 4, 4, 4), "blocks": (1, 1, 1, 1), "reading": 4, "workers": 1,
+    "scenes": 20, "random_scenes": 20, "held_out": 20, "epochs": 2, "small_epochs": 1, "batch_size": 20, "size": 32,
+    "widths": (4, 4, 4, 4), "blocks": (1, 1, 1, 1), "attribute_width": 4, "workers": 1,
 }  # fmt: skip
 CONTRASTIVE = {  # `training.contrastive.ContrastiveRecipe` and its `spec`
     "scenes": 40, "held_out": 40, "epochs": 2, "workers": 1,
-    "spec": {"widths": (4, 4, 4, 4), "blocks": (1, 1, 1, 1), "dimensions": 4, "size": 32},
+    "widths": (4, 4, 4, 4), "blocks": (1, 1, 1, 1), "dimensions": 4, "size": 32,
 }  # fmt: skip
 LENGTHS, WEIGHTS, BUDGET, STOPPED = (2, 2, 3), (0.02, -0.01, 0.03, 0.005, -0.02, 0.015, 0.01), 12, 6
 SEARCHERS = ("reinforce", "random", "greedy", "exhaustive")
@@ -583,13 +583,13 @@ def train_classify(at: Path, work: Path) -> Found:
     """(i) `sightline train classify`, stopped in its second epoch, goes on with it."""
     from sightline.tasks.classification.recipe import ClassifyRecipe
     from sightline.tasks.classification.train import train_classify as train
-    from sightline.training.loop import Telling
+    from sightline.training.reporter import Reporter
 
     folder, out, found = _resumed(at, work, "classify")
     epochs: list[int] = []
     scenes = {p.name: p.stat().st_mtime_ns for p in (folder / "scenes").iterdir()}
-    telling = Telling(epoch=lambda epoch, row: epochs.append(epoch))
-    made = train("aviary", out, ClassifyRecipe(**CLASSIFY), folder, telling=telling)
+    reporter = Reporter(epoch=lambda epoch, row: epochs.append(epoch))
+    made = train("aviary", out, ClassifyRecipe.of(**CLASSIFY), folder, reporter=reporter)
     kept = scenes == {p.name: p.stat().st_mtime_ns for p in (folder / "scenes").iterdir()}
     figures = {"hits": made.hits, "total": made.total, "frequent": made.frequent, "best": made.best,
                "best_epoch": made.best_epoch, "epochs": made.epochs, "parameters": made.parameters,
@@ -601,11 +601,12 @@ def train_eat(at: Path, work: Path) -> Found:
     """(i) `sightline train eat`, stopped in its second epoch, goes on with it."""
     from sightline.tasks.attributes.recipe import EatRecipe
     from sightline.tasks.attributes.train.experiment import train_eat as train
-    from sightline.training.loop import Telling
+    from sightline.training.reporter import Reporter
 
     folder, out, found = _resumed(at, work, "eat")
     epochs: list[int] = []
-    made = train(None, out, EatRecipe(**EAT), folder, telling=Telling(epoch=lambda epoch, row: epochs.append(epoch)))
+    reporter = Reporter(epoch=lambda epoch, row: epochs.append(epoch))
+    made = train(None, out, EatRecipe.of(**EAT), folder, reporter=reporter)
     figures = {"epochs": made.epochs, "best": made.best, "hits": made.judged.hits, "pictures": made.judged.pictures}
     return found | _ended(out) | _ended(out.with_suffix(".last.safetensors"), "last") | {
         "goes on with epochs": epochs, "computed.figures": figures,
@@ -615,19 +616,20 @@ def train_eat(at: Path, work: Path) -> Found:
 def train_birdnet(at: Path, work: Path) -> Found:
     """(i) `sightline train birdnet`, stopped in its second epoch, goes on with it."""
     from sightline.tasks.bird.module import BirdTask
-    from sightline.tasks.bird.train import Recipe
+    from sightline.tasks.bird.recipe import BirdRecipe
     from sightline.tasks.bird.train import train_birdnet as train
 
     folder, out, found = _resumed(at, work, "birdnet")
     steps: list[int] = []
     with noted(BirdTask, "training_step", lambda task, *rest: steps.append(task.current_epoch + 1)):
-        made = train(out, recipe=Recipe(**BIRDNET), work=folder)
+        made = train(out, recipe=BirdRecipe.of(**BIRDNET), work=folder)
     return found | _ended(out) | {"steps in epochs": steps, "computed.hits": made.hits}
 
 
 def train_contrastive(at: Path, work: Path) -> Found:
     """(i) `sightline train contrastive`, stopped in its second epoch, goes on with it."""
-    from sightline.tasks.contrastive.train import ContrastiveRecipe, ContrastiveTask
+    from sightline.tasks.contrastive.module import ContrastiveTask
+    from sightline.tasks.contrastive.recipe import ContrastiveRecipe
     from sightline.tasks.contrastive.train import train_contrastive as train
 
     folder, out, found = _resumed(at, work, "contrastive")
@@ -638,8 +640,7 @@ def train_contrastive(at: Path, work: Path) -> Found:
 
 
 def contrastive_recipe(kind: Any) -> Any:
-    own = kind()
-    return replace(own, **{**CONTRASTIVE, "spec": replace(own.spec, **CONTRASTIVE["spec"])})
+    return kind.of(**CONTRASTIVE)
 
 
 def explain_command(at: Path, work: Path) -> Found:

@@ -2,92 +2,98 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sightline.common.numbers import SEEDS
+from sightline.common.settings import Settings, setting
+from sightline.terminal.model import LabelledModelOptions
 from sightline.terminal.screen import progress, say_json, say_note, say_table
 
 if TYPE_CHECKING:
-    from sightline.compare import Answer, Sample, Settings
+    from sightline.compare import Answer, Sample
+    from sightline.compare import Settings as CompareSettings
     from sightline.models.load import LoadedModel
     from sightline.reports.comparison import Panel
 
 METHODS = "lrp,gradcam,hirescam,layercam,xgradcam,gradcam++,gradxact,eigencam"
 
 
+@dataclass(frozen=True, kw_only=True)
+class JudgeOptions(Settings):
+    """What is compared, and by what."""
+
+    PANEL = "What to compare"
+
+    method: tuple[str, ...] = setting((), f"Methods, with commas. Default: {METHODS}.")
+    metric: tuple[str, ...] = setting((), "Metrics, with commas. Default: what the data allows.")
+    cue: str | None = setting(
+        None,
+        "For a rendered world: foreground, background or a part; only scenes whose decision is certified to follow it "
+        "are judged, and it is what a map must find. Default: what the world's best model must use. 'none' judges "
+        "without a certificate.",
+    )
+    depth: tuple[str, ...] = setting((), "early, middle, late. Default: all three.")
+    count: int = setting(32, "Photos, drawn at random.", low=2)
+    steps: int = setting(20, "Steps of deletion and insertion.", low=2)
+    budget: int | None = setting(None, "Most forwards; fewer photos are drawn to keep it.", low=1)
+    seed: int = setting(0, "Seed of whatever is random.", low=0, high=SEEDS - 1)
+    batch_size: int | None = setting(None, "Most rows in one forward.", low=1)
+    fused: bool = setting(True, "Forwards through a quicker copy that says the same.", "--fused/--own-model")
+
+    def settings(self, metrics: tuple[str, ...]) -> CompareSettings:
+        """The same as `compare` takes it."""
+        from sightline.compare import PLACES, Settings, with_controls
+
+        return Settings(
+            methods=with_controls(list(self.method) or METHODS.split(",")),
+            metrics=metrics,
+            places=self.depth or PLACES,
+            options={name: {"steps": self.steps} for name in metrics if name in ("deletion", "insertion", "aopc")},
+            seed=self.seed,
+            batch_size=self.batch_size,
+            fused=self.fused,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputOptions(Settings):
+    """Where the answer is written."""
+
+    PANEL = "What to write"
+
+    out: Path = setting(
+        Path("sightline_comparison"), "Table and page; an unfinished run there is resumed.", "--out", "-o"
+    )
+    as_json: bool = setting(False, "The standings as JSON on standard output.", "--json")
+
+
 def evaluate(
     data: Annotated[
         Path, typer.Argument(help="Photos, a folder in CUB's layout (a rendered world is), or one with COCO's file.")
     ],
-    model: Annotated[str | None, typer.Option("--model", "-m", help="The bundled bird model if none.")] = None,
-    weights: Annotated[str | None, typer.Option(help="A weights file, or 'random'.")] = None,
-    labels: Annotated[Path | None, typer.Option(help="Class names.")] = None,
-    model_arg: Annotated[list[str] | None, typer.Option(help="NAME=VALUE for the network's builder.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
-    method: Annotated[list[str] | None, typer.Option(help=f"Methods, with commas. Default: {METHODS}.")] = None,
-    metric: Annotated[
-        list[str] | None, typer.Option(help="Metrics, with commas. Default: what the data allows.")
-    ] = None,
-    cue: Annotated[
-        str | None,
-        typer.Option(
-            help="For a rendered world: foreground, background or a part; only scenes whose decision is certified to "
-            "follow it are judged, and it is what a map must find. Default: what the world's best model must use. "
-            "'none' judges without a certificate."
-        ),
-    ] = None,
-    place: Annotated[list[str] | None, typer.Option(help="early, middle, late. Default: all three.")] = None,
-    count: Annotated[int, typer.Option(help="Photos, drawn at random.", min=2)] = 32,
-    steps: Annotated[int, typer.Option(help="Steps of deletion and insertion.", min=2)] = 20,
-    budget: Annotated[
-        int | None, typer.Option(help="Most forwards; fewer photos are drawn to keep it.", min=1)
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of whatever is random.")] = 0,
-    batch_size: Annotated[int | None, typer.Option(help="Most rows in one forward.", min=1)] = None,
-    fused: Annotated[
-        bool, typer.Option("--fused/--own-model", help="Forwards through a quicker copy that says the same.")
-    ] = True,
-    out: Annotated[
-        Path, typer.Option("--out", "-o", help="Table and page; an unfinished run there is resumed.")
-    ] = Path("sightline_comparison"),
-    as_json: Annotated[bool, typer.Option("--json", help="The standings as JSON on standard output.")] = False,
+    model: LabelledModelOptions,
+    options: JudgeOptions,
+    output: OutputOptions,
 ) -> None:
     """Compare explanation methods on a model: all on the same photos, beside explainers that know nothing."""
-    from sightline.compare import (
-        PLACES,
-        Settings,
-        compare,
-        draw,
-        read_samples,
-        with_controls,
-        within_budget,
-    )
+    from sightline.compare import compare, draw, read_samples, within_budget
     from sightline.compare.judges import judging_of
     from sightline.models.load import load_model
-    from sightline.terminal.options import arguments_of, device_of, listed
 
-    samples = draw(read_samples(data), count, seed)
-    judging = judging_of(data, cue)
-    named = listed(metric)
+    samples, out = draw(read_samples(data), options.count, options.seed), output.out
+    judging, named = judging_of(data, options.cue), list(options.metric)
     again = judging.metrics(named) if judging else ()
     metrics = tuple(name for name in named if name not in again) if named else _metrics(samples)
-    settings = Settings(
-        methods=with_controls(listed(method) or METHODS.split(",")),
-        metrics=metrics,
-        places=tuple(listed(place)) or PLACES,
-        options={name: {"steps": steps} for name in metrics if name in ("deletion", "insertion", "aopc")},
-        seed=seed,
-        batch_size=batch_size,
-        fused=fused,
-    )
-    kept = within_budget(samples, settings, budget, more=judging.forwards(settings, again) if judging else 0)
+    settings = options.settings(metrics)
+    more = judging.forwards(settings, again) if judging else 0
+    kept = within_budget(samples, settings, options.budget, more=more)
     if len(kept) < len(samples):
-        say_note(f"{len(kept)} of {len(samples)} photos keep the budget of {budget} forwards")
-    loaded = load_model(
-        model, weights=weights, labels=labels, model_args=arguments_of(model_arg), device=device_of(device), seed=seed
-    )
+        say_note(f"{len(kept)} of {len(samples)} photos keep the budget of {options.budget} forwards")
+    loaded = load_model(model.model, **model.arguments(), seed=options.seed)
     certified = judging.certificate(loaded, kept, settings, metrics=again, folder=out) if judging else None
     kept = list(certified.samples) if certified else kept
     extra = certified.extra if certified else None
@@ -98,7 +104,7 @@ def evaluate(
         )
     certificate = certified.text if certified else "none: what drives the decision was not tested"
     page = _write_page(answer, loaded, kept, settings, out=out, data=data, certificate=certificate)
-    _tell(answer, page, out, as_json=as_json, certificate=certificate)
+    _tell(answer, page, out, as_json=output.as_json, certificate=certificate)
 
 
 def _metrics(samples: list[Sample]) -> tuple[str, ...]:
@@ -111,7 +117,7 @@ def _write_page(
     answer: Answer,
     loaded: LoadedModel,
     samples: list[Sample],
-    settings: Settings,
+    settings: CompareSettings,
     *,
     out: Path,
     data: Path,

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sightline.common.numbers import SEEDS
+from sightline.common.settings import Settings, setting
+from sightline.terminal.model import LabelledModelOptions
 from sightline.terminal.screen import progress, say_json, say_note, say_table
+
+if TYPE_CHECKING:
+    from sightline.gates.analysis.statistics import GateRecord
 
 
 def sites(
@@ -58,85 +64,98 @@ def kinds(
     say_table(("gate", "about", "source"), ((row["gate"], row["about"], row["source"]) for row in rows))
 
 
+@dataclass(frozen=True, kw_only=True)
+class GateOptions(Settings):
+    """Which gates the network has."""
+
+    PANEL = "Gates"
+
+    gate: str = setting("dia", "A name of `sightline gates list`, if the network comes without.")
+    share: str = setting("stage", "Which blocks share one gate: stage, block or width.")
+    gated_weights: Path | None = setting(None, "Weights of the network with its gates, such as a supernet's.")
+    scheme: str | None = setting(None, "Which blocks use a gate; all if none.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShowOptions(Settings):
+    """What is shown of them."""
+
+    PANEL = "What to show"
+
+    method: str = setting("gradcam", "How the maps are made (`sightline methods`).")
+    target: str | None = setting(None, "A class; the top one if none.", "--target", "-t")
+    forest: bool = setting(True, "Grow forests that foretell each gate from earlier ones (8 photos at least).")
+    shown: int = setting(12, "Photos whose maps are drawn; gates are read over all.", low=1)
+    out: Path = setting(Path("gates_out"), "Folder for the figures and the page.", "--out", "-o")
+    seed: int = setting(0, "Seed of whatever is drawn.", low=0, high=SEEDS - 1)
+    as_json: bool = setting(False, "As JSON on standard output.", "--json")
+
+
 def show(
     photos: Annotated[list[Path], typer.Argument(help="Photos and folders of photos.")],
-    model: Annotated[
-        str | None, typer.Option("--model", "-m", help="Name of a network; none is the bundled one.")
-    ] = None,
-    weights: Annotated[str | None, typer.Option(help="Of the network: a file, or 'random'.")] = None,
-    model_arg: Annotated[list[str] | None, typer.Option(help="NAME=VALUE for the network's builder.")] = None,
-    labels: Annotated[Path | None, typer.Option(help="Class names.")] = None,
-    gate: Annotated[
-        str, typer.Option(help="A name of `sightline gates list`, if the network comes without.")
-    ] = "dia",
-    share: Annotated[str, typer.Option(help="Which blocks share one gate: stage, block or width.")] = "stage",
-    gated_weights: Annotated[
-        Path | None, typer.Option(help="Weights of the network with its gates, such as a supernet's.")
-    ] = None,
-    scheme: Annotated[str | None, typer.Option(help="Which blocks use a gate; all if none.")] = None,
-    method: Annotated[str, typer.Option(help="How the maps are made (`sightline methods`).")] = "gradcam",
-    target: Annotated[str | None, typer.Option("--target", "-t", help="A class; the top one if none.")] = None,
-    forest: Annotated[
-        bool, typer.Option(help="Grow forests that foretell each gate from earlier ones (8 photos at least).")
-    ] = True,
-    shown: Annotated[int, typer.Option(help="Photos whose maps are drawn; gates are read over all.", min=1)] = 12,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the figures and the page.")] = Path(
-        "gates_out"
-    ),
-    seed: Annotated[int, typer.Option(help="Of whatever is drawn.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON on standard output.")] = False,
+    model: LabelledModelOptions,
+    gates: GateOptions,
+    options: ShowOptions,
 ) -> None:
     """Show what gates do on photos: values over depth, what each hangs on, and maps with and without them."""
-    from sightline.cli.gate_show import facts, memory, memory_facts, plates_of, prepared, with_gates, write
+    from sightline.cli.gate_show import memory, plates_of, prepared, with_gates, write
     from sightline.cli.gate_show import show as show_gates
     from sightline.data.photos import find_photos
     from sightline.models.load import load_model
     from sightline.terminal.folder import check_writable
-    from sightline.terminal.options import arguments_of, device_of
 
-    check_writable(out)
-    files = find_photos(list(photos))
-    loaded = load_model(
-        model, weights=weights, labels=labels, model_args=arguments_of(model_arg), device=device_of(device), seed=seed
-    )
-    trained = with_gates(loaded, gate, share=share, scheme=scheme, weights=gated_weights, seed=seed)
+    check_writable(options.out)
+    files, seed = find_photos(list(photos)), options.seed
+    loaded = load_model(model.model, **model.arguments(), seed=seed)
+    own: Any = {"share": gates.share, "scheme": gates.scheme, "weights": gates.gated_weights}
+    trained = with_gates(loaded, gates.gate, **own, seed=seed)
     with progress() as bar:
         task = bar.add_task("photos", total=None)
+
+        def step(what: str) -> None:
+            bar.update(task, description=what)
+
         inputs, views = prepared(loaded, files)
-        record, items = show_gates(
-            loaded,
-            files[:shown],
-            inputs,
-            views,
-            method=method,
-            target=target,
-            seed=seed,
-            step=lambda what: bar.update(task, description=what),
-        )
-        found, untaken = memory(
-            loaded, inputs, record, forest=forest, seed=seed, step=lambda what: bar.update(task, description=what)
-        )
-    written, rows = write(record, items, plates_of(record, found, untaken), out), facts(record)
-    if as_json:
-        files_written = [str(path) for path in written]
-        known = {"gate": record.gate, "trained": trained, "exact": record.exact}
-        say_json(
-            {**known, "sites": rows, "memory": memory_facts(found), "not_asked": untaken, "files": files_written}
-        )
-    else:
-        say_table(
-            (">stage", ">block", "path", ">mean", ">lowest", ">highest", ">entropy", ">by picture"),
-            ((*list(row.values())[:3], *(f"{value:.3f}" for value in list(row.values())[3:])) for row in rows),
-            title=f"{record.gate} over {len(files)} photos",
-        )
-        for path in written:
-            say_note(str(path))
-    if len(files) > shown:
-        say_note(f"maps of the first {shown} of {len(files)} photos are drawn; --shown {len(files)} draws all")
+        how: Any = {"method": options.method, "target": options.target, "seed": seed}
+        record, items = show_gates(loaded, files[: options.shown], inputs, views, **how, step=step)
+        states, untaken = memory(loaded, inputs, record, forest=options.forest, seed=seed, step=step)
+    written = write(record, items, plates_of(record, states, untaken), options.out)
+    tell = _tell_json if options.as_json else _tell_table
+    tell(record, states, untaken, written, trained=trained, photos=len(files))
+    _tell_limits(len(files), options.shown, trained=trained, exact=record.exact)
+
+
+def _tell_json(
+    record: GateRecord, states: Any, untaken: Any, written: list[Path], *, trained: bool, photos: int
+) -> None:
+    from sightline.cli.gate_show import facts, memory_facts
+
+    known = {"gate": record.gate, "trained": trained, "exact": record.exact, "sites": facts(record)}
+    files = [str(path) for path in written]
+    say_json({**known, "memory": memory_facts(states), "not_asked": untaken, "files": files})
+
+
+def _tell_table(
+    record: GateRecord, states: Any, untaken: Any, written: list[Path], *, trained: bool, photos: int
+) -> None:
+    from sightline.cli.gate_show import facts
+
+    say_table(
+        (">stage", ">block", "path", ">mean", ">lowest", ">highest", ">entropy", ">by picture"),
+        ((*list(row.values())[:3], *(f"{value:.3f}" for value in list(row.values())[3:])) for row in facts(record)),
+        title=f"{record.gate} over {photos} photos",
+    )
+    for path in written:
+        say_note(str(path))
+
+
+def _tell_limits(photos: int, shown: int, *, trained: bool, exact: bool) -> None:
+    """What the figures do not say."""
+    if photos > shown:
+        say_note(f"maps of the first {shown} of {photos} photos are drawn; --shown {photos} draws all")
     if not trained:
         say_note(
             "these gates hold no trained weights, so they show what a gate begins with; give --gated-weights FILE"
         )
-    if not record.exact:
+    if not exact:
         say_note("this gate has no factor that can be read; its values are fitted to what it did to each channel")

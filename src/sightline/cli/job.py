@@ -29,7 +29,7 @@ CHUNK = 4
 
 
 @dataclass(frozen=True)
-class Wish:
+class ExplainJob:
     """What is to be explained, and what is to be written.
 
     Args:
@@ -66,7 +66,7 @@ class Wish:
 
 
 @dataclass
-class Done:
+class JobResult:
     """What came of it: a record per photo, and what could not be read."""
 
     photos: list[dict[str, Any]] = field(default_factory=list)
@@ -75,7 +75,7 @@ class Done:
     index: str | None = None
 
 
-def gather(paths: Sequence[Path], done: Done) -> list[Path]:
+def gather(paths: Sequence[Path], result: JobResult) -> list[Path]:
     """The photos of files and folders; what is not there is noted, and raised if nothing is left.
 
     Raises:
@@ -88,10 +88,10 @@ def gather(paths: Sequence[Path], done: Done) -> list[Path]:
         try:
             found.update(dict.fromkeys(find_inputs([path])))
         except InputError as problem:
-            done.errors.append({"source": str(path), "error": str(problem)})
+            result.errors.append({"source": str(path), "error": str(problem)})
     if not found:
-        raise InputError("; ".join(error["error"] for error in done.errors))
-    if len(found) == 1 and not done.errors:
+        raise InputError("; ".join(error["error"] for error in result.errors))
+    if len(found) == 1 and not result.errors:
         open_input(next(iter(found)))  # a single bad photo is found out before a model is loaded
     return list(found)
 
@@ -122,46 +122,48 @@ def masks_of(photos: Sequence[Path], where: Path | None) -> dict[Path, Path]:
     return {photo: held[photo.stem] for photo in photos}
 
 
-def run(photos: Sequence[Path], loaded: LoadedModel, wish: Wish, *, done: Done, step: Callable[[Path], None]) -> Done:
+def run(
+    photos: Sequence[Path], loaded: LoadedModel, job: ExplainJob, *, result: JobResult, step: Callable[[Path], None]
+) -> JobResult:
     """Explain every photo and write its folder; photos that cannot be read are noted and passed over.
 
     Args:
         photos: files.
         loaded: the model.
-        wish: what to do.
-        done: filled as the work goes on.
+        job: what to do.
+        result: filled as the work goes on.
         step: called after each photo.
 
     Raises:
         SightlineError: whatever stands in the way of all of them.
     """
-    folders = {photo: wish.out / name for photo, name in zip(photos, folder_names(photos), strict=True)}
+    folders = {photo: job.out / name for photo, name in zip(photos, folder_names(photos), strict=True)}
     names = _shown_names(photos)
     for folder in folders.values():
         check_place(folder)
-    size = wish.batch_size or CHUNK
+    size = job.batch_size or CHUNK
     for start in range(0, len(photos), size):
         chunk = photos[start : start + size]
-        readable = list(_readable(chunk, done))
-        for photo, items in _explained(readable, loaded, wish, names):
-            record = _write(photo, items, folders[_path(photo)], loaded, wish)
-            done.photos.append(record)
-            done.thumbnails.append(thumbnail(items))
+        readable = list(_readable(chunk, result))
+        for photo, items in _explained(readable, loaded, job, names):
+            record = _write(photo, items, folders[_path(photo)], loaded, job)
+            result.photos.append(record)
+            result.thumbnails.append(thumbnail(items))
         for path in chunk:
             step(path)
-    if len(photos) > 1 and done.photos and "html" in wish.formats:
-        done.index = make_index(wish, done)
-    return done
+    if len(photos) > 1 and result.photos and "html" in job.formats:
+        result.index = make_index(job, result)
+    return result
 
 
-def _readable(chunk: Sequence[Path], done: Done) -> Iterator[Input]:
+def _readable(chunk: Sequence[Path], result: JobResult) -> Iterator[Input]:
     from sightline.data.openers import open_input
 
     for path in chunk:
         try:
             yield open_input(path)
         except InputError as problem:
-            done.errors.append({"source": str(path), "error": str(problem)})
+            result.errors.append({"source": str(path), "error": str(problem)})
 
 
 def _shown_names(photos: Sequence[Path]) -> dict[Path, str]:
@@ -171,7 +173,7 @@ def _shown_names(photos: Sequence[Path]) -> dict[Path, str]:
 
 
 def _explained(
-    photos: Sequence[Input], loaded: LoadedModel, wish: Wish, names: Mapping[Path, str]
+    photos: Sequence[Input], loaded: LoadedModel, job: ExplainJob, names: Mapping[Path, str]
 ) -> Iterator[tuple[Input, Explanations]]:
     """Each photo with its explanations; all of them go through the network together."""
     import torch
@@ -185,36 +187,36 @@ def _explained(
     explanations = explain(
         loaded.model,
         torch.stack([one.inputs for one in prepared]).to(device),
-        target=wish.target,
-        contrast=wish.contrast,
-        score=wish.score,
-        embedding=wish.embedding,
-        method=wish.methods,
-        options=wish.options,
-        layers=wish.layers,
+        target=job.target,
+        contrast=job.contrast,
+        score=job.score,
+        embedding=job.embedding,
+        method=job.methods,
+        options=job.options,
+        layers=job.layers,
         labels=loaded.labels,
         images=torch.stack([one.view for one in prepared]),
         sources=[names[_path(photo)] for photo in photos],
-        foreground=_foreground(photos, loaded, wish),
-        batch_size=wish.batch_size,
-        seed=wish.seed,
+        foreground=_foreground(photos, loaded, job),
+        batch_size=job.batch_size,
+        seed=job.seed,
         provenance=loaded.provenance,
     ).to("cpu")
     for photo in photos:
         yield photo, explanations.of(source=names[_path(photo)])
 
 
-def _foreground(photos: Sequence[Input], loaded: LoadedModel, wish: Wish) -> Tensor | None:
+def _foreground(photos: Sequence[Input], loaded: LoadedModel, job: ExplainJob) -> Tensor | None:
     """Where the object is, as the network sees the photos."""
-    if not wish.masks:
+    if not job.masks:
         return None
     from sightline.compare.samples import Sample, prepare
 
-    known = [Sample(_path(photo), mask=wish.masks[_path(photo)]) for photo in photos]
+    known = [Sample(_path(photo), mask=job.masks[_path(photo)]) for photo in photos]
     return prepare(known, loaded.preprocess).masks
 
 
-def _write(photo: Input, items: Explanations, folder: Path, loaded: LoadedModel, wish: Wish) -> dict[str, Any]:
+def _write(photo: Input, items: Explanations, folder: Path, loaded: LoadedModel, job: ExplainJob) -> dict[str, Any]:
     """Write one photo's folder; returns its record, which is also in the folder."""
     import json
 
@@ -231,7 +233,7 @@ def _write(photo: Input, items: Explanations, folder: Path, loaded: LoadedModel,
     }
     with whole_folder(folder) as partial:
         title = f"Where the network looks in {_path(photo).name}"
-        write_formats(items, partial, wish, title=title)
+        write_formats(items, partial, job, title=title)
         record["files"] = sorted({path.name for path in partial.iterdir()} | {SUMMARY})
         content = {"schema": SCHEMA, "sightline": __version__, "model": loaded.provenance, **record}
         (partial / SUMMARY).write_text(json.dumps(finite(content), indent=1, ensure_ascii=False), encoding="utf-8")
@@ -239,28 +241,28 @@ def _write(photo: Input, items: Explanations, folder: Path, loaded: LoadedModel,
 
 
 def write_formats(
-    items: Explanations, folder: Path, wish: Wish, *, title: str, arrays: Explanations | None = None
+    items: Explanations, folder: Path, job: ExplainJob, *, title: str, arrays: Explanations | None = None
 ) -> None:
     """Write explanations in the formats that are wished for.
 
     Args:
         items: what is drawn.
         folder: where to.
-        wish: formats and looks.
+        job: formats and looks.
         title: of the page.
         arrays: what is kept as arrays, where that is something else than what is drawn.
     """
     from sightline.reports import OPACITY, save_animation, save_montage, save_page
 
-    opacity = OPACITY if wish.opacity is None else wish.opacity
-    if "png" in wish.formats:
+    opacity = OPACITY if job.opacity is None else job.opacity
+    if "png" in job.formats:
         save_montage(items, folder / "montage.png", opacity=opacity)
     for kind in ("gif", "mp4"):
-        if kind in wish.formats:
+        if kind in job.formats:
             save_animation(items, folder / f"walk.{kind}", opacity=opacity)
-    if "html" in wish.formats:
+    if "html" in job.formats:
         save_page(items, folder / "page.html", title=title)
-    if "arrays" in wish.formats:
+    if "arrays" in job.formats:
         (arrays or items).save(folder)
 
 
@@ -276,8 +278,8 @@ def thumbnail(items: Explanations) -> str:
     return "" if image is None else thumbnail_uri(pixels_of(image), longest=224)
 
 
-def make_index(wish: Wish, done: Done) -> str:
+def make_index(job: ExplainJob, result: JobResult) -> str:
     """Write the page over all results; returns its path."""
     from sightline.terminal.index import save_index
 
-    return str(save_index(wish.out / "index.html", done.photos, thumbnails=done.thumbnails, errors=done.errors))
+    return str(save_index(job.out / "index.html", result.photos, thumbnails=result.thumbnails, errors=result.errors))

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sightline.cli.job import CHUNK, Done, Wish, make_index, thumbnail, write_formats
+from sightline.cli.job import CHUNK, ExplainJob, JobResult, make_index, thumbnail, write_formats
 from sightline.errors import InputError
 from sightline.terminal.folder import SCHEMA, SUMMARY, check_place, folder_names, whole_folder
 from sightline.terminal.summary import explanation_record
@@ -28,46 +28,46 @@ BEST = 5
 """Matches of a gallery that the summary names."""
 
 
-def run_pair(photos: Sequence[Path], loaded: LoadedModel, wish: Wish, *, done: Done) -> Done:
+def run_pair(photos: Sequence[Path], loaded: LoadedModel, job: ExplainJob, *, result: JobResult) -> JobResult:
     """Explain why two photos match, into a folder of their own.
 
     Raises:
         InputError: there are not two photos.
     """
     one, other = photos
-    folder = wish.out / f"{folder_names([one])[0]}-and-{folder_names([other])[0]}"
-    _explain_into(folder, one, other, loaded, wish, done=done, more={})
-    return done
+    folder = job.out / f"{folder_names([one])[0]}-and-{folder_names([other])[0]}"
+    _explain_into(folder, one, other, loaded, job, result=result, more={})
+    return result
 
 
 def run_retrieval(
     photos: Sequence[Path],
     gallery: Sequence[Path],
     loaded: LoadedModel,
-    wish: Wish,
+    job: ExplainJob,
     *,
-    done: Done,
+    result: JobResult,
     step: Callable[[Path], None],
-) -> Done:
+) -> JobResult:
     """Seek every photo in a gallery, and explain why its best match is one; a photo never matches itself.
 
     Raises:
         InputError: the gallery holds nothing else than the photo.
     """
-    vectors, known = _embeddings(gallery, loaded, wish, done)
+    vectors, known = _embeddings(gallery, loaded, job, result)
     for photo, name in zip(photos, folder_names(photos), strict=True):
-        if photo in [Path(error["source"]) for error in done.errors]:
+        if photo in [Path(error["source"]) for error in result.errors]:
             continue
-        ranked = _ranked(photo, vectors, known, loaded, wish)
+        ranked = _ranked(photo, vectors, known, loaded, job)
         more = {"gallery": len(known), "matches": [{"source": str(p), "score": s} for p, s in ranked[:BEST]]}
-        _explain_into(wish.out / name, photo, ranked[0][0], loaded, wish, done=done, more=more)
+        _explain_into(job.out / name, photo, ranked[0][0], loaded, job, result=result, more=more)
         step(photo)
-    if len(photos) > 1 and done.photos and "html" in wish.formats:
-        done.index = make_index(wish, done)
-    return done
+    if len(photos) > 1 and result.photos and "html" in job.formats:
+        result.index = make_index(job, result)
+    return result
 
 
-def prototypes(folder: Path, loaded: LoadedModel, wish: Wish, done: Done) -> Prototypes:
+def prototypes(folder: Path, loaded: LoadedModel, job: ExplainJob, result: JobResult) -> Prototypes:
     """Prototypes of the classes that lie as folders of examples in a folder.
 
     Raises:
@@ -85,26 +85,33 @@ def prototypes(folder: Path, loaded: LoadedModel, wish: Wish, done: Done) -> Pro
             f"holds {len(classes)} folders"
         )
     examples = [(photo, k) for k, place in enumerate(classes) for photo in find_photos([place])]
-    vectors, known = _embeddings([photo for photo, _ in examples], loaded, wish, done)
+    vectors, known = _embeddings([photo for photo, _ in examples], loaded, job, result)
     label_of = dict(examples)
     labels = torch.tensor([label_of[photo] for photo in known])
-    metric: Any = wish.similarity or "euclidean"
+    metric: Any = job.similarity or "euclidean"
     return Prototypes(
-        prototypes_of(vectors, labels), _decision(wish), names=tuple(place.name for place in classes), metric=metric
+        prototypes_of(vectors, labels), _decision(job), names=tuple(place.name for place in classes), metric=metric
     )
 
 
-def _decision(wish: Wish) -> Target:
+def _decision(job: ExplainJob) -> Target:
     """The choice among prototypes to explain; against the others if nothing is said, as that cannot saturate."""
     from sightline.targets import parse_target
 
-    several = isinstance(wish.target, list) or str(wish.target).startswith("top")
-    contrast = wish.contrast or ("others" if wish.score == "logit" and not several else None)
-    return parse_target(wish.target, contrast=contrast, score="log-softmax" if several else wish.score)
+    several = isinstance(job.target, list) or str(job.target).startswith("top")
+    contrast = job.contrast or ("others" if job.score == "logit" and not several else None)
+    return parse_target(job.target, contrast=contrast, score="log-softmax" if several else job.score)
 
 
 def _explain_into(
-    folder: Path, one: Path, other: Path, loaded: LoadedModel, wish: Wish, *, done: Done, more: dict[str, Any]
+    folder: Path,
+    one: Path,
+    other: Path,
+    loaded: LoadedModel,
+    job: ExplainJob,
+    *,
+    result: JobResult,
+    more: dict[str, Any],
 ) -> None:
     """Explain a pair and write its folder."""
     import json
@@ -116,7 +123,7 @@ def _explain_into(
     check_place(folder)
     photos = (read_photo(one), read_photo(other))
     names = (one.name, other.name) if one.name != other.name else (str(one), str(other))
-    items = _pair(photos, names, loaded, wish)
+    items = _pair(photos, names, loaded, job)
     drawn = _drawn(items)
     record: dict[str, Any] = {
         "source": f"{one.name} | {other.name}",
@@ -129,16 +136,16 @@ def _explain_into(
         "explanations": [explanation_record(item) for item in items],
     }
     with whole_folder(folder) as partial:
-        title = f"Why {names[0]} and {names[1]} match: {wish.similarity} {items[0].decision.score:.3g}"
-        write_formats(drawn, partial, wish, title=title, arrays=items)
+        title = f"Why {names[0]} and {names[1]} match: {job.similarity} {items[0].decision.score:.3g}"
+        write_formats(drawn, partial, job, title=title, arrays=items)
         record["files"] = sorted({path.name for path in partial.iterdir()} | {SUMMARY})
         content = {"schema": SCHEMA, "sightline": __version__, "model": loaded.provenance, **record}
         (partial / SUMMARY).write_text(json.dumps(finite(content), indent=1, ensure_ascii=False), encoding="utf-8")
-    done.photos.append(record)
-    done.thumbnails.append(thumbnail(drawn))
+    result.photos.append(record)
+    result.thumbnails.append(thumbnail(drawn))
 
 
-def _pair(photos: tuple[Photo, Photo], names: tuple[str, str], loaded: LoadedModel, wish: Wish) -> Explanations:
+def _pair(photos: tuple[Photo, Photo], names: tuple[str, str], loaded: LoadedModel, job: ExplainJob) -> Explanations:
     from sightline.api.explain_pair import explain_pair
 
     (a, b) = (loaded.preprocess(photo) for photo in photos)
@@ -147,15 +154,15 @@ def _pair(photos: tuple[Photo, Photo], names: tuple[str, str], loaded: LoadedMod
         loaded.model,
         a.inputs[None].to(device),
         b.inputs[None].to(device),
-        similarity=wish.similarity or "cosine",
-        embedding=wish.embedding or "auto",
+        similarity=job.similarity or "cosine",
+        embedding=job.embedding or "auto",
         images=(a.view[None], b.view[None]),
         sources=((names[0],), (names[1],)),
-        method=wish.methods,
-        options=wish.options,
-        layers=wish.layers,
-        batch_size=wish.batch_size,
-        seed=wish.seed,
+        method=job.methods,
+        options=job.options,
+        layers=job.layers,
+        batch_size=job.batch_size,
+        seed=job.seed,
         provenance=loaded.provenance,
     ).to("cpu")
 
@@ -171,7 +178,7 @@ def _drawn(items: Explanations) -> Explanations:
 
 
 def _embeddings(
-    photos: Sequence[Path], loaded: LoadedModel, wish: Wish, done: Done
+    photos: Sequence[Path], loaded: LoadedModel, job: ExplainJob, result: JobResult
 ) -> tuple[Float[Tensor, "n d"], list[Path]]:
     """Embeddings of the photos that can be read, on the CPU, and which these are; the others are noted.
 
@@ -185,7 +192,7 @@ def _embeddings(
 
     device = next(loaded.model.parameters()).device
     found, known = [], []
-    size = wish.batch_size or 8 * CHUNK
+    size = job.batch_size or 8 * CHUNK
     for start in range(0, len(photos), size):
         ready = []
         for path in photos[start : start + size]:
@@ -193,22 +200,22 @@ def _embeddings(
                 ready.append(loaded.preprocess(read_photo(path)).inputs)
                 known.append(path)
             except InputError as problem:
-                done.errors.append({"source": str(path), "error": str(problem)})
+                result.errors.append({"source": str(path), "error": str(problem)})
         if ready:
-            found.append(embed(loaded.model, torch.stack(ready).to(device), embedding=wish.embedding or "auto").cpu())
+            found.append(embed(loaded.model, torch.stack(ready).to(device), embedding=job.embedding or "auto").cpu())
     if not found:
-        raise InputError("; ".join(error["error"] for error in done.errors) or "there is no photo to compare with")
+        raise InputError("; ".join(error["error"] for error in result.errors) or "there is no photo to compare with")
     return torch.cat(found), known
 
 
 def _ranked(
-    photo: Path, vectors: Float[Tensor, "n d"], known: list[Path], loaded: LoadedModel, wish: Wish
+    photo: Path, vectors: Float[Tensor, "n d"], known: list[Path], loaded: LoadedModel, job: ExplainJob
 ) -> list[tuple[Path, float]]:
     """The gallery from the best match down, without the photo itself."""
     from sightline.targets import similarity_of
 
-    vector, _ = _embeddings([photo], loaded, replace(wish, batch_size=1), Done())
-    scores = similarity_of(wish.similarity or "cosine")(vector[0]).read(vectors, None).scores[:, 0].tolist()
+    vector, _ = _embeddings([photo], loaded, replace(job, batch_size=1), JobResult())
+    scores = similarity_of(job.similarity or "cosine")(vector[0]).read(vectors, None).scores[:, 0].tolist()
     others = [(p, s) for p, s in zip(known, scores, strict=True) if p.resolve() != photo.resolve()]
     if not others:
         raise InputError(f"the gallery holds nothing else than {photo.name}; give a folder of other photos")

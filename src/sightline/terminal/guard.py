@@ -1,12 +1,33 @@
-"""What every verb that trains runs inside: the extra it needs, its interruption, what is left of it."""
+"""What every verb that trains has: its own options, the extra it needs, its interruption, what is left of it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
+from sightline.common.settings import REQUIRED, Settings, setting
 from sightline.terminal.screen import say_note
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions(Settings):
+    """Where a training writes, and how much of it is wanted."""
+
+    PANEL = "What to write"
+
+    out: Path = setting(REQUIRED, "Weights (.safetensors); card and run page are written beside it.")
+    work: Path | None = setting(
+        None, "Folder of pictures and checkpoints; a run goes on with it. Default: OUT with .work"
+    )
+    toy: bool = setting(False, "A size that finishes in seconds and learns nothing.", "--toy")
+    as_json: bool = setting(False, "The figures as JSON on standard output.", "--json")
+
+    @property
+    def folder(self) -> Path:
+        """Where pictures and checkpoints are."""
+        return self.work or self.out.with_suffix(".work")
 
 
 @contextmanager

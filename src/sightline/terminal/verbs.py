@@ -13,6 +13,8 @@ import typer
 from typer.core import TyperGroup
 
 from sightline.errors import SightlineError
+from sightline.renamed import renamed
+from sightline.terminal.flatten import flattened
 from sightline.terminal.screen import say_error, say_stopped
 
 Tree = dict[str, Any]
@@ -22,6 +24,10 @@ SETTINGS: dict[str, Any] = {
     "pretty_exceptions_enable": False,
     "context_settings": {"help_option_names": ["-h", "--help"]},
 }
+
+
+USAGE: Any = typer.BadParameter.__base__
+"""What Typer raises at wrong usage, an unknown option among it."""
 
 
 class Commands(Mapping[str, Any]):
@@ -36,6 +42,8 @@ class Commands(Mapping[str, Any]):
         self._built: dict[str, Any] = {}
 
     def __getitem__(self, name: str) -> Any:
+        if name not in self._tree and (new := renamed(name, self._tree)):
+            raise USAGE(f"the verb {name!r} is called {new!r} now")
         held = self._tree[name]
         if name not in self._built:
             self._built[name] = _group(name, held) if isinstance(held, dict) else _command(name, held)
@@ -55,6 +63,8 @@ class Root(TyperGroup):
         """Run the verb that was asked for."""
         try:
             return super().invoke(ctx)
+        except USAGE as problem:
+            raise _with_new_name(problem) from None
         except SightlineError as problem:
             say_error(str(problem))
             raise typer.Exit(1) from problem
@@ -106,5 +116,14 @@ def _command(name: str, target: str) -> Any:
     module, _, function = target.partition(":")
     verb: Callable[..., None] = getattr(import_module(module), function)
     app = typer.Typer(**SETTINGS)
-    app.command(name)(verb)
+    app.command(name)(flattened(verb))
     return typer.main.get_command(app)
+
+
+def _with_new_name(problem: Any) -> Any:
+    """What is wrong with the usage; where an option has another name now, that name."""
+    option, ctx = getattr(problem, "option_name", None), problem.ctx
+    known = [name for parameter in ctx.command.params for name in parameter.opts] if option and ctx else []
+    if option and (new := renamed(option, known)):
+        return USAGE(f"the option {option} is called {new} now", ctx=ctx)
+    return problem

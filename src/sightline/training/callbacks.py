@@ -12,7 +12,8 @@ from typing import Any
 import lightning
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 
-Row = dict[str, float]
+from sightline.training.reporter import Row
+
 MONITORS = {"accuracy": ("val/accuracy", "max"), "loss": ("val/loss", "min")}
 """Which figure chooses the epoch, and whether more of it is better."""
 

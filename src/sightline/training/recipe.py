@@ -1,57 +1,82 @@
-"""What recipes share: words that an option knows, numbers that make sense, and what a run that goes on may change.
+"""Parts that recipes are composed of: loop, optimiser, machine.
 
-It imports no torch, so that the command line can show every default.
+They import no torch, so that the command line can show every default.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
-from typing import Any
+from dataclasses import dataclass
+from typing import Self
 
-from sightline.errors import TrainingError, near
-
-PRECISIONS = ("bf16-mixed", "16-mixed", "32")
-WITHOUT_EFFECT = frozenset({"workers", "threads", "accelerator"})
-"""What may differ when a training goes on: how fast it is, not what is learnt."""
-SPELT = {"attribute_weight": "lambda"}
-"""Options whose name on the command line is another."""
+from sightline.common.numbers import SEEDS
+from sightline.common.settings import Settings, setting
+from sightline.errors import TrainingError
 
 
-def check_recipe(
-    recipe: Any,
-    *,
-    words: Mapping[str, Sequence[str]],
-    above_zero: Iterable[str],
-    not_negative: Iterable[str],
-) -> None:
-    """See before any work that a recipe makes sense.
+@dataclass(frozen=True, kw_only=True)
+class Part(Settings):
+    """Base of every recipe and its parts."""
 
-    Args:
-        recipe: a dataclass of options.
-        words: what its options of a few words may be.
-        above_zero: its options that are numbers above 0.
-        not_negative: its options that are numbers from 0.
-
-    Raises:
-        TrainingError: an option makes no sense; the text says what it was.
-    """
-    for name, known in words.items():
-        if (said := getattr(recipe, name)) not in known:
-            raise TrainingError(f"--{option(name)} cannot be {said!r}; {near(said, known)}")
-    for name in above_zero:
-        if getattr(recipe, name) <= 0:
-            raise TrainingError(f"--{option(name)} is {getattr(recipe, name)}, but must be above 0")
-    for name in not_negative:
-        if getattr(recipe, name) < 0:
-            raise TrainingError(f"--{option(name)} is {getattr(recipe, name)}, but cannot be negative")
+    ERROR = TrainingError
 
 
-def lasting(recipe: Any) -> dict[str, Any]:
-    """What must be the same when a training goes on, by its name on the command line."""
-    return {f"--{option(name)}": value for name, value in asdict(recipe).items() if name not in WITHOUT_EFFECT}
+@dataclass(frozen=True, kw_only=True)
+class EpochConfig(Part):
+    """How long is trained."""
+
+    PANEL = "Training"
+
+    epochs: int = setting(20, "Passes over the training pictures.", above=0)
+    check_every: int = setting(1, "Epochs between two validations; 0: none.", low=0, hidden=True, lasts=False)
 
 
-def option(name: str) -> str:
-    """A field's name on the command line, without its dashes."""
-    return SPELT.get(name, name).replace("_", "-")
+@dataclass(frozen=True, kw_only=True)
+class LoopConfig(EpochConfig):
+    """How long is trained, and in what steps."""
+
+    batch_size: int = setting(32, "Pictures per step, over all devices together.", above=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimConfig(Part):
+    """AdamW on one cycle: the learning rate rises for 15 % of all steps and falls to nothing."""
+
+    PANEL = "Optimiser"
+
+    lr: float = setting(2e-3, "Highest learning rate.", above=0)
+    weight_decay: float = setting(0.02, "Weight decay.", low=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MachineConfig(Part):
+    """What draws and computes; none of it changes what is learnt but the seed."""
+
+    PANEL = "Machine"
+
+    workers: int = setting(2, "Processes that draw scenes.", lasts=False)
+    threads: int = setting(1, "Threads of torch; more than one only helps on idle cores.", lasts=False)
+    seed: int = setting(0, "Seed of the world, the weights and the order.", low=0, high=SEEDS - 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceConfig(MachineConfig):
+    """The same, with what Lightning trains on."""
+
+    precision: str = setting("32", "bf16-mixed, 16-mixed or 32.", words=("bf16-mixed", "16-mixed", "32"))
+    device: str = setting(
+        "auto",
+        "What trains: auto, cpu, cuda, mps.",
+        words=("auto", "cpu", "cuda", "gpu", "mps", "tpu", "hpu"),
+        lasts=False,
+    )
+    devices: str = setting("1", "How many of them; auto: all.")
+    strategy: str = setting("auto", "How several devices share a batch: auto, ddp.", hidden=True, lasts=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe(Part):
+    """All that decides what comes out of a training, beside the data."""
+
+    def toy(self) -> Self:
+        """A size that finishes in seconds and proves only that the road is open."""
+        raise NotImplementedError

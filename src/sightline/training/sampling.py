@@ -41,8 +41,8 @@ class EpochOrder(Sampler[list[int]]):
         rank, processes = _place()
         if self.batch % processes:
             raise TrainingError(
-                f"a batch of {self.batch} pictures cannot be shared evenly by {processes} devices; ask for a --batch "
-                f"that is a multiple of {processes}"
+                f"a batch of {self.batch} pictures cannot be shared evenly by {processes} devices; ask for a "
+                f"--batch-size that is a multiple of {processes}"
             )
         order = torch.Generator().manual_seed(self.seed * 100_003 + self.epoch)
         shuffled = torch.randperm(self.count, generator=order)

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from sightline.cli.app import app
+from sightline.common.settings import leaves
 from sightline.errors import ModelError, ResultError, TrainingError
 
 pytest.importorskip("lightning")
@@ -28,18 +28,18 @@ from sightline.tasks.attributes.recipe import EatRecipe
 from sightline.tasks.attributes.train import module as eat_task
 from sightline.tasks.attributes.train.experiment import train_eat
 from sightline.training.callbacks import Curves, Patience
-from sightline.training.loop import Telling
+from sightline.training.reporter import Reporter
 from sightline.training.sampling import EpochOrder
 
-TOY = replace(EatRecipe().toy(), scenes=40, epochs=3)
+TOY = EatRecipe().toy().but(scenes=40, epochs=3)
 DROPPED = {"channels": (8, 8, 8, 8), "drop_rate": 0.3, "drop_path_rate": 0.3}
-SMALL = ["--scenes=40", "--size=32", "--epochs=3", "--batch=20", "--precision=32", "--workers=1"]
+SMALL = ["--scenes=40", "--size=32", "--epochs=3", "--batch-size=20", "--precision=32", "--workers=1"]
 ARGUMENTS = [
     *SMALL,
     *(f"--model-arg={name}={value}" for name, value in DROPPED.items()),
-    *("--parts=0.3", "--outside=0.3", "--consistency=0.3"),
+    *("--part-weight=0.3", "--outside-weight=0.3", "--consistency-weight=0.3"),
 ]
-ALIKE = replace(TOY, model_args=DROPPED, parts=0.3, outside=0.3, consistency=0.3)
+ALIKE = TOY.but(model_args=DROPPED, part_weight=0.3, outside_weight=0.3, consistency_weight=0.3)
 """The recipe of ARGUMENTS."""
 
 
@@ -104,7 +104,7 @@ def test_it_writes_best_and_last_weights_a_card_and_a_page(unbroken: Path) -> No
 def test_the_figures_are_those_of_the_written_weights(unbroken: Path, tmp_path: Path) -> None:
     out = tmp_path / "net.safetensors"
     share_scenes(unbroken, out)
-    found = train_eat(None, out, replace(TOY, epochs=1))
+    found = train_eat(None, out, TOY.but(epochs=1))
     net = load_attribute_net(out)
     from sightline.tasks.attributes.data.pictures import gather
 
@@ -135,7 +135,7 @@ def test_after_kill_9_it_goes_on_to_the_same_weights_bit_for_bit(unbroken: Path,
     moved = tmp_path / "moved.work"
     out.with_suffix(".work").rename(moved)
     epochs: list[int] = []
-    train_eat(None, out, ALIKE, moved, telling=Telling(epoch=lambda epoch, row: epochs.append(epoch)))
+    train_eat(None, out, ALIKE, moved, reporter=Reporter(epoch=lambda epoch, row: epochs.append(epoch)))
     assert epochs[0] > 1
     assert epochs[-1] == 3
     assert "| command | `sightline train eat` |" in out.with_suffix(".md").read_text(encoding="utf-8")
@@ -165,13 +165,13 @@ def test_ctrl_c_keeps_the_checkpoint_and_says_how_to_go_on(unbroken: Path, tmp_p
 def test_an_absurd_rate_stops_and_says_which_batch(unbroken: Path, tmp_path: Path) -> None:
     out = tmp_path / "net.safetensors"
     share_scenes(unbroken, out)
-    recipe = replace(TOY, rate=1e30)
+    recipe = TOY.but(lr=1e30)
     with pytest.raises(TrainingError, match=r"the loss is (nan|inf) in epoch 1, batch \d; no epoch was finished"):
         train_eat(None, out, recipe)
-    result = CliRunner().invoke(app, ["train", "eat", "--out", str(out), *ARGUMENTS, "--rate", "1e30"])
+    result = CliRunner().invoke(app, ["train", "eat", "--out", str(out), *ARGUMENTS, "--lr", "1e30"])
     assert result.exit_code == 1
     assert "batch" in result.stderr
-    assert "--rate" in result.stderr
+    assert "--lr" in result.stderr
     assert not out.exists()
 
 
@@ -218,7 +218,7 @@ def test_weights_that_break_in_the_last_step_of_an_epoch_are_not_kept(
 def test_training_stops_when_patience_is_lost_and_stays_stopped(unbroken: Path, tmp_path: Path) -> None:
     out = tmp_path / "net.safetensors"
     share_scenes(unbroken, out)
-    recipe = replace(TOY, epochs=6, rate=1e-9, patience=1, best="accuracy")  # such a rate changes nothing
+    recipe = TOY.but(epochs=6, lr=1e-9, patience=1, monitor="accuracy")  # such a rate changes nothing
     found = train_eat(None, out, recipe)
     assert found is not None
     assert found.epochs < 6
@@ -249,7 +249,7 @@ def test_two_processes_train_one_network(unbroken: Path, tmp_path: Path) -> None
         pytest.skip("needs the console script and gloo")
     out = tmp_path / "net.safetensors"
     share_scenes(unbroken, out)
-    devices = ["--accelerator", "cpu", "--devices", "2", "--strategy", "ddp", "--epochs", "1", "--join", "parallel"]
+    devices = ["--device", "cpu", "--devices", "2", "--strategy", "ddp", "--epochs", "1", "--join", "parallel"]
     run = subprocess.run(
         [
             str(script),
@@ -280,13 +280,14 @@ def test_every_part_of_the_recipe_is_an_option_whose_default_is_shown() -> None:
 
     verb = typer.main.get_command(app).commands["train"].commands["eat"]
     options = {parameter.name: parameter for parameter in verb.params}
-    for field in fields(EatRecipe):
-        option = options["model_arg" if field.name == "model_args" else field.name]
-        value = getattr(EatRecipe(), field.name)
+    for leaf in leaves(EatRecipe()):
+        if leaf.about.hidden:
+            continue
+        option, value = options[leaf.name], leaf.default
         assert (option.default or None) == (value or None) or option.default == value
         assert option.help
-        if value is None or field.name in ("only", "model_args", "incomplete"):
-            assert field.name in ("model_args", "incomplete") or "Default:" in option.help
+        if value is None or leaf.name in ("only", "model_args", "incomplete"):
+            assert leaf.name in ("model_args", "incomplete") or "Default:" in option.help
         else:
             assert option.show_default
     text = CliRunner().invoke(app, ["train", "eat", "--help"], env={"COLUMNS": "200", "NO_COLOR": "1"}).stdout
@@ -299,20 +300,21 @@ def test_the_command_line_beats_the_file_and_unknown_keys_are_refused(
     taken = []
 
     def stop(data: Path | None, out: Path, recipe: EatRecipe, *rest: object, **more: object) -> None:
-        taken.append((recipe, more["telling"].command))
+        taken.append((recipe, more["reporter"].command))
 
     monkeypatch.setattr("sightline.tasks.attributes.train.experiment.train_eat", stop)
     file = tmp_path / "eat.toml"
-    file.write_text('lambda = 0.3\nepochs = 7\ntrunk-rate = 0.5\nonly = ["has_size"]\nincomplete = true\n')
+    file.write_text('lambda = 0.3\nepochs = 7\ntrunk-lr-factor = 0.5\nonly = ["has_size"]\nincomplete = true\n')
     arguments = ["train", "eat", "--out", "x.safetensors", "--config", str(file), "--epochs", "9"]
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output
     recipe, command_ = taken[0]
-    assert (recipe.attribute_weight, recipe.epochs, recipe.trunk_rate) == (0.3, 9, 0.5)
-    assert (recipe.only, recipe.incomplete) == (("has_size",), True)
+    assert (recipe.loss.attribute_weight, recipe.loop.epochs, recipe.optim.trunk_lr_factor) == (0.3, 9, 0.5)
+    assert (recipe.data.only, recipe.data.incomplete) == (("has_size",), True)
     assert "--lambda 0.3" in command_
     assert "--epochs 9" in command_
     for text, wrong in (
+        ("rate = 1", "'rate', which is no option; it is called 'lr' now"),
         ("lamda = 1", "'lamda', which is no option; near names: 'lambda'"),
         ("a = [", "not in TOML"),
         ("[only]", "table 'only'"),
@@ -341,7 +343,7 @@ def test_backbones_that_cannot_do_it_are_refused(
     out = tmp_path / "net.safetensors"
     share_scenes(unbroken, out)
     with pytest.raises(error, match=text):
-        train_eat(None, out, replace(TOY, **change))
+        train_eat(None, out, TOY.but(**change))
 
 
 def test_places_that_cannot_be_written_are_refused_before_any_work(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
+from sightline.common.settings import lasting
 from sightline.errors import DataError, InputError, SightlineError, TrainingError
 from sightline.worlds.aviary import Knobs, World
 from sightline.worlds.aviary.layout import write_world
@@ -21,10 +22,10 @@ from sightline.tasks.attributes.data.background_pairs import before_another
 from sightline.tasks.attributes.data.examples import NOWHERE
 from sightline.tasks.attributes.data.pictures import gather
 from sightline.tasks.attributes.recipe import EatRecipe
-from sightline.tasks.attributes.train.resume import claim
-from sightline.training.resume import checkpoint
+from sightline.tasks.attributes.train.resume import facts_of
+from sightline.training.resume import checkpoint, claim_folder
 
-TOY = replace(EatRecipe().toy(), scenes=40)
+TOY = EatRecipe().toy().but(scenes=40)
 ROWS = "".join(
     f"p{i}.png,{'ab'[i % 2]},{i % 3},{i},{s}\n" for i, s in enumerate(["train"] * 6 + ["validation", "test"])
 )
@@ -52,7 +53,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_scenes_in_memory_come_in_three_splits_that_share_none(kept: Path) -> None:
-    found = gather(None, replace(TOY, only=("has_bill_*",)), kept)
+    found = gather(None, TOY.but(only=("has_bill_*",)), kept)
     assert (len(found.train), len(found.validation), len(found.test)) == (40, 40, 40)
     assert found.train.targets.shape == (40, len(found.vocabulary)) == (40, 8)
     assert not any(torch.equal(a, b) for a in found.train.images for b in found.test.images)
@@ -60,7 +61,7 @@ def test_scenes_in_memory_come_in_three_splits_that_share_none(kept: Path) -> No
 
 def test_class_targets_are_the_means_of_the_training_pictures(kept: Path) -> None:
     own = gather(None, TOY, kept)
-    found = gather(None, replace(TOY, targets="class"), kept)
+    found = gather(None, TOY.but(targets="class"), kept)
     rows = own.train.labels == 3
     known = own.train.weights[rows].sum(0)
     mean = (own.train.targets * own.train.weights)[rows].sum(0) / known.clamp(min=1)
@@ -70,7 +71,7 @@ def test_class_targets_are_the_means_of_the_training_pictures(kept: Path) -> Non
 
 
 def test_twins_are_the_same_scenes_before_a_background_of_another_family(kept: Path) -> None:
-    found = gather(None, replace(TOY, consistency=1.0), kept)
+    found = gather(None, TOY.but(consistency_weight=1.0), kept)
     world, scene = World(Knobs()), World(Knobs()).scene(7)
     twin = before_another(scene, world)
     assert twin.backdrop.family != scene.backdrop.family
@@ -79,7 +80,7 @@ def test_twins_are_the_same_scenes_before_a_background_of_another_family(kept: P
 
 
 def test_twins_of_a_rendered_folder_fit_its_pictures(world: Path, tmp_path: Path) -> None:
-    found = gather(world, replace(TOY, consistency=1.0, size=32), tmp_path).train
+    found = gather(world, TOY.but(consistency_weight=1.0, size=32), tmp_path).train
     inside = (found.parts > 0).repeat_interleave(2, 1).repeat_interleave(2, 2)
     edge = torch.nn.functional.max_pool2d((~inside).float()[:, None], 3, 1, 1)[:, 0] > 0
     alike = (found.images.float() - found.twins.float()).abs().amax(1) <= 40
@@ -89,19 +90,21 @@ def test_twins_of_a_rendered_folder_fit_its_pictures(world: Path, tmp_path: Path
 
 def test_photos_have_no_twins(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="holds photos, not a drawn world"):
-        gather(table(tmp_path / "t"), replace(TOY, consistency=1.0), tmp_path)
+        gather(table(tmp_path / "t"), TOY.but(consistency_weight=1.0), tmp_path)
 
 
-@pytest.mark.parametrize(("guide", "text"), [("outside", "neither masks nor boxes"), ("parts", "masks of the parts")])
+@pytest.mark.parametrize(
+    ("guide", "text"), [("outside_weight", "neither masks nor boxes"), ("part_weight", "masks of the parts")]
+)
 def test_guides_need_what_they_are_made_of(tmp_path: Path, guide: str, text: str) -> None:
     with pytest.raises(TrainingError, match=text):
-        gather(table(tmp_path / "t"), replace(TOY, **{guide: 1.0}), tmp_path)
+        gather(table(tmp_path / "t"), TOY.but(**{guide: 1.0}), tmp_path)
 
 
 def test_boxes_do_for_one_guide_and_a_missing_box_is_no_box(tmp_path: Path) -> None:
     rows = ROWS.replace("\n", ",2,2,16,8\n").replace("p0.png,a,0,0,train,2,2,16,8", "p0.png,a,0,0,train,,,,")
     root = table(tmp_path / "t", rows, "file,class,stripes,length,split,x,y,width,height\n")
-    found = gather(root, replace(TOY, outside=1.0), tmp_path)
+    found = gather(root, TOY.but(outside_weight=1.0), tmp_path)
     assert found.where == "box"
     assert bool((found.train.parts[0] == NOWHERE).all())
     assert 0 < int((found.train.parts[1] == 1).sum()) < found.train.parts[1].numel()
@@ -112,7 +115,7 @@ def test_a_class_that_nobody_shows_is_named_or_left_out(tmp_path: Path) -> None:
     root = table(tmp_path / "t", rows)
     with pytest.raises(DataError, match=r"1 of 3 classes without a training picture: owl.*--incomplete"):
         gather(root, TOY, tmp_path)
-    found = gather(root, replace(TOY, incomplete=True), tmp_path)
+    found = gather(root, TOY.but(incomplete=True), tmp_path)
     assert found.classes == ("a", "b")
     assert found.test is None
     assert "left out" in found.notes[-1]
@@ -127,12 +130,12 @@ def test_a_class_that_nobody_shows_is_named_or_left_out(tmp_path: Path) -> None:
 )
 def test_wishes_that_the_data_cannot_fulfil_are_refused(tmp_path: Path, change: dict, text: str) -> None:
     with pytest.raises(SightlineError, match=text):
-        gather(table(tmp_path / "t"), replace(TOY, **change), tmp_path)
+        gather(table(tmp_path / "t"), TOY.but(**change), tmp_path)
 
 
 def test_no_validation_pictures_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no validation pictures"):
-        gather(table(tmp_path / "t", ROWS.replace("validation", "train")), replace(TOY, validation=0.0), tmp_path)
+        gather(table(tmp_path / "t", ROWS.replace("validation", "train")), TOY.but(validation=0.0), tmp_path)
 
 
 def test_a_picture_that_cannot_be_decoded_is_named_and_leaves_nothing_half_written(tmp_path: Path) -> None:
@@ -171,18 +174,18 @@ def test_checkpoints_of_another_training_are_refused_and_the_text_says_what_diff
     kept: Path, tmp_path: Path
 ) -> None:
     pictures = gather(None, TOY, kept)
-    claim(tmp_path, pictures, TOY)
-    claim(tmp_path, pictures, replace(TOY, rate=1.0))  # nothing was learnt yet
+    claim_folder(tmp_path, facts_of(pictures) | lasting(TOY))
+    claim_folder(tmp_path, facts_of(pictures) | lasting(TOY.but(lr=1.0)))  # nothing was learnt yet
     checkpoint(tmp_path, "last").parent.mkdir()
     checkpoint(tmp_path, "last").touch()
-    claim(tmp_path, pictures, replace(TOY, rate=1.0, threads=2, workers=5, accelerator="gpu"))
+    claim_folder(tmp_path, facts_of(pictures) | lasting(TOY.but(lr=1.0, threads=2, workers=5, device="gpu")))
     with pytest.raises(TrainingError, match=r"--lambda was 1\.0, now 0\.5"):
-        claim(tmp_path, pictures, replace(TOY, rate=1.0, attribute_weight=0.5))
+        claim_folder(tmp_path, facts_of(pictures) | lasting(TOY.but(lr=1.0, attribute_weight=0.5)))
     with pytest.raises(TrainingError, match="--epochs was 2, now 3"):
-        claim(tmp_path, pictures, replace(TOY, rate=1.0, epochs=3))
+        claim_folder(tmp_path, facts_of(pictures) | lasting(TOY.but(lr=1.0, epochs=3)))
     other = replace(pictures, train=pictures.train.taught(1 - pictures.train.targets, pictures.train.weights))
     with pytest.raises(TrainingError, match="other training pictures"):
-        claim(tmp_path, other, replace(TOY, rate=1.0))
+        claim_folder(tmp_path, facts_of(other) | lasting(TOY.but(lr=1.0)))
 
 
 @pytest.mark.parametrize(
@@ -195,4 +198,4 @@ def test_checkpoints_of_another_training_are_refused_and_the_text_says_what_diff
 )
 def test_a_recipe_that_makes_no_sense_is_refused(change: dict, text: str) -> None:
     with pytest.raises(TrainingError, match=text):
-        EatRecipe(**change)
+        EatRecipe.of(**change)

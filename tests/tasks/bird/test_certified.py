@@ -213,7 +213,7 @@ def test_classes_are_matched_by_name() -> None:
 
 def test_the_command_certifies_a_world_by_itself_and_says_so(tmp_path) -> None:
     folder = write_world(World(), tmp_path / "w", 60, size=128)
-    wanted = ["--method", "gradcam", "--metric", "concentration", "--place", "late"]
+    wanted = ["--method", "gradcam", "--metric", "concentration", "--depth", "late"]
     command = ["evaluate", str(folder), "--count", "10", *wanted]
     done = CliRunner().invoke(app, [*command, "--out", str(tmp_path / "a"), "--json"])
     assert done.exit_code == 0, done.output

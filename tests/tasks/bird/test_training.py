@@ -1,5 +1,4 @@
 import math
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +14,14 @@ pytest.importorskip("lightning")
 
 from sightline.tasks.bird.metrics import Reading, measure
 from sightline.tasks.bird.module import attribute_loss, group_masks, place_loss
-from sightline.tasks.bird.train import Recipe, save_weights, train_birdnet
+from sightline.tasks.bird.recipe import BirdRecipe
+from sightline.tasks.bird.train import save_weights, train_birdnet
 from sightline.training.augmentation import augmented
 from sightline.training.sampling import EpochOrder
 from sightline.worlds.aviary import dataset as bird_scenes
 from sightline.worlds.aviary.dataset import Scenes, rendered
 
-TINY = replace(Recipe().toy(), scenes=20, loose=20, held_out=20, size=32)
+TINY = BirdRecipe().toy().but(scenes=20, random_scenes=20, held_out=20, size=32)
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +34,7 @@ def _one_thread():
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("birdnet") / "net.safetensors"
-    train_birdnet(out, recipe=replace(TINY, epochs=2))
+    train_birdnet(out, recipe=TINY.but(epochs=2))
     return out
 
 
@@ -47,14 +47,14 @@ def test_the_command_writes_weights_a_card_and_nothing_half_done(trained) -> Non
 
 
 def test_a_run_repeats_bit_for_bit(trained, tmp_path) -> None:
-    train_birdnet(tmp_path / "net.safetensors", recipe=replace(TINY, epochs=2), work=trained.with_suffix(".again"))
+    train_birdnet(tmp_path / "net.safetensors", recipe=TINY.but(epochs=2), work=trained.with_suffix(".again"))
     assert (tmp_path / "net.safetensors").read_bytes() == trained.read_bytes()
 
 
 def test_an_interrupted_run_goes_on_and_ends_as_an_unbroken_one(trained, tmp_path, monkeypatch) -> None:
     from sightline.tasks.bird import module as bird_task
 
-    recipe, steps = replace(TINY, epochs=2), []
+    recipe, steps = TINY.but(epochs=2), []
     step = bird_task.BirdTask.training_step
 
     def breaks(task, batch, index):
@@ -74,8 +74,8 @@ def test_an_interrupted_run_goes_on_and_ends_as_an_unbroken_one(trained, tmp_pat
 
 
 def test_a_work_folder_of_another_recipe_is_refused(trained) -> None:
-    with pytest.raises(TrainingError, match=r"--rate was 0\.003, now 0\.01"):
-        train_birdnet(trained, recipe=replace(TINY, epochs=2, rate=0.01))
+    with pytest.raises(TrainingError, match=r"--lr was 0\.003, now 0\.01"):
+        train_birdnet(trained, recipe=TINY.but(epochs=2, lr=0.01))
 
 
 def test_kept_scenes_are_the_rendered_ones_and_are_not_drawn_again(tmp_path, monkeypatch) -> None:

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,15 +25,15 @@ from sightline.gates.store import load_gated
 from sightline.models.load import load_model
 from sightline.tasks.classification.data.pictures import gather
 from sightline.tasks.classification.fit import scores
-from sightline.tasks.classification.module import ClassifyTask, Descent
-from sightline.tasks.classification.recipe import CONFIGS, ClassifyRecipe, drops_of
+from sightline.tasks.classification.module import ClassifyTask
+from sightline.tasks.classification.recipe import CONFIGS, ClassifyRecipe, milestones_of
 from sightline.tasks.classification.train import Classified, train_classify
-from sightline.training.loop import Telling
+from sightline.training.reporter import Reporter
 
-TOY = replace(ClassifyRecipe().toy(), scenes=40, epochs=3, gate="dia", drops=(1, 2))
+TOY = ClassifyRecipe().toy().but(scenes=40, epochs=3, gate="dia", lr_milestones=(1, 2))
 ARGUMENTS = [
-    "--scenes=40", "--size=16", "--epochs=3", "--batch=20", "--workers=1", "--model-arg=widths=(8,8,8)",
-    "--gate=dia", "--drops=1,2",
+    "--scenes=40", "--size=16", "--epochs=3", "--batch-size=20", "--workers=1", "--model-arg=widths=(8,8,8)",
+    "--gate=dia", "--lr-milestones=1,2",
 ]  # fmt: skip
 """The options of TOY."""
 
@@ -109,7 +108,7 @@ def test_after_kill_9_it_goes_on_to_the_same_weights_bit_for_bit(
         run.send_signal(signal.SIGKILL)
     assert not out.exists()
     epochs: list[int] = []
-    train_classify("aviary", out, TOY, telling=Telling(epoch=lambda epoch, row: epochs.append(epoch)))
+    train_classify("aviary", out, TOY, reporter=Reporter(epoch=lambda epoch, row: epochs.append(epoch)))
     assert epochs[0] > 1
     assert same(out, unbroken[0])
     assert "| command | `sightline train classify` |" in out.with_suffix(".md").read_text(encoding="utf-8")
@@ -128,10 +127,10 @@ def test_stopped_in_the_second_epoch_it_goes_on_with_it_to_the_same_weights(
             raise RuntimeError("stopped")
 
     with pytest.raises(RuntimeError, match="stopped"):
-        train_classify("aviary", out, TOY, work, telling=Telling(epoch=stop))
+        train_classify("aviary", out, TOY, work, reporter=Reporter(epoch=stop))
     assert not out.exists()
     epochs: list[int] = []
-    found = train_classify("aviary", out, TOY, work, telling=Telling(epoch=lambda epoch, row: epochs.append(epoch)))
+    found = train_classify("aviary", out, TOY, work, reporter=Reporter(epoch=lambda epoch, row: epochs.append(epoch)))
     assert epochs == [2, 3]
     assert found is not None
     assert (found.epochs, found.best, found.hits) == (3, unbroken[1].best, unbroken[1].hits)
@@ -139,18 +138,18 @@ def test_stopped_in_the_second_epoch_it_goes_on_with_it_to_the_same_weights(
 
 
 def test_another_recipe_does_not_go_on_with_these_checkpoints(unbroken: tuple[Path, Classified]) -> None:
-    with pytest.raises(TrainingError, match=r"--rate was 0\.1, now 0\.2"):
-        train_classify("aviary", unbroken[0], replace(TOY, rate=0.2))
+    with pytest.raises(TrainingError, match=r"--lr was 0\.1, now 0\.2"):
+        train_classify("aviary", unbroken[0], TOY.but(lr=0.2))
 
 
 def test_a_loss_that_is_no_number_stops_with_epoch_and_batch(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"the loss is (nan|inf) in epoch 1|weights are not finite after epoch 1"):
-        train_classify("aviary", tmp_path / "net.safetensors", replace(TOY, rate=1e30, norm=False, batch=5))
+        train_classify("aviary", tmp_path / "net.safetensors", TOY.but(lr=1e30, norm=False, batch_size=5))
 
 
 def test_the_rate_falls_after_the_epochs_that_were_named() -> None:
     net = torch.nn.Linear(1, 1)
-    task = ClassifyTask(net, Descent(rate=1.0, drops=(1, 3), factor=0.1), (0.5,), (0.5,))
+    task = ClassifyTask(net, ClassifyRecipe.of(lr=1.0, lr_milestones=(1, 3), lr_gamma=0.1), (0.5,), (0.5,))
     made = task.configure_optimizers()
     rates = []
     for _ in range(5):
@@ -179,7 +178,7 @@ def test_what_cannot_be_built_is_refused_before_training(wish, error, text, unbr
     work.mkdir()
     (work / "scenes").symlink_to(unbroken[0].with_suffix(".work") / "scenes")
     with pytest.raises(error, match=text):
-        train_classify("aviary", tmp_path / "net.safetensors", replace(TOY, **wish), work)
+        train_classify("aviary", tmp_path / "net.safetensors", TOY.but(**wish), work)
     assert not (work / "checkpoints").exists()
 
 
@@ -188,7 +187,7 @@ def test_what_cannot_be_built_is_refused_before_training(wish, error, text, unbr
     [
         (["--epochs=0"], "--epochs is 0"),
         (["--augment=flip"], "--augment cannot be 'flip'"),
-        (["--drops=a"], "--drops 'a' is not understood"),
+        (["--lr-milestones=a"], "--lr-milestones 'a' is not understood"),
         (["--held-out=1"], "--held-out is 1.0"),
         (["--init=fan_out", "--weights=published"], "--init fan_out would draw anew"),
         (["--config=dianet-cifar-resnet165"], "dianet-cifar-resnet164"),
@@ -227,7 +226,8 @@ def test_a_published_recipe_builds_a_network_of_the_published_size(name, million
     with torch.device("meta"):
         net = gated_net(spec)
     assert round(sum(p.numel() for p in net.parameters()) / 1e6, 2) == millions
-    assert (held["epochs"], drops_of(held["drops"]), held["batch"], held["rate"]) == (epochs, drops, 128, 0.1)
+    figures = (held["epochs"], milestones_of(held["lr_milestones"]), held["batch_size"], held["lr"])
+    assert figures == (epochs, drops, 128, 0.1)
 
 
 def test_every_named_recipe_is_one_of_options(tmp_path) -> None:

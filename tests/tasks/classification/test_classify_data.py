@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,7 @@ from sightline.tasks.classification.data.pictures import CIFAR_MEAN, gather
 from sightline.tasks.classification.recipe import ClassifyRecipe
 from sightline.training.augmentation import cropped
 
-SMALL = replace(ClassifyRecipe(), size=8)
+SMALL = ClassifyRecipe().but(size=8)
 
 
 def draw(path: Path, colour: int = 90, size: tuple[int, int] = (8, 8)) -> None:
@@ -132,7 +131,7 @@ def cifar(root: Path, hundred: bool = False) -> np.ndarray:
 def test_cifar_s_binary_version_is_read(hundred, tmp_path) -> None:
     place = tmp_path / "cifar-100-binary" if hundred else tmp_path
     pixels = cifar(place / "files" if not hundred else place, hundred)
-    found = gather(tmp_path if hundred else place / "files", replace(SMALL, size=32), tmp_path)
+    found = gather(tmp_path if hundred else place / "files", SMALL.but(size=32), tmp_path)
     assert torch.equal(found.images, torch.from_numpy(pixels))
     assert found.labels.tolist() == [0, 1, 2, 0, 1]
     assert (found.train.tolist(), found.test.tolist()) == ([0, 1, 2, 3], [4])
@@ -175,6 +174,6 @@ def test_a_crop_is_a_window_over_black_that_may_be_mirrored() -> None:
 
 
 def test_the_pack_s_cifar_pictures_are_split_400_to_200(pack, tmp_path) -> None:
-    found = gather(pack / "cifar10_test_subset", replace(SMALL, size=32), tmp_path)
+    found = gather(pack / "cifar10_test_subset", SMALL.but(size=32), tmp_path)
     assert (len(found.train), len(found.test), len(found.classes)) == (400, 200, 10)
     assert set(Counter(found.labels[found.test].tolist()).values()) == {20}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,10 +15,14 @@ pytest.importorskip("lightning")
 from sightline.models.load import load_model
 from sightline.models.zoo.encoder import BirdEncoder, EncoderSpec, load_encoder, save_encoder
 from sightline.tasks.contrastive import train as contrastive
-from sightline.tasks.contrastive.train import ContrastiveRecipe, PairOrder, info_nce, retrieval, train_contrastive
+from sightline.tasks.contrastive.data import PairOrder
+from sightline.tasks.contrastive.metrics import retrieval
+from sightline.tasks.contrastive.module import info_nce
+from sightline.tasks.contrastive.recipe import ContrastiveRecipe
+from sightline.tasks.contrastive.train import train_contrastive
 from sightline.worlds.aviary.dataset import Scenes
 
-TOY = replace(ContrastiveRecipe().toy(), scenes=40, held_out=40, epochs=2)
+TOY = ContrastiveRecipe().toy().but(scenes=40, held_out=40, epochs=2)
 
 
 @pytest.fixture(autouse=True)
@@ -106,7 +109,7 @@ def test_an_interrupted_run_goes_on_and_ends_as_an_unbroken_one(
 
 def test_a_work_folder_of_another_recipe_is_refused(trained: Path) -> None:
     with pytest.raises(TrainingError, match=r"--temperature was .*, now 0\.7"):
-        train_contrastive(trained, recipe=replace(TOY, temperature=0.7))
+        train_contrastive(trained, recipe=TOY.but(temperature=0.7))
 
 
 def test_retrieval_counts_queries_whose_nearest_picture_is_of_their_species() -> None:

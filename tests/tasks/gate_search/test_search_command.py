@@ -67,7 +67,11 @@ def test_the_tables_name_the_best_scheme(folder, tmp_path):
 
 @pytest.mark.parametrize(
     ("words", "said"),
-    [(("--searcher", "reinforc"), "reinforce"), (("--spread", "rai"), "ray"), (("--gate", "sx"), "there is no gate")],
+    [
+        (("--searcher", "reinforc"), "reinforce"),
+        (("--executor", "rai"), "ray"),
+        (("--gate", "sx"), "there is no gate"),
+    ],
 )
 def test_what_cannot_be_is_one_sentence(folder, tmp_path, words, said):
     done = run(folder, tmp_path / "log", *words)

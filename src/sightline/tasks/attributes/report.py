@@ -44,7 +44,7 @@ _SAID = {
 def facts(net: AttributeNet, judged: Judged, pictures: Pictures, recipe: EatRecipe, epochs: str) -> dict[str, str]:
     """What the card and the run page say in a table, by name."""
     low, high = judged.interval
-    energy = judged.energy
+    energy, own, device = judged.energy, recipe.network, recipe.machine
     looked = {
         "parts": "by the object's part masks",
         "mask": "by the object's masks",
@@ -64,12 +64,12 @@ def facts(net: AttributeNet, judged: Judged, pictures: Pictures, recipe: EatReci
         "calibration error": f"{judged.calibration:.4f} (without calibration {judged.uncalibrated:.4f})",
         "data": pictures.source,
         "pictures": f"{len(pictures.train)} to learn from, {len(pictures.validation)} to choose the epoch and to "
-        f"calibrate, {0 if pictures.test is None else len(pictures.test)} to judge; {recipe.size} px",
-        "network": f"{net.spec.backbone}, join {recipe.join}, pool {recipe.pool}, stride {recipe.stride}"
-        + (f", attributes read at stride {recipe.reading}" if recipe.reading else ""),
+        f"calibrate, {0 if pictures.test is None else len(pictures.test)} to judge; {own.size} px",
+        "network": f"{net.spec.backbone}, join {own.join}, pool {own.pool}, stride {own.stride}"
+        + (f", attributes read at stride {own.attribute_stride}" if own.attribute_stride else ""),
         "loss": _loss(recipe),
-        "training": f"{epochs}, batch {recipe.batch}, seed {recipe.seed}, {recipe.precision}",
-        "machine": f"{os.cpu_count()} CPU cores, {recipe.devices} device(s), accelerator {recipe.accelerator}",
+        "training": f"{epochs}, batch {recipe.loop.batch_size}, seed {device.seed}, {device.precision}",
+        "machine": f"{os.cpu_count()} CPU cores, {device.devices} device(s), {device.device}",
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
     }
 
@@ -109,8 +109,10 @@ def within(judged: Judged) -> str:
 
 
 def _loss(recipe: EatRecipe) -> str:
-    guides = [f"{name} {value:g}" for name in ("outside", "parts", "consistency") if (value := getattr(recipe, name))]
-    return f"cross-entropy + {recipe.attribute_weight:g} x attributes" + "".join(f", {guide}" for guide in guides)
+    own = recipe.loss
+    weights = list(own.by_loss().items())[2:]
+    guides = "".join(f", {name} {weight:g}" for name, weight in weights if weight)
+    return f"cross-entropy + {own.attribute_weight:g} x attributes{guides}"
 
 
 def tables(judged: Judged) -> dict[str, list[list[str]]]:

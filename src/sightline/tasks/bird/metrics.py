@@ -66,6 +66,7 @@ class Measures:
         groups: every attribute group, in scenes in which the attributes are independent of the class.
         twins: per species with a twin (name, share of its scenes taken for the twin).
         times: what it took.
+        size_bytes: of the weights file.
     """
 
     scenes: int
@@ -73,6 +74,7 @@ class Measures:
     groups: tuple[Reading, ...]
     twins: tuple[tuple[str, float], ...]
     times: Times | None = None
+    size_bytes: int = 0
 
     @property
     def accuracy(self) -> float:

@@ -5,18 +5,19 @@ A Lightning module around any net with `read(x) -> (class logits, attribute logi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-import lightning
 import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor, nn
 from torch.nn import functional as fn
 
 from sightline.models.zoo.birdnet import BirdNet
+from sightline.tasks.bird.recipe import BirdRecipe
 from sightline.training.augmentation import augmented
+from sightline.training.module import TrainedModule
+from sightline.training.optim import one_cycle
 from sightline.worlds.aviary.attributes import GROUPS, offsets, part_id
 
 Step = tuple[
@@ -58,7 +59,7 @@ def group_masks(parts: UInt8[Tensor, "b m n"]) -> Float[Tensor, "b g m n"]:
     return torch.stack(masks, dim=1).float()
 
 
-class BirdTask(lightning.LightningModule):  # type: ignore[misc]
+class BirdTask(TrainedModule):
     """Cross-entropy of class, attributes and places; AdamW on one cosine cycle.
 
     -log p_y - w mean_g log p_g + v place loss.
@@ -67,64 +68,31 @@ class BirdTask(lightning.LightningModule):  # type: ignore[misc]
 
     Args:
         net: the network.
-        schedule: rates and epochs.
+        recipe: weights of the losses, rates, epochs.
         steps: steps of all epochs together.
     """
 
-    def __init__(self, net: BirdNet, schedule: Schedule, steps: int) -> None:
-        super().__init__()
-        self.net = net
-        self.schedule = schedule
-        self.steps = steps
-        self.register_buffer("mean", torch.tensor(net.spec.mean).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(net.spec.std).view(1, 3, 1, 1), persistent=False)
+    def __init__(self, net: BirdNet, recipe: BirdRecipe, steps: int) -> None:
+        super().__init__(net, recipe.machine.seed, net.spec.mean, net.spec.std)
+        self.recipe, self.steps = recipe, steps
         self.classes = nn.CrossEntropyLoss(label_smoothing=0.05)
 
     def training_step(self, batch: Step, index: int) -> Tensor:
         """Loss of one batch; the bar shows it with the batch's accuracy."""
         images, labels, values, visible, parts = batch
-        generator = torch.Generator().manual_seed((self.schedule.seed * 1009 + self.current_epoch) * 100_003 + index)
-        x, parts = augmented(images, parts, self.get_buffer("mean"), self.get_buffer("std"), generator)
-        if self.current_epoch < self.schedule.small_epochs:
-            x = fn.interpolate(x, size=self.schedule.small_size, mode="bilinear", antialias=True)
+        x, parts = augmented(images, parts, self.get_buffer("mean"), self.get_buffer("std"), self.draw(index))
+        if self.current_epoch < self.recipe.loop.small_epochs:
+            x = fn.interpolate(x, size=self.recipe.data.size * 5 // 8, mode="bilinear", antialias=True)
         scores, attributes, places = self.net.read(x.contiguous(memory_format=torch.channels_last))
         words = attribute_loss(attributes.float(), values, visible)
         looks = place_loss(places.float(), parts, visible)
-        loss: Tensor = (
-            self.classes(scores.float(), labels)
-            + self.schedule.attribute_weight * words
-            + self.schedule.place_weight * looks
-        )
+        own = self.recipe.loss
+        loss: Tensor = self.classes(scores.float(), labels) + own.attribute_weight * words + own.place_weight * looks
+        self.check_loss(loss, index)
         hits = (scores.argmax(1) == labels)[labels >= 0].float().mean()
         self.log_dict({"loss": loss, "accuracy": hits, "attributes": words, "places": looks}, prog_bar=True)
         return loss
 
     def configure_optimizers(self) -> Any:
         """AdamW, one cycle."""
-        rate, decay = self.schedule.rate, self.schedule.decay
-        optimiser = torch.optim.AdamW(self.parameters(), lr=rate, weight_decay=decay, fused=True)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=self.steps, pct_start=0.15)
-        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """How steps change over the training.
-
-    Args:
-        rate: highest learning rate.
-        decay: weight decay.
-        seed: of the augmentation.
-        small_epochs: epochs at the beginning in which scenes are shrunk, which costs a third.
-        small_size: their side then.
-        attribute_weight: weight of the attribute loss beside the class loss.
-        place_weight: weight of the loss of the places; 0 leaves it to the net where it looks.
-    """
-
-    rate: float
-    decay: float
-    seed: int
-    small_epochs: int = 0
-    small_size: int = 80
-    attribute_weight: float = 4.0
-    place_weight: float = 0.5
+        return one_cycle(self.parameters(), self.recipe.optim, self.steps)

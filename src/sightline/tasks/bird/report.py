@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import datetime
 import os
-from typing import TYPE_CHECKING
 
 from sightline.common.statistics.intervals import wilson
 from sightline.models.zoo.birdnet import BirdNetSpec
 from sightline.tasks.bird.metrics import Measures, Reading, Times
-
-if TYPE_CHECKING:
-    from sightline.tasks.bird.train import Recipe
+from sightline.tasks.bird.recipe import BirdRecipe
+from sightline.worlds.aviary.world import World
 
 _PAGE = """# BirdNet, the bundled model
 
@@ -44,28 +42,37 @@ numbers that are never trained on.
 """
 
 
-def card(measures: Measures, recipe: Recipe, spec: BirdNetSpec, size_bytes: int) -> str:
-    """Everything that a user of the weights should know."""
+def card(measures: Measures, recipe: BirdRecipe, world: World, command: str) -> str:
+    """Everything that a user of the weights should know.
+
+    Args:
+        measures: the figures.
+        recipe: how it was trained.
+        world: what it was trained on.
+        command: that trained it.
+    """
+    data, loop, network = recipe.data, recipe.loop, recipe.network
+    weight = recipe.loss.place_weight
     facts = {
         "class accuracy": _accuracy(measures),
         "attribute accuracy, mean over groups": f"{measures.attribute_accuracy:.4f} "
         f"(always the most frequent value: {measures.attribute_base:.4f})",
-        "training scenes": f"{recipe.scenes} with a class, {recipe.loose} by chance, {recipe.size} px",
-        "training": f"{recipe.epochs} epochs ({recipe.small_epochs} of them with shrunk scenes), "
-        f"batch {recipe.batch}, seed {recipe.seed}",
+        "training scenes": f"{data.scenes} with a class, {data.random_scenes} by chance, {data.size} px",
+        "training": f"{loop.epochs} epochs ({loop.small_epochs} of them with shrunk scenes), "
+        f"batch {loop.batch_size}, seed {recipe.machine.seed}",
         "time": _times(measures.times),
         "machine": f"{os.cpu_count()} shared CPU cores",
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "architecture": f"stem, residual blocks {spec.blocks}, widths {spec.widths}, input {spec.size} px; "
-        f"the attribute head reads {spec.reading} channels at stride 4",
-        "taught where to read": f"by part masks, weight {recipe.place_weight:g}" if recipe.place_weight else "no",
-        "preprocessing": f"RGB / 255, minus {spec.mean}, over {spec.std}",
-        "weights": f"half precision, {size_bytes / 1e6:.2f} MB",
-        "command": "`sightline train birdnet --out FILE`",
+        "architecture": f"stem, residual blocks {network.blocks}, widths {network.widths}, input {data.size} px; "
+        f"the attribute head reads {network.attribute_width} channels at stride 4",
+        "taught where to read": f"by part masks, weight {weight:g}" if weight else "no",
+        "preprocessing": f"RGB / 255, minus {BirdNetSpec.mean}, over {BirdNetSpec.std}",
+        "weights": f"half precision, {measures.size_bytes / 1e6:.2f} MB",
+        "command": f"`{command}`",
     }
     return _PAGE.format(
-        classes=len(spec.labels),
-        attributes=len(spec.attributes),
+        classes=len(world.labels),
+        attributes=len(world.attributes),
         facts="\n".join(f"| {name} | {fact} |" for name, fact in facts.items()),
         groups="\n".join(_row(group) for group in measures.groups),
         twins="\n".join(f"- {name}: {share:.3f}" for name, share in measures.twins),

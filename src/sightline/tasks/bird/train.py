@@ -1,7 +1,4 @@
-"""The recipe of the bundled model: draw scenes, train, measure on held-out scenes, write weights and card.
-
-Resumable (scenes and checkpoints are kept in a work folder), seeded; the weights are written last.
-"""
+"""The bundled model from start to end: draw scenes, train, measure on held-out scenes, write weights and card."""
 
 from __future__ import annotations
 
@@ -9,173 +6,52 @@ import json
 import logging
 import os
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import lightning
-import torch
 from lightning.pytorch.callbacks import Callback
-from rich.progress import Progress
 from safetensors.torch import save
-from torch.utils.data import TensorDataset
 
-from sightline.common.files import check_place, write_text
 from sightline.models.zoo.birdnet import BirdNet, BirdNetSpec, load_birdnet
+from sightline.tasks.bird.data import BirdData, draw
 from sightline.tasks.bird.metrics import Measures, Times, measure
-from sightline.tasks.bird.module import BirdTask, Schedule
+from sightline.tasks.bird.module import BirdTask
+from sightline.tasks.bird.recipe import BirdRecipe
 from sightline.tasks.bird.report import card
-from sightline.training.loop import Loop, batches, run_loop
-from sightline.training.recipe import lasting
-from sightline.training.resume import claim_folder
+from sightline.training.experiment import Experiment
+from sightline.training.loop import Feeds, Watch, batches, run_loop
+from sightline.training.recipe import DeviceConfig
+from sightline.training.reporter import Report, Reporter, Row
 from sightline.training.sampling import EpochOrder
-from sightline.worlds.aviary.config import Knobs
-from sightline.worlds.aviary.dataset import HELD_OUT, Scenes, joined, rendered, unlabelled
-from sightline.worlds.aviary.world import World
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """How the bundled model is trained.
-
-    Args:
-        scenes: number of training scenes of the default world.
-        loose: number of training scenes in which every attribute is drawn by chance and the class is not
-            told; without them the attribute head would only repeat the class.
-        held_out: number of scenes it is measured on.
-        epochs: passes over the training scenes.
-        small_epochs: how many of them, at the beginning, see the scenes at five eighths of their side.
-        batch: scenes per step.
-        rate: highest learning rate.
-        decay: weight decay.
-        size: side of the scenes in pixels.
-        seed: of the world, of the weights and of the order of scenes.
-        widths: channels of the four stages.
-        blocks: blocks of the four stages.
-        reading: channels that the attribute head reads.
-        attribute_weight: weight of the attribute loss.
-        place_weight: weight of the loss that shows each group of attributes its part; 0 leaves that to the net.
-        workers: processes that draw scenes.
-        threads: of torch; on shared cores two threads wait for one another and are slower than one.
-    """
-
-    scenes: int = 8_000
-    loose: int = 12_000
-    held_out: int = 2_000
-    epochs: int = 7
-    small_epochs: int = 2
-    batch: int = 64
-    rate: float = 3e-3
-    decay: float = 0.03
-    size: int = 128
-    seed: int = 0
-    widths: tuple[int, ...] = (32, 48, 80, 112)
-    blocks: tuple[int, ...] = (2, 2, 3, 3)
-    reading: int = 64
-    attribute_weight: float = 4.0
-    place_weight: float = 0.5
-    workers: int = 2
-    threads: int = 1
-
-    def toy(self) -> Recipe:
-        """A size that finishes in seconds and proves only that the road is open."""
-        return replace(
-            self,
-            scenes=80,
-            loose=40,
-            held_out=40,
-            epochs=1,
-            batch=20,
-            size=48,
-            widths=(8, 8, 12, 16),
-            blocks=(1, 1, 1, 1),
-            reading=8,
-            workers=1,
-        )
-
-
-def train_birdnet(out: Path, *, recipe: Recipe = Recipe(), work: Path | None = None) -> Measures:
+def train_birdnet(
+    out: Path,
+    recipe: BirdRecipe = BirdRecipe(),
+    work: Path | None = None,
+    *,
+    reporter: Reporter = Reporter(),
+) -> Measures | None:
     """Train the bundled model and write its weights and card.
 
     Args:
         out: the weights file; the card is written beside it with the ending `.md`.
-        recipe: sizes and rates.
+        recipe: everything else.
         work: folder of scenes and checkpoints; None takes `out` with the ending `.work`. Running again with
             the same folder goes on after the last finished epoch.
+        reporter: what is said meanwhile.
 
     Returns:
-        What was measured on the held-out scenes, with the weights as written.
+        What was measured on the held-out scenes, with the weights as written; None in a process that only helped.
 
     Raises:
         TrainingError: the work folder is another training's, or the loss is not finite.
         ResultError: the files cannot be written.
     """
-    work = work or out.with_suffix(".work")
-    check_place(out)
-    claim_folder(work, lasting(recipe))
-    torch.set_num_threads(recipe.threads)
-    lightning.seed_everything(recipe.seed, verbose=False)
-    world = World(Knobs(seed=recipe.seed))
-    begun = time.perf_counter()
-    train, *held_out = _draw_all(world, recipe, work / "scenes")
-    drawn = time.perf_counter()
-    spec = BirdNetSpec(world.labels, world.attributes, recipe.widths, recipe.blocks, recipe.reading, recipe.size)
-    net = BirdNet(spec)
-    clock = _fit(net, train, recipe, work)
-    half = out.with_suffix(".tmp")
-    save_weights(net, half)
-    measures = measure(load_birdnet(half), world, *held_out)
-    seconds = Times(drawn - begun, train.cpu + sum(part.cpu for part in held_out), clock.seconds, clock.cpu)
-    measures = replace(measures, times=seconds)
-    write_text(out.with_suffix(".md"), card(measures, recipe, spec, half.stat().st_size))
-    half.replace(out)
-    return measures
-
-
-def save_weights(net: BirdNet, path: Path) -> None:
-    """Write a net in half precision with all that is needed to load it, under another name first."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    weights = {
-        name: value.half().contiguous() for name, value in net.state_dict().items() if "num_batches" not in name
-    }
-    half = path.with_name(f"{path.name}.{os.getpid()}")
-    half.write_bytes(_ordered(save(weights, metadata={"architecture": "birdnet", "spec": net.spec.to_json()})))
-    half.replace(path)
-
-
-def _ordered(archive: bytes) -> bytes:
-    """A safetensors archive with its header in a fixed order: the library's own order of metadata varies."""
-    length = int.from_bytes(archive[:8], "little")
-    text = json.dumps(json.loads(archive[8 : 8 + length]), sort_keys=True, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    return len(text).to_bytes(8, "little") + text + archive[8 + length :]
-
-
-def _draw_all(world: World, recipe: Recipe, folder: Path) -> tuple[Scenes, Scenes, Scenes]:
-    """Training scenes, held-out scenes, and held-out scenes of the loose world, behind one bar."""
-    loose = World(replace(world.knobs, variation=1.0))
-    jobs = (
-        (world, 0, recipe.scenes),
-        (loose, 0, recipe.loose),
-        (world, HELD_OUT, recipe.held_out),
-        (loose, HELD_OUT, recipe.held_out),
-    )
-    with Progress(transient=True) as bar:
-        task = bar.add_task("drawing scenes", total=sum(count for _, _, count in jobs))
-        parts = [
-            rendered(
-                place,
-                first,
-                count,
-                size=recipe.size,
-                folder=folder,
-                workers=recipe.workers,
-                report=lambda done: bar.update(task, advance=done),
-            )
-            for place, first, count in jobs
-        ]
-    return joined(parts[0], unlabelled(parts[1])), parts[2], parts[3]
+    return BirdExperiment(recipe, out, work or out.with_suffix(".work"), reporter).run()
 
 
 class _Clock(Callback):  # type: ignore[misc]
@@ -200,13 +76,64 @@ class _Clock(Callback):  # type: ignore[misc]
         self.seconds, self.cpu = state_dict["seconds"], state_dict["cpu"]
 
 
-def _fit(net: BirdNet, scenes: Scenes, recipe: Recipe, work: Path) -> _Clock:
-    """Train, or go on training; returns the time that all epochs took."""
-    table = TensorDataset(scenes.images, scenes.labels, scenes.values, scenes.visible, scenes.parts)
-    order = EpochOrder(len(scenes), recipe.batch, recipe.seed)
-    small = recipe.small_epochs, recipe.size * 5 // 8
-    schedule = Schedule(recipe.rate, recipe.decay, recipe.seed, *small, recipe.attribute_weight, recipe.place_weight)
-    task = BirdTask(net, schedule, steps=len(order) * recipe.epochs)
-    clock, loop = _Clock(), Loop(recipe.epochs, recipe.batch, "bf16-mixed")
-    run_loop(task, loop, batches(table, order), work=work, callbacks=[clock], bar=True)
-    return clock
+@dataclass
+class BirdExperiment(Experiment[BirdRecipe, BirdData, BirdNet, Measures]):
+    """The training of the bundled model."""
+
+    clock: _Clock = field(default_factory=_Clock)
+
+    def data(self, report: Report) -> BirdData:
+        """Scenes."""
+        return draw(self.recipe, self.work / "scenes", report)
+
+    def network(self, data: BirdData) -> BirdNet:
+        """The network before it has learnt."""
+        own, world = self.recipe.network, data.world
+        size = self.recipe.data.size
+        return BirdNet(BirdNetSpec(world.labels, world.attributes, own.widths, own.blocks, own.attribute_width, size))
+
+    def callbacks(self) -> list[Callback]:
+        """What takes the time."""
+        return [self.clock]
+
+    def fit(self, net: BirdNet, data: BirdData, watch: Watch) -> None:
+        """Train, or go on training."""
+        order = EpochOrder(len(data.train), self.recipe.loop.batch_size, self.machine.seed)
+        module = BirdTask(net, self.recipe, steps=len(order) * self.recipe.loop.epochs)
+        device = DeviceConfig(precision="bf16-mixed")
+        feeds = Feeds(batches(data.table(), order))
+        run_loop(module, feeds, loop=self.recipe.loop, device=device, work=self.work, watch=watch)
+
+    def save(self, net: BirdNet, data: BirdData, path: Path) -> None:
+        """The last epoch's weights."""
+        save_weights(net, path)
+
+    def measure(self, path: Path, data: BirdData, rows: list[Row]) -> Measures:
+        """Figures on the held-out scenes."""
+        measures = measure(load_birdnet(path), data.world, data.held_out, data.held_out_random)
+        times = Times(data.seconds, data.cpu, self.clock.seconds, self.clock.cpu)
+        return replace(measures, times=times, size_bytes=path.stat().st_size)
+
+    def pages(self, outcome: Measures, data: BirdData, rows: list[Row]) -> dict[Path, str]:
+        """The card."""
+        command = self.reporter.command or "sightline train birdnet --out FILE"
+        return {self.out.with_suffix(".md"): card(outcome, self.recipe, data.world, command)}
+
+
+def save_weights(net: BirdNet, path: Path) -> None:
+    """Write a net in half precision with all that is needed to load it, under another name first."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    weights = {
+        name: value.half().contiguous() for name, value in net.state_dict().items() if "num_batches" not in name
+    }
+    half = path.with_name(f"{path.name}.{os.getpid()}")
+    half.write_bytes(_ordered(save(weights, metadata={"architecture": "birdnet", "spec": net.spec.to_json()})))
+    half.replace(path)
+
+
+def _ordered(archive: bytes) -> bytes:
+    """A safetensors archive with its header in a fixed order: the library's own order of metadata varies."""
+    length = int.from_bytes(archive[:8], "little")
+    text = json.dumps(json.loads(archive[8 : 8 + length]), sort_keys=True, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + archive[8 + length :]

@@ -5,19 +5,18 @@ Knows pictures and tasks; nothing of files of data sets, of the command line, or
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from jaxtyping import Float, Int
-from lightning.pytorch.callbacks import Callback
 from torch import Tensor, nn
 
 from sightline.tasks.classification.data.pictures import Pictures
-from sightline.tasks.classification.module import ClassifyTask, Descent
+from sightline.tasks.classification.module import ClassifyTask
+from sightline.tasks.classification.recipe import ClassifyRecipe
 from sightline.training.augmentation import normalised
-from sightline.training.loop import Loop, batches, in_turn, run_loop
+from sightline.training.loop import Feeds, Watch, batches, in_turn, run_loop
 from sightline.training.sampling import EpochOrder
 
 JUDGED = 250
@@ -25,27 +24,16 @@ JUDGED = 250
 
 
 def fit(
-    net: nn.Module,
-    pictures: Pictures,
-    descent: Descent,
-    loop: Loop,
-    *,
-    work: Path | None = None,
-    callbacks: Sequence[Callback] = (),
-    loggers: Any = False,
-    bar: bool = False,
+    net: nn.Module, pictures: Pictures, recipe: ClassifyRecipe, *, work: Path | None = None, watch: Watch = Watch()
 ) -> nn.Module:
     """Train, or go on training.
 
     Args:
         net: the network; changed in place.
         pictures: to learn from and to test on.
-        descent: rates.
-        loop: how long and on what.
+        recipe: how, how long and on what.
         work: folder of the last epoch's checkpoint; a run that finds it goes on with it; None keeps nothing.
-        callbacks: further callbacks of Lightning.
-        loggers: of Lightning.
-        bar: whether to show progress.
+        watch: who looks on.
 
     Returns:
         The net after its last epoch in eval mode, in float32, on the CPU.
@@ -54,11 +42,11 @@ def fit(
         TrainingError: the loss is not finite, or the devices cannot share a batch.
         KeyboardInterrupt: as it came; what the last whole epoch left stays in the work folder.
     """
-    order = EpochOrder(len(pictures.train), min(loop.batch, len(pictures.train)), loop.seed)
-    task = ClassifyTask(net, descent, pictures.mean, pictures.std)
-    taught = batches(Rows(pictures, pictures.train), order)
-    judged = batches(Rows(pictures, pictures.test), in_turn(len(pictures.test), JUDGED))
-    run_loop(task, loop, taught, judged, work=work, callbacks=callbacks, loggers=loggers, bar=bar)
+    order = EpochOrder(len(pictures.train), min(recipe.loop.batch_size, len(pictures.train)), recipe.machine.seed)
+    module = ClassifyTask(net, recipe, pictures.mean, pictures.std)
+    tested = batches(Rows(pictures, pictures.test), in_turn(len(pictures.test), JUDGED))
+    feeds = Feeds(batches(Rows(pictures, pictures.train), order), tested)
+    run_loop(module, feeds, loop=recipe.loop, device=recipe.machine, work=work, watch=watch)
     return net
 
 
@@ -67,8 +55,8 @@ def scores(net: nn.Module, pictures: Pictures, rows: Int[Tensor, " n"] | None = 
     rows = pictures.test if rows is None else rows
     mean, std = (torch.tensor(value).view(1, -1, 1, 1) for value in (pictures.mean, pictures.std))
     with torch.no_grad():
-        said = [net(normalised(pictures.images[part], mean, std)) for part in torch.split(rows, JUDGED)]
-    return torch.cat(said).float()
+        logits = [net(normalised(pictures.images[part], mean, std)) for part in torch.split(rows, JUDGED)]
+    return torch.cat(logits).float()
 
 
 class Rows(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):

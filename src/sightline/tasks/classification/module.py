@@ -6,123 +6,78 @@ epoch.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
-import lightning
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from torch.nn import functional as fn
 
-from sightline.errors import TrainingError
+from sightline.tasks.classification.recipe import ClassifyRecipe
 from sightline.training.augmentation import cropped, normalised
+from sightline.training.module import TrainedModule
 
 
-@dataclass(frozen=True)
-class Descent:
-    """Stochastic gradient descent with momentum, and where its rate falls.
-
-    Args:
-        rate: at the start.
-        drops: epochs after which it falls.
-        factor: by which.
-        decay: weight decay.
-        momentum: without Nesterov's correction, as published.
-        augment: whether pictures are shifted and mirrored.
-        seed: of the augmentation.
-    """
-
-    rate: float = 0.1
-    drops: tuple[int, ...] = ()
-    factor: float = 0.1
-    decay: float = 1e-4
-    momentum: float = 0.9
-    augment: bool = True
-    seed: int = 0
-
-
-class ClassifyTask(lightning.LightningModule):  # type: ignore[misc]
+class ClassifyTask(TrainedModule):
     """Cross-entropy; SGD whose rate falls in steps.
 
     Args:
         net: the network.
-        descent: its rates.
-        mean: of each channel of the pictures, in units of 0..1.
-        std: of each channel.
+        recipe: rates, augmentation and seed.
+        mean: mean of each channel of the pictures, in units of 0..1.
+        std: standard deviation of each channel.
 
     Raises:
         TrainingError: in training, at a loss or at weights that are not finite; the text names epoch and batch.
     """
 
-    def __init__(self, net: nn.Module, descent: Descent, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
-        super().__init__()
-        self.net, self.descent = net, descent
-        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
-        self.heard: list[tuple[Tensor, Tensor]] = []
+    def __init__(
+        self, net: nn.Module, recipe: ClassifyRecipe, mean: tuple[float, ...], std: tuple[float, ...]
+    ) -> None:
+        super().__init__(net, recipe.machine.seed, mean, std)
+        self.recipe = recipe
+        self.outputs: list[tuple[Tensor, Tensor]] = []
 
     def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
         """Loss of one batch."""
         images, labels = batch
-        step = self._step(index)
-        torch.manual_seed(step)  # dropout must not depend on what was drawn before an interruption
-        logits = self.net(self.prepared(images, torch.Generator().manual_seed(step)))
+        torch.manual_seed(self.step_seed(index))  # dropout must not depend on what was drawn before an interruption
+        logits = self.net(self.prepared(images, self.draw(index)))
         loss = fn.cross_entropy(logits.float(), labels)
-        self._check(loss, index)
-        told = {"train/loss": loss.detach(), "train/accuracy": (logits.argmax(1) == labels).float().mean()}
-        self.log_dict(told, on_step=False, on_epoch=True, batch_size=len(images), sync_dist=True)
+        self.check_loss(loss, index)
+        figures = {"train/loss": loss.detach(), "train/accuracy": (logits.argmax(1) == labels).float().mean()}
+        self.log_dict(figures, on_step=False, on_epoch=True, batch_size=len(images), sync_dist=True)
         return loss
-
-    def on_train_epoch_end(self) -> None:
-        """Weights that are no numbers are never kept."""
-        if not all(bool(torch.isfinite(v).all()) for v in self.net.state_dict().values() if v.is_floating_point()):
-            raise TrainingError(
-                f"the weights are not finite after epoch {self.current_epoch + 1}; {self._left()}. Lower the "
-                "learning rate (--rate)"
-            )
 
     def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
         """What the network says of one batch, as it is."""
         logits = self.net(self._ready(batch[0]))
-        self.heard.append((logits.detach().float().cpu(), batch[1].cpu()))
+        self.outputs.append((logits.detach().float().cpu(), batch[1].cpu()))
 
     def on_validation_epoch_end(self) -> None:
         """Loss and accuracy over all test pictures."""
-        logits, labels = (torch.cat(part) for part in zip(*self.heard, strict=True))
-        self.heard.clear()
-        told = {
+        logits, labels = (torch.cat(part) for part in zip(*self.outputs, strict=True))
+        self.outputs.clear()
+        figures = {
             "val/loss": fn.cross_entropy(logits, labels),
             "val/accuracy": (logits.argmax(1) == labels).float().mean(),
         }
-        self.log_dict(told, sync_dist=True)
+        self.log_dict(figures, sync_dist=True)
 
     def configure_optimizers(self) -> Any:
         """One group of all weights, gates included."""
-        own = self.descent
-        optimiser = torch.optim.SGD(self.net.parameters(), lr=own.rate, momentum=own.momentum, weight_decay=own.decay)
-        schedule = torch.optim.lr_scheduler.MultiStepLR(optimiser, list(own.drops), gamma=own.factor)
+        own = self.recipe.optim
+        optimiser = torch.optim.SGD(
+            self.net.parameters(), lr=own.lr, momentum=own.momentum, weight_decay=own.weight_decay
+        )
+        milestones = list(own.milestones(self.recipe.loop.epochs))
+        schedule = torch.optim.lr_scheduler.MultiStepLR(optimiser, milestones, gamma=own.lr_gamma)
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "epoch"}}
 
     def prepared(self, images: UInt8[Tensor, "b 3 h w"], draw: torch.Generator) -> Float[Tensor, "b 3 h w"]:
         """Pictures as they are learnt from."""
-        return self._ready(cropped(images, draw) if self.descent.augment else images)
+        return self._ready(cropped(images, draw) if self.recipe.data.augment == "crop-flip" else images)
 
     def _ready(self, images: Tensor) -> Tensor:
         x = normalised(images, self.get_buffer("mean"), self.get_buffer("std"))
         return x.contiguous(memory_format=torch.channels_last)
-
-    def _step(self, index: int) -> int:
-        """Another number for every batch of every epoch, seed and process."""
-        step = (self.descent.seed * 1009 + self.current_epoch) * 100_003 + index
-        return int(step + 7_919_000_003 * self.global_rank)
-
-    def _check(self, loss: Tensor, index: int) -> None:
-        if not torch.isfinite(loss):
-            raise TrainingError(
-                f"the loss is {loss.item()} in epoch {self.current_epoch + 1}, batch {index + 1}; {self._left()}. "
-                "Lower the learning rate (--rate), try --precision 32, or look at that batch"
-            )
-
-    def _left(self) -> str:
-        return "the checkpoint of the epoch before is kept" if self.current_epoch else "no epoch was finished"

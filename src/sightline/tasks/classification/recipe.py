@@ -5,145 +5,147 @@ Numbers and words only; it imports no torch, so that the command line can show e
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sightline.common.settings import setting
 from sightline.errors import TrainingError
-from sightline.training.recipe import PRECISIONS, check_recipe
+from sightline.training.recipe import DeviceConfig, LoopConfig, OptimConfig, Part, Recipe
 
-WORDS = {
-    "precision": PRECISIONS,
-    "init": ("default", "fan_out"),
-    "augment": ("crop-flip", "none"),
-}
-"""Options that know a few words."""
 CONFIGS = Path(__file__).parent / "configs"
 """Recipes by name, each a TOML file of options."""
 
 
-@dataclass(frozen=True)
-class ClassifyRecipe:
-    """How a classifier is trained.
-
-    Args:
-        model: a name of `sightline models`, or of a CIFAR network such as `cifar-resnet20`.
-        weights: `random`, `published` or a file.
-        model_args: arguments of the network's builder.
-        gate: a name of `sightline gates list`, or `none`.
-        share: which blocks share a gate: `block`, `stage`, `width`.
-        scheme: at which blocks: `dense`, `every-2`, bits, integers.
-        start: `default` or `identity`.
-        reduction: of the gate, where it has one; None takes its own.
-        skip: whether a CIFAR network has its shortcuts.
-        norm: whether a CIFAR network has its norms.
-        init: `fan_out` draws every convolution from a normal of variance 2 / (k k channels behind); CIFAR networks
-            are made so anyway.
-        epochs: passes over the training pictures.
-        batch: pictures per step, over all devices together.
-        rate: learning rate at the start.
-        drops: epochs after which it falls; None takes a half and three quarters of all.
-        factor: by which it falls.
-        decay: weight decay, of all weights.
-        momentum: of stochastic gradient descent.
-        augment: `crop-flip` shifts by up to an eighth of the side over black and mirrors half of the pictures.
-        size: side of the pictures in pixels.
-        held_out: share of each class's pictures that is tested on, where the data has no test pictures of its own.
-        scenes: number of training scenes of the aviary.
-        precision: `32`, `bf16-mixed` or `16-mixed`.
-        accelerator: of Lightning: `auto`, `cpu`, `gpu`.
-        devices: how many of them, `auto` for all.
-        workers: processes that draw scenes.
-        seed: of weights, order and augmentation.
-        threads: of torch.
-
-    Raises:
-        TrainingError: a number or word makes no sense.
-
-    Source:
-        The recipe with 0.1, two drops, decay 1e-4 and momentum 0.9 is that of he2016deep; huang2020dianet trains so.
-    """
-
-    model: str = "cifar-resnet8"
-    weights: str = "random"
-    model_args: dict[str, Any] = field(default_factory=dict)
-    gate: str = "none"
-    share: str = "stage"
-    scheme: str = "dense"
-    start: str = "default"
-    reduction: int | None = None
-    skip: bool = True
-    norm: bool = True
-    init: str = "default"
-    epochs: int = 30
-    batch: int = 64
-    rate: float = 0.1
-    drops: tuple[int, ...] | None = None
-    factor: float = 0.1
-    decay: float = 1e-4
-    momentum: float = 0.9
-    augment: str = "crop-flip"
-    size: int = 32
-    held_out: float = 1 / 3
-    scenes: int = 1_500
-    precision: str = "32"
-    accelerator: str = "auto"
-    devices: str = "1"
-    workers: int = 2
-    seed: int = 0
-    threads: int = 1
-
-    def __post_init__(self) -> None:
-        """Check numbers and words before any work."""
-        check_recipe(
-            self,
-            words=WORDS,
-            above_zero=("epochs", "batch", "size", "scenes", "rate", "factor"),
-            not_negative=("decay", "momentum"),
-        )
-        if not 0 < self.held_out < 1:
-            raise TrainingError(f"--held-out is {self.held_out}, but a share of the pictures lies between 0 and 1")
-        if self.init == "fan_out" and self.weights != "random":
-            raise TrainingError(
-                f"--init fan_out would draw anew what --weights {self.weights} brings; leave one of them out"
-            )
-
-    @property
-    def milestones(self) -> tuple[int, ...]:
-        """Epochs after which the rate falls."""
-        if self.drops is None:
-            return tuple(sorted({max(1, self.epochs // 2), max(1, self.epochs * 3 // 4)}))
-        return tuple(sorted(self.drops))
-
-    def toy(self) -> ClassifyRecipe:
-        """A size that finishes in seconds and proves only that the road is open; a network of one's own stays."""
-        narrow = {"widths": (8, 8, 8)} if self.model == ClassifyRecipe.model else {}
-        return replace(
-            self,
-            model_args={**narrow, **self.model_args},
-            size=min(self.size, 16),
-            scenes=60,
-            epochs=min(self.epochs, 2),
-            drops=None,
-            batch=20,
-            precision="32",
-            workers=1,
-        )
-
-
-def drops_of(text: str | None) -> tuple[int, ...] | None:
+def milestones_of(text: str) -> tuple[int, ...] | None:
     """`60,120` as epochs.
 
     Raises:
         TrainingError: it is no list of whole numbers from 1.
 
     Example:
-        >>> drops_of("60,120")
+        >>> milestones_of("60,120")
         (60, 120)
     """
-    if text is None or not text.strip():
-        return None
-    parts = [part.strip() for part in text.strip("[]()").split(",") if part.strip()]
-    if not all(part.isdigit() and int(part) > 0 for part in parts):
-        raise TrainingError(f"--drops {text!r} is not understood; write epochs such as 60,120")
-    return tuple(int(part) for part in parts)
+    parts = [part.strip() for part in text.strip("[]() ").split(",") if part.strip()]
+    if not all(part.isdecimal() and int(part) > 0 for part in parts):
+        raise TrainingError(f"--lr-milestones {text!r} is not understood; write epochs such as 60,120")
+    return tuple(int(part) for part in parts) or None
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkConfig(Part):
+    """The network before it has gates.
+
+    Raises:
+        TrainingError: weights are to be read and to be drawn.
+    """
+
+    PANEL = "Network"
+
+    model: str = setting(
+        "cifar-resnet8", "A name of `sightline models`, or cifar-resnet20, cifar-wrn-16-4 and the like."
+    )
+    weights: str = setting("random", "Its weights: random, published, or a file.")
+    model_args: dict[str, Any] = setting(dict, "NAME=VALUE for the network's builder.", "--model-arg")
+    skip: bool = setting(True, "Shortcuts (CIFAR networks).")
+    norm: bool = setting(True, "BatchNorm (CIFAR networks).")
+    init: str = setting(
+        "default",
+        "How the convolutions are drawn: default (the network's own), fan_out.",
+        words=("default", "fan_out"),
+    )
+
+    def __post_init__(self) -> None:
+        """Check numbers and words before any work."""
+        super().__post_init__()
+        if self.init == "fan_out" and self.weights != "random":
+            raise TrainingError(
+                f"--init fan_out would draw anew what --weights {self.weights} brings; leave one of them out"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class GateConfig(Part):
+    """The attention module that is built in."""
+
+    PANEL = "Gate"
+
+    gate: str = setting("none", "A name of `sightline gates list`, or none.")
+    share: str = setting("stage", "Who shares a gate: block (nobody), stage, width.")
+    scheme: str = setting("dense", "Which blocks have it: dense, empty, every-2, 110|0011, 6,3.")
+    start: str = setting("default", "How a gate begins: default, or identity for trained weights.")
+    reduction: int | None = setting(None, "Reduction of the gate's inner width. Default: the gate's own.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig(Part):
+    """What is learnt from."""
+
+    PANEL = "Data"
+
+    size: int = setting(32, "Side of the pictures in pixels.", above=0)
+    augment: str = setting("crop-flip", "crop-flip, or none.", words=("crop-flip", "none"))
+    held_out: float = setting(
+        1 / 3,
+        "Share of each class that is tested on where the data has no test pictures.",
+        above=0,
+        below=1,
+    )
+    scenes: int = setting(1_500, "Training scenes of the aviary; a third as many are tested on.", above=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SGDConfig(OptimConfig):
+    """Stochastic gradient descent with momentum, as published without Nesterov's correction.
+
+    Source:
+        0.1, two milestones, decay 1e-4 and momentum 0.9 are those of he2016deep; huang2020dianet trains so.
+    """
+
+    lr: float = setting(0.1, "Learning rate at the start.", above=0)
+    weight_decay: float = setting(1e-4, "Weight decay.", low=0)
+    momentum: float = setting(0.9, "Momentum of stochastic gradient descent.", low=0)
+    lr_milestones: tuple[int, ...] | None = setting(
+        None,
+        "Epochs after which the learning rate falls: 60,120. Default: a half and three quarters.",
+        parse=milestones_of,
+    )
+    lr_gamma: float = setting(0.1, "Factor by which it falls.", above=0)
+
+    def milestones(self, epochs: int) -> tuple[int, ...]:
+        """Epochs after which the rate falls, in a training of so many."""
+        if self.lr_milestones is None:
+            return tuple(sorted({max(1, epochs // 2), max(1, epochs * 3 // 4)}))
+        return tuple(sorted(self.lr_milestones))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassifyRecipe(Recipe):
+    """How a classifier is trained.
+
+    Raises:
+        TrainingError: a number or word makes no sense.
+    """
+
+    network: NetworkConfig = NetworkConfig()
+    gating: GateConfig = GateConfig()
+    data: DataConfig = DataConfig()
+    optim: SGDConfig = SGDConfig()
+    loop: LoopConfig = LoopConfig(epochs=30, batch_size=64)
+    machine: DeviceConfig = DeviceConfig()
+
+    def toy(self) -> ClassifyRecipe:
+        """A size that finishes in seconds and proves only that the road is open; a network of one's own stays."""
+        own = self.network
+        narrow = {"widths": (8, 8, 8)} if own.model == NetworkConfig.model else {}
+        return self.but(
+            model_args={**narrow, **own.model_args},
+            size=min(self.data.size, 16),
+            scenes=60,
+            epochs=min(self.loop.epochs, 2),
+            lr_milestones=None,
+            batch_size=20,
+            precision="32",
+            workers=1,
+        )

@@ -34,20 +34,19 @@ def facts(found: Classified, pictures: Pictures, recipe: ClassifyRecipe) -> dict
     """What card and run page say in a table, by name."""
     low, high = found.interval
     base = wilson(found.frequent, found.total)
+    device = recipe.machine
     return {
         "test accuracy, last epoch": f"{found.accuracy:.4f} (95 % interval {low:.4f} to {high:.4f}, "
         f"{found.total} pictures)",
         "always the most frequent class": f"{found.frequent / found.total:.4f} ({base[0]:.4f} to {base[1]:.4f})",
         "best over epochs": f"{found.best:.4f} in epoch {found.best_epoch} ({OPTIMISTIC})",
         "data": f"{pictures.source}: {len(pictures.train)} to learn from, {len(pictures.test)} to test; "
-        f"{recipe.size} px",
+        f"{recipe.data.size} px",
         "network": _network(found, recipe),
         "gate": _gate(found, recipe),
-        "training": f"{found.epochs} epochs, batch {recipe.batch}, SGD {recipe.rate:g}, momentum "
-        f"{recipe.momentum:g}, times {recipe.factor:g} after {', '.join(map(str, recipe.milestones))}, "
-        f"decay {recipe.decay:g}, "
-        f"augmentation {recipe.augment}, seed {recipe.seed}, precision {recipe.precision}",
-        "machine": f"{os.cpu_count()} CPU cores, {recipe.devices} device(s), accelerator {recipe.accelerator}",
+        "training": f"{found.epochs} epochs, batch {recipe.loop.batch_size}, {_descent(recipe)}, "
+        f"augmentation {recipe.data.augment}, seed {device.seed}, precision {device.precision}",
+        "machine": f"{os.cpu_count()} CPU cores, {device.devices} device(s), {device.device}",
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
     }
 
@@ -74,16 +73,22 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
+def _descent(recipe: ClassifyRecipe) -> str:
+    own = recipe.optim
+    falls = f"times {own.lr_gamma:g} after {', '.join(map(str, own.milestones(recipe.loop.epochs)))}"
+    return f"SGD {own.lr:g}, momentum {own.momentum:g}, {falls}, decay {own.weight_decay:g}"
+
+
 def _network(found: Classified, recipe: ClassifyRecipe) -> str:
-    said = "".join(f", {name}={value}" for name, value in recipe.model_args.items())
-    left = "".join(
-        f", without {what}" for what, has in (("shortcuts", recipe.skip), ("norms", recipe.norm)) if not has
-    )
-    return f"{recipe.model}{said}{left}, weights {recipe.weights}; {found.parameters} parameters"
+    own = recipe.network
+    arguments = "".join(f", {name}={value}" for name, value in own.model_args.items())
+    left = "".join(f", without {what}" for what, has in (("shortcuts", own.skip), ("norms", own.norm)) if not has)
+    return f"{own.model}{arguments}{left}, weights {own.weights}; {found.parameters} parameters"
 
 
 def _gate(found: Classified, recipe: ClassifyRecipe) -> str:
     if not found.scheme:
         return "none"
-    own = "" if recipe.reduction is None else f", reduction {recipe.reduction}"
-    return f"{recipe.gate}{own}, shared by {recipe.share}, scheme {found.scheme}, start {recipe.start}"
+    own = recipe.gating
+    reduction = "" if own.reduction is None else f", reduction {own.reduction}"
+    return f"{own.gate}{reduction}, shared by {own.share}, scheme {found.scheme}, start {own.start}"

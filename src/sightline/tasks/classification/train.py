@@ -5,33 +5,30 @@ Resumable: pictures and checkpoints stay in a work folder. Weights, card and pag
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-import lightning
 import torch
 from lightning.pytorch.loggers import CSVLogger
-from lightning.pytorch.utilities import rank_zero_only
 from torch import nn
 
-from sightline.common.files import check_place, write_text
+from sightline.common.settings import flat
 from sightline.common.statistics.intervals import wilson
 from sightline.gates.store import GatedSpec, gated_net, load_gated, plain_net, save_gated
 from sightline.gates.surgery.plug import plugged
 from sightline.models.load import load_model
 from sightline.models.preprocess import Preprocess
 from sightline.models.zoo.cifar_names import is_cifar
+from sightline.reports.run_page import run_page
 from sightline.tasks.classification.data.pictures import Pictures, gather
 from sightline.tasks.classification.fit import fit, scores
-from sightline.tasks.classification.module import Descent
 from sightline.tasks.classification.recipe import ClassifyRecipe
 from sightline.tasks.classification.report import card, facts
-from sightline.training.callbacks import Curves, Row
-from sightline.training.loop import Loop, Telling
-from sightline.training.recipe import lasting
-from sightline.training.resume import claim_folder, digest
-from sightline.training.run_page import run_page
+from sightline.training.experiment import Experiment
+from sightline.training.loop import Watch
+from sightline.training.reporter import Report, Reporter, Row
+from sightline.training.resume import digest
 
 
 @dataclass(frozen=True)
@@ -79,7 +76,7 @@ def train_classify(
     recipe: ClassifyRecipe = ClassifyRecipe(),
     work: Path | None = None,
     *,
-    telling: Telling = Telling(),
+    reporter: Reporter = Reporter(),
 ) -> Classified | None:
     """Train a classifier and write its weights, card and page.
 
@@ -89,7 +86,7 @@ def train_classify(
         recipe: everything else.
         work: folder of pictures, checkpoints and logs; None takes `out` with the ending `.work`. Running again with
             the same folder goes on after the last finished epoch and ends as if nothing had happened.
-        telling: what is said meanwhile.
+        reporter: what is said meanwhile.
 
     Returns:
         What was measured; None in a process that only helped to train.
@@ -102,28 +99,64 @@ def train_classify(
         TrainingError: the recipe makes no sense, the work folder is another training's, or the loss is not finite.
         ResultError: the files cannot be written.
     """
-    work = work or out.with_suffix(".work")
-    check_place(out)
-    torch.set_num_threads(recipe.threads)
-    with telling.reading() as report:
-        pictures = as_taught(gather(data, recipe, work, report), recipe)
-    spec, net = built(pictures, recipe)
-    claim_folder(work, _claims(pictures, recipe))
-    lightning.seed_everything(recipe.seed, verbose=False)
-    curves = Curves(telling.epoch)
-    net = fit(
-        net,
-        pictures,
-        descent_of(recipe),
-        loop_of(recipe),
-        work=work,
-        callbacks=[curves],
-        loggers=[CSVLogger(work, name="log")],
-        bar=telling.bar,
-    )
-    if rank_zero_only.rank:
-        return None
-    return _finish(net, spec, curves.rows, pictures, recipe, out, telling.command or "sightline train classify")
+    return ClassifyExperiment(recipe, out, work or out.with_suffix(".work"), reporter, source=data).run()
+
+
+@dataclass
+class ClassifyExperiment(Experiment[ClassifyRecipe, Pictures, nn.Module, Classified]):
+    """The training of a classifier."""
+
+    source: str | Path = "aviary"
+    spec: GatedSpec | None = None
+
+    def data(self, report: Report) -> Pictures:
+        """Pictures to learn from and to test on."""
+        return as_taught(gather(self.source, self.recipe, self.work, report), self.recipe)
+
+    def facts(self, data: Pictures) -> dict[str, Any]:
+        """Classes and pictures."""
+        return {
+            "classes": digest("\n".join(data.classes).encode()),
+            "pictures": digest(data.known.encode() + data.labels.numpy().tobytes()),
+        }
+
+    def network(self, data: Pictures) -> nn.Module:
+        """The network with its gates."""
+        self.spec, net = built(data, self.recipe)
+        return net
+
+    def loggers(self) -> Any:
+        """A table of all epochs."""
+        return [CSVLogger(self.work, name="log")]
+
+    def fit(self, net: nn.Module, data: Pictures, watch: Watch) -> None:
+        """Train, or go on training."""
+        fit(net, data, self.recipe, work=self.work, watch=watch)
+
+    def save(self, net: nn.Module, data: Pictures, path: Path) -> None:
+        """The last epoch's weights."""
+        save_gated(net, cast(GatedSpec, self.spec), path)
+
+    def measure(self, path: Path, data: Pictures, rows: list[Row]) -> Classified:
+        """Test accuracy, beside the most frequent class."""
+        net, spec = load_gated(path)
+        files = (self.out, self.out.with_suffix(".md"), self.out.with_suffix(".html"))
+        return replace(tested(net, spec, rows, data), files=files)
+
+    def pages(self, outcome: Classified, data: Pictures, rows: list[Row]) -> dict[Path, str]:
+        """Card and run page."""
+        recipe, (_, text, page) = self.recipe, outcome.files
+        about = facts(outcome, data, recipe)
+        drawn = run_page(
+            rows,
+            title=f"{self.out.stem}: {recipe.network.model}, gate {recipe.gating.gate}",
+            facts=about,
+            recipe={name: str(value) for name, value in flat(recipe).items()},
+            notes=data.notes,
+            best=len(rows),
+        )
+        command = self.reporter.command or "sightline train classify"
+        return {text: card(outcome, data, about, command), page: drawn}
 
 
 def built(pictures: Pictures, recipe: ClassifyRecipe) -> tuple[GatedSpec, nn.Module]:
@@ -133,33 +166,34 @@ def built(pictures: Pictures, recipe: ClassifyRecipe) -> tuple[GatedSpec, nn.Mod
         ModelError: there is no such network.
         GateError: the gate or its scheme does not fit it.
     """
-    own = {} if recipe.reduction is None else {"reduction": recipe.reduction}
-    settings = Preprocess((recipe.size, recipe.size), None, pictures.mean, pictures.std)
+    own, gating, seed = recipe.network, recipe.gating, recipe.machine.seed
+    size = recipe.data.size
     spec = GatedSpec(
-        model=recipe.model,
+        model=own.model,
         classes=pictures.classes,
-        model_args=recipe.model_args,
-        skip=recipe.skip,
-        norm=recipe.norm,
-        gate=None if recipe.gate == "none" else recipe.gate,
-        share=recipe.share,
-        scheme=recipe.scheme,
-        start=recipe.start,
-        options=own,
-        preprocess=settings.record(),
+        model_args=own.model_args,
+        skip=own.skip,
+        norm=own.norm,
+        gate=None if gating.gate == "none" else gating.gate,
+        share=gating.share,
+        scheme=gating.scheme,
+        start=gating.start,
+        options={} if gating.reduction is None else {"reduction": gating.reduction},
+        preprocess=Preprocess((size, size), None, pictures.mean, pictures.std).record(),
     )
-    plain = plain_net(spec, None if recipe.weights == "published" else recipe.weights, recipe.seed)
-    if recipe.init == "fan_out":
-        drawn_anew(plain, recipe.seed)
-    net = gated_net(spec, seed=recipe.seed, plain=plain)
+    plain = plain_net(spec, None if own.weights == "published" else own.weights, seed)
+    if own.init == "fan_out":
+        drawn_anew(plain, seed)
+    net = gated_net(spec, seed=seed, plain=plain)
     return spec if spec.gate is None else replace(spec, scheme=str(plugged(net).scheme)), net
 
 
 def as_taught(pictures: Pictures, recipe: ClassifyRecipe) -> Pictures:
     """The pictures, normalised as the weights that are begun with were taught, where a published network has some."""
-    if recipe.weights == "random" or is_cifar(recipe.model):
+    network = recipe.network
+    if network.weights == "random" or is_cifar(network.model):
         return pictures
-    own = load_model(recipe.model, weights="random", model_args=recipe.model_args).preprocess
+    own = load_model(network.model, weights="random", model_args=network.model_args).preprocess
     return replace(pictures, mean=own.mean, std=own.std)
 
 
@@ -174,71 +208,7 @@ def drawn_anew(net: nn.Module, seed: int) -> None:
                     nn.init.zeros_(layer.bias)
 
 
-def descent_of(recipe: ClassifyRecipe) -> Descent:
-    """The rates of a recipe."""
-    return Descent(
-        rate=recipe.rate,
-        drops=recipe.milestones,
-        factor=recipe.factor,
-        decay=recipe.decay,
-        momentum=recipe.momentum,
-        augment=recipe.augment == "crop-flip",
-        seed=recipe.seed,
-    )
-
-
-def loop_of(recipe: ClassifyRecipe) -> Loop:
-    """How long a recipe trains, and on what."""
-    return Loop(
-        epochs=recipe.epochs,
-        batch=recipe.batch,
-        precision=recipe.precision,
-        accelerator=recipe.accelerator,
-        devices=recipe.devices,
-        seed=recipe.seed,
-    )
-
-
-def _claims(pictures: Pictures, recipe: ClassifyRecipe) -> dict[str, Any]:
-    """Everything that must be the same when a training goes on."""
-    return {
-        "classes": digest("\n".join(pictures.classes).encode()),
-        "pictures": digest(pictures.known.encode() + pictures.labels.numpy().tobytes()),
-        **lasting(recipe),
-    }
-
-
-def _finish(
-    net: nn.Module,
-    spec: GatedSpec,
-    rows: list[Row],
-    pictures: Pictures,
-    recipe: ClassifyRecipe,
-    out: Path,
-    command: str,
-) -> Classified:
-    """Write the last epoch's weights, measure them as they were written, and write card and page."""
-    half = save_gated(net, spec, out.with_suffix(".tmp"))
-    written = load_gated(half)[0]
-    found = judged(written, spec, rows, pictures)
-    page, text = out.with_suffix(".html"), out.with_suffix(".md")
-    about = facts(found, pictures, recipe)
-    write_text(text, card(found, pictures, about, command))
-    made = run_page(
-        rows,
-        title=f"{out.stem}: {recipe.model}, gate {recipe.gate}",
-        facts=about,
-        recipe={name: str(value) for name, value in asdict(recipe).items()},
-        notes=pictures.notes,
-        tables={},
-        best=len(rows),
-    )
-    write_text(page, made)
-    half.replace(out)
-    return replace(found, files=(out, text, page))
-
-
-def judged(net: nn.Module, spec: GatedSpec, rows: list[Row], pictures: Pictures) -> Classified:
+def tested(net: nn.Module, spec: GatedSpec, rows: list[Row], pictures: Pictures) -> Classified:
     """The figures of a network.
 
     Args:
@@ -249,13 +219,13 @@ def judged(net: nn.Module, spec: GatedSpec, rows: list[Row], pictures: Pictures)
     """
     labels = pictures.labels[pictures.test]
     seen = torch.bincount(pictures.labels[pictures.train], minlength=len(pictures.classes))
-    course = [row["val/accuracy"] for row in rows if "val/accuracy" in row]
+    accuracies = [row["val/accuracy"] for row in rows if "val/accuracy" in row]
     return Classified(
         hits=int((scores(net, pictures).argmax(1) == labels).sum()),
         total=len(labels),
         frequent=int((labels == seen.argmax()).sum()),
-        best=max(course),
-        best_epoch=course.index(max(course)) + 1,
+        best=max(accuracies),
+        best_epoch=accuracies.index(max(accuracies)) + 1,
         epochs=len(rows),
         parameters=sum(p.numel() for p in net.parameters()),
         scheme=spec.scheme if spec.gate else "",

@@ -4,74 +4,76 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
-
+from sightline.common.numbers import SEEDS
+from sightline.common.settings import REQUIRED, Settings, setting
+from sightline.terminal.model import ModelOptions
+from sightline.terminal.options import arguments_of, device_of, one_of
 from sightline.terminal.screen import progress, say_json, say_note, say_table
 
 if TYPE_CHECKING:
     from sightline.tasks.gate_search.executors import Evaluate
     from sightline.tasks.gate_search.job import Job
-    from sightline.tasks.gate_search.result import Found
+    from sightline.tasks.gate_search.result import SearchResult
 
-SPREADS = ("processes", "ray")
+EXECUTORS = ("processes", "ray")
 
 
-def search(
-    data: Annotated[
-        Path, typer.Option(help="Folder with train/ and val/, in each a folder of photos for every class.")
-    ],
-    log: Annotated[Path, typer.Option(help="File of the evaluations; a stopped search goes on from it.")],
-    model: Annotated[
-        str | None, typer.Option("--model", "-m", help="Name of a network; none is the bundled one.")
-    ] = None,
-    weights: Annotated[str | None, typer.Option(help="What the network begins with: a file, or 'random'.")] = None,
-    model_arg: Annotated[list[str] | None, typer.Option(help="NAME=VALUE for the network's builder.")] = None,
-    gate: Annotated[str, typer.Option(help="A name of `sightline gates list`.")] = "dia",
-    share: Annotated[str, typer.Option(help="Which blocks share one gate: stage, block or width.")] = "stage",
-    reduction: Annotated[int | None, typer.Option(help="Of the gate's inner width.", min=1)] = None,
-    supernet: Annotated[
-        Path | None, typer.Option(help="Weights of a trained supernet; trained and kept beside the log if none.")
-    ] = None,
-    epochs: Annotated[int, typer.Option(help="Of the supernet's training.", min=0)] = 10,
-    lr: Annotated[float, typer.Option(help="Learning rate of that training, at its start.")] = 0.05,
-    searcher: Annotated[str, typer.Option(help="reinforce, random, greedy or exhaustive.")] = "reinforce",
-    option: Annotated[list[str] | None, typer.Option(help="NAME=VALUE for the searcher; repeat for more.")] = None,
-    budget: Annotated[int, typer.Option(help="Most schemes that are evaluated.", min=2)] = 100,
-    sparsity: Annotated[float, typer.Option(help="Accuracy that a network without gates is worth more.")] = 0.02,
-    photos: Annotated[int, typer.Option(help="Most validation photos for each evaluation.", min=1)] = 1000,
-    recalibrate: Annotated[
-        int, typer.Option(help="Training photos to estimate batch norms anew for each scheme; 0: none.", min=0)
-    ] = 256,
-    batch_size: Annotated[int, typer.Option(help="Photos that go through the network together.", min=2)] = 32,
-    workers: Annotated[int, typer.Option(help="Evaluate in so many processes; 0 is this one alone.", min=0)] = 0,
-    spread: Annotated[
-        str, typer.Option(help="Workers are 'processes' of this machine, or 'ray' workers.")
-    ] = "processes",
-    seed: Annotated[int, typer.Option(help="Of everything that is drawn.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")] = "auto",
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON on standard output.")] = False,
-) -> None:
+@dataclass(frozen=True, kw_only=True)
+class SearchOptions(Settings):
+    """What is searched, and for how long."""
+
+    PANEL = "Search"
+
+    data: Path = setting(REQUIRED, "Folder with train/ and val/, in each a folder of photos for every class.")
+    log: Path = setting(REQUIRED, "File of the evaluations; a stopped search goes on from it.")
+    searcher: str = setting("reinforce", "reinforce, random, greedy or exhaustive.")
+    option: list[str] | None = setting(None, "NAME=VALUE for the searcher; repeat for more.")
+    budget: int = setting(100, "Most schemes that are evaluated.", low=2)
+    sparsity: float = setting(0.02, "Accuracy that a network without gates is worth more.")
+    photos: int = setting(1000, "Most validation photos for each evaluation.", low=1)
+    recalibrate: int = setting(256, "Training photos to estimate batch norms anew for each scheme; 0: none.", low=0)
+    workers: int = setting(0, "Evaluate in so many processes; 0 is this one alone.", low=0)
+    executor: str = setting("processes", "Workers are 'processes' of this machine, or 'ray' workers.")
+    seed: int = setting(0, "Seed of everything that is drawn.", low=0, high=SEEDS - 1)
+    as_json: bool = setting(False, "As JSON on standard output.", "--json")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SupernetOptions(Settings):
+    """The network in which schemes are tried, and how it is trained."""
+
+    PANEL = "Supernet"
+
+    gate: str = setting("dia", "A name of `sightline gates list`.")
+    share: str = setting("stage", "Which blocks share one gate: stage, block or width.")
+    reduction: int | None = setting(None, "Reduction of the gate's inner width.", low=1)
+    supernet: Path | None = setting(None, "Weights of a trained supernet; trained and kept beside the log if none.")
+    epochs: int = setting(10, "Passes of the supernet's training.", low=0)
+    lr: float = setting(0.05, "Learning rate of that training, at its start.", above=0)
+    batch_size: int = setting(32, "Photos that go through the network together.", low=2)
+
+
+def search(model: ModelOptions, net: SupernetOptions, options: SearchOptions) -> None:
     """Search which blocks deserve a gate: train a supernet under random masks, then try schemes in it."""
     from sightline.tasks.gate_search.job import Job
     from sightline.tasks.gate_search.searchers import SEARCHERS
-    from sightline.terminal.options import arguments_of, device_of, one_of
 
-    one_of(spread, SPREADS, option="--spread")
-    one_of(searcher, tuple(SEARCHERS), option="--searcher")
+    one_of(options.executor, EXECUTORS, option="--executor")
+    one_of(options.searcher, tuple(SEARCHERS), option="--searcher")
+    log = options.log
     job = Job(
-        folder=data, model=model, weights=weights, model_args=tuple(arguments_of(model_arg).items()), gate=gate,
-        share=share, reduction=reduction, photos=photos, recalibrate=recalibrate, batch=batch_size, seed=seed,
-        device=device_of(device), supernet=supernet or log.with_name(f"{log.stem}.supernet.safetensors"),
+        folder=options.data, model=model.model, weights=model.weights, model_args=tuple(model.model_args.items()),
+        gate=net.gate, share=net.share, reduction=net.reduction, photos=options.photos,
+        recalibrate=options.recalibrate, batch=net.batch_size, seed=options.seed, device=device_of(model.device),
+        supernet=net.supernet or log.with_name(f"{log.stem}.supernet.safetensors"),
     )  # fmt: skip
-    make_supernet(job, epochs=epochs, rate=lr)
-    found = run_search(
-        job, searcher=searcher, budget=budget, sparsity=sparsity, log=log, workers=workers, spread=spread,
-        options=arguments_of(option),
-    )  # fmt: skip
-    tell(found, as_json=as_json, log=log, supernet=job.supernet)
+    make_supernet(job, epochs=net.epochs, rate=net.lr)
+    result = run_search(job, options)
+    tell(result, as_json=options.as_json, log=log, supernet=job.supernet)
 
 
 def make_supernet(job: Job, *, epochs: int, rate: float) -> None:
@@ -104,17 +106,7 @@ def make_supernet(job: Job, *, epochs: int, rate: float) -> None:
     say_note(f"the supernet is kept in {str(job.supernet)!r}")
 
 
-def run_search(
-    job: Job,
-    *,
-    searcher: str,
-    budget: int,
-    sparsity: float,
-    log: Path,
-    workers: int,
-    spread: str,
-    options: dict[str, Any],
-) -> Found:
+def run_search(job: Job, options: SearchOptions) -> SearchResult:
     """Search on the trained supernet; what was evaluated when Ctrl-C comes is in the log."""
     import hashlib
 
@@ -127,42 +119,42 @@ def run_search(
         "model": job.model, "gate": job.gate, "share": job.share, "supernet": digest,
         "data": str(job.folder.resolve()), "photos": job.photos, "recalibrate": job.recalibrate, "batch": job.batch,
     }  # fmt: skip
-    with progress() as bar, _evaluate(job.score, workers, spread) as evaluate:
-        task = bar.add_task("evaluating schemes", total=budget)
+    with progress() as bar, _evaluate(job.score, options.workers, options.executor) as evaluate:
+        task = bar.add_task("evaluating schemes", total=options.budget)
         try:
             return seek(
                 None,
                 lengths,
-                searcher=searcher,
-                budget=budget,
-                sparsity=sparsity,
+                searcher=options.searcher,
+                budget=options.budget,
+                sparsity=options.sparsity,
                 seed=job.seed,
-                log=log,
+                log=options.log,
                 about=about,
                 evaluate=evaluate,
                 step=lambda trial: bar.update(task, advance=1),
-                **options,
+                **arguments_of(options.option),
             )
         except KeyboardInterrupt:
-            say_note(f"what was evaluated is in {str(log)!r}; the same command goes on from there")
+            say_note(f"what was evaluated is in {str(options.log)!r}; the same command goes on from there")
             raise
 
 
 @contextmanager
-def _evaluate(make_score: Callable[[], Any], workers: int, spread: str) -> Iterator[Evaluate]:
+def _evaluate(make_score: Callable[[], Any], workers: int, executor: str) -> Iterator[Evaluate]:
     from sightline.tasks.gate_search.executors import here, processes, ray_workers
 
     if workers == 0:
         yield here(make_score())
         return
-    with (ray_workers if spread == "ray" else processes)(make_score, workers) as evaluate:
+    with (ray_workers if executor == "ray" else processes)(make_score, workers) as evaluate:
         yield evaluate
 
 
-def tell(found: Found, *, as_json: bool, log: Path, supernet: Path) -> None:
+def tell(result: SearchResult, *, as_json: bool, log: Path, supernet: Path) -> None:
     """The best scheme, the front and what each block adds."""
     if as_json:
-        say_json({**found.record(), "log": str(log), "supernet": str(supernet)})
+        say_json({**result.record(), "log": str(log), "supernet": str(supernet)})
         return
     say_table(
         ("scheme", "as integers", ">density", ">accuracy", ">worth"),
@@ -174,17 +166,20 @@ def tell(found: Found, *, as_json: bool, log: Path, supernet: Path) -> None:
                 f"{trial.score:.4f}",
                 f"{trial.worth:.4f}",
             )
-            for trial in found.front
+            for trial in result.front
         ),
         title="accuracy for each density: what nothing sparser beats",
     )
     say_table(
         (">stage", ">block", ">adds", ">low", ">high", "verdict"),
-        ((e.stage, e.block, f"{e.mean:+.4f}", f"{e.low:+.4f}", f"{e.high:+.4f}", e.verdict) for e in found.effects()),
+        (
+            (e.stage, e.block, f"{e.mean:+.4f}", f"{e.low:+.4f}", f"{e.high:+.4f}", e.verdict)
+            for e in result.effects()
+        ),
         title="what each block's gate adds to the accuracy, with 95 % intervals over the evaluated schemes",
     )
-    best = found.best
+    best = result.best
     say_note(
-        f"best: {best.scheme} ({best.score:.4f} at density {best.scheme.density:.2f}); {len(found.trials)} "
-        f"evaluations, {found.repeats} repeats, {found.replayed} of them from the log {str(log)!r}"
+        f"best: {best.scheme} ({best.score:.4f} at density {best.scheme.density:.2f}); {len(result.trials)} "
+        f"evaluations, {result.repeats} repeats, {result.replayed} of them from the log {str(log)!r}"
     )

@@ -1,4 +1,4 @@
-"""`Found`: what a search came to - the best scheme, the front of accuracy and density, and what each block adds."""
+"""`SearchResult`: the best scheme, the front of accuracy and density, and what each block adds."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sightline.tasks.gate_search.metrics import Effect, main_effects
 
 
 @dataclass(frozen=True)
-class Found:
+class SearchResult:
     """The result of a search.
 
     Args:

@@ -14,7 +14,7 @@ from sightline.gates.scheme import Scheme
 from sightline.tasks.gate_search.accuracy import Score
 from sightline.tasks.gate_search.executors import Evaluate, here
 from sightline.tasks.gate_search.log import Ledger, Log, Trial
-from sightline.tasks.gate_search.result import Found
+from sightline.tasks.gate_search.result import SearchResult
 from sightline.tasks.gate_search.searchers.base import SEARCHERS, Course
 
 ENDS = 2
@@ -34,7 +34,7 @@ def search(
     evaluate: Evaluate | None = None,
     step: Callable[[Trial], None] | None = None,
     **options: Any,
-) -> Found:
+) -> SearchResult:
     """Search for the scheme of the highest worth: score + sparsity (share of blocks without a gate).
 
     Every search evaluates the dense and the empty scheme first, within its budget. A scheme that comes again costs
@@ -78,7 +78,7 @@ def search(
         ledger.keep(Log(Path(log), {**settings, "about": dict(about or {})}))
     ended = _run(course, ledger, shape)
     known = {key: value for key, value in settings.items() if key != "lengths"}
-    return Found(tuple(ledger.trials.values()), shape, ledger.repeats, ledger.replayed, ended, known)
+    return SearchResult(tuple(ledger.trials.values()), shape, ledger.repeats, ledger.replayed, ended, known)
 
 
 def _run(course: Course, ledger: Ledger, lengths: tuple[int, ...]) -> str:

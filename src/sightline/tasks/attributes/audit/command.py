@@ -7,10 +7,11 @@ import json
 import shlex
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
+from sightline.common.settings import REQUIRED, Settings, setting
 from sightline.terminal.folder import SCHEMA, SUMMARY, check_place, whole_folder
 from sightline.terminal.screen import finite, progress, say_json, say_note, say_table
 
@@ -23,17 +24,22 @@ if TYPE_CHECKING:
 PAGE, TABLE, RECORDS = "audit.html", "findings.csv", "findings.json"
 
 
-@dataclass(frozen=True)
-class _Asked:
-    """What was typed, so that a finding can say what prints it again."""
+@dataclass(frozen=True, kw_only=True)
+class AuditOptions(Settings):
+    """What is audited."""
 
-    weights: Path
-    data: Path
-    out: Path
-    layout: str
-    split: str
-    limit: int | None
-    scenes: int
+    PANEL = "What to audit"
+
+    weights: Path = setting(REQUIRED, "A network with attributes: what `train eat` wrote.", "--weights", "-w")
+    data: Path = setting(REQUIRED, "Photos with attributes, or a rendered world.", "--data", "-d")
+    out: Path = setting(REQUIRED, "Folder for the page and the table.", "--out", "-o")
+    split: str = setting("all", "train, validation, test, or all.")
+    layout: str = setting("auto", "cub, awa2, sun, table; auto looks which files are there.")
+    kind: tuple[str, ...] = setting((), "Detectors, with commas. Default: all.")
+    limit: int | None = setting(None, "Most pictures, chosen by a hash of their path.", low=2)
+    scenes: int = setting(100, "Scenes of a world that are drawn again; 0 for none.", low=0)
+    shown: int = setting(50, "Most findings of a kind on the page; the table has all.", low=1)
+    as_json: bool = setting(False, "Counts and findings as JSON on standard output.", "--json")
 
     def command(self, kind: str = "") -> str:
         """The command line, for all detectors or for one."""
@@ -44,20 +50,7 @@ class _Asked:
         return shlex.join([*words, *(["--kind", kind] if kind else [])])
 
 
-def eat(
-    weights: Annotated[
-        Path, typer.Option("--weights", "-w", help="A network with attributes: what `train eat` wrote.")
-    ],
-    data: Annotated[Path, typer.Option("--data", "-d", help="Photos with attributes, or a rendered world.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the page and the table.")],
-    split: Annotated[str, typer.Option(help="train, validation, test, or all.")] = "all",
-    layout: Annotated[str, typer.Option(help="cub, awa2, sun, table; auto looks which files are there.")] = "auto",
-    kind: Annotated[list[str] | None, typer.Option(help="Detectors, with commas. Default: all.")] = None,
-    limit: Annotated[int | None, typer.Option(help="Most pictures, chosen by a hash of their path.", min=2)] = None,
-    scenes: Annotated[int, typer.Option(help="Scenes of a world that are drawn again; 0 for none.", min=0)] = 100,
-    shown: Annotated[int, typer.Option(help="Most findings of a kind on the page; the table has all.", min=1)] = 50,
-    as_json: Annotated[bool, typer.Option("--json", help="Counts and findings as JSON on standard output.")] = False,
-) -> None:
+def eat(options: AuditOptions) -> None:
     """Audit a network that was taught attributes, and the labels of its data.
 
     Every finding has its evidence, effect, 95 % interval and the command that prints it again. In a rendered world
@@ -70,18 +63,19 @@ def eat(
     from sightline.tasks.attributes.network.store import load_attribute_net
     from sightline.terminal.options import chosen
 
-    kinds = chosen(kind, list(DETECTORS), option="--kind")
-    check_place(out)
-    net = load_attribute_net(weights)
-    audited = fitting(net, read_attributes(data, layout=layout, incomplete=True), split, limit)
+    kinds = chosen(options.kind, list(DETECTORS), option="--kind")
+    check_place(options.out)
+    net = load_attribute_net(options.weights)
+    audited = fitting(
+        net, read_attributes(options.data, layout=options.layout, incomplete=True), options.split, options.limit
+    )
     for note in audited.notes:
         say_note(note)
-    asked = _Asked(weights, data, out, layout, split, limit, scenes)
-    seen, again = _looked(net, audited, scenes)
-    found = look(seen, again, kinds=kinds, command=asked.command)
-    with whole_folder(out) as folder:
-        _write(folder, found, seen, again, asked, shown)
-    _tell(found, out, as_json=as_json)
+    seen, again = _looked(net, audited, options.scenes)
+    findings = look(seen, again, kinds=kinds, command=options.command)
+    with whole_folder(options.out) as folder:
+        _write(folder, findings, seen, again, options)
+    _tell(findings, options.out, as_json=options.as_json)
 
 
 def _looked(net: AttributeNet, audited: Audited, scenes: int) -> tuple[Observations, Redrawn | None]:
@@ -98,7 +92,7 @@ def _looked(net: AttributeNet, audited: Audited, scenes: int) -> tuple[Observati
     return seen, again
 
 
-def _write(folder: Path, found: Audit, seen: Observations, again: Redrawn | None, asked: _Asked, shown: int) -> None:
+def _write(folder: Path, found: Audit, seen: Observations, again: Redrawn | None, asked: AuditOptions) -> None:
     """The page, the table twice, and a summary."""
     from sightline._version import __version__
     from sightline.tasks.attributes.audit.page import save_audit
@@ -118,7 +112,7 @@ def _write(folder: Path, found: Audit, seen: Observations, again: Redrawn | None
     _csv(folder / TABLE, records)
     _json(folder / SUMMARY, {"schema": SCHEMA, "facts": facts, "kinds": _counts(found), "command": asked.command()})
     title = f"Weaknesses of {asked.weights.name} and of {asked.data.name}"
-    save_audit(_sections(found, asked, shown), folder / PAGE, title=title, verdict=_verdict(found), facts=facts)
+    save_audit(_sections(found, asked), folder / PAGE, title=title, verdict=_verdict(found), facts=facts)
 
 
 def _verdict(found: Audit) -> str:
@@ -130,7 +124,7 @@ def _verdict(found: Audit) -> str:
     return f"{text}; {tested} places tested" + (f"; not tested: {', '.join(skipped)}." if skipped else ".")
 
 
-def _sections(found: Audit, asked: _Asked, shown: int) -> list[Section]:
+def _sections(found: Audit, asked: AuditOptions) -> list[Section]:
     from sightline.tasks.attributes.audit import DETECTORS
     from sightline.tasks.attributes.audit.page import Row, Section
 
@@ -147,7 +141,7 @@ def _sections(found: Audit, asked: _Asked, shown: int) -> list[Section]:
             skipped=verdict.skipped,
             summary=verdict.summary,
             command=asked.command(kind),
-            rows=tuple(Row(**{name: getattr(f, name) for name in names}) for f in verdict.findings[:shown]),
+            rows=tuple(Row(**{name: getattr(f, name) for name in names}) for f in verdict.findings[: asked.shown]),
         )
         for kind, verdict in found.verdicts.items()
     ]

@@ -45,7 +45,7 @@ def scenes_of(root: Path, rows: Sequence[int]) -> tuple[World, list[Scene]]:
     if not is_world(root):
         raise DataError(
             f"{root} holds photos, not a drawn world: nobody can take them again before another background. Leave "
-            "out --consistency, or train on what `sightline world render` wrote"
+            "out --consistency-weight, or train on what `sightline world render` wrote"
         )
     drawn = read_world(root)
     numbers = list(drawn.numbers.values())

@@ -26,7 +26,7 @@ from sightline.tasks.attributes.data import (
 from sightline.tasks.attributes.data.background_pairs import drawn_again, scenes_of
 from sightline.tasks.attributes.data.examples import NOWHERE, Examples, from_files, from_scenes
 from sightline.tasks.attributes.recipe import EatRecipe
-from sightline.training.loop import Report
+from sightline.training.reporter import Report
 from sightline.worlds.aviary.config import Knobs
 from sightline.worlds.aviary.dataset import HELD_OUT, rendered
 from sightline.worlds.aviary.render import DRAWING
@@ -93,35 +93,41 @@ def gather(data: Path | None, recipe: EatRecipe, work: Path, report: Report = la
         TrainingError: a guide was asked for that the data cannot give.
     """
     found = _drawn(recipe, work, report) if data is None else _read(data, recipe, work, report)
-    if recipe.outside and not found.where:
+    if recipe.loss.outside_weight and not found.where:
         raise TrainingError(
-            f"--outside needs to know where the object is, but {found.source} has neither masks nor boxes; leave it "
-            "out"
+            f"--outside-weight needs to know where the object is, but {found.source} has neither masks nor boxes; "
+            "leave it out"
         )
-    if recipe.parts and found.where != "parts":
+    if recipe.loss.part_weight and found.where != "parts":
         raise TrainingError(
-            f"--parts needs masks of the parts, but {found.source} has none; leave it out (--outside does with masks "
-            "or boxes of the object)"
+            f"--part-weight needs masks of the parts, but {found.source} has none; leave it out (--outside-weight "
+            "does with masks or boxes of the object)"
         )
     return found
 
 
 def _drawn(recipe: EatRecipe, work: Path, report: Report) -> Pictures:
-    world, held = World(Knobs(seed=recipe.seed)), max(40, recipe.scenes // 4)
-    splits = ((0, recipe.scenes), (VALIDATION, held), (HELD_OUT, held))
+    world, held = World(Knobs(seed=recipe.machine.seed)), max(40, recipe.data.scenes // 4)
+    splits = ((0, recipe.data.scenes), (VALIDATION, held), (HELD_OUT, held))
     full = aviary_vocabulary()
-    at = list(full.match(recipe.only)) if recipe.only else list(range(len(full)))
+    at = list(full.match(recipe.data.only)) if recipe.data.only else list(range(len(full)))
     taken = []
     for first, count in splits:
         drawn = rendered(
-            world, first, count, size=recipe.size, folder=work / "scenes", workers=recipe.workers, report=report
+            world,
+            first,
+            count,
+            size=recipe.network.size,
+            folder=work / "scenes",
+            workers=recipe.machine.workers,
+            report=report,
         )
         taken.append(from_scenes(drawn, full).only(at))
     train, validation, test = taken
-    if recipe.consistency:
-        scenes = [world.scene(index) for index in range(recipe.scenes)]
-        train = replace(train, twins=drawn_again(world, scenes, recipe.size, work / "scenes"))
-    if recipe.targets != "image":
+    if recipe.loss.consistency_weight:
+        scenes = [world.scene(index) for index in range(recipe.data.scenes)]
+        train = replace(train, twins=drawn_again(world, scenes, recipe.network.size, work / "scenes"))
+    if recipe.data.targets != "image":
         train, validation, test = _of_classes(taken, len(world.labels))
     _check_classes(
         torch.bincount(train.labels, minlength=len(world.labels)).tolist(),
@@ -151,28 +157,28 @@ def _of_classes(splits: Sequence[Examples], classes: int) -> list[Examples]:
 
 
 def _read(root: Path, recipe: EatRecipe, work: Path, report: Report) -> Pictures:
-    if recipe.targets not in ("image", "class"):
-        raise TrainingError(f"--targets is 'image' or 'class', not {recipe.targets!r}")
-    targets: Any = recipe.targets
+    if recipe.data.targets not in ("image", "class"):
+        raise TrainingError(f"--targets is 'image' or 'class', not {recipe.data.targets!r}")
+    targets: Any = recipe.data.targets
     data = read_attributes(
         root,
         targets=targets,
-        only=recipe.only,
-        validation=recipe.validation,
-        seed=recipe.seed,
-        incomplete=recipe.incomplete,
+        only=recipe.data.only,
+        validation=recipe.data.validation,
+        seed=recipe.machine.seed,
+        incomplete=recipe.data.incomplete,
     )
-    data = _complete(data, recipe.incomplete)
+    data = _complete(data, recipe.data.incomplete)
     _check_split(data)
     splits = {name: np.flatnonzero(data.split == at) for at, name in enumerate(SPLITS)}
-    scenes = scenes_of(root, splits["train"].tolist()) if recipe.consistency else None
+    scenes = scenes_of(root, splits["train"].tolist()) if recipe.loss.consistency_weight else None
     taken = {
-        name: from_files(data, rows, recipe.size, work / "photos", report)
+        name: from_files(data, rows, recipe.network.size, work / "photos", report)
         for name, rows in splits.items()
         if len(rows)
     }
     if scenes is not None:
-        again = drawn_again(*scenes, recipe.size, work / "photos")
+        again = drawn_again(*scenes, recipe.network.size, work / "photos")
         taken["train"] = replace(taken["train"], twins=again)
     return Pictures(
         taken["train"],

@@ -5,19 +5,17 @@ Resumable: pictures and checkpoints stay in a work folder. Weights, card and pag
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-import lightning
-import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
-from lightning.pytorch.utilities import rank_zero_only
 
-from sightline.common.files import check_place, write_text
+from sightline.common.settings import flat
 from sightline.models.zoo.catalog import find_model
+from sightline.reports.run_page import run_page
 from sightline.tasks.attributes.data.pictures import Pictures, gather
 from sightline.tasks.attributes.metrics.evaluate import Judged, judge
 from sightline.tasks.attributes.network.net import AttributeNet, AttributeSpec, attribute_net
@@ -26,12 +24,12 @@ from sightline.tasks.attributes.recipe import EatRecipe
 from sightline.tasks.attributes.report import card, facts, tables, within
 from sightline.tasks.attributes.train.calibrate import knowledge_of
 from sightline.tasks.attributes.train.fit import fit, restored
-from sightline.tasks.attributes.train.module import Rates
-from sightline.tasks.attributes.train.resume import claim
-from sightline.training.callbacks import MONITORS, Curves, Keeper, Patience, Row
-from sightline.training.loop import Loop, Telling
+from sightline.tasks.attributes.train.resume import facts_of
+from sightline.training.callbacks import MONITORS, Keeper, Patience
+from sightline.training.experiment import Experiment
+from sightline.training.loop import Watch
+from sightline.training.reporter import Report, Reporter, Row
 from sightline.training.resume import checkpoint
-from sightline.training.run_page import run_page
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,7 @@ def train_eat(
     recipe: EatRecipe = EatRecipe(),
     work: Path | None = None,
     *,
-    telling: Telling = Telling(),
+    reporter: Reporter = Reporter(),
 ) -> Trained | None:
     """Train an attribute network and write its weights, card and page.
 
@@ -71,7 +69,7 @@ def train_eat(
         recipe: everything else.
         work: folder of pictures, checkpoints and logs; None takes `out` with the ending `.work`. Running again with
             the same folder goes on after the last finished epoch and ends as if nothing had happened.
-        telling: what is said meanwhile.
+        reporter: what is said meanwhile.
 
     Returns:
         What was measured; None in a process that only helped to train.
@@ -83,137 +81,104 @@ def train_eat(
         TrainingError: the recipe makes no sense, the work folder is another training's, or the loss is not finite.
         ResultError: the files cannot be written.
     """
-    work = work or out.with_suffix(".work")
-    check_place(out)
-    find_model(recipe.backbone)
-    torch.set_num_threads(recipe.threads)
-    with telling.reading() as report:
-        pictures = gather(data, recipe, work, report)
-    claim(work, pictures, recipe)
-    lightning.seed_everything(recipe.seed, verbose=False)
-    net = attribute_net(_spec(pictures, recipe), _weights(pictures, recipe))
-    curves = Curves(telling.epoch)
-    last = fit(
-        net,
-        pictures.train,
-        _rates(pictures, recipe),
-        _loop(recipe),
-        validation=pictures.validation,
-        work=work,
-        callbacks=[curves, *_choosing(recipe, work)],
-        loggers=_loggers(work),
-        bar=telling.bar,
-    )
-    if rank_zero_only.rank:
-        return None
-    return _finish(last, curves.rows, pictures, recipe, out, work, telling.command or "sightline train eat")
+    return EatExperiment(recipe, out, work or out.with_suffix(".work"), reporter, source=data).run()
 
 
-def _finish(
-    net: AttributeNet,
-    rows: list[Row],
-    pictures: Pictures,
-    recipe: EatRecipe,
-    out: Path,
-    work: Path,
-    command: str,
-) -> Trained:
-    """Teach the network what it must know to speak, measure it as it was written, and write all files."""
-    last, page = out.with_suffix(".last.safetensors"), out.with_suffix(".html")
-    _save(restored(net, checkpoint(work, "last")), pictures, last)
-    half = _save(restored(net, checkpoint(work, "best")), pictures, out.with_suffix(".tmp"))
-    written = load_attribute_net(half)
-    judged = judge(written, pictures.judging)
-    best = _best(rows, recipe)
-    about = facts(
-        written, judged, pictures, recipe, f"{len(rows)} epochs; epoch {best} kept, by validation {recipe.best}"
-    )
-    write_text(out.with_suffix(".md"), card(written, judged, pictures, about, command))
-    text = run_page(
-        rows,
-        title=f"{out.stem}: {recipe.backbone} with attributes",
-        facts={**about, "within classes": within(judged).partition(": ")[2]},
-        recipe={name: str(value) for name, value in asdict(recipe).items()},
-        notes=pictures.notes,
-        tables=tables(judged),
-        best=best,
-    )
-    write_text(page, text)
-    half.replace(out)
-    files = (out, last, out.with_suffix(".md"), page)
-    return Trained(judged, len(rows), best, files, pictures.judged_on, pictures.notes)
+@dataclass
+class EatExperiment(Experiment[EatRecipe, Pictures, AttributeNet, Trained]):
+    """The training of an attribute network."""
 
+    source: Path | None = None
+    written: AttributeNet | None = None
 
-def _save(net: AttributeNet, pictures: Pictures, path: Path) -> Path:
-    net.knowledge = knowledge_of(net, pictures.train, pictures.validation)
-    return save_attribute_net(net, path)
+    def check(self) -> None:
+        """Refuse a backbone that there is not."""
+        find_model(self.recipe.network.backbone)
 
+    def data(self, report: Report) -> Pictures:
+        """Pictures to learn from, to choose by, and to judge."""
+        return gather(self.source, self.recipe, self.work, report)
 
-def _best(rows: list[Row], recipe: EatRecipe) -> int:
-    """The first epoch of the best figure, from 1, as the checkpoint has it."""
-    name, mode = MONITORS[recipe.best]
-    values = [row[name] if mode == "max" else -row[name] for row in rows]
-    return values.index(max(values)) + 1
+    def facts(self, data: Pictures) -> dict[str, Any]:
+        """Classes, attributes and pictures."""
+        return facts_of(data)
 
+    def network(self, data: Pictures) -> AttributeNet:
+        """The network before it has learnt."""
+        own = self.recipe.network
+        words: Any = {"join": own.join, "pool": own.pool}
+        spec = AttributeSpec(
+            backbone=own.backbone,
+            classes=data.classes,
+            vocabulary=data.vocabulary,
+            stride=own.stride,
+            reading=own.attribute_stride,
+            width=own.attribute_width,
+            size=own.size,
+            model_args=own.model_args,
+            seed=self.machine.seed,
+            **words,
+        )
+        return attribute_net(spec, self._weights(data))
 
-def _spec(pictures: Pictures, recipe: EatRecipe) -> AttributeSpec:
-    words: Any = {"join": recipe.join, "pool": recipe.pool}
-    return AttributeSpec(
-        backbone=recipe.backbone,
-        classes=pictures.classes,
-        vocabulary=pictures.vocabulary,
-        stride=recipe.stride,
-        reading=recipe.reading,
-        width=recipe.width,
-        size=recipe.size,
-        model_args=recipe.model_args,
-        seed=recipe.seed,
-        **words,
-    )
+    def callbacks(self) -> list[Callback]:
+        """What keeps the best epoch, and stops where none is better for long."""
+        own = self.recipe.loop
+        patience = [Patience(own.monitor, own.patience)] if own.patience else []
+        return [*patience, Keeper(self.work / "checkpoints", "best", own.monitor)]
 
+    def loggers(self) -> Any:
+        """CSV always; TensorBoard where it is installed."""
+        board = [TensorBoardLogger(self.work, name="board")] if find_spec("tensorboard") else []
+        return [CSVLogger(self.work, name="log"), *board]
 
-def _weights(pictures: Pictures, recipe: EatRecipe) -> str | None:
-    """What `load_model` is to fill the backbone with; None asks for the published weights."""
-    if recipe.weights == "published":
-        return None
-    return recipe.weights or ("random" if pictures.drawn else None)
+    def fit(self, net: AttributeNet, data: Pictures, watch: Watch) -> None:
+        """Train, or go on training; a backbone that has learnt already learns more slowly."""
+        factor = self.recipe.optim.trunk_lr_factor
+        if factor is None:
+            factor = 1.0 if self._weights(data) == "random" else 0.1
+        recipe = self.recipe.but(trunk_lr_factor=factor)
+        fit(net, data.train, recipe, validation=data.validation, work=self.work, watch=watch)
 
+    def save(self, net: AttributeNet, data: Pictures, path: Path) -> None:
+        """The weights of the last epoch beside those of the best one, which are kept."""
+        for name, place in (("last", self.files[1]), ("best", path)):
+            own = restored(net, checkpoint(self.work, name))
+            own.knowledge = knowledge_of(own, data.train, data.validation)
+            save_attribute_net(own, place)
 
-def _rates(pictures: Pictures, recipe: EatRecipe) -> Rates:
-    learnt = _weights(pictures, recipe) != "random"
-    return Rates(
-        attributes=recipe.attribute_weight,
-        rate=recipe.rate,
-        trunk_rate=recipe.trunk_rate if recipe.trunk_rate is not None else 0.1 if learnt else 1.0,
-        decay=recipe.decay,
-        smoothing=recipe.smoothing,
-        seed=recipe.seed,
-        outside=recipe.outside,
-        parts=recipe.parts,
-        consistency=recipe.consistency,
-        balance=recipe.balance,
-    )
+    def measure(self, path: Path, data: Pictures, rows: list[Row]) -> Trained:
+        """Figures of the best epoch's weights, as they were written."""
+        self.written = load_attribute_net(path)
+        name, mode = MONITORS[self.recipe.loop.monitor]
+        values = [row[name] if mode == "max" else -row[name] for row in rows]
+        best = values.index(max(values)) + 1  # the first of the best, as the checkpoint has it
+        judged = judge(self.written, data.judging)
+        return Trained(judged, len(rows), best, self.files, data.judged_on, data.notes)
 
+    def pages(self, outcome: Trained, data: Pictures, rows: list[Row]) -> dict[Path, str]:
+        """Card and run page."""
+        net, recipe, judged = cast(AttributeNet, self.written), self.recipe, outcome.judged
+        epochs = f"{len(rows)} epochs; epoch {outcome.best} kept, by validation {recipe.loop.monitor}"
+        about = facts(net, judged, data, recipe, epochs)
+        page = run_page(
+            rows,
+            title=f"{self.out.stem}: {recipe.network.backbone} with attributes",
+            facts={**about, "within classes": within(judged).partition(": ")[2]},
+            recipe={name: str(value) for name, value in flat(recipe).items()},
+            notes=data.notes,
+            best=outcome.best,
+            tables=tables(judged),
+        )
+        command = self.reporter.command or "sightline train eat"
+        return {self.files[2]: card(net, judged, data, about, command), self.files[3]: page}
 
-def _loop(recipe: EatRecipe) -> Loop:
-    return Loop(
-        epochs=recipe.epochs,
-        batch=recipe.batch,
-        precision=recipe.precision,
-        accelerator=recipe.accelerator,
-        devices=recipe.devices,
-        seed=recipe.seed,
-        strategy=recipe.strategy,
-    )
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Best weights, last weights, card, page."""
+        return (self.out, *(self.out.with_suffix(end) for end in (".last.safetensors", ".md", ".html")))
 
-
-def _choosing(recipe: EatRecipe, work: Path) -> list[Callback]:
-    """What keeps the best epoch, and stops where none is better for long."""
-    patience = [Patience(recipe.best, recipe.patience)] if recipe.patience else []
-    return [*patience, Keeper(work / "checkpoints", "best", recipe.best)]
-
-
-def _loggers(work: Path) -> list[Any]:
-    """CSV always; TensorBoard where it is installed."""
-    board = [TensorBoardLogger(work, name="board")] if find_spec("tensorboard") else []
-    return [CSVLogger(work, name="log"), *board]
+    def _weights(self, data: Pictures) -> str | None:
+        """What `load_model` is to fill the backbone with; None asks for the published weights."""
+        own = self.recipe.network.weights
+        return None if own == "published" else own or ("random" if data.drawn else None)

@@ -23,7 +23,7 @@ from sightline.errors import DataError, near
 from sightline.tasks.classification.data.formats import Listed, list_folder
 from sightline.tasks.classification.recipe import ClassifyRecipe
 from sightline.training.cache import kept
-from sightline.training.loop import Report
+from sightline.training.reporter import Report
 from sightline.worlds.aviary.config import Knobs
 from sightline.worlds.aviary.dataset import HELD_OUT, rendered
 from sightline.worlds.aviary.world import World
@@ -88,27 +88,29 @@ def gather(data: str | Path, recipe: ClassifyRecipe, work: Path, report: Report 
     binary = find_cifar(folder)
     if binary is not None:
         return _cifar(binary, recipe)
-    return _files(list_folder(folder, recipe.held_out), recipe, work, report)
+    return _files(list_folder(folder, recipe.data.held_out), recipe, work, report)
 
 
 def _scenes(recipe: ClassifyRecipe, work: Path, report: Report) -> Pictures:
     """Scenes of the aviary, a third as many to test on."""
     world = World(Knobs())
-    tested = max(1, recipe.scenes // 3)
-    jobs = ((recipe.seed * recipe.scenes, recipe.scenes), (HELD_OUT, tested))
+    tested = max(1, recipe.data.scenes // 3)
+    jobs = ((recipe.machine.seed * recipe.data.scenes, recipe.data.scenes), (HELD_OUT, tested))
     drawn = [
-        rendered(world, at, n, size=recipe.size, folder=work / "scenes", workers=recipe.workers, report=report)
+        rendered(
+            world, at, n, size=recipe.data.size, folder=work / "scenes", workers=recipe.machine.workers, report=report
+        )
         for at, n in jobs
     ]
     images = torch.cat([part.images for part in drawn])
     labels = torch.cat([part.labels for part in drawn])
-    rows = torch.arange(recipe.scenes)
-    source = f"{recipe.scenes} and {tested} scenes of the aviary"
+    rows = torch.arange(recipe.data.scenes)
+    source = f"{recipe.data.scenes} and {tested} scenes of the aviary"
     return Pictures(
         images,
         labels,
         rows,
-        torch.arange(recipe.scenes, len(labels)),
+        torch.arange(recipe.data.scenes, len(labels)),
         world.labels,
         *colours(images, rows),
         source,
@@ -119,9 +121,9 @@ def _scenes(recipe: ClassifyRecipe, work: Path, report: Report) -> Pictures:
 def _cifar(folder: Path, recipe: ClassifyRecipe) -> Pictures:
     found = read_cifar(folder)
     images, notes = torch.from_numpy(found.images), ()
-    if recipe.size != 32:
-        images = torch.cat([_scaled(part, recipe.size) for part in torch.split(images, 1000)])
-        notes = (f"pictures of 32 pixels were scaled to {recipe.size}",)  # type: ignore[assignment]
+    if recipe.data.size != 32:
+        images = torch.cat([_scaled(part, recipe.data.size) for part in torch.split(images, 1000)])
+        notes = (f"pictures of 32 pixels were scaled to {recipe.data.size}",)  # type: ignore[assignment]
     known = sha256(found.labels.tobytes() + found.images[::97].tobytes()).hexdigest()
     rows = torch.arange(len(images))
     return Pictures(
@@ -146,7 +148,7 @@ def _scaled(images: UInt8[Tensor, "n 3 h w"], size: int) -> UInt8[Tensor, "n 3 p
 def _files(found: Listed, recipe: ClassifyRecipe, work: Path, report: Report) -> Pictures:
     """Photos, each scaled and cut to its middle square; decoded once, then kept."""
     stamps = "\n".join(f"{path} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in found.files)
-    known, side = sha256(os.fsencode(stamps)).hexdigest(), recipe.size
+    known, side = sha256(os.fsencode(stamps)).hexdigest(), recipe.data.size
     (work / "photos").mkdir(parents=True, exist_ok=True)
     path = work / "photos" / f"{known[:12]}-{side}.npy"
     table = kept(path, (len(found.files), side, side, 3), lambda row: _square(found.files[row], side), report)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping, Sequence
 from html import escape
+from types import MappingProxyType
 
-from sightline.training.callbacks import Row
-
+Row = Mapping[str, float]
+"""Figures of an epoch, by name."""
 PANELS = {
     "loss": ("train/loss", "val/loss"),
     "class accuracy": ("train/accuracy", "val/accuracy"),
@@ -45,8 +46,8 @@ def run_page(
     facts: Mapping[str, str],
     recipe: Mapping[str, str],
     notes: Sequence[str],
-    tables: Mapping[str, Sequence[Sequence[str]]],
     best: int,
+    tables: Mapping[str, Sequence[Sequence[str]]] = MappingProxyType({}),
 ) -> str:
     """The page as text.
 
@@ -56,8 +57,8 @@ def run_page(
         facts: final figures, by name.
         recipe: options and their values.
         notes: what was noticed in the data.
-        tables: further tables by their heading; the first row is the header.
         best: the epoch that was kept, from 1.
+        tables: further tables by their heading; the first row is the header.
     """
     policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
     noticed = "".join(f"<li>{escape(note)}</li>" for note in notes) or "<li>nothing</li>"

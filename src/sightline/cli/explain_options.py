@@ -1,0 +1,119 @@
+"""What `sightline explain` can be asked for, by panel, and the job that it makes of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import typer
+
+from sightline.cli.job import FORMATS, ExplainJob
+from sightline.common.numbers import SEEDS
+from sightline.common.settings import Settings, setting
+from sightline.terminal.options import chosen, method_options, one_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputOptions(Settings):
+    """How photos become the model's input."""
+
+    PANEL = "Model"
+
+    size: str | None = setting(None, "Input size: 224, or 224x320 for height x width.")
+    mean: str | None = setting(None, "Mean per channel in 0..1: 0.5, or 0.485,0.456,0.406.")
+    std: str | None = setting(None, "Standard deviation per channel, likewise.")
+    fit: str | None = setting(None, "crop, stretch or pad the photo to the input.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TargetOptions(Settings):
+    """Which decision is explained, and how."""
+
+    PANEL = "What to look for"
+
+    target: list[str] | None = setting(
+        None, "A class by name or index, or top3; repeat for more. Default: the top class.", "--target", "-t"
+    )
+    contrast: str | None = setting(None, "Why the target rather than this class; or 'runner-up', 'others'.")
+    target_score: str = setting("logit", "What is explained of a class: logit or log-softmax.")
+    method: tuple[str, ...] = setting((), "One or more methods (`sightline methods`), with commas. Default: lrp.")
+    option: list[str] | None = setting(None, "METHOD.NAME=VALUE, scorecam.groups=64 for example; repeat for more.")
+    layers: tuple[str, ...] = setting((), "all, last, convs, or layer names and wildcards (`sightline layers`).")
+    masks: Path | None = setting(
+        None, "Where the object is, bright on dark: a picture for one photo, or a folder with one of each name."
+    )
+    topk: int | None = setting(None, "Explain the k highest classes; the same as --target topK.", low=1)
+    seed: int = setting(0, "Seed of whatever is random.", low=0, high=SEEDS - 1)
+
+    @property
+    def classes(self) -> str | list[str] | None:
+        """The target as a job has it."""
+        if self.topk is not None:
+            if self.target or self.contrast:
+                raise typer.BadParameter("it excludes --target and --contrast", param_hint="--topk")
+            return f"top{self.topk}"
+        if not self.target:
+            return None
+        return self.target[0] if len(self.target) == 1 else self.target
+
+
+@dataclass(frozen=True, kw_only=True)
+class MatchOptions(Settings):
+    """What a photo is compared with."""
+
+    PANEL = "What to compare"
+
+    similarity: str | None = setting(None, "Why two photos match: cosine, dot or euclidean, of their embeddings.")
+    embedding: str | None = setting(
+        None, "Module whose output is the embedding, or 'none' for the model's output; found if not said."
+    )
+    gallery: list[Path] | None = setting(None, "Photos to seek each photo's best match in; repeat for more.")
+    support: Path | None = setting(None, "Few-shot: a folder with a folder of examples for each class.")
+
+    @property
+    def measure(self) -> str | None:
+        """How embeddings are compared: as the user says, or by the cosine in a gallery."""
+        from sightline.targets import SIMILARITIES
+
+        if self.gallery and self.support:
+            raise typer.BadParameter("it excludes --gallery", param_hint="--support")
+        if self.similarity is None:
+            return "cosine" if self.gallery else None
+        return str(one_of(self.similarity, tuple(SIMILARITIES), option="--similarity"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputOptions(Settings):
+    """What is written, and where."""
+
+    PANEL = "What to write"
+
+    out: Path = setting(Path("sightline_out"), "Every photo gets a folder of its own in here.", "--out", "-o")
+    formats: tuple[str, ...] = setting(
+        (), "png, gif, mp4, html, arrays, with commas. Default: png,html,arrays.", "--format"
+    )
+    opacity: float | None = setting(None, "Opacity of the maps over the photo, 0..1.", low=0, high=1)
+    batch_size: int | None = setting(None, "Photos that go through the network together.", low=1)
+    as_json: bool = setting(False, "The summary as JSON on standard output.", "--json")
+
+
+def job_of(target: TargetOptions, match: MatchOptions, output: OutputOptions) -> ExplainJob:
+    """What is to be explained, before anything is read."""
+    from sightline.explainers.default import DEFAULT
+
+    methods = target.method or None
+    return ExplainJob(
+        out=output.out,
+        formats=tuple(chosen(output.formats, FORMATS, option="--format")) or ExplainJob.formats,
+        target=target.classes,
+        contrast=target.contrast,
+        score=one_of(target.target_score, ("logit", "log-softmax"), option="--target-score"),
+        similarity=match.measure,
+        embedding=match.embedding,
+        methods=methods,
+        options=method_options(target.option, methods or (DEFAULT,)),
+        layers=list(target.layers) or None,
+        batch_size=output.batch_size,
+        opacity=output.opacity,
+        seed=target.seed,
+    )

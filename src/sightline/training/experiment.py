@@ -1,0 +1,139 @@
+"""`Experiment`: one training from start to end, the same for every task.
+
+Claim the folder, read the data, build the network, fit it, measure what was written, and only then put weights, card
+and page in their place. A task says what its data, its network and its files are; this file knows none.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar, cast
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.utilities import rank_zero_only
+from torch import nn
+
+from sightline.common.files import check_place, write_text
+from sightline.common.settings import lasting
+from sightline.training.callbacks import Curves
+from sightline.training.loop import Watch
+from sightline.training.recipe import MachineConfig, Recipe
+from sightline.training.reporter import Report, Reporter, Row
+from sightline.training.resume import check_folder, claim_folder
+
+R = TypeVar("R", bound=Recipe)
+Data = TypeVar("Data")
+Net = TypeVar("Net", bound=nn.Module)
+Outcome = TypeVar("Outcome")
+
+
+@dataclass
+class Experiment(ABC, Generic[R, Data, Net, Outcome]):
+    """One training.
+
+    Resumable: pictures and checkpoints stay in the work folder; running again with the same folder goes on after the
+    last finished epoch and ends as if nothing had happened.
+
+    Args:
+        recipe: everything but the data.
+        out: the weights file; card and page are written beside it.
+        work: folder of pictures, checkpoints and logs.
+        reporter: what is said meanwhile.
+    """
+
+    recipe: R
+    out: Path
+    work: Path
+    reporter: Reporter = Reporter()
+
+    def run(self) -> Outcome | None:
+        """Train, measure and write.
+
+        Returns:
+            What was measured; None in a process that only helped to train.
+
+        Raises:
+            TrainingError: the work folder is another training's, or the loss is not finite.
+            ResultError: the files cannot be written.
+        """
+        check_place(self.out)
+        self.check()
+        check_folder(self.work, lasting(self.recipe))  # drawing may take hours, so this comes before the data
+        torch.set_num_threads(self.machine.threads)
+        with self.reporter.reading() as report:
+            data = self.data(report)
+        claim_folder(self.work, {**self.facts(data), **lasting(self.recipe)})
+        lightning.seed_everything(self.machine.seed, verbose=False)
+        net = self.network(data)
+        curves = Curves(self.reporter.epoch)
+        watch = Watch([curves, *self.callbacks()], self.loggers(), self.reporter.bar)
+        self.fit(net, data, watch)
+        if rank_zero_only.rank:
+            return None
+        half = self.out.with_suffix(".tmp")
+        self.save(net, data, half)
+        outcome = self.measure(half, data, curves.rows)
+        for path, text in self.pages(outcome, data, curves.rows).items():
+            write_text(path, text)
+        half.replace(self.out)  # last: weights that are there are whole, measured and described
+        return outcome
+
+    @property
+    def machine(self) -> MachineConfig:
+        """Seed, threads and workers: the part `machine` of every recipe."""
+        part: MachineConfig = cast(Any, self.recipe).machine
+        return part
+
+    def check(self) -> None:
+        """Refuse what can be known to be wrong before any work."""
+
+    @abstractmethod
+    def data(self, report: Report) -> Data:
+        """What is learnt from and measured on.
+
+        Args:
+            report: told of every picture that is read or drawn.
+        """
+
+    def facts(self, data: Data) -> Mapping[str, Any]:
+        """What must be the same of the data when a training goes on; what is long as its hash."""
+        return {}
+
+    @abstractmethod
+    def network(self, data: Data) -> Net:
+        """The network before it has learnt."""
+
+    def callbacks(self) -> list[Callback]:
+        """Further callbacks of Lightning."""
+        return []
+
+    def loggers(self) -> Any:
+        """Loggers of Lightning."""
+        return False
+
+    @abstractmethod
+    def fit(self, net: Net, data: Data, watch: Watch) -> None:
+        """Train the network, or go on training it."""
+
+    @abstractmethod
+    def save(self, net: Net, data: Data, path: Path) -> None:
+        """Write the weights that are kept."""
+
+    @abstractmethod
+    def measure(self, path: Path, data: Data, rows: list[Row]) -> Outcome:
+        """The figures of the weights as they were written.
+
+        Args:
+            path: the weights.
+            data: what they are measured on.
+            rows: figures of every epoch.
+        """
+
+    @abstractmethod
+    def pages(self, outcome: Outcome, data: Data, rows: list[Row]) -> dict[Path, str]:
+        """Card and page: their places and texts."""
