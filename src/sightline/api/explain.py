@@ -20,6 +20,7 @@ from sightline.explainers import METHODS, LayerMaps, Method, Outcome, Request
 from sightline.explainers.default import DEFAULT, FALLBACK, WHY, WHY_FALLBACK
 from sightline.models import Adapter, Wanted, adapt
 from sightline.models.adapter.embedded import AUTO, NONE, place_of
+from sightline.renamed import answering
 from sightline.results import AttentionMap, Decision, Explanation, Explanations, Flow
 from sightline.targets import Readout, Score, Selector, TargetLike, parse_target
 
@@ -43,6 +44,7 @@ class _Question:
     by_default: bool = False
 
 
+@answering
 def explain(
     model: nn.Module,
     inputs: Float[Tensor, "b c h w"],

@@ -17,6 +17,7 @@ from sightline.api.embed import embed
 from sightline.api.explain import explain
 from sightline.errors import InputError, ResultError
 from sightline.models.adapter.embedded import AUTO
+from sightline.renamed import answering
 from sightline.results import Decision, Explanation, Explanations, Flow
 from sightline.targets import Selector, similarity_of
 
@@ -25,6 +26,7 @@ SEAM = 2
 """Columns of white between two pictures that are drawn as one."""
 
 
+@answering
 def explain_pair(
     model: nn.Module,
     a: Float[Tensor, "b c h w"],

@@ -32,9 +32,9 @@ class JudgeOptions(Settings):
     metric: tuple[str, ...] = setting((), "Metrics, with commas. Default: what the data allows.")
     cue: str | None = setting(
         None,
-        "For a rendered world: foreground, background or a part; only scenes whose decision is certified to follow it "
-        "are judged, and it is what a map must find. Default: what the world's best model must use. 'none' judges "
-        "without a certificate.",
+        "For a rendered world: foreground, background or a part; only scenes whose decision is certified to follow "
+        "it are judged, and it is what a map must find. Default: what the world's best model must use. 'none' "
+        "judges without a certificate.",
     )
     depth: tuple[str, ...] = setting((), "early, middle, late. Default: all three.")
     count: int = setting(32, "Photos, drawn at random.", low=2)
