@@ -1,4 +1,4 @@
-"""The tables of `docs/eat.md`, from what was measured of the cells. An interval is over seeds, paired.
+"""The tables of `docs/studies/attributes.md`, from what was measured of the cells. An interval is over seeds, paired.
 
 A seed draws its own scenes, weights and order; the arms of a seed share them. So the difference of two arms is taken
 seed by seed, and its 95 % interval is Student's over the seeds.
@@ -252,8 +252,8 @@ def _grounded(name: str, arm: str, what: str, scored: list[tuple[float, float, f
     }
 
 
-def _level(values: Sequence[float]) -> str:
-    return interval(values).replace("+", "") if len(values) > 1 else f"{values[0]:.3f}"
+def _level(values: Sequence[float], share: bool = True) -> str:
+    return interval(values, "", share=share) if len(values) > 1 else f"{values[0]:.3f}"
 
 
 class Truth:
@@ -334,8 +334,10 @@ def faithfulness(study: Study) -> Rows:
                     "arm": arm,
                     "seeds": str(len(have)),
                     "the score falls": _level([float((f["fall"] > 0).mean()) for f in have]),
-                    "mean fall": _level([float(f["fall"].mean()) for f in have]),
-                    "mean fall, attribute not named": _level([float(f["fall_other"].mean()) for f in have]),
+                    "mean fall": _level([float(f["fall"].mean()) for f in have], share=False),
+                    "mean fall, attribute not named": _level(
+                        [float(f["fall_other"].mean()) for f in have], share=False
+                    ),
                     "difference": interval([float(f["fall"].mean() - f["fall_other"].mean()) for f in have]),
                 }
             )

@@ -52,7 +52,7 @@ def arms(study: str, seeds: int, work: Path) -> Rows:
                 "parameters": str(first["parameters"]),
                 "seeds": str(len(runs)),
                 "finite": f"{sum(run['finite'] for run in runs.values())} of {len(runs)}",
-                "accuracy": interval([run["accuracy"] for run in runs.values()], ""),
+                "accuracy": interval([run["accuracy"] for run in runs.values()], "", share=True),
                 "on training pictures": f"{np.mean([run['learnt'] for run in runs.values()]):.3f}",
                 "less plain": "" if arm == "plain" else interval(plain),
                 "won against plain": "" if arm == "plain" else f"{sum(d > 0 for d in plain)} of {len(plain)}",

@@ -26,7 +26,8 @@ from torch import Tensor, nn
 
 from sightline.common.files import write_text
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "performance.md"
+STUDIES = Path(__file__).resolve().parents[1] / "docs" / "studies"
+PAGE = STUDIES / "performance.md"
 MODELS = (
     "resnet50", "vgg16", "densenet121", "mobilenet_v3_large", "efficientnet_b0", "convnext_tiny", "inception_v3",
     "googlenet", "resnext50_32x4d", "vit_small_patch16_224",
@@ -180,7 +181,7 @@ def options(about: str, **defaults: Any) -> argparse.ArgumentParser:
     parser.add_argument("--repetitions", type=int, default=defaults.get("repetitions", 7))
     parser.add_argument("--device", default="cpu", help="cpu (CPU time) or cuda (wall time, synchronised)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure here")
-    parser.add_argument("--write", action="store_true", help="put the table into docs/performance.md")
+    parser.add_argument("--write", action="store_true", help="put the table into docs/studies/performance.md")
     return parser
 
 

@@ -10,15 +10,16 @@ from pathlib import Path
 
 import numpy as np
 
-from _measure import between
+from _measure import STUDIES, between
 from sightline.common.files import write_text
 
 Rows = list[dict[str, str]]
-DOCS = Path(__file__).resolve().parents[1] / "docs"
+PAGES = {"eat": "attributes"}
+"""Pages whose name is not that of their script."""
 
 
-def interval(values: Sequence[float], sign: str = "+") -> str:
-    """Mean and Student's 95 % interval over seeds; NaN is left out."""
+def interval(values: Sequence[float], sign: str = "+", *, share: bool = False) -> str:
+    """Mean and Student's 95 % interval over seeds; NaN is left out, and the interval of a share ends at 0 and 1."""
     from scipy.stats import sem, t
 
     clean = [v for v in values if not math.isnan(v)]
@@ -26,6 +27,8 @@ def interval(values: Sequence[float], sign: str = "+") -> str:
         return f"{clean[0]:{sign}.3f} (1 seed)" if clean else "-"
     mean = float(np.mean(clean))
     low, high = t.interval(0.95, len(clean) - 1, loc=mean, scale=sem(clean))
+    if share:
+        low, high = max(low, 0.0), min(high, 1.0)
     return f"{mean:{sign}.3f} [{low:{sign}.3f}, {high:{sign}.3f}]"
 
 
@@ -46,7 +49,9 @@ def arguments(about: str | None, work: str, page: str, studies: Sequence[str]) -
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--part", default="0/1", help="which share of the cells this process trains")
     parser.add_argument("--json", type=Path, help="a file for the tables")
-    parser.add_argument("--write", action="store_true", help=f"put the tables between their marks in docs/{page}")
+    parser.add_argument(
+        "--write", action="store_true", help=f"put the tables between their marks in docs/studies/{page}"
+    )
     parser.add_argument("--toy", action="store_true", help="a few cells of seconds, in a folder that is thrown away")
     return parser
 
@@ -65,7 +70,7 @@ def publish(tables: dict[str, Rows], page: str, *, json_to: Path | None = None, 
         write_text(json_to, json.dumps(tables, indent=1))
     if not write:
         return
-    path = DOCS / f"{page}.md"
+    path = STUDIES / f"{PAGES.get(page, page)}.md"
     words = path.read_text(encoding="utf-8")
     for name, rows in tables.items():
         mark = f"<!-- {page} {name} -->"

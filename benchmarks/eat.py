@@ -1,4 +1,4 @@
-"""The claims of EAT put to the test: train every cell (resumable), then print the tables of `docs/eat.md`.
+"""Tests of the claims of EAT: train every cell (resumable), then print the tables of `docs/studies/attributes.md`.
 
     python benchmarks/eat.py train --study controls --work eat.work
     python benchmarks/eat.py tables --work eat.work --write
@@ -31,7 +31,7 @@ WITHOUT_PHOTOS = ("controls", "guided", "frame")
 
 def main() -> None:
     """Train, or print."""
-    asked = arguments(__doc__, "eat.work", "eat.md", STUDIES).parse_args()
+    asked = arguments(__doc__, "eat.work", "attributes.md", STUDIES).parse_args()
     if asked.toy:
         _toy()
         return

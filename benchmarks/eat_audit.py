@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from _eat_cells import base_model
-from _measure import conditions, dump, table, write
+from _measure import STUDIES, conditions, dump, table, write
 from sightline.common.statistics.bootstrap import bootstrap
 from sightline.models.trunk import Trunk
 from sightline.tasks.attributes.audit import Observations, Redrawn, audit
@@ -40,7 +40,7 @@ from sightline.tasks.attributes.train.fit import fit
 from sightline.worlds.aviary import GROUPS, Knobs, World
 from sightline.worlds.aviary.dataset import HELD_OUT, rendered
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "howto" / "audit.md"
+PAGE = STUDIES / "audit.md"
 NOISE = (0.0, 0.05)
 SHARES = (0.0, 0.5, 0.9, 1.0)
 TOP = 100
@@ -261,7 +261,7 @@ def main() -> None:
     parser.add_argument("--part", default="0/1", help="which share of the cells this process makes")
     parser.add_argument("--toy", action="store_true", help="tiny worlds, seconds, in a folder that is thrown away")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure here")
-    parser.add_argument("--write", action="store_true", help="put the tables into docs/howto/audit.md")
+    parser.add_argument("--write", action="store_true", help="put the tables into docs/studies/audit.md")
     asked = parser.parse_args()
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="lightning.*")

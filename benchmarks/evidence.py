@@ -1,4 +1,4 @@
-"""Tables of `docs/evidence.md` from finished comparisons of `sightline evaluate`.
+"""Tables of `docs/studies/evidence.md` from finished comparisons of `sightline evaluate`.
 
     python benchmarks/evidence.py coco FOLDER --data coco_subset --write
 
@@ -16,18 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from _measure import PAGE, have, table, write
-from sightline.compare import PLACES, Answer, Row, Standing, rank
+from sightline.compare import PLACES, Answer, Standing, rank
+from sightline.compare.store import read_table
 from sightline.explainers import METHODS
 from sightline.metrics import METRICS
 
 EVIDENCE = PAGE.with_name("evidence.md")
-
-
-def rows_of(folder: Path) -> list[Row]:
-    """All rows of a finished comparison."""
-    import pyarrow.parquet
-
-    return [Row(**record) for record in pyarrow.parquet.read_table(folder / "table.parquet").to_pylist()]
 
 
 def command_of(about: dict[str, Any], data: str) -> str:
@@ -80,7 +74,7 @@ def metric_table(standings: Sequence[Standing], metric: str) -> str:
 def section(folder: Path, data: str) -> str:
     """What goes between the markers: date, command, and one table per metric."""
     about = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    answer: Answer = rank(rows_of(folder), seed=about["settings"]["seed"])
+    answer: Answer = rank(read_table(folder / "table.parquet"), seed=about["settings"]["seed"])
     versions = ", ".join(f"{name} {have(name)}" for name in ("sightline", "torch") if have(name))
     head = f"{date.today().isoformat()}, {versions}.\n\n```bash\n{command_of(about, data)}\n```"
     tables = [metric_table(answer.standings, metric) for metric in about["settings"]["metrics"]]
@@ -109,7 +103,7 @@ def main() -> None:
     parser.add_argument("name", nargs="?", help="the table's name on the page")
     parser.add_argument("folder", nargs="?", type=Path, help="a finished comparison")
     parser.add_argument("--data", help="the data set's folder, as it is to stand in the command")
-    parser.add_argument("--write", action="store_true", help="put it into docs/evidence.md")
+    parser.add_argument("--write", action="store_true", help="put it into docs/studies/evidence.md")
     parser.add_argument("--toy", action="store_true", help="a comparison of four scenes, made for it: for CI")
     options = parser.parse_args()
     if options.toy:

@@ -20,7 +20,6 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -28,6 +27,7 @@ from torch import Tensor, nn
 
 import sightline
 from _measure import (
+    STUDIES,
     Ratio,
     Work,
     build,
@@ -42,7 +42,7 @@ from _measure import (
     write,
 )
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "flow.md"
+PAGE = STUDIES / "flow.md"
 MODELS = (
     "alexnet", "vgg16", "squeezenet1_0", "resnet18", "resnet50", "densenet121", "googlenet", "mobilenet_v2",
     "efficientnet_b0", "convnext_tiny", "resnext50_32x4d", "inception_v3", "mobilenet_v3_large",

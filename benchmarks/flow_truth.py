@@ -1,4 +1,4 @@
-"""Where the flows are right, layer by layer, beside the controls: the tables of `docs/flow.md`.
+"""Where the flows are right, layer by layer, beside the controls: the tables of `docs/studies/flow.md`.
 
     python benchmarks/flow_truth.py mosaics --write      # energy in the right cell of 2x2 mosaics, at every layer
     python benchmarks/flow_truth.py faithful --write     # deletion, insertion and ROAD at three depths
@@ -36,10 +36,9 @@ from torchvision.transforms import functional as pictures
 
 import sightline
 from _measure import PAGE, conditions, dump, options, table, toy, write
-from sightline.metrics import bootstrap, paired_difference
+from sightline.metrics import bootstrap, paired_difference, spearman
 from sightline.metrics.curves import deletion_curve, insertion_curve
 from sightline.metrics.deletion import road
-from sightline.metrics.elements import spearman
 from sightline.metrics.inference import inference_copy
 from sightline.metrics.probe import Probe
 

@@ -1,4 +1,4 @@
-"""Does a gate help? Train every cell of the study (resumable), then print the tables of `docs/gates.md`.
+"""Does a gate help? Train every cell of the study (resumable), then print the tables of `docs/studies/gates.md`.
 
     python benchmarks/gates.py train --work gates.work
     python benchmarks/gates.py tables --work gates.work --write

@@ -343,7 +343,7 @@ def main() -> None:
     parser.add_argument("--batches", nargs="+", type=int, default=[1, 50], help="batch sizes")
     parser.add_argument("--gates", nargs="+", default=["se", "sge", "dia"], help="gates to measure")
     parser.add_argument("--memory", nargs="+", default=["kept"], choices=MALLOPT, help="what becomes of freed memory")
-    parser.add_argument("--table", default="gates", help="name of the table in docs/performance.md")
+    parser.add_argument("--table", default="gates", help="name of the table in docs/studies/performance.md")
     asked = parser.parse_args()
     if asked.toy:
         asked.models, asked.batches, asked.repetitions = ["toy"], [1, 4], 3

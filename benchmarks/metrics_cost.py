@@ -1,6 +1,6 @@
 """What a metric costs beside the bare forwards that it needs, and beside Quantus' pixel flipping at equal steps.
 
-    python benchmarks/metrics_cost.py --write          # tables into docs/performance.md
+    python benchmarks/metrics_cost.py --write          # tables into docs/studies/performance.md
     python benchmarks/metrics_cost.py --toy            # a small network, seconds, for CI
 
 Every pair is measured in turn - bare, metric, bare, ... - as `_measure.py` says. Metrics and bare forwards run the

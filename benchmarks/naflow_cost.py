@@ -24,9 +24,9 @@ import torch
 from torch import Tensor, nn
 
 import sightline
-from _measure import Ratio, build, conditions, dump, forward_backward, options, paired, seconds, table, write
+from _measure import STUDIES, Ratio, build, conditions, dump, forward_backward, options, paired, seconds, table, write
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "flow.md"
+PAGE = STUDIES / "flow.md"
 MODELS = (
     "alexnet", "mobilenet_v2", "resnet50", "vgg16", "resnet18", "squeezenet1_0", "densenet121", "googlenet",
     "efficientnet_b0", "convnext_tiny",

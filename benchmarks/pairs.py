@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch.nn import functional as F
 
-from _measure import PAGE, conditions, table, write
+from _measure import STUDIES, conditions, table, write
 from sightline.api.explain_pair import explain_pair
 from sightline.models.load import load_model
 from sightline.worlds.aviary import World
@@ -24,7 +24,7 @@ from sightline.worlds.aviary.batch import Batch, render_batch
 FIRST = 10_000_000
 """Scenes from this number on are never trained on."""
 METHODS = ("lrp", "gradcam", "layercam", "uniform", "gaussian", "edges", "random")
-SIMILARITY = PAGE.parent / "howto" / "similarity.md"
+SIMILARITY = STUDIES.parent / "howto" / "similarity.md"
 LAYERS = ("stage1.0", "stage3.0", "stage4.1")
 
 

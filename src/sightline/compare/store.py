@@ -72,7 +72,7 @@ class Table:
 
     def rows(self, shards: int) -> list[Row]:
         """All rows of the first `shards` shards."""
-        return [row for shard in range(shards) for row in _from_parquet(self._shard(shard))]
+        return [row for shard in range(shards) for row in read_table(self._shard(shard))]
 
     def finish(self, rows: Sequence[Row]) -> Path:
         """Write the one table."""
@@ -101,7 +101,12 @@ def _to_parquet(rows: Sequence[Row]) -> bytes:
     return bytes(sink.getvalue().to_pybytes())
 
 
-def _from_parquet(path: Path) -> list[Row]:
+def read_table(path: Path) -> list[Row]:
+    """All rows of a shard or of a finished table.
+
+    Raises:
+        ResultError: the file is damaged.
+    """
     arrow, parquet = _arrow()
     try:
         return [_row(record) for record in parquet.read_table(path).to_pylist()]

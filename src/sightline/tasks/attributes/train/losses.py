@@ -35,7 +35,7 @@ def attribute_loss(
         balance: w, more for what is rare, from `imbalance`; None is 1.
 
     Source:
-        xu2020eat (the second task; its losses are not published, this is the reconstruction of `docs/eat.md`).
+        xu2020eat (the second task; its losses are not published, this is the reconstruction of `docs/attributes.md`).
     """
     gain = logits.new_ones(logits.shape[1]) if balance is None else balance
     losses, masks = [], []
