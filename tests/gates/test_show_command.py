@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 
 import torch
 from PIL import Image
@@ -16,12 +17,12 @@ ALWAYS = {"derivative through the state", "state replaced by its mean"}
 FORESTS = {"forest", "forest, state cut (control)"}
 
 
-def show(tmp_path, monkeypatch, photos, *more):
+def show(tmp_path, monkeypatch, photos, *more, labels=tuple("abcdefghij")):
     """Call the command on so many photos; its JSON, its notes and its folder."""
     monkeypatch.setattr(
         "sightline.models.load.load_model",
         lambda name, **wishes: LoadedModel(
-            build("cifar resnet"), "tiny", tuple("abcdefghij"), Preprocess(size=(32, 32), resize=None)
+            build("cifar resnet"), "tiny", labels, Preprocess(size=(32, 32), resize=None)
         ),
     )
     for k in range(photos):
@@ -47,6 +48,16 @@ def test_a_photo_is_shown_with_and_without_its_gates(tmp_path, monkeypatch):
     assert page.count("data:image/png;base64," + base64.b64encode((out / "memory.png").read_bytes()).decode()) == 1
     assert {one["way"] for one in found["memory"]} == ALWAYS
     assert "at least 8 photos, and 2 were given" in page
+
+
+def test_a_network_without_names_of_classes_is_asked_for_its_classes_by_number(tmp_path, monkeypatch):
+    _, _, out = show(tmp_path, monkeypatch, 1, "--gate", "se", "--target", "top2", labels=None)
+    page = (out / "page.html").read_text(encoding="utf-8")
+    own, plain = (
+        set(re.findall(rf'"method":"gradcam {how} gates","label":"(.*?)"', page)) for how in ("with", "without")
+    )
+    assert own == plain
+    assert len(own) == 2
 
 
 def test_enough_photos_grow_forests_and_the_null_that_has_no_memory(tmp_path, monkeypatch):

@@ -138,12 +138,18 @@ def _both(
         own = explain(loaded.model, one, target=target, **wishes).to("cpu")
         use_scheme(loaded.model, "empty")
         try:
-            plain = explain(loaded.model, one, target=own[0].decision.label, **wishes).to("cpu")
+            plain = explain(loaded.model, one, target=_again(own, target), **wishes).to("cpu")
         finally:
             use_scheme(loaded.model, scheme)
         for words, items in (("with gates", own), ("without gates", plain)):
             found += [replace(item, flow=replace(item.flow, method=f"{item.method} {words}")) for item in items]
     return Explanations(tuple(found))
+
+
+def _again(items: Explanations, target: str | None) -> Any:
+    """The decisions of explanations as a target: classes by number, since a model may have no names for them."""
+    indices = [item.decision.index for item in items]
+    return target if None in indices else indices
 
 
 def memory(
