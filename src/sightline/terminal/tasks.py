@@ -39,8 +39,9 @@ class Task:
         verbs: what the command line gets.
         recipe: the class of the recipe, as `module:name`; empty for a task that has none.
         train: the function that trains by a recipe, as `module:name`.
-        world: the generated world whose answer is known, in words; empty for none.
-        data: the real data that the task was tried on, in words.
+        world: the generated world whose answer is known, or "none: " and the reason.
+        data: the real data that the task was tried on, or "none: " and the reason.
+        controls: what the card says of the simplest things that could have produced its figures, as it says it.
     """
 
     title: str
@@ -49,6 +50,7 @@ class Task:
     train: str = ""
     world: str = ""
     data: str = ""
+    controls: tuple[str, ...] = ()
 
 
 TASKS: Registry[Task] = Registry("task", group="sightline.tasks")

@@ -12,4 +12,5 @@ TASK = Task(
     train="sightline.tasks.attributes.train.experiment:train_eat",
     world="the aviary, drawn",
     data="CUB, AwA2, SUN, tables of photos",
+    controls=("always the most frequent class", "By class", "0.5 for whoever"),
 )

@@ -8,4 +8,6 @@ TASK = Task(
     recipe="sightline.tasks.bird.recipe:BirdRecipe",
     train="sightline.tasks.bird.train:train_birdnet",
     world="the aviary, drawn",
+    data="none: it knows drawn birds only, and says so",
+    controls=("always the most frequent value", "most frequent value |", "its part's cells"),
 )

@@ -9,4 +9,5 @@ TASK = Task(
     train="sightline.tasks.classification.train:train_classify",
     world="the aviary, drawn",
     data="CIFAR, folders of photos",
+    controls=("always the most frequent class",),
 )

@@ -8,4 +8,6 @@ TASK = Task(
     recipe="sightline.tasks.contrastive.recipe:ContrastiveRecipe",
     train="sightline.tasks.contrastive.train:train_contrastive",
     world="the aviary, drawn",
+    data="none: it embeds drawn birds only, and says so",
+    controls=("chance", "the same network untrained"),
 )

@@ -5,5 +5,6 @@ from sightline.terminal.tasks import Task, Verb
 TASK = Task(
     title="which blocks of a network deserve a gate (EAN)",
     verbs=(Verb("gates search", "sightline.tasks.gate_search.command:search"),),
+    world="none: which gates a network needs is known of no network",
     data="folders of photos",
 )
