@@ -114,7 +114,7 @@ def test_a_file_is_whole_and_nothing_else_is_left(tmp_path, text):
 def test_what_cannot_be_shown_or_written_is_refused(tmp_path):
     with pytest.raises(ResultError, match="nothing to draw"):
         page([])
-    with pytest.raises(ResultError, match="cannot write the page"):
+    with pytest.raises(ResultError, match="cannot write to"):
         save_page([explanation()], tmp_path / "missing" / "page.html")
 
 

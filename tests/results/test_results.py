@@ -141,7 +141,7 @@ def test_damaged_results_are_refused(tmp_path: Path, damage: str) -> None:
 
 def test_an_unwritable_folder_is_one_clear_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(ResultError, match="cannot write the result to"):
+    with pytest.raises(ResultError, match="cannot write to"):
         an_explanation().save(tmp_path / "file" / "below")
 
 

@@ -235,17 +235,21 @@ def _foretold(found: dict[str, dict[int, Dependency]]) -> list[str]:
 
 def write(record: GateRecord, items: Explanations, plates: Sequence[Plate], folder: Path) -> list[Path]:
     """The figures of the gates, the montage and the page that holds all of it."""
+    from sightline._version import __version__
+    from sightline.common.files import write_bytes
     from sightline.reports import save_montage, save_page
+    from sightline.terminal.folder import whole_folder, write_summary
 
-    folder.mkdir(parents=True, exist_ok=True)
-    names = []
-    for name, plate in zip(("gates.png", "memory.png"), plates, strict=True):
-        if plate.png:
-            (folder / name).write_bytes(plate.png)
-            names.append(name)
-    save_montage(items, folder / "montage.png")
-    save_page(items, folder / "page.html", title=f"With and without gates ({record.gate})", plates=plates)
-    return [folder / name for name in (*names, "montage.png", "page.html")]
+    with whole_folder(folder) as partial:
+        for name, plate in zip(("gates.png", "memory.png"), plates, strict=True):
+            if plate.png:
+                write_bytes(partial / name, plate.png)
+        save_montage(items, partial / "montage.png")
+        save_page(items, partial / "page.html", title=f"With and without gates ({record.gate})", plates=plates)
+        names = sorted(path.name for path in partial.iterdir())
+        summary = {"sightline": __version__, "gate": record.gate, "blocks": facts(record), "files": names}
+        write_summary(partial, summary)
+    return [folder / name for name in names]
 
 
 def memory_facts(found: dict[str, dict[int, Dependency]]) -> list[dict[str, Any]]:

@@ -102,9 +102,9 @@ def show(
     from sightline.cli.gate_show import show as show_gates
     from sightline.data.photos import find_photos
     from sightline.models.load import load_model
-    from sightline.terminal.folder import check_writable
+    from sightline.terminal.folder import check_place
 
-    check_writable(options.out)
+    check_place(options.out)
     files, seed = find_photos(list(photos)), options.seed
     loaded = load_model(model.model, **model.arguments(), seed=seed)
     own: Any = {"share": gates.share, "scheme": gates.scheme, "weights": gates.gated_weights}

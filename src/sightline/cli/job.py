@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sightline.errors import InputError, near
-from sightline.terminal.folder import SCHEMA, SUMMARY, check_place, folder_names, whole_folder
+from sightline.terminal.folder import SUMMARY, check_place, folder_names, whole_folder, write_summary
 from sightline.terminal.summary import explanation_record
 
 if TYPE_CHECKING:
@@ -218,10 +218,7 @@ def _foreground(photos: Sequence[Input], loaded: LoadedModel, job: ExplainJob) -
 
 def _write(photo: Input, items: Explanations, folder: Path, loaded: LoadedModel, job: ExplainJob) -> dict[str, Any]:
     """Write one photo's folder; returns its record, which is also in the folder."""
-    import json
-
     from sightline._version import __version__
-    from sightline.terminal.screen import finite
 
     record: dict[str, Any] = {
         "source": str(photo.path),
@@ -235,8 +232,8 @@ def _write(photo: Input, items: Explanations, folder: Path, loaded: LoadedModel,
         title = f"Where the network looks in {_path(photo).name}"
         write_formats(items, partial, job, title=title)
         record["files"] = sorted({path.name for path in partial.iterdir()} | {SUMMARY})
-        content = {"schema": SCHEMA, "sightline": __version__, "model": loaded.provenance, **record}
-        (partial / SUMMARY).write_text(json.dumps(finite(content), indent=1, ensure_ascii=False), encoding="utf-8")
+        content = {"sightline": __version__, "model": loaded.provenance, **record}
+        write_summary(partial, content)
     return record
 
 

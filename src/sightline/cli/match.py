@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sightline.cli.job import CHUNK, ExplainJob, JobResult, make_index, thumbnail, write_formats
 from sightline.errors import InputError
-from sightline.terminal.folder import SCHEMA, SUMMARY, check_place, folder_names, whole_folder
+from sightline.terminal.folder import SUMMARY, check_place, folder_names, whole_folder, write_summary
 from sightline.terminal.summary import explanation_record
 
 if TYPE_CHECKING:
@@ -114,11 +114,8 @@ def _explain_into(
     more: dict[str, Any],
 ) -> None:
     """Explain a pair and write its folder."""
-    import json
-
     from sightline._version import __version__
     from sightline.data.photos import read_photo
-    from sightline.terminal.screen import finite
 
     check_place(folder)
     photos = (read_photo(one), read_photo(other))
@@ -139,8 +136,8 @@ def _explain_into(
         title = f"Why {names[0]} and {names[1]} match: {job.similarity} {items[0].decision.score:.3g}"
         write_formats(drawn, partial, job, title=title, arrays=items)
         record["files"] = sorted({path.name for path in partial.iterdir()} | {SUMMARY})
-        content = {"schema": SCHEMA, "sightline": __version__, "model": loaded.provenance, **record}
-        (partial / SUMMARY).write_text(json.dumps(finite(content), indent=1, ensure_ascii=False), encoding="utf-8")
+        content = {"sightline": __version__, "model": loaded.provenance, **record}
+        write_summary(partial, content)
     result.photos.append(record)
     result.thumbnails.append(thumbnail(drawn))
 

@@ -179,12 +179,13 @@ def sheet(
 ) -> None:
     """Draw a contact sheet."""
     from sightline.worlds.aviary import Knobs, World
-    from sightline.worlds.aviary.sheet import counterfactual_sheet, scene_sheet
+    from sightline.worlds.aviary.sheet import check_picture, counterfactual_sheet, save_picture, scene_sheet
 
     world = World(Knobs(cue=cue, seed=seed, layout=layout))
+    check_picture(out)
     draw = counterfactual_sheet if what == "counterfactuals" else scene_sheet
     picture = draw(world, range(first, first + count), columns=columns, size=size)
-    picture.save(out)
+    save_picture(picture, out)
     typer.echo(f"{out}: {picture.width} x {picture.height} pixels")
 
 

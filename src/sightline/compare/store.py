@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sightline.common.files import write_bytes, write_text
+from sightline.common.files import digest, make_folder, write_bytes
+from sightline.common.runs import begin, plain
 from sightline.compare.measure import Row
 from sightline.errors import MissingExtraError, ResultError
 
@@ -19,6 +19,7 @@ COLUMNS = {"layer": "stage"}
 """Fields of a row that have another name in the saved table, which keeps its own."""
 RENAMED = {"relevance": "lrp"}
 """Methods that had another name when a table was saved."""
+SHARDS = "shards"
 
 
 @dataclass(frozen=True)
@@ -38,29 +39,18 @@ class Table:
             ResultError: it holds a run with other settings, or cannot be written.
         """
         _arrow()
-        about = json.loads(json.dumps(about, default=str))
-        digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            if (self.folder / RUN).is_file():
-                self._check(json.loads((self.folder / RUN).read_text(encoding="utf-8")), about)
-                return
-            (self.folder / "shards").mkdir(exist_ok=True)
-            write_text(self.folder / RUN, json.dumps({"digest": digest, **about}, indent=1))
-        except (OSError, ValueError, KeyError, TypeError) as problem:
-            raise ResultError(f"cannot use {str(self.folder)!r} for the comparison: {problem}") from problem
-
-    def _check(self, before: dict[str, Any], about: dict[str, Any]) -> None:
-        methods = [RENAMED.get(name, name) for name in before["settings"]["methods"]]
-        before = {**before, "settings": {**before["settings"], "methods": methods}}
-        differ = [
-            key for key in dict.fromkeys([*about, *before]) if key != "digest" and about.get(key) != before.get(key)
-        ]
-        if differ:
-            raise ResultError(
-                f"{str(self.folder)!r} holds a comparison with other settings ({', '.join(differ)}); "
-                "give another --out, or remove it"
-            )
+        about = plain(about)
+        make_folder(self.folder / SHARDS)
+        facts = {"digest": digest(json.dumps(about, sort_keys=True).encode()), **about}
+        begin(
+            self.folder / RUN,
+            facts,
+            begun=(self.folder / RUN).is_file(),
+            holds="a comparison",
+            cure="give another --out, or remove it",
+            error=ResultError,
+            upgrade=lambda before: {**_renamed(before), "digest": facts["digest"]},
+        )
 
     def has(self, shard: int) -> bool:
         """Whether a shard is finished."""
@@ -80,7 +70,16 @@ class Table:
         return self.folder / TABLE
 
     def _shard(self, number: int) -> Path:
-        return self.folder / "shards" / f"{number:05d}.parquet"
+        return self.folder / SHARDS / f"{number:05d}.parquet"
+
+
+def _renamed(before: dict[str, Any]) -> dict[str, Any]:
+    """The settings of an older run, its methods by the names that they have now."""
+    settings = before.get("settings")
+    if not isinstance(settings, dict):
+        return before
+    methods = [RENAMED.get(name, name) for name in settings.get("methods", ())]
+    return {**before, "settings": {**settings, "methods": methods}}
 
 
 def _arrow() -> tuple[Any, Any]:

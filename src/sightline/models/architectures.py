@@ -5,15 +5,14 @@ A room above registers here how its files are read, so that `load_model(weights=
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import torch
-from safetensors.torch import save
 from torch import Tensor, nn
 
+from sightline.common.files import write_tensors
 from sightline.errors import ModelError, SightlineError
 from sightline.models.preprocess import Preprocess
 from sightline.models.weights import Weights
@@ -43,7 +42,7 @@ Net = TypeVar("Net", bound=nn.Module)
 
 
 def write_network(path: str | Path, tensors: Mapping[str, Tensor], architecture: str, spec: str) -> Path:
-    """Write tensors and how their network is built, under another name first, then renamed.
+    """Write tensors and how their network is built, whole or not at all.
 
     Args:
         path: a safetensors file.
@@ -51,13 +50,8 @@ def write_network(path: str | Path, tensors: Mapping[str, Tensor], architecture:
         architecture: a name of `ARCHITECTURES`.
         spec: how the network is built, as JSON.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    kept = {name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()}
-    half = path.with_name(f"{path.name}.{os.getpid()}")
-    half.write_bytes(save(kept, metadata={"architecture": architecture, "spec": spec}))
-    half.replace(path)
-    return path
+    write_tensors(path, tensors, {"architecture": architecture, "spec": spec})
+    return Path(path)
 
 
 def read_spec(weights: Weights, architecture: str, read: Callable[[str], Spec], by: str) -> Spec:

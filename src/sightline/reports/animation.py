@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib
 import io
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,7 +17,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 
-from sightline.common.files import write_bytes
+from sightline.common.files import whole_file, write_bytes
 from sightline.errors import MissingExtraError, ResultError
 from sightline.reports.colour import OPACITY, overlay
 from sightline.reports.frame import Caption, Layout, draw_frame
@@ -179,13 +178,10 @@ def save_animation(
         raise ResultError(f"an animation cannot be written as {path.name!r}; end the name in .gif or .mp4")
     encoder = _encoder() if kind == ".mp4" else None
     walked = frames(explanations, size=size, opacity=opacity, scale=scale, hold=hold, fade=fade, step=STEP[kind])
-    try:
-        if encoder is None:
-            write_bytes(path, _gif(walked))
-        else:
-            _write_mp4(walked, path, encoder=encoder)
-    except OSError as problem:
-        raise ResultError(f"cannot write the animation to {str(path)!r}: {problem.strerror or problem}") from problem
+    if encoder is None:
+        write_bytes(path, _gif(walked))
+    else:
+        _write_mp4(walked, path, encoder=encoder)
     return path
 
 
@@ -238,15 +234,14 @@ def _encoder() -> Any:
 
 
 def _write_mp4(walked: Iterator[Frame], path: Path, *, encoder: Any) -> None:
-    """Encode into a file beside the path, and rename it when it is whole."""
+    """Encode frame by frame, whole or not at all."""
     rate = round(1 / STEP[".mp4"])
-    partial = path.with_name(f".{os.getpid()}.{path.name}")
     writer = None
-    try:
+    with whole_file(path) as temporary:
         for frame in walked:
             if writer is None:
                 writer = encoder.write_frames(
-                    str(partial),
+                    str(temporary),
                     frame.picture.size,
                     fps=rate,
                     quality=8,
@@ -258,6 +253,3 @@ def _write_mp4(walked: Iterator[Frame], path: Path, *, encoder: Any) -> None:
                 writer.send(frame.picture.tobytes())
         if writer is not None:
             writer.close()
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -169,11 +169,9 @@ def save_montage(
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Glyph")  # a label may hold signs that the font lacks
             figure.savefig(buffer, format=path.suffix.lstrip(".").lower() or "png")
-        write_bytes(path, buffer.getvalue())
     except ValueError as problem:
         raise ResultError(f"a montage cannot be written as {path.name!r}: {problem}") from problem
-    except OSError as problem:
-        raise ResultError(f"cannot write the montage to {str(path)!r}: {problem.strerror or problem}") from problem
+    write_bytes(path, buffer.getvalue())
     return path
 
 

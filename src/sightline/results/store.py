@@ -6,7 +6,7 @@ A folder without a manifest is an unfinished one. Nothing is ever pickled.
 from __future__ import annotations
 
 import json
-import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sightline.common.files import write_text
+from sightline.common.files import make_folder, whole_file, write_text
 from sightline.common.reading import check_file, is_there, read_json
 from sightline.common.records import as_kind, restored
+from sightline.common.runs import read_record
 from sightline.errors import ResultError
 from sightline.results.domains import Domain, DomainKind
 from sightline.results.explanation import Decision, Explanation, Explanations, Phrase
@@ -51,15 +52,12 @@ def save(explanations: Iterable[Explanation], folder: str | Path) -> Path:
     folder = Path(folder)
     arrays: dict[str, Tensor] = {}
     records = [_record(item, f"{number}", arrays) for number, item in enumerate(explanations)]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        partial = folder / f".{ARRAYS}.{os.getpid()}"
-        partial.write_bytes(to_bytes(arrays))
-        (folder / MANIFEST).unlink(missing_ok=True)
-        partial.replace(folder / ARRAYS)
-        write_text(folder / MANIFEST, json.dumps({"schema": SCHEMA, "explanations": records}, indent=1))
-    except OSError as problem:
-        raise ResultError(f"cannot write the result to {str(folder)!r}: {problem.strerror or problem}") from problem
+    make_folder(folder)
+    _refuse_foreign(folder)
+    with whole_file(folder / ARRAYS) as temporary:
+        temporary.write_bytes(to_bytes(arrays))
+        (folder / MANIFEST).unlink(missing_ok=True)  # no moment has the manifest of other arrays
+    write_text(folder / MANIFEST, json.dumps({"schema": SCHEMA, "explanations": records}, indent=1))
     return folder / MANIFEST
 
 
@@ -87,6 +85,36 @@ def load(folder: str | Path) -> Explanations:
         return Explanations(tuple(_restore(record, arrays) for record in content["explanations"]))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as problem:
         raise ResultError(f"the result in {str(folder)!r} is damaged: {problem}") from problem
+
+
+def _refuse_foreign(folder: Path) -> None:
+    """Refuse a folder that holds other files under the two names.
+
+    Raises:
+        ResultError: it does.
+    """
+    manifest = folder / MANIFEST
+    if manifest.exists():
+        known = read_record(manifest) or {}
+        if known.get("schema") in READS and "explanations" in known:
+            return
+        foreign = manifest
+    elif (folder / ARRAYS).exists() and not _is_unfinished(folder / ARRAYS):
+        foreign = folder / ARRAYS
+    else:
+        return
+    raise ResultError(f"{str(foreign)!r} was not written by sightline, and is left alone; choose another folder")
+
+
+def _is_unfinished(path: Path) -> bool:
+    """Whether a file holds arrays named as ours are, which lost their manifest when a process was killed."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return all(re.fullmatch(r"\d+\.(image|(map|phrase)\.\d+)", key) for key in file.keys())  # noqa: SIM118
+    except (OSError, SafetensorError):
+        return False
 
 
 def _record(item: Explanation, key: str, arrays: dict[str, Tensor]) -> dict[str, Any]:

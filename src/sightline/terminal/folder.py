@@ -1,61 +1,77 @@
-"""Result folders: written beside their place and moved there when they are whole.
+"""Result folders: written beside their place and put there when they are whole.
 
-Ctrl-C, a full disk or an error leaves the older result as it was, and nothing else.
+Ctrl-C, a full disk or an error leaves the older result as it was. The summary lists what we wrote, with digests: only
+that is ever replaced or removed, and what else lies in the folder stays.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+from sightline.common.files import cannot_write, digest, digest_of, with_parents, write_text
+from sightline.common.runs import locked, read_record
 from sightline.errors import ResultError
+from sightline.terminal.screen import finite
 
 SUMMARY = "summary.json"
+"""Every result folder of the command line holds this file, which says what else there is ours."""
 SCHEMA = 2
 """Number of the form of `summary.json`; 2 says `layers` where 1, which had no number, said `stages`."""
-"""Every result folder of the command line holds this file; only such a folder is ever replaced."""
+PATIENCE = 30.0
+"""Seconds to wait for another process that writes the same result."""
 
 
 @contextmanager
 def whole_folder(folder: Path) -> Iterator[Path]:
-    """A new folder to write into, which takes the place of `folder` when the block ends well.
+    """A new folder to write into, whose files take the place of the former ones when the block ends well.
+
+    The block writes a `summary.json`, a JSON object; the digests of all files are added to it under `written`.
 
     Raises:
-        ResultError: it cannot be written, or `folder` holds something else than a result.
+        ResultError: it cannot be written, `folder` holds something else than a result, or files of the result were
+            changed since they were written.
     """
     check_place(folder)
-    partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
-    made = [parent for parent in partial.parents if not parent.exists()]
-    try:
+    place = Path(os.path.realpath(folder))
+    partial = place.with_name(f".{place.name}.partial")
+    with with_parents(place), locked(place, cure="choose another --out", wait=PATIENCE) as left:
         try:
-            partial.mkdir(parents=True)
-            yield partial
-            _swap(partial, folder)
+            if left and partial.is_dir():  # of a process that was killed
+                shutil.rmtree(partial)
+            yield from _filled(partial, place)
         except OSError as problem:
-            raise ResultError(f"cannot write to {str(folder)!r}: {problem.strerror or problem}") from problem
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        with suppress(OSError):  # a parent that holds something else by now stays
-            for parent in made:
-                parent.rmdir()
-        raise
+            raise ResultError(cannot_write(problem.filename or folder, problem)) from problem
+
+
+def write_summary(folder: Path, content: Mapping[str, Any]) -> None:
+    """Write the summary of a result; numbers that JSON does not have become null."""
+    write_text(
+        folder / SUMMARY, json.dumps(finite({"schema": SCHEMA, **content}), indent=1, ensure_ascii=False) + "\n"
+    )
 
 
 def check_place(folder: Path) -> None:
-    """Refuse a place that cannot be written, or that holds something else than a result, before any work is done.
+    """Refuse a place that cannot be written, or whose files are not ours, before any work is done.
 
     Raises:
         ResultError: see above.
     """
     check_writable(folder)
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / SUMMARY).is_file():
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return
+    ours = _written(folder)
+    if ours is None:
         raise ResultError(
-            f"the folder {str(folder)!r} holds something else than a result of sightline, and is left alone; "
-            "choose another --out"
+            f"the folder {str(folder)!r} holds something else than a result of sightline, or its "
+            f"{SUMMARY} was changed, and is left alone; choose another --out"
         )
+    _refuse_changed(folder, ours, [*ours])
 
 
 def check_writable(folder: Path) -> None:
@@ -89,17 +105,92 @@ def folder_names(photos: Sequence[Path]) -> list[str]:
     return names
 
 
-def _swap(partial: Path, folder: Path) -> None:
-    """Put `partial` in the place of `folder`; whatever happens, one of the two is there."""
-    old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
+def _filled(partial: Path, place: Path) -> Iterator[Path]:
+    """Let the block fill the partial folder, and put its files in place."""
+    partial.mkdir()
     try:
-        if folder.exists():
-            folder.rename(old)
-        partial.rename(folder)
-    except BaseException:
-        if old.exists() and not folder.exists():
-            old.rename(folder)
-        raise
+        yield partial
+        _put(partial, place)
     finally:
-        if folder.exists():
-            shutil.rmtree(old, ignore_errors=True)
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _put(partial: Path, place: Path) -> None:
+    """Replace what is ours in `place` by what lies in `partial`."""
+    new = {path.name: [digest_of(path)] for path in sorted(partial.iterdir()) if path.name != SUMMARY}
+    summary = read_record(partial / SUMMARY) or {}
+    if not place.exists():
+        _summarise(partial, summary, new)
+        partial.rename(place)
+        return
+    old = _written(place) or {}
+    _refuse_changed(place, old, [*old, *new])
+    # From here to the end the summary vouches for old and new files alike: whoever is stopped in between can go on.
+    _summarise(place, summary, {name: [*old.get(name, []), *new.get(name, [])] for name in {**old, **new}})
+    try:
+        _move(partial, place, new, old.keys() - new.keys())
+    except KeyboardInterrupt:  # too late to stop: the result would be a mixture
+        _move(partial, place, new, old.keys() - new.keys())
+        _summarise(place, summary, new)
+        raise
+    _summarise(place, summary, new)
+
+
+def _move(partial: Path, place: Path, new: Iterable[str], stale: Iterable[str]) -> None:
+    for name in new:
+        if (partial / name).exists():
+            (partial / name).replace(place / name)
+    for name in stale:
+        (place / name).unlink(missing_ok=True)
+
+
+def _summarise(folder: Path, summary: Mapping[str, Any], written: Mapping[str, list[str]]) -> None:
+    content = {**summary, "written": written}
+    write_summary(folder, {**content, "seal": _seal({"schema": SCHEMA, **content})})
+
+
+def _written(folder: Path) -> dict[str, list[str]] | None:
+    """What the summary of a folder lists as ours: possible digests by name, none where they are not known.
+
+    None is for a folder that is no result; an empty folder or none at all has nothing that is ours.
+    """
+    summary = read_record(folder / SUMMARY)
+    if summary is None:
+        return None if folder.is_dir() and any(folder.iterdir()) else {}
+    if "seal" in summary:
+        if summary["seal"] != _seal(summary):
+            return None
+        return {str(name): list(digests) for name, digests in summary["written"].items() if Path(name).name == name}
+    if {"sightline", "model", "files"} <= summary.keys():  # of `explain` before there were digests
+        return {str(name): [] for name in summary["files"] if Path(str(name)).name == name and name != SUMMARY}
+    if {"facts", "kinds", "command"} <= summary.keys():  # of `audit eat`
+        return {name: [] for name in ("audit.html", "findings.csv", "findings.json")}
+    return None
+
+
+def _seal(summary: Mapping[str, Any]) -> str:
+    """Proves that a summary is ours and was not changed since."""
+    content = {name: value for name, value in summary.items() if name != "seal"}
+    return digest(json.dumps(content, sort_keys=True).encode())
+
+
+def _refuse_changed(folder: Path, ours: Mapping[str, list[str]], names: Sequence[str]) -> None:
+    """Refuse to replace a file that is not listed, or not what was written.
+
+    Raises:
+        ResultError: there is one.
+    """
+    for name in names:
+        path = folder / name
+        if os.path.lexists(path) and not _is_ours(path, ours.get(name)):
+            raise ResultError(
+                f"{str(path)!r} would be written over, but it was not written by sightline, or was changed since; "
+                "move it, or choose another --out"
+            )
+
+
+def _is_ours(path: Path, digests: Sequence[str] | None) -> bool:
+    """Whether a listed file is what was written; where no digest is known, whether it is a file at all."""
+    if digests is None or not (found := digest_of(path)):
+        return False
+    return not digests or found in digests

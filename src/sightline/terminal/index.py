@@ -61,16 +61,12 @@ def save_index(
     """
     from jinja2 import Environment
 
-    from sightline.common.files import write_text
-    from sightline.errors import ResultError
+    from sightline.common.files import write_sealed
 
     cards = [_card(photo, thumbnail) for photo, thumbnail in zip(photos, thumbnails, strict=True)]
     template = Environment(autoescape=True).from_string(PAGE)
     text = template.render(title=f"Where the network looks in {len(cards)} photos", cards=cards, errors=errors)
-    try:
-        write_text(path, text)
-    except OSError as problem:
-        raise ResultError(f"cannot write the index {str(path)!r}: {problem.strerror or problem}") from problem
+    write_sealed(path, text)
     return path
 
 

@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 an error that one sentence explains, 2 wrong usage, 130 st
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from sightline.common.files import cannot_write
 from sightline.errors import SightlineError
 from sightline.renamed import renamed
 from sightline.terminal.flatten import flattened
@@ -19,6 +21,8 @@ from sightline.terminal.screen import say_error, say_stopped
 
 Tree = dict[str, Any]
 """Verbs by their first word: `module:function`, or a tree for a word that has verbs of its own."""
+WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EFBIG, errno.EIO)
+"""Errors of the system that are nobody's mistake in the code: full disks, quotas, permissions."""
 SETTINGS: dict[str, Any] = {
     "add_completion": False,
     "pretty_exceptions_enable": False,
@@ -67,6 +71,11 @@ class Root(TyperGroup):
             raise _with_new_name(problem) from None
         except SightlineError as problem:
             say_error(str(problem))
+            raise typer.Exit(1) from problem
+        except OSError as problem:
+            if problem.errno not in WRITING:
+                raise
+            say_error(cannot_write(problem.filename or "the disk", problem))
             raise typer.Exit(1) from problem
         except KeyboardInterrupt as stop:
             say_stopped()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+from sightline.common.files import whole_file
 
 
 def kept(
@@ -16,7 +17,7 @@ def kept(
     draw: Callable[[int], NDArray[np.uint8]],
     report: Callable[[int], None] = lambda done: None,
 ) -> NDArray[np.uint8]:
-    """An array from its file, which is filled first if it is not there; written under another name, then renamed.
+    """An array from its file, which is filled first if it is not there, whole or not at all.
 
     Args:
         path: of the file.
@@ -24,19 +25,15 @@ def kept(
         draw: one row by its position.
         report: told how many rows are there.
     """
-    if not path.is_file():
-        half = path.with_name(f"{path.name}.{os.getpid()}")
-        new = np.lib.format.open_memmap(half, mode="w+", dtype=np.uint8, shape=shape)
-        try:
-            for i in range(shape[0]):
-                new[i] = draw(i)
-                report(1)
-            new.flush()
-        except BaseException:
-            half.unlink()
-            raise
-        half.replace(path)
-    else:
+    if path.is_file():
         report(shape[0])
+    else:
+        # Row by row and not through memory that is mapped: on a full disk that would kill the process.
+        with whole_file(path) as temporary, temporary.open("wb") as file:
+            layout = {"descr": "|u1", "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(file, layout)
+            for i in range(shape[0]):
+                file.write(np.ascontiguousarray(np.broadcast_to(draw(i), shape[1:]), np.uint8).tobytes())
+                report(1)
     table: NDArray[np.uint8] = np.load(path, mmap_mode="c")
     return table

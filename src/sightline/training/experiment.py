@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, ClassVar, Generic, TypeVar, cast
 
 import lightning
 import torch
@@ -18,13 +18,13 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities import rank_zero_only
 from torch import nn
 
-from sightline.common.files import check_place, write_text
+from sightline.common.files import whole_file, write_sealed
 from sightline.common.settings import lasting
 from sightline.training.callbacks import Curves
 from sightline.training.loop import Watch
 from sightline.training.recipe import MachineConfig, Recipe
 from sightline.training.reporter import Report, Reporter, Row
-from sightline.training.resume import check_folder, claim_folder
+from sightline.training.resume import check_folder, claim_folder, training_place
 
 R = TypeVar("R", bound=Recipe)
 Data = TypeVar("Data")
@@ -50,6 +50,8 @@ class Experiment(ABC, Generic[R, Data, Net, Outcome]):
     out: Path
     work: Path
     reporter: Reporter = Reporter()
+    beside: ClassVar[tuple[str, ...]] = (".md",)
+    """Endings of what is written beside the weights."""
 
     def run(self) -> Outcome | None:
         """Train, measure and write.
@@ -58,10 +60,14 @@ class Experiment(ABC, Generic[R, Data, Net, Outcome]):
             What was measured; None in a process that only helped to train.
 
         Raises:
-            TrainingError: the work folder is another training's, or the loss is not finite.
-            ResultError: the files cannot be written.
+            TrainingError: the work folder is another training's, another process trains there, or the loss is not
+                finite.
+            ResultError: the files cannot be written, or would take the place of files that are not ours.
         """
-        check_place(self.out)
+        with training_place(self.out, self.work, self.beside):
+            return self._run()
+
+    def _run(self) -> Outcome | None:
         self.check()
         check_folder(self.work, lasting(self.recipe))  # drawing may take hours, so this comes before the data
         torch.set_num_threads(self.machine.threads)
@@ -75,12 +81,11 @@ class Experiment(ABC, Generic[R, Data, Net, Outcome]):
         self.fit(net, data, watch)
         if rank_zero_only.rank:
             return None
-        half = self.out.with_suffix(".tmp")
-        self.save(net, data, half)
-        outcome = self.measure(half, data, curves.rows)
-        for path, text in self.pages(outcome, data, curves.rows).items():
-            write_text(path, text)
-        half.replace(self.out)  # last: weights that are there are whole, measured and described
+        with whole_file(self.out) as temporary:  # weights that are there are whole, measured and described
+            self.save(net, data, temporary)
+            outcome = self.measure(temporary, data, curves.rows)
+            for path, text in self.pages(outcome, data, curves.rows).items():
+                write_sealed(path, text)
         return outcome
 
     @property

@@ -19,9 +19,11 @@ from lightning.pytorch.callbacks import Callback, RichProgressBar
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
+from sightline.common.files import cannot_write
+from sightline.errors import TrainingError
 from sightline.training.callbacks import Keeper
 from sightline.training.recipe import DeviceConfig, EpochConfig
-from sightline.training.resume import checkpoint
+from sightline.training.resume import WholeCheckpoints, last_readable
 
 
 @dataclass(frozen=True)
@@ -73,13 +75,14 @@ def run_loop(
         watch: who looks on.
 
     Raises:
-        TrainingError: the loss is not finite, or the devices cannot share a batch.
+        TrainingError: the loss is not finite, the devices cannot share a batch, or a log cannot be written.
+        ResultError: a checkpoint cannot be written; the former one is still there.
         KeyboardInterrupt: as it came; what the last whole epoch left stays in the work folder.
     """
     net: nn.Module = module.net.train().to(memory_format=torch.channels_last)
     shown = [RichProgressBar(console_kwargs={"stderr": True})] if watch.bar else []
     keepers = [] if work is None else [Keeper(work / "checkpoints", "last")]
-    last = None if work is None else checkpoint(work, "last")
+    last = None if work is None else last_readable(work)
     with _calm():
         trainer = lightning.Trainer(
             max_epochs=loop.epochs,
@@ -90,6 +93,7 @@ def run_loop(
             use_distributed_sampler=False,
             logger=watch.loggers,
             callbacks=[*watch.callbacks, *keepers, *shown],
+            plugins=[] if work is None else [WholeCheckpoints()],
             enable_checkpointing=work is not None,
             enable_progress_bar=watch.bar,
             enable_model_summary=False,
@@ -101,11 +105,13 @@ def run_loop(
                 module,
                 feeds.train,
                 feeds.validation if loop.check_every else None,
-                ckpt_path=last if last is not None and last.exists() else None,
+                ckpt_path=last,
                 weights_only=True,
             )
         except SystemExit as stop:  # what Lightning makes of Ctrl-C
             raise KeyboardInterrupt from stop
+        except OSError as problem:  # of a logger
+            raise TrainingError(cannot_write(problem.filename or work or "the disk", problem)) from problem
     net.float().eval().cpu().to(memory_format=torch.contiguous_format)
 
 

@@ -1,22 +1,83 @@
-"""Whose checkpoints lie in a work folder: a training only goes on with its own data and its own recipe."""
+"""Where a training keeps its checkpoints, whose they are, and which of them can be gone on with."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Container, Mapping
-from hashlib import sha256
+import logging
+from collections.abc import Container, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import torch
+from lightning.pytorch.plugins.io import TorchCheckpointIO
+from lightning.pytorch.utilities import rank_zero_only
+
+from sightline.common.files import check_place, make_folder, sweep, with_parents, write_bytes
+from sightline.common.runs import begin, check_same, locked, plain, read_record
 from sightline.errors import TrainingError
 from sightline.renamed import renamed
 
 NAME = "training.json"
+OTHER: dict[str, Any] = {
+    "holds": "checkpoints of another training",
+    "cure": "begin anew with another --work, or repeat the former command",
+    "error": TrainingError,
+}
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def training_place(out: Path, work: Path, beside: tuple[str, ...] = (".md",)) -> Iterator[None]:
+    """Keep a weights file and its work folder for one training while the block runs.
+
+    Processes that only help to train share the lock of the first one.
+
+    Args:
+        out: the weights file that is to be written.
+        work: the folder of checkpoints.
+        beside: endings of what is written beside the weights.
+
+    Raises:
+        ResultError: the place cannot be written, or holds files that are not ours.
+        TrainingError: another process trains there.
+    """
+    check_place(out, beside)
+    if rank_zero_only.rank:
+        yield
+        return
+    with with_parents(out, work), ExitStack() as stack:
+        for place, cure in ((work, "choose another --work"), (out, "choose another --out")):
+            stack.enter_context(locked(place, error=TrainingError, cure=cure))
+        for folder in (out.absolute().parent, work, work / "checkpoints", work / "photos", work / "scenes"):
+            sweep(folder)
+        yield
 
 
 def checkpoint(work: Path, name: str) -> Path:
     """Where a work folder has its checkpoint `last` or `best`."""
     return work / "checkpoints" / f"{name}.ckpt"
+
+
+def last_readable(work: Path) -> Path | None:
+    """The checkpoint to go on with; one that is damaged is put aside, and the training goes on from an earlier one.
+
+    Checkpoints are written whole, but a file system may lose what it had promised, and older versions left half ones.
+    """
+    for name in ("last", "best"):
+        path = checkpoint(work, name)
+        if not path.is_file():
+            continue
+        try:
+            torch.load(path, map_location="meta", weights_only=True)
+        except Exception as problem:  # noqa: BLE001 - torch raises whatever its reader meets
+            aside = path.with_suffix(".damaged")
+            log.warning("the checkpoint %s is damaged (%s); it is put aside as %s", path, problem, aside.name)
+            if not rank_zero_only.rank:
+                path.replace(aside)
+        else:
+            return path
+    return None
 
 
 def claim_folder(work: Path, facts: Mapping[str, Any]) -> None:
@@ -29,15 +90,8 @@ def claim_folder(work: Path, facts: Mapping[str, Any]) -> None:
     Raises:
         TrainingError: the folder holds checkpoints of another training; the text says what differs.
     """
-    mine: dict[str, Any] = json.loads(json.dumps(facts))
-    path = work / NAME
-    if checkpoint(work, "last").exists():
-        before = as_now(_read(path), mine)
-        _compare(work, mine, before)
-    work.mkdir(parents=True, exist_ok=True)
-    half = path.with_suffix(".tmp")
-    half.write_text(json.dumps(mine, indent=1), encoding="utf-8")
-    half.replace(path)
+    make_folder(work)
+    begin(work / NAME, facts, begun=_is_begun(work), upgrade=lambda before: as_now(before, facts), **OTHER)
 
 
 def check_folder(work: Path, facts: Mapping[str, Any]) -> None:
@@ -46,9 +100,9 @@ def check_folder(work: Path, facts: Mapping[str, Any]) -> None:
     Raises:
         TrainingError: it is; the text says what differs.
     """
-    mine: dict[str, Any] = json.loads(json.dumps(facts))
-    if checkpoint(work, "last").exists() and (held := as_now(_read(work / NAME), mine)):
-        _compare(work, mine, {name: value for name, value in held.items() if name in mine})
+    mine = plain(facts)
+    if _is_begun(work) and (before := as_now(read_record(work / NAME) or {}, mine)):
+        check_same(work, {name: value for name, value in before.items() if name in mine}, mine, **OTHER)
 
 
 def as_now(before: Mapping[str, Any], now: Container[str]) -> dict[str, Any]:
@@ -63,29 +117,20 @@ def as_now(before: Mapping[str, Any], now: Container[str]) -> dict[str, Any]:
     return facts
 
 
-def digest(content: bytes) -> str:
-    """Sixteen signs that change with the content."""
-    return sha256(content).hexdigest()[:16]
+class WholeCheckpoints(TorchCheckpointIO):  # type: ignore[misc]
+    """Checkpoints that are written beside the former one and take its name when they are whole."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """Write one.
+
+        Raises:
+            ResultError: it cannot be written; the former one is still there.
+        """
+        content = BytesIO()
+        torch.save(checkpoint, content)
+        make_folder(Path(path).parent)
+        write_bytes(path, content.getvalue())
 
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        held = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return held if isinstance(held, dict) else {}
-
-
-def _difference(name: str, before: Any, now: Any) -> str:
-    """In words; hashes say nothing to anybody."""
-    return f"{name} was {before}, now {now}" if name.startswith("--") else f"other {name}"
-
-
-def _compare(work: Path, mine: Mapping[str, Any], before: Mapping[str, Any]) -> None:
-    differ = sorted(name for name in {*mine, *before} if mine.get(name) != before.get(name))
-    if differ:
-        shown = "; ".join(_difference(name, before.get(name), mine.get(name)) for name in differ[:4])
-        raise TrainingError(
-            f"{work} holds checkpoints of another training, which this one cannot go on with: {shown}. Begin "
-            "anew with another --work, or repeat the former command"
-        )
+def _is_begun(work: Path) -> bool:
+    return any(checkpoint(work, name).exists() for name in ("last", "best"))

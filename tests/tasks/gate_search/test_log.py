@@ -76,12 +76,12 @@ def test_a_log_cut_off_in_its_first_line_begins_anew(kept, tmp_path):
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        ({"seed": 1}, "seed was 0, is 1"),
-        ({"sparsity": 0.5}, "sparsity was 0.02, is 0.5"),
-        ({"searcher": "greedy"}, "searcher was 'reinforce', is 'greedy'"),
-        ({"batch": 4}, "options was {}, is {'batch': 4}"),
-        ({"about": {"model": "b"}}, "about was {'model': 'a'}, is {'model': 'b'}"),
-        ({"lengths": (3, 3, 2)}, r"lengths was \[2, 3, 3\], is \[3, 3, 2\]"),
+        ({"seed": 1}, "seed was 0, is now 1"),
+        ({"sparsity": 0.5}, "sparsity was 0.02, is now 0.5"),
+        ({"searcher": "greedy"}, "searcher was reinforce, is now greedy"),
+        ({"batch": 4}, "options: batch was None, is now 4"),
+        ({"about": {"model": "b"}}, "about: model was a, is now b"),
+        ({"lengths": (3, 3, 2)}, r"lengths was \[2, 3, 3\], is now \[3, 3, 2\]"),
     ],
 )
 def test_other_settings_are_refused_by_name_and_the_log_is_left_as_it_is(change, named, tmp_path):
@@ -90,7 +90,7 @@ def test_other_settings_are_refused_by_name_and_the_log_is_left_as_it_is(change,
     before = log.read_bytes()
     change = dict(change)
     lengths = change.pop("lengths", LENGTHS)
-    with pytest.raises(GateError, match=named.replace("{", r"\{").replace("}", r"\}")):
+    with pytest.raises(GateError, match=named):
         search(Table(lengths), lengths, budget=5, log=log, **{**first, **change})
     assert log.read_bytes() == before
 
@@ -125,7 +125,7 @@ def test_a_log_that_another_course_wrote_is_refused(tmp_path):
 
 
 def test_a_log_that_cannot_be_written_is_one_sentence(tmp_path):
-    with pytest.raises(GateError, match="as a search's log"):
+    with pytest.raises(GateError, match="cannot write to"):
         search(Table(), LENGTHS, budget=5, log=tmp_path)
 
 

@@ -165,7 +165,7 @@ def test_a_killed_command_leaves_whole_scenes_and_the_next_one_keeps_them(tmp_pa
     before = {path: path.stat().st_mtime_ns for path in half.folder.glob("images/*/*.jpg")}
     assert subprocess.run(command, capture_output=True, check=False).returncode == 0
     same = [path for path, stamp in before.items() if _moved(path, half.folder, out).stat().st_mtime_ns == stamp]
-    assert len(same) >= len(kept)
+    assert len(same) >= len(kept) - 1  # the last one is recorded before it is written
     whole = write_world(World(), tmp_path / "whole", max(kept) + 3, size=48)
     assert digests(out) == digests(whole)
 
@@ -193,9 +193,9 @@ def test_a_damaged_scene_of_an_unfinished_world_is_drawn_again(folder, tmp_path,
 def test_an_unfinished_world_with_other_knobs_is_refused(tmp_path) -> None:
     half = interrupted(tmp_path / "w")
     before = digests(half.folder)
-    with pytest.raises(DataError, match=r"unfinished world with other knobs \(seed is 6, not 7\); ask for the same"):
+    with pytest.raises(DataError, match=r"unfinished world.*\(seed was 6, is now 7\); ask for the same"):
         write_world(World(replace(NOISY.knobs, seed=7)), tmp_path / "w", COUNT, size=SIZE, image_format="png")
-    with pytest.raises(DataError, match="size is 48, not 32"):
+    with pytest.raises(DataError, match="size was 48, is now 32"):
         write_world(NOISY, tmp_path / "w", COUNT, size=32, image_format="png")
     assert digests(half.folder) == before
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from sightline.common.files import write_bytes
+from sightline.common.files import write_tensors
 from sightline.common.reading import parse_json
 from sightline.common.records import restored
 from sightline.models.architectures import build_network, read_spec
@@ -88,10 +88,8 @@ class BirdEncoder(nn.Module):
 
 def save_encoder(net: BirdEncoder, path: Path) -> None:
     """Write an encoder in half precision with all that is needed to load it, whole or not at all."""
-    from safetensors.torch import save
-
-    weights = {key: value.half().contiguous() for key, value in net.state_dict().items() if "num_batches" not in key}
-    write_bytes(path, save(weights, metadata={"architecture": ARCHITECTURE, "spec": net.spec.to_json()}))
+    weights = {key: value.half() for key, value in net.state_dict().items() if "num_batches" not in key}
+    write_tensors(path, weights, {"architecture": ARCHITECTURE, "spec": net.spec.to_json()})
 
 
 def load_encoder(path: str | Path) -> BirdEncoder:

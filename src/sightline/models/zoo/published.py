@@ -6,7 +6,6 @@ What cannot be reached is one clear sentence that names the other ways. It knows
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import urllib.error
 import urllib.request
@@ -17,6 +16,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from sightline.common.files import make_folder, whole_file
 from sightline.errors import ModelError
 from sightline.models.zoo.catalog import ModelName
 
@@ -84,20 +84,16 @@ def _check_hub(config: Any) -> None:
 
 def _fetch(url: str, target: Path) -> None:
     """Download into a file that appears only when it is whole; its name carries the first digits of its digest."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name}.{os.getpid()}")
+    make_folder(target.parent)
     digest = hashlib.sha256()
-    try:
-        with urllib.request.urlopen(url, timeout=PATIENCE) as answer, partial.open("wb") as file:  # noqa: S310 - torchvision's table
+    with urllib.request.urlopen(url, timeout=PATIENCE) as answer, whole_file(target) as temporary:  # noqa: S310 - torchvision's table
+        with temporary.open("wb") as file:
             while block := answer.read(1 << 20):
                 digest.update(block)
                 file.write(block)
         expected = re.search(r"-([0-9a-f]{8,})\.pth$", target.name)
         if expected and not digest.hexdigest().startswith(expected[1]):
             raise ValueError("what arrived is damaged: its checksum is another")
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _unreachable(full: ModelName, problem: Exception) -> str:

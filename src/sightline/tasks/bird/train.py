@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import os
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import lightning
 from lightning.pytorch.callbacks import Callback
-from safetensors.torch import save
 
+from sightline.common.files import write_tensors
 from sightline.models.zoo.birdnet import BirdNet, BirdNetSpec, load_birdnet
 from sightline.tasks.bird.data import BirdData, draw
 from sightline.tasks.bird.metrics import Measures, Times, measure
@@ -121,19 +119,6 @@ class BirdExperiment(Experiment[BirdRecipe, BirdData, BirdNet, Measures]):
 
 
 def save_weights(net: BirdNet, path: Path) -> None:
-    """Write a net in half precision with all that is needed to load it, under another name first."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    weights = {
-        name: value.half().contiguous() for name, value in net.state_dict().items() if "num_batches" not in name
-    }
-    half = path.with_name(f"{path.name}.{os.getpid()}")
-    half.write_bytes(_ordered(save(weights, metadata={"architecture": "birdnet", "spec": net.spec.to_json()})))
-    half.replace(path)
-
-
-def _ordered(archive: bytes) -> bytes:
-    """A safetensors archive with its header in a fixed order: the library's own order of metadata varies."""
-    length = int.from_bytes(archive[:8], "little")
-    text = json.dumps(json.loads(archive[8 : 8 + length]), sort_keys=True, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    return len(text).to_bytes(8, "little") + text + archive[8 + length :]
+    """Write a net in half precision with all that is needed to load it, whole or not at all."""
+    weights = {name: value.half() for name, value in net.state_dict().items() if "num_batches" not in name}
+    write_tensors(path, weights, {"architecture": "birdnet", "spec": net.spec.to_json()})

@@ -13,6 +13,7 @@ import torch
 from lightning.pytorch.loggers import CSVLogger
 from torch import nn
 
+from sightline.common.files import digest
 from sightline.common.settings import flat
 from sightline.common.statistics.intervals import wilson
 from sightline.gates.store import GatedSpec, gated_net, load_gated, plain_net, save_gated
@@ -28,7 +29,6 @@ from sightline.tasks.classification.report import card, facts
 from sightline.training.experiment import Experiment
 from sightline.training.loop import Watch
 from sightline.training.reporter import Report, Reporter, Row
-from sightline.training.resume import digest
 
 
 @dataclass(frozen=True)
@@ -106,6 +106,7 @@ def train_classify(
 class ClassifyExperiment(Experiment[ClassifyRecipe, Pictures, nn.Module, Classified]):
     """The training of a classifier."""
 
+    beside = (".md", ".html")
     source: str | Path = "aviary"
     spec: GatedSpec | None = None
 

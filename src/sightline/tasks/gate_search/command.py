@@ -78,14 +78,23 @@ def search(model: ModelOptions, net: SupernetOptions, options: SearchOptions) ->
 
 def make_supernet(job: Job, *, epochs: int, rate: float) -> None:
     """Train the supernet and keep it beside the log, unless it is there."""
-    from safetensors.torch import save
+    from sightline.common.files import with_parents
+    from sightline.common.runs import locked
+    from sightline.errors import GateError
 
-    from sightline.common.files import write_bytes
+    supernet, cure = job.supernet, "give another --supernet"
+    with with_parents(supernet, error=GateError), locked(supernet, error=GateError, cure=cure):
+        if job.supernet.is_file():
+            say_note(f"the supernet of {str(job.supernet)!r} is taken")
+        else:
+            _train_and_keep(job, epochs=epochs, rate=rate)
+            say_note(f"the supernet is kept in {str(job.supernet)!r}")
+
+
+def _train_and_keep(job: Job, *, epochs: int, rate: float) -> None:
+    from sightline.common.files import write_tensors
     from sightline.tasks.gate_search.job import read_classes, train_supernet
 
-    if job.supernet.is_file():
-        say_note(f"the supernet of {str(job.supernet)!r} is taken")
-        return
     loaded = job.build()
     train = read_classes(job.folder, "train")
     steps = epochs * -(-len(train.paths) // job.batch)
@@ -100,10 +109,7 @@ def make_supernet(job: Job, *, epochs: int, rate: float) -> None:
             seed=job.seed,
             step=lambda loss: bar.update(task, advance=1),
         )
-    job.supernet.parent.mkdir(parents=True, exist_ok=True)
-    weights = {name: value.cpu().contiguous() for name, value in loaded.model.state_dict().items()}
-    write_bytes(job.supernet, save(weights))
-    say_note(f"the supernet is kept in {str(job.supernet)!r}")
+    write_tensors(job.supernet, loaded.model.state_dict())
 
 
 def run_search(job: Job, options: SearchOptions) -> SearchResult:

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sightline.common.files import cannot_write, write_bytes
+from sightline.common.runs import check_same, plain
 from sightline.errors import GateError
 from sightline.gates.scheme import Scheme
 from sightline.tasks.gate_search.executors import Evaluate
@@ -128,41 +130,39 @@ class Log:
         Raises:
             GateError: it holds a search with other settings, or something else, or cannot be read or written.
         """
-        head = json.loads(json.dumps({"sightline search": VERSION, **self.settings}, default=str))
+        head = plain({"sightline search": VERSION, **self.settings})
         try:
             text = self.path.read_bytes() if self.path.is_file() else b""
-            whole = text[: text.rfind(b"\n") + 1]
-            if not whole:
-                self.path.parent.mkdir(parents=True, exist_ok=True)
-                self.path.write_bytes(_line(head)) if _is_begun(text, head) else self._foreign()
-                return []
-            first, *lines = whole.splitlines()
-            self._check(self._parsed(first, 1), head)
-            found = [self._trial(line, number) for number, line in enumerate(lines, 2)]
-            if len(whole) < len(text):
-                self.path.write_bytes(whole)
         except OSError as problem:
-            raise GateError(f"cannot use {str(self.path)!r} as a search's log: {problem.strerror}") from problem
-        return found
+            raise GateError(f"cannot read {str(self.path)!r} as a search's log: {problem.strerror}") from problem
+        whole = text[: text.rfind(b"\n") + 1]
+        if not whole:
+            if text and not _line(head).startswith(text):  # neither empty nor a log whose first line was cut
+                self._foreign()
+            write_bytes(self.path, _line(head), error=GateError)
+            return []
+        first, *lines = whole.splitlines()
+        before = self._parsed(first, 1)
+        if "sightline search" not in before:
+            self._foreign()
+        cure = "repeat them to go on, or give another --log"
+        check_same(self.path, before, head, holds="a search", cure=cure, error=GateError)
+        trials = [self._trial(line, number) for number, line in enumerate(lines, 2)]
+        if len(whole) < len(text):
+            write_bytes(self.path, whole, error=GateError)
+        return trials
 
     def add(self, scheme: Scheme, score: float) -> None:
-        """Write one evaluation behind the others."""
+        """Write one evaluation behind the others.
+
+        Raises:
+            GateError: it cannot be written; what was written of it is cut off when the search is taken up.
+        """
         try:
             with self.path.open("ab") as file:
                 file.write(_line({"scheme": str(scheme), "score": score}))
         except OSError as problem:
-            raise GateError(f"cannot use {str(self.path)!r} as a search's log: {problem.strerror}") from problem
-
-    def _check(self, found: Mapping[str, Any], head: Mapping[str, Any]) -> None:
-        if "sightline search" not in found:
-            self._foreign()
-        keys = [key for key in dict.fromkeys([*head, *found]) if found.get(key) != head.get(key)]
-        if keys:
-            differ = "; ".join(f"{key} was {found.get(key)!r}, is {head.get(key)!r}" for key in keys)
-            raise GateError(
-                f"{str(self.path)!r} holds a search with other settings ({differ}); "
-                "repeat them to go on, or give another --log"
-            )
+            raise GateError(cannot_write(self.path, problem)) from problem
 
     def _parsed(self, line: bytes, number: int) -> dict[str, Any]:
         try:
@@ -195,11 +195,6 @@ def scheme_from(bits: str) -> Scheme:
 
 def _line(content: Mapping[str, Any]) -> bytes:
     return json.dumps(content, ensure_ascii=False).encode() + b"\n"
-
-
-def _is_begun(text: bytes, head: Mapping[str, Any]) -> bool:
-    """Whether a file without a whole line is empty, or a log whose first line was cut."""
-    return not text or _line(head).startswith(text)
 
 
 def ordered(trials: Iterable[Trial]) -> list[Trial]:

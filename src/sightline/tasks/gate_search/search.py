@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 
+from sightline.common.files import with_parents
+from sightline.common.runs import locked
 from sightline.errors import GateError
 from sightline.gates.scheme import Scheme
 from sightline.tasks.gate_search.accuracy import Score
@@ -74,9 +76,12 @@ def search(
         raise GateError("a search needs a score, or a way to evaluate schemes")
     settings = {"searcher": searcher, "lengths": list(shape), "sparsity": sparsity, "seed": seed, "options": options}
     ledger = Ledger(evaluate or here(score), budget, sparsity, step)  # type: ignore[arg-type]
-    if log is not None:
-        ledger.keep(Log(Path(log), {**settings, "about": dict(about or {})}))
-    ended = _run(course, ledger, shape)
+    if log is None:
+        ended = _run(course, ledger, shape)
+    else:
+        with with_parents(Path(log), error=GateError), locked(Path(log), error=GateError, cure="give another --log"):
+            ledger.keep(Log(Path(log), {**settings, "about": dict(about or {})}))
+            ended = _run(course, ledger, shape)
     known = {key: value for key, value in settings.items() if key != "lengths"}
     return SearchResult(tuple(ledger.trials.values()), shape, ledger.repeats, ledger.replayed, ended, known)
 

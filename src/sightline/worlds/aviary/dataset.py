@@ -5,7 +5,6 @@ A chunk is written under another name and renamed, so an interrupted run goes on
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
@@ -19,6 +18,7 @@ import torch
 from jaxtyping import Bool, Int, UInt8
 from torch import Tensor
 
+from sightline.common.files import make_folder, whole_file
 from sightline.worlds.aviary.attributes import GROUPS
 from sightline.worlds.aviary.batch import render_batch
 from sightline.worlds.aviary.render import DRAWING
@@ -83,7 +83,7 @@ def rendered(
         workers: processes that draw.
         report: told the number of scenes after every chunk.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     starts = range(first, first + count, CHUNK)
     lengths = [min(CHUNK, first + count - start) for start in starts]
     paths = [folder / _name(world, start, n, size) for start, n in zip(starts, lengths, strict=True)]
@@ -121,10 +121,9 @@ def _draw(world: World, start: int, count: int, size: int, path: Path) -> int:
     torch.set_num_threads(1)
     begun = process_time()
     batch = render_batch(world, range(start, start + count), size)
-    half = path.with_suffix(f".{os.getpid()}.tmp")
-    with half.open("wb") as file:
+    with whole_file(path) as temporary:
         np.savez(
-            file,
+            temporary,
             images=batch.images.numpy(),
             labels=batch.labels.numpy(),
             values=batch.values.numpy().astype(np.uint8),
@@ -132,7 +131,6 @@ def _draw(world: World, start: int, count: int, size: int, path: Path) -> int:
             parts=batch.parts[:, ::2, ::2].numpy(),
             cpu=np.array(process_time() - begun),
         )
-    half.replace(path)
     return count
 
 

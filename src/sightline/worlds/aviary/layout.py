@@ -19,6 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from sightline.common.files import make_folder, whole_file, with_parents, write_text
+from sightline.common.runs import locked
 from sightline.errors import DataError, near
 from sightline.worlds.aviary.attributes import GROUPS, PARTS, names, offsets
 from sightline.worlds.aviary.cues import bayes_cues, required_cue
@@ -64,21 +66,22 @@ def write_world(
     """
     _check(out, count, image_format)
     half = Unfinished.of(out)
-    half.begin({"drawing": DRAWING, "size": size, "format": image_format, **asdict(world.knobs)})
-    kept = [entry for entry in map(half.kept, range(count)) if entry is not None]
-    report(len(kept))
-    entries = list(kept)
-    todo = sorted(set(range(count)) - {entry.index for entry in kept})
-    for entry in _mapped(partial(_draw, world, half, size, image_format), todo, workers):
-        entries.append(entry)
-        report(1)
-    entries.sort(key=lambda entry: (entry.label, entry.index))
-    half.prune(name for entry in entries for name in _files(entry.path))
-    _write_lists(half.folder, world, entries)
-    _write_parts(half.folder / "parts", entries)
-    _write_attributes(half.folder / "attributes", world, entries, six_token_rows)
-    _write_truth(half.folder, world, entries, size)
-    half.finish(out)
+    with with_parents(out, error=DataError), locked(half.folder, error=DataError, cure="give another --out"):
+        half.begin({"drawing": DRAWING, "size": size, "format": image_format, **asdict(world.knobs)})
+        kept = [entry for entry in map(half.kept, range(count)) if entry is not None]
+        report(len(kept))
+        entries = list(kept)
+        todo = sorted(set(range(count)) - {entry.index for entry in kept})
+        for entry in _mapped(partial(_draw, world, half, size, image_format), todo, workers):
+            entries.append(entry)
+            report(1)
+        entries.sort(key=lambda entry: (entry.label, entry.index))
+        half.prune(count)
+        _write_lists(half.folder, world, entries)
+        _write_parts(half.folder / "parts", entries)
+        _write_attributes(half.folder / "attributes", world, entries, six_token_rows)
+        _write_truth(half.folder, world, entries, size)
+        half.finish(out)
     return out
 
 
@@ -167,7 +170,7 @@ def _write_lists(folder: Path, world: World, entries: list[Entry]) -> None:
 
 def _write_parts(folder: Path, entries: list[Entry]) -> None:
     """Part names, locations, and one click per visible part."""
-    folder.mkdir(exist_ok=True)
+    make_folder(folder, error=DataError)
     _write(folder / "parts.txt", (f"{p} {name}" for p, name in enumerate(CUB_PARTS, 1)))
     rows = [
         f"{i} {p} {point.x:.1f} {point.y:.1f} {int(point.visible)}"
@@ -180,7 +183,7 @@ def _write_parts(folder: Path, entries: list[Entry]) -> None:
 
 def _write_attributes(folder: Path, world: World, entries: list[Entry], six_token_rows: int) -> None:
     """Attribute names, image-level labels with certainty, and percentages per class."""
-    folder.mkdir(exist_ok=True)
+    make_folder(folder, error=DataError)
     _write(folder / "attributes.txt", (f"{a} {name}" for a, name in enumerate(names(), 1)))
     _write(folder / "certainties.txt", (f"{c} {name}" for c, name in enumerate(CERTAINTIES, 1)))
     rows = chain.from_iterable(_attribute_rows(i, entry) for i, entry in enumerate(entries, 1))
@@ -236,10 +239,10 @@ def _write_truth(folder: Path, world: World, entries: list[Entry], size: int) ->
         "required_cue": required_cue(world, 500),
         "cues": cues,
     }
-    (folder / "world.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
+    write_text(folder / "world.json", json.dumps(about, indent=1), error=DataError)
 
 
 def _write(path: Path, lines: Iterable[str]) -> None:
     """One line per item."""
-    with path.open("w", encoding="utf-8", newline="\n") as file:
+    with whole_file(path, error=DataError) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
         file.writelines(f"{line}\n" for line in lines)

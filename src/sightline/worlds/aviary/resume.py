@@ -1,7 +1,7 @@
 """A world that is being written: which scenes lie there whole, so that an interrupted run goes on.
 
-A scene's record is written after its files and holds their digests; a scene without a record, or whose files
-are not the recorded ones, is drawn again. Knows nothing of how scenes are drawn.
+A scene's record is written before its files and holds their digests; a scene whose files are not the recorded ones
+is drawn again. Knows nothing of how scenes are drawn.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from sightline.common.files import digest, digest_of, make_folder, sweep, write_bytes, write_text
+from sightline.common.runs import begin, read_record
 from sightline.errors import DataError
 from sightline.worlds.aviary.keypoints import Keypoint
 
@@ -58,49 +58,45 @@ class Unfinished:
         Raises:
             DataError: it holds scenes of another world, or anything else.
         """
-        wanted = json.loads(json.dumps(about))
-        job = self.folder / JOB
-        if not self.folder.exists():
-            (self.folder / RECORDS).mkdir(parents=True)
-            write_whole(job, json.dumps(wanted, indent=1).encode())
-        found = _read(job)
-        if found is None:
+        here = self.folder.exists()
+        if here and read_record(self.folder / JOB) is None:
             raise DataError(f"{self.folder} is in the way and holds no unfinished world; move or remove it")
-        differ = [f"{key} is {found.get(key)!r}, not {value!r}" for key, value in _flat(wanted, found)]
-        if differ:
-            raise DataError(
-                f"{self.folder} holds an unfinished world with other knobs ({'; '.join(differ[:4])}); "
-                "ask for the same to go on with it, give another --out, or remove that folder"
-            )
+        make_folder(self.folder / RECORDS, error=DataError)
+        cure = "ask for the same to go on with it, give another --out, or remove that folder"
+        begin(self.folder / JOB, about, begun=here, holds="an unfinished world", cure=cure, error=DataError)
 
     def kept(self, index: int) -> Entry | None:
         """A scene that lies here whole, or None."""
-        record = _read(self._record(index))
+        record = read_record(self._record(index))
         if record is None:
             return None
         try:
             files = record["files"].items()
-            if any(_digest((self.folder / name).read_bytes()) != digest for name, digest in files):
+            if any(digest_of(self.folder / name) != known for name, known in files):
                 return None
             return _entry(record["entry"])
         except (OSError, KeyError, TypeError, AttributeError):
             return None
 
     def keep(self, entry: Entry, files: dict[str, bytes]) -> Entry:
-        """Write a scene: its files, then its record."""
+        """Write a scene: its record, which lists its files with their digests, then these."""
+        record = {"entry": asdict(entry), "files": {name: digest(content) for name, content in files.items()}}
+        write_text(self._record(entry.index), json.dumps(record), error=DataError)
         for name, content in files.items():
-            write_whole(self.folder / name, content)
-        record = {"entry": asdict(entry), "files": {name: _digest(content) for name, content in files.items()}}
-        write_whole(self._record(entry.index), json.dumps(record).encode())
+            make_folder((self.folder / name).parent, error=DataError)
+            write_bytes(self.folder / name, content, error=DataError)
         return entry
 
-    def prune(self, wanted: Iterable[str]) -> None:
-        """Remove every picture and mask that is not wanted, such as those of a longer run."""
-        names = {self.folder / name for name in wanted}
-        for top in ("images", "masks"):
-            for path in [*(self.folder / top).rglob("*")]:
-                if path.is_file() and path not in names:
-                    path.unlink()
+    def prune(self, count: int) -> None:
+        """Remove the scenes of a longer run, and what killed processes left; what is not ours stays."""
+        for folder, _, _ in [*os.walk(self.folder)]:
+            sweep(Path(folder))
+        for path in (self.folder / RECORDS).glob("*.json"):
+            if path.stem.isdigit() and int(path.stem) >= count:
+                for name, known in (read_record(path) or {}).get("files", {}).items():
+                    if digest_of(self.folder / name) == known:
+                        (self.folder / name).unlink()
+                path.unlink()
 
     def finish(self, out: Path) -> None:
         """Give the folder its name, then remove the records.
@@ -121,34 +117,8 @@ class Unfinished:
         return self.folder / RECORDS / f"{index:08d}.json"
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file under another name, then rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    half = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    half.write_bytes(content)
-    half.replace(path)
-
-
-def _flat(wanted: dict[str, Any], found: dict[str, Any]) -> list[tuple[str, Any]]:
-    """The keys in which two descriptions of a job differ."""
-    return [(key, wanted.get(key)) for key in {**wanted, **found} if wanted.get(key) != found.get(key)]
-
-
 def _entry(record: dict[str, Any]) -> Entry:
     """An entry from its JSON, in which tuples are lists."""
     read: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in record.items()}
     read["points"] = tuple(Keypoint(*point) for point in read["points"])
     return Entry(**read)
-
-
-def _digest(content: bytes) -> str:
-    return sha256(content).hexdigest()[:16]
-
-
-def _read(path: Path) -> dict[str, Any] | None:
-    """A JSON object, or None if there is none."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) else None

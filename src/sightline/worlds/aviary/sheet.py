@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from sightline.common.files import whole_file
+from sightline.errors import ResultError
 from sightline.worlds.aviary.attributes import GROUPS, group_index
 from sightline.worlds.aviary.counterfactual import with_background, with_value, without_bird, without_part
 from sightline.worlds.aviary.render import render
 from sightline.worlds.aviary.scene import FAMILIES, Scene
 from sightline.worlds.aviary.world import World
+
+SOFTWARE, MAKER = 0x0131, "sightline world sheet"
+"""Exif's field for the program that made a picture, and what we write there."""
 
 
 def scene_sheet(world: World, indices: Iterable[int], *, columns: int, size: int) -> Image.Image:
@@ -23,6 +30,41 @@ def counterfactual_sheet(world: World, indices: Iterable[int], *, columns: int, 
     """One scene per row, then its variants: another wing, bill, crown, no wing, other backgrounds, no bird."""
     rows = [scene for index in indices for scene in variants(world.scene(index))[:columns]]
     return tiled(rows, columns=min(columns, len(variants(world.scene(0)))), size=size)
+
+
+def check_picture(path: Path) -> None:
+    """Refuse before any work to write a sheet over a picture that is none, or to a file that can hold none.
+
+    Raises:
+        ResultError: see above.
+    """
+    Image.init()
+    if path.suffix.lower() not in Image.EXTENSION:
+        raise ResultError(f"a sheet cannot be written as {path.name!r}; end the name in .png")
+    if not os.path.lexists(path):
+        return
+    try:
+        with Image.open(path) as picture:
+            ours = picture.getexif().get(SOFTWARE) == MAKER
+    except (OSError, ValueError):
+        ours = False
+    if not ours:
+        raise ResultError(
+            f"{str(path)!r} would be written over, but it was not written by sightline, or was changed since; "
+            "move it, or choose another --out"
+        )
+
+
+def save_picture(picture: Image.Image, path: Path) -> None:
+    """Write a sheet, whole or not at all, with a note that it is ours.
+
+    Raises:
+        ResultError: it cannot be written.
+    """
+    note = Image.Exif()
+    note[SOFTWARE] = MAKER
+    with whole_file(path) as temporary:
+        picture.save(temporary, exif=note)
 
 
 def variants(scene: Scene) -> list[Scene]:

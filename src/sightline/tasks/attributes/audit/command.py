@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import shlex
 from dataclasses import dataclass, fields
@@ -11,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from sightline.common.files import write_text
 from sightline.common.settings import REQUIRED, Settings, setting
-from sightline.terminal.folder import SCHEMA, SUMMARY, check_place, whole_folder
+from sightline.terminal.folder import check_place, whole_folder, write_summary
 from sightline.terminal.screen import finite, progress, say_json, say_note, say_table
 
 if TYPE_CHECKING:
@@ -108,9 +110,9 @@ def _write(folder: Path, found: Audit, seen: Observations, again: Redrawn | None
         "sightline": __version__,
     }
     records = [finding.record() for finding in found.findings]
-    _json(folder / RECORDS, records)
+    write_text(folder / RECORDS, json.dumps(finite(records), indent=1, ensure_ascii=False) + "\n")
     _csv(folder / TABLE, records)
-    _json(folder / SUMMARY, {"schema": SCHEMA, "facts": facts, "kinds": _counts(found), "command": asked.command()})
+    write_summary(folder, {"facts": facts, "kinds": _counts(found), "command": asked.command()})
     title = f"Weaknesses of {asked.weights.name} and of {asked.data.name}"
     save_audit(_sections(found, asked), folder / PAGE, title=title, verdict=_verdict(found), facts=facts)
 
@@ -154,21 +156,18 @@ def _counts(found: Audit) -> dict[str, dict[str, Any]]:
     }
 
 
-def _json(path: Path, content: Any) -> None:
-    path.write_text(json.dumps(finite(content), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
 def _csv(path: Path, records: list[dict[str, Any]]) -> None:
     """One line per finding; its evidence as JSON in one cell."""
     from sightline.tasks.attributes.audit import Finding
 
     columns = [field.name for field in fields(Finding)]
-    with path.open("w", encoding="utf-8", newline="") as file:
-        table = csv.writer(file)
-        table.writerow(columns)
-        for record in records:
-            flat = record | {"evidence": json.dumps(finite(record["evidence"]), ensure_ascii=False)}
-            table.writerow(["" if flat[name] is None else flat[name] for name in columns])
+    sink = io.StringIO(newline="")
+    table = csv.writer(sink)
+    table.writerow(columns)
+    for record in records:
+        flat = record | {"evidence": json.dumps(finite(record["evidence"]), ensure_ascii=False)}
+        table.writerow(["" if flat[name] is None else flat[name] for name in columns])
+    write_text(path, sink.getvalue())
 
 
 def _tell(found: Audit, out: Path, *, as_json: bool) -> None:

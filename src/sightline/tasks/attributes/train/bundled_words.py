@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import tempfile
 from importlib.resources import files
 from pathlib import Path
 
 import torch
 from jaxtyping import Float
-from safetensors.torch import save
 from torch import Tensor
 
+from sightline.common.files import write_tensors
 from sightline.models.zoo.birdnet import BirdNet, load_birdnet
 from sightline.tasks.attributes.data import class_means
 from sightline.tasks.attributes.data.examples import Examples, from_scenes
@@ -71,9 +70,7 @@ def _read(net: BirdNet, scenes: Examples, batch: int = 50) -> tuple[Float[Tensor
 def save_words(net: BirdNet, scenes: Examples, path: Path) -> Path:
     """Write what `words_of` finds under another name, then rename."""
     tensors = {name: value.float().contiguous() for name, value in words_of(net, scenes).items()}
-    half = path.with_name(f"{path.name}.{os.getpid()}")
-    half.write_bytes(save(tensors, metadata={"fingerprint": fingerprint(net), "scenes": f"{FIRST}+{len(scenes)}"}))
-    half.replace(path)
+    write_tensors(path, tensors, {"fingerprint": fingerprint(net), "scenes": f"{FIRST}+{len(scenes)}"})
     return path
 
 

@@ -88,6 +88,7 @@ def train_eat(
 class EatExperiment(Experiment[EatRecipe, Pictures, AttributeNet, Trained]):
     """The training of an attribute network."""
 
+    beside = (".md", ".html", ".last.safetensors")
     source: Path | None = None
     written: AttributeNet | None = None
 

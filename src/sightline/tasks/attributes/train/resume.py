@@ -5,9 +5,9 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import Any
 
+from sightline.common.files import digest
 from sightline.tasks.attributes.data.examples import Examples
 from sightline.tasks.attributes.data.pictures import Pictures
-from sightline.training.resume import digest
 
 
 def facts_of(pictures: Pictures) -> dict[str, Any]:
