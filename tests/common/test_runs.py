@@ -34,7 +34,8 @@ with locked(Path(sys.argv[1])):
 
 
 def holding(place, code=HOLD):
-    run = subprocess.Popen([sys.executable, "-c", code, str(place)], stdout=subprocess.PIPE, text=True)
+    command = [sys.executable, "-c", code, str(place)]
+    run = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
     assert run.stdout.readline() == "held\n"
     return run
 
@@ -86,9 +87,12 @@ def test_a_killed_process_locks_nothing_and_the_next_one_knows_of_it(tmp_path):
 
 def test_a_worker_that_outlives_its_parent_locks_nothing(tmp_path):
     run = holding(tmp_path / "a", FORK)
-    ended(run)
-    with locked(tmp_path / "a") as left:
-        assert left
+    try:
+        ended(run)
+        with locked(tmp_path / "a") as left:
+            assert left
+    finally:
+        os.killpg(run.pid, signal.SIGKILL)
 
 
 def test_one_name_of_two_ways_is_one_place(tmp_path):

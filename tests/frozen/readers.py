@@ -658,9 +658,13 @@ def explain_command(at: Path, work: Path) -> Found:
     }
 
 
+NEW = ("schema", "written", "seal")
+"""What a summary says since: the number of its form, what is ours, and that nobody changed it."""
+
+
 def _alike(held: Any, again: Any) -> list[str]:
-    """What a summary that is written again says otherwise, but for the folder and its schema's number."""
-    again = {key: value for key, value in old_words(again).items() if key != "schema"}
+    """What a summary that is written again says otherwise, but for the folder and what is new in it."""
+    again = {key: value for key, value in old_words(again).items() if key not in NEW}
     return differ("summary", {**again, "folder": held["folder"]}, held, close=True)
 
 
@@ -695,8 +699,8 @@ AUDIT = ["audit", "eat", "--weights", "attributes.safetensors", "--data", "world
 
 
 def _at_home(value: Any, work: Path) -> Any:
-    """Without the work folder's name, and without the schema's number, which is newer than these files."""
-    value = {k: v for k, v in value.items() if k != "schema"} if isinstance(value, dict) else value
+    """Without the work folder's name, and without what is newer than these files."""
+    value = {k: v for k, v in value.items() if k not in NEW} if isinstance(value, dict) else value
     return json.loads(json.dumps(value).replace(str(work) + "/", ""))
 
 

@@ -65,11 +65,12 @@ def locked(
             _sign(descriptor)
         yield left
     finally:
-        _HELD.discard(descriptor)
-        if ours:
-            with suppress(OSError):
-                path.unlink()  # before the lock ends: whoever comes now makes a file of its own
-        os.close(descriptor)
+        if descriptor in _HELD:  # a forked child holds nothing
+            _HELD.discard(descriptor)
+            if ours:
+                with suppress(OSError):
+                    path.unlink()  # before the lock ends: whoever comes now makes a file of its own
+            os.close(descriptor)
 
 
 def begin(
