@@ -6,11 +6,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from sightline.capture.embed import embeddings_of
+from sightline.common.threads import exclusive
 from sightline.models import adapt
 from sightline.models.adapter.embedded import AUTO
 from sightline.targets import Selector
 
 
+@exclusive
 def embed(
     model: nn.Module,
     inputs: Float[Tensor, "b c h w"],

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from sightline._version import __version__
 from sightline.api.narration import narrated
 from sightline.capture import Plan, capture, in_chunks
+from sightline.common.threads import exclusive
 from sightline.errors import InputError, MethodError, UnfollowedError
 from sightline.explainers import METHODS, LayerMaps, Method, Outcome, Request
 from sightline.explainers.default import DEFAULT, FALLBACK, WHY, WHY_FALLBACK
@@ -45,6 +46,7 @@ class _Question:
 
 
 @answering
+@exclusive
 def explain(
     model: nn.Module,
     inputs: Float[Tensor, "b c h w"],

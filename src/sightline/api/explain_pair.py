@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from sightline.api.embed import embed
 from sightline.api.explain import explain
+from sightline.common.threads import exclusive
 from sightline.errors import InputError, ResultError
 from sightline.models.adapter.embedded import AUTO
 from sightline.renamed import answering
@@ -27,6 +28,7 @@ SEAM = 2
 
 
 @answering
+@exclusive
 def explain_pair(
     model: nn.Module,
     a: Float[Tensor, "b c h w"],

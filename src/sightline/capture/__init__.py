@@ -1,7 +1,6 @@
 """The engine: listens to a model's layers, runs it once forward and once backward, and leaves it as it was found."""
 
 from sightline.capture.engine import Capture, Plan, Reduction, capture
-from sightline.capture.guard import leave_as_found
 from sightline.capture.pair import Pair
 from sightline.capture.sums import ChannelSum
 from sightline.common.chunks import in_chunks, out_of_memory
@@ -14,6 +13,5 @@ __all__ = [
     "Reduction",
     "capture",
     "in_chunks",
-    "leave_as_found",
     "out_of_memory",
 ]

@@ -19,7 +19,7 @@ from torch.overrides import TorchFunctionMode
 
 from sightline.capture.engine import Plan
 from sightline.capture.forward import run_forward
-from sightline.capture.guard import leave_as_found
+from sightline.common.modes import leave_as_found
 from sightline.errors import LayerError
 from sightline.models import Adapter, Layout
 from sightline.targets import Readout

@@ -7,8 +7,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sightline.capture.forward import run_forward
-from sightline.capture.guard import leave_as_found
 from sightline.common.chunks import in_chunks
+from sightline.common.modes import leave_as_found
 from sightline.models import Adapter
 from sightline.targets import Selector, select_output
 from sightline.targets.embedding import vectors_of

@@ -18,9 +18,9 @@ from torch import Tensor, nn
 
 from sightline.capture.forward import run_forward
 from sightline.capture.gather import Gatherer
-from sightline.capture.guard import leave_as_found
 from sightline.capture.pair import Pair
 from sightline.capture.record import Record, Recorder
+from sightline.common.modes import leave_as_found
 from sightline.errors import LayerError, TargetError
 from sightline.models import Adapter, Layer, LayerSpec, Wanted
 from sightline.targets import Readout, Selector, Target, select_output

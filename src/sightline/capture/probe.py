@@ -13,9 +13,9 @@ from torch.utils._pytree import tree_map
 
 from sightline.capture.engine import Plan
 from sightline.capture.forward import run_forward
-from sightline.capture.guard import leave_as_found
 from sightline.capture.record import first_tensor, replaced
 from sightline.common.chunks import in_chunks
+from sightline.common.modes import leave_as_found
 from sightline.models import Adapter, LayerSpec
 from sightline.targets import Readout, Target
 

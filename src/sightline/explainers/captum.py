@@ -11,9 +11,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from sightline.capture import leave_as_found
 from sightline.capture.engine import Plan
 from sightline.capture.probe import ForwardProbe
+from sightline.common.modes import leave_as_found
+from sightline.common.randomness import seeded
 from sightline.errors import MethodError, MissingExtraError
 from sightline.explainers.method import METHODS, LayerMaps, Method, Outcome, Request
 from sightline.targets import Readout
@@ -73,8 +74,7 @@ def _one_sample(
 
 def _seeded(attribute: Attribute, attr: Any, scorer: nn.Module, request: Request, k: int) -> Tensor:
     """Attributions of one decision; each sees the same noise. Captum's remarks on our inputs are no news."""
-    torch.manual_seed(request.seed)
-    with warnings.catch_warnings():
+    with seeded(request.seed), warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="captum")
         return attribute(attr, scorer, request, k).detach().float()
 

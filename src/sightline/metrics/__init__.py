@@ -4,6 +4,7 @@ Pure functions on batches of maps over any domain, each registered in `METRICS` 
 limits; a shell with memory around them; bootstrap intervals. No explainer is known here.
 """
 
+from sightline.common.modes import restored
 from sightline.common.statistics.bootstrap import Interval, bootstrap, macro_average, paired_difference
 from sightline.common.statistics.correlation import spearman
 from sightline.metrics.accumulator import Metric
@@ -45,7 +46,6 @@ from sightline.metrics.randomisation import (
     layers_of,
     model_randomisation,
     randomisation_curve,
-    restored,
     similarity,
     smoothed,
     target_randomisation,

@@ -17,7 +17,7 @@ from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from sightline.common.chunks import out_of_memory
-from sightline.metrics.probe import judged
+from sightline.common.modes import evaluating
 
 log = logging.getLogger(__name__)
 TOLERANCE = 1e-4
@@ -64,8 +64,9 @@ def inference_copy(
     if refusal or not isinstance(model, nn.Module):
         return InferenceCopy(model, False, float("nan"), f"the model itself: {refusal}")
     try:
-        copy = _Copy(model)
-        difference = _difference(model, copy, inputs)
+        with evaluating(model):
+            copy = _Copy(model)
+            difference = _difference(model, copy, inputs)
     except Exception as problem:  # whatever a stranger's model does when it is copied, itself still works
         if isinstance(problem, (MemoryError, RuntimeError)) and out_of_memory(problem):
             log.warning("no memory for a copy of the model")
@@ -149,7 +150,7 @@ def _pairs(graph: fx.GraphModule) -> Iterator[tuple[fx.Node, fx.Node]]:
 
 def _difference(model: nn.Module, copy: nn.Module, inputs: Tensor) -> float:
     """Largest difference of two models' outputs, on all inputs and on one alone, relative to the largest output."""
-    with judged(model), torch.inference_mode():
+    with torch.inference_mode():
         found = [_gap(model(part), copy(part)) for part in (inputs, inputs[:1])]
     return max(found)
 

@@ -5,8 +5,7 @@ It must not know what a metric does with the rows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -15,6 +14,7 @@ from jaxtyping import Float, Int, Num
 from torch import Tensor
 
 from sightline.common.chunks import in_chunks
+from sightline.common.modes import evaluating
 from sightline.errors import InputError, TargetError
 from sightline.results.domains import IMAGE, Domain
 
@@ -131,7 +131,7 @@ class Probe:
     def _evaluate(self, samples: Tensor, build: Callable[[slice], Tensor], read: Reader) -> Tensor:
         if not len(samples):
             raise InputError("there is nothing to score: the batch is empty")
-        with judged(self.model), torch.inference_mode():
+        with evaluating(self.model), torch.inference_mode():
             parts = in_chunks(
                 lambda rows: read(self.model(build(rows)), samples[rows]),
                 len(samples),
@@ -182,17 +182,3 @@ def _scaled(logits: Float[Tensor, "r k"], output: Literal["probability", "logit"
 
 def _precise(scores: Tensor) -> Tensor:
     return scores if scores.dtype == torch.float64 else scores.float()
-
-
-@contextmanager
-def judged(model: object) -> Iterator[None]:
-    """Evaluation mode for every submodule, and each one's own mode again afterwards, also after an error."""
-    modules = list(model.modules()) if isinstance(model, torch.nn.Module) else []
-    modes = [module.training for module in modules]
-    try:
-        for module in modules:
-            module.training = False
-        yield
-    finally:
-        for module, mode in zip(modules, modes, strict=True):
-            module.training = mode

@@ -7,13 +7,13 @@ for bit, also after an error.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from sightline.common.modes import restored
 from sightline.common.statistics.correlation import spearman
 from sightline.errors import InputError, near
 from sightline.metrics.registry import metric
@@ -33,27 +33,6 @@ def layers_of(model: nn.Module) -> tuple[str, ...]:
     """
     names = [name for name, module in model.named_modules() if any(True for _ in module.parameters(recurse=False))]
     return tuple(reversed(names))
-
-
-@contextmanager
-def restored(model: nn.Module) -> Iterator[None]:
-    """Give back parameters, buffers, modes and gradients as they were, also after an error.
-
-    Values are written back into the same tensors, so that ties, optimisers and views stay intact.
-    """
-    tensors = [*model.parameters(), *model.buffers()]
-    values = [tensor.detach().clone() for tensor in tensors]
-    gradients = [tensor.grad for tensor in tensors]
-    modes = [(module, module.training) for module in model.modules()]
-    try:
-        yield
-    finally:
-        with torch.no_grad():
-            for tensor, value, gradient in zip(tensors, values, gradients, strict=True):
-                tensor.copy_(value)
-                tensor.grad = gradient
-        for module, mode in modes:
-            module.training = mode
 
 
 def randomise(layer: nn.Module, *, generator: torch.Generator, how: How = "redraw") -> None:
@@ -254,7 +233,7 @@ def label_randomisation(
         InputError: the two make maps of different shapes.
     """
     explain = smoothed(explain_model, draws=smooth, seed=seed)
-    with restored(model), restored(other):
+    with restored(model, other):
         ours, theirs = explain(model, inputs).detach(), explain(other, inputs).detach()
     return scored(similarity(ours, theirs, magnitude=magnitude), map_check(ours), map_check(theirs))
 

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as fn
 
+from sightline.common.modes import evaluating
 from sightline.errors import ModelError
 from sightline.models.adapter.discover import discover_blocks, prefix_tokens
 from sightline.models.adapter.layout import find_layout
@@ -89,7 +90,7 @@ def finer_levels(trunk: Trunk, stride: int, size: tuple[int, int]) -> tuple[tupl
     ]
     try:
         with torch.no_grad():
-            _quietly(trunk, size)
+            _features_of_grey(trunk, size)
     finally:
         for hook in hooks:
             hook.remove()
@@ -115,7 +116,7 @@ class Grid:
 def grid_of(trunk: Trunk, size: tuple[int, int]) -> Grid:
     """Shape of the features of one picture of `(h, w)` pixels."""
     with torch.no_grad():
-        shape = _quietly(trunk, size).shape
+        shape = _features_of_grey(trunk, size).shape
     return Grid(shape[1], shape[2], shape[3])
 
 
@@ -157,7 +158,7 @@ def drop_unused(trunk: Trunk, size: tuple[int, int]) -> Trunk:
     hooks = [layer.register_forward_pre_hook(lambda module, given: ran.add(module)) for _, layer in layers]
     try:
         with torch.no_grad():
-            _quietly(trunk, size)
+            _features_of_grey(trunk, size)
     finally:
         for hook in hooks:
             hook.remove()
@@ -183,22 +184,18 @@ def _inputs_of_strided(trunk: Trunk, size: tuple[int, int]) -> list[tuple[nn.Mod
     ]
     try:
         with torch.no_grad():
-            _quietly(trunk, size)
+            _features_of_grey(trunk, size)
     finally:
         for hook in hooks:
             hook.remove()
     return seen
 
 
-def _quietly(trunk: Trunk, size: tuple[int, int]) -> Tensor:
-    """Features of a grey picture; mode and statistics stay as they were."""
-    modes = [(module, module.training) for module in trunk.modules()]
+def _features_of_grey(trunk: Trunk, size: tuple[int, int]) -> Tensor:
+    """Features of a grey picture, in evaluation mode."""
     weight = next(trunk.parameters())
-    try:
-        out: Tensor = trunk.eval()(weight.new_zeros(1, _channels(trunk), *size))
-    finally:
-        for module, training in modes:
-            module.training = training
+    with evaluating(trunk):
+        out: Tensor = trunk(weight.new_zeros(1, _channels(trunk), *size))
     return out
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils._pytree import tree_flatten
 
-from sightline.capture import leave_as_found
+from sightline.common.modes import leave_as_found
 from sightline.errors import ModelError
 from sightline.explainers.flow.affine import fused
 from sightline.explainers.flow.tape import Call, Tape, recording

@@ -10,8 +10,8 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from sightline.capture.engine import Plan
 from sightline.capture.forward import run_forward
-from sightline.capture.guard import leave_as_found
 from sightline.capture.record import Recorder
+from sightline.common.modes import leave_as_found
 from sightline.errors import LayerError, ModelError
 from sightline.explainers.flow.affine import Step, fused
 from sightline.explainers.flow.facts import Facts

@@ -20,6 +20,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
+from sightline.common.threads import ProcessWide
 from sightline.errors import UnfollowedError
 
 Node = int
@@ -125,22 +126,25 @@ def recording(inputs: Float[Tensor, "b c h w"]) -> Iterator[Tape]:
     tape = Tape()
     with ExitStack() as undo:
         undo.enter_context(torch.no_grad())
-        undo.enter_context(sdpa_kernel(SDPBackend.MATH))
-        undo.enter_context(_plain_attention())
+        undo.enter_context(_PLAIN_ATTENTION.on())
         tape.enter(inputs)
         undo.enter_context(_Recording(tape))
         yield tape
 
 
 @contextmanager
-def _plain_attention() -> Iterator[None]:
-    """`nn.MultiheadAttention` computes its attention by parts."""
+def _attention_by_parts() -> Iterator[None]:
+    """No kernel fuses attention, neither in the functional form nor in `nn.MultiheadAttention`."""
     before = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
-        yield
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
     finally:
         torch.backends.mha.set_fastpath_enabled(before)
+
+
+_PLAIN_ATTENTION = ProcessWide(_attention_by_parts)
 
 
 SHAPE_ONLY = frozenset(

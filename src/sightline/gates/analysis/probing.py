@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from sightline.common.threads import alone
 from sightline.errors import GateError
 from sightline.gates.modules.stateless import Eased
 from sightline.gates.surgery.block import GatedBlock
@@ -85,7 +86,7 @@ def at_gates(model: nn.Module, act: Callable[[str, nn.Module, tuple[Any, ...], A
     def passed(gate: nn.Module, given: tuple[Any, ...], out: Any) -> Any:
         return act(now[0], gate, given, out)
 
-    with ExitStack() as stack:
+    with alone(plain), ExitStack() as stack:
         gates: dict[int, nn.Module] = {}
         for path in paths:
             block = cast(GatedBlock, plain.get_submodule(path))
@@ -119,15 +120,3 @@ def changed_gates(model: nn.Module, change: Change) -> Iterator[None]:
 
     with at_gates(model, act):
         yield
-
-
-@contextmanager
-def resting(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode; every part's mode is put back."""
-    modes = {part: part.training for part in model.modules()}
-    try:
-        model.eval()
-        yield
-    finally:
-        for part, mode in modes.items():
-            part.training = mode

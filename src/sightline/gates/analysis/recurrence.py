@@ -16,8 +16,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from sightline.common.modes import evaluating
 from sightline.errors import GateError, MissingExtraError
-from sightline.gates.analysis.probing import at_gates, factor_of, gated_sites, recurrent, resting
+from sightline.gates.analysis.probing import at_gates, factor_of, gated_sites, recurrent
 from sightline.gates.analysis.statistics import GateRecord
 from sightline.gates.surgery.block import GatedBlock
 from sightline.gates.surgery.site import Site
@@ -102,10 +103,14 @@ def gradient_map(model: nn.Module, inputs: Float[Tensor, "n c h w"], stage: int,
     """
     paths = _of_stage(gated_sites(model), stage)
     seen: dict[str, Tensor] = {}
-    with torch.no_grad(), resting(model), at_gates(model, lambda path, _, given, out: seen.update({path: given[0]})):
+    with (
+        torch.no_grad(),
+        evaluating(model),
+        at_gates(model, lambda path, _, given, out: seen.update({path: given[0]})),
+    ):
         model(inputs)
     matrix = torch.zeros(len(paths), len(paths))
-    with torch.enable_grad(), resting(model):
+    with torch.enable_grad(), evaluating(model):
         leaves, gates = _chain(model, paths, seen)
         for t in range(1, len(paths)):
             if gates[t].requires_grad:
@@ -180,7 +185,7 @@ def intervention_map(model: nn.Module, inputs: Float[Tensor, "n c h w"], stage: 
         raise GateError("the gates have no state that could be replaced; this map is for recurrent gates such as dia")
     if len(inputs) < 2:
         raise GateError("a state is replaced by its mean over pictures, which needs at least two")
-    with torch.no_grad(), resting(model):
+    with torch.no_grad(), evaluating(model):
         gates, logits = _gates_and_logits(model, inputs)
         matrix = torch.zeros(len(paths), len(paths))
         logit, turned = torch.zeros(len(paths)), torch.zeros(len(paths))

@@ -9,9 +9,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from sightline.common.modes import evaluating
 from sightline.common.statistics.bootstrap import Interval, paired_difference
 from sightline.errors import GateError
-from sightline.gates.analysis.probing import changed_gates, gated_sites, read_gates, resting
+from sightline.gates.analysis.probing import changed_gates, gated_sites, read_gates
 from sightline.gates.surgery.plug import plugged
 from sightline.gates.surgery.site import Site
 from sightline.models.adapter.unwrap import unwrap
@@ -187,7 +188,7 @@ def ablate(
 
 def _factors(model: nn.Module, inputs: Tensor, batch_size: int) -> dict[str, Tensor]:
     parts: list[dict[str, Tensor]] = []
-    with torch.no_grad(), resting(model):
+    with torch.no_grad(), evaluating(model):
         for part in torch.split(inputs, batch_size):
             found: dict[str, Tensor] = {}
             with read_gates(model, found):
@@ -201,7 +202,7 @@ def _right(
 ) -> Float[Tensor, "n"]:
     """1 for each picture that is classified rightly with these factors in place of the gates' own."""
     found: list[Tensor] = []
-    with torch.no_grad(), resting(model):
+    with torch.no_grad(), evaluating(model):
         for start in range(0, len(inputs), batch_size):
             rows = slice(start, start + batch_size)
 

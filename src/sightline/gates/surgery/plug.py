@@ -9,6 +9,8 @@ from typing import Any, NamedTuple, TypeVar, cast
 import torch
 from torch import Tensor, nn
 
+from sightline.common.modes import evaluating
+from sightline.common.threads import exclusive
 from sightline.errors import GateError
 from sightline.gates.modules.catalog import Factory, make_gate, settle
 from sightline.gates.modules.stateless import Eased
@@ -57,6 +59,7 @@ class Plugged:
     scheme: Scheme
 
 
+@exclusive
 def plug(
     model: Model,
     gate: str | Factory = "dia",
@@ -116,6 +119,7 @@ def plug(
     return model
 
 
+@exclusive
 def unplug(model: Model) -> Model:
     """Take all gates out, in place; what is left is the model that was plugged, with its weights as they are now.
 
@@ -127,6 +131,7 @@ def unplug(model: Model) -> Model:
     return model
 
 
+@exclusive
 def bake(model: Model) -> Model:
     """Make the scheme in use final, in place: unused gates and what leads around them are taken out.
 
@@ -155,6 +160,7 @@ def bake(model: Model) -> Model:
     return model
 
 
+@exclusive
 def use_scheme(model: Model, scheme: SchemeLike) -> Model:
     """Let gates work at these sites only, from now on, in place; all weights stay.
 
@@ -230,7 +236,7 @@ def _try_gate(one: nn.Module, gate: str | Factory, site: Site, home: Tensor) -> 
         maps = torch.zeros(1, site.channels, *places, device=home.device, dtype=home.dtype)
         try:
             with torch.no_grad():
-                out = _calmly(one, maps)
+                out = _evaluated(one, maps)
         except Exception as problem:  # noqa: BLE001 - a stranger's gate may raise anything
             problems.append(problem)
             continue
@@ -252,7 +258,7 @@ def _needs_output(gate: nn.Module, maps: Tensor) -> bool:
     try:
         with torch.inference_mode(False), torch.enable_grad():
             seen = maps.clone().requires_grad_()
-            out = cast(Tensor, _calmly(gate, seen * 1)).add_(1)
+            out = cast(Tensor, _evaluated(gate, seen * 1)).add_(1)
             learnt = [p for p in gate.parameters() if p.requires_grad]
             torch.autograd.grad(out.sum(), [seen, *learnt], allow_unused=True)
     except Exception:  # noqa: BLE001 - a stranger's gate may raise anything; a copy is always right
@@ -260,15 +266,10 @@ def _needs_output(gate: nn.Module, maps: Tensor) -> bool:
     return False
 
 
-def _calmly(gate: nn.Module, maps: Tensor) -> object:
-    """What a gate gives in evaluation mode; its mode is put back."""
-    mode = {part: part.training for part in gate.modules()}
-    try:
-        gate.eval()
+def _evaluated(gate: nn.Module, maps: Tensor) -> object:
+    """What a gate gives in evaluation mode."""
+    with evaluating(gate):
         return gate(maps, None)[0] if getattr(gate, "recurrent", False) else gate(maps)
-    finally:
-        for part, training in mode.items():
-            part.training = training
 
 
 def _open(

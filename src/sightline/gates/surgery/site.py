@@ -7,7 +7,6 @@ is tried on noise: with the place for a gate left open it must give what it gave
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import NamedTuple
@@ -15,6 +14,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from sightline.common.modes import evaluating
+from sightline.common.threads import exclusive
 from sightline.errors import GateError
 from sightline.gates.surgery.block import GatedBlock, recipe_of
 from sightline.gates.surgery.class_swap import Swapped
@@ -83,6 +84,7 @@ class Sites:
         return "\n".join("  ".join(c.ljust(w) for c, w in zip(r, widths, strict=True)).rstrip() for r in rows)
 
 
+@exclusive
 def sites(model: nn.Module) -> Sites:
     """Where a gate can be plugged into a model.
 
@@ -163,7 +165,7 @@ def _probe(module: nn.Module, kind: type[nn.Module], recipe: Recipe, *, behind: 
         noise = _noise(module, channels)
         branches: list[Tensor] = []
         try:
-            with _calm(module):
+            with evaluating(module), torch.no_grad():
                 own = kind.forward(module, [noise.clone()] if behind else noise.clone())
                 if behind:
                     branches, out = [own], own
@@ -203,23 +205,6 @@ def _noise(module: nn.Module, channels: int) -> Tensor:
     home = next((p for p in module.parameters() if p.is_floating_point()), torch.zeros(()))
     noise = torch.randn(1, channels, *PICTURE, generator=torch.Generator().manual_seed(0))
     return noise.to(home.device, home.dtype)
-
-
-@contextmanager
-def _calm(module: nn.Module) -> Iterator[None]:
-    """Evaluation mode without gradients; every part's mode and buffers are put back."""
-    buffers = [(buffer, buffer.clone()) for buffer in module.buffers()]
-    modes = {part: part.training for part in module.modules()}
-    try:
-        for part in modes:
-            part.training = False
-        with torch.no_grad():
-            yield
-    finally:
-        for part, mode in modes.items():
-            part.training = mode
-        for buffer, value in buffers:
-            buffer.copy_(value)
 
 
 def _nowhere(model: nn.Module, passed: dict[str, str]) -> str:

@@ -14,6 +14,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor, fx, nn
 
+from sightline.common.modes import as_found
+
 Through = Callable[[Tensor], Tensor]
 Recipe = Callable[..., Tensor]
 """`recipe(block, x, through)`: the block's output, with `through` applied to its branch."""
@@ -75,47 +77,34 @@ def shallow_graph(block: nn.Module, kind: type[nn.Module]) -> fx.Graph:
         NoBranch: it cannot be traced, or reads differently in training and in evaluation.
     """
     texts, graph = [], None
-    mode = block.training
     for training in (True, False):
-        block.training = training
         try:
-            graph = _Traceable(kind)(block)
+            with as_found(block):
+                block.training = training
+                graph = _traced(block, kind)
         except NoBranch:
             raise
         except Exception as problem:
             reason = next(iter(str(problem).splitlines()), type(problem).__name__)
             raise NoBranch(f"its code cannot be traced ({reason})") from problem
-        finally:
-            block.training = mode
         texts.append(str(graph))
     if graph is None or texts[0] != texts[1]:
         raise NoBranch("its code depends on training mode")
     return graph
 
 
-class _Traceable:
-    """A tracer of the forward that a class defines, whatever the class of the module is now."""
-
-    def __init__(self, kind: type[nn.Module]) -> None:
-        self._kind = kind
-
-    def __call__(self, block: nn.Module) -> fx.Graph:
-        now = block.__class__
-        own = {
-            name: buffer.clone()
-            for name, buffer in block._buffers.items()
-            if buffer is not None and not buffer.is_meta
-        }
-        block.__class__ = self._kind
-        try:
-            graph = _Shallow().trace(block)
-            if not all(torch.equal(cast(Tensor, block._buffers[name]), buffer) for name, buffer in own.items()):
-                raise NoBranch("its code changes its own buffers")
-            return graph
-        finally:
-            block.__class__ = now
-            for name, buffer in own.items():
-                cast(Tensor, block._buffers[name]).copy_(buffer)
+def _traced(block: nn.Module, kind: type[nn.Module]) -> fx.Graph:
+    """The graph of the forward that a class defines, whatever the class of the module is now."""
+    now, own = block.__class__, {name: b for name, b in block._buffers.items() if b is not None and not b.is_meta}
+    values = {name: buffer.clone() for name, buffer in own.items()}
+    block.__class__ = kind
+    try:
+        graph = _Shallow().trace(block)
+    finally:
+        block.__class__ = now
+    if not all(torch.equal(cast(Tensor, block._buffers[name]), value) for name, value in values.items()):
+        raise NoBranch("its code changes its own buffers")
+    return graph
 
 
 def compiled(block: nn.Module, graph: fx.Graph) -> Recipe:

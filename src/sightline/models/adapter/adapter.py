@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from sightline.errors import InputError, LayerError, ModelError
+from sightline.errors import InputError, LayerError
 from sightline.models.adapter.discover import discover_blocks, discover_convolutions, prefix_tokens
 from sightline.models.adapter.embedded import AUTO, embedded
 from sightline.models.adapter.layers import LayerSpec, match_layers
@@ -106,11 +106,6 @@ class Adapter:
             raise InputError(f"inputs are on {inputs.device}, the model on {first.device}; move one with .to(...)")
         if first.dtype != inputs.dtype and not torch.is_autocast_enabled(inputs.device.type):
             raise InputError(f"inputs are {inputs.dtype}, the model is {first.dtype}; convert one with .to(...)")
-        if first.is_inference():
-            raise ModelError(
-                "the model's weights were made under inference_mode, so nothing can be differentiated "
-                "through them; load the model outside inference_mode"
-            )
         wanted = _input_channels(self.model)
         if wanted is not None and wanted != inputs.shape[1]:
             raise InputError(

@@ -5,16 +5,15 @@ A searcher sees a function from schemes to numbers and nothing of what is behind
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from sightline.common.modes import evaluating
 from sightline.errors import GateError
-from sightline.gates.analysis.probing import resting
 from sightline.gates.scheme import Scheme
 from sightline.tasks.gate_search.network import held_scheme
 
@@ -41,23 +40,14 @@ def recalibrate(model: nn.Module, batches: Batches) -> nn.Module:
     norms = [part for part in model.modules() if isinstance(part, _BatchNorm) and part.track_running_stats]
     if not norms:
         return model
-    modes = {part: part.training for part in model.modules()}
-    momenta = [norm.momentum for norm in norms]
     seen = 0
-    try:
-        model.eval()
+    with evaluating(model, buffers=False, randomness=False), torch.no_grad():
         for norm in norms:
             norm.reset_running_stats()
             norm.momentum, norm.training = None, True
-        with torch.no_grad():
-            for batch in batches:
-                model(_inputs(batch))
-                seen += 1
-    finally:
-        for part, mode in modes.items():
-            part.training = mode
-        for norm, momentum in zip(norms, momenta, strict=True):
-            norm.momentum = momentum
+        for batch in batches:
+            model(_inputs(batch))
+            seen += 1
     if not seen:
         raise GateError("batch norms were to be estimated anew, but there is no batch; hand in a list of batches")
     return model
@@ -85,7 +75,7 @@ class Accuracy:
 
     def __call__(self, scheme: Scheme) -> float:
         """Accuracy between 0 and 1."""
-        with held_scheme(self._model, scheme), _as_found(self._model):
+        with held_scheme(self._model, scheme), evaluating(self._model, randomness=False):
             if self._calibration is not None:
                 recalibrate(self._model, self._calibration)
             right, seen = _count(self._model, self._batches)
@@ -101,19 +91,6 @@ def _count(model: nn.Module, batches: Batches) -> tuple[int, int]:
             right += int((model(inputs).argmax(1) == labels).sum())
             seen += len(labels)
     return right, seen
-
-
-@contextmanager
-def _as_found(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode inside; modes and buffers are put back."""
-    buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
-    try:
-        with resting(model):
-            yield
-    finally:
-        with torch.no_grad():
-            for buffer, value in buffers:
-                buffer.copy_(value)
 
 
 def _inputs(batch: Any) -> Tensor:

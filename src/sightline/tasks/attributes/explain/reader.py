@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from sightline.capture.guard import leave_as_found
+from sightline.common.modes import leave_as_found
 from sightline.models.zoo.birdnet import BirdNet
 from sightline.tasks.attributes.data import Vocabulary
 from sightline.tasks.attributes.explain.association import Logits, field_contributions, pattern_contributions

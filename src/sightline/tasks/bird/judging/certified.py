@@ -22,6 +22,7 @@ from PIL import Image
 from torch import nn
 
 from sightline.common.files import write_bytes, write_text
+from sightline.common.modes import evaluating
 from sightline.compare.samples import Sample, prepare
 from sightline.compare.store import RUN
 from sightline.data.classes import folded_name
@@ -191,14 +192,10 @@ def as_inputs(drawings: Sequence[Rendering], loaded: LoadedModel) -> torch.Tenso
 
 
 def _logits(model: nn.Module, inputs: torch.Tensor) -> torch.Tensor:
-    """Class scores in evaluation mode; the model is left as it was."""
-    modes = {module: module.training for module in model.modules()}
-    try:
-        out: torch.Tensor = model.eval()(inputs)
+    """Class scores in evaluation mode."""
+    with evaluating(model):
+        out: torch.Tensor = model(inputs)
         return out
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
 
 
 def _same_picture(path: Path, pixels: NDArray[np.uint8]) -> None:
