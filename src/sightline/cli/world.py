@@ -5,49 +5,71 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from sightline.common.numbers import SEEDS
+from sightline.common.settings import REQUIRED, Settings, flat, setting
 from sightline.terminal.screen import say_note
 
-Cue = Annotated[str, typer.Option(help="What carries the class: foreground, part:NAME or background.")]
-Species = Annotated[int | None, typer.Option(help="Number of classes; 20, or as many as the cue can tell apart.")]
-Seed = Annotated[int, typer.Option(help="Seed of the world.")]
-Correlation = Annotated[float, typer.Option(help="Share of scenes whose background is their species' own.")]
-Entanglement = Annotated[float, typer.Option(help="Share of plumage colours that copy the breast's.")]
-Variation = Annotated[float, typer.Option(help="Chance that a species' own attribute varies in an image.")]
-LabelNoise = Annotated[float, typer.Option(help="Chance that the written class is wrong.")]
-AttributeNoise = Annotated[float, typer.Option(help="Chance, per group, that the written attribute is wrong.")]
-DropOut = Annotated[float, typer.Option(help="Chance, per part, that it is not drawn.")]
-Occluders = Annotated[float, typer.Option(help="Mean number of leaves and twigs before the bird.")]
-Layout = Annotated[str, typer.Option(help="Where the birds sit: edges, uniform, centre.")]
-BirdSize = Annotated[float, typer.Option(help="Factor on the size of all birds.")]
+
+@dataclass(frozen=True, kw_only=True)
+class SeenWorld(Settings):
+    """What a world looks like at first sight."""
+
+    PANEL = "World"
+
+    cue: str = setting("foreground", "What carries the class: foreground, part:NAME or background.")
+    seed: int = setting(0, "Seed of the world.", low=0, high=SEEDS - 1)
+    layout: str = setting("edges", "Where the birds sit: edges, uniform, centre.")
 
 
-def render(
-    out: Annotated[Path, typer.Option(help="New folder to write.")],
-    count: Annotated[int, typer.Option(help="Number of scenes.")] = 1000,
-    size: Annotated[int, typer.Option(help="Side of the pictures in pixels.")] = 128,
-    image_format: Annotated[str, typer.Option("--format", help="jpg, or png for exact bytes.")] = "jpg",
-    six_token_rows: Annotated[int, typer.Option(help="Malformed attribute rows, as the real files have.")] = 0,
-    workers: Annotated[int, typer.Option(help="Processes that draw.")] = 1,
-    cue: Cue = "foreground",
-    species: Species = None,
-    twins: Annotated[int, typer.Option(help="Pairs of species that differ in one group.")] = 3,
-    seed: Seed = 0,
-    background_correlation: Correlation = 0.0,
-    entanglement: Entanglement = 0.0,
-    variation: Variation = 0.02,
-    label_noise: LabelNoise = 0.0,
-    attribute_noise: AttributeNoise = 0.0,
-    drop_out: DropOut = 0.0,
-    occluders: Occluders = 1.0,
-    layout: Layout = "edges",
-    bird_size: BirdSize = 1.0,
-    train_share: Annotated[float, typer.Option(help="Share of scenes in the training split.")] = 0.8,
-) -> None:
+@dataclass(frozen=True, kw_only=True)
+class NoisyWorld(Settings):
+    """What decides which cue a model must use."""
+
+    PANEL = "World"
+
+    cue: str = setting("foreground", "What carries the class: foreground, part:NAME or background.")
+    species: int | None = setting(None, "Number of classes; 20, or as many as the cue can tell apart.")
+    seed: int = setting(0, "Seed of the world.", low=0, high=SEEDS - 1)
+    background_correlation: float = setting(0.0, "Share of scenes whose background is their species' own.")
+    entanglement: float = setting(0.0, "Share of plumage colours that copy the breast's.")
+    variation: float = setting(0.02, "Chance that a species' own attribute varies in an image.")
+    label_noise: float = setting(0.0, "Chance that the written class is wrong.")
+    drop_out: float = setting(0.0, "Chance, per part, that it is not drawn.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class WholeWorld(NoisyWorld):
+    """Everything that makes a world."""
+
+    twins: int = setting(3, "Pairs of species that differ in one group.")
+    attribute_noise: float = setting(0.0, "Chance, per group, that the written attribute is wrong.")
+    occluders: float = setting(1.0, "Mean number of leaves and twigs before the bird.")
+    layout: str = setting("edges", "Where the birds sit: edges, uniform, centre.")
+    bird_size: float = setting(1.0, "Factor on the size of all birds.")
+    train_share: float = setting(0.8, "Share of scenes in the training split.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawing(Settings):
+    """What is drawn of it."""
+
+    PANEL = "What to write"
+
+    out: Path = setting(REQUIRED, "New folder to write.")
+    count: int = setting(1000, "Number of scenes.")
+    size: int = setting(128, "Side of the pictures in pixels.")
+    image_format: str = setting("jpg", "jpg, or png for exact bytes.", "--format")
+    six_token_rows: int = setting(0, "Malformed attribute rows, as the real files have.")
+    workers: int = setting(1, "Processes that draw.")
+
+
+def render(drawing: Drawing, options: WholeWorld) -> None:
     """Draw a world into a new folder: pictures, masks, boxes, parts, attributes, and the truth behind them.
 
     Interrupted? The same command goes on with the scenes that are there.
@@ -57,37 +79,22 @@ def render(
     from sightline.worlds.aviary import Knobs, World
     from sightline.worlds.aviary.layout import write_world
 
-    knobs = Knobs(
-        cue=cue,
-        species=species,
-        twins=twins,
-        seed=seed,
-        background_correlation=background_correlation,
-        entanglement=entanglement,
-        variation=variation,
-        label_noise=label_noise,
-        attribute_noise=attribute_noise,
-        drop_out=drop_out,
-        occluders=occluders,
-        layout=layout,
-        bird_size=bird_size,
-        train_share=train_share,
-    )
+    world, out, count = World(Knobs(**flat(options))), drawing.out, drawing.count
     begun = time.perf_counter()
     with going_on_later(out), Progress() as bar:
         task = bar.add_task("drawing", total=count)
         write_world(
-            World(knobs),
+            world,
             out,
             count,
-            size=size,
-            image_format=image_format,
-            six_token_rows=six_token_rows,
-            workers=workers,
+            size=drawing.size,
+            image_format=drawing.image_format,
+            six_token_rows=drawing.six_token_rows,
+            workers=drawing.workers,
             report=lambda done: bar.update(task, advance=done),
         )
     seconds = time.perf_counter() - begun
-    typer.echo(f"{out}: {count} scenes of {len(World(knobs).species)} species in {seconds:.1f} s")
+    typer.echo(f"{out}: {count} scenes of {len(world.species)} species in {seconds:.1f} s")
 
 
 @contextmanager
@@ -103,14 +110,7 @@ def going_on_later(out: Path) -> Iterator[None]:
 
 
 def cues(
-    cue: Cue = "foreground",
-    species: Species = None,
-    seed: Seed = 0,
-    background_correlation: Correlation = 0.0,
-    entanglement: Entanglement = 0.0,
-    variation: Variation = 0.02,
-    label_noise: LabelNoise = 0.0,
-    drop_out: DropOut = 0.0,
+    options: NoisyWorld,
     scenes: Annotated[int, typer.Option(help="Scenes over which probabilities are averaged.")] = 2000,
 ) -> None:
     """Say which cue the best possible model of a world must use, and what every cue is worth."""
@@ -120,16 +120,7 @@ def cues(
     from sightline.worlds.aviary import Knobs, World
     from sightline.worlds.aviary.cues import bayes_cues, required_cue
 
-    knobs = Knobs(
-        cue=cue,
-        species=species,
-        seed=seed,
-        background_correlation=background_correlation,
-        entanglement=entanglement,
-        variation=variation,
-        label_noise=label_noise,
-        drop_out=drop_out,
-    )
+    knobs = Knobs(**flat(options))
     table = Table(
         "cue", "alone", "all but it", "everything", "required", "sufficient", title="Bayes-optimal accuracy"
     )
@@ -143,9 +134,9 @@ def cues(
 def measure(
     count: Annotated[int, typer.Option(help="Number of scenes.")] = 300,
     size: Annotated[int, typer.Option(help="Side of the pictures in pixels.")] = 128,
-    seed: Seed = 0,
-    layout: Layout = "edges",
-    bird_size: BirdSize = 1.0,
+    seed: Annotated[int, typer.Option(help="Seed of the world.")] = 0,
+    layout: Annotated[str, typer.Option(help="Where the birds sit: edges, uniform, centre.")] = "edges",
+    bird_size: Annotated[float, typer.Option(help="Factor on the size of all birds.")] = 1.0,
 ) -> None:
     """Measure how fast scenes are drawn on one core, and where the birds sit."""
     from sightline.worlds.aviary import Knobs, World, render
@@ -164,36 +155,40 @@ def measure(
     typer.echo(f"share of a centred Gaussian (sigma a quarter of the side) {prior}")
 
 
-def sheet(
-    out: Annotated[Path, typer.Option(help="PNG file to write.")],
-    count: Annotated[int, typer.Option(help="Number of scenes.")] = 24,
-    columns: Annotated[int, typer.Option(help="Scenes per row.")] = 6,
-    size: Annotated[int, typer.Option(help="Side of every scene in pixels.")] = 160,
-    first: Annotated[int, typer.Option(help="Number of the first scene.")] = 0,
-    cue: Cue = "foreground",
-    seed: Seed = 0,
-    layout: Layout = "edges",
-    what: Annotated[
-        str, typer.Option(help="scenes; or counterfactuals: one scene per row and its variants.")
-    ] = "scenes",
-) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Sheet(Settings):
+    """What is drawn on a contact sheet."""
+
+    PANEL = "What to write"
+
+    out: Path = setting(REQUIRED, "PNG file to write.")
+    count: int = setting(24, "Number of scenes.")
+    columns: int = setting(6, "Scenes per row.")
+    size: int = setting(160, "Side of every scene in pixels.")
+    first: int = setting(0, "Number of the first scene.")
+    what: str = setting("scenes", "scenes; or counterfactuals: one scene per row and its variants.")
+
+
+def sheet(page: Sheet, options: SeenWorld) -> None:
     """Draw a contact sheet."""
     from sightline.worlds.aviary import Knobs, World
     from sightline.worlds.aviary.sheet import check_picture, counterfactual_sheet, save_picture, scene_sheet
 
-    world = World(Knobs(cue=cue, seed=seed, layout=layout))
-    check_picture(out)
-    draw = counterfactual_sheet if what == "counterfactuals" else scene_sheet
-    picture = draw(world, range(first, first + count), columns=columns, size=size)
-    save_picture(picture, out)
-    typer.echo(f"{out}: {picture.width} x {picture.height} pixels")
+    world, numbers = World(Knobs(**flat(options))), range(page.first, page.first + page.count)
+    check_picture(page.out)
+    draw = counterfactual_sheet if page.what == "counterfactuals" else scene_sheet
+    picture = draw(world, numbers, columns=page.columns, size=page.size)
+    save_picture(picture, page.out)
+    typer.echo(f"{page.out}: {picture.width} x {picture.height} pixels")
 
 
 def certify(
     what: Annotated[str, typer.Option("--of", help="The cue: foreground, background or part:NAME.")] = "foreground",
     weights: Annotated[Path | None, typer.Option(help="Weights of a birdnet; the bundled one if none.")] = None,
-    cue: Cue = "foreground",
-    seed: Seed = 0,
+    cue: Annotated[
+        str, typer.Option(help="What carries the class: foreground, part:NAME or background.")
+    ] = "foreground",
+    seed: Annotated[int, typer.Option(help="Seed of the world.")] = 0,
     pairs: Annotated[int, typer.Option(help="Pairs of scenes that exchange the cue.")] = 200,
     threshold: Annotated[float, typer.Option(help="What the lower ends of both intervals must reach.")] = 0.8,
 ) -> None:
