@@ -168,19 +168,20 @@ def _hints(kind: type[Settings]) -> dict[str, Any]:
 
 
 def _check(leaf: Leaf, error: type[SightlineError]) -> None:
-    value, about = leaf.default, leaf.about
+    value, about, name = leaf.default, leaf.about, leaf.option.removeprefix("--")
     if about.words and value is not None and value not in about.words:
-        raise error(f"{leaf.option} cannot be {value!r}; {near(str(value), about.words)}")
+        raise error(f"--{name} cannot be {value!r}; {near(str(value), about.words)}")
     if isinstance(value, bool) or not isinstance(value, int | float):
         return
     if not math.isfinite(value):
-        raise error(f"{leaf.option} is {value}, but must be a finite number")
+        raise error(f"--{name} is {value}, but must be a finite number")
     if about.above is not None and value <= about.above:
-        raise error(f"{leaf.option} is {value}, but must be above {about.above:g}")
+        raise error(f"--{name} is {value}, but must be above {about.above:g}")
     if about.low is not None and value < about.low:
-        must = "cannot be negative" if about.low == 0 else f"must be at least {about.low:g}"
-        raise error(f"{leaf.option} is {value}, but {must}")
+        if about.low == 0:
+            raise error(f"--{name} is {value}, but cannot be negative")
+        raise error(f"--{name} is {value}, but must be at least {about.low:g}")
     if about.below is not None and value >= about.below:
-        raise error(f"{leaf.option} is {value}, but must be below {about.below:g}")
+        raise error(f"--{name} is {value}, but must be below {about.below:g}")
     if about.high is not None and value > about.high:
-        raise error(f"{leaf.option} is {value}, but can be at most {about.high:g}")
+        raise error(f"--{name} is {value}, but can be at most {about.high:g}")
