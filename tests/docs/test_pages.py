@@ -72,3 +72,15 @@ def test_every_paper_of_the_house_names_the_same_version():
 def test_pictures_are_small():
     big = {path.name: path.stat().st_size for path in (DOCS / "assets").iterdir() if path.stat().st_size >= 200_000}
     assert not big
+
+
+def test_every_old_name_is_on_the_page_of_old_and_new_names():
+    from sightline.renamed import NAMES
+
+    rows = [
+        re.findall(r"`([^`]+)`", row)
+        for row in (DOCS / "renamed.md").read_text("utf-8").splitlines()
+        if row[:1] == "|"
+    ]
+    pairs = {(cells[0].lstrip("-"), cell.lstrip("-")) for cells in rows if cells for cell in cells[1:]}
+    assert not [(old, new) for old, options in NAMES.items() for new in options if (old, new) not in pairs]
