@@ -1,4 +1,4 @@
-"""The method matrix, from the registry that the front door and the command line read."""
+"""The method matrix, from the registry that `explain` and the command line read."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ from sightline.explainers import METHODS, Method
 
 HEAD = """# Methods
 
-Every method that `sightline methods` lists, from the registry itself. Ask for one or several by name:
-`--method gradcam,layercam`, or `method=["gradcam", "layercam"]`.
+Every attribution (saliency) method that `sightline methods` lists. The default is `lrp`. Ask for others by
+name: `--method gradcam,layercam`, or `method=["gradcam", "layercam"]`.
 
 In the equations, $A_{c,i}$ is channel $c$ of a layer's activation at place $i$, written `A[c,i]`; `G` its gradient
 $\\partial y / \\partial A$; `y` the score of the decision; `x` the network's input; `relu` keeps the positive part.
-Values are raw: nothing is scaled to 0..1. A signed map says by its negative values what spoke against the decision.
+Values are raw: nothing is scaled to 0..1. The negative values of a signed map are evidence against the decision.
 
 Methods of the family *CAM* share one forward and one backward, for all layers and all targets. The *controls* know
-nothing of the model: a method that does not beat them explains nothing, so they belong into every comparison.
+nothing of the model: a method that does not beat them explains nothing, so compare with them. Costs are counted in
+passes of the network; [measured times](studies/performance.md) differ between networks and machines.
 """
 FIRST, LAST = ("CAM", "CAM by masking", "Attention"), "Controls"
 STAGES = {"all": "all", "last": "last", "input": "input only"}

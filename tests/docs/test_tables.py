@@ -54,7 +54,7 @@ class Script:
 
 
 SCRIPTS = [
-    Script("maps_cost.py", ("table: maps_cost", "table: peers")),
+    Script("maps_cost.py", ("table: maps_cost", "table: maps_cost_again", "table: peers")),
     Script("maps_memory.py", ("table: memory",), keys=2, absent="torchcam|grad-cam|captum"),
     Script("flow_cost.py", ("table: flow_cost",)),
     Script("flow_cost.py --memory --batch 2 --repetitions 1", ("table: flow_memory",)),
@@ -68,7 +68,7 @@ SCRIPTS = [
     Script("eat_audit.py", ("table: audit-noise", "table: audit-background"), free="(?!)", absent=".*"),
     Script("eat.py", tuple(f"eat {name}" for name in EAT), free="(?!)", absent=".*"),
     Script("evidence.py", ("table: coco-where", "table: cub-where"), free=r"(?!)", absent=r".*"),
-    *(Script(f"flow_truth.py {study}", tuple(f"table: truth-{study}-{net}" for net in nets), LAYER)
+    *(Script(f"flow_truth.py {study}", tuple(f"table: truth-{study}-{net}" for net in nets), LAYER, absent="captum")
       for study, nets in TRUTH.items()),
 ]  # fmt: skip
 

@@ -81,7 +81,7 @@ def _expected(
     higher_is_better=True,
     needs=("maps", "points", "boxes"),
     signed="largest signed value",
-    cannot="whether the part's map means its attribute; a 7x7 map cannot exceed about 0.55 on CUB at sigma = 4",
+    cannot="whether the part's map means its attribute; a map whose cells are larger than the box cannot reach 1",
     cite=("xu2020apn",),
     chance="share of the picture from which the box overlaps enough, counted exactly",
     expected=_expected,
