@@ -25,12 +25,12 @@ from sightline.tasks.attributes.network.net import AttributeNet, AttributeSpec, 
 from sightline.tasks.attributes.network.store import save_attribute_net
 from sightline.tasks.attributes.recipe import EatRecipe
 from sightline.tasks.attributes.train.fit import fit
-from sightline.worlds.aviary.config import Knobs
+from sightline.worlds.aviary.config import WorldConfig
 from sightline.worlds.aviary.dataset import HELD_OUT, joined, rendered, unlabelled
 from sightline.worlds.aviary.scene import FAMILIES
 from sightline.worlds.aviary.world import World
 
-WORLDS = {"aviary": Knobs(), "background": Knobs(background_correlation=0.9)}
+WORLDS = {"aviary": WorldConfig(), "background": WorldConfig(background_correlation=0.9)}
 CONTROLS = ("zero", "eat", "permuted", "random", "context", "classes")
 GUIDED = ("zero", "eat", "narrow", "parts", "bottleneck")
 BOTTLENECKS = ("narrow-permuted", "narrow-random", "narrow-context", "narrow-classes", "bottleneck-permuted")

@@ -28,7 +28,7 @@ from sightline.tasks.gate_search.network import mask, supernet
 from sightline.tasks.gate_search.search import search
 from sightline.training.augmentation import normalised
 from sightline.training.loop import Watch
-from sightline.worlds.aviary import Knobs, World
+from sightline.worlds.aviary import World, WorldConfig
 from sightline.worlds.aviary.dataset import HELD_OUT, rendered
 
 ARMS: dict[str, dict[str, Any]] = {
@@ -59,7 +59,7 @@ STUDIES = ("search", "gain", "ablations", "retrained")
 RETRAINED, RETRAINED_SEEDS = 16, 2
 """Schemes of the gate `se` that are trained from scratch, and how often."""
 SPARSITY = 0.02
-WORLD = Knobs(species=8, twins=0, bird_size=1.3, occluders=0.0)
+WORLD = WorldConfig(species=8, twins=0, bird_size=1.3, occluders=0.0)
 """The aviary of the study: what a network of this size can learn from pictures of 32 pixels in a few seconds."""
 TESTS, HELD_BACK, SEARCH_SEED = 500, 500, 900
 """Scenes to test on; those by which a search scores schemes, which nothing else sees; the search's own seed."""

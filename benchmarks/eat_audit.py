@@ -37,7 +37,7 @@ from sightline.tasks.attributes.network.net import AttributeNet, AttributeSpec
 from sightline.tasks.attributes.recipe import EatRecipe
 from sightline.tasks.attributes.train.calibrate import knowledge_of
 from sightline.tasks.attributes.train.fit import fit
-from sightline.worlds.aviary import GROUPS, Knobs, World
+from sightline.worlds.aviary import GROUPS, World, WorldConfig
 from sightline.worlds.aviary.dataset import HELD_OUT, rendered
 
 PAGE = STUDIES / "audit.md"
@@ -68,12 +68,12 @@ class Cell:
     @property
     def world(self) -> World:
         """The world that is drawn: an annotator's errors change no pixel."""
-        return World(Knobs(seed=self.seed, background_correlation=self.background))
+        return World(WorldConfig(seed=self.seed, background_correlation=self.background))
 
     @property
     def noted(self) -> World:
         """The same world with an annotator who errs."""
-        return World(replace(self.world.knobs, attribute_noise=self.noise))
+        return World(replace(self.world.config, attribute_noise=self.noise))
 
 
 def cells(seeds: int) -> list[Cell]:

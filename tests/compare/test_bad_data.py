@@ -15,12 +15,12 @@ from typer.testing import CliRunner
 
 from sightline.cli.app import app
 from sightline.models.zoo.birdnet import BirdNet, BirdNetSpec
-from sightline.worlds.aviary import Knobs, World
+from sightline.worlds.aviary import World, WorldConfig
 from sightline.worlds.aviary.layout import write_world
 
 pytest.importorskip("pyarrow", reason="comparisons are written with pyarrow: pip install 'sightline[audit]'")
 
-WORLD = World(Knobs(species=4, twins=0, train_share=0.3))
+WORLD = World(WorldConfig(species=4, twins=0, train_share=0.3))
 SIDE = 32
 Damage = Callable[[Path], object]
 

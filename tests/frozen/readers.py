@@ -502,10 +502,12 @@ def evaluate_command(at: Path, work: Path) -> Found:
 
 def evaluate_world(at: Path, work: Path) -> Found:
     """(g) the same on a drawn world with a certificate; the world is drawn again first."""
-    from sightline.worlds.aviary import Knobs, World
+    from sightline.worlds.aviary import World, WorldConfig
     from sightline.worlds.aviary.layout import write_world
 
-    world = write_world(World(Knobs(**JUDGED_KNOBS)), work / "world", JUDGED_COUNT, size=128, image_format="png")
+    world = write_world(
+        World(WorldConfig(**JUDGED_KNOBS)), work / "world", JUDGED_COUNT, size=128, image_format="png"
+    )
     out = Path(shutil.copytree(at / "evaluate_world", work / "out"))
     said = json.loads(run("evaluate", world, *EVALUATE_WORLD, "--out", out, "--json"))
     del said["files"]
@@ -541,7 +543,7 @@ def world(at: Path, work: Path) -> Found:
         "attributes": list(told.vocabulary.names), "groups": [g.name for g in told.vocabulary.groups],
         "files": [str(path.relative_to(folder)) for path in told.files], "part ids": list(told.part_ids),
         "notes": list(told.notes), "samples": [[s.path.name, s.label, s.located] for s in samples],
-        "knobs": asdict(drawn.world.knobs), "required": drawn.required, "numbers": list(drawn.numbers.values()),
+        "knobs": asdict(drawn.world.config), "required": drawn.required, "numbers": list(drawn.numbers.values()),
         "bytes": {str(p.relative_to(folder)): sha(p.read_bytes()) for p in sorted(folder.rglob("*")) if p.is_file()},
         "pixels": [sha(one.tobytes()) for one in pixels],
         "drawn again": [bool((one == other.image).all()) for one, other in zip(pixels, again, strict=True)],
@@ -551,12 +553,12 @@ def world(at: Path, work: Path) -> Found:
 
 def world_unfinished(at: Path, work: Path) -> Found:
     """(h) a world that was interrupted goes on: scenes that are there are kept; it ends as `world`."""
-    from sightline.worlds.aviary import Knobs, World
+    from sightline.worlds.aviary import World, WorldConfig
     from sightline.worlds.aviary.layout import write_world
 
     shutil.copytree(at / "world_unfinished.part", work / ".world.part")
     told: list[int] = []
-    out = write_world(World(Knobs(**KNOBS)), work / "world", **WORLD, report=told.append)
+    out = write_world(World(WorldConfig(**KNOBS)), work / "world", **WORLD, report=told.append)
     same = {p.relative_to(out): p.read_bytes() for p in out.rglob("*") if p.is_file()}
     whole = {p.relative_to(at / "world"): p.read_bytes() for p in (at / "world").rglob("*") if p.is_file()}
     return {"kept": told[0], "drawn": sum(told[1:]), "ends as the whole one": same == whole}

@@ -14,7 +14,7 @@ from torchvision.models import resnet18
 from sightline.errors import GateError
 from sightline.gates import DIA, GATES, Scheme, bake, plug, plugged, unplug, use_scheme
 from sightline.gates.surgery.block import GatedBlock
-from sightline.gates.surgery.class_swap import Swapped
+from sightline.gates.surgery.class_swap import ClassSwapped
 from tests.gates.nets import FEW, NETS, build, picture
 from tests.tiny import ResidualBlock
 from tests.tiny import build as tiny
@@ -238,7 +238,7 @@ def test_baking_keeps_a_gate_whose_owner_is_left_out():
 
 def test_baking_an_empty_scheme_gives_the_plain_network():
     model = bake(use_scheme(plug(build("cifar resnet"), "dia"), "empty"))
-    assert not any(isinstance(module, Swapped) for module in model.modules())
+    assert not any(isinstance(module, ClassSwapped) for module in model.modules())
     assert list(model.state_dict()) == list(build("cifar resnet").state_dict())
     with pytest.raises(GateError, match="no gate is plugged into this CifarResNet"):
         plugged(model)
@@ -456,7 +456,7 @@ def test_a_recurrent_gate_in_code_that_cannot_be_followed_is_refused_and_another
         GateError, match="a recurrent gate hands its state from block to block, but the code of the m"
     ):
         plug(model, "dia")
-    assert not any(isinstance(module, Swapped) for module in model.modules())
+    assert not any(isinstance(module, ClassSwapped) for module in model.modules())
     x = torch.randn(1, 8, 6, 6)
     assert not torch.equal(plug(model, "se")(x), unplug(model)(x))
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from sightline.reports.trajectory import NINTHS, Course, Region
+from sightline.reports.trajectory import NINTHS, Region, Trajectory
 from sightline.results import AttentionMap, Flow, Phrase
 
 from .samples import explanation, flow, odd_flow
@@ -16,7 +16,7 @@ def corner_flow():
 
 
 def test_steps_lie_between_neighbours_and_say_how_much_moved():
-    course = Course(explanation(corner_flow()))
+    course = Trajectory(explanation(corner_flow()))
     assert [tuple(step.shape) for step in course.steps] == [(3, 3), (3, 3)]
     first = course.steps[0]
     assert float(first[0, 0]) == pytest.approx(-0.5)
@@ -25,7 +25,7 @@ def test_steps_lie_between_neighbours_and_say_how_much_moved():
 
 
 def test_centres_walk_from_corner_to_corner():
-    centres = Course(explanation(corner_flow())).centres
+    centres = Trajectory(explanation(corner_flow())).centres
     assert [(round(one.x, 6), round(one.y, 6)) for one in centres] == [
         (round(1 / 12, 6), round(1 / 12, 6)),
         (0.5, 0.5),
@@ -34,7 +34,7 @@ def test_centres_walk_from_corner_to_corner():
 
 
 def test_stages_without_evidence_are_gaps_and_no_step_crosses_them():
-    course = Course(explanation(odd_flow()))
+    course = Trajectory(explanation(odd_flow()))
     assert course.gaps == ("", "zero", "flat", "nan")
     assert course.steps == (None, None, None)
     assert [one is None for one in course.centres] == [False, True, True, True]
@@ -42,7 +42,7 @@ def test_stages_without_evidence_are_gaps_and_no_step_crosses_them():
 
 
 def test_without_boxes_the_picture_is_cut_into_ninths_that_hold_everything():
-    course = Course(explanation(flow()))
+    course = Trajectory(explanation(flow()))
     assert course.regions is NINTHS
     assert not course.named
     assert sum(region.area for region in NINTHS) == pytest.approx(1.0)
@@ -52,7 +52,7 @@ def test_without_boxes_the_picture_is_cut_into_ninths_that_hold_everything():
 
 
 def test_regions_are_ordered_by_what_they_hold():
-    course = Course(explanation(corner_flow()))
+    course = Trajectory(explanation(corner_flow()))
     assert course.shares[0] == pytest.approx((1.0, 0.5, 0.0))
     assert course.shares[8] == pytest.approx((0.0, 0.5, 1.0))
     assert set(course.strongest[:2]) == {0, 8}
@@ -61,7 +61,7 @@ def test_regions_are_ordered_by_what_they_hold():
 
 def test_boxes_of_phrases_are_the_regions_where_there_are_some():
     crown = Phrase("crown", box=(0.0, 0.0, 0.5, 0.5))
-    course = Course(explanation(corner_flow(), phrases=(crown, Phrase("no box"))))
+    course = Trajectory(explanation(corner_flow(), phrases=(crown, Phrase("no box"))))
     assert course.named
     assert course.regions == (Region("crown", (0.0, 0.0, 0.5, 0.5)),)
     assert course.shares == (pytest.approx((1.0, 0.5, 0.0)),)

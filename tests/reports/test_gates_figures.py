@@ -2,7 +2,7 @@
 
 import torch
 
-from sightline.reports.figure import Plate
+from sightline.reports.figure import ExtraFigure
 from sightline.reports.gate_figures import dependency_figure, depth_figure
 from sightline.reports.page import page
 from tests.reports.samples import explanation
@@ -28,7 +28,10 @@ def test_the_scale_of_gates_reaches_from_zero_to_one_and_further_if_they_do():
 
 def test_a_plate_stands_on_the_page_and_its_words_are_only_words():
     figure = depth_figure({1: torch.rand(2, 4)}, {1: ["a", "b"]}, "dia")
-    drawn, bare = Plate.of("Gates", "<script>alert(1)</script>", figure), Plate("Empty", "nothing to draw")
+    drawn, bare = (
+        ExtraFigure.of("Gates", "<script>alert(1)</script>", figure),
+        ExtraFigure("Empty", "nothing to draw"),
+    )
     text = page([explanation()], plates=[drawn, bare])
     assert drawn.address in text
     assert "<script>alert(1)" not in text

@@ -6,7 +6,7 @@ import torch
 from sightline.reports import page, save_page
 from sightline.reports.payload import common_payload, subject_payload
 from sightline.reports.subject import subjects_of
-from sightline.reports.trajectory import Course
+from sightline.reports.trajectory import Trajectory
 from sightline.results import AttentionMap, Phrase
 
 from .samples import HOSTILE, explanation, smooth
@@ -44,7 +44,7 @@ def test_nothing_of_a_hostile_sentence_leaves_its_script_element():
 def test_a_change_is_no_region_and_a_text_is_one_region():
     item = told()
     twice = explanation(phrases=(*item.phrases, item.phrases[0]))
-    assert [region.name for region in Course(twice).regions] == ["red crown", HOSTILE]
+    assert [region.name for region in Trajectory(twice).regions] == ["red crown", HOSTILE]
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sightline.gates.analysis.recurrence import Dependency
     from sightline.gates.analysis.statistics import GateRecord
     from sightline.models.load import LoadedModel
-    from sightline.reports.figure import Plate
+    from sightline.reports.figure import ExtraFigure
     from sightline.results import Explanations
 
 FOREST_PHOTOS = 8
@@ -202,24 +202,24 @@ def memory(
 
 def plates_of(
     record: GateRecord, found: dict[str, dict[int, Dependency]], untaken: Sequence[str]
-) -> tuple[Plate, ...]:
+) -> tuple[ExtraFigure, ...]:
     """The figures of the page, with what they say."""
-    from sightline.reports.figure import Plate
+    from sightline.reports.figure import ExtraFigure
     from sightline.reports.gate_figures import dependency_figure, depth_figure
 
     heat, shares = record.heat(), record.by_picture()
     paths = {stage: [site.path for site in record.sites if site.stage == stage] for stage in heat}
     rows = {stage: [f"{path}  {100 * shares[path]:.0f} %" for path in paths[stage]] for stage in heat}
-    depth = Plate.of("Gates over depth", DEPTH_WORDS, depth_figure(heat, rows, record.gate))
+    depth = ExtraFigure.of("Gates over depth", DEPTH_WORDS, depth_figure(heat, rows, record.gate))
     spoken = " ".join(f"Not drawn: {why}." for why in untaken)
     if not found:
-        return depth, Plate("What a gate hangs on", spoken)
+        return depth, ExtraFigure("What a gate hangs on", spoken)
     maps = {way: {stage: one.matrix for stage, one in by.items()} for way, by in found.items()}
     photos = len(next(iter(record.values.values())))
     if photos > STATE_PHOTOS and any(not way.startswith("forest") for way in found):
         spoken = f"The state is followed over the first {STATE_PHOTOS} of {photos} photos. {spoken}"
     words = " ".join([MEMORY_WORDS, *_foretold(found), spoken]).strip()
-    return depth, Plate.of("What a gate hangs on", words, dependency_figure(maps, paths))
+    return depth, ExtraFigure.of("What a gate hangs on", words, dependency_figure(maps, paths))
 
 
 def _foretold(found: dict[str, dict[int, Dependency]]) -> list[str]:
@@ -233,7 +233,7 @@ def _foretold(found: dict[str, dict[int, Dependency]]) -> list[str]:
     return said
 
 
-def write(record: GateRecord, items: Explanations, plates: Sequence[Plate], folder: Path) -> list[Path]:
+def write(record: GateRecord, items: Explanations, plates: Sequence[ExtraFigure], folder: Path) -> list[Path]:
     """The figures of the gates, the montage and the page that holds all of it."""
     from sightline._version import __version__
     from sightline.common.files import write_bytes

@@ -76,10 +76,10 @@ def render(drawing: Drawing, options: WholeWorld) -> None:
     """
     from rich.progress import Progress
 
-    from sightline.worlds.aviary import Knobs, World
+    from sightline.worlds.aviary import World, WorldConfig
     from sightline.worlds.aviary.layout import write_world
 
-    world, out, count = World(Knobs(**flat(options))), drawing.out, drawing.count
+    world, out, count = World(WorldConfig(**flat(options))), drawing.out, drawing.count
     begun = time.perf_counter()
     with going_on_later(out), Progress() as bar:
         task = bar.add_task("drawing", total=count)
@@ -117,18 +117,18 @@ def cues(
     from rich.console import Console
     from rich.table import Table
 
-    from sightline.worlds.aviary import Knobs, World
+    from sightline.worlds.aviary import World, WorldConfig
     from sightline.worlds.aviary.cues import bayes_cues, required_cue
 
-    knobs = Knobs(**flat(options))
+    config = WorldConfig(**flat(options))
     table = Table(
         "cue", "alone", "all but it", "everything", "required", "sufficient", title="Bayes-optimal accuracy"
     )
-    for row in bayes_cues(World(knobs), scenes):
+    for row in bayes_cues(World(config), scenes):
         yes = ("yes" if flag else "" for flag in (row.required, row.sufficient))
         table.add_row(row.name, *(f"{v:.3f}" for v in (row.alone, row.without, row.everything)), *yes)
     Console().print(table)
-    typer.echo(f"the best model must use: {required_cue(World(knobs), scenes)}")
+    typer.echo(f"the best model must use: {required_cue(World(config), scenes)}")
 
 
 def measure(
@@ -139,10 +139,10 @@ def measure(
     bird_size: Annotated[float, typer.Option(help="Factor on the size of all birds.")] = 1.0,
 ) -> None:
     """Measure how fast scenes are drawn on one core, and where the birds sit."""
-    from sightline.worlds.aviary import Knobs, World, render
+    from sightline.worlds.aviary import World, WorldConfig, render
     from sightline.worlds.aviary.placement import placement
 
-    world = World(Knobs(seed=seed, layout=layout, bird_size=bird_size))
+    world = World(WorldConfig(seed=seed, layout=layout, bird_size=bird_size))
     render(world.scene(0), size)
     begun = time.process_time()
     drawn = [render(world.scene(index), size) for index in range(count)]
@@ -171,10 +171,10 @@ class Sheet(Settings):
 
 def sheet(page: Sheet, options: SeenWorld) -> None:
     """Draw a contact sheet."""
-    from sightline.worlds.aviary import Knobs, World
+    from sightline.worlds.aviary import World, WorldConfig
     from sightline.worlds.aviary.sheet import check_picture, counterfactual_sheet, save_picture, scene_sheet
 
-    world, numbers = World(Knobs(**flat(options))), range(page.first, page.first + page.count)
+    world, numbers = World(WorldConfig(**flat(options))), range(page.first, page.first + page.count)
     check_picture(page.out)
     draw = counterfactual_sheet if page.what == "counterfactuals" else scene_sheet
     picture = draw(world, numbers, columns=page.columns, size=page.size)
@@ -194,11 +194,11 @@ def certify(
 ) -> None:
     """Certify by re-drawn counterfactuals that a birdnet decides by a cue of its world."""
     from sightline.models.zoo.birdnet import load_birdnet
-    from sightline.worlds.aviary import Knobs, World
+    from sightline.worlds.aviary import World, WorldConfig
     from sightline.worlds.aviary.certificate import certify as by_behaviour
 
     net = load_birdnet(weights)
-    world = World(Knobs(cue=cue, seed=seed))
+    world = World(WorldConfig(cue=cue, seed=seed))
     found = by_behaviour(net.scores_of_bytes, world, what, pairs=pairs, size=net.spec.size, threshold=threshold)
     for name, rate in (("follows the cue", found.follows), ("stays without it", found.stays)):
         low, high = rate.interval

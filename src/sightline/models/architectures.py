@@ -19,7 +19,7 @@ from sightline.models.weights import Weights
 from sightline.registry import Registry
 
 
-class Built(NamedTuple):
+class BuiltNetwork(NamedTuple):
     """A network made from its file.
 
     Args:
@@ -33,7 +33,7 @@ class Built(NamedTuple):
     preprocess: Preprocess
 
 
-Builder = Callable[[Weights], Built]
+Builder = Callable[[Weights], BuiltNetwork]
 ARCHITECTURES: Registry[Builder] = Registry("architecture", group="sightline.architectures", error=ModelError)
 """What a safetensors file says under `architecture` to what builds the network."""
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Plate:
+class ExtraFigure:
     """A figure of a page.
 
     Args:
@@ -26,7 +26,7 @@ class Plate:
     png: bytes = b""
 
     @classmethod
-    def of(cls, title: str, words: str, figure: Figure) -> Plate:
+    def of(cls, title: str, words: str, figure: Figure) -> ExtraFigure:
         """A plate of a matplotlib figure."""
         held = BytesIO()
         figure.savefig(held, format="png", dpi=130)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from importlib.resources import files
 from pathlib import Path
 
-from sightline.reports.figure import Plate
+from sightline.reports.figure import ExtraFigure
 from sightline.reports.glossary import clean
 from sightline.reports.output import write_page
 from sightline.reports.payload import common_payload, safe_json, subject_payload
@@ -23,7 +23,7 @@ from sightline.results import Explanation
 SCRIPTS = ("page_draw.js", "page_chart.js", "page_panel.js", "page_trajectory.js", "page_flow.js", "page.js")
 
 
-def page(explanations: Iterable[Explanation], *, title: str | None = None, plates: Sequence[Plate] = ()) -> str:
+def page(explanations: Iterable[Explanation], *, title: str | None = None, plates: Sequence[ExtraFigure] = ()) -> str:
     """One self-contained HTML page for explanations of any number of photos, methods and targets.
 
     Args:
@@ -65,7 +65,11 @@ def page(explanations: Iterable[Explanation], *, title: str | None = None, plate
 
 
 def save_page(
-    explanations: Iterable[Explanation], path: str | Path, *, title: str | None = None, plates: Sequence[Plate] = ()
+    explanations: Iterable[Explanation],
+    path: str | Path,
+    *,
+    title: str | None = None,
+    plates: Sequence[ExtraFigure] = (),
 ) -> Path:
     """Write the page, whole or not at all.
 

@@ -18,7 +18,7 @@ from sightline.reports.palette import SIGNED, UNSIGNED
 from sightline.reports.photo import LONGEST_SIDE, data_uri, fit
 from sightline.reports.scale import own_scale
 from sightline.reports.subject import Subject
-from sightline.reports.trajectory import Course
+from sightline.reports.trajectory import Trajectory
 from sightline.results import MEANING, AttentionMap, Explanation, Phrase
 from sightline.results.concentration import concentration
 
@@ -72,7 +72,7 @@ def _panel(subject: Subject, item: Explanation) -> dict[str, Any]:
         "shared": [limits.low, limits.high],
         "at": [None if map_ is None else places[map_.layer] for map_ in drawn],
         "maps": [_map(map_) for map_ in item.flow.maps],
-        "course": _course(Course(item)) if len(item.flow) > 1 else None,
+        "course": _course(Trajectory(item)) if len(item.flow) > 1 else None,
         "sentences": list(item.sentences),
         "phrases": [_phrase(phrase) for phrase in item.phrases],
         "provenance": json.dumps(_plain(item.provenance), indent=1, ensure_ascii=False) if item.provenance else "",
@@ -95,7 +95,7 @@ def _map(map_: AttentionMap) -> dict[str, Any]:
     }
 
 
-def _course(course: Course) -> dict[str, Any]:
+def _course(course: Trajectory) -> dict[str, Any]:
     """How the evidence moves; lists hold an entry for each map of the flow, `steps` one for each pair."""
     return {
         "gaps": list(course.gaps),

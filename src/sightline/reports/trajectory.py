@@ -1,4 +1,4 @@
-"""`Course`: the way of the evidence through one flow - mass at each layer, steps between neighbours, mass by region.
+"""`Trajectory`: the way of the evidence through one flow - mass by layer, steps between neighbours, mass by region.
 
 It puts together what `motion` computes. Layers without evidence are gaps with a reason, and no step crosses them.
 """
@@ -49,7 +49,7 @@ NINTHS = tuple(
 
 
 @dataclass(frozen=True, eq=False)
-class Course:
+class Trajectory:
     """The way of the evidence through the layers of one explanation's flow.
 
     Args:

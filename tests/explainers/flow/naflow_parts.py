@@ -14,9 +14,9 @@ from sightline.explainers.flow.affine import Affine, Convolution, Linear
 from sightline.explainers.flow.naflow import calls as calls
 from sightline.explainers.flow.naflow import maps as maps
 from sightline.explainers.flow.naflow.abandoning import Abandoning
-from sightline.explainers.flow.naflow.cascade import Cascade, Tally, fed_back
+from sightline.explainers.flow.naflow.cascade import Cascade, DropStats, fed_back
 from sightline.explainers.flow.naflow.inverse import Setting
-from sightline.explainers.flow.naflow.message import Back
+from sightline.explainers.flow.naflow.message import Message
 from sightline.explainers.flow.read import Reading, read
 from sightline.explainers.method import Request
 from sightline.models import adapt
@@ -52,7 +52,7 @@ def layer_parts(
     found: dict[str, Layer] = {}
     named = dict(zip(reading.nodes, [layer.name for layer in reading.layers], strict=True))
 
-    def arrive(node: int, message: Back, tally: Tally) -> None:
+    def arrive(node: int, message: Message, tally: DropStats) -> None:
         if node in named:
             A = reading.tape.value(node)
             found[named[node]] = Layer(A, fed_back(A, message), message.G)

@@ -14,7 +14,7 @@ from sightline.explainers.flow.affine import Affine, Diagonal
 from sightline.explainers.flow.naflow.abandoning import KEEPS
 from sightline.explainers.flow.naflow.inverse import INVERSES, Setting, inverse
 from sightline.explainers.flow.naflow.maps import diagonal, solved
-from sightline.explainers.flow.naflow.message import Back
+from sightline.explainers.flow.naflow.message import Message
 from sightline.explainers.flow.naflow.solver import least_squares
 from sightline.explainers.flow.naflow.tikhonov import damped, mean_eigenvalue
 from tests.explainers.flow.naflow_parts import chain, convolution, dense, layer_parts, linear, noise, reading_of
@@ -104,7 +104,7 @@ def test_t5_a_batch_norm_is_undone() -> None:
     step = Diagonal(0, 1, noise(5).abs() + 0.1, noise(5, seed=1))
     x, other = noise(2, 5, 3, 3), noise(2, 5, 3, 3, seed=3)
     demand = step.apply(other, step.W) - step.apply(x, step.W)
-    back = diagonal(setting(), step, [Back(torch.ones_like(x), demand, 1.0)])[0]
+    back = diagonal(setting(), step, [Message(torch.ones_like(x), demand, 1.0)])[0]
     assert back is not None
     assert back.delta is not None
     assert float((x + back.delta - other).abs().max()) < 1e-12
@@ -112,7 +112,7 @@ def test_t5_a_batch_norm_is_undone() -> None:
 
 def test_a_batch_norm_s_dead_channel_stays_as_it_was() -> None:
     step = Diagonal(0, 1, torch.tensor([1.0, 1e-9]), torch.zeros(2))
-    back = diagonal(setting(), step, [Back(torch.ones(1, 2, 2, 2), torch.ones(1, 2, 2, 2), 1.0)])[0]
+    back = diagonal(setting(), step, [Message(torch.ones(1, 2, 2, 2), torch.ones(1, 2, 2, 2), 1.0)])[0]
     assert back is not None
     assert back.delta is not None
     assert not back.delta[:, 1].any()
@@ -448,7 +448,7 @@ def test_users_add_inverses() -> None:
     def undo(at, step, given):  # type: ignore[no-untyped-def]
         x = at.value(step.inputs[0])
         G = at.gradients(step, given)[0]
-        return [Back(G, torch.asinh(x.sinh() + given[0].delta) - x, 1.0)]
+        return [Message(G, torch.asinh(x.sinh() + given[0].delta) - x, 1.0)]
 
     try:
         own = sightline.explain(model, picture(), method="naflow", target=0, layers=["1"])

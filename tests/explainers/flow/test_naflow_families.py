@@ -11,9 +11,9 @@ from torch import nn
 
 import sightline
 from sightline.explainers.flow.naflow.abandoning import Abandoning
-from sightline.explainers.flow.naflow.cascade import Cascade, Tally
+from sightline.explainers.flow.naflow.cascade import Cascade, DropStats
 from sightline.explainers.flow.naflow.inverse import Setting
-from sightline.explainers.flow.naflow.message import Back, mean
+from sightline.explainers.flow.naflow.message import Message, mean
 from sightline.explainers.flow.read import read
 from sightline.explainers.method import Request
 from sightline.models import adapt
@@ -140,11 +140,11 @@ def family(request: pytest.FixtureRequest) -> tuple[nn.Module, torch.Tensor]:
 def test_t3_a_demand_of_zero_stays_zero_through_every_inverse(
     family: tuple[nn.Module, torch.Tensor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def zero_from_the_start(self: Cascade, node: int, message: Back) -> Back:
+    def zero_from_the_start(self: Cascade, node: int, message: Message) -> Message:
         delta = mean(message)
         if message.frozen:
-            return Back(message.G, delta, float(message.claimed), True)
-        return Back(message.G, torch.zeros_like(message.G) if delta is None else delta, 1.0)
+            return Message(message.G, delta, float(message.claimed), True)
+        return Message(message.G, torch.zeros_like(message.G) if delta is None else delta, 1.0)
 
     monkeypatch.setattr(Cascade, "_cut", zero_from_the_start)
     model, x = family
@@ -152,7 +152,7 @@ def test_t3_a_demand_of_zero_stays_zero_through_every_inverse(
     at = Setting(reading.tape, reading.facts)
     seen: list[bool] = []
 
-    def arrive(node: int, message: Back, tally: Tally) -> None:
+    def arrive(node: int, message: Message, tally: DropStats) -> None:
         if message.delta is not None:
             seen.append(not message.delta.any())
 

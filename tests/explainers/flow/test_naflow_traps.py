@@ -9,11 +9,11 @@ from torch import nn
 import sightline
 from sightline.errors import MethodError
 from sightline.explainers.flow.naflow.calls import added, max_pool
-from sightline.explainers.flow.naflow.cascade import Tally
+from sightline.explainers.flow.naflow.cascade import DropStats
 from sightline.explainers.flow.naflow.inverse import Setting
 from sightline.explainers.flow.naflow.maps import solved
-from sightline.explainers.flow.naflow.message import Back
-from sightline.explainers.flow.naflow.notes import Account
+from sightline.explainers.flow.naflow.message import Message
+from sightline.explainers.flow.naflow.notes import FlowNotes
 from sightline.explainers.flow.naflow.solver import least_squares
 from tests.explainers.flow.naflow_parts import chain, convolution, layer_parts, noise, reading_of
 from tests.tiny import build, picture
@@ -93,7 +93,7 @@ def test_7_windows_that_share_a_winner_get_their_mean_whatever_the_order() -> No
     value = tape.tape.value(call.inputs[0])  # type: ignore[union-attr]
     value.copy_(x)
     demand = torch.arange(9, dtype=torch.float64).view(1, 1, 3, 3)
-    back = max_pool(at, call, [Back(torch.ones_like(demand), demand, 1.0), None])[0]  # type: ignore[arg-type]
+    back = max_pool(at, call, [Message(torch.ones_like(demand), demand, 1.0), None])[0]  # type: ignore[arg-type]
     assert back is not None
     assert back.delta is not None
     assert float(back.delta[0, 0, 2, 2]) == pytest.approx(4.0)
@@ -129,7 +129,7 @@ def test_9_a_sum_s_demand_is_shared_by_size_and_never_doubled() -> None:
     call = next(step for step in reading.steps if getattr(step, "name", "") == "add")
     a, b = (reading.tape.value(node) for node in call.inputs)  # type: ignore[union-attr]
     demand = noise(*a.shape, seed=3)
-    one, other = added(Setting(reading.tape, reading.facts), call, [Back(torch.ones_like(a), demand, 1.0)])  # type: ignore[arg-type]
+    one, other = added(Setting(reading.tape, reading.facts), call, [Message(torch.ones_like(a), demand, 1.0)])  # type: ignore[arg-type]
     assert one is not None
     assert other is not None
     assert one.delta is not None
@@ -183,15 +183,15 @@ def test_growth_is_warned_of_and_undamped_inverses_too() -> None:
     own = {"damping": 0, "iterations": 50}
     found = sightline.explain(build("residual"), picture(1), target=0, method="naflow", options=own)[0].flow
     assert "undamped inverses amplify" in found.remarks[0]
-    account = Account(2, 0.1, lost=torch.ones(2))
+    account = FlowNotes(2, 0.1, lost=torch.ones(2))
     notes = {"early": {"growth": torch.tensor([3.5, 1.0])}, "late": {"growth": torch.tensor([2.9, 1.0])}}
     assert "beyond 3 times the activation at early (3.5):" in account.remarks(0, notes, "said", set())[1]
     assert account.remarks(1, notes, "said", set()) == ("said",)
 
 
 def test_growth_is_the_size_of_the_features_over_that_of_the_activations() -> None:
-    account = Account(2, 0.1)
+    account = FlowNotes(2, 0.1)
     A, delta = torch.ones(2, 3, 2, 2), torch.ones(2, 3, 2, 2) * torch.tensor([1.0, -1.0])[:, None, None, None]
-    account.note(5, A, Back(A, delta, 1.0), Tally(), [])
+    account.note(5, A, Message(A, delta, 1.0), DropStats(), [])
     assert account.notes[5]["growth"].tolist() == [2.0, 0.0]
     assert account.notes[5]["drift"].tolist() == [12.0, -12.0]

@@ -14,7 +14,7 @@ from sightline.cli.app import app
 from sightline.tasks.attributes.data import read_attributes
 from sightline.tasks.attributes.network.net import AttributeNet, AttributeSpec
 from sightline.tasks.attributes.network.store import save_attribute_net
-from sightline.worlds.aviary import Knobs, World
+from sightline.worlds.aviary import World, WorldConfig
 from sightline.worlds.aviary.layout import write_world
 
 run = CliRunner().invoke
@@ -22,8 +22,8 @@ run = CliRunner().invoke
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
-    knobs = Knobs(species=4, seed=3, attribute_noise=0.05)
-    return write_world(World(knobs), tmp_path_factory.mktemp("world") / "birds", 60, size=48)
+    config = WorldConfig(species=4, seed=3, attribute_noise=0.05)
+    return write_world(World(config), tmp_path_factory.mktemp("world") / "birds", 60, size=48)
 
 
 @pytest.fixture(scope="module")

@@ -20,12 +20,12 @@ from sightline.tasks.attributes.data.aviary import aviary_vocabulary
 from sightline.tasks.attributes.data.examples import NOWHERE, from_scenes
 from sightline.tasks.attributes.network.net import AttributeNet, AttributeSpec
 from sightline.tasks.attributes.train.calibrate import normalised
-from sightline.worlds.aviary import FAMILIES, GROUPS, PARTS, Knobs, World
+from sightline.worlds.aviary import FAMILIES, GROUPS, PARTS, World, WorldConfig
 from sightline.worlds.aviary.batch import batch_of
 from sightline.worlds.aviary.dataset import rendered
 from sightline.worlds.aviary.layout import write_world
 
-WORLD = World(Knobs(species=6, seed=3))
+WORLD = World(WorldConfig(species=6, seed=3))
 SIZE = 48
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from sightline.common.settings import lasting
 from sightline.errors import DataError, InputError, SightlineError, TrainingError
-from sightline.worlds.aviary import Knobs, World
+from sightline.worlds.aviary import World, WorldConfig
 from sightline.worlds.aviary.layout import write_world
 from sightline.worlds.aviary.render import render
 
@@ -42,7 +42,11 @@ def table(root: Path, rows: str = ROWS, header: str = "file,class,stripes,length
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_world(
-        World(Knobs(species=3, seed=1)), tmp_path_factory.mktemp("world") / "birds", 45, size=32, image_format="png"
+        World(WorldConfig(species=3, seed=1)),
+        tmp_path_factory.mktemp("world") / "birds",
+        45,
+        size=32,
+        image_format="png",
     )
 
 
@@ -72,7 +76,7 @@ def test_class_targets_are_the_means_of_the_training_pictures(kept: Path) -> Non
 
 def test_twins_are_the_same_scenes_before_a_background_of_another_family(kept: Path) -> None:
     found = gather(None, TOY.but(consistency_weight=1.0), kept)
-    world, scene = World(Knobs()), World(Knobs()).scene(7)
+    world, scene = World(WorldConfig()), World(WorldConfig()).scene(7)
     twin = before_another(scene, world)
     assert twin.backdrop.family != scene.backdrop.family
     assert replace(twin, backdrop=scene.backdrop) == scene

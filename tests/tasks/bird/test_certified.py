@@ -20,7 +20,7 @@ from sightline.models.preprocess import Preprocess
 from sightline.tasks.bird.judging import Redrawn, certified_samples, cue_of
 from sightline.tasks.bird.judging.certified import classes_of, cue_mask
 from sightline.tasks.bird.judging.redrawn import AGREEMENT
-from sightline.worlds.aviary import Knobs, World, render
+from sightline.worlds.aviary import World, WorldConfig, render
 from sightline.worlds.aviary.attributes import part_id
 from sightline.worlds.aviary.layout import write_world
 from sightline.worlds.aviary.rendered import read_world
@@ -28,7 +28,7 @@ from sightline.worlds.aviary.scene_certificate import Verdict, certify_scenes
 
 pytest.importorskip("pyarrow", reason="comparisons are written with pyarrow: pip install 'sightline[audit]'")
 
-BACKGROUND = World(Knobs(cue="background", species=4, seed=3))
+BACKGROUND = World(WorldConfig(cue="background", species=4, seed=3))
 
 
 def by_background(scenes) -> list[int]:
@@ -50,7 +50,7 @@ def test_a_model_of_the_background_is_certified_for_it_alone() -> None:
 
 
 def test_a_model_that_half_looks_elsewhere_is_not_certified() -> None:
-    world = World(Knobs(cue="foreground", species=4, twins=0, background_correlation=1.0))
+    world = World(WorldConfig(cue="foreground", species=4, twins=0, background_correlation=1.0))
     homes = [species.home for species in world.species]
 
     def both(scenes) -> list[int]:
@@ -61,7 +61,7 @@ def test_a_model_that_half_looks_elsewhere_is_not_certified() -> None:
 
 
 def test_a_decision_that_follows_the_cue_but_follows_all_else_too_is_not_certified() -> None:
-    world = World(Knobs(species=4, twins=0, background_correlation=1.0, variation=0.0))
+    world = World(WorldConfig(species=4, twins=0, background_correlation=1.0, variation=0.0))
     homes = [species.home for species in world.species]
 
     def later_of_both(scenes) -> list[int]:
@@ -111,8 +111,8 @@ class ByMeanColour(nn.Module):
 @pytest.fixture(scope="module")
 def world(tmp_path_factory) -> tuple[Path, LoadedModel]:
     """A background world of two plain families on disk, and a model that tells them apart by their colour."""
-    knobs = Knobs(cue="background", species=2, seed=3, occluders=0.0, train_share=0.4)
-    made = World(knobs)
+    config = WorldConfig(cue="background", species=2, seed=3, occluders=0.0, train_share=0.4)
+    made = World(config)
     folder = write_world(made, tmp_path_factory.mktemp("world") / "w", 30, size=48, image_format="png")
     scenes = [render(made.scene(i), 48) for i in range(200, 260)]
     colours = [

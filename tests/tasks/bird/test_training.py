@@ -7,7 +7,7 @@ import torch
 
 from sightline.errors import ModelError, TrainingError
 from sightline.models.zoo.birdnet import BirdNet, BirdNetSpec, load_birdnet
-from sightline.worlds.aviary import GROUPS, Knobs, World, render
+from sightline.worlds.aviary import GROUPS, World, WorldConfig, render
 from sightline.worlds.aviary.attributes import offsets, part_id
 
 pytest.importorskip("lightning")
@@ -80,7 +80,7 @@ def test_a_work_folder_of_another_recipe_is_refused(trained) -> None:
 
 def test_kept_scenes_are_the_rendered_ones_and_are_not_drawn_again(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(bird_scenes, "CHUNK", 4)
-    world = World(Knobs(species=4))
+    world = World(WorldConfig(species=4))
     first = rendered(world, 3, 6, size=32, folder=tmp_path, workers=2)
     monkeypatch.setattr(bird_scenes, "render_batch", None)
     again = rendered(world, 3, 6, size=32, folder=tmp_path, workers=1)
@@ -95,7 +95,7 @@ def test_kept_scenes_are_the_rendered_ones_and_are_not_drawn_again(tmp_path, mon
 
 def test_another_world_is_drawn_anew(tmp_path) -> None:
     for seed in (0, 1):
-        rendered(World(Knobs(seed=seed)), 0, 2, size=16, folder=tmp_path, workers=1)
+        rendered(World(WorldConfig(seed=seed)), 0, 2, size=16, folder=tmp_path, workers=1)
     assert len(list(tmp_path.iterdir())) == 2
 
 
@@ -181,7 +181,7 @@ def test_an_attribute_logit_is_the_weighted_mean_of_what_its_places_say() -> Non
 
 
 def test_measures_are_counted_by_hand() -> None:
-    world = World(Knobs(species=3, twins=1))
+    world = World(WorldConfig(species=3, twins=1))
     spec = BirdNetSpec(world.labels, world.attributes, (8, 8, 8, 8), (1, 1, 1, 1), size=32)
     net = BirdNet(spec).eval()
     with torch.no_grad():

@@ -2,9 +2,9 @@
 
 import pytest
 
-from sightline.worlds.aviary import Knobs, World
+from sightline.worlds.aviary import World, WorldConfig
 
 
 @pytest.fixture(scope="session")
 def world() -> World:
-    return World(Knobs(species=8, seed=4))
+    return World(WorldConfig(species=8, seed=4))

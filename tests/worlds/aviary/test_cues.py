@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from sightline.errors import DataError
-from sightline.worlds.aviary import FAMILIES, GROUPS, Knobs, World, render
+from sightline.worlds.aviary import FAMILIES, GROUPS, World, WorldConfig, render
 from sightline.worlds.aviary.attributes import group_index
 from sightline.worlds.aviary.batch import batch_of, render_batch
 from sightline.worlds.aviary.certificate import certify, rate, scene_pairs
@@ -16,7 +16,7 @@ def worth(world: World, name: str, scenes: int = 600):
 
 @pytest.mark.parametrize("cue", ["foreground", "background", "part:wing", "part:crown", "part:leg"])
 def test_a_preset_requires_its_cue_and_no_other(cue) -> None:
-    world = World(Knobs(cue=cue))
+    world = World(WorldConfig(cue=cue))
     assert required_cue(world, 200) == cue
     for row in bayes_cues(world, 200):
         if row.sufficient and row.name != cue:
@@ -25,40 +25,40 @@ def test_a_preset_requires_its_cue_and_no_other(cue) -> None:
 
 
 def test_a_background_alone_is_worth_its_closed_form() -> None:
-    world = World(Knobs(cue="part:leg", species=2, background_correlation=0.6))
+    world = World(WorldConfig(cue="part:leg", species=2, background_correlation=0.6))
     homes = len(FAMILIES)
     by_hand = sum(max(0.6 * (f == c) + 0.4 / homes for c in (0, 1)) / 2 for f in range(homes))
     assert worth(world, "background", 1500).alone == pytest.approx(by_hand, abs=0.03)
 
 
 def test_a_part_alone_is_worth_its_closed_form() -> None:
-    world = World(Knobs(cue="part:leg", species=3, variation=0.3))
+    world = World(WorldConfig(cue="part:leg", species=3, variation=0.3))
     assert worth(world, "part:leg").alone == pytest.approx(0.7 + 0.3 / 3, abs=1e-6)
 
 
 def test_label_noise_lowers_every_worth_as_it_must() -> None:
-    knobs = {"cue": "part:leg", "species": 3, "variation": 0.3}
-    clean, noisy = World(Knobs(**knobs)), World(Knobs(**knobs, label_noise=0.2))
+    config = {"cue": "part:leg", "species": 3, "variation": 0.3}
+    clean, noisy = World(WorldConfig(**config)), World(WorldConfig(**config, label_noise=0.2))
     share = worth(clean, "part:leg").alone
     assert 0.7 < share < 0.9
     assert worth(noisy, "part:leg").alone == pytest.approx(share * 0.8 + (1 - share) * 0.2 / 2, abs=1e-9)
 
 
 def test_a_missing_part_is_worth_chance() -> None:
-    world = World(Knobs(cue="part:wing", drop_out=1.0))
-    assert worth(world, "part:wing").alone == pytest.approx(1 / world.knobs.count)
+    world = World(WorldConfig(cue="part:wing", drop_out=1.0))
+    assert worth(world, "part:wing").alone == pytest.approx(1 / world.config.count)
     assert required_cue(world, 50) == "mixed"
 
 
 def test_a_copied_colour_tells_of_a_hidden_breast() -> None:
-    knobs = {"cue": "part:breast", "species": 7}
-    plain, copied = World(Knobs(**knobs)), World(Knobs(**knobs, entanglement=0.8))
+    config = {"cue": "part:breast", "species": 7}
+    plain, copied = World(WorldConfig(**config)), World(WorldConfig(**config, entanglement=0.8))
     assert worth(plain, "part:breast").without == pytest.approx(1 / 7, abs=0.01)
     assert worth(copied, "part:breast").without > 0.25
 
 
 def test_entangled_worth_equals_brute_force_over_the_breast() -> None:
-    world = World(Knobs(cue="part:breast", species=5, entanglement=0.5, variation=0.1, seed=2))
+    world = World(WorldConfig(cue="part:breast", species=5, entanglement=0.5, variation=0.1, seed=2))
     belly, breast = group_index("belly_color"), group_index("breast_color")
     table = np.zeros((5, 7))
     for c, kind in enumerate(world.species):
@@ -93,7 +93,7 @@ def wing_reader(world: World):
 def test_a_model_that_reads_the_wing_is_certified_for_the_wing_only(cue, certified) -> None:
     from sightline.worlds.aviary.counterfactual import with_cue, without_cue
 
-    world = World(Knobs(cue="part:wing", variation=0.0))
+    world = World(WorldConfig(cue="part:wing", variation=0.0))
     model, remember = wing_reader(world)
     for one, other in scene_pairs(world, 14, 100):
         for scene in (one, other, with_cue(one, other, cue), without_cue(one, other, cue)):
@@ -109,7 +109,7 @@ def test_a_model_that_knows_nothing_cannot_be_certified() -> None:
         return torch.eye(8)[:1].expand(len(images), 8)
 
     with pytest.raises(DataError, match="classifies none"):
-        certify(constant, World(Knobs(cue="background")), "background", pairs=3, size=16)
+        certify(constant, World(WorldConfig(cue="background")), "background", pairs=3, size=16)
 
 
 def test_all_of_few_is_no_certainty() -> None:

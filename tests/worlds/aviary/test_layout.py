@@ -12,14 +12,14 @@ from PIL import Image
 
 from sightline.data.cub import read_cub
 from sightline.errors import DataError
-from sightline.worlds.aviary import GROUPS, Knobs, World, layout, render
+from sightline.worlds.aviary import GROUPS, World, WorldConfig, layout, render
 from sightline.worlds.aviary.attributes import offsets
 from sightline.worlds.aviary.keypoints import CUB_PARTS, keypoints
 from sightline.worlds.aviary.layout import write_world
 from sightline.worlds.aviary.resume import Unfinished
 
 COUNT, SIZE = 20, 48
-NOISY = World(Knobs(species=5, twins=1, seed=6, label_noise=0.3, attribute_noise=0.1, drop_out=0.1))
+NOISY = World(WorldConfig(species=5, twins=1, seed=6, label_noise=0.3, attribute_noise=0.1, drop_out=0.1))
 
 
 @pytest.fixture(scope="module")
@@ -194,7 +194,7 @@ def test_an_unfinished_world_with_other_knobs_is_refused(tmp_path) -> None:
     half = interrupted(tmp_path / "w")
     before = digests(half.folder)
     with pytest.raises(DataError, match=r"unfinished world.*\(seed was 6, is now 7\); ask for the same"):
-        write_world(World(replace(NOISY.knobs, seed=7)), tmp_path / "w", COUNT, size=SIZE, image_format="png")
+        write_world(World(replace(NOISY.config, seed=7)), tmp_path / "w", COUNT, size=SIZE, image_format="png")
     with pytest.raises(DataError, match="size was 48, is now 32"):
         write_world(NOISY, tmp_path / "w", COUNT, size=32, image_format="png")
     assert digests(half.folder) == before
@@ -230,7 +230,7 @@ def test_senseless_arguments_are_refused(tmp_path, arguments) -> None:
 
 
 def test_left_and_right_are_the_birds_own() -> None:
-    world = World(Knobs(occluders=0.0))
+    world = World(WorldConfig(occluders=0.0))
     scene = next(s for s in map(world.scene, range(50)) if not s.pose.left)
     scene = replace(scene, pose=replace(scene.pose, x=0.5, y=0.5))
     points = {point.name: point for point in keypoints(render(scene, 128))}

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from sightline.errors import DataError
-from sightline.worlds.aviary import FAMILIES, GROUPS, PARTS, Knobs, World
+from sightline.worlds.aviary import FAMILIES, GROUPS, PARTS, World, WorldConfig
 from sightline.worlds.aviary.attributes import group_index
 
 SCENES = range(800)
 
 
-def scenes(count=len(SCENES), **knobs):
-    world = World(Knobs(**{"species": 8, "seed": 4, **knobs}))
+def scenes(count=len(SCENES), **config):
+    world = World(WorldConfig(**{"species": 8, "seed": 4, **config}))
     return world, [world.scene(index) for index in range(count)]
 
 
@@ -21,10 +21,10 @@ def within(share: float, wanted: float, trials: int) -> bool:
 
 
 def test_a_scene_depends_on_seed_and_index_only(world) -> None:
-    again = World(Knobs(species=8, seed=4))
+    again = World(WorldConfig(species=8, seed=4))
     assert again.scene(7) == world.scene(7)
     assert world.scene(7) != world.scene(8)
-    assert replace(World(Knobs(species=8, seed=5)).scene(7)) != world.scene(7)
+    assert replace(World(WorldConfig(species=8, seed=5)).scene(7)) != world.scene(7)
 
 
 def test_every_aspect_of_every_scene_has_a_stream_of_its_own(world) -> None:
@@ -51,7 +51,7 @@ def test_every_block_holds_every_class_once(world) -> None:
 
 
 def test_species_are_three_groups_apart_and_twins_one() -> None:
-    world = World(Knobs())
+    world = World(WorldConfig())
     kinds = world.species
     assert len(kinds) == 20
     assert len({kind.name for kind in kinds}) == 20
@@ -68,7 +68,7 @@ def test_species_are_three_groups_apart_and_twins_one() -> None:
 
 
 def test_even_entangled_species_are_three_groups_apart() -> None:
-    kinds = World(Knobs(species=60, twins=0, entanglement=0.8)).species
+    kinds = World(WorldConfig(species=60, twins=0, entanglement=0.8)).species
     assert min(a.distance(b) for a in kinds for b in kinds if a is not b) == 3
 
 
@@ -118,7 +118,7 @@ def test_drop_out_is_the_share_of_missing_parts() -> None:
 
 
 def test_train_share_is_the_share_of_training_scenes() -> None:
-    world = World(Knobs(train_share=0.7))
+    world = World(WorldConfig(train_share=0.7))
     assert within(np.mean([world.in_train(index) for index in SCENES]), 0.7, len(SCENES))
 
 
@@ -136,7 +136,7 @@ def test_bird_size_scales_every_bird() -> None:
 
 
 def test_knobs_that_are_off_move_nothing_else(world) -> None:
-    noisy = World(Knobs(species=8, seed=4, label_noise=0.5, attribute_noise=0.5, drop_out=0.5))
+    noisy = World(WorldConfig(species=8, seed=4, label_noise=0.5, attribute_noise=0.5, drop_out=0.5))
     for index in range(30):
         plain, other = world.scene(index), noisy.scene(index)
         assert plain == replace(other, label=plain.label, noted=plain.noted, missing=())
@@ -144,7 +144,7 @@ def test_knobs_that_are_off_move_nothing_else(world) -> None:
 
 @pytest.mark.parametrize("cue", ["part:wing", "part:bill"])
 def test_a_part_world_leaves_all_other_groups_to_chance(cue) -> None:
-    world = World(Knobs(cue=cue))
+    world = World(WorldConfig(cue=cue))
     own = {g for g, group in enumerate(GROUPS) if group.part == cue[5:]}
     for kind in world.species:
         assert {g for g, value in enumerate(kind.code) if value is not None} == own
@@ -152,13 +152,13 @@ def test_a_part_world_leaves_all_other_groups_to_chance(cue) -> None:
 
 
 def test_a_background_world_has_one_family_per_class() -> None:
-    world = World(Knobs(cue="background"))
+    world = World(WorldConfig(cue="background"))
     assert len({kind.home for kind in world.species}) == len(world.species) == len(FAMILIES)
     assert all(world.scene(i).backdrop.family == world.species[world.scene(i).species].home for i in range(50))
 
 
 @pytest.mark.parametrize(
-    ("knobs", "says"),
+    ("config", "says"),
     [
         ({"cue": "part:wings"}, "part:wing"),
         ({"cue": "foregruond"}, "foreground"),
@@ -170,14 +170,14 @@ def test_a_background_world_has_one_family_per_class() -> None:
         ({"species": 1}, "2 to 200"),
     ],
 )
-def test_a_senseless_knob_is_refused_before_any_work(knobs, says) -> None:
+def test_a_senseless_knob_is_refused_before_any_work(config, says) -> None:
     with pytest.raises(DataError, match=says):
-        Knobs(**knobs)
+        WorldConfig(**config)
 
 
 def test_too_many_species_for_an_entangled_world_are_refused() -> None:
     with pytest.raises(DataError, match="lower the entanglement"):
-        _ = World(Knobs(species=200, entanglement=1.0)).species
+        _ = World(WorldConfig(species=200, entanglement=1.0)).species
 
 
 def test_a_negative_scene_is_refused(world) -> None:

@@ -13,7 +13,7 @@ from typing import Any, cast
 from torch import Tensor, nn
 
 from sightline.errors import GateError
-from sightline.gates.surgery.class_swap import Swapped, swap, swap_back
+from sightline.gates.surgery.class_swap import ClassSwapped, swap, swap_back
 from sightline.gates.surgery.trace import Recipe, trace_branch
 
 States = dict[str, Any]
@@ -21,7 +21,7 @@ States = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Socket:
+class GateSlot:
     """What a block knows of its gate.
 
     Args:
@@ -41,10 +41,10 @@ class Socket:
     copied: bool = False
 
 
-class GatedBlock(Swapped):
+class GatedBlock(ClassSwapped):
     """A block of the user's network with a gate at its branch."""
 
-    _socket: Socket
+    _socket: GateSlot
     _owner: tuple[nn.Module, ...]
     _recipe: Recipe
     _plugged: bool
@@ -63,7 +63,7 @@ class GatedBlock(Swapped):
                 "a block with a recurrent gate was called by itself, where no state reaches it; "
                 "call its whole stage (checkpoint a stage, not its blocks), or take the gates out with unplug"
             )
-        return self._recipe(self, x, Through(self, {} if states is None else states))
+        return self._recipe(self, x, GatedBranch(self, {} if states is None else states))
 
     def shared_gate(self) -> nn.Module:
         """The gate, wherever it is registered."""
@@ -85,7 +85,7 @@ class GatedBlock(Swapped):
         self._recipe = recipe_of(self, type(self).plain, behind=self._socket.behind)
 
 
-class Through:
+class GatedBranch:
     """One passage of a branch through a block's gate."""
 
     def __init__(self, block: GatedBlock, states: States) -> None:
@@ -112,16 +112,16 @@ def recipe_of(block: nn.Module, kind: type[nn.Module], *, behind: bool) -> Recip
     return _behind if behind else trace_branch(block, kind)
 
 
-def open_block(block: nn.Module, socket: Socket, recipe: Recipe, gate: nn.Module | GatedBlock) -> GatedBlock:
+def open_block(block: nn.Module, socket: GateSlot, recipe: Recipe, gate: nn.Module | GatedBlock) -> GatedBlock:
     """Make a block a gated one, in place; it owns the gate that is given, or reads it at the block that is given."""
     swap(block, GatedBlock)
     opened = cast(GatedBlock, block)
     vars(opened).update(_socket=socket, _recipe=recipe, _plugged=True)
-    hand_gate(opened, gate)
+    assign_gate(opened, gate)
     return opened
 
 
-def hand_gate(block: GatedBlock, gate: nn.Module | GatedBlock) -> None:
+def assign_gate(block: GatedBlock, gate: nn.Module | GatedBlock) -> None:
     """Let a block own a gate, or read it at the block that owns it."""
     reads = isinstance(gate, GatedBlock)
     vars(block)["_owner"] = (gate,) if reads else ()
@@ -138,6 +138,6 @@ def close_block(block: GatedBlock) -> None:
     swap_back(block)
 
 
-def _behind(block: nn.Module, x: Any, through: Through) -> Tensor:
+def _behind(block: nn.Module, x: Any, through: GatedBranch) -> Tensor:
     """Run the block as it is, then its gate."""
     return through(type(block).plain.forward(block, x))  # type: ignore[attr-defined]

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, cast
 from torch import nn
 
 
-class Swapped(nn.Module):
+class ClassSwapped(nn.Module):
     """A mix-in whose forward goes before that of the class that a module had."""
 
     plain: ClassVar[type[nn.Module]]
@@ -37,23 +37,23 @@ class Swapped(nn.Module):
 _JOINT: dict[tuple[type, type], type[nn.Module]] = {}
 
 
-def swap(module: nn.Module, mixin: type[Swapped]) -> None:
+def swap(module: nn.Module, mixin: type[ClassSwapped]) -> None:
     """Give a module the forward of `mixin`."""
     module.__class__ = _swapped(mixin, type(module))
 
 
 def swap_back(module: nn.Module) -> None:
     """Give a module the class that it had."""
-    module.__class__ = type(cast(Swapped, module)).plain
+    module.__class__ = type(cast(ClassSwapped, module)).plain
 
 
-def _swapped(mixin: type[Swapped], plain: type[nn.Module]) -> type[nn.Module]:
+def _swapped(mixin: type[ClassSwapped], plain: type[nn.Module]) -> type[nn.Module]:
     """One class for each pair; it goes by the plain class's name."""
     body = {"plain": plain, "__module__": plain.__module__, "__qualname__": plain.__qualname__}
     return _JOINT.setdefault((mixin, plain), type(plain.__name__, (mixin, plain), body))
 
 
-def _blank(mixin: type[Swapped], plain: type[nn.Module]) -> nn.Module:
+def _blank(mixin: type[ClassSwapped], plain: type[nn.Module]) -> nn.Module:
     """An empty module of the joint class, for a copy or a pickle to fill."""
     kind = _swapped(mixin, plain)
     return kind.__new__(kind)

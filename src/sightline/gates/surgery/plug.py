@@ -16,7 +16,7 @@ from sightline.gates.modules.catalog import Factory, make_gate, settle
 from sightline.gates.modules.stateless import Eased
 from sightline.gates.scheme import Scheme, scheme_of
 from sightline.gates.sharing import Share, keys_of
-from sightline.gates.surgery.block import GatedBlock, Socket, close_block, open_block
+from sightline.gates.surgery.block import GatedBlock, GateSlot, close_block, open_block
 from sightline.gates.surgery.site import Site, Sites, find_sites
 from sightline.gates.surgery.state_passing import close_stages, open_stage
 from sightline.gates.surgery.trace import Recipe
@@ -31,8 +31,8 @@ TRIALS = ((8, 8), (7, 7), (14, 14))
 """Heights and widths on which a gate is tried until it takes one: some take multiples of 7 or 8 only."""
 
 
-class Made(NamedTuple):
-    """A new gate, and whether a block gets a copy of its output; see `Socket`."""
+class NewGate(NamedTuple):
+    """A new gate, and whether a block gets a copy of its output; see `GateSlot`."""
 
     gate: nn.Module
     copied: bool
@@ -211,9 +211,9 @@ def _gated(model: nn.Module) -> list[GatedBlock]:
 
 def _make_gates(
     model: nn.Module, gate: str | Factory, options: dict[str, Any], firsts: dict[str, Site], start: str
-) -> dict[str, Made]:
+) -> dict[str, NewGate]:
     """A gate for each key, where its first block is: of its type, on its device, in its mode; tried on zeros."""
-    made: dict[str, Made] = {}
+    made: dict[str, NewGate] = {}
     for key, site in reversed(firsts.items()):
         block = model.get_submodule(site.path)
         one = make_gate(gate, site.channels, options)
@@ -224,7 +224,7 @@ def _make_gates(
             )
         home = next((p for p in block.parameters() if p.is_floating_point()), torch.zeros(()))
         one = (Eased(one) if start == "identity" else one).to(home.device, home.dtype).train(block.training)
-        made[key] = Made(one, copied=_needs_output(one, _try_gate(one, gate, site, home)))
+        made[key] = NewGate(one, copied=_needs_output(one, _try_gate(one, gate, site, home)))
     return made
 
 
@@ -276,7 +276,7 @@ def _open(
     model: nn.Module,
     wanted: list[Site],
     keys: dict[str, str],
-    made: dict[str, Made],
+    made: dict[str, NewGate],
     recipes: dict[str, Recipe],
 ) -> None:
     """Open the blocks, and for recurrent gates what calls them."""
@@ -287,7 +287,7 @@ def _open(
         recurrent = bool(getattr(made[key].gate, "recurrent", False))
         threaded += [site.path] if recurrent and site.path else []
         thread = f"{key} in stage {site.stage}" if site.path else ""
-        socket = Socket(key, _free_name(block), recurrent, thread, site.behind, made[key].copied)
+        socket = GateSlot(key, _free_name(block), recurrent, thread, site.behind, made[key].copied)
         if isinstance(owners[key], GatedBlock):
             socket = replace(socket, name=cast(GatedBlock, owners[key])._socket.name)
         owners[key] = _first_owner(owners[key], open_block(block, socket, recipes[site.path], owners[key]))

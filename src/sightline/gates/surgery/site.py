@@ -18,7 +18,7 @@ from sightline.common.modes import evaluating
 from sightline.common.threads import exclusive
 from sightline.errors import GateError
 from sightline.gates.surgery.block import GatedBlock, recipe_of
-from sightline.gates.surgery.class_swap import Swapped
+from sightline.gates.surgery.class_swap import ClassSwapped
 from sightline.gates.surgery.state_passing import is_dense
 from sightline.gates.surgery.trace import WEIGHTED, NoBranch, Recipe
 from sightline.models.adapter.unwrap import unwrap
@@ -119,7 +119,7 @@ def find_sites(model: nn.Module) -> tuple[Sites, dict[str, Recipe]]:
     return Sites(tuple(found), passed), {hit.path: hit.recipe for hit in hits}
 
 
-class Hit(NamedTuple):
+class SiteMatch(NamedTuple):
     """A module that is a site."""
 
     path: str
@@ -129,7 +129,7 @@ class Hit(NamedTuple):
     recipe: Recipe
 
 
-def _below(module: nn.Module, path: str, passed: dict[str, str]) -> Iterator[Hit]:
+def _below(module: nn.Module, path: str, passed: dict[str, str]) -> Iterator[SiteMatch]:
     """Sites among the modules below one, the outermost of nested ones."""
     for name, child in module.named_children():
         below = f"{path}.{name}" if path else name
@@ -140,9 +140,9 @@ def _below(module: nn.Module, path: str, passed: dict[str, str]) -> Iterator[Hit
             yield from _below(child, below, passed)
 
 
-def _try(module: nn.Module, path: str, passed: dict[str, str], *, behind: bool = False) -> Hit | None:
+def _try(module: nn.Module, path: str, passed: dict[str, str], *, behind: bool = False) -> SiteMatch | None:
     """The site that a module is, or None."""
-    kind = type(module).plain if isinstance(module, Swapped) else type(module)
+    kind = type(module).plain if isinstance(module, ClassSwapped) else type(module)
     if kind.__module__.startswith("torch.nn.") or not any(isinstance(part, WEIGHTED) for part in module.modules()):
         return None
     try:
@@ -151,7 +151,7 @@ def _try(module: nn.Module, path: str, passed: dict[str, str], *, behind: bool =
     except NoBranch as reason:
         passed[path] = str(reason)
         return None
-    return Hit(path, channels, kind.__name__, behind, recipe)
+    return SiteMatch(path, channels, kind.__name__, behind, recipe)
 
 
 def _probe(module: nn.Module, kind: type[nn.Module], recipe: Recipe, *, behind: bool) -> int:

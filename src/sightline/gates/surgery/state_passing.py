@@ -12,11 +12,11 @@ from torch import Tensor, nn
 
 from sightline.errors import GateError
 from sightline.gates.surgery.block import GatedBlock
-from sightline.gates.surgery.class_swap import Swapped, swap, swap_back
+from sightline.gates.surgery.class_swap import ClassSwapped, swap, swap_back
 from sightline.gates.surgery.trace import NoBranch, Recipe, compiled, shallow_graph
 
 
-class GatedChain(Swapped):
+class GatedChain(ClassSwapped):
     """An `nn.Sequential` that hands states on."""
 
     def forward(self, x: Any) -> Any:
@@ -27,7 +27,7 @@ class GatedChain(Swapped):
         return x
 
 
-class GatedDense(Swapped):
+class GatedDense(ClassSwapped):
     """A dense block, whose layers read all that came before, that hands states on."""
 
     def forward(self, x: Tensor) -> Tensor:
@@ -39,7 +39,7 @@ class GatedDense(Swapped):
         return torch.cat(features, 1)
 
 
-class GatedCaller(Swapped):
+class GatedCaller(ClassSwapped):
     """A module whose own code calls gated blocks one by one; states are threaded through that code."""
 
     _calls: tuple[str, ...]

@@ -2,7 +2,7 @@
 
 Only the block's own forward is traced (torch.fx); its parts stay calls of modules, so dropout, stochastic depth and
 BatchNorm go on following their mode. The new code runs on the block itself, so no weight is copied or renamed.
-It knows nothing of gates: it lets a `Through` in at the branch, behind the last layer and before the addition.
+It knows nothing of gates: it lets a `Insert` in at the branch, behind the last layer and before the addition.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import Tensor, fx, nn
 
 from sightline.common.modes import as_found
 
-Through = Callable[[Tensor], Tensor]
+Insert = Callable[[Tensor], Tensor]
 Recipe = Callable[..., Tensor]
 """`recipe(block, x, through)`: the block's output, with `through` applied to its branch."""
 
@@ -114,7 +114,7 @@ def compiled(block: nn.Module, graph: fx.Graph) -> Recipe:
     return recipe
 
 
-def _let_through(through: Through, branch: Tensor) -> Tensor:
+def _let_through(through: Insert, branch: Tensor) -> Tensor:
     return through(branch)
 
 

@@ -10,7 +10,7 @@ from torch.utils.data import TensorDataset
 
 from sightline.tasks.bird.recipe import BirdRecipe
 from sightline.training.reporter import Report
-from sightline.worlds.aviary.config import Knobs
+from sightline.worlds.aviary.config import WorldConfig
 from sightline.worlds.aviary.dataset import HELD_OUT, Scenes, joined, rendered, unlabelled
 from sightline.worlds.aviary.world import World
 
@@ -47,8 +47,8 @@ class BirdData:
 def draw(recipe: BirdRecipe, folder: Path, report: Report) -> BirdData:
     """Draw the scenes, or read those that are in the folder."""
     since = time.perf_counter()
-    world, own = World(Knobs(seed=recipe.machine.seed)), recipe.data
-    random = World(replace(world.knobs, variation=1.0))
+    world, own = World(WorldConfig(seed=recipe.machine.seed)), recipe.data
+    random = World(replace(world.config, variation=1.0))
 
     def part(place: World, first: int, count: int) -> Scenes:
         workers = recipe.machine.workers

@@ -13,7 +13,7 @@ from torch.utils.data import Sampler
 
 from sightline.tasks.contrastive.recipe import ContrastiveRecipe
 from sightline.training.reporter import Report
-from sightline.worlds.aviary.config import Knobs
+from sightline.worlds.aviary.config import WorldConfig
 from sightline.worlds.aviary.dataset import HELD_OUT, Scenes, rendered
 from sightline.worlds.aviary.world import World
 
@@ -33,7 +33,7 @@ class PairData:
 
 def draw(recipe: ContrastiveRecipe, folder: Path, report: Report) -> PairData:
     """Draw the scenes, or read those that are in the folder."""
-    own, world = recipe.data, World(Knobs(seed=recipe.machine.seed))
+    own, world = recipe.data, World(WorldConfig(seed=recipe.machine.seed))
 
     def part(first: int, count: int) -> Scenes:
         workers = recipe.machine.workers

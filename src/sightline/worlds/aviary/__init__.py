@@ -1,7 +1,7 @@
 """The aviary: a generated world of birds in which the right answer is known."""
 
 from sightline.worlds.aviary.attributes import GROUPS, PARTS, Group
-from sightline.worlds.aviary.config import Knobs
+from sightline.worlds.aviary.config import WorldConfig
 from sightline.worlds.aviary.render import Rendering, render
 from sightline.worlds.aviary.scene import FAMILIES, Scene
 from sightline.worlds.aviary.species import Species
@@ -12,10 +12,10 @@ __all__ = [
     "GROUPS",
     "PARTS",
     "Group",
-    "Knobs",
     "Rendering",
     "Scene",
     "Species",
     "World",
+    "WorldConfig",
     "render",
 ]

@@ -1,4 +1,4 @@
-"""The knobs of a world: what is informative, what is noisy, where the birds sit.
+"""What a world is made from: what is informative, what is noisy, where the birds sit.
 
 Only numbers and their checks.
 """
@@ -22,7 +22,7 @@ DIAGNOSTIC = (
 
 
 @dataclass(frozen=True)
-class Knobs:
+class WorldConfig:
     """How a world is made.
 
     Args:

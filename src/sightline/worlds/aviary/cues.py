@@ -1,4 +1,4 @@
-"""Which cue a Bayes-optimal model must use, derived from a world's knobs without any picture.
+"""Which cue a Bayes-optimal model must use, derived from a world's configuration without any picture.
 
 The accuracy of the best possible decision is computed with and without every cue from the generator's
 own probabilities. A cue is *required* if the best decision without it is worse, *sufficient* if the best
@@ -89,8 +89,8 @@ def required_cue(world: World, scenes: int = 2000) -> str:
     A part is named before the foreground that contains it.
 
     Example:
-        >>> from sightline.worlds.aviary import Knobs
-        >>> required_cue(World(Knobs(cue="part:wing")), scenes=200)
+        >>> from sightline.worlds.aviary import WorldConfig
+        >>> required_cue(World(WorldConfig(cue="part:wing")), scenes=200)
         'part:wing'
     """
     answers = [cue.name for cue in bayes_cues(world, scenes) if cue.required and cue.sufficient]
@@ -123,17 +123,17 @@ class _Evidence:
 
     def accuracy(self, groups: tuple[int, ...], *, background: bool) -> float:
         """Accuracy of the best decision that sees these groups and, if asked, the background."""
-        knobs = self.world.knobs
-        logs = self._log_background() if background else np.zeros((len(self.values), knobs.count))
+        config = self.world.config
+        logs = self._log_background() if background else np.zeros((len(self.values), config.count))
         logs = logs + self._log_values(groups)
         odds = np.exp(logs - logs.max(1, keepdims=True))
         best = float((odds.max(1) / odds.sum(1)).mean())
-        return best * (1 - knobs.label_noise) + (1 - best) * knobs.label_noise / (knobs.count - 1)
+        return best * (1 - config.label_noise) + (1 - best) * config.label_noise / (config.count - 1)
 
     def _log_background(self) -> Doubles:
         """Log P(family | class), [scenes, classes]."""
         homes = np.array([FAMILIES.index(species.home) for species in self.world.species])
-        share = self.world.knobs.home_share
+        share = self.world.config.home_share
         match = self.homes[:, None] == homes[None, :]
         return _log(share * match + (1 - share) / len(FAMILIES))
 
@@ -142,7 +142,7 @@ class _Evidence:
         breast = group_index("has_breast_color")
         independent = sum(
             (self._log_own(g) for g in groups if g != breast and not self._entangled(g)),
-            np.zeros((len(self.values), self.world.knobs.count)),
+            np.zeros((len(self.values), self.world.config.count)),
         )
         terms = []
         for colour in range(len(GROUPS[breast].values)):
@@ -158,15 +158,15 @@ class _Evidence:
 
     def _entangled(self, group: int) -> bool:
         """Whether a group copies the breast's colour: a plumage colour that no species owns."""
-        return GROUPS[group].coloured and group not in self.world.knobs.diagnostic
+        return GROUPS[group].coloured and group not in self.world.config.diagnostic
 
     def _own(self, group: int, values: NDArray[np.int64]) -> Doubles:
         """P(value | class) of an independent group, [scenes, classes]."""
         count = len(GROUPS[group].values)
-        if group not in self.world.knobs.diagnostic:
-            return np.full((len(values), self.world.knobs.count), 1 / count)
+        if group not in self.world.config.diagnostic:
+            return np.full((len(values), self.world.config.count), 1 / count)
         codes = np.array([species.code[group] for species in self.world.species], np.int64)
-        varies = self.world.knobs.variation
+        varies = self.world.config.variation
         return np.asarray((1 - varies) * (values[:, None] == codes[None, :]) + varies / count)
 
     def _log_own(self, group: int) -> Doubles:
@@ -175,7 +175,7 @@ class _Evidence:
 
     def _log_copied(self, group: int, colour: int) -> Doubles:
         """Log P(value | breast colour) of an entangled group, [scenes, 1]."""
-        copied = self.world.knobs.entanglement
+        copied = self.world.config.entanglement
         chance = copied * (self.values[:, group] == colour) + (1 - copied) / len(GROUPS[group].values)
         return np.asarray(np.where(self.seen[:, group], _log(chance), 0.0)[:, None])
 

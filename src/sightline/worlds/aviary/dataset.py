@@ -111,7 +111,7 @@ def _draw_in_parallel(
 
 def _name(world: World, start: int, count: int, size: int) -> str:
     """A chunk's file name: it changes with every knob and with the drawings."""
-    known = dumps([DRAWING, "parts", asdict(world.knobs)], sort_keys=True)
+    known = dumps([DRAWING, "parts", asdict(world.config)], sort_keys=True)
     digest = sha256(known.encode()).hexdigest()[:10]
     return f"{digest}-{size}-{start:08d}-{count}.npz"
 

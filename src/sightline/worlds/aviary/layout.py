@@ -61,13 +61,13 @@ def write_world(
         The folder.
 
     Raises:
-        DataError: the folder is not empty, an unfinished world with other knobs lies beside it, or an argument
-            makes no sense.
+        DataError: the folder is not empty, an unfinished world with another configuration lies beside it, or an
+            argument makes no sense.
     """
     _check(out, count, image_format)
     half = Unfinished.of(out)
     with with_parents(out, error=DataError), locked(half.folder, error=DataError, cure="give another --out"):
-        half.begin({"drawing": DRAWING, "size": size, "format": image_format, **asdict(world.knobs)})
+        half.begin({"drawing": DRAWING, "size": size, "format": image_format, **asdict(world.config)})
         kept = [entry for entry in map(half.kept, range(count)) if entry is not None]
         report(len(kept))
         entries = list(kept)
@@ -233,7 +233,7 @@ def _write_truth(folder: Path, world: World, entries: list[Entry], size: int) ->
         "made_by": "sightline world render",
         "size": size,
         "scenes": len(entries),
-        "knobs": asdict(world.knobs),
+        "knobs": asdict(world.config),
         "parts": dict(enumerate(PARTS, 1)),
         "species": [asdict(species) for species in world.species],
         "required_cue": required_cue(world, 500),

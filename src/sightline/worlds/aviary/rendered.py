@@ -8,12 +8,12 @@ from pathlib import Path
 from sightline.common.reading import is_file, read_json, read_json_lines, read_lines
 from sightline.common.records import as_kind, restored
 from sightline.errors import DataError
-from sightline.worlds.aviary import Knobs, Scene, World
+from sightline.worlds.aviary import Scene, World, WorldConfig
 
 
 @dataclass(frozen=True, eq=False)
 class Drawn:
-    """A world on disk: its knobs, the side of its pictures, and the scene behind every picture.
+    """A world on disk: its config, the side of its pictures, and the scene behind every picture.
 
     Args:
         world: the generator.
@@ -54,7 +54,7 @@ def read_world(folder: Path) -> Drawn:
         numbers = [as_kind(int, scene["index"], "index") for scene in scenes]
         size = as_kind(int, about["size"], "size")
         required = as_kind(str, about["required_cue"], "required_cue")
-        knobs = restored(Knobs, about["knobs"])
+        config = restored(WorldConfig, about["knobs"])
         if size < 1 or min(numbers, default=0) < 0:
             raise ValueError("its size and its scenes are counted from 0")
     except (ValueError, KeyError, TypeError) as problem:
@@ -64,4 +64,4 @@ def read_world(folder: Path) -> Drawn:
     ]
     if len(paths) != len(numbers):
         raise DataError(f"{folder} lists {len(paths)} images and {len(numbers)} scenes; render it again")
-    return Drawn(World(knobs), size, dict(zip(paths, numbers, strict=True)), required)
+    return Drawn(World(config), size, dict(zip(paths, numbers, strict=True)), required)

@@ -12,7 +12,7 @@ from numpy.random import Generator
 
 from sightline.errors import DataError
 from sightline.worlds.aviary.attributes import GROUPS, group_index, value_index
-from sightline.worlds.aviary.config import Knobs
+from sightline.worlds.aviary.config import WorldConfig
 from sightline.worlds.aviary.scene import FAMILIES
 
 _FIRST = (
@@ -54,17 +54,17 @@ class Species:
         return sum(a != b for a, b in zip(self.code, other.code, strict=True))
 
 
-def make_species(knobs: Knobs) -> tuple[Species, ...]:
+def make_species(config: WorldConfig) -> tuple[Species, ...]:
     """All species of a world.
 
     In a `foreground` world two species that are not twins differ in at least three groups.
 
     Raises:
-        DataError: the knobs leave too little room for that many species.
+        DataError: the configuration leaves too little room for that many species.
     """
-    rng = np.random.default_rng([knobs.seed, 101])
-    twins = min(knobs.twins, knobs.count // 2) if knobs.cue == "foreground" else 0
-    codes = _codes(rng, knobs, knobs.count - twins)
+    rng = np.random.default_rng([config.seed, 101])
+    twins = min(config.twins, config.count // 2) if config.cue == "foreground" else 0
+    codes = _codes(rng, config, config.count - twins)
     partner: dict[int, int] = {}
     for first in range(twins):
         codes.append(_twin(rng, codes, first))
@@ -79,15 +79,15 @@ def make_species(knobs: Knobs) -> tuple[Species, ...]:
 Code = tuple[int | None, ...]
 
 
-def _codes(rng: Generator, knobs: Knobs, count: int) -> list[Code]:
+def _codes(rng: Generator, config: WorldConfig, count: int) -> list[Code]:
     """`count` codes that keep their distance."""
-    if knobs.cue == "background":
+    if config.cue == "background":
         return [(None,) * len(GROUPS)] * count
-    apart = 1 if knobs.cue_part else 3
+    apart = 1 if config.cue_part else 3
     codes: list[Code] = []
     tries = 0
     while len(codes) < count and tries < _TRIES:
-        code = _draw(rng, knobs)
+        code = _draw(rng, config)
         tries += 1
         if all(_distance(code, other) >= apart for other in codes):
             codes.append(code)
@@ -100,14 +100,14 @@ def _codes(rng: Generator, knobs: Knobs, count: int) -> list[Code]:
     )
 
 
-def _draw(rng: Generator, knobs: Knobs) -> Code:
+def _draw(rng: Generator, config: WorldConfig) -> Code:
     """One random code; entangled colours copy the breast's."""
     draws = [int(rng.integers(len(group.values))) for group in GROUPS]
-    copies = rng.random(len(GROUPS)) < knobs.entanglement
+    copies = rng.random(len(GROUPS)) < config.entanglement
     breast = group_index("has_breast_color")
-    if breast in knobs.diagnostic:
+    if breast in config.diagnostic:
         draws = [draws[breast] if GROUPS[g].coloured and copies[g] else v for g, v in enumerate(draws)]
-    return tuple(v if g in knobs.diagnostic else None for g, v in enumerate(draws))
+    return tuple(v if g in config.diagnostic else None for g, v in enumerate(draws))
 
 
 def _distance(one: Code, other: Code) -> int:

@@ -1,4 +1,4 @@
-"""A world: knobs, species, and a scene for every index.
+"""A world: config, species, and a scene for every index.
 
 Every aspect of every scene has a random stream of its own (world seed, index, aspect), so a scene can be
 made alone and an aspect can change without moving the others. Knows nothing of pixels or files.
@@ -14,7 +14,7 @@ from numpy.random import Generator
 
 from sightline.errors import DataError
 from sightline.worlds.aviary.attributes import GROUPS, PARTS, group_index, names
-from sightline.worlds.aviary.config import Knobs
+from sightline.worlds.aviary.config import WorldConfig
 from sightline.worlds.aviary.scene import FAMILIES, Backdrop, Cover, Light, Perch, Pose, Scene
 from sightline.worlds.aviary.species import Species, make_species
 
@@ -40,17 +40,17 @@ class World:
     """A generated world of birds.
 
     Example:
-        >>> world = World(Knobs(species=6, seed=3))
+        >>> world = World(WorldConfig(species=6, seed=3))
         >>> world.scene(5) == world.scene(5)
         True
     """
 
-    knobs: Knobs = field(default_factory=Knobs)
+    config: WorldConfig = field(default_factory=WorldConfig)
 
     @cached_property
     def species(self) -> tuple[Species, ...]:
         """The classes."""
-        return make_species(self.knobs)
+        return make_species(self.config)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -64,11 +64,11 @@ class World:
 
     def stream(self, index: int, aspect: str) -> Generator:
         """The random stream of one aspect of one scene."""
-        return np.random.default_rng([self.knobs.seed, index, _ASPECTS.index(aspect)])
+        return np.random.default_rng([self.config.seed, index, _ASPECTS.index(aspect)])
 
     def in_train(self, index: int) -> bool:
         """Whether a scene belongs to the training split."""
-        return bool(self.stream(index, "split").random() < self.knobs.train_share)
+        return bool(self.stream(index, "split").random() < self.config.train_share)
 
     def scene(self, index: int) -> Scene:
         """Scene number `index`, from 0.
@@ -99,16 +99,16 @@ class World:
 
     def _class(self, index: int) -> int:
         """Balanced: every block of as many scenes as classes holds each class once."""
-        count = self.knobs.count
-        block = np.random.default_rng([self.knobs.seed, index // count, 211])
+        count = self.config.count
+        block = np.random.default_rng([self.config.seed, index // count, 211])
         return int(block.permutation(count)[index % count])
 
     def _values(self, index: int, kind: int) -> tuple[int, ...]:
         """The species' code where it has one, chance (or the breast's colour) elsewhere."""
         rng = self.stream(index, "values")
         draws = [int(rng.integers(len(group.values))) for group in GROUPS]
-        varies = rng.random(len(GROUPS)) < self.knobs.variation
-        copies = rng.random(len(GROUPS)) < self.knobs.entanglement
+        varies = rng.random(len(GROUPS)) < self.config.variation
+        copies = rng.random(len(GROUPS)) < self.config.entanglement
         code = self.species[kind].code
         values = [draw if own is None or vary else own for draw, own, vary in zip(draws, code, varies, strict=True)]
         breast = values[group_index("has_breast_color")]
@@ -119,20 +119,20 @@ class World:
 
     def _notes(self, index: int, kind: int, values: tuple[int, ...]) -> tuple[int, tuple[int, ...]]:
         """What the annotator writes: the class, and a value per group."""
-        rng, knobs = self.stream(index, "noise"), self.knobs
-        shift = int(rng.integers(1, knobs.count))
-        label = (kind + shift) % knobs.count if rng.random() < knobs.label_noise else kind
-        wrong = rng.random(len(GROUPS)) < knobs.attribute_noise
+        rng, config = self.stream(index, "noise"), self.config
+        shift = int(rng.integers(1, config.count))
+        label = (kind + shift) % config.count if rng.random() < config.label_noise else kind
+        wrong = rng.random(len(GROUPS)) < config.attribute_noise
         shifts = [int(rng.integers(1, len(group.values))) for group in GROUPS]
         moved = [(v + s) % len(g.values) for v, s, g in zip(values, shifts, GROUPS, strict=True)]
         return label, tuple(m if w else v for m, v, w in zip(moved, values, wrong, strict=True))
 
     def _pose(self, index: int, values: tuple[int, ...]) -> Pose:
         """Size from the bird's size value, position from the layout."""
-        rng, knobs = self.stream(index, "pose"), self.knobs
-        length = LENGTHS[values[group_index("has_size")]] * knobs.bird_size * float(rng.uniform(0.94, 1.06))
+        rng, config = self.stream(index, "pose"), self.config
+        length = LENGTHS[values[group_index("has_size")]] * config.bird_size * float(rng.uniform(0.94, 1.06))
         left = bool(rng.random() < 0.5)
-        spread = {"edges": 0.2, "uniform": 1.0, "centre": 40.0}[knobs.layout]
+        spread = {"edges": 0.2, "uniform": 1.0, "centre": 40.0}[config.layout]
         across, down = (float(v) for v in rng.beta(spread, spread, 2))
         x, y = _between(across, 0.94 * length), _between(down, 0.82 * length)
         return Pose(
@@ -147,18 +147,18 @@ class World:
         )
 
     def _missing(self, index: int) -> tuple[str, ...]:
-        drops = self.stream(index, "missing").random(len(PARTS)) < self.knobs.drop_out
+        drops = self.stream(index, "missing").random(len(PARTS)) < self.config.drop_out
         return tuple(part for part, dropped in zip(PARTS, drops, strict=True) if dropped)
 
     def _backdrop(self, index: int, kind: int) -> Backdrop:
         rng = self.stream(index, "backdrop")
         anywhere = FAMILIES[int(rng.integers(len(FAMILIES)))]
-        at_home = rng.random() < self.knobs.home_share
+        at_home = rng.random() < self.config.home_share
         return Backdrop(self.species[kind].home if at_home else anywhere, int(rng.integers(2**31)))
 
     def _covers(self, index: int, pose: Pose) -> tuple[Cover, ...]:
         rng = self.stream(index, "covers")
-        count = min(12, int(rng.poisson(self.knobs.occluders)))
+        count = min(12, int(rng.poisson(self.config.occluders)))
         return tuple(_cover(rng, pose) for _ in range(count))
 
 

@@ -10,7 +10,7 @@ from sightline.data.cub import read_cub
 from sightline.errors import DataError
 from sightline.tasks.attributes.data import CUB_POINTS, aviary_vocabulary, class_means, read_attributes
 from sightline.tasks.attributes.data.cub_words import COUNT, GROUPS_ON, cub_vocabulary
-from sightline.worlds.aviary import PARTS, Knobs, World
+from sightline.worlds.aviary import PARTS, World, WorldConfig
 from sightline.worlds.aviary.layout import write_world
 from tests.tasks.attributes.data.folders import NAMES, write, write_cub
 
@@ -20,7 +20,7 @@ TABLE = "attributes/class_attribute_labels_continuous.txt"
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory) -> Path:
-    made = World(Knobs(species=5, twins=1, seed=6, drop_out=0.2))
+    made = World(WorldConfig(species=5, twins=1, seed=6, drop_out=0.2))
     return write_world(made, tmp_path_factory.mktemp("world") / "w", 60, size=48, image_format="png")
 
 

@@ -38,7 +38,7 @@ Notes = dict[str, Float[Tensor, " b"]]
     },
 )
 @torch.no_grad()
-def relevance(request: Request) -> Outcome:
+def lrp(request: Request) -> Outcome:
     """What each place contributed to the score, layer by layer [bach2015pixel; montavon2019lrp; andeol2023gamma].
 
     Convolutions and linear layers share relevance by the generalised gamma rule, batch norms being part of the layer

@@ -18,7 +18,7 @@ from sightline.explainers.flow.naflow.inverse import (
     without_small,
 )
 from sightline.explainers.flow.naflow.maps import linear_solve
-from sightline.explainers.flow.naflow.message import Back
+from sightline.explainers.flow.naflow.message import Message
 from sightline.explainers.flow.naflow.solver import dot, least_squares
 from sightline.explainers.flow.tape import Call
 from sightline.explainers.flow.vjp import local_gradient
@@ -54,9 +54,9 @@ def activation(at: Setting, call: Call, given: Given) -> Given:
         return [None]
     G = message.G * slope
     if message.delta is None:
-        return [Back(G, None, 1.0)]
+        return [Message(G, None, 1.0)]
     change = without_small(slope, message.delta, SLOPE)
-    return [Back(G, bounded_by(x, message.delta, change), 1.0)]
+    return [Message(G, bounded_by(x, message.delta, change), 1.0)]
 
 
 def bounded_by(x: Tensor, demand: Tensor, change: Tensor) -> Tensor:
@@ -72,8 +72,8 @@ def relu(at: Setting, call: Call, given: Given) -> Given:
     x = at.value(call.inputs[0])
     G = torch.ops.aten.threshold_backward(message.G, x, 0)
     if message.delta is None:
-        return [Back(G, None, 1.0)]
-    return [Back(G, torch.ops.aten.threshold_backward(message.delta, x, 0), 1.0)]
+        return [Message(G, None, 1.0)]
+    return [Message(G, torch.ops.aten.threshold_backward(message.delta, x, 0), 1.0)]
 
 
 @inverse("hardtanh", "relu6")
@@ -84,8 +84,8 @@ def bounded(at: Setting, call: Call, given: Given) -> Given:
     low, top = [*call.args[1:3], *((-1, 1), (1,), ())[len(call.args) - 1]] if call.name == "hardtanh" else (0, 6)
     G = torch.ops.aten.hardtanh_backward(message.G, x, low, top)
     if message.delta is None:
-        return [Back(G, None, 1.0)]
-    return [Back(G, torch.ops.aten.threshold_backward(message.delta, x, low), 1.0)]
+        return [Message(G, None, 1.0)]
+    return [Message(G, torch.ops.aten.threshold_backward(message.delta, x, low), 1.0)]
 
 
 @inverse("max_pool2d_with_indices")
@@ -104,10 +104,10 @@ def max_pool(at: Setting, call: Call, given: Given) -> Given:
 
     G = back(message.G)
     if message.delta is None:
-        return [Back(G, None, 1.0)]
+        return [Message(G, None, 1.0)]
     delta = back(message.delta)
     apart = all(k <= s and d == 1 for k, s, d in zip(kernel, stride, dilation, strict=True))
-    return [Back(G, delta if apart else delta / back(torch.ones_like(message.G)).clamp_min(1.0), 1.0)]
+    return [Message(G, delta if apart else delta / back(torch.ones_like(message.G)).clamp_min(1.0), 1.0)]
 
 
 def _pool_options(call: Call) -> tuple[list[int], list[int], list[int], list[int], bool]:
@@ -133,7 +133,7 @@ def linear(at: Setting, call: Call, given: Given) -> Given:
         found = local_gradient(call, [x], [r])[0]
         return torch.zeros_like(x) if found is None else found
 
-    return [Back(G, by_steps(at, lambda v: call.run([v]) - zero, transpose, message.delta), 1.0)]
+    return [Message(G, by_steps(at, lambda v: call.run([v]) - zero, transpose, message.delta), 1.0)]
 
 
 def by_steps(at: Setting, apply: Any, transpose: Any, demand: Tensor) -> Tensor:
@@ -171,7 +171,7 @@ def copied(at: Setting, call: Call, given: Given) -> Given:
     for i, claims in enumerate(at.pulled(call, ones)):
         message = found[i]
         if message is not None and claims is not None:
-            found[i] = Back(message.G, message.delta, claims)
+            found[i] = Message(message.G, message.delta, claims)
     return found
 
 
@@ -211,14 +211,14 @@ def scaled(at: Setting, call: Call, given: Given) -> Given:
         floor = GATE if gated else 1e-6 * float(gain.abs().max())
         change = without_small(gain, message.delta, floor)
         delta = bounded_by(x, message.delta, change) if change.shape == x.shape else _fit(change, x)
-    found: list[Back | None] = []
+    found: list[Message | None] = []
     for i, G in enumerate(gradients):
         if G is None:
             found.append(None)
         elif i == signal:
-            found.append(Back(G, delta, 1.0))
+            found.append(Message(G, delta, 1.0))
         else:
-            found.append(Back(G, frozen=True))
+            found.append(Message(G, frozen=True))
     return found
 
 
@@ -246,7 +246,7 @@ def layer_norm(at: Setting, call: Call, given: Given) -> Given:
     change = (
         message.delta if weight is None else without_small(weight, message.delta, 1e-3 * float(weight.abs().max()))
     )
-    return [Back(G, change / rstd, 1.0)]
+    return [Message(G, change / rstd, 1.0)]
 
 
 @inverse("bmm")
@@ -259,8 +259,8 @@ def attention(at: Setting, call: Call, given: Given) -> Given:
     delta = None if message.delta is None else linear_solve(at.value(call.inputs[0]), message.delta, at.damping)
     weights, values = gradients
     return [
-        None if weights is None else Back(weights, frozen=True),
-        None if values is None else Back(values, delta, 1.0),
+        None if weights is None else Message(weights, frozen=True),
+        None if values is None else Message(values, delta, 1.0),
     ]
 
 

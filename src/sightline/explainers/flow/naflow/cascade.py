@@ -11,14 +11,14 @@ from torch import Tensor
 from sightline.explainers.flow.affine import Step
 from sightline.explainers.flow.naflow.abandoning import Abandoning
 from sightline.explainers.flow.naflow.inverse import Given, Setting, inverted
-from sightline.explainers.flow.naflow.message import Back, join, mean
+from sightline.explainers.flow.naflow.message import Message, join, mean
 from sightline.explainers.flow.read import Reading
 from sightline.explainers.flow.tape import Node
 from sightline.explainers.flow.walk import inputs_of, outputs_of, walk
 
 
 @dataclass(eq=False)
-class Tally:
+class DropStats:
     """What was abandoned since somebody last looked.
 
     Args:
@@ -46,7 +46,7 @@ class Tally:
         self.neurons = 0
 
 
-Arrival = Callable[[Node, Back, Tally], None]
+Arrival = Callable[[Node, Message, DropStats], None]
 """Told of every node, its settled message, and what was abandoned since somebody cleared the tally; output first."""
 
 
@@ -65,8 +65,8 @@ class Cascade:
     at: Setting
     abandoning: Abandoning
     arrive: Arrival
-    tally: Tally = field(default_factory=Tally)
-    _settled: dict[Node, Back] = field(default_factory=dict)
+    tally: DropStats = field(default_factory=DropStats)
+    _settled: dict[Node, Message] = field(default_factory=dict)
     _live: set[Node] = field(default_factory=set)
 
     def run(self, k: int, *, last: bool = True) -> None:
@@ -77,10 +77,10 @@ class Cascade:
             if any(node in self._live for node in inputs_of(step)):
                 self._live.update(node for node in outputs_of(step) if node is not None)
                 steps.append(step)
-        start = {node: Back(G) for node, G in self.reading.starts[k].items()}
+        start = {node: Message(G) for node, G in self.reading.starts[k].items()}
         walk(self.reading.tape, steps, start, self._rule, self._arrive, add=join, last=last)
 
-    def _arrive(self, node: Node, message: Back) -> None:
+    def _arrive(self, node: Node, message: Message) -> None:
         if node in self._live:
             settled = self._cut(node, message)
             self._settled[node] = settled
@@ -90,22 +90,22 @@ class Cascade:
         found = [self._settled.pop(node, None) if node is not None else None for node in outputs_of(step)]
         return inverted(self.at, step, found)
 
-    def _cut(self, node: Node, message: Back) -> Back:
+    def _cut(self, node: Node, message: Message) -> Message:
         """The message with demands joined, and with what is abandoned demanded to be zero."""
         delta, claims = mean(message), 1.0 if message.claimed else 0.0
         if node not in self.abandoning.nodes or message.frozen:
-            return Back(message.G, delta, claims, message.frozen)
+            return Message(message.G, delta, claims, message.frozen)
         x = self.at.value(node)
         keep = self.abandoning.kept(node, x, delta, message.G)
         kept = keep.flatten(1).sum(1)
         if float(kept.min()) == x[0].numel():
             self.tally.add(x, kept, None)
-            return Back(message.G, delta, 1.0)
+            return Message(message.G, delta, 1.0)
         lost = (keep * x).sub_(x)
         self.tally.add(x, kept, lost)
-        return Back(message.G, lost if delta is None else torch.addcmul(lost, delta, keep), 1.0)
+        return Message(message.G, lost if delta is None else torch.addcmul(lost, delta, keep), 1.0)
 
 
-def fed_back(A: Tensor, message: Back) -> Tensor:
+def fed_back(A: Tensor, message: Message) -> Tensor:
     """The back-projected feature map `B = A + delta`."""
     return A if message.delta is None else A + message.delta

@@ -18,12 +18,12 @@ from torch import Tensor
 
 from sightline.explainers.flow.affine import Affine, Step
 from sightline.explainers.flow.facts import Facts
-from sightline.explainers.flow.naflow.message import Back
-from sightline.explainers.flow.naflow.tikhonov import Shelf
+from sightline.explainers.flow.naflow.message import Message
+from sightline.explainers.flow.naflow.tikhonov import InverseCache
 from sightline.explainers.flow.tape import Call, Node, Ref, Tape
 from sightline.explainers.flow.vjp import gradient
 
-Given = Sequence[Back | None]
+Given = Sequence[Message | None]
 Anchor = Literal["anchored", "lsq"]
 
 
@@ -49,7 +49,7 @@ class Setting:
     damping: float = 1.0
     iterations: int = 4
     tolerance: float = 1e-5
-    shelf: Shelf = field(default_factory=Shelf)
+    shelf: InverseCache = field(default_factory=InverseCache)
     unknown: set[str] = field(default_factory=set)
     made: list[tuple[int, Tensor]] = field(default_factory=list)
 
@@ -113,15 +113,15 @@ def messages(
     claims: float | Tensor = 0.0,
     *,
     frozen: bool = False,
-) -> list[Back | None]:
+) -> list[Message | None]:
     """Messages of gradients and changes; where there is no gradient there is none."""
     changes = changes or [None] * len(gradients)
     return [
-        None if G is None else Back(G, delta, claims, frozen) for G, delta in zip(gradients, changes, strict=True)
+        None if G is None else Message(G, delta, claims, frozen) for G, delta in zip(gradients, changes, strict=True)
     ]
 
 
-def one(given: Given) -> Back:
+def one(given: Given) -> Message:
     """The message at a step's first output."""
     message = given[0]
     if message is None:

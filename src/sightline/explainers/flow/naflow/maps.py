@@ -9,7 +9,7 @@ from torch import Tensor
 
 from sightline.explainers.flow.affine import Affine, Diagonal
 from sightline.explainers.flow.naflow.inverse import Given, Setting, inverse, one, without_small
-from sightline.explainers.flow.naflow.message import Back
+from sightline.explainers.flow.naflow.message import Message
 from sightline.explainers.flow.naflow.solver import least_squares
 
 GAIN = 1e-6
@@ -31,9 +31,9 @@ def affine(at: Setting, step: Affine, given: Given) -> Given:
         z = z if step.bias is None else z - step.on_outputs(step.bias, z)
         demand = z if demand is None else z + demand
     if demand is None:
-        return [Back(G, None, 1.0)]
+        return [Message(G, None, 1.0)]
     delta = solved(at, step, W, x, demand)
-    return [Back(G, delta - x if at.anchor == "lsq" else delta, 1.0)]
+    return [Message(G, delta - x if at.anchor == "lsq" else delta, 1.0)]
 
 
 def solved(at: Setting, step: Affine, W: Tensor, x: Tensor, demand: Tensor) -> Tensor:
@@ -60,9 +60,9 @@ def diagonal(at: Setting, step: Diagonal, given: Given) -> Given:
     W = step.W
     G = step.transpose(message.G, W, message.G)
     if message.delta is None:
-        return [Back(G, None, 1.0)]
+        return [Message(G, None, 1.0)]
     gain = step.on_outputs(W, message.delta)
-    return [Back(G, without_small(gain, message.delta, GAIN * float(W.abs().max())), 1.0)]
+    return [Message(G, without_small(gain, message.delta, GAIN * float(W.abs().max())), 1.0)]
 
 
 def linear_solve(matrix: Tensor, demand: Tensor, damping: float) -> Tensor:

@@ -1,4 +1,4 @@
-"""`Back`: what NAFlow hands back along a tape, and how the demands of several readers are joined."""
+"""`Message`: what NAFlow hands back along a tape, and how the demands of several readers are joined."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True, eq=False)
-class Back:
+class Message:
     """A message at a node.
 
     Args:
@@ -29,9 +29,9 @@ class Back:
         return isinstance(self.claims, Tensor) or self.claims > 0
 
 
-def join(a: Back, b: Back) -> Back:
+def join(a: Message, b: Message) -> Message:
     """Gradients add up; demands too, and are divided by their number when the node is reached."""
-    return Back(a.G + b.G, total(a.delta, b.delta), a.claims + b.claims, a.frozen and b.frozen)
+    return Message(a.G + b.G, total(a.delta, b.delta), a.claims + b.claims, a.frozen and b.frozen)
 
 
 def total(a: Tensor | None, b: Tensor | None) -> Tensor | None:
@@ -41,7 +41,7 @@ def total(a: Tensor | None, b: Tensor | None) -> Tensor | None:
     return a + b
 
 
-def mean(message: Back) -> Tensor | None:
+def mean(message: Message) -> Tensor | None:
     """The change at a node: the mean of what its readers demanded, zero where none did."""
     if message.delta is None or not message.claimed:
         return None

@@ -14,13 +14,13 @@ from sightline.errors import MethodError
 from sightline.explainers.flow.naflow import calls as calls  # imported so that its inverses are registered
 from sightline.explainers.flow.naflow import maps as affine_maps  # noqa: F401 - for the same reason
 from sightline.explainers.flow.naflow.abandoning import RULES, Abandoning
-from sightline.explainers.flow.naflow.cascade import Cascade, Tally, fed_back
+from sightline.explainers.flow.naflow.cascade import Cascade, DropStats, fed_back
 from sightline.explainers.flow.naflow.forward import forward
 from sightline.explainers.flow.naflow.inverse import Anchor, Setting
-from sightline.explainers.flow.naflow.message import Back
-from sightline.explainers.flow.naflow.notes import Account, Note
+from sightline.explainers.flow.naflow.message import Message
+from sightline.explainers.flow.naflow.notes import FlowNotes, Note
 from sightline.explainers.flow.naflow.published import walk_published
-from sightline.explainers.flow.naflow.tikhonov import shelf_of
+from sightline.explainers.flow.naflow.tikhonov import cache_of
 from sightline.explainers.flow.read import Reading, read
 from sightline.explainers.flow.tape import Node
 from sightline.explainers.method import LayerMaps, Outcome, Request, own_pass
@@ -151,7 +151,7 @@ class _Flow:
 
     maps: list[Float[Tensor, "b h w"]]
     notes: list[Note]
-    account: Account
+    account: FlowNotes
     unknown: set[str]
 
     @classmethod
@@ -159,12 +159,12 @@ class _Flow:
         """Walk back from decision `k`."""
         b, device = len(request.inputs), request.inputs.device
         anchor: Anchor = "lsq" if settings.mode == "lsq" else "anchored"
-        shelf = shelf_of(request.adapter.model)
+        shelf = cache_of(request.adapter.model)
         at = Setting(reading.tape, reading.facts, anchor, settings.damping, settings.iterations, shelf=shelf)
-        reader = _Reader(reading, at, Account(b, settings.damping), settings.signed)
+        reader = _Reader(reading, at, FlowNotes(b, settings.damping), settings.signed)
         if settings.mode == "published":
             for node, message in walk_published(reading, at, k).items():
-                reader(node, message, Tally())
+                reader(node, message, DropStats())
         else:
             abandoning = Abandoning(reading.tape, reading.facts, b, settings.rule, settings.threshold)
             Cascade(reading, at, abandoning, reader).run(k, last=k + 1 == len(reading.starts))
@@ -180,14 +180,14 @@ class _Reader:
 
     reading: Reading
     at: Setting
-    account: Account
+    account: FlowNotes
     signed: bool
     maps: dict[Node, Float[Tensor, "b h w"]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._layouts = {n: s.layout for n, s in zip(self.reading.nodes, self.reading.layers, strict=True)}
 
-    def __call__(self, node: Node, message: Back, tally: Tally) -> None:
+    def __call__(self, node: Node, message: Message, tally: DropStats) -> None:
         """The map of one layer, and its notes."""
         if node not in self._layouts:
             return

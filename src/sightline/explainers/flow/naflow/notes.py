@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sightline.explainers.flow.naflow.cascade import Tally
-from sightline.explainers.flow.naflow.message import Back
+from sightline.explainers.flow.naflow.cascade import DropStats
+from sightline.explainers.flow.naflow.message import Message
 from sightline.explainers.flow.tape import Node
 
 Note = dict[str, Float[Tensor, " b"]]
@@ -20,7 +20,7 @@ GROWN = 3.0
 
 
 @dataclass(eq=False)
-class Account:
+class FlowNotes:
     """Collects the notes of one decision's flow, layer by layer, the last layer first.
 
     Args:
@@ -41,7 +41,9 @@ class Account:
         return {"abandoned": like, "kept": like + 1, "growth": like + 1, "carried": like, "drift": like,
                 "iterations": like, "residual": like, "damping": like + self.damping}  # fmt: skip
 
-    def note(self, node: Node, A: Tensor, message: Back, tally: Tally, made: Sequence[tuple[int, Tensor]]) -> None:
+    def note(
+        self, node: Node, A: Tensor, message: Message, tally: DropStats, made: Sequence[tuple[int, Tensor]]
+    ) -> None:
         """Notes of one layer; the tally and the solves are those since the layer behind it."""
         delta, G = message.delta, message.G
         like = torch.zeros(self.batch, device=A.device)
@@ -78,7 +80,7 @@ class Account:
         grown = [f"{layer} ({g:.1f})" for layer, note in layers.items() if (g := float(note["growth"][b])) > GROWN]
         if grown:
             said.append(
-                f"Back-projected features have grown beyond {GROWN:g} times the activation at {', '.join(grown)}: "
+                f"Message-projected features have grown beyond {GROWN:g} times the activation at {', '.join(grown)}: "
                 "these maps show the inverse more than the network; raise the damping."
             )
         return tuple(said)

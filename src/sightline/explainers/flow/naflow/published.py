@@ -18,7 +18,7 @@ from sightline.explainers.flow.affine import Affine, Convolution, Diagonal, Step
 from sightline.explainers.flow.naflow.calls import max_pool
 from sightline.explainers.flow.naflow.inverse import Setting
 from sightline.explainers.flow.naflow.maps import diagonal
-from sightline.explainers.flow.naflow.message import Back
+from sightline.explainers.flow.naflow.message import Message
 from sightline.explainers.flow.read import Reading
 from sightline.explainers.flow.tape import Call, Node
 from sightline.explainers.flow.vjp import gradient
@@ -86,16 +86,16 @@ class Chain:
         """`B` and `G` at the input of a group."""
         x, z = self.reading.tape.value(inputs_of(group[0])[0]), self.reading.tape.value(outputs_of(group[-1])[0] or 0)
         for step in reversed(group):
-            found = at.gradients(step, [Back(G), *[None] * (len(outputs_of(step)) - 1)])[0]
+            found = at.gradients(step, [Message(G), *[None] * (len(outputs_of(step)) - 1)])[0]
             G_in = torch.zeros_like(self.reading.tape.value(inputs_of(step)[0])) if found is None else found
             G_out, G = G, G_in
         step = group[0]
         if len(group) > 1 or isinstance(step, Convolution):
             return _solved(group, x, B), G
         if isinstance(step, Diagonal):
-            back = diagonal(at, step, [Back(G_out, B - z, 1.0)])[0]
+            back = diagonal(at, step, [Message(G_out, B - z, 1.0)])[0]
         elif isinstance(step, Call) and step.name == "max_pool2d_with_indices":
-            back = max_pool(at, step, [Back(G_out, B, 1.0), *[None] * (len(step.outputs) - 1)])[0]
+            back = max_pool(at, step, [Message(G_out, B, 1.0), *[None] * (len(step.outputs) - 1)])[0]
             return (B if back is None or back.delta is None else back.delta), G
         else:
             return B, G
@@ -145,17 +145,17 @@ def _solved(steps: Sequence[Step], x: Tensor, B: Tensor) -> Tensor:
     return torch.stack(found)
 
 
-def walk_published(reading: Reading, at: Setting, k: int) -> dict[Node, Back]:
+def walk_published(reading: Reading, at: Setting, k: int) -> dict[Node, Message]:
     """Messages at the nodes between the groups of the chain, for decision `k`."""
     chain = Chain.of(reading)
     G, node = _gradient_at(reading, at, chain, k)
     B = reading.tape.value(node)
-    found = {node: Back(G, B - B, 1.0)}
+    found = {node: Message(G, B - B, 1.0)}
     for group in chain.groups(len(chain.steps)):
         B, G = chain.undone(group, B, G, at)
         node = inputs_of(group[0])[0]
         B = B * (G != 0)
-        found[node] = Back(G, B - reading.tape.value(node), 1.0)
+        found[node] = Message(G, B - reading.tape.value(node), 1.0)
     return found
 
 

@@ -33,13 +33,13 @@ class Damped:
 
 
 @dataclass(eq=False)
-class Shelf:
+class InverseCache:
     """Inverses of one model's affine maps: those that this walk has used, and those of the walk before."""
 
     now: dict[tuple[object, ...], tuple[Tensor, Damped]] = field(default_factory=dict)
     before: dict[tuple[object, ...], tuple[Tensor, Damped]] = field(default_factory=dict)
 
-    def turn(self) -> Shelf:
+    def turn(self) -> InverseCache:
         """Begin a walk. What the last one did not use goes: weights that a model computes anew have no end."""
         self.before, self.now = self.now, {}
         return self
@@ -58,12 +58,12 @@ class Shelf:
         return inverse[1]
 
 
-_SHELVES: WeakKeyDictionary[nn.Module, Shelf] = WeakKeyDictionary()
+_CACHES: WeakKeyDictionary[nn.Module, InverseCache] = WeakKeyDictionary()
 
 
-def shelf_of(model: nn.Module) -> Shelf:
+def cache_of(model: nn.Module) -> InverseCache:
     """The shelf of a model, for one more walk; it goes when the model goes."""
-    return _SHELVES.setdefault(model, Shelf()).turn()
+    return _CACHES.setdefault(model, InverseCache()).turn()
 
 
 def damped(step: Affine, W: Tensor, damping: float) -> Damped:

@@ -27,7 +27,7 @@ from sightline.worlds.aviary.world import World
 
 def before_another(scene: Scene, world: World) -> Scene:
     """The scene before a background of another family, chosen by the world's seed and the scene's number."""
-    draw = np.random.default_rng([world.knobs.seed, scene.index, 991])
+    draw = np.random.default_rng([world.config.seed, scene.index, 991])
     others = [family for family in FAMILIES if family != scene.backdrop.family]
     return with_background(scene, others[int(draw.integers(len(others)))], int(draw.integers(2**31)))
 
@@ -62,7 +62,7 @@ def drawn_again(world: World, scenes: Iterable[Scene], size: int, folder: Path) 
         folder: where the mapped file is kept.
     """
     twins = [before_another(scene, world) for scene in scenes]
-    known = json.dumps([DRAWING, asdict(world.knobs), [scene.index for scene in twins], size])
+    known = json.dumps([DRAWING, asdict(world.config), [scene.index for scene in twins], size])
     name = f"twins-{sha256(known.encode()).hexdigest()[:12]}.npy"
     folder.mkdir(parents=True, exist_ok=True)
     images = kept(folder / name, (len(twins), size, size, 3), lambda i: render(twins[i], size).image)

@@ -27,7 +27,7 @@ from sightline.tasks.attributes.data.background_pairs import drawn_again, scenes
 from sightline.tasks.attributes.data.examples import NOWHERE, Examples, from_files, from_scenes
 from sightline.tasks.attributes.recipe import EatRecipe
 from sightline.training.reporter import Report
-from sightline.worlds.aviary.config import Knobs
+from sightline.worlds.aviary.config import WorldConfig
 from sightline.worlds.aviary.dataset import HELD_OUT, rendered
 from sightline.worlds.aviary.render import DRAWING
 from sightline.worlds.aviary.world import World
@@ -107,7 +107,7 @@ def gather(data: Path | None, recipe: EatRecipe, work: Path, report: Report = la
 
 
 def _drawn(recipe: EatRecipe, work: Path, report: Report) -> Pictures:
-    world, held = World(Knobs(seed=recipe.machine.seed)), max(40, recipe.data.scenes // 4)
+    world, held = World(WorldConfig(seed=recipe.machine.seed)), max(40, recipe.data.scenes // 4)
     splits = ((0, recipe.data.scenes), (VALIDATION, held), (HELD_OUT, held))
     full = aviary_vocabulary()
     at = list(full.match(recipe.data.only)) if recipe.data.only else list(range(len(full)))
@@ -142,7 +142,7 @@ def _drawn(recipe: EatRecipe, work: Path, report: Report) -> Pictures:
         world.labels,
         full.only(at),
         DRAWN,
-        dumps([DRAWING, asdict(world.knobs), splits]),
+        dumps([DRAWING, asdict(world.config), splits]),
         drawn=True,
         where="parts",
     )

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from sightline.errors import ModelError
-from sightline.models.architectures import ARCHITECTURES, Built, build_network, read_spec, write_network
+from sightline.models.architectures import ARCHITECTURES, BuiltNetwork, build_network, read_spec, write_network
 from sightline.models.preprocess import Preprocess
 from sightline.models.weights import Weights, fit_weights, read_weights
 from sightline.tasks.attributes.network.calibration import Knowledge
@@ -40,10 +40,10 @@ def load_attribute_net(path: str | Path) -> AttributeNet:
 
 
 @ARCHITECTURES.register(ARCHITECTURE)
-def built(weights: Weights) -> Built:
+def built(weights: Weights) -> BuiltNetwork:
     """The network of a file, with its labels and preprocessing."""
     net = _net(weights)
-    return Built(net, net.spec.classes, Preprocess.from_record(net.spec.preprocess))
+    return BuiltNetwork(net, net.spec.classes, Preprocess.from_record(net.spec.preprocess))
 
 
 def _net(weights: Weights) -> AttributeNet:

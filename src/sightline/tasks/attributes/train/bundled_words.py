@@ -25,7 +25,7 @@ from sightline.tasks.attributes.explain.bundled import FILE, fingerprint, vocabu
 from sightline.tasks.attributes.explain.grounding import centring
 from sightline.tasks.attributes.network.activations import activations
 from sightline.tasks.attributes.network.calibration import Knowledge, best_thresholds, platt
-from sightline.worlds.aviary.config import Knobs
+from sightline.worlds.aviary.config import WorldConfig
 from sightline.worlds.aviary.dataset import HELD_OUT, rendered
 from sightline.worlds.aviary.world import World
 
@@ -86,7 +86,7 @@ def main() -> None:
     net = load_birdnet()
     with tempfile.TemporaryDirectory() as folder:
         drawn = rendered(
-            World(Knobs()), FIRST, asked.count, size=net.spec.size, folder=Path(folder), workers=asked.workers
+            World(WorldConfig()), FIRST, asked.count, size=net.spec.size, folder=Path(folder), workers=asked.workers
         )
     path = save_words(net, from_scenes(drawn, vocabulary_of(net)), asked.out)
     log.info("%s: %d scenes, %d bytes", path, len(drawn), path.stat().st_size)

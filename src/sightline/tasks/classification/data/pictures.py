@@ -24,7 +24,7 @@ from sightline.tasks.classification.data.formats import Listed, list_folder
 from sightline.tasks.classification.recipe import ClassifyRecipe
 from sightline.training.cache import kept
 from sightline.training.reporter import Report
-from sightline.worlds.aviary.config import Knobs
+from sightline.worlds.aviary.config import WorldConfig
 from sightline.worlds.aviary.dataset import HELD_OUT, rendered
 from sightline.worlds.aviary.world import World
 
@@ -93,7 +93,7 @@ def gather(data: str | Path, recipe: ClassifyRecipe, work: Path, report: Report 
 
 def _scenes(recipe: ClassifyRecipe, work: Path, report: Report) -> Pictures:
     """Scenes of the aviary, a third as many to test on."""
-    world = World(Knobs())
+    world = World(WorldConfig())
     tested = max(1, recipe.data.scenes // 3)
     jobs = ((recipe.machine.seed * recipe.data.scenes, recipe.data.scenes), (HELD_OUT, tested))
     drawn = [
