@@ -84,3 +84,10 @@ def test_every_old_name_is_on_the_page_of_old_and_new_names():
     ]
     pairs = {(cells[0].lstrip("-"), cell.lstrip("-")) for cells in rows if cells for cell in cells[1:]}
     assert not [(old, new) for old, options in NAMES.items() for new in options if (old, new) not in pairs]
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", *(f"docs/{page}" for page in PAGES)])
+def test_files_that_a_page_names_are_there(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    named = re.findall(r"(?:tests|benchmarks|src|sightline)/[a-z_/]+\.py", text)
+    assert not [file for file in named if not (ROOT / file).exists() and not (ROOT / "src" / file).exists()]
