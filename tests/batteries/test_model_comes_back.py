@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
@@ -10,9 +12,10 @@ import torch
 from torch import nn
 
 import sightline
+from sightline import gates, metrics
 from sightline.errors import LayerError
 from sightline.explainers import METHODS
-from tests.tiny import TINY, build, output_of, picture
+from tests.tiny import CLASSES, TINY, build, output_of, picture
 
 FAST = {"integrated_gradients": {"steps": 4}, "smoothgrad": {"samples": 2}, "scorecam": {"groups": 3},
         "ablationcam": {"groups": 3}, "occlusion": {"window": 8}}  # fmt: skip
@@ -145,3 +148,158 @@ def test_a_buffer_that_forward_writes_is_restored_even_if_it_is_replaced() -> No
     assert model.seen.item() == 0
     assert model.last is kept
     assert model.last.item() == 0
+
+
+@pytest.mark.parametrize("method", ["gradcam", "lrp", "naflow", "scorecam", "ablationcam", "saliency", "smoothgrad"])
+def test_ctrl_c_in_the_middle_leaves_nothing_behind(method: str) -> None:
+    model = disturbed("residual")
+
+    def press(module: nn.Module, args: Any, output: torch.Tensor) -> None:
+        raise KeyboardInterrupt
+
+    model.fc.register_forward_hook(press)
+    before = photograph(model)
+    with pytest.raises(KeyboardInterrupt):
+        sightline.explain(model, picture(), target=0, method=method, options=FAST.get(method))
+    assert same(before, photograph(model))
+
+
+class Moody(nn.Module):
+    """A model whose forward changes whatever it has, in every way that users' models do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(inplace=True), nn.Dropout(0.5))
+        self.fc = nn.Linear(4, CLASSES)
+        self.register_buffer("calls", torch.zeros(1))
+        self.register_buffer("mean", torch.zeros(4))
+        self.register_buffer("cache", None)
+        self.count = 0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        features = self.body(x).mean((2, 3))
+        self.calls += 1
+        self.mean.data.mul_(0.9).add_(0.1 * features.detach().mean(0).to(self.mean))
+        self.cache = torch.rand(2)
+        self.count += 1
+        self.last = features
+        return self.fc(features)
+
+
+def doors(model: nn.Module, x: torch.Tensor) -> dict[str, Callable[[], Any]]:
+    """Every public way in which a model is run."""
+    targets, coarse = torch.zeros(len(x), dtype=torch.long), torch.rand(len(x), 4, 4)
+    return {
+        "explain": lambda: sightline.explain(model, x, target=0, method=["gradcam", "lrp"]),
+        "smoothgrad": lambda: sightline.explain(model, x, target=0, method="smoothgrad", options={"samples": 2}),
+        "explain_pair": lambda: sightline.explain_pair(model, x, x.flip(0), method="gradcam"),
+        "embed": lambda: sightline.embed(model, x),
+        "deletion": lambda: metrics.deletion(metrics.Probe(model, targets), x, coarse, steps=3),
+        "inference_copy": lambda: metrics.inference_copy(model, x).difference,
+        "cascade": lambda: [values for _, values in metrics.cascade(sightline.embed, model, x)],
+    }
+
+
+@pytest.mark.parametrize("door", list(doors(nn.Identity(), torch.zeros(1))))
+def test_a_model_that_changes_itself_is_as_before_whichever_way_it_is_run(door: str) -> None:
+    model, x = Moody().train(), picture()
+    way = doors(model, x)[door]
+    before = photograph(model)
+    way()
+    after = photograph(model)
+    assert [key for key in before if not same(before[key], after[key])] == []
+    assert (model.count, model.cache) == (0, None)
+
+
+def numbers(found: Any) -> list[torch.Tensor]:
+    """All numbers of what a door gives."""
+    if isinstance(found, torch.Tensor):
+        return [found]
+    if isinstance(found, sightline.Explanations):
+        return [map_.values for item in found for map_ in item.flow.maps]
+    if isinstance(found, list):
+        return found
+    values = getattr(found, "values", found)
+    return [torch.as_tensor(values)]
+
+
+def test_threads_that_come_through_different_doors_do_not_meet() -> None:
+    model, x = build("residual").train(), picture()
+    ways = doors(model, x)
+    before, right = photograph(model), {name: numbers(way()) for name, way in ways.items()}
+    got: list[tuple[str, Any]] = []
+
+    def work(names: list[str]) -> None:
+        for name in names * 3:
+            try:
+                got.append((name, numbers(ways[name]())))
+            except BaseException as problem:  # noqa: BLE001 - whatever comes out is the finding
+                got.append((name, problem))
+
+    names = list(ways)
+    threads = [threading.Thread(target=work, args=(names[i:] + names[:i],)) for i in range(0, len(names), 2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    wrong = {
+        name
+        for name, found in got
+        if isinstance(found, BaseException)
+        or not all(torch.allclose(a, b, rtol=1e-4, atol=1e-6, equal_nan=True)
+                   for a, b in zip(found, right[name], strict=True))
+    }  # fmt: skip
+    assert len(got) == 3 * len(names) * len(threads)
+    assert wrong == set()
+    assert same(before, photograph(model))
+
+
+def test_a_gate_is_not_plugged_in_while_another_thread_looks() -> None:
+    model, x = build("residual").eval(), picture()
+    plain = numbers(sightline.explain(model, x, target=0, method="scorecam", options={"groups": 3}))
+    gates.plug(model, "se", share="block")
+    gated = numbers(sightline.explain(model, x, target=0, method="scorecam", options={"groups": 3}))
+    gates.unplug(model)
+    seen: list[list[torch.Tensor]] = []
+
+    def look() -> None:
+        for _ in range(12):
+            seen.append(numbers(sightline.explain(model, x, target=0, method="scorecam", options={"groups": 3})))
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    while thread.is_alive():
+        torch.manual_seed(0)
+        gates.plug(model, "se", share="block")
+        gates.unplug(model)
+    thread.join()
+    assert not all(torch.allclose(a, b) for a, b in zip(plain, gated, strict=True))
+    for maps in seen:
+        assert any(
+            all(torch.allclose(a, b, rtol=1e-4, atol=1e-6) for a, b in zip(maps, way, strict=True))
+            for way in (plain, gated)
+        )
+
+
+def test_two_models_in_two_threads_do_not_change_each_others_maps_or_the_process() -> None:
+    models = [build("vit_token").train(), build("torch_vit").train()]
+    x, fast = picture(), torch.backends.mha.get_fastpath_enabled()
+    ask = lambda model: numbers(sightline.explain(model, x, target=0, method=["lrp", "smoothgrad"],  # noqa: E731
+                                                  options={"smoothgrad": {"samples": 2}}))  # fmt: skip
+    right = [ask(model) for model in models]
+    before, got = torch.get_rng_state(), []
+
+    def work(at: int) -> None:
+        got.extend((at, ask(models[at])) for _ in range(6))
+
+    threads = [threading.Thread(target=work, args=(at,)) for at in (0, 1)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    assert len(got) == 12
+    assert all(torch.allclose(a, b, rtol=1e-4, atol=1e-6)
+               for at, maps in got for a, b in zip(maps, right[at], strict=True))  # fmt: skip
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.backends.mha.get_fastpath_enabled() == fast
+    assert torch.backends.cuda.flash_sdp_enabled()

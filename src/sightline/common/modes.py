@@ -168,7 +168,7 @@ class _Snapshot:
         self._empty = [table for table in tables if not table]
         # Attributes first: a table that was replaced as a whole is the old one again before it is refilled.
         self._dicts = [(live, dict(live)) for live in own] + [(table, table.copy()) for table in tables if table]
-        self._sets = [(names, set(names)) for live in own if (names := live["_non_persistent_buffers_set"])]
+        self._sets = [(names, names.copy()) for names in map(itemgetter("_non_persistent_buffers_set"), own)]
         parameters = [p for live in own for p in live["_parameters"].values() if p is not None and p.is_leaf]
         self._gradients = [(parameter, parameter.grad) for parameter in parameters]
         self._values = _Values(b for live in own for b in live["_buffers"].values() if b is not None and buffers)
@@ -183,9 +183,10 @@ class _Snapshot:
             for names, before in self._sets:
                 if names != before:
                     steps.callback(names.update, before)
+                    names.intersection_update(before)
             _for_all([pair for pair in self._dicts if _differs(*pair)], lambda pair: _refill(*pair))
             if any(self._empty):
-                _for_all(self._empty, dict.clear)
+                _for_all(self._empty, lambda table: table.clear())
 
 
 def _differs(live: Mapping[str, object], before: Mapping[str, object]) -> bool:

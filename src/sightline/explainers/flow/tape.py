@@ -16,7 +16,6 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
@@ -135,13 +134,19 @@ def recording(inputs: Float[Tensor, "b c h w"]) -> Iterator[Tape]:
 @contextmanager
 def _attention_by_parts() -> Iterator[None]:
     """No kernel fuses attention, neither in the functional form nor in `nn.MultiheadAttention`."""
+    flags = {getattr(torch.backends.cuda, f"enable_{name}"): getattr(torch.backends.cuda, f"{name}_enabled")()
+             for name in ("flash_sdp", "mem_efficient_sdp", "cudnn_sdp", "math_sdp")}  # fmt: skip
+    # Not by `sdpa_kernel`: the thread that leaves last may be another than the one that came first.
+    for switch in flags:
+        switch(switch is torch.backends.cuda.enable_math_sdp)
     before = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
-        with sdpa_kernel(SDPBackend.MATH):
-            yield
+        yield
     finally:
         torch.backends.mha.set_fastpath_enabled(before)
+        for switch, enabled in flags.items():
+            switch(enabled)
 
 
 _PLAIN_ATTENTION = ProcessWide(_attention_by_parts)
