@@ -9,12 +9,15 @@ from pathlib import Path
 from methods_page import methods_page
 from models_page import models_page
 from references_page import references_page
+from rooms import filled
 
 DOCS = Path(__file__).resolve().parents[1]
 PAGES: dict[str, Callable[[], str]] = {
     "methods.md": methods_page,
     "models.md": models_page,
     "references.md": references_page,
+    "design.md": lambda: filled(DOCS / "design.md"),
+    "../README.md": lambda: filled(DOCS / "../README.md"),
 }
 
 

@@ -22,6 +22,20 @@ def test_generated_pages_are_up_to_date():
     assert not list(stale), "run: python docs/_gen"
 
 
+def test_every_package_says_in_one_sentence_what_it_is_for():
+    import rooms
+
+    first = {room: rooms.first_line(rooms.SRC / room) for room in rooms.rooms()}
+    assert not [room for room, line in first.items() if not line.endswith(".")]
+    assert {f"tasks/{name}" for name in PROJECT["project"]["entry-points"]["sightline.tasks"]} <= first.keys()
+
+
+def test_the_design_page_lists_every_group_of_entry_points():
+    text = (DOCS / "design.md").read_text("utf-8")
+    registries = PROJECT["project"]["entry-points"]["sightline.registries"]
+    assert not [name for name in registries if f"`sightline.{name}`" not in text]
+
+
 def test_every_page_is_in_the_navigation_and_exists():
     text = re.sub(r"!!python\S+", "", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
     assert sorted(re.findall(r"[\w/-]+\.md", str(yaml.safe_load(text)["nav"]))) == PAGES

@@ -1,4 +1,4 @@
-"""Worlds with a known answer, and readers of the real formats.
+"""Readers of the real formats: photos, folders of them, CUB, CIFAR; and what opens an input of any kind.
 
 This room knows nothing of models, explanations or metrics; it imports only the house's errors.
 """

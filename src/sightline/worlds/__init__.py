@@ -1,1 +1,1 @@
-"""Generated worlds with a known answer."""
+"""Generated worlds with a known answer, which several rooms use: the aviary."""
