@@ -1,11 +1,12 @@
 """`sightline train colours`."""
 
-from pathlib import Path
-
 import typer
 
+from colours.recipe import ColourRecipe
+from sightline.terminal.guard import RunOptions
 
-def train(out: Path) -> None:
+
+def train(run: RunOptions, recipe: ColourRecipe) -> None:
     """Train a network that knows three colours."""
     import torch
 
@@ -15,11 +16,11 @@ def train(out: Path) -> None:
     torch.manual_seed(0)
     net = network()
     batch, labels = torch.eye(3)[:, :, None, None].expand(3, 3, 8, 8), torch.arange(3)
-    descent = torch.optim.Adam(net.parameters(), lr=0.05)
-    for _ in range(60):
-        descent.zero_grad()
+    optimiser = torch.optim.Adam(net.parameters(), lr=recipe.optim.lr)
+    for _ in range(recipe.steps):
+        optimiser.zero_grad()
         loss = torch.nn.functional.cross_entropy(net(batch), labels)
         loss.backward()
-        descent.step()
-    write_network(out, net.state_dict(), "colours", "{}")
-    typer.echo(f"loss {loss.item():.3f}; {out} written")
+        optimiser.step()
+    write_network(run.out, net.state_dict(), "colours", "{}")
+    typer.echo(f"loss {loss.item():.3f} after {recipe.steps} steps; {run.out} written")

@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from sightline.models.architectures import ARCHITECTURES, Built
+from sightline.models.architectures import ARCHITECTURES, BuiltNetwork
 from sightline.models.preprocess import Preprocess
 from sightline.models.weights import Weights, fit_weights
 
@@ -14,7 +14,7 @@ def network() -> nn.Module:
 
 
 @ARCHITECTURES.register("colours")
-def built(weights: Weights) -> Built:
+def built(weights: Weights) -> BuiltNetwork:
     net = network()
     fit_weights(net, weights, name="colours")
-    return Built(net.eval(), NAMES, Preprocess((32, 32)))
+    return BuiltNetwork(net.eval(), NAMES, Preprocess((32, 32)))

@@ -2,4 +2,8 @@
 
 from sightline.terminal.tasks import Task, Verb
 
-TASK = Task(title="which colour", verbs=(Verb("train colours", "colours.command:train"),))
+TASK = Task(
+    title="which colour a picture has",
+    verbs=(Verb("train colours", "colours.command:train"),),
+    recipe="colours.recipe:ColourRecipe",
+)
