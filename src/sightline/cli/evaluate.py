@@ -11,7 +11,7 @@ import typer
 from sightline.common.numbers import SEEDS
 from sightline.common.settings import Settings, setting
 from sightline.terminal.model import LabelledModelOptions
-from sightline.terminal.screen import progress, say_json, say_note, say_table
+from sightline.terminal.screen import progress, say, say_json, say_note, say_table
 
 if TYPE_CHECKING:
     from sightline.compare import Answer, Sample
@@ -187,9 +187,9 @@ def _tell(answer: Answer, page: Path, out: Path, *, as_json: bool, certificate: 
         return
     columns = ("place", "metric", "method", ">mean", ">low", ">high", ">n", "not scored", "level", "beats controls")
     say_table(columns, [_line(row) for row in rows])
-    typer.echo(f"certificate: {certificate}")
-    typer.echo(answer.verdict)
-    typer.echo(f"{out}: comparison.html, table.parquet")
+    say(f"certificate: {certificate}")
+    say(answer.verdict)
+    say(f"{out}: comparison.html, table.parquet")
 
 
 def _line(row: dict[str, Any]) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ import typer
 
 from sightline.common.numbers import SEEDS
 from sightline.common.settings import REQUIRED, Settings, flat, setting
-from sightline.terminal.screen import say_note
+from sightline.terminal.screen import say, say_note
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +94,7 @@ def render(drawing: Drawing, options: WholeWorld) -> None:
             report=lambda done: bar.update(task, advance=done),
         )
     seconds = time.perf_counter() - begun
-    typer.echo(f"{out}: {count} scenes of {len(world.species)} species in {seconds:.1f} s")
+    say(f"{out}: {count} scenes of {len(world.species)} species in {seconds:.1f} s")
 
 
 @contextmanager
@@ -128,7 +128,7 @@ def cues(
         yes = ("yes" if flag else "" for flag in (row.required, row.sufficient))
         table.add_row(row.name, *(f"{v:.3f}" for v in (row.alone, row.without, row.everything)), *yes)
     Console().print(table)
-    typer.echo(f"the best model must use: {required_cue(World(config), scenes)}")
+    say(f"the best model must use: {required_cue(World(config), scenes)}")
 
 
 def measure(
@@ -148,11 +148,11 @@ def measure(
     drawn = [render(world.scene(index), size) for index in range(count)]
     rate = count / (time.process_time() - begun)
     where = placement(drawn)
-    typer.echo(f"{rate:.0f} scenes/s at {size} px, CPU time of one core")
-    typer.echo(f"bird covers {where.area:.3f} of the picture")
-    typer.echo(f"picture centre in the bird's box {where.centre_in_box:.3f}, on the bird {where.centre_on_bird:.3f}")
+    say(f"{rate:.0f} scenes/s at {size} px, CPU time of one core")
+    say(f"bird covers {where.area:.3f} of the picture")
+    say(f"picture centre in the bird's box {where.centre_in_box:.3f}, on the bird {where.centre_on_bird:.3f}")
     prior = f"on the bird {where.gaussian_on_bird:.3f}, in its box {where.gaussian_in_box:.3f}"
-    typer.echo(f"share of a centred Gaussian (sigma a quarter of the side) {prior}")
+    say(f"share of a centred Gaussian (sigma a quarter of the side) {prior}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,7 +179,7 @@ def sheet(page: Sheet, options: SeenWorld) -> None:
     draw = counterfactual_sheet if page.what == "counterfactuals" else scene_sheet
     picture = draw(world, numbers, columns=page.columns, size=page.size)
     save_picture(picture, page.out)
-    typer.echo(f"{page.out}: {picture.width} x {picture.height} pixels")
+    say(f"{page.out}: {picture.width} x {picture.height} pixels")
 
 
 def certify(
@@ -202,6 +202,6 @@ def certify(
     found = by_behaviour(net.scores_of_bytes, world, what, pairs=pairs, size=net.spec.size, threshold=threshold)
     for name, rate in (("follows the cue", found.follows), ("stays without it", found.stays)):
         low, high = rate.interval
-        typer.echo(f"{name}: {rate.share:.3f} ({low:.3f}-{high:.3f})")
+        say(f"{name}: {rate.share:.3f} ({low:.3f}-{high:.3f})")
     verdict = "certified" if found.certified else "not certified"
-    typer.echo(f"{what}: {verdict} at {threshold:g}, from {found.pairs} pairs that the model knows")
+    say(f"{what}: {verdict} at {threshold:g}, from {found.pairs} pairs that the model knows")

@@ -30,6 +30,16 @@ def printable_name(text: str) -> str:
     return printable(text).replace("\n", "\\n")
 
 
+def clipped(text: str, most: int = 60) -> str:
+    """A text in quotation marks as an error shows it, cut where it is long.
+
+    Example:
+        >>> clipped("9" * 5000, 5)
+        "'9999…'"
+    """
+    return repr(text if len(text) <= most else text[: most - 1] + "…")
+
+
 def json_text(content: Any, *, indent: int | None = None) -> str:
     r"""JSON that reads well, can be written as UTF-8, and steers no terminal; it reads back as it was.
 

@@ -5,7 +5,7 @@ It knows data sets and preprocessing, not methods or metrics.
 
 from __future__ import annotations
 
-import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +17,8 @@ from jaxtyping import Bool, Float
 from PIL import Image, ImageDraw
 from torch import Tensor
 
+from sightline.common.reading import is_file, is_there, read_json
+from sightline.common.records import as_kind
 from sightline.data.cub import read_cub
 from sightline.data.photos import find_photos, read_photo
 from sightline.errors import DataError
@@ -76,9 +78,9 @@ def read_samples(path: Path) -> list[Sample]:
     Raises:
         DataError, InputError: the data set breaks its format, or there is no photo.
     """
-    if (path / "images.txt").is_file():
+    if is_there(path / "images.txt", error=DataError):
         return _from_cub(path)
-    if (path / "instances.json").is_file():
+    if is_there(path / "instances.json", error=DataError):
         return _from_coco(path / "instances.json")
     return [Sample(photo) for photo in find_photos([path])]
 
@@ -163,21 +165,33 @@ def _from_cub(root: Path) -> list[Sample]:
 
 def _from_coco(path: Path) -> list[Sample]:
     """Photos of COCO with the boxes of all their objects."""
+    content = read_json(path, error=DataError)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        names = {entry["id"]: entry["name"] for entry in content["categories"]}
+        names = {entry["id"]: as_kind(str, entry["name"], "name") for entry in content["categories"]}
         by_image: dict[int, list[dict[str, Any]]] = {}
         for note in content["annotations"]:
             by_image.setdefault(note["image_id"], []).append(note)
         images = [image for image in content["images"] if image["id"] in by_image]
         return [_coco_sample(path.parent, image, by_image[image["id"]], names) for image in images]
     except (ValueError, KeyError, TypeError) as problem:
-        raise DataError(f"{path} is not in COCO's form: {problem!r}") from problem
+        raise DataError(f"{path} is not in COCO's form: {problem!r}; export it again") from problem
+
+
+def _box(note: dict[str, Any]) -> Box:
+    """The box of an annotation.
+
+    Raises:
+        ValueError: it is no four finite numbers.
+    """
+    box: Box = as_kind(Box, note["bbox"], "bbox")
+    if not all(math.isfinite(side) for side in box):
+        raise ValueError(f"'bbox' is {box}")
+    return box
 
 
 def _coco_sample(root: Path, image: dict[str, Any], notes: list[dict[str, Any]], names: dict[int, str]) -> Sample:
-    file = next((f for f in (root / "images" / image["file_name"], root / image["file_name"]) if f.is_file()), None)
+    file = next((f for f in (root / "images" / image["file_name"], root / image["file_name"]) if is_file(f)), None)
     if file is None:
         raise DataError(f"the photo {image['file_name']!r} of {root / 'instances.json'} is missing")
-    boxes = tuple(tuple(float(v) for v in note["bbox"]) for note in notes)
+    boxes = tuple(_box(note) for note in notes)
     return Sample(file, boxes, label=", ".join(sorted({names[note["category_id"]] for note in notes})))  # type: ignore[arg-type]

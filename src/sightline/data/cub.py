@@ -228,7 +228,7 @@ def _answers(path: Path, rows: Rows, attributes: int) -> NDArray[np.int64]:
             table = np.loadtxt(path, usecols=range(4), ndmin=2, comments=None, encoding="utf-8").reshape(-1, 4)
     except ValueError:
         return _lines_of_answers(path, rows, attributes)
-    low, high = (1, 1, 0, 1), (np.inf, attributes, 1, 4)
+    low, high = (1, 1, 0, 1), (2.0**53, attributes, 1, 4)
     ids = np.array(sorted(rows))
     nearest = ids[np.searchsorted(ids, table[:, 0]).clip(max=len(ids) - 1)]
     if not ((table >= low) & (table <= high)).all() or (table % 1).any() or (nearest != table[:, 0]).any():

@@ -83,7 +83,13 @@ def load_model(
 
     place = _device(device)
     check_seed(seed, error=ModelError)
-    if (encoder := encoder_of(name, weights)) is not None:
+    encoder = encoder_of(name, weights)
+    if model_args and (encoder is not None or name in (None, BUNDLED)):
+        raise ModelError(
+            f"the model argument {next(iter(model_args))!r} is for the builder of a network that is named; add "
+            "--model NAME, or leave --model-arg out"
+        )
+    if encoder is not None:
         return load_encoder_model(encoder, weights, place, seed)
     if name is None and (found := _of_the_house(weights, labels, place)) is not None:
         return found

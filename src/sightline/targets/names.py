@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sightline.common.numbers import whole
+from sightline.common.text import clipped
 from sightline.errors import TargetError, near
 
 
@@ -20,18 +22,20 @@ def class_index(name: int | str, labels: Sequence[str] | None, classes: int | No
         >>> class_index("Tinca_tinca", ["goldfish", "tench, Tinca tinca"])
         1
     """
-    if isinstance(name, int) or _is_integer(name):
-        return _in_range(int(name), classes if classes is not None else (len(labels) if labels else None))
+    name = str(name)
+    if (index := whole(name)) is not None:
+        return _in_range(index, classes if classes is not None else (len(labels) if labels else None))
     if labels is None:
         raise TargetError(
-            f"the class {name!r} was asked for by name, but this model has no labels; give a labels file or an index"
+            f"the class {clipped(name)} was asked for by name, but this model has no labels; give a labels file or "
+            "an index"
         )
     exact = [i for i, label in enumerate(labels) if _plain(label) == _plain(name)]
     hits = exact or [i for i, label in enumerate(labels) if _plain(name) in map(_plain, label.split(","))]
     if len(hits) > 1:
-        raise TargetError(f"the name {name!r} belongs to classes {', '.join(map(str, hits))}; ask by index")
+        raise TargetError(f"the name {clipped(name)} belongs to classes {', '.join(map(str, hits))}; ask by index")
     if not hits:
-        raise TargetError(f"there is no class {name!r} among {len(labels)} labels; {near(name, labels)}")
+        raise TargetError(f"there is no class {clipped(name)} among {len(labels)} labels; {near(name, labels)}")
     return hits[0]
 
 
@@ -40,10 +44,6 @@ def _in_range(index: int, classes: int | None) -> int:
         known = f"0 to {classes - 1}" if classes is not None else "0 or more"
         raise TargetError(f"the class index {index} was asked for, but the classes of this model are {known}")
     return index
-
-
-def _is_integer(text: str) -> bool:
-    return text.strip().lstrip("-").isdigit()
 
 
 def _plain(text: str) -> str:

@@ -68,7 +68,7 @@ def parse_target(what: TargetLike = None, *, contrast: int | str | None = None, 
 @FORMS.register("top3")
 def _top(text: str) -> Target | None:
     """The classes that score highest: top, top1, top-3."""
-    top = re.fullmatch(r"top[-_ ]?(\d*)", text.strip().lower())
+    top = re.fullmatch(r"top[-_ ]?([0-9]{0,18})", text.strip().lower())
     return TopClasses(int(top[1] or 1)) if top else None
 
 

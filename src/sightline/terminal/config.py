@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from sightline.common.reading import is_there, read_toml
 from sightline.errors import InputError, near
 
 
@@ -33,7 +34,7 @@ def _found(path: Path, named: Path | None) -> Path:
     Raises:
         InputError: there is neither.
     """
-    if named is None or path.exists() or path.name != str(path):
+    if named is None or path.name != str(path) or is_there(path, "configuration"):
         return path
     if (ours := named / f"{path.name.removesuffix('.toml')}.toml").is_file():
         return ours
@@ -47,22 +48,15 @@ def _read(ctx: typer.Context, path: Path) -> None:
     Raises:
         InputError: the file cannot be read, or names an option that there is not.
     """
-    import tomllib
-
-    try:
-        held = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as problem:
-        raise InputError(f"cannot read the configuration {str(path)!r}: {problem.strerror or problem}") from problem
-    except ValueError as problem:
-        raise InputError(f"the configuration {str(path)!r} is not in TOML ({problem})") from problem
+    content = read_toml(path, "configuration")
     known = _options(ctx)
-    for key, value in held.items():
+    for key, value in content.items():
         name = key.replace("_", "-")
         if name not in known or name == "config":
             raise InputError(f"the configuration {str(path)!r} sets {key!r}, which is no option; {near(name, known)}")
         if isinstance(value, dict):
             raise InputError(f"the configuration {str(path)!r} has a table {key!r}; write every option by itself")
-    ctx.default_map = {**(ctx.default_map or {}), **{known[k.replace("_", "-")]: v for k, v in held.items()}}
+    ctx.default_map = {**(ctx.default_map or {}), **{known[k.replace("_", "-")]: v for k, v in content.items()}}
 
 
 Config = Annotated[

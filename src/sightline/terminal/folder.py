@@ -16,9 +16,12 @@ from typing import Any
 
 from sightline.common.files import cannot_write, digest, digest_of, with_parents, write_text
 from sightline.common.runs import locked, read_record
+from sightline.common.text import json_text
 from sightline.errors import ResultError
 from sightline.terminal.screen import finite
 
+LONGEST = 200
+"""Bytes of a photo's name that its folder bears: file systems allow 255, and unfinished folders have longer names."""
 SUMMARY = "summary.json"
 """Every result folder of the command line holds this file, which says what else there is ours."""
 SCHEMA = 2
@@ -51,9 +54,7 @@ def whole_folder(folder: Path) -> Iterator[Path]:
 
 def write_summary(folder: Path, content: Mapping[str, Any]) -> None:
     """Write the summary of a result; numbers that JSON does not have become null."""
-    write_text(
-        folder / SUMMARY, json.dumps(finite({"schema": SCHEMA, **content}), indent=1, ensure_ascii=False) + "\n"
-    )
+    write_text(folder / SUMMARY, json_text(finite({"schema": SCHEMA, **content}), indent=1) + "\n")
 
 
 def check_place(folder: Path) -> None:
@@ -97,7 +98,7 @@ def folder_names(photos: Sequence[Path]) -> list[str]:
     names: list[str] = []
     taken: set[str] = set()
     for photo in photos:
-        stem = photo.stem.strip(". ") or "photo"
+        stem = os.fsdecode(os.fsencode(photo.stem)[:LONGEST]).strip(". ") or "photo"
         tries = (stem if number == 1 else f"{stem}-{number}" for number in range(1, len(photos) + 2))
         name = next(name for name in tries if name.lower() not in taken)
         taken.add(name.lower())

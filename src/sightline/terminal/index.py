@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
+
+from sightline.common.text import printable, printable_name
 
 PAGE = """<!doctype html>
 <html lang="en">
@@ -39,7 +42,7 @@ PAGE = """<!doctype html>
 </ul>
 {%- if errors %}
 <h1>Not read</h1>
-{%- for error in errors %}<p class="bad">{{ error.error }}</p>{% endfor %}
+{%- for error in errors %}<p class="bad">{{ error }}</p>{% endfor %}
 {%- endif %}
 </html>
 """
@@ -65,7 +68,11 @@ def save_index(
 
     cards = [_card(photo, thumbnail) for photo, thumbnail in zip(photos, thumbnails, strict=True)]
     template = Environment(autoescape=True).from_string(PAGE)
-    text = template.render(title=f"Where the network looks in {len(cards)} photos", cards=cards, errors=errors)
+    text = template.render(
+        title=f"Where the network looks in {len(cards)} photos",
+        cards=cards,
+        errors=[printable(error["error"]) for error in errors],
+    )
     write_sealed(path, text)
     return path
 
@@ -75,7 +82,12 @@ def _card(photo: Mapping[str, Any], thumbnail: str) -> dict[str, Any]:
     first = next((name for name in ("page.html", "montage.png", *photo["files"]) if name in photo["files"]), "")
     seen = {item["decision"]: item for item in photo["explanations"]}
     lines = [{"label": label, "score": _score(item)} for label, item in seen.items()]
-    return {"link": quote(f"{folder}/{first}"), "thumbnail": thumbnail, "name": folder, "lines": lines}
+    return {
+        "link": quote(os.fsencode(f"{folder}/{first}")),
+        "thumbnail": thumbnail,
+        "name": printable_name(folder),
+        "lines": lines,
+    }
 
 
 def _score(item: Mapping[str, Any]) -> str:

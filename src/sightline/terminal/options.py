@@ -6,7 +6,12 @@ import ast
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from sightline.common.numbers import real, whole
+from sightline.common.text import clipped
 from sightline.errors import InputError, near
+
+LARGEST = 2**15
+"""Longest side of an input in pixels."""
 
 
 def listed(given: Iterable[str] | None) -> list[str]:
@@ -29,7 +34,7 @@ def chosen(given: Iterable[str] | None, known: Sequence[str], *, option: str) ->
     names = listed(given)
     for name in names:
         if name not in known:
-            raise InputError(f"{option} cannot be {name!r}; {near(name, known)}")
+            raise InputError(f"{option} cannot be {clipped(name)}; {near(name, known)}")
     return names
 
 
@@ -51,9 +56,10 @@ def size_of(text: str | None) -> tuple[int, int] | None:
     if text is None:
         return None
     parts = text.lower().replace("×", "x").split("x")
-    if len(parts) > 2 or not all(part.strip().isdigit() and int(part) > 0 for part in parts):
-        raise InputError(f"--size {text!r} is not understood; write 224, or 224x320 for height x width")
-    return int(parts[0]), int(parts[-1])
+    sides = [side for part in parts if (side := whole(part)) is not None and 0 < side <= LARGEST]
+    if len(parts) > 2 or len(sides) < len(parts):
+        raise InputError(f"--size {clipped(text)} is not understood; write 224, or 224x320 for height x width")
+    return sides[0], sides[-1]
 
 
 def numbers_of(text: str | None, channels: int, *, option: str) -> tuple[float, ...] | None:
@@ -64,10 +70,10 @@ def numbers_of(text: str | None, channels: int, *, option: str) -> tuple[float, 
     """
     if text is None:
         return None
-    try:
-        values = tuple(float(part) for part in text.split(","))
-    except ValueError as problem:
-        raise InputError(f"{option} {text!r} is not understood; write 0.5, or 0.485,0.456,0.406") from problem
+    parts = text.split(",")
+    values = tuple(value for part in parts if (value := real(part)) is not None)
+    if len(values) < len(parts):
+        raise InputError(f"{option} {clipped(text)} is not understood; write 0.5, or 0.485,0.456,0.406")
     if len(values) == 1:
         return values * channels
     if len(values) != channels:
@@ -89,7 +95,9 @@ def arguments_of(pairs: Iterable[str] | None) -> dict[str, Any]:
     for pair in pairs or ():
         key, sign, value = pair.partition("=")
         if not sign or not key.strip().isidentifier():
-            raise InputError(f"--model-arg {pair!r} is not understood; write NAME=VALUE, for example num_classes=10")
+            raise InputError(
+                f"--model-arg {clipped(pair)} is not understood; write NAME=VALUE, for example num_classes=10"
+            )
         arguments[key.strip()] = _value(value.strip())
     return arguments
 
@@ -112,8 +120,8 @@ def method_options(given: Iterable[str] | None, methods: Sequence[str]) -> dict[
             method = methods[0]
         if not sign or not name.isidentifier() or method not in methods:
             raise InputError(
-                f"--option {text!r} is not understood; write METHOD.NAME=VALUE with one of the methods asked for: "
-                f"{', '.join(methods)}"
+                f"--option {clipped(text)} is not understood; write METHOD.NAME=VALUE with one of the methods asked "
+                f"for: {', '.join(methods)}"
             )
         options.setdefault(method, {})[name] = _value(value.strip())
     return options
@@ -122,7 +130,7 @@ def method_options(given: Iterable[str] | None, methods: Sequence[str]) -> dict[
 def _value(text: str) -> Any:
     try:
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):  # no literal, or one that is too deep
         return {"true": True, "false": False, "none": None}.get(text.lower(), text)
 
 

@@ -1,16 +1,19 @@
 """What the command line writes: results on standard output, everything else on standard error.
 
-It must not know what is being shown.
+Names of files and classes may hold anything; nothing that steers a terminal leaves this file. It must not know
+what is being shown.
 """
 
 from __future__ import annotations
 
-import json
+import io
 import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+
+from sightline.common.text import json_text, printable, printable_name
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -18,6 +21,13 @@ if TYPE_CHECKING:
 
 PLAIN_WIDTH = 160
 """Columns of a table that does not go to a terminal."""
+
+
+def steady() -> None:
+    """Let what an output cannot write, such as a foreign letter under an old locale, be written out instead."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def out() -> Console:
@@ -34,14 +44,19 @@ def err() -> Console:
     return Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
+def say(text: str) -> None:
+    """A line of a result on standard output."""
+    out().print(printable(text), soft_wrap=True)
+
+
 def say_error(text: str) -> None:
     """One sentence, in red where there is colour."""
-    err().print(f"error: {text}", style="red")
+    err().print(f"error: {printable(text)}", style="red")
 
 
 def say_note(text: str) -> None:
     """Something worth knowing that is no error."""
-    err().print(text, style="dim")
+    err().print(printable(text), style="dim")
 
 
 def say_stopped() -> None:
@@ -51,7 +66,7 @@ def say_stopped() -> None:
 
 def say_json(content: Any) -> None:
     """JSON on standard output; numbers that JSON does not have become null."""
-    sys.stdout.write(json.dumps(finite(content), indent=1, ensure_ascii=False) + "\n")
+    sys.stdout.write(json_text(finite(content), indent=1) + "\n")
 
 
 def finite(content: Any) -> Any:
@@ -69,11 +84,13 @@ def say_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: s
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=Text(title) if title else None, box=SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    table = Table(
+        title=Text(printable_name(title)) if title else None, box=SIMPLE_HEAD, title_justify="left", pad_edge=False
+    )
     for column in columns:
         table.add_column(Text(column.lstrip(">")), justify="right" if column.startswith(">") else "left")
     for row in rows:
-        table.add_row(*(Text("" if cell is None else str(cell), overflow="fold") for cell in row))
+        table.add_row(*(Text("" if cell is None else printable_name(str(cell)), overflow="fold") for cell in row))
     out().print(table)
 
 

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sightline.terminal.screen import out, say_table
+from sightline.common.text import printable_name
+from sightline.terminal.screen import say, say_table
 
 if TYPE_CHECKING:
     from sightline.results import AttentionMap, Explanation
@@ -51,14 +52,13 @@ def say_summary(photos: Sequence[dict[str, Any]], *, index: str | None) -> None:
     """The table of all photos, decisions and methods, and where the files are."""
     columns = ("photo", "decision", ">score", ">probability", "method", "layers", "most concentrated layer")
     say_table(columns, (row for photo in photos for row in _rows(photo)))
-    console = out()
     for photo in photos:
         for decision, told in _told(photo).items():
-            console.print(f"{Path(photo['source']).name}, {decision}: {told}", markup=False, highlight=False)
+            say(f"{printable_name(Path(photo['source']).name)}, {decision}: {told}")
     for photo in photos:
-        console.print(f"{photo['folder']}: {', '.join(photo['files'])}", soft_wrap=True)
+        say(f"{printable_name(photo['folder'])}: {', '.join(photo['files'])}")
     if index:
-        console.print(f"all photos: {index}", soft_wrap=True)
+        say(f"all photos: {index}")
 
 
 def _rows(photo: dict[str, Any]) -> Iterable[tuple[str, ...]]:

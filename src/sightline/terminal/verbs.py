@@ -17,7 +17,7 @@ from sightline.common.files import cannot_write
 from sightline.errors import SightlineError
 from sightline.renamed import renamed
 from sightline.terminal.flatten import flattened
-from sightline.terminal.screen import say_error, say_stopped
+from sightline.terminal.screen import say_error, say_stopped, steady
 
 Tree = dict[str, Any]
 """Verbs by their first word: `module:function`, or a tree for a word that has verbs of its own."""
@@ -65,6 +65,7 @@ class Root(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the verb that was asked for."""
+        steady()
         try:
             return super().invoke(ctx)
         except USAGE as problem:
@@ -73,9 +74,12 @@ class Root(TyperGroup):
             say_error(str(problem))
             raise typer.Exit(1) from problem
         except OSError as problem:
-            if problem.errno not in WRITING:
+            if problem.errno == errno.EPIPE:  # whoever read the output has gone; that is no error
                 raise
-            say_error(cannot_write(problem.filename or "the disk", problem))
+            if problem.errno in WRITING:
+                say_error(cannot_write(problem.filename or "the disk", problem))
+            else:  # a name that the system refuses, a loop of links, a device that is gone
+                say_error(f"cannot use {str(problem.filename or 'a file')!r}: {problem.strerror or problem}")
             raise typer.Exit(1) from problem
         except KeyboardInterrupt as stop:
             say_stopped()

@@ -13,7 +13,7 @@ from sightline.common.settings import Settings, setting
 from sightline.tasks.attributes.recipe import EatRecipe
 from sightline.terminal.config import Config, given
 from sightline.terminal.guard import RunOptions, training
-from sightline.terminal.screen import picture_bar, say_json, say_note
+from sightline.terminal.screen import picture_bar, say, say_json, say_note
 
 if TYPE_CHECKING:
     from sightline.tasks.attributes.train.experiment import Trained
@@ -76,23 +76,21 @@ def _tell(outcome: Trained, *, as_json: bool) -> None:
         return
     for note in outcome.notes:
         say_note(note)
-    typer.echo(
-        f"class accuracy {judged.accuracy:.4f} ({low:.4f}-{high:.4f}) on {judged.pictures} {outcome.judged_on}"
-    )
+    say(f"class accuracy {judged.accuracy:.4f} ({low:.4f}-{high:.4f}) on {judged.pictures} {outcome.judged_on}")
     if judged.choices:
         shares = [[100 * c.right / max(1, c.total) for c in read] for read in (judged.choices, judged.by_class)]
         base = sum(100 * c.base / max(1, c.total) for c in judged.choices)
         means = [sum(column) / len(judged.choices) for column in shares]
-        typer.echo(
+        say(
             f"attribute groups read right {means[0]:.1f} % (most frequent value {base / len(judged.choices):.1f} %, "
             f"said from the true class {means[1]:.1f} %)"
         )
     if judged.rankings:
         means = [sum(r.precision for r in read) / len(read) for read in (judged.rankings, judged.ranked_by_class)]
         share = sum(r.share for r in judged.rankings) / len(judged.rankings)
-        typer.echo(f"average precision {means[0]:.3f} (share {share:.3f}, said from the true class {means[1]:.3f})")
+        say(f"average precision {means[0]:.3f} (share {share:.3f}, said from the true class {means[1]:.3f})")
     if judged.within is not None:
-        typer.echo(f"within classes {judged.within} of {judged.pairs} pairs ranked right (class alone: 0.5)")
+        say(f"within classes {judged.within} of {judged.pairs} pairs ranked right (class alone: 0.5)")
     if judged.energy is not None:
-        typer.echo(f"class map on the object {judged.energy.inside} (object's area {judged.energy.area:.3f})")
-    typer.echo(f"epoch {outcome.best} of {outcome.epochs} kept; {', '.join(map(str, outcome.files))} written")
+        say(f"class map on the object {judged.energy.inside} (object's area {judged.energy.area:.3f})")
+    say(f"epoch {outcome.best} of {outcome.epochs} kept; {', '.join(map(str, outcome.files))} written")

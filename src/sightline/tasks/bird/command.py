@@ -9,7 +9,7 @@ import typer
 from sightline.tasks.bird.recipe import BirdRecipe
 from sightline.terminal.config import Config, given
 from sightline.terminal.guard import RunOptions, training
-from sightline.terminal.screen import picture_bar, say_json
+from sightline.terminal.screen import picture_bar, say, say_json
 
 
 def birdnet(ctx: typer.Context, run: RunOptions, recipe: BirdRecipe, config: Config = None) -> None:
@@ -32,7 +32,7 @@ def birdnet(ctx: typer.Context, run: RunOptions, recipe: BirdRecipe, config: Con
         words = {"attribute_accuracy": measures.attribute_accuracy, "attribute_base": measures.attribute_base}
         say_json({**known, **words, "files": [str(path) for path in files]})
         return
-    typer.echo(f"class accuracy {measures.accuracy:.4f} ({low:.4f}-{high:.4f}) on {measures.scenes} held-out scenes")
+    say(f"class accuracy {measures.accuracy:.4f} ({low:.4f}-{high:.4f}) on {measures.scenes} held-out scenes")
     base = f"most frequent value: {measures.attribute_base:.4f}"
-    typer.echo(f"attribute accuracy, attributes by chance {measures.attribute_accuracy:.4f} ({base})")
-    typer.echo(f"{files[0]} and {files[1]} written")
+    say(f"attribute accuracy, attributes by chance {measures.attribute_accuracy:.4f} ({base})")
+    say(f"{files[0]} and {files[1]} written")

@@ -13,7 +13,7 @@ from sightline.common.settings import Settings, setting
 from sightline.tasks.classification.recipe import CONFIGS, ClassifyRecipe
 from sightline.terminal.config import given, reading
 from sightline.terminal.guard import RunOptions, training
-from sightline.terminal.screen import picture_bar, say_json, say_note
+from sightline.terminal.screen import picture_bar, say, say_json, say_note
 
 if TYPE_CHECKING:
     from sightline.tasks.classification.train import Classified
@@ -84,10 +84,10 @@ def _tell(outcome: Classified, *, as_json: bool) -> None:
         return
     for note in outcome.notes:
         say_note(note)
-    typer.echo(
+    say(
         f"test accuracy of the last epoch {outcome.accuracy:.4f} ({low:.4f}-{high:.4f}) on {outcome.total} pictures; "
         f"always the most frequent class: {outcome.frequent / outcome.total:.4f}"
     )
-    typer.echo(f"best over {outcome.epochs} epochs {outcome.best:.4f} in epoch {outcome.best_epoch} ({OPTIMISTIC})")
+    say(f"best over {outcome.epochs} epochs {outcome.best:.4f} in epoch {outcome.best_epoch} ({OPTIMISTIC})")
     gated = f", gate at {outcome.scheme}" if outcome.scheme else ", no gate"
-    typer.echo(f"{outcome.parameters} parameters{gated}; {', '.join(map(str, outcome.files))} written")
+    say(f"{outcome.parameters} parameters{gated}; {', '.join(map(str, outcome.files))} written")

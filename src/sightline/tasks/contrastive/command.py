@@ -10,7 +10,7 @@ import typer
 from sightline.tasks.contrastive.recipe import ContrastiveRecipe
 from sightline.terminal.config import Config, given
 from sightline.terminal.guard import RunOptions, training
-from sightline.terminal.screen import picture_bar, say_json
+from sightline.terminal.screen import picture_bar, say, say_json
 
 
 def contrastive(ctx: typer.Context, run: RunOptions, recipe: ContrastiveRecipe, config: Config = None) -> None:
@@ -34,5 +34,5 @@ def contrastive(ctx: typer.Context, run: RunOptions, recipe: ContrastiveRecipe, 
         return
     base = f"chance {retrieval.chance:.4f}, untrained {retrieval.untrained / retrieval.queries:.4f}"
     share = f"{retrieval.accuracy:.4f} ({low:.4f}-{high:.4f})"
-    typer.echo(f"retrieval accuracy@1 {share} of {retrieval.queries} queries; {base}")
-    typer.echo(f"{files[0]} and {files[1]} written")
+    say(f"retrieval accuracy@1 {share} of {retrieval.queries} queries; {base}")
+    say(f"{files[0]} and {files[1]} written")

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sightline.common.files import cannot_write, write_bytes
+from sightline.common.reading import parse_json
 from sightline.common.runs import check_same, plain
 from sightline.errors import GateError
 from sightline.gates.scheme import Scheme
@@ -166,7 +167,7 @@ class Log:
 
     def _parsed(self, line: bytes, number: int) -> dict[str, Any]:
         try:
-            found = json.loads(line)
+            found = parse_json(line)
         except ValueError:
             found = None
         if not isinstance(found, dict):

@@ -101,7 +101,7 @@ def _draw_in_parallel(
     world: World, todo: list[tuple[int, int, Path]], size: int, workers: int, report: Callable[[int], None]
 ) -> None:
     """Draw all chunks; on Ctrl-C cancel what has not begun."""
-    pool = ProcessPoolExecutor(workers)
+    pool = ProcessPoolExecutor(min(workers, len(todo)))
     try:
         for job in as_completed([pool.submit(_draw, world, start, n, size, path) for start, n, path in todo]):
             report(job.result())

@@ -10,12 +10,10 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from sightline.common.files import write_text
 from sightline.common.settings import REQUIRED, Settings, setting
 from sightline.terminal.folder import check_place, whole_folder, write_summary
-from sightline.terminal.screen import finite, progress, say_json, say_note, say_table
+from sightline.terminal.screen import finite, progress, say, say_json, say_note, say_table
 
 if TYPE_CHECKING:
     from sightline.tasks.attributes.audit import Audit, Observations, Redrawn
@@ -184,4 +182,4 @@ def _tell(found: Audit, out: Path, *, as_json: bool) -> None:
         )
         rows.append((kind, str(len(verdict.findings)), str(verdict.tested), first))
     say_table(("kind", ">found", ">tested", "first"), rows)
-    typer.echo(f"{out}: {PAGE}, {TABLE}, {RECORDS}")
+    say(f"{out}: {PAGE}, {TABLE}, {RECORDS}")
