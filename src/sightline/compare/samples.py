@@ -194,4 +194,4 @@ def _coco_sample(root: Path, image: dict[str, Any], notes: list[dict[str, Any]],
     if file is None:
         raise DataError(f"the photo {image['file_name']!r} of {root / 'instances.json'} is missing")
     boxes = tuple(_box(note) for note in notes)
-    return Sample(file, boxes, label=", ".join(sorted({names[note["category_id"]] for note in notes})))  # type: ignore[arg-type]
+    return Sample(file, boxes, label=", ".join(sorted({names[note["category_id"]] for note in notes})))

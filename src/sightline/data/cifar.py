@@ -16,6 +16,7 @@ from sightline.errors import DataError
 
 PIXELS = 3 * 32 * 32
 FOLDERS = ("cifar-10-batches-bin", "cifar-100-binary")
+KNOWN_BY = ("test_batch.bin", "fine_label_names.txt")
 PICKLED = ("batches.meta", "data_batch_1", "meta")
 
 
@@ -44,7 +45,7 @@ def find_cifar(folder: Path) -> Path | None:
         DataError: the folder holds the pickled version.
     """
     for place in (folder, *(folder / name for name in FOLDERS)):
-        if (place / "test_batch.bin").is_file() or (place / "fine_label_names.txt").is_file():
+        if any(is_there(place / name, "file of CIFAR", error=DataError) for name in KNOWN_BY):
             return place
     if any((folder / name).is_file() for name in PICKLED) and not (folder / "train").is_dir():
         raise DataError(
@@ -70,6 +71,8 @@ def read_cifar(folder: Path) -> Cifar:
     if not parts:
         raise DataError(f"{str(folder)!r} has no data_batch_1.bin of CIFAR's binary version; unpack it again")
     classes = tuple(line for _, line in read_lines(names, "list of classes", error=DataError))
+    if not classes:
+        raise DataError(f"{str(names)!r} names no class; unpack it again")
     blocks = [_records(path, 2 if hundred else 1, len(classes)) for path in (*parts, last)]
     labels = np.concatenate([block[:, -PIXELS - 1] for block in blocks]).astype(np.int64)
     images = np.concatenate([block[:, -PIXELS:].reshape(-1, 3, 32, 32) for block in blocks])

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from sightline.common.files import write_tensors
-from sightline.errors import ModelError, SightlineError
+from sightline.errors import InputError, ModelError, SightlineError
 from sightline.models.preprocess import Preprocess
 from sightline.models.weights import Weights
 from sightline.registry import Registry
@@ -71,7 +71,7 @@ def read_spec(weights: Weights, architecture: str, read: Callable[[str], Spec], 
         raise ModelError(f"{weights.path} holds {said!r}, not {architecture!r}; was it written by `{by}`?")
     try:
         return read(weights.metadata["spec"])
-    except (KeyError, ValueError) as problem:
+    except (KeyError, ValueError, InputError) as problem:
         raise ModelError(f"{weights.path} does not say how its network is built: {problem}") from problem
 
 

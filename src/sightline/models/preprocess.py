@@ -133,7 +133,7 @@ class Preprocess:
         """
         try:
             return restored(cls, settings)
-        except ValueError as problem:
+        except (ValueError, InputError) as problem:
             raise ModelError(f"the preprocessing that came with the weights is damaged: {problem}") from problem
 
     def _placed(self, image: Image.Image) -> Image.Image:

@@ -68,11 +68,8 @@ def save_index(
 
     cards = [_card(photo, thumbnail) for photo, thumbnail in zip(photos, thumbnails, strict=True)]
     template = Environment(autoescape=True).from_string(PAGE)
-    text = template.render(
-        title=f"Where the network looks in {len(cards)} photos",
-        cards=cards,
-        errors=[printable(error["error"]) for error in errors],
-    )
+    title = f"Where the network looks in {len(cards)} photos"
+    text = template.render(title=title, cards=cards, errors=[printable(error["error"]) for error in errors])
     write_sealed(path, text)
     return path
 

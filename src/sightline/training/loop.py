@@ -22,6 +22,7 @@ from torch.utils.data import DataLoader, Dataset
 from sightline.common.files import cannot_write
 from sightline.errors import TrainingError
 from sightline.training.callbacks import Keeper
+from sightline.training.devices import trainer_on
 from sightline.training.recipe import DeviceConfig, EpochConfig
 from sightline.training.resume import WholeCheckpoints, last_readable
 
@@ -84,11 +85,11 @@ def run_loop(
     keepers = [] if work is None else [Keeper(work / "checkpoints", "last")]
     last = None if work is None else last_readable(work)
     with _calm():
-        trainer = lightning.Trainer(
+        trainer = trainer_on(
+            device.device,
+            device.devices,
             max_epochs=loop.epochs,
             precision=device.precision,
-            accelerator=device.device,
-            devices=device.devices,
             strategy=device.strategy,
             use_distributed_sampler=False,
             logger=watch.loggers,

@@ -12,6 +12,9 @@ from sightline.common.numbers import SEEDS
 from sightline.common.settings import Settings, setting
 from sightline.errors import TrainingError
 
+MOST_AT_ONCE = 256
+"""Most threads or processes; a mistyped number must not start thousands."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Part(Settings):
@@ -53,8 +56,10 @@ class MachineConfig(Part):
 
     PANEL = "Machine"
 
-    workers: int = setting(2, "Processes that draw scenes.", lasts=False)
-    threads: int = setting(1, "Threads of torch; more than one only helps on idle cores.", lasts=False)
+    workers: int = setting(2, "Processes that draw scenes.", low=0, high=MOST_AT_ONCE, lasts=False)
+    threads: int = setting(
+        1, "Threads of torch; more than one only helps on idle cores.", low=1, high=MOST_AT_ONCE, lasts=False
+    )
     seed: int = setting(0, "Seed of the world, the weights and the order.", low=0, high=SEEDS - 1)
 
 
@@ -66,7 +71,7 @@ class DeviceConfig(MachineConfig):
     device: str = setting(
         "auto",
         "What trains: auto, cpu, cuda, mps.",
-        words=("auto", "cpu", "cuda", "gpu", "mps", "tpu", "hpu"),
+        words=("auto", "cpu", "cuda", "gpu", "mps"),
         lasts=False,
     )
     devices: str = setting("1", "How many of them; auto: all.")

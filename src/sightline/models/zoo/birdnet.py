@@ -21,6 +21,7 @@ from torch.nn import functional as fn
 from sightline.common.reading import parse_json
 from sightline.common.records import restored
 from sightline.models.architectures import build_network, read_spec
+from sightline.models.preprocess import Preprocess
 from sightline.models.weights import fit_weights, read_weights
 
 
@@ -55,8 +56,10 @@ class BirdNetSpec:
 
     @classmethod
     def from_json(cls, text: str) -> BirdNetSpec:
-        """Read what `to_json` wrote."""
-        return restored(cls, parse_json(text))
+        """Read what `to_json` wrote; ValueError or InputError where it is damaged."""
+        spec = restored(cls, parse_json(text))
+        Preprocess((spec.size, spec.size), mean=spec.mean, std=spec.std)
+        return spec
 
     def to_json(self) -> str:
         """One line of JSON."""

@@ -16,6 +16,7 @@ from sightline.common.files import write_tensors
 from sightline.common.reading import parse_json
 from sightline.common.records import restored
 from sightline.models.architectures import build_network, read_spec
+from sightline.models.preprocess import Preprocess
 from sightline.models.weights import fit_weights, read_weights
 from sightline.models.zoo.birdnet import ResidualBlock
 
@@ -45,8 +46,10 @@ class EncoderSpec:
 
     @classmethod
     def from_json(cls, text: str) -> EncoderSpec:
-        """Read what `to_json` wrote."""
-        return restored(cls, parse_json(text))
+        """Read what `to_json` wrote; ValueError or InputError where it is damaged."""
+        spec = restored(cls, parse_json(text))
+        Preprocess((spec.size, spec.size), mean=spec.mean, std=spec.std)
+        return spec
 
     def to_json(self) -> str:
         """One line of JSON."""

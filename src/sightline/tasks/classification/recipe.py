@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sightline.common.numbers import whole
 from sightline.common.settings import setting
+from sightline.common.text import clipped
 from sightline.errors import TrainingError
 from sightline.training.recipe import DeviceConfig, LoopConfig, OptimConfig, Part, Recipe
 
@@ -28,9 +30,10 @@ def milestones_of(text: str) -> tuple[int, ...] | None:
         (60, 120)
     """
     parts = [part.strip() for part in text.strip("[]() ").split(",") if part.strip()]
-    if not all(part.isdecimal() and int(part) > 0 for part in parts):
-        raise TrainingError(f"--lr-milestones {text!r} is not understood; write epochs such as 60,120")
-    return tuple(int(part) for part in parts) or None
+    epochs = tuple(epoch for part in parts if (epoch := whole(part)) is not None and epoch > 0)
+    if len(epochs) < len(parts):
+        raise TrainingError(f"--lr-milestones {clipped(text)} is not understood; write epochs such as 60,120")
+    return epochs or None
 
 
 @dataclass(frozen=True, kw_only=True)
