@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -28,7 +27,6 @@ from sightline.tasks.attributes.recipe import EatRecipe
 from sightline.tasks.attributes.train import module as eat_task
 from sightline.tasks.attributes.train.experiment import train_eat
 from sightline.training.callbacks import Curves, Patience
-from sightline.training.reporter import Reporter
 from sightline.training.sampling import EpochOrder
 
 TOY = EatRecipe().toy().but(scenes=40, epochs=3)
@@ -122,44 +120,6 @@ def mean_of(net: torch.nn.Module) -> torch.Tensor:
 
 def std_of(net: torch.nn.Module) -> torch.Tensor:
     return torch.tensor(net.spec.preprocess["std"]).view(1, 3, 1, 1)
-
-
-@pytest.mark.skipif(os.name == "nt", reason="signals differ")
-def test_after_kill_9_it_goes_on_to_the_same_weights_bit_for_bit(unbroken: Path, tmp_path: Path) -> None:
-    out = tmp_path / "net.safetensors"
-    share_scenes(unbroken, out)
-    with subprocess.Popen(command("--out", out, *ARGUMENTS), stderr=subprocess.PIPE, text=True) as run:
-        wait_for(out.with_suffix(".work") / "checkpoints" / "last.ckpt", run)
-        run.send_signal(signal.SIGKILL)
-    assert not out.exists()
-    moved = tmp_path / "moved.work"
-    out.with_suffix(".work").rename(moved)
-    epochs: list[int] = []
-    train_eat(None, out, ALIKE, moved, reporter=Reporter(epoch=lambda epoch, row: epochs.append(epoch)))
-    assert epochs[0] > 1
-    assert epochs[-1] == 3
-    assert "| command | `sightline train eat` |" in out.with_suffix(".md").read_text(encoding="utf-8")
-    for suffix in (".safetensors", ".last.safetensors"):
-        assert same(out.with_suffix(suffix), unbroken.with_suffix(suffix))
-
-
-@pytest.mark.skipif(os.name == "nt", reason="signals differ")
-def test_ctrl_c_keeps_the_checkpoint_and_says_how_to_go_on(unbroken: Path, tmp_path: Path) -> None:
-    out = tmp_path / "net.safetensors"
-    share_scenes(unbroken, out)
-    arguments = command("--out", out, *ARGUMENTS, "--epochs", 200)
-
-    def listening() -> None:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a background job inherits it ignored
-
-    with subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True, preexec_fn=listening) as run:
-        wait_for(out.with_suffix(".work") / "checkpoints" / "last.ckpt", run)
-        run.send_signal(signal.SIGINT)
-        said = run.communicate()[1]
-    assert run.returncode == 130
-    assert "the same command goes on after the last finished epoch" in said
-    assert "Traceback" not in said
-    assert not out.exists()
 
 
 def test_an_absurd_rate_stops_and_says_which_batch(unbroken: Path, tmp_path: Path) -> None:

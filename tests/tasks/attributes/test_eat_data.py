@@ -183,9 +183,9 @@ def test_checkpoints_of_another_training_are_refused_and_the_text_says_what_diff
     checkpoint(tmp_path, "last").parent.mkdir()
     checkpoint(tmp_path, "last").touch()
     claim_folder(tmp_path, facts_of(pictures) | lasting(TOY.but(lr=1.0, threads=2, workers=5, device="gpu")))
-    with pytest.raises(TrainingError, match=r"--lambda was 1\.0, now 0\.5"):
+    with pytest.raises(TrainingError, match=r"--lambda was 1\.0, is now 0\.5"):
         claim_folder(tmp_path, facts_of(pictures) | lasting(TOY.but(lr=1.0, attribute_weight=0.5)))
-    with pytest.raises(TrainingError, match="--epochs was 2, now 3"):
+    with pytest.raises(TrainingError, match="--epochs was 2, is now 3"):
         claim_folder(tmp_path, facts_of(pictures) | lasting(TOY.but(lr=1.0, epochs=3)))
     other = replace(pictures, train=pictures.train.taught(1 - pictures.train.targets, pictures.train.weights))
     with pytest.raises(TrainingError, match="other training pictures"):
