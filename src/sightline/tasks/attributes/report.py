@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from sightline.common.statistics.intervals import wilson
 from sightline.tasks.attributes.data.pictures import Pictures
-from sightline.tasks.attributes.metrics.evaluate import Judged
+from sightline.tasks.attributes.metrics.evaluate import TestReport
 from sightline.tasks.attributes.network.net import AttributeNet
 from sightline.tasks.attributes.recipe import EatRecipe
 
@@ -41,7 +41,9 @@ _SAID = {
 }
 
 
-def facts(net: AttributeNet, judged: Judged, pictures: Pictures, recipe: EatRecipe, epochs: str) -> dict[str, str]:
+def facts(
+    net: AttributeNet, judged: TestReport, pictures: Pictures, recipe: EatRecipe, epochs: str
+) -> dict[str, str]:
     """What the card and the run page say in a table, by name."""
     low, high = judged.interval
     energy, own, device = judged.energy, recipe.network, recipe.machine
@@ -74,7 +76,7 @@ def facts(net: AttributeNet, judged: Judged, pictures: Pictures, recipe: EatReci
     }
 
 
-def card(net: AttributeNet, judged: Judged, pictures: Pictures, about: dict[str, str], command: str) -> str:
+def card(net: AttributeNet, judged: TestReport, pictures: Pictures, about: dict[str, str], command: str) -> str:
     """Everything that a user of the weights should know.
 
     Args:
@@ -96,7 +98,7 @@ def card(net: AttributeNet, judged: Judged, pictures: Pictures, about: dict[str,
     )
 
 
-def within(judged: Judged) -> str:
+def within(judged: TestReport) -> str:
     """The figure that a mere recogniser of classes cannot reach, in a sentence."""
     if judged.within is None:
         return "Within classes: no two pictures of one class differ in an attribute, so nobody can tell."
@@ -115,7 +117,7 @@ def _loss(recipe: EatRecipe) -> str:
     return f"cross-entropy + {own.attribute_weight:g} x attributes{guides}"
 
 
-def tables(judged: Judged) -> dict[str, list[list[str]]]:
+def tables(judged: TestReport) -> dict[str, list[list[str]]]:
     """Every attribute in words, for card and page alike; the first row of a table is its header."""
     made = {
         "Groups of attributes": [["group", "right", "95 % interval", "most frequent value", "by class", "pictures"]],

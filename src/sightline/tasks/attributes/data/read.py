@@ -11,7 +11,7 @@ from pathlib import Path
 from sightline.errors import DataError, near
 from sightline.tasks.attributes.data import awa2, cub, sun, table_csv
 from sightline.tasks.attributes.data.layouts import LAYOUTS, Asked, Targets
-from sightline.tasks.attributes.data.majority import majority as voted
+from sightline.tasks.attributes.data.majority import majority as by_majority
 from sightline.tasks.attributes.data.table import AttributeData
 
 BUILT_IN = (cub, awa2, sun, table_csv)
@@ -62,7 +62,7 @@ def read_attributes(
     chosen = LAYOUTS[_found(root) if layout == "auto" else layout]
     data = chosen.read(root, Asked(targets, validation, seed, incomplete))
     if majority is not None:
-        data = voted(data, least=majority)
+        data = by_majority(data, least=majority)
     if targets != "image" and data.level == "image":
         data = data.at_class_level()
     return data.only(data.vocabulary.match(only)) if only else data

@@ -46,7 +46,7 @@ class Energy:
 
 
 @dataclass(frozen=True)
-class Judged:
+class TestReport:
     """Figures of a trained network.
 
     Args:
@@ -89,7 +89,7 @@ class Judged:
         return wilson(self.hits, self.pictures)
 
 
-def judge(net: AttributeNet, pictures: Examples) -> Judged:
+def judge(net: AttributeNet, pictures: Examples) -> TestReport:
     """Measure a network that has its knowledge.
 
     Args:
@@ -105,7 +105,7 @@ def judge(net: AttributeNet, pictures: Examples) -> Judged:
     oracle = _from_class(net, pictures, words)
     right, pairs = within_classes(said.probabilities[known], pictures.targets[known], pictures.weights[known], labels)
     some = pairs > 0
-    return Judged(
+    return TestReport(
         pictures=len(labels),
         hits=int((said.classes[known].argmax(1) == labels).sum()),
         chance=int(torch.bincount(labels, minlength=1).max()),

@@ -17,7 +17,7 @@ from sightline.common.settings import flat
 from sightline.models.zoo.catalog import find_model
 from sightline.reports.run_page import run_page
 from sightline.tasks.attributes.data.pictures import Pictures, gather
-from sightline.tasks.attributes.metrics.evaluate import Judged, judge
+from sightline.tasks.attributes.metrics.evaluate import TestReport, judge
 from sightline.tasks.attributes.network.net import AttributeNet, AttributeSpec, attribute_net
 from sightline.tasks.attributes.network.store import load_attribute_net, save_attribute_net
 from sightline.tasks.attributes.recipe import EatRecipe
@@ -45,7 +45,7 @@ class Trained:
         notes: what was noticed in the data.
     """
 
-    judged: Judged
+    judged: TestReport
     epochs: int
     best: int
     files: tuple[Path, ...]
