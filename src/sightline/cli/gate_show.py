@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
 
+    from sightline.cli.gates import ShowOptions
     from sightline.gates.analysis.recurrence import Dependency
     from sightline.gates.analysis.statistics import GateRecord
     from sightline.models.load import LoadedModel
@@ -74,10 +75,7 @@ def show(
     photos: Sequence[Path],
     inputs: Float[Tensor, "n c h w"],
     views: Float[Tensor, "n c h w"],
-    *,
-    method: str,
-    target: str | None,
-    seed: int,
+    options: ShowOptions,
     step: Callable[[str], None] = lambda what: None,
 ) -> tuple[GateRecord, Explanations]:
     """The gates over all inputs, and for each photo its maps with and without them, for one and the same class.
@@ -87,9 +85,7 @@ def show(
         photos: those whose maps are drawn, the first of the inputs.
         inputs: as the model takes them.
         views: as it sees them.
-        method: of the maps.
-        target: a class; the top one if none.
-        seed: of the method.
+        options: method of the maps, class and seed.
         step: told what is done now.
     """
     from sightline.gates import plugged
@@ -98,10 +94,10 @@ def show(
     step(f"gates over {len(inputs)} photos")
     record, scheme = gate_record(loaded.model, inputs), plugged(loaded.model).scheme
     common: dict[str, Any] = {
-        "method": method, "labels": loaded.labels, "images": views, "seed": seed, "provenance": loaded.provenance,
-        "sources": [str(path) for path in photos],
+        "method": options.method, "labels": loaded.labels, "images": views, "seed": options.seed,
+        "provenance": loaded.provenance, "sources": [str(path) for path in photos],
     }  # fmt: skip
-    return record, _both(loaded, inputs, str(scheme), target, common, step)
+    return record, _both(loaded, inputs, str(scheme), options.target, common, step)
 
 
 def prepared(

@@ -116,8 +116,7 @@ def show(
             bar.update(task, description=what)
 
         inputs, views = prepared(loaded, files)
-        how: Any = {"method": options.method, "target": options.target, "seed": seed}
-        record, items = show_gates(loaded, files[: options.shown], inputs, views, **how, step=step)
+        record, items = show_gates(loaded, files[: options.shown], inputs, views, options, step)
         states, untaken = memory(loaded, inputs, record, forest=options.forest, seed=seed, step=step)
     written = write(record, items, plates_of(record, states, untaken), options.out)
     tell = _tell_json if options.as_json else _tell_table

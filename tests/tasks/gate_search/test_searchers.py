@@ -12,7 +12,7 @@ from sightline.tasks.gate_search.searchers import SEARCHERS
 from sightline.tasks.gate_search.searchers.reinforce import (
     Learner,
     Policy,
-    Rates,
+    PolicyConfig,
     log_share,
     reinforce,
     reinforce_loss,
@@ -119,7 +119,7 @@ def test_a_sparsity_beyond_all_scores_gives_the_empty_and_the_dense_scheme(name,
 @pytest.mark.parametrize(("sparsity", "bit"), [(1e6, 0.0), (-1e6, 1.0)])
 def test_the_policy_itself_goes_to_the_empty_and_the_dense_scheme(sparsity, bit):
     generator = torch.Generator().manual_seed(0)
-    learner = Learner(8, generator, Rates(0.05, 0.95, 0.02, 0.1, 0.1, 10, 30))
+    learner = Learner(8, generator, PolicyConfig())
     for _ in range(200):
         drawn = learner.policy.draw(3, generator)
         learner.learn(drawn, sparsity * (1 - drawn.mean(1)))
@@ -170,7 +170,7 @@ def test_replay_stops_pulling_once_the_ratio_is_beyond_its_clip():
 
 
 def test_reinforce_draws_what_is_worth_more_more_often():
-    course = reinforce((4,), torch.Generator().manual_seed(0), patience=1000)
+    course = reinforce((4,), torch.Generator().manual_seed(0), PolicyConfig(patience=1000))
     asked, draws = next(course), []
     for _ in range(200):
         draws.append(sum(scheme.flat()[0] for scheme in asked) / len(asked))

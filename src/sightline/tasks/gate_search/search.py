@@ -104,16 +104,18 @@ def _run(course: Course, ledger: Ledger, lengths: tuple[int, ...]) -> str:
 
 
 def _course(name: str, lengths: tuple[int, ...], seed: int, options: Mapping[str, Any]) -> Course:
-    make = SEARCHERS[name].make
+    searcher = SEARCHERS[name]
+    make, config = searcher.make, searcher.config
     generator = torch.Generator().manual_seed(seed)
+    signature = inspect.signature(config or make)
     try:
-        inspect.signature(make).bind(lengths, generator, **options)
+        signature.bind(*([] if config else [lengths, generator]), **options)
     except TypeError as problem:
-        known = list(inspect.signature(make).parameters)[2:]
+        known = list(signature.parameters)[0 if config else 2 :]
         raise GateError(
             f"the searcher {name!r} cannot take these options: {problem}; it knows {', '.join(known) or 'none'}"
         ) from problem
-    return make(lengths, generator, **options)
+    return make(lengths, generator, config(**options)) if config else make(lengths, generator, **options)
 
 
 def _lengths(lengths: Sequence[int]) -> tuple[int, ...]:

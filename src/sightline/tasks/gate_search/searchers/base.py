@@ -34,11 +34,13 @@ class Searcher:
         make: the course, of the lengths of stages, a generator of random numbers, and options.
         about: one line.
         source: citation key; empty where it needs none.
+        config: a dataclass of the options, which `make` takes as a whole; None where it takes them one by one.
     """
 
     make: Callable[..., Course]
     about: str
     source: str = ""
+    config: type | None = None
 
 
 SEARCHERS: Registry[Searcher] = Registry("searcher", group="sightline.searchers", error=GateError)

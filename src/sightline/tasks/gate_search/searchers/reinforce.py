@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import torch
 from jaxtyping import Float
@@ -17,17 +17,49 @@ from sightline.tasks.gate_search.searchers.base import SEARCHERS, Course, Search
 from sightline.tasks.gate_search.searchers.curiosity import Curiosity
 
 
-@dataclass(frozen=True)
-class Rates:
-    """Settings of `reinforce`; see there."""
+@dataclass(frozen=True, kw_only=True)
+class PolicyConfig:
+    """Settings of `reinforce`. Published: batch 3, Adam at .05, decay .95, replay weight .1, clip .1, from step 10.
 
-    rate: float
-    decay: float
-    curiosity: float
-    replay: float
-    clip: float
-    warm: int
-    keep: int
+    Args:
+        batch: schemes per step.
+        rate: learning rate of Adam on the logits.
+        decay: decay of the baseline's moving mean.
+        curiosity: weight of the bonus, in units of the score; 0 turns it off. Published: about as large as the weight
+            of sparsity, 2 points of accuracy.
+        replay: weight of the step on earlier draws; 0 turns it off.
+        clip: how far the ratio in it may be from 1.
+        warm: step from which it is taken.
+        keep: draws that are kept for it; published: 30.
+        steps: most steps.
+        patience: steps in a row that bring nothing new, after which it ends: a policy that is sure of itself repeats
+            itself.
+
+    Raises:
+        GateError: a number is out of its range.
+    """
+
+    batch: int = 3
+    rate: float = 0.05
+    decay: float = 0.95
+    curiosity: float = 0.02
+    replay: float = 0.1
+    clip: float = 0.1
+    warm: int = 10
+    keep: int = 30
+    steps: int = 1000
+    patience: int = 100
+
+    def __post_init__(self) -> None:
+        """Check the numbers before anything is evaluated."""
+        least = min(self.batch, self.keep, self.steps, self.patience)
+        weights = min(self.curiosity, self.replay)
+        if least < 1 or not 0 <= self.decay < 1 or min(self.rate, self.clip) <= 0 or weights < 0:
+            given = ", ".join(f"{name}={value}" for name, value in asdict(self).items())
+            raise GateError(
+                "reinforce takes batch, keep, steps and patience of at least 1, rate and clip above 0, decay from 0 "
+                f"to below 1, curiosity and replay of at least 0; got {given}"
+            )
 
 
 class Policy:
@@ -92,24 +124,10 @@ def replay_loss(
     return -torch.minimum(ratio * advantages, ratio.clamp(1 - clip, 1 + clip) * advantages).mean()
 
 
-def reinforce(
-    lengths: Lengths,
-    generator: torch.Generator,
-    *,
-    batch: int = 3,
-    rate: float = 0.05,
-    decay: float = 0.95,
-    curiosity: float = 0.02,
-    replay: float = 0.1,
-    clip: float = 0.1,
-    warm: int = 10,
-    keep: int = 30,
-    steps: int = 1000,
-    patience: int = 100,
-) -> Course:
+def reinforce(lengths: Lengths, generator: torch.Generator, config: PolicyConfig = PolicyConfig()) -> Course:
     """A policy of independent bits, pulled towards schemes that were worth more than usual or are new [huang2021ean].
 
-    Each step draws `batch` schemes and takes a step along log pi (R - B), where R is the worth plus `curiosity` times
+    Each step draws some schemes and takes a step along log pi (R - B), where R is the worth plus `curiosity` times
     how new the scheme is, and B a moving mean of R; then, from step `warm` on, a clipped step on one of the last
     `keep` draws. Published: batch 3, Adam at 0.05, decay 0.95, replay weight 0.1, clip 0.1, from step 10, buffer 30.
 
@@ -121,46 +139,18 @@ def reinforce(
     since the baseline does that.
 
     Args:
-        lengths: of the stages.
-        generator: of the draws and of curiosity's networks.
-        batch: schemes per step.
-        rate: of Adam on the logits.
-        decay: of the baseline's moving mean.
-        curiosity: weight of the bonus, in units of the score; 0 turns it off. Published: about as large as the weight
-            of sparsity, 2 points of accuracy.
-        replay: weight of the step on earlier draws; 0 turns it off.
-        clip: of the ratio in it.
-        warm: step from which it is taken.
-        keep: draws that are kept for it.
-        steps: most steps.
-        patience: steps in a row that bring nothing new, after which it ends: a policy that is sure of itself repeats
-            itself.
-
-    Raises:
-        GateError: a number is out of its range.
+        lengths: numbers of blocks of the stages.
+        generator: what the draws and curiosity's networks are made by.
+        config: everything else.
     """
-    counts = {"batch": batch, "keep": keep, "steps": steps, "patience": patience}
-    rates = {"rate": rate, "clip": clip, "decay": decay, "curiosity": curiosity, "replay": replay}
-    if min(counts.values()) < 1 or not 0 <= decay < 1 or min(rate, clip) <= 0 or min(curiosity, replay) < 0:
-        given = ", ".join(f"{name}={value}" for name, value in {**counts, **rates}.items())
-        raise GateError(
-            "reinforce takes batch, keep, steps and patience of at least 1, rate and clip above 0, decay from 0 to "
-            f"below 1, curiosity and replay of at least 0; got {given}"
-        )
-    learner = Learner(sum(lengths), generator, Rates(rate, decay, curiosity, replay, clip, warm, keep))
-    return _walk(learner, lengths, generator, batch=batch, steps=steps, patience=patience)
-
-
-def _walk(
-    learner: Learner, lengths: Lengths, generator: torch.Generator, *, batch: int, steps: int, patience: int
-) -> Course:
+    learner = Learner(sum(lengths), generator, config)
     seen: set[Scheme] = set()
     idle = 0
-    for _ in range(steps):
-        drawn = learner.policy.draw(batch, generator)
+    for _ in range(config.steps):
+        drawn = learner.policy.draw(config.batch, generator)
         asked = [shaped(row, lengths) for row in drawn.bool().tolist()]
         idle = idle + 1 if seen.issuperset(asked) else 0
-        if idle > patience:
+        if idle > config.patience:
             return
         seen.update(asked)
         worths = yield asked
@@ -173,38 +163,40 @@ class Learner:
     Args:
         bits: of a scheme.
         generator: of curiosity's networks and of the choice among kept draws.
-        rates: the settings.
+        config: the settings.
     """
 
-    def __init__(self, bits: int, generator: torch.Generator, rates: Rates) -> None:
-        self.policy = Policy(bits, rate=rates.rate)
+    def __init__(self, bits: int, generator: torch.Generator, config: PolicyConfig) -> None:
+        self.policy = Policy(bits, rate=config.rate)
         self._curiosity = Curiosity(bits, generator)
         self._generator = generator
-        self._rates = rates
+        self._config = config
         self._baseline: float | None = None
-        self._kept: deque[tuple[Tensor, Tensor, Tensor]] = deque(maxlen=rates.keep)
+        self._kept: deque[tuple[Tensor, Tensor, Tensor]] = deque(maxlen=config.keep)
         self._step = 0
 
     def learn(self, drawn: Float[Tensor, "n l"], worths: Float[Tensor, "n"]) -> None:
         """One step of the policy on what its draws were worth."""
-        rewards = worths + self._rates.curiosity * self._curiosity.bonus(drawn)
+        rewards = worths + self._config.curiosity * self._curiosity.bonus(drawn)
         self._curiosity.learn(drawn)
         before = log_share(self.policy.logits.detach(), drawn)
         if self._baseline is not None:
             self.policy.descend(reinforce_loss(self.policy.logits, drawn, rewards - self._baseline))
         self._kept.append((drawn, rewards, before))
         mean = float(rewards.mean())
-        decay = self._rates.decay
+        decay = self._config.decay
         self._baseline = mean if self._baseline is None else decay * self._baseline + (1 - decay) * mean
         self._step += 1
-        if self._rates.replay and self._step > self._rates.warm:
+        if self._config.replay and self._step > self._config.warm:
             self._replay(self._baseline)
 
     def _replay(self, baseline: float) -> None:
         place = int(torch.randint(len(self._kept), (1,), generator=self._generator))
         drawn, rewards, before = self._kept[place]
-        loss = replay_loss(self.policy.logits, drawn, rewards - baseline, before, self._rates.clip)
-        self.policy.descend(self._rates.replay * loss)
+        loss = replay_loss(self.policy.logits, drawn, rewards - baseline, before, self._config.clip)
+        self.policy.descend(self._config.replay * loss)
 
 
-SEARCHERS.add("reinforce", Searcher(reinforce, "a policy of independent bits, with curiosity", "huang2021ean"))
+SEARCHERS.add(
+    "reinforce", Searcher(reinforce, "a policy of independent bits, with curiosity", "huang2021ean", PolicyConfig)
+)
