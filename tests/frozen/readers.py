@@ -736,15 +736,36 @@ def networks(at: Path, work: Path) -> Found:
     return found
 
 
+FORMER = {
+    "lr": "rate", "weight_decay": "decay", "batch_size": "batch", "lr_milestones": "drops", "lr_gamma": "factor",
+    "outside_weight": "outside", "part_weight": "parts", "consistency_weight": "consistency", "monitor": "best",
+    "attribute_stride": "reading", "attribute_width": "width", "trunk_lr_factor": "trunk_rate",
+    "label_smoothing": "smoothing", "device": "accelerator",
+}  # fmt: skip
+"""Names of settings that had another name."""
+EXPECTED_OPTIONS = {
+    "eat": "backbone weights model_args join pool attribute_weight stride reading width size epochs batch "
+    "rate trunk_rate decay smoothing balance outside parts consistency targets only validation "
+    "incomplete scenes best patience precision accelerator devices strategy workers seed threads",
+    "classify": "model weights model_args gate share scheme start reduction skip norm init epochs batch rate "
+    "drops factor decay momentum augment size held_out scenes precision accelerator devices workers "
+    "seed threads",
+}
+"""What a recipe of former days held."""
+
+
 def configs(at: Path, work: Path) -> Found:
     """Options in TOML files, as the commands take them."""
     from unittest.mock import patch
+
+    from sightline.common.settings import flat
 
     taken: dict[str, Any] = {}
 
     def caught(name: str) -> Any:
         def stop(data: Any, out: Path, recipe: Any, *rest: Any, **more: Any) -> None:
-            taken[name] = json.loads(json.dumps(asdict(recipe)))
+            values = {FORMER.get(key, key): value for key, value in flat(recipe).items()}
+            taken[name] = {key: json.loads(json.dumps(values[key])) for key in EXPECTED_OPTIONS[name].split()}
 
         return stop
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from sightline.common.reading import is_there, read_toml
 from sightline.errors import InputError, near
+from sightline.renamed import renamed
+from sightline.terminal.screen import say_note
 
 
 def reading(named: Path | None = None) -> Callable[[typer.Context, Path | None], Path | None]:
@@ -50,13 +52,18 @@ def _read(ctx: typer.Context, path: Path) -> None:
     """
     content = read_toml(path, "configuration")
     known = _options(ctx)
+    values: dict[str, Any] = {}
     for key, value in content.items():
         name = key.replace("_", "-")
+        if name not in known and (new := renamed(name, known)):  # the file may be older than the name
+            say_note(f"the configuration {str(path)!r} sets {key!r}, which is called {new!r} now")
+            name = new
         if name not in known or name == "config":
             raise InputError(f"the configuration {str(path)!r} sets {key!r}, which is no option; {near(name, known)}")
         if isinstance(value, dict):
             raise InputError(f"the configuration {str(path)!r} has a table {key!r}; write every option by itself")
-    ctx.default_map = {**(ctx.default_map or {}), **{known[k.replace("_", "-")]: v for k, v in content.items()}}
+        values[known[name]] = value
+    ctx.default_map = {**(ctx.default_map or {}), **values}
 
 
 Config = Annotated[

@@ -273,8 +273,11 @@ def test_the_command_line_beats_the_file_and_unknown_keys_are_refused(
     assert (recipe.data.only, recipe.data.incomplete) == (("has_size",), True)
     assert "--lambda 0.3" in command_
     assert "--epochs 9" in command_
+    file.write_text("rate = 0.5\n")
+    result = CliRunner().invoke(app, arguments)
+    assert "sets 'rate', which is called 'lr' now" in result.stderr
+    assert taken[1][0].optim.lr == 0.5
     for text, wrong in (
-        ("rate = 1", "'rate', which is no option; it is called 'lr' now"),
         ("lamda = 1", "'lamda', which is no option; near names: 'lambda'"),
         ("a = [", "not in TOML"),
         ("[only]", "table 'only'"),
