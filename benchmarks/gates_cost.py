@@ -45,10 +45,6 @@ from sightline.models.zoo.cifar_names import cifar_net, is_cifar
 EAN = {"dia": (6, 3, 50, 3), "se": (2, 2, 51, 1), "sge": (4, 11, 19, 3)}
 """The published schemes of ResNet-50; SE's stands in the authors' code as a comment."""
 
-
-LEAST = 0.3
-"""Seconds that one reading takes at least; small networks run several times for it."""
-
 LOOP = "dia, hand-written loop"
 TIMES = ["network", "density", "whole forward", "in gates", "from density x dense", "from map values x dense"]
 BYTES = ["network", "kept for backward, MiB", "most alive in inference, MiB", "kept, more", "alive, more"]
@@ -216,13 +212,13 @@ def forward(model: nn.Module, inputs: Tensor, times: int = 1) -> Callable[[], ob
     return run
 
 
-def measure(net: nn.Module, inputs: Tensor, gates: list[str], rounds: int, device: str) -> list[Arm]:
-    """Every network's forward against the plain one's."""
+def measure(net: nn.Module, inputs: Tensor, gates: list[str], rounds: int, device: str, least: float) -> list[Arm]:
+    """Every network's forward against the plain one's; a reading takes `least` seconds or more."""
     found = arms(net, gates)
     if "dia" in gates and hasattr(net, "layer4"):
         found[LOOP, "dia", 1.0] = looped(net)
     forward(net, inputs)()
-    times = math.ceil(LEAST / seconds(forward(net, inputs), device))
+    times = math.ceil(least / seconds(forward(net, inputs), device))
     plain, works = forward(net, inputs, times), {key: forward(model, inputs, times) for key, model in found.items()}
     for work in (plain, *works.values()):
         work()
@@ -279,7 +275,7 @@ def passed(model: nn.Module, inputs: Tensor) -> int:
     return sum(counts)
 
 
-def over_loop(net: nn.Module, inputs: Tensor, pairs: int, device: str) -> Ratio:
+def over_loop(net: nn.Module, inputs: Tensor, pairs: int, device: str, least: float) -> Ratio:
     """Our DIA network's forward over that of the hand-written loop before and behind it; both give the same."""
     torch.manual_seed(1)
     ours = plug(copy.deepcopy(net), "dia")
@@ -287,7 +283,7 @@ def over_loop(net: nn.Module, inputs: Tensor, pairs: int, device: str) -> Ratio:
     loop = LoopedResNet(net, units).eval()
     with torch.inference_mode():
         torch.testing.assert_close(ours(inputs), loop(inputs), rtol=1e-4, atol=1e-4)
-    times = math.ceil(LEAST / seconds(forward(loop, inputs), device))
+    times = math.ceil(least / seconds(forward(loop, inputs), device))
     work, yardstick = forward(ours, inputs, times), forward(loop, inputs, times)
     return paired(work, lambda: seconds(yardstick, device), repetitions=pairs, device=device)
 
@@ -343,10 +339,13 @@ def main() -> None:
     parser.add_argument("--batches", nargs="+", type=int, default=[1, 50], help="batch sizes")
     parser.add_argument("--gates", nargs="+", default=["se", "sge", "dia"], help="gates to measure")
     parser.add_argument("--memory", nargs="+", default=["kept"], choices=MALLOPT, help="what becomes of freed memory")
+    parser.add_argument(
+        "--least", type=float, default=0.3, help="seconds of a reading; small networks run several times"
+    )
     parser.add_argument("--table", default="gates", help="name of the table in docs/studies/performance.md")
     asked = parser.parse_args()
     if asked.toy:
-        asked.models, asked.batches, asked.repetitions = ["toy"], [1, 4], 3
+        asked.models, asked.batches, asked.repetitions, asked.least = ["toy"], [1, 4], 3, 0.02
     torch.set_num_threads(1)
     facts: dict[str, Any] = {"command": command(), "models": {}}
     parts = []
@@ -355,12 +354,12 @@ def main() -> None:
         for memory, batch in itertools.product(asked.memory, asked.batches):
             set_memory(memory)
             inputs = torch.randn(batch, 3, side, side, device=asked.device)
-            found = measure(net, inputs, asked.gates, asked.repetitions, asked.device)
+            found = measure(net, inputs, asked.gates, asked.repetitions, asked.device, asked.least)
             label = f"{name}, batch {batch}, memory {memory}"
             parts.append(f"{label}\n\n{table(TIMES, time_rows(found))}")
             facts["models"][label] = found
             if any(arm.name == LOOP for arm in found):
-                ratio = over_loop(net, inputs, 2 * asked.repetitions, asked.device)
+                ratio = over_loop(net, inputs, 2 * asked.repetitions, asked.device, asked.least)
                 spread = f"{ratio.least:.2f} to {ratio.most:.2f}; {ratio.repetitions} pairs"
                 parts.append(f"DIA here over the hand-written loop: {ratio} ({spread})")
         rows = memory_rows(net, torch.randn(2, 3, side, side, device=asked.device), asked.gates)

@@ -14,7 +14,7 @@ from tests.docs.conftest import ROOT
 
 DOCS = ROOT / "docs"
 NETWORK = r"toy|birdnet|alexnet|googlenet|swin_t|convnext_tiny|vgg11_features|[a-z]+\w*\d\w*"
-LAYER = r"features\.\d+|\d+(?:\.\d+)*"
+LAYER = r"(?:features|classifier)\.\d+|\d+(?:\.\d+)*"
 
 EAT = ("controls", "guided", "bottlenecks", "grounding", "text", "faithfulness", "frame")
 BOTH = ("mobilenet_v2", "squeezenet1_0")
