@@ -43,7 +43,7 @@ def rooms() -> list[str]:
 def table(*, linked: bool) -> str:
     """Every room and its first line as a Markdown table."""
     rows = [f"| {_name(room, linked=linked)} | {first_line(SRC / room)} |" for room in rooms()]
-    return "\n".join(["| room | what lives there |", "|---|---|", *rows])
+    return "\n".join(["| package | what it is for |", "|---|---|", *rows])
 
 
 def _name(room: str, *, linked: bool) -> str:
