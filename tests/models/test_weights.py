@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from sightline.errors import ModelError
-from sightline.models.weights import fit_weights, matched, read_header, read_weights
+from sightline.models.weights import fit_weights, matched, read_weights
 
 
 def net(classes=3):
@@ -194,12 +194,3 @@ def test_whole_numbers_are_no_weights(tmp_path):
     save_file({key: value.to(torch.int8) for key, value in net.state_dict().items()}, tmp_path / "w.safetensors")
     with pytest.raises(ModelError, match="no floating-point numbers"):
         fit_weights(net, read_weights(tmp_path / "w.safetensors"), name="net")
-
-
-def test_a_header_is_read_without_the_tensors(tmp_path):
-    save_file({"a": torch.zeros(2, 3)}, tmp_path / "w.safetensors", metadata={"architecture": "x"})
-    header = read_header(tmp_path / "w.safetensors")
-    assert header.shapes == {"a": (2, 3)}
-    assert header.metadata == {"architecture": "x"}
-    torch.save({"a": torch.zeros(1)}, tmp_path / "w.pt")
-    assert read_header(tmp_path / "w.pt") is None

@@ -19,7 +19,7 @@ from sightline.common.records import restored
 from sightline.errors import ModelError
 from sightline.gates.surgery.plug import plug, plugged
 from sightline.models.adapter.embedded import classifiers
-from sightline.models.architectures import ARCHITECTURES, BuiltNetwork, build_network, read_spec, write_network
+from sightline.models.architectures import BuiltNetwork, architecture, build_network, read_spec, write_network
 from sightline.models.load import count_classes, load_model
 from sightline.models.preprocess import Preprocess
 from sightline.models.weights import Weights, fit_weights, read_weights
@@ -147,7 +147,7 @@ def load_gated(path: str | Path) -> tuple[nn.Module, GatedSpec]:
     return _net(read_weights(path))
 
 
-@ARCHITECTURES.register(ARCHITECTURE)
+@architecture(ARCHITECTURE)
 def built(weights: Weights) -> BuiltNetwork:
     """The network of a file, with its labels and preprocessing."""
     net, spec = _net(weights)

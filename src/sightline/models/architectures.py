@@ -1,11 +1,14 @@
-"""Networks of the house that are known by their weights file alone.
+"""Networks of our own: every one registers here how it is built, and is written and read through here.
 
-A room above registers here how its files are read, so that `load_model(weights=FILE)` need not know the room.
+So `load_model` knows a network by its name, or by its weights file alone, without knowing the package that it is of.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.resources import as_file, files
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -20,22 +23,62 @@ from sightline.registry import Registry
 
 
 class BuiltNetwork(NamedTuple):
-    """A network made from its file.
+    """A network that is ready to be asked.
 
     Args:
         model: in eval mode, in float32, on the CPU.
-        labels: a name per class.
+        labels: a name per class; None where it has no classes.
         preprocess: how a photo is made ready for it.
     """
 
     model: nn.Module
-    labels: tuple[str, ...]
+    labels: tuple[str, ...] | None
     preprocess: Preprocess
 
 
-Builder = Callable[[Weights], BuiltNetwork]
-ARCHITECTURES: Registry[Builder] = Registry("architecture", group="sightline.architectures", error=ModelError)
-"""What a safetensors file says under `architecture` to what builds the network."""
+@dataclass(frozen=True)
+class Architecture:
+    """A network of our own.
+
+    Args:
+        build: makes it from its weights file.
+        random: makes it with random weights of torch's global generator, where it has a form without a file.
+        asset: name of the weights file that comes with the package, among its assets.
+    """
+
+    build: Callable[[Weights], BuiltNetwork]
+    random: Callable[[], BuiltNetwork] | None = None
+    asset: str | None = None
+
+    @contextmanager
+    def bundled(self, name: str) -> Iterator[Path]:
+        """The weights file that comes with the package.
+
+        Raises:
+            ModelError: none does.
+        """
+        if self.asset is None:
+            other = "" if self.random is None else ", or --weights random"
+            raise ModelError(f"{name} comes without weights; give a file with --weights FILE{other}")
+        with as_file(files("sightline") / "assets" / self.asset) as path:
+            yield path
+
+
+ARCHITECTURES: Registry[Architecture] = Registry("architecture", group="sightline.architectures", error=ModelError)
+"""What a safetensors file says under `architecture`, and how such a network is built."""
+
+
+def architecture(
+    name: str, *, random: Callable[[], BuiltNetwork] | None = None, asset: str | None = None
+) -> Callable[[Callable[[Weights], BuiltNetwork]], Callable[[Weights], BuiltNetwork]]:
+    """Register how a network of our own is made from its weights file; see `Architecture`."""
+
+    def register(build: Callable[[Weights], BuiltNetwork]) -> Callable[[Weights], BuiltNetwork]:
+        ARCHITECTURES.add(name, Architecture(build, random, asset))
+        return build
+
+    return register
+
 
 Spec = TypeVar("Spec")
 Net = TypeVar("Net", bound=nn.Module)
@@ -52,6 +95,11 @@ def write_network(path: str | Path, tensors: Mapping[str, Tensor], architecture:
     """
     write_tensors(path, tensors, {"architecture": architecture, "spec": spec})
     return Path(path)
+
+
+def half_precision(net: nn.Module) -> dict[str, Tensor]:
+    """A network's tensors in half precision, without the counters of its norms, which nothing reads."""
+    return {name: value.half() for name, value in net.state_dict().items() if "num_batches" not in name}
 
 
 def read_spec(weights: Weights, architecture: str, read: Callable[[str], Spec], by: str) -> Spec:

@@ -17,9 +17,11 @@ from sightline.common.numbers import check_seed
 from sightline.common.reading import parse_json
 from sightline.common.records import as_kind
 from sightline.errors import ModelError
+from sightline.models.architectures import ARCHITECTURES, BuiltNetwork
 from sightline.models.labels import class_labels
 from sightline.models.preprocess import Preprocess, from_timm, from_torchvision
-from sightline.models.weights import Weights, architecture_of, digest_of, fit_weights, matched, read_weights
+from sightline.models.weights import Weights, fit_weights, matched, read_weights
+from sightline.models.zoo import birdnet, conv4, encoder  # noqa: F401 - each registers its network
 from sightline.models.zoo.catalog import ModelName, find_model
 from sightline.models.zoo.published import published_timm, published_torchvision
 
@@ -79,22 +81,15 @@ def load_model(
         >>> len(loaded.labels), loaded.preprocess.size
         (1000, (224, 224))
     """
-    from sightline.models.zoo.encoders import encoder_of, load_encoder_model
-
     place = _device(device)
     check_seed(seed, error=ModelError)
-    encoder = encoder_of(name, weights)
-    if model_args and (encoder is not None or name in (None, BUNDLED)):
-        raise ModelError(
-            f"the model argument {next(iter(model_args))!r} is for the builder of a network that is named; add "
-            "--model NAME, or leave --model-arg out"
-        )
-    if encoder is not None:
-        return load_encoder_model(encoder, weights, place, seed)
-    if name is None and (found := _of_the_house(weights, labels, place)) is not None:
-        return found
-    if name is None or name == BUNDLED:
-        return _bundled(weights, labels, place)
+    if name is None or name in ARCHITECTURES:
+        if model_args:
+            raise ModelError(
+                f"the model argument {next(iter(model_args))!r} is for the builder of a network that is named; add "
+                "--model NAME, or leave --model-arg out"
+            )
+        return _own(name, _Source.of(weights, seed), labels, place)
     full = find_model(name)
     order = _Order(full, dict(model_args or {}), seed)
     model, came_from, given = _filled(order, weights)
@@ -252,51 +247,62 @@ def _held(given: Weights, name: str, kind: Any) -> Any:
         ) from problem
 
 
-def _of_the_house(
-    weights: str | Path | None, labels: str | Path | Sequence[str] | None, place: torch.device
-) -> LoadedModel | None:
-    """The network that a file says that it is of, where a room of the house knows how to read it."""
-    from sightline.models.architectures import ARCHITECTURES
+@dataclass(frozen=True, eq=False)
+class _Source:
+    """Where the weights of a network of our own come from: a file, read once; a seed; or the package."""
 
-    if weights is None or str(weights) == RANDOM:
-        return None
-    architecture = architecture_of(weights)
-    if architecture not in ARCHITECTURES:
-        return None
-    given = read_weights(weights)
-    built = ARCHITECTURES[architecture](given)
-    names = class_labels(labels if labels is not None else built.labels, len(built.labels))
-    record = {"model": architecture, "weights": given.path.name, "sha256": given.sha256}
-    provenance = {**record, "preprocess": built.preprocess.record()}
-    return LoadedModel(built.model.to(place), architecture, names, built.preprocess, provenance)
+    file: Weights | None
+    seed: int | None
+
+    @classmethod
+    def of(cls, weights: str | Path | None, seed: int) -> _Source:
+        """What was asked for."""
+        if weights is None or str(weights) == RANDOM:
+            return cls(None, None if weights is None else seed)
+        return cls(read_weights(weights), None)
+
+    def name(self) -> str:
+        """The network that is meant where none is named: what the file says, or the bundled one.
+
+        Raises:
+            ModelError: the file does not say which network it is of.
+        """
+        name = BUNDLED if self.file is None else self.file.metadata.get("architecture", "")
+        if name not in ARCHITECTURES:
+            at = "" if self.file is None else str(self.file.path)
+            raise ModelError(f"the weights file {at!r} does not say of which network it is; add --model NAME")
+        return name
+
+    def build(self, name: str) -> tuple[BuiltNetwork, dict[str, str]]:
+        """The network, and where its weights came from.
+
+        Raises:
+            ModelError: it has no random form, or no weights come with the package.
+        """
+        own = ARCHITECTURES[name]
+        if self.file is not None:
+            return own.build(self.file), {"weights": self.file.path.name, "sha256": self.file.sha256}
+        if self.seed is None:
+            with own.bundled(name) as path:
+                file = read_weights(path)
+            return own.build(file), {"weights": "bundled", "sha256": file.sha256}
+        if own.random is None:
+            raise ModelError(f"{name} has no random form; name a model, for example --model resnet18")
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            return own.random(), {"weights": f"random, seed {self.seed}"}
 
 
-def _bundled(
-    weights: str | Path | None, labels: str | Path | Sequence[str] | None, place: torch.device
+def _own(
+    name: str | None, source: _Source, labels: str | Path | Sequence[str] | None, place: torch.device
 ) -> LoadedModel:
-    """The bird model that comes with the package, or another of its kind from a file."""
-    from sightline.models.zoo.birdnet import load_birdnet
-
-    if weights is not None and str(weights) == RANDOM:
-        raise ModelError("the bundled model has no random form; name a model, for example --model resnet18")
-    if weights is not None and architecture_of(weights) != BUNDLED:
-        raise ModelError(f"the weights file {str(weights)!r} does not say of which network it is; add --model NAME")
-    net = load_birdnet(weights)
-    spec = net.spec
-    preprocess = Preprocess((spec.size, spec.size), mean=tuple(spec.mean), std=tuple(spec.std))
-    names = class_labels(labels if labels is not None else spec.labels, len(spec.labels))
-    source = {"weights": "bundled"} if weights is None else {"weights": Path(weights).name}
-    provenance = {"model": BUNDLED, **source, "sha256": _bundled_digest(weights), "preprocess": preprocess.record()}
-    return LoadedModel(net.eval().to(place), BUNDLED, names, preprocess, provenance)
-
-
-def _bundled_digest(weights: str | Path | None) -> str:
-    if weights is not None:
-        return digest_of(Path(weights))
-    from importlib.resources import as_file, files
-
-    with as_file(files("sightline") / "assets" / "birdnet.safetensors") as path:
-        return digest_of(path)
+    """A network of our own, by name or by what its file says."""
+    name = name or source.name()
+    built, record = source.build(name)
+    classes = built.labels
+    names = None if classes is None else class_labels(labels if labels is not None else classes, len(classes))
+    provenance = {"model": name, **record, "preprocess": built.preprocess.record()}
+    return LoadedModel(built.model.to(place), name, names, built.preprocess, provenance)
 
 
 def _device(device: str | torch.device) -> torch.device:

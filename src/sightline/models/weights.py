@@ -49,49 +49,6 @@ class Weights:
     versions: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Header:
-    """What a safetensors file says of itself before its tensors.
-
-    Args:
-        metadata: its text entries.
-        shapes: of its tensors, by name.
-    """
-
-    metadata: dict[str, str]
-    shapes: dict[str, tuple[int, ...]]
-
-
-def read_header(path: str | Path) -> Header | None:
-    """What a weights file says of itself, without reading a tensor; None where it is no safetensors file.
-
-    Raises:
-        ModelError: the file is missing or damaged.
-    """
-    from safetensors import SafetensorError, safe_open
-
-    path = Path(path)
-    _check_file(path)
-    if not _is_safetensors(path):
-        return None
-    try:
-        with safe_open(path, framework="pt") as file:
-            shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-            return Header(dict(file.metadata() or {}), shapes)
-    except (SafetensorError, OSError, ValueError) as problem:
-        raise ModelError(_damaged(path, problem)) from problem
-
-
-def architecture_of(path: str | Path) -> str:
-    """The network of the house that a weights file says that it is of; empty where it says nothing.
-
-    Raises:
-        ModelError: the file is missing or damaged.
-    """
-    header = read_header(path)
-    return "" if header is None else header.metadata.get("architecture", "")
-
-
 def read_weights(path: str | Path) -> Weights:
     """Read a weights file: safetensors, or what `torch.save` wrote if it holds tensors only.
 
@@ -100,7 +57,8 @@ def read_weights(path: str | Path) -> Weights:
     """
     path = Path(path)
     _check_file(path)
-    digest = digest_of(path)
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
     if _is_safetensors(path):
         (tensors, metadata), versions = _read_safetensors(path), dict[str, Any]()
     else:
@@ -108,12 +66,6 @@ def read_weights(path: str | Path) -> Weights:
     if not tensors:
         raise ModelError(f"the weights file {str(path)!r} holds no tensors; {TO_TENSORS}")
     return Weights(tensors, path, digest, metadata, versions)
-
-
-def digest_of(path: Path) -> str:
-    """The sha256 of a file, hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def fit_weights(model: nn.Module, weights: Weights, *, name: str) -> None:

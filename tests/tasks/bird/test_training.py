@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from sightline.errors import ModelError, TrainingError
-from sightline.models.zoo.birdnet import BirdNet, BirdNetSpec, load_birdnet
+from sightline.models.zoo.birdnet import BirdNet, BirdNetSpec, load_birdnet, save_birdnet
 from sightline.worlds.aviary import GROUPS, World, WorldConfig, render
 from sightline.worlds.aviary.attributes import offsets, part_id
 
@@ -15,7 +15,7 @@ pytest.importorskip("lightning")
 from sightline.tasks.bird.metrics import Reading, measure
 from sightline.tasks.bird.module import attribute_loss, group_masks, place_loss
 from sightline.tasks.bird.recipe import BirdRecipe
-from sightline.tasks.bird.train import save_weights, train_birdnet
+from sightline.tasks.bird.train import train_birdnet
 from sightline.training.augmentation import augmented
 from sightline.training.sampling import EpochOrder
 from sightline.worlds.aviary import dataset as bird_scenes
@@ -184,7 +184,7 @@ def test_measures_are_counted_by_hand() -> None:
 def test_saved_weights_are_the_net_in_half_precision(tmp_path) -> None:
     spec = BirdNetSpec(("a", "b"), ("has_x::y", "has_x::z"), (8, 8, 8, 8), (1, 1, 1, 1), size=32)
     net = BirdNet(spec).eval()
-    save_weights(net, tmp_path / "net.safetensors")
+    save_birdnet(net, tmp_path / "net.safetensors")
     again = load_birdnet(tmp_path / "net.safetensors")
     assert again.spec == spec
     for name, value in net.state_dict().items():
@@ -207,7 +207,7 @@ def test_a_file_that_is_no_birdnet_is_refused(tmp_path, content) -> None:
     path = tmp_path / "net.safetensors"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(ModelError, match=r"sightline train birdnet|not a safetensors"):
+    with pytest.raises(ModelError, match=r"sightline train birdnet|no weights file"):
         load_birdnet(path)
 
 
@@ -215,5 +215,5 @@ def test_weights_of_another_architecture_are_refused(tmp_path) -> None:
     from safetensors.torch import save_file
 
     save_file({"w": torch.zeros(1)}, tmp_path / "net.safetensors", metadata={"architecture": "resnet50"})
-    with pytest.raises(ModelError, match="'resnet50', not a birdnet"):
+    with pytest.raises(ModelError, match="'resnet50', not 'birdnet'"):
         load_birdnet(tmp_path / "net.safetensors")

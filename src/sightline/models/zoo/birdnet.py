@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from importlib.resources import as_file, files
 from itertools import groupby
 from pathlib import Path
 
@@ -20,9 +19,20 @@ from torch.nn import functional as fn
 
 from sightline.common.reading import parse_json
 from sightline.common.records import restored
-from sightline.models.architectures import build_network, read_spec
+from sightline.models.architectures import (
+    ARCHITECTURES,
+    BuiltNetwork,
+    architecture,
+    build_network,
+    half_precision,
+    read_spec,
+    write_network,
+)
 from sightline.models.preprocess import Preprocess
-from sightline.models.weights import fit_weights, read_weights
+from sightline.models.weights import Weights, fit_weights, read_weights
+
+ARCHITECTURE = "birdnet"
+"""What its weights files say they are of."""
 
 
 @dataclass(frozen=True)
@@ -201,6 +211,11 @@ class BirdNet(nn.Module):
         return self.forward((images.float() / 255 - mean) / std)
 
 
+def save_birdnet(net: BirdNet, path: str | Path) -> Path:
+    """Write a net in half precision with all that is needed to load it, whole or not at all."""
+    return write_network(path, half_precision(net), ARCHITECTURE, net.spec.to_json())
+
+
 def load_birdnet(path: str | Path | None = None) -> BirdNet:
     """The bundled network, or one that `sightline train birdnet` wrote, in eval mode and fp32 on the CPU.
 
@@ -211,15 +226,21 @@ def load_birdnet(path: str | Path | None = None) -> BirdNet:
         ModelError: the file is missing, or is not a BirdNet's.
     """
     if path is not None:
-        return _read(Path(path))
-    with as_file(files("sightline") / "assets" / "birdnet.safetensors") as bundled:
-        return _read(bundled)
+        return _net(read_weights(path))
+    with ARCHITECTURES[ARCHITECTURE].bundled(ARCHITECTURE) as bundled:
+        return _net(read_weights(bundled))
 
 
-def _read(path: Path) -> BirdNet:
-    """Build the net that a file describes and fill it."""
-    given = read_weights(path)
-    spec = read_spec(given, "birdnet", BirdNetSpec.from_json, "sightline train birdnet")
-    net = build_network(given, lambda: BirdNet(spec), sized=True)
-    fit_weights(net, given, name="birdnet")
+@architecture(ARCHITECTURE, asset="birdnet.safetensors")
+def built(weights: Weights) -> BuiltNetwork:
+    """The network of a file, with its labels and preprocessing."""
+    net = _net(weights)
+    preprocess = Preprocess((net.spec.size, net.spec.size), mean=tuple(net.spec.mean), std=tuple(net.spec.std))
+    return BuiltNetwork(net, net.spec.labels, preprocess)
+
+
+def _net(weights: Weights) -> BirdNet:
+    spec = read_spec(weights, ARCHITECTURE, BirdNetSpec.from_json, "sightline train birdnet")
+    net = build_network(weights, lambda: BirdNet(spec), sized=True)
+    fit_weights(net, weights, name=ARCHITECTURE)
     return net.eval()

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from torch import nn
 
+from sightline.models.architectures import BuiltNetwork, architecture
+from sightline.models.preprocess import Preprocess
+from sightline.models.weights import Weights, fit_weights
+
+ARCHITECTURE = "conv4"
 WIDTH = 64
 
 
@@ -31,3 +36,16 @@ def _block(inside: int, outside: int) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(inside, outside, 3, padding=1), nn.BatchNorm2d(outside), nn.ReLU(), nn.MaxPool2d(2)
     )
+
+
+@architecture(ARCHITECTURE, random=lambda: _built(Conv4()))
+def built(weights: Weights) -> BuiltNetwork:
+    """The network of a file, with its preprocessing."""
+    net = Conv4()
+    fit_weights(net, weights, name=ARCHITECTURE)
+    return _built(net)
+
+
+def _built(net: Conv4) -> BuiltNetwork:
+    """It takes 84 x 84 pixels in 0..1 as they are."""
+    return BuiltNetwork(net.eval(), None, Preprocess((84, 84), mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0)))

@@ -12,12 +12,18 @@ from pathlib import Path
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from sightline.common.files import write_tensors
 from sightline.common.reading import parse_json
 from sightline.common.records import restored
-from sightline.models.architectures import build_network, read_spec
+from sightline.models.architectures import (
+    BuiltNetwork,
+    architecture,
+    build_network,
+    half_precision,
+    read_spec,
+    write_network,
+)
 from sightline.models.preprocess import Preprocess
-from sightline.models.weights import fit_weights, read_weights
+from sightline.models.weights import Weights, fit_weights, read_weights
 from sightline.models.zoo.birdnet import ResidualBlock
 
 ARCHITECTURE = "bird-encoder"
@@ -89,10 +95,9 @@ class BirdEncoder(nn.Module):
         return out
 
 
-def save_encoder(net: BirdEncoder, path: Path) -> None:
+def save_encoder(net: BirdEncoder, path: str | Path) -> Path:
     """Write an encoder in half precision with all that is needed to load it, whole or not at all."""
-    weights = {key: value.half() for key, value in net.state_dict().items() if "num_batches" not in key}
-    write_tensors(path, weights, {"architecture": ARCHITECTURE, "spec": net.spec.to_json()})
+    return write_network(path, half_precision(net), ARCHITECTURE, net.spec.to_json())
 
 
 def load_encoder(path: str | Path) -> BirdEncoder:
@@ -101,8 +106,22 @@ def load_encoder(path: str | Path) -> BirdEncoder:
     Raises:
         ModelError: the file is missing, or is not a bird encoder's.
     """
-    given = read_weights(path)
-    spec = read_spec(given, ARCHITECTURE, EncoderSpec.from_json, "sightline train contrastive")
-    net = build_network(given, lambda: BirdEncoder(spec), sized=True)
-    fit_weights(net, given, name=ARCHITECTURE)
+    return _net(read_weights(path))
+
+
+@architecture(ARCHITECTURE, random=lambda: _built(BirdEncoder(EncoderSpec()).eval()))
+def built(weights: Weights) -> BuiltNetwork:
+    """The encoder of a file, with its preprocessing."""
+    return _built(_net(weights))
+
+
+def _built(net: BirdEncoder) -> BuiltNetwork:
+    spec = net.spec
+    return BuiltNetwork(net, None, Preprocess((spec.size, spec.size), mean=tuple(spec.mean), std=tuple(spec.std)))
+
+
+def _net(weights: Weights) -> BirdEncoder:
+    spec = read_spec(weights, ARCHITECTURE, EncoderSpec.from_json, "sightline train contrastive")
+    net = build_network(weights, lambda: BirdEncoder(spec), sized=True)
+    fit_weights(net, weights, name=ARCHITECTURE)
     return net.eval()

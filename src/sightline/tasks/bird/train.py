@@ -10,8 +10,7 @@ from pathlib import Path
 import lightning
 from lightning.pytorch.callbacks import Callback
 
-from sightline.common.files import write_tensors
-from sightline.models.zoo.birdnet import BirdNet, BirdNetSpec, load_birdnet
+from sightline.models.zoo.birdnet import BirdNet, BirdNetSpec, load_birdnet, save_birdnet
 from sightline.tasks.bird.data import BirdData, draw
 from sightline.tasks.bird.metrics import Measures, Times, measure
 from sightline.tasks.bird.module import BirdTask
@@ -104,7 +103,7 @@ class BirdExperiment(Experiment[BirdRecipe, BirdData, BirdNet, Measures]):
 
     def save(self, net: BirdNet, data: BirdData, path: Path) -> None:
         """The last epoch's weights."""
-        save_weights(net, path)
+        save_birdnet(net, path)
 
     def measure(self, path: Path, data: BirdData, rows: list[Row]) -> Measures:
         """Figures on the held-out scenes."""
@@ -116,9 +115,3 @@ class BirdExperiment(Experiment[BirdRecipe, BirdData, BirdNet, Measures]):
         """The card."""
         command = self.reporter.command or "sightline train birdnet --out FILE"
         return {self.out.with_suffix(".md"): card(outcome, self.recipe, data.world, command)}
-
-
-def save_weights(net: BirdNet, path: Path) -> None:
-    """Write a net in half precision with all that is needed to load it, whole or not at all."""
-    weights = {name: value.half() for name, value in net.state_dict().items() if "num_batches" not in name}
-    write_tensors(path, weights, {"architecture": "birdnet", "spec": net.spec.to_json()})

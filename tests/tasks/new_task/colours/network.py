@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from sightline.models.architectures import ARCHITECTURES, BuiltNetwork
+from sightline.models.architectures import BuiltNetwork, architecture
 from sightline.models.preprocess import Preprocess
 from sightline.models.weights import Weights, fit_weights
 
@@ -13,7 +13,7 @@ def network() -> nn.Module:
     return nn.Sequential(nn.Conv2d(3, 3, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
 
 
-@ARCHITECTURES.register("colours")
+@architecture("colours")
 def built(weights: Weights) -> BuiltNetwork:
     net = network()
     fit_weights(net, weights, name="colours")

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from sightline.errors import ModelError
-from sightline.models.architectures import ARCHITECTURES, BuiltNetwork, build_network, read_spec, write_network
+from sightline.models.architectures import BuiltNetwork, architecture, build_network, read_spec, write_network
 from sightline.models.preprocess import Preprocess
 from sightline.models.weights import Weights, fit_weights, read_weights
 from sightline.tasks.attributes.network.calibration import Knowledge
@@ -39,7 +39,7 @@ def load_attribute_net(path: str | Path) -> AttributeNet:
     return _net(read_weights(path))
 
 
-@ARCHITECTURES.register(ARCHITECTURE)
+@architecture(ARCHITECTURE)
 def built(weights: Weights) -> BuiltNetwork:
     """The network of a file, with its labels and preprocessing."""
     net = _net(weights)
