@@ -26,7 +26,7 @@ from sightline.tasks.attributes.explain.selection import Evidence, why
 from sightline.tasks.attributes.metrics.texts import mention_table
 from sightline.tasks.attributes.network.activations import activations
 from sightline.tasks.attributes.network.net import AttributeNet
-from sightline.tasks.attributes.train.calibrate import knowledge_of, normalised, says
+from sightline.tasks.attributes.train.calibrate import fit_calibration, normalised, predict
 from sightline.worlds.aviary.attributes import GROUPS, offsets
 from sightline.worlds.aviary.batch import batch_of
 from sightline.worlds.aviary.counterfactual import with_values
@@ -63,7 +63,7 @@ def measure(cell: Cell, work: Path, pack: Path | None, tests: int = TESTS) -> Ar
     if cell.world == "background":
         plain = replace(WORLDS["background"], background_correlation=0.0)
         shuffled = _scenes_of(World(plain), TEST, tests, cell.size, work)
-        found["right_shuffled"] = _right(says(net, shuffled).classes, shuffled)
+        found["right_shuffled"] = _right(predict(net, shuffled).classes, shuffled)
     if cell.world in WORLDS and len(net.spec.vocabulary) == len(aviary_vocabulary()) and cell.arm not in ("zero",):
         found |= places(net, examples)
         found["read"] = _read_right(net, examples)
@@ -190,7 +190,7 @@ def places(net: AttributeNet, examples: Examples) -> Arrays:
 
 def _read_right(net: AttributeNet, examples: Examples) -> NDArray[np.float64]:
     """Whether each group is read right where its part is seen, NaN elsewhere."""
-    said = says(net, examples).logits
+    said = predict(net, examples).logits
     rows = []
     for group in net.spec.vocabulary.groups:
         at = list(group.members)
@@ -204,8 +204,8 @@ def words(net: AttributeNet, cell: Cell, examples: Examples, work: Path, pack: P
     vocabulary = net.spec.vocabulary
     _, train = second_task(cell, training(cell, work, pack))
     validation = _held_out(cell, VALIDATION, 300, work)
-    net.knowledge = knowledge_of(net, train, validation, beta=0.5)
-    known, said = net.knowledge, says(net, examples)
+    net.calibration = fit_calibration(net, train, validation, beta=0.5)
+    known, said = net.calibration, predict(net, examples)
     target = said.classes.argmax(1)
     g = contributions(net, said, target, examples)
     present = known.calibrated(said.probabilities)
@@ -236,10 +236,10 @@ def contributions(net: AttributeNet, said, target: Tensor, examples: Examples) -
     """g_k(A): exact through the attribute path; along the head's direction where there is none."""
     if net.class_head.of_attributes is not None:
         weights = net.class_head.of_attributes.weight.detach()
-        return linear_contributions(weights, said.probabilities, net.knowledge.mean, target=target)
+        return linear_contributions(weights, said.probabilities, net.calibration.mean, target=target)
     gradient = net.class_head.of_features.weight.detach()[target]
     what = net.attribute_head.what.weight.detach()
-    return sensitivity_contributions(gradient, what, said.logits, net.knowledge.mean_logit)
+    return sensitivity_contributions(gradient, what, said.logits, net.calibration.mean_logit)
 
 
 def redrawn(net: AttributeNet, cell: Cell, mentions: Tensor, g: Tensor, target: Tensor) -> Arrays:

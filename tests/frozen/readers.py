@@ -290,14 +290,14 @@ def _attribute_file(path: Path) -> Found:
         read = net.read(x)
         again = loaded.model(x)
     items = sightline.explain(loaded.model, x, target="top2", method="gradcam", labels=loaded.labels)
-    known = net.knowledge.tensors()
+    known = net.calibration.tensors()
     return {
         "metadata": metadata_of(path), "name": loaded.name, "labels": list(loaded.labels or ()),
         "preprocess": loaded.preprocess.record(), "vocabulary": list(net.spec.vocabulary.names),
         "state": _state(path, net), **tensors_named("knowledge", known),
         "computed.classes": read.classes, "computed.probabilities": read.probabilities,
         "computed.logits": read.logits, "computed.again": again,
-        "computed.calibrated": net.knowledge.calibrated(read.probabilities),
+        "computed.calibrated": net.calibration.calibrated(read.probabilities),
         "computed.sentences": [list(item.sentences) for item in items],
     }  # fmt: skip
 

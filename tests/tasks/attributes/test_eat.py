@@ -85,7 +85,7 @@ def test_it_writes_best_and_last_weights_a_card_and_a_page(unbroken: Path) -> No
     names = {path.name for path in unbroken.parent.iterdir()}
     assert names == {"net.safetensors", "net.last.safetensors", "net.md", "net.html", "net.work"}
     assert load_model(weights=unbroken).preprocess.size == (32, 32)
-    known = load_attribute_net(unbroken).knowledge
+    known = load_attribute_net(unbroken).calibration
     assert known.prototypes.shape == (20, 80)
     assert not torch.equal(known.mean, torch.full((80,), 0.5))
     card, page = unbroken.with_suffix(".md").read_text(), unbroken.with_suffix(".html").read_text()

@@ -66,10 +66,10 @@ def test_what_the_network_says_is_kept(examples):
 
 def test_contributions_of_a_bottleneck_add_up_to_the_margin_over_the_mean(examples):
     net = network()
-    net.knowledge = replace(net.knowledge, mean=torch.rand(80, generator=torch.manual_seed(0)))
+    net.calibration = replace(net.calibration, mean=torch.rand(80, generator=torch.manual_seed(0)))
     seen = observe(net, examples, NAMES)
     top = seen.class_logits.topk(2, dim=1)
-    mean = net.class_head.of_attributes(net.knowledge.mean[None])[0].detach()
+    mean = net.class_head.of_attributes(net.calibration.mean[None])[0].detach()
     wanted = (top.values[:, 0] - top.values[:, 1]) - (mean[top.indices[:, 0]] - mean[top.indices[:, 1]])
     assert torch.allclose(seen.contributions.sum(1), wanted, atol=1e-4)
 
@@ -111,14 +111,14 @@ def test_looks_are_the_parts_in_the_cell_of_the_peak(examples):
     side = examples.parts.shape[1] // height
     cell = examples.parts[row, y * side : (y + 1) * side, x * side : (x + 1) * side]
     wanted = [float((cell == p).float().mean()) for p in range(1, len(PARTS) + 1)]
-    assert seen.looks[row, group].tolist() == pytest.approx(wanted, abs=1e-5)
+    assert seen.part_attention[row, group].tolist() == pytest.approx(wanted, abs=1e-5)
 
 
 def test_pictures_without_masks_have_neither_energy_nor_looks(examples):
     blind = replace(examples, parts=torch.full_like(examples.parts, NOWHERE))
     seen = observe(network(), blind, NAMES)
     assert seen.energy is None
-    assert seen.looks is None
+    assert seen.part_attention is None
 
 
 def test_donors_are_of_other_classes_and_have_other_backgrounds():

@@ -80,14 +80,14 @@ def test_twins_are_the_same_scenes_before_a_background_of_another_family(kept: P
     twin = before_another(scene, world)
     assert twin.backdrop.family != scene.backdrop.family
     assert replace(twin, backdrop=scene.backdrop) == scene
-    np.testing.assert_array_equal(found.train.twins[7].permute(1, 2, 0).numpy(), render(twin, 32).image)
+    np.testing.assert_array_equal(found.train.background_pairs[7].permute(1, 2, 0).numpy(), render(twin, 32).image)
 
 
 def test_twins_of_a_rendered_folder_fit_its_pictures(world: Path, tmp_path: Path) -> None:
     found = gather(world, TOY.but(consistency_weight=1.0, size=32), tmp_path).train
     inside = (found.parts > 0).repeat_interleave(2, 1).repeat_interleave(2, 2)
     edge = torch.nn.functional.max_pool2d((~inside).float()[:, None], 3, 1, 1)[:, 0] > 0
-    alike = (found.images.float() - found.twins.float()).abs().amax(1) <= 40
+    alike = (found.images.float() - found.background_pairs.float()).abs().amax(1) <= 40
     assert alike[~edge].float().mean() > 0.9
     assert alike[~inside].float().mean() < 0.6
 

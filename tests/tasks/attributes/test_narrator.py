@@ -21,7 +21,7 @@ from sightline.tasks.attributes.explain.grounding import centring
 from sightline.tasks.attributes.explain.narrator import ASSOCIATED, IN_PART, narration
 from sightline.tasks.attributes.explain.reader import Seen, reader_of
 from sightline.tasks.attributes.explain.sentences import parse
-from sightline.tasks.attributes.network.calibration import Knowledge
+from sightline.tasks.attributes.network.calibration import Calibration
 from sightline.tasks.attributes.network.net import AttributeNet, AttributeSpec
 
 LABELS = ("Finch", "Wren", "Owl")
@@ -75,8 +75,8 @@ def net(join: str = "bottleneck", pool: str = "average", **changes: object) -> A
             if layer is not None and layer.bias is not None:
                 layer.bias.zero_()
     mean = TABLE.mean(0)
-    model.knowledge = replace(
-        model.knowledge, mean=mean, mean_logit=torch.tensor([4.0, 4, 4, 4, 8, 4, 8]), prototypes=TABLE
+    model.calibration = replace(
+        model.calibration, mean=mean, mean_logit=torch.tensor([4.0, 4, 4, 4, 8, 4, 8]), prototypes=TABLE
     )
     return model
 
@@ -144,7 +144,7 @@ def test_contributions_of_a_bottleneck_are_shares_of_what_was_weighed() -> None:
     found = told(model, x)
     with torch.no_grad():
         a = model.read(x).probabilities[0]
-    g = model.class_head.of_attributes.weight[0].detach() * (a - model.knowledge.mean)
+    g = model.class_head.of_attributes.weight[0].detach() * (a - model.calibration.mean)
     for phrase in found.phrases:
         if phrase.role == "why":
             at = {"red crown": 0, "cone-shaped bill": 3, "small size": 5}[phrase.text]
@@ -163,7 +163,7 @@ def test_a_fusion_says_how_much_of_its_lead_attributes_carry() -> None:
         reading = model.read(picture())
     lead = float(reading.classes[0, 0] - reading.classes[0, 1])
     rows = model.class_head.of_attributes.weight.detach()
-    carried = float((rows[0] - rows[1]) @ (reading.probabilities[0] - model.knowledge.mean))
+    carried = float((rows[0] - rows[1]) @ (reading.probabilities[0] - model.calibration.mean))
     assert f"Attributes carry {carried:.2g} of its lead of {lead:.2g} over a Wren" in found.sentences[-1]
 
 
@@ -280,14 +280,14 @@ def test_every_phrase_stands_in_its_sentence_and_names_its_attributes(join: str)
 
 def test_nothing_is_named_that_is_less_likely_than_not_however_low_its_threshold() -> None:
     model = net()
-    model.knowledge = replace(model.knowledge, threshold=torch.full((7,), 0.01), slope=torch.full((7,), 0.01))
+    model.calibration = replace(model.calibration, threshold=torch.full((7,), 0.01), slope=torch.full((7,), 0.01))
     found = told(model)
     assert all(phrase.probability >= 0.5 for phrase in found.phrases if phrase.probability is not None)
 
 
 def test_where_nothing_is_sure_nothing_is_named() -> None:
     model = net()
-    model.knowledge = replace(model.knowledge, threshold=torch.full((7,), 0.9999999))
+    model.calibration = replace(model.calibration, threshold=torch.full((7,), 0.9999999))
     found = told(model)
     assert found.sentences == ("This looks like a Finch, but no attribute is sure enough to be named.",)
 
@@ -344,8 +344,8 @@ def test_the_words_file_belongs_to_the_bundled_network() -> None:
     known = bird_words(bird)
     assert known.patterns is not None
     assert known.patterns.shape == (bird.class_head.in_features, len(bird.attributes))
-    assert known.knowledge.prototypes.shape == (len(bird.labels), len(bird.attributes))
-    assert bool(known.knowledge.prototypes.isfinite().all())
+    assert known.calibration.prototypes.shape == (len(bird.labels), len(bird.attributes))
+    assert bool(known.calibration.prototypes.isfinite().all())
 
 
 def test_of_other_weights_of_its_kind_nothing_is_claimed_to_be_known() -> None:
@@ -355,9 +355,9 @@ def test_of_other_weights_of_its_kind_nothing_is_claimed_to_be_known() -> None:
     known = bird_words(other)
     assert fingerprint(other) != fingerprint(load_birdnet())
     assert known.patterns is None
-    assert bool(known.knowledge.prototypes.isnan().all())
+    assert bool(known.calibration.prototypes.isnan().all())
     group = known.vocabulary.groups[0]
-    assert known.knowledge.mean[list(group.members)].tolist() == pytest.approx(
+    assert known.calibration.mean[list(group.members)].tolist() == pytest.approx(
         [1 / len(group.members)] * len(group.members)
     )
     found = explain(other, torch.zeros(1, 3, 128, 128), method="gradcam", layers="last").one()
@@ -399,7 +399,7 @@ class Flat:
     """A reader made by hand: attributes that speak for and against nothing."""
 
     vocabulary, labels, named = WORDS, LABELS, True
-    knowledge: Knowledge = Knowledge.nothing(3, 7)
+    calibration: Calibration = Calibration.nothing(3, 7)
 
 
 def test_contributions_that_are_all_zero_make_no_shares_and_no_reasons() -> None:

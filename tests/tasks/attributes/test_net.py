@@ -234,12 +234,12 @@ def test_a_small_set_is_learnt_by_heart(join: str) -> None:
 def test_what_is_saved_comes_back(tmp_path) -> None:
     model = net(pool="places", join="bottleneck", reading=8)
     nn.init.normal_(model.attribute_head.where.weight)
-    model.knowledge = replace(model.knowledge, threshold=torch.rand(5), prototypes=torch.rand(2, 5))
+    model.calibration = replace(model.calibration, threshold=torch.rand(5), prototypes=torch.rand(2, 5))
     path = save_attribute_net(model, tmp_path / "net.safetensors")
     again = load_attribute_net(path)
     x = pictures()
     assert torch.equal(again(x), model(x))
-    assert torch.equal(again.knowledge.threshold, model.knowledge.threshold)
+    assert torch.equal(again.calibration.threshold, model.calibration.threshold)
     assert again.spec.to_json() == model.spec.to_json()
 
 

@@ -19,8 +19,8 @@ def looking(seen, elsewhere=(), seed=0):
         target[:, group] = other
     stray = torch.rand(target.shape, generator=draw) < 0.1
     target = torch.where(stray, torch.randint(groups, target.shape, generator=draw), target)
-    looks = torch.nn.functional.one_hot(target, groups).float() * 0.7
-    return replace(seen, looks=looks, part_names=PARTS, part_areas=torch.full((len(seen), groups), 0.2))
+    attention = torch.nn.functional.one_hot(target, groups).float() * 0.7
+    return replace(seen, part_attention=attention, part_names=PARTS, part_areas=torch.full((len(seen), groups), 0.2))
 
 
 def test_a_shortcut_is_named_with_both_parts():
@@ -39,21 +39,21 @@ def test_maps_on_their_own_parts_are_not_reported():
 
 def test_a_peak_whose_cell_holds_some_of_the_own_part_is_on_it():
     seen = looking(observations(300)[0], [(1, 2)])
-    looks = seen.looks.clone()
-    looks[:, 1, 1] = 0.05
-    assert shortcut(replace(seen, looks=looks)).findings == ()
+    attention = seen.part_attention.clone()
+    attention[:, 1, 1] = 0.05
+    assert shortcut(replace(seen, part_attention=attention)).findings == ()
 
 
 def test_a_peak_on_both_parts_counts_for_its_own_alone():
     seen = looking(observations(300)[0])
-    looks, turn = seen.looks.clone(), torch.arange(300) % 20
-    looks[:, 1] = 0.7 * torch.nn.functional.one_hot(torch.full((300,), 3), 5)
-    looks[turn < 13, 1] = 0.7 * torch.nn.functional.one_hot(torch.full((1,), 2), 5)
-    looks[turn < 8, 1, 1] = 0.05
+    attention, turn = seen.part_attention.clone(), torch.arange(300) % 20
+    attention[:, 1] = 0.7 * torch.nn.functional.one_hot(torch.full((300,), 3), 5)
+    attention[turn < 13, 1] = 0.7 * torch.nn.functional.one_hot(torch.full((1,), 2), 5)
+    attention[turn < 8, 1, 1] = 0.05
     # on wing and tail in 8 of 20 pictures, on the tail alone in 5: fewer than on its own
-    assert shortcut(replace(seen, looks=looks)).findings == ()
-    looks[turn < 8, 1, 1] = 0.0
-    assert "wing on tail" in [f.where for f in shortcut(replace(seen, looks=looks)).findings]
+    assert shortcut(replace(seen, part_attention=attention)).findings == ()
+    attention[turn < 8, 1, 1] = 0.0
+    assert "wing on tail" in [f.where for f in shortcut(replace(seen, part_attention=attention)).findings]
 
 
 def test_a_part_that_fills_the_object_draws_peaks_without_a_shortcut():

@@ -32,7 +32,7 @@ RULE = (
 def shortcut(seen: Observations, redrawn: Redrawn | None = None) -> Verdict:
     """Groups that are read off another part than their own."""
     placed = [g for g, group in enumerate(seen.vocabulary.groups) if group.part in seen.part_names]
-    looked, tests = _by_peaks(seen, placed) if seen.looks is not None else ([], 0)
+    looked, tests = _by_peaks(seen, placed) if seen.part_attention is not None else ([], 0)
     moved, changes = _by_changes(seen, redrawn, placed) if redrawn is not None else ([], 0)
     if not tests + changes:
         return skip("the data has no part masks, or none of the parts that the attributes name")
@@ -58,8 +58,11 @@ def confusion(seen: Observations) -> Float[Tensor, "p q"]:
 
 def _columns(seen: Observations, group: int) -> Float[Tensor, "n p"]:
     """One-hot part under the peak, where the part that is meant can be seen."""
-    looks, own, _ = _seen(seen, group)
-    hot = torch.nn.functional.one_hot(looks.argmax(1), looks.shape[1]).float() * (looks.amax(1) > 0)[:, None]
+    attention, own, _ = _seen(seen, group)
+    hot = (
+        torch.nn.functional.one_hot(attention.argmax(1), attention.shape[1]).float()
+        * (attention.amax(1) > 0)[:, None]
+    )
     mine = torch.zeros_like(hot)
     mine[:, seen.part_names.index(seen.vocabulary.groups[group].part)] = 1
     return torch.where(own[:, None], mine, hot)
@@ -67,14 +70,14 @@ def _columns(seen: Observations, group: int) -> Float[Tensor, "n p"]:
 
 def _seen(seen: Observations, group: int) -> tuple[Tensor, Bool[Tensor, " m"], Bool[Tensor, " n"]]:
     """Part shares under the peak where the part can be seen, whether it hits its own part, and which pictures."""
-    if seen.looks is None:
+    if seen.part_attention is None:
         return torch.zeros(0, 0), torch.zeros(0, dtype=torch.bool), torch.zeros(0, dtype=torch.bool)
     part = seen.part_names.index(seen.vocabulary.groups[group].part)
-    looks = seen.looks[:, group]
-    rows = ~looks.isnan().any(1) & seen.known(seen.vocabulary.groups[group].members)
+    attention = seen.part_attention[:, group]
+    rows = ~attention.isnan().any(1) & seen.known(seen.vocabulary.groups[group].members)
     if seen.part_areas is not None:
         rows &= seen.part_areas[:, part] > 0
-    return looks[rows], looks[rows][:, part] > 0, rows
+    return attention[rows], attention[rows][:, part] > 0, rows
 
 
 def _diagonal(seen: Observations, placed: list[int]) -> float:
@@ -86,10 +89,10 @@ def _by_peaks(seen: Observations, placed: list[int]) -> tuple[list[Finding], int
     """Groups with more peaks on another part."""
     found: list[Finding] = []
     for g in placed:
-        looks, own, rows = _seen(seen, g)
+        attention, own, rows = _seen(seen, g)
         for q in range(len(seen.part_names)) if len(own) >= LEAST else ():
             if seen.part_names[q] != seen.vocabulary.groups[g].part:
-                there = (looks.argmax(1) == q) & (looks[:, q] > 0) & ~own
+                there = (attention.argmax(1) == q) & (attention[:, q] > 0) & ~own
                 areas = 0.0 if seen.part_areas is None else seen.part_areas[rows][:, q]
                 found.append(_peak_finding(seen, g, q, there.float(), own.float(), areas))
     kept = discoveries([f.p or 0.0 for f in found])

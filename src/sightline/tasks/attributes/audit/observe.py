@@ -17,7 +17,7 @@ from sightline.metrics.masks import centred_gaussian
 from sightline.tasks.attributes.audit import Observations
 from sightline.tasks.attributes.data.examples import NOWHERE, Examples, object_shares
 from sightline.tasks.attributes.explain.contributions import linear_contributions, sensitivity_contributions
-from sightline.tasks.attributes.network.net import AttributeNet, Reading
+from sightline.tasks.attributes.network.net import AttributeNet, AttributeOutput
 from sightline.tasks.attributes.train.calibrate import normalised
 from sightline.tasks.attributes.train.guidance import class_maps
 
@@ -36,7 +36,7 @@ class _Pass:
     contributions: Tensor
     energy: Tensor
     prior: Tensor
-    looks: Tensor
+    part_attention: Tensor
     areas: Tensor
 
 
@@ -52,7 +52,7 @@ def observe(
     """Run a network over pictures.
 
     Args:
-        net: with its knowledge; where that is empty, means are taken over these pictures.
+        net: with its calibration; where that is empty, means are taken over these pictures.
         examples: the pictures and their labels.
         names: of the pictures.
         trained: which of them the network was trained on.
@@ -79,7 +79,7 @@ def observe(
         trained=trained,
         energy=made["energy"] if masked else None,
         prior=made["prior"] if masked else None,
-        looks=made["looks"] if parted else None,
+        part_attention=made["part_attention"] if parted else None,
         part_names=examples.part_names if parted else (),
         part_areas=made["areas"] if parted else None,
     )
@@ -109,14 +109,14 @@ def _passes(net: AttributeNet, examples: Examples, batch: int, step: Callable[[i
                 _contributions(net, reading, top.indices, slope),
                 energy,
                 prior,
-                *_looks(net, reading, some),
+                *_part_attention(net, reading, some),
             )
         step(len(some))
 
 
-def _contributions(net: AttributeNet, reading: Reading, top: Tensor, slope: Tensor) -> Float[Tensor, "b k"]:
+def _contributions(net: AttributeNet, reading: AttributeOutput, top: Tensor, slope: Tensor) -> Float[Tensor, "b k"]:
     """To the margin of the first class over the second: exact through the head, by direction where there is none."""
-    head, known = _head(net), net.knowledge
+    head, known = _head(net), net.calibration
     said, logits = reading.probabilities.detach(), reading.logits.detach()
     if head is not None:
         return linear_contributions(head, said, known.mean, target=top[:, 0], against=top[:, 1])
@@ -142,15 +142,15 @@ def _energies(maps: Float[Tensor, "b h w"], some: Examples) -> tuple[Tensor, Ten
     return (torch.where(known, values, torch.nan) for values in (energy, prior))  # type: ignore[return-value]
 
 
-def _looks(net: AttributeNet, reading: Reading, some: Examples) -> tuple[Tensor, Tensor]:
+def _part_attention(net: AttributeNet, reading: AttributeOutput, some: Examples) -> tuple[Tensor, Tensor]:
     """Share of each part in the cell where each group's likeliest attribute peaks, and each part's of the object."""
     groups, count = net.spec.vocabulary.groups, len(some.part_names)
     said = reading.probabilities.detach()
     chosen = torch.stack([torch.tensor(g.members)[said[:, list(g.members)].argmax(1)] for g in groups], dim=1)
-    looks = net.attribute_head.looks(reading.attributes, chosen).detach()
+    attention = net.attribute_head.part_attention(reading.attributes, chosen).detach()
     masks = torch.stack([(some.parts == p).float() for p in range(1, count + 1)], dim=1)
-    cells = fn.adaptive_avg_pool2d(masks, (looks.shape[2], looks.shape[3])).flatten(2)
-    peaks = looks.flatten(2).argmax(2)
+    cells = fn.adaptive_avg_pool2d(masks, (attention.shape[2], attention.shape[3])).flatten(2)
+    peaks = attention.flatten(2).argmax(2)
     under = cells[:, None].expand(-1, len(groups), -1, -1).gather(3, peaks[..., None, None].expand(-1, -1, count, 1))
     marked = (some.parts != NOWHERE).flatten(1).any(1)
     areas = masks.mean((2, 3))

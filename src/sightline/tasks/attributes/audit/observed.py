@@ -49,8 +49,9 @@ class Observations:
         trained: whether the network was trained on the picture.
         energy: share of the class map that lies on the object; NaN where nobody marked it. None without masks.
         prior: the same share of a centred Gaussian as wide as the map.
-        looks: for each group, the share of each part in the cell where the group's map peaks; NaN where unknown.
-        part_names: the parts in `looks`.
+        part_attention: for each group, the share of each part in the cell where the group's map peaks; NaN where
+            unknown.
+        part_names: the parts in `part_attention`.
         part_areas: share of each part in the object.
     """
 
@@ -69,7 +70,7 @@ class Observations:
     trained: Bool[Tensor, " n"] | None = None
     energy: Float[Tensor, " n"] | None = None
     prior: Float[Tensor, " n"] | None = None
-    looks: Float[Tensor, "n g p"] | None = None
+    part_attention: Float[Tensor, "n g p"] | None = None
     part_names: tuple[str, ...] = ()
     part_areas: Float[Tensor, "n p"] | None = None
 

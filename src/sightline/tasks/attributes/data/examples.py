@@ -39,7 +39,7 @@ class Examples:
         targets: how much of each attribute, 0..1.
         weights: how sure that is; 0 unknown.
         parts: part ids at half the side, 0 is background, `NOWHERE` where nobody marked them.
-        twins: the same scenes drawn again on other backgrounds; as many as images, or none.
+        background_pairs: the same scenes drawn again on other backgrounds; as many as images, or none.
         part_names: names of the part ids from 1.
     """
 
@@ -48,7 +48,7 @@ class Examples:
     targets: Float[Tensor, "n k"]
     weights: Float[Tensor, "n k"]
     parts: UInt8[Tensor, "n p q"]
-    twins: UInt8[Tensor, "m 3 h w"] | None = None
+    background_pairs: UInt8[Tensor, "m 3 h w"] | None = None
     part_names: tuple[str, ...] = ()
 
     def __len__(self) -> int:
@@ -57,13 +57,13 @@ class Examples:
 
     def take(self, rows: Tensor | slice) -> Examples:
         """Some of them."""
-        twins = None if self.twins is None else self.twins[rows]
-        return replace(self, **{name: getattr(self, name)[rows] for name in TABLES}, twins=twins)
+        pairs = None if self.background_pairs is None else self.background_pairs[rows]
+        return replace(self, **{name: getattr(self, name)[rows] for name in TABLES}, background_pairs=pairs)
 
     def tensors(self) -> tuple[Tensor, ...]:
         """What a step of training gets, row by row."""
         own: tuple[Tensor, ...] = tuple(getattr(self, name) for name in TABLES)
-        return own if self.twins is None else (*own, self.twins)
+        return own if self.background_pairs is None else (*own, self.background_pairs)
 
     def only(self, kept: Sequence[int]) -> Examples:
         """The same photos with some attributes only, by position."""

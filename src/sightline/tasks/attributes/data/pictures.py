@@ -126,7 +126,7 @@ def _drawn(recipe: EatRecipe, work: Path, report: Report) -> Pictures:
     train, validation, test = taken
     if recipe.loss.consistency_weight:
         scenes = [world.scene(index) for index in range(recipe.data.scenes)]
-        train = replace(train, twins=drawn_again(world, scenes, recipe.network.size, work / "scenes"))
+        train = replace(train, background_pairs=drawn_again(world, scenes, recipe.network.size, work / "scenes"))
     if recipe.data.targets != "image":
         train, validation, test = _of_classes(taken, len(world.labels))
     _check_classes(
@@ -179,7 +179,7 @@ def _read(root: Path, recipe: EatRecipe, work: Path, report: Report) -> Pictures
     }
     if scenes is not None:
         again = drawn_again(*scenes, recipe.network.size, work / "photos")
-        taken["train"] = replace(taken["train"], twins=again)
+        taken["train"] = replace(taken["train"], background_pairs=again)
     return Pictures(
         taken["train"],
         taken["validation"],

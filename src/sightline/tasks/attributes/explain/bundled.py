@@ -17,7 +17,7 @@ from torch import Tensor
 
 from sightline.models.zoo.birdnet import BirdNet
 from sightline.tasks.attributes.data import Attribute, Vocabulary, aviary_vocabulary
-from sightline.tasks.attributes.network.calibration import Knowledge
+from sightline.tasks.attributes.network.calibration import Calibration
 
 FILE = "birdnet_words.safetensors"
 
@@ -28,12 +28,12 @@ class BirdWords:
 
     Args:
         vocabulary: of its attributes.
-        knowledge: calibration, thresholds, means and prototypes.
+        calibration: calibration, thresholds, means and prototypes.
         patterns: how its pooled features move with each attribute; None where nobody looked.
     """
 
     vocabulary: Vocabulary
-    knowledge: Knowledge
+    calibration: Calibration
     patterns: Float[Tensor, "c k"] | None = None
 
 
@@ -44,17 +44,17 @@ def bird_words(net: BirdNet) -> BirdWords:
     if tensors and owner == fingerprint(net):
         patterns = tensors["patterns"]
         known = {name: value for name, value in tensors.items() if name != "patterns"}
-        return BirdWords(words, Knowledge(**known), patterns)
+        return BirdWords(words, Calibration(**known), patterns)
     return BirdWords(words, nothing(words, len(net.labels)))
 
 
-def nothing(words: Vocabulary, classes: int) -> Knowledge:
+def nothing(words: Vocabulary, classes: int) -> Calibration:
     """No calibration, a half as threshold, a mean that is even over each choice, and no class that is usually so."""
-    known = Knowledge.nothing(classes, len(words)).tensors()
+    known = Calibration.nothing(classes, len(words)).tensors()
     for group in words.groups:
         if group.exclusive:
             known["mean"][list(group.members)] = 1 / len(group.members)
-    return Knowledge(**known)
+    return Calibration(**known)
 
 
 def vocabulary_of(net: BirdNet) -> Vocabulary:

@@ -146,12 +146,12 @@ class Case:
     @cached_property
     def present(self) -> Float[Tensor, "k"]:
         """Calibrated probabilities."""
-        return self.reader.knowledge.calibrated(self.seen.probabilities[None])[0]
+        return self.reader.calibration.calibrated(self.seen.probabilities[None])[0]
 
     @cached_property
     def threshold(self) -> Float[Tensor, "k"]:
         """From which calibrated probability an attribute is said to be there."""
-        return self.reader.knowledge.threshold.clamp(min=SURE)
+        return self.reader.calibration.threshold.clamp(min=SURE)
 
     @cached_property
     def pair(self) -> Evidence:
@@ -184,7 +184,7 @@ class Case:
             return None
         top = int(self.seen.scores.argmax())
         start, goal = (self.this, self.other) if self.decided else (top, self.this)
-        a, known = self.seen.probabilities.clamp(0, 1), self.reader.knowledge.prototypes
+        a, known = self.seen.probabilities.clamp(0, 1), self.reader.calibration.prototypes
         bias = self.seen.scores - weights @ self.seen.probabilities
         for wished in (known, None):
             found = counterfactual(
@@ -259,7 +259,7 @@ class Case:
         return not self._integrated(decide, self.other).complete(GAP)
 
     def _evidence(self, against: int | None, weighed: Float[Tensor, "k"] | None = None) -> Evidence:
-        known = self.reader.knowledge
+        known = self.reader.calibration
         return Evidence(
             self.reader.vocabulary,
             self.present,
@@ -272,7 +272,7 @@ class Case:
 
     def _weighed(self, against: int | None) -> Float[Tensor, "k"]:
         """What every attribute contributes to A's score, or to its lead over B."""
-        seen, mean = self.seen, self.reader.knowledge.mean
+        seen, mean = self.seen, self.reader.calibration.mean
         if seen.weights is not None:
             ours, theirs = torch.tensor([self.this]), None if against is None else torch.tensor([against])
             return linear_contributions(seen.weights, seen.probabilities[None], mean, target=ours, against=theirs)[0]
@@ -285,7 +285,7 @@ class Case:
     def _integrated(self, decide: Decide, against: int | None) -> Integrated:
         mixture = self._mixture(against)
         score: Score = lambda a: decide(a) @ mixture  # noqa: E731 - as short as it is
-        return integrated_contributions(score, self.seen.probabilities[None], self.reader.knowledge.mean)
+        return integrated_contributions(score, self.seen.probabilities[None], self.reader.calibration.mean)
 
     def _mixture(self, against: int | None) -> Float[Tensor, "y"]:
         """A's score, or A's less B's, as weights of all scores."""
@@ -298,7 +298,7 @@ class Case:
     @cached_property
     def _nameable(self) -> Sequence[int]:
         """Attributes that may be named: what is there, and what most pictures of B have."""
-        known = self.reader.knowledge
+        known = self.reader.calibration
         nothing = torch.zeros_like(self.present)
         there = Evidence(self.reader.vocabulary, self.present, self.threshold, nothing, known.prototypes, self.this)
         usual = torch.nonzero(torch.nan_to_num(known.prototypes[self.other]) >= TYPICAL)[:, 0].tolist()

@@ -22,8 +22,8 @@ from sightline.tasks.attributes.explain.bundled import bird_words
 from sightline.tasks.attributes.explain.contributions import sensitivity_contributions
 from sightline.tasks.attributes.explain.grounding import centring
 from sightline.tasks.attributes.network.activations import activations
-from sightline.tasks.attributes.network.calibration import Knowledge
-from sightline.tasks.attributes.network.heads import AttributeHead, ClassHead, Read
+from sightline.tasks.attributes.network.calibration import Calibration
+from sightline.tasks.attributes.network.heads import AttributeHead, ClassHead, HeadOutput
 from sightline.tasks.attributes.network.net import AttributeNet
 
 Decide = Callable[[Float[Tensor, "b k"]], Float[Tensor, "b y"]]
@@ -60,7 +60,7 @@ class Reader(Protocol):
 
     vocabulary: Vocabulary
     labels: tuple[str, ...]
-    knowledge: Knowledge
+    calibration: Calibration
     named: bool
     """Whether all that decides the class has a name; False where features without one take part."""
 
@@ -80,7 +80,7 @@ class AttributeReader:
 
     def __init__(self, net: AttributeNet) -> None:
         self.net = net
-        self.vocabulary, self.labels, self.knowledge = net.spec.vocabulary, net.labels, _here(net.knowledge)
+        self.vocabulary, self.labels, self.calibration = net.spec.vocabulary, net.labels, _on_cpu(net.calibration)
         self.named = getattr(net.class_head, "join", "") == "bottleneck"
 
     def read(self, x: Float[Tensor, "1 c h w"]) -> Seen:
@@ -109,7 +109,7 @@ class AttributeReader:
     ) -> Associate:
         head, means, matrix = (
             self.net.attribute_head,
-            self.knowledge.mean_logit,
+            self.calibration.mean_logit,
             centring(self.vocabulary, exclusive=True),
         )
         if self.net.meeting is not None or head.pool != "average":
@@ -145,7 +145,7 @@ class BirdReader:
         self.net = net
         known = bird_words(net)
         self.vocabulary, self.labels = known.vocabulary, net.labels
-        self.knowledge, self.patterns = known.knowledge, known.patterns
+        self.calibration, self.patterns = known.calibration, known.patterns
 
     def read(self, x: Float[Tensor, "1 c h w"]) -> Seen:
         """See `Reader`."""
@@ -158,7 +158,7 @@ class BirdReader:
         return replace(seen, associate=self._associate(seen, levels[0]))
 
     def _associate(self, seen: Seen, levels: Sequence[Tensor]) -> Associate:
-        slopes, means, patterns = self.net.class_head.weight, self.knowledge.mean_logit, self.patterns
+        slopes, means, patterns = self.net.class_head.weight, self.calibration.mean_logit, self.patterns
         matrix = centring(self.vocabulary, exclusive=True)
         if patterns is None:
             finer, head = [level.detach() for level in levels[:-1]], self.net.attribute_head
@@ -197,7 +197,7 @@ def _heard(module: nn.Module, *, made: bool = False) -> Iterator[list[Any]]:
 
 
 def _logits_of(head: AttributeHead, features: Float[Tensor, "1 c h w"]) -> Float[Tensor, "k"]:
-    read: Read = head(features)
+    read: HeadOutput = head(features)
     return read.logits[0]
 
 
@@ -212,5 +212,5 @@ def _seen(*batches: Tensor) -> Seen:
     return Seen(scores, logits, probabilities, maps)
 
 
-def _here(knowledge: Knowledge) -> Knowledge:
-    return Knowledge(**{name: _plain(value) for name, value in knowledge.tensors().items()})
+def _on_cpu(calibration: Calibration) -> Calibration:
+    return Calibration(**{name: _plain(value) for name, value in calibration.tensors().items()})

@@ -26,7 +26,7 @@ from sightline.tasks.attributes.metrics.scores import (
     within_classes,
 )
 from sightline.tasks.attributes.network.net import AttributeNet
-from sightline.tasks.attributes.train.calibrate import normalised, says
+from sightline.tasks.attributes.train.calibrate import normalised, predict
 from sightline.tasks.attributes.train.guidance import class_maps
 
 
@@ -90,18 +90,18 @@ class TestReport:
 
 
 def judge(net: AttributeNet, pictures: Examples) -> TestReport:
-    """Measure a network that has its knowledge.
+    """Measure a network that is calibrated.
 
     Args:
         net: in eval mode.
         pictures: that it was not trained on.
     """
-    said = says(net, pictures)
+    said = predict(net, pictures)
     known = pictures.labels >= 0
     labels = pictures.labels[known]
     truth = pictures.targets, pictures.weights
     words = net.spec.vocabulary
-    calibrated = net.knowledge.calibrated(said.probabilities)
+    calibrated = net.calibration.calibrated(said.probabilities)
     oracle = _from_class(net, pictures, words)
     right, pairs = within_classes(said.probabilities[known], pictures.targets[known], pictures.weights[known], labels)
     some = pairs > 0
@@ -123,7 +123,7 @@ def judge(net: AttributeNet, pictures: Examples) -> TestReport:
 
 def _from_class(net: AttributeNet, pictures: Examples, words: Vocabulary) -> Float[Tensor, "n k"]:
     """What the prototype of the true class says; the mean over classes where a class or an attribute is not known."""
-    table = net.knowledge.prototypes
+    table = net.calibration.prototypes
     table = torch.where(table.isnan(), table.nanmean(0), table).nan_to_num(0.5)
     at = pictures.labels.clamp(min=0)
     return torch.where((pictures.labels >= 0)[:, None], table[at], table.mean(0))

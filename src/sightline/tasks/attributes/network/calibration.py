@@ -1,4 +1,4 @@
-"""`Knowledge`: what an attribute network must know of its training set to speak - calibration, thresholds, means.
+"""`Calibration`: what an attribute network must know of its training set to speak - calibration, thresholds, means.
 
 All of it is learnt on the training and validation pictures, never on those it is judged by.
 """
@@ -15,7 +15,7 @@ EDGE = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
-class Knowledge:
+class Calibration:
     """Tensors, one entry per attribute (`prototypes`: per class and attribute).
 
     Args:
@@ -35,7 +35,7 @@ class Knowledge:
     prototypes: Float[Tensor, "y k"]
 
     @classmethod
-    def nothing(cls, classes: int, attributes: int) -> Knowledge:
+    def nothing(cls, classes: int, attributes: int) -> Calibration:
         """Before training: no calibration, a half as threshold and as mean."""
         half = torch.full((attributes,), 0.5)
         zero, one = torch.zeros(attributes), torch.ones(attributes)

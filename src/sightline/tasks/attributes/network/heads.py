@@ -23,7 +23,7 @@ POOLS: tuple[Pool, ...] = get_args(Pool)
 Layer = TypeVar("Layer", nn.Linear, nn.Conv2d)
 
 
-class Read(NamedTuple):
+class HeadOutput(NamedTuple):
     """What an attribute head makes of features.
 
     Args:
@@ -69,12 +69,12 @@ class AttributeHead(nn.Module):
             nn.init.zeros_(self.where.weight)
         self.register_buffer("group", torch.tensor(words.group_of), persistent=False)
 
-    def forward(self, features: Float[Tensor, "b c h w"]) -> Read:
+    def forward(self, features: Float[Tensor, "b c h w"]) -> HeadOutput:
         """Logits, maps, and what they are made of."""
         evidence = nn.functional.conv2d(features, self.what.weight[:, :, None, None])
         shares = self._shares(features, evidence)
         maps = evidence * (shares[:, self.group] if self.pool == "places" else shares)
-        return Read(maps.sum((2, 3)) + self.what.bias, maps, evidence, shares)
+        return HeadOutput(maps.sum((2, 3)) + self.what.bias, maps, evidence, shares)
 
     def _shares(self, features: Float[Tensor, "b c h w"], evidence: Float[Tensor, "b k h w"]) -> Tensor:
         """How much every place counts: [b, g, h, w], [b, k, h, w] or one number; over places it sums to 1."""
@@ -86,7 +86,7 @@ class AttributeHead(nn.Module):
             return torch.zeros_like(evidence.flatten(2)).scatter_(2, top, 1.0).view_as(evidence)
         return features.new_ones(()) / features[0, 0].numel()
 
-    def looks(self, read: Read, chosen: Int[Tensor, "b g"]) -> Float[Tensor, "b g h w"]:
+    def part_attention(self, read: HeadOutput, chosen: Int[Tensor, "b g"]) -> Float[Tensor, "b g h w"]:
         """Where each group of attributes is read: its own weights of places, or else softmax_p(e_k) of one of them.
 
         Args:
@@ -99,7 +99,7 @@ class AttributeHead(nn.Module):
         return own.softmax(2).view(len(own), -1, *read.evidence.shape[2:])
 
 
-class Meeting(nn.Module):
+class FeatureFusion(nn.Module):
     """Features of several grids on the finest of them: 1x1 convolutions, a sum, and a 3x3 convolution.
 
     Args:

@@ -19,8 +19,8 @@ from sightline.models.load import LoadedModel, load_model
 from sightline.models.trunk import Trunk, drop_unused, finer_levels, grid_of, hold_stride
 from sightline.tasks.attributes.data import Vocabulary
 from sightline.tasks.attributes.network.activations import activations
-from sightline.tasks.attributes.network.calibration import Knowledge
-from sightline.tasks.attributes.network.heads import AttributeHead, ClassHead, Join, Meeting, Pool, Read
+from sightline.tasks.attributes.network.calibration import Calibration
+from sightline.tasks.attributes.network.heads import AttributeHead, ClassHead, FeatureFusion, HeadOutput, Join, Pool
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class AttributeSpec:
 
 
 @dataclass(frozen=True, eq=False)
-class Reading:
+class AttributeOutput:
     """All that an attribute network says of a batch, from one forward.
 
     Args:
@@ -81,7 +81,7 @@ class Reading:
 
     classes: Float[Tensor, "b y"]
     probabilities: Float[Tensor, "b k"]
-    attributes: Read
+    attributes: HeadOutput
     features: Float[Tensor, "b c h w"]
 
     @property
@@ -118,11 +118,13 @@ class AttributeNet(nn.Module):
         channels, words = grid_of(self.trunk, size).channels, spec.vocabulary
         finer = finer_levels(self.trunk, spec.reading, size) if spec.reading else ()
         self.levels = tuple(path for path, _ in finer)
-        self.meeting = Meeting((*(c for _, c in finer), channels), spec.width, seed=spec.seed) if finer else None
+        inputs = (*(c for _, c in finer), channels)
+        # its weights are saved as "meeting."
+        self.meeting = FeatureFusion(inputs, spec.width, seed=spec.seed) if finer else None
         read = spec.width if finer else channels
         self.attribute_head = AttributeHead(read, words, pool=spec.pool, seed=spec.seed)
         self.class_head = ClassHead(channels, len(words), len(spec.classes), join=spec.join, seed=spec.seed)
-        self.knowledge = Knowledge.nothing(len(spec.classes), len(words))
+        self.calibration = Calibration.nothing(len(spec.classes), len(words))
         self.blocks_within = "trunk.body"
         self.num_classes = len(spec.classes)
         self.num_prefix_tokens = trunk.num_prefix_tokens
@@ -136,12 +138,12 @@ class AttributeNet(nn.Module):
         """Class logits."""
         return self.read(x).classes
 
-    def read(self, x: Float[Tensor, "b 3 y x"]) -> Reading:
+    def read(self, x: Float[Tensor, "b 3 y x"]) -> AttributeOutput:
         """Class logits, attributes and their maps from one forward."""
         features, finer = self.trunk.levels(x, self.levels)
-        read: Read = self.attribute_head(features if self.meeting is None else self.meeting([*finer, features]))
+        read: HeadOutput = self.attribute_head(features if self.meeting is None else self.meeting([*finer, features]))
         said = activations(read.logits, self.spec.vocabulary)
-        return Reading(self.class_head(features.mean((2, 3)), said), said, read, features)
+        return AttributeOutput(self.class_head(features.mean((2, 3)), said), said, read, features)
 
 
 def attribute_net(spec: AttributeSpec, weights: str | None = None) -> AttributeNet:

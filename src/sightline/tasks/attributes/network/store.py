@@ -1,4 +1,4 @@
-"""An attribute network and its knowledge in one safetensors file, and back.
+"""An attribute network and its calibration in one safetensors file, and back.
 
 Registers how such a file is read, so that `load_model(weights=FILE)` and every command line take it.
 """
@@ -12,21 +12,22 @@ from sightline.errors import ModelError
 from sightline.models.architectures import BuiltNetwork, architecture, build_network, read_spec, write_network
 from sightline.models.preprocess import Preprocess
 from sightline.models.weights import Weights, fit_weights, read_weights
-from sightline.tasks.attributes.network.calibration import Knowledge
+from sightline.tasks.attributes.network.calibration import Calibration
 from sightline.tasks.attributes.network.net import AttributeNet, AttributeSpec
 
 ARCHITECTURE = "attributes"
 KNOWN = "knowledge."
+"""The calibration's name in files, which stays."""
 
 
 def save_attribute_net(net: AttributeNet, path: str | Path) -> Path:
-    """Write net, knowledge and spec under another name, then rename.
+    """Write net, calibration and spec under another name, then rename.
 
     Args:
-        net: the network; its `knowledge` is written along.
+        net: the network; its `calibration` is written along.
         path: a safetensors file.
     """
-    known = {f"{KNOWN}{name}": value for name, value in net.knowledge.tensors().items()}
+    known = {f"{KNOWN}{name}": value for name, value in net.calibration.tensors().items()}
     return write_network(path, {**net.state_dict(), **known}, ARCHITECTURE, net.spec.to_json())
 
 
@@ -51,11 +52,11 @@ def _net(weights: Weights) -> AttributeNet:
     net = build_network(weights, lambda: AttributeNet(spec))
     tensors = {name: value for name, value in weights.tensors.items() if not name.startswith(KNOWN)}
     fit_weights(net, replace(weights, tensors=tensors), name=ARCHITECTURE)
-    net.knowledge = _knowledge(weights, net.knowledge)
+    net.calibration = _calibration(weights, net.calibration)
     return net.float().eval()
 
 
-def _knowledge(weights: Weights, empty: Knowledge) -> Knowledge:
+def _calibration(weights: Weights, empty: Calibration) -> Calibration:
     """What the file knows.
 
     Raises:
@@ -69,4 +70,4 @@ def _knowledge(weights: Weights, empty: Knowledge) -> Knowledge:
                 f"the weights in {str(weights.path)!r} lack {KNOWN}{name} in the shape {tuple(value.shape)}, without "
                 "which the network cannot speak; copy or write the file again"
             )
-    return Knowledge(**parts)  # type: ignore[arg-type]
+    return Calibration(**parts)  # type: ignore[arg-type]

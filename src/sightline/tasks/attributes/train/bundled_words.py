@@ -24,7 +24,7 @@ from sightline.tasks.attributes.explain.association import patterns_of
 from sightline.tasks.attributes.explain.bundled import FILE, fingerprint, vocabulary_of
 from sightline.tasks.attributes.explain.grounding import centring
 from sightline.tasks.attributes.network.activations import activations
-from sightline.tasks.attributes.network.calibration import Knowledge, best_thresholds, platt
+from sightline.tasks.attributes.network.calibration import Calibration, best_thresholds, platt
 from sightline.worlds.aviary.config import WorldConfig
 from sightline.worlds.aviary.dataset import HELD_OUT, rendered
 from sightline.worlds.aviary.world import World
@@ -35,7 +35,7 @@ FIRST, COUNT = HELD_OUT + 500_000, 1000
 
 
 def words_of(net: BirdNet, scenes: Examples) -> dict[str, Tensor]:
-    """Knowledge and patterns of a network, as tensors to be saved.
+    """Calibration and patterns of a network, as tensors to be saved.
 
     Args:
         net: the network.
@@ -47,7 +47,7 @@ def words_of(net: BirdNet, scenes: Examples) -> dict[str, Tensor]:
     slope, offset = platt(a, scenes.targets, scenes.weights)
     tables = (scenes.targets.numpy(), scenes.weights.numpy(), scenes.labels.numpy())
     prototypes = torch.from_numpy(class_means(*tables, len(net.labels)))
-    known = Knowledge(slope, offset, torch.full_like(slope, 0.5), a.mean(0), z.mean(0), prototypes)
+    known = Calibration(slope, offset, torch.full_like(slope, 0.5), a.mean(0), z.mean(0), prototypes)
     thresholds = best_thresholds(known.calibrated(a), scenes.targets, scenes.weights)
     patterns = patterns_of(pooled, z, centring(words, exclusive=True))
     return {**known.tensors(), "threshold": thresholds, "patterns": patterns}

@@ -14,11 +14,11 @@ from torch import Tensor
 
 from sightline.tasks.attributes.data import class_means
 from sightline.tasks.attributes.data.examples import Examples
-from sightline.tasks.attributes.network.calibration import Knowledge, best_thresholds, platt
-from sightline.tasks.attributes.network.net import AttributeNet, Reading
+from sightline.tasks.attributes.network.calibration import Calibration, best_thresholds, platt
+from sightline.tasks.attributes.network.net import AttributeNet, AttributeOutput
 
 
-class Said(NamedTuple):
+class Predictions(NamedTuple):
     """What a network says of many pictures.
 
     Args:
@@ -32,7 +32,7 @@ class Said(NamedTuple):
     probabilities: Float[Tensor, "n k"]
 
 
-def knowledge_of(net: AttributeNet, train: Examples, validation: Examples, *, beta: float = 1.0) -> Knowledge:
+def fit_calibration(net: AttributeNet, train: Examples, validation: Examples, *, beta: float = 1.0) -> Calibration:
     """What the network must know to speak.
 
     Args:
@@ -41,9 +41,9 @@ def knowledge_of(net: AttributeNet, train: Examples, validation: Examples, *, be
         validation: pictures that it was not trained on and is not judged by.
         beta: of the F-score by which thresholds are chosen; below 1 the network says less and errs less.
     """
-    on_train, on_validation = says(net, train), says(net, validation)
+    on_train, on_validation = predict(net, train), predict(net, validation)
     slope, offset = platt(on_validation.probabilities, validation.targets, validation.weights)
-    known = Knowledge(
+    known = Calibration(
         slope=slope,
         offset=offset,
         threshold=torch.full_like(slope, 0.5),
@@ -53,7 +53,7 @@ def knowledge_of(net: AttributeNet, train: Examples, validation: Examples, *, be
     )
     calibrated = known.calibrated(on_validation.probabilities)
     thresholds = best_thresholds(calibrated, validation.targets, validation.weights, beta)
-    return Knowledge(**{**known.tensors(), "threshold": thresholds})
+    return Calibration(**{**known.tensors(), "threshold": thresholds})
 
 
 def _prototypes(train: Examples, classes: int) -> Float[Tensor, "y k"]:
@@ -62,14 +62,14 @@ def _prototypes(train: Examples, classes: int) -> Float[Tensor, "y k"]:
     return torch.from_numpy(class_means(*tables, classes))
 
 
-def says(net: AttributeNet, examples: Examples, batch: int = 64) -> Said:
+def predict(net: AttributeNet, examples: Examples, batch: int = 64) -> Predictions:
     """What a network says of pictures, without gradients."""
-    parts = [(one.classes, one.logits, one.probabilities) for one in readings(net, examples, batch)]
-    return Said(*(torch.cat(column) for column in zip(*parts, strict=True)))
+    parts = [(one.classes, one.logits, one.probabilities) for one in outputs(net, examples, batch)]
+    return Predictions(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
 
 @torch.inference_mode()
-def readings(net: AttributeNet, examples: Examples, batch: int = 64) -> Iterator[Reading]:
+def outputs(net: AttributeNet, examples: Examples, batch: int = 64) -> Iterator[AttributeOutput]:
     """What a network reads off pictures, batch by batch, on its device."""
     for at in range(0, len(examples), batch):
         yield net.read(normalised(net, examples.images[at : at + batch]))

@@ -22,7 +22,7 @@ from sightline.tasks.attributes.network.net import AttributeNet, AttributeSpec, 
 from sightline.tasks.attributes.network.store import load_attribute_net, save_attribute_net
 from sightline.tasks.attributes.recipe import EatRecipe
 from sightline.tasks.attributes.report import card, facts, tables, within
-from sightline.tasks.attributes.train.calibrate import knowledge_of
+from sightline.tasks.attributes.train.calibrate import fit_calibration
 from sightline.tasks.attributes.train.fit import fit, restored
 from sightline.tasks.attributes.train.resume import facts_of
 from sightline.training.callbacks import MONITORS, Keeper, Patience
@@ -145,7 +145,7 @@ class EatExperiment(Experiment[EatRecipe, Pictures, AttributeNet, Trained]):
         """The weights of the last epoch beside those of the best one, which are kept."""
         for name, place in (("last", self.files[1]), ("best", path)):
             own = restored(net, checkpoint(self.work, name))
-            own.knowledge = knowledge_of(own, data.train, data.validation)
+            own.calibration = fit_calibration(own, data.train, data.validation)
             save_attribute_net(own, place)
 
     def measure(self, path: Path, data: Pictures, rows: list[Row]) -> Trained:

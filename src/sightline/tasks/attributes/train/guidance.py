@@ -38,19 +38,19 @@ def outside_energy(maps: Float[Tensor, "b h w"], inside: Float[Tensor, "b h w"])
 
 
 def part_alignment(
-    looks: Float[Tensor, "b q h w"], shares: Float[Tensor, "b q h w"], known: Bool[Tensor, "b q"]
+    attention: Float[Tensor, "b q h w"], shares: Float[Tensor, "b q h w"], known: Bool[Tensor, "b q"]
 ) -> Float[Tensor, ""]:
     """Mean cross-entropy between where a group is read and where its part is: -sum_p t_p log w_p.
 
     Args:
-        looks: w, how much a group of attributes weighs each place; over places it sums to 1.
+        attention: w, how much a group of attributes weighs each place; over places it sums to 1.
         shares: the part's share of each cell; scaled to sum to 1 it is t.
         known: whether the group's answer is known for the picture.
     """
     total = shares.sum((2, 3))
     seen = known & (total > 0)
     target = shares / total.clamp(min=EDGE)[..., None, None]
-    losses = -(target * looks.clamp(min=1e-8).log()).sum((2, 3))
+    losses = -(target * attention.clamp(min=1e-8).log()).sum((2, 3))
     return (losses * seen).sum() / seen.sum().clamp(min=1)
 
 

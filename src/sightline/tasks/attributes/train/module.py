@@ -15,7 +15,7 @@ from torch.nn import functional as fn
 
 from sightline.tasks.attributes.data.examples import group_shares, object_shares
 from sightline.tasks.attributes.metrics.scores import scores
-from sightline.tasks.attributes.network.net import AttributeNet, Reading
+from sightline.tasks.attributes.network.net import AttributeNet, AttributeOutput
 from sightline.tasks.attributes.recipe import EatRecipe
 from sightline.tasks.attributes.train.guidance import class_maps, disagreement, outside_energy, part_alignment
 from sightline.tasks.attributes.train.losses import attribute_loss
@@ -61,7 +61,7 @@ class EatTask(TrainedModule):
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
         """Loss of one batch; the bar shows its parts."""
-        images, labels, targets, weights, parts, *twins = batch
+        images, labels, targets, weights, parts, *pairs = batch
         torch.manual_seed(self.step_seed(index))  # dropout must not depend on what was drawn before an interruption
         x, where = self.prepared(images, parts, self.draw(index))
         reading = self.net.read(x)
@@ -71,8 +71,8 @@ class EatTask(TrainedModule):
             words = self.net.spec.vocabulary
             losses["attributes"] = attribute_loss(reading.logits.float(), targets, weights, words, self.balance)
         losses |= self._guides(reading, labels, targets, weights, where)
-        if own.consistency_weight and twins:
-            other = self.net(self.prepared(twins[0], parts, self.draw(index))[0])
+        if own.consistency_weight and pairs:
+            other = self.net(self.prepared(pairs[0], parts, self.draw(index))[0])
             losses["consistency"] = disagreement(reading.classes.float(), other.float())
         factors = own.by_loss()
         loss = torch.stack([factors[name] * part for name, part in losses.items()]).sum()
@@ -128,14 +128,14 @@ class EatTask(TrainedModule):
         gain: Tensor | None = self.balance
         return None if gain is None else gain.cpu()
 
-    def _class_loss(self, reading: Reading, labels: Tensor) -> Tensor:
+    def _class_loss(self, reading: AttributeOutput, labels: Tensor) -> Tensor:
         """Cross-entropy of the pictures that have a class."""
         if not bool((labels >= 0).any()):
             return reading.classes.sum() * 0
         return fn.cross_entropy(reading.classes.float(), labels, label_smoothing=self.recipe.loss.label_smoothing)
 
     def _guides(
-        self, reading: Reading, labels: Tensor, targets: Tensor, weights: Tensor, where: Tensor
+        self, reading: AttributeOutput, labels: Tensor, targets: Tensor, weights: Tensor, where: Tensor
     ) -> dict[str, Tensor]:
         """The losses that guide attention, as far as they are asked for."""
         told: dict[str, Tensor] = {}
@@ -147,9 +147,9 @@ class EatTask(TrainedModule):
         if self.recipe.loss.part_weight:
             firsts = [group.members[0] for group in words.groups]
             chosen = torch.stack([_true(group.members, targets) for group in words.groups], dim=1)
-            looks = self.net.attribute_head.looks(reading.attributes, chosen).float()
-            shares = group_shares(where, words, self.part_names, (looks.shape[2], looks.shape[3]))
-            told["parts"] = part_alignment(looks, shares, weights[:, firsts] > 0)
+            attention = self.net.attribute_head.part_attention(reading.attributes, chosen).float()
+            shares = group_shares(where, words, self.part_names, (attention.shape[2], attention.shape[3]))
+            told["parts"] = part_alignment(attention, shares, weights[:, firsts] > 0)
         return told
 
     def prepared(

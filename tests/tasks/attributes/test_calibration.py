@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sightline.tasks.attributes.network.calibration import Knowledge, best_thresholds, log_odds, platt
+from sightline.tasks.attributes.network.calibration import Calibration, best_thresholds, log_odds, platt
 
 
 def draws(count: int = 4000) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -71,6 +71,6 @@ def test_the_threshold_is_the_best_of_all_that_were_tried(beta: float) -> None:
 
 
 def test_what_is_calibrated_is_monotonic_and_nothing_known_changes_nothing() -> None:
-    known = Knowledge.nothing(2, 3)
+    known = Calibration.nothing(2, 3)
     a = torch.tensor([[0.1, 0.5, 0.9]])
     assert torch.allclose(known.calibrated(a), a, atol=1e-5)
