@@ -19,8 +19,9 @@ from sightline.tasks.attributes.explain.bundled import bird_words, fingerprint, 
 from sightline.tasks.attributes.explain.contributions import sensitivity_contributions
 from sightline.tasks.attributes.explain.grounding import centring
 from sightline.tasks.attributes.explain.narrator import ASSOCIATED, IN_PART, narration
-from sightline.tasks.attributes.explain.reader import Seen, reader_of
 from sightline.tasks.attributes.explain.sentences import parse
+from sightline.tasks.attributes.explain.speaking import PictureOutput, speaking_model
+from sightline.tasks.attributes.explain.strategies import Integrated, Linear
 from sightline.tasks.attributes.network.calibration import Calibration
 from sightline.tasks.attributes.network.net import AttributeNet, AttributeSpec
 
@@ -221,8 +222,8 @@ def test_finer_features_are_held_while_the_last_ones_move() -> None:
                       model_args={"channels": (8, 8, 8, 8)}, preprocess={})
     ).eval()  # fmt: skip
     x = torch.randn(1, 3, 64, 64)
-    seen = reader_of(model).read(x)
-    found = seen.associate(torch.tensor([1.0, 0.0, 0.0]), [0, 1, 2])
+    seen = speaking_model(model).read(x)
+    found = seen.strategy.contributions(torch.tensor([1.0, 0.0, 0.0]), [0, 1, 2])
     with torch.no_grad():
         last, finer = model.trunk.levels(x, model.levels)
     leaf = last.clone().requires_grad_()
@@ -255,9 +256,9 @@ def test_a_class_head_that_is_not_linear_is_integrated_and_complete() -> None:
     torch.manual_seed(0)
     model.class_head = Curved()
     found = told(model, target=0)
-    seen = reader_of(model).read(picture())
-    assert (seen.weights, seen.associate) == (None, None)
-    assert torch.allclose(seen.decide(seen.probabilities[None])[0], seen.scores, atol=1e-5)
+    seen = speaking_model(model).read(picture())
+    assert isinstance(seen.strategy, Integrated)
+    assert torch.allclose(seen.strategy.decide(seen.probabilities[None])[0], seen.scores, atol=1e-5)
     assert any(phrase.contribution for phrase in found.phrases)
     assert not any("approximate" in phrase.note for phrase in found.phrases)
 
@@ -373,7 +374,7 @@ def test_maps_of_the_bundled_network_add_up_to_its_attribute_logits() -> None:
     with torch.no_grad():
         bird.attribute_head.where.weight.normal_()
     x = torch.randn(1, 3, 64, 64)
-    seen = reader_of(bird).read(x)
+    seen = speaking_model(bird).read(x)
     with torch.no_grad():
         z = bird.attribute_logits(x)[0]
     assert torch.allclose(seen.maps.sum((1, 2)) + bird.attribute_head.what.bias.detach(), z, atol=1e-5)
@@ -403,9 +404,9 @@ class Flat:
 
 
 def test_contributions_that_are_all_zero_make_no_shares_and_no_reasons() -> None:
-    seen = Seen(
-        torch.zeros(3), torch.zeros(7), torch.full((7,), 0.9), torch.zeros(7, 4, 4), weights=torch.zeros(3, 7)
-    )
+    likely = torch.full((7,), 0.9)
+    strategy = Linear(torch.zeros(3, 7), torch.zeros(3), likely, Flat.calibration.mean)
+    seen = PictureOutput(torch.zeros(3), torch.zeros(7), likely, torch.zeros(7, 4, 4), strategy)
     words = narration(Flat(), seen, Decision("Finch", 0.0, 0))
     assert words.sentences[0].startswith("This looks like a Finch, but no attribute")
     assert words.phrases == ()

@@ -176,7 +176,7 @@ def test_what_is_selected_at_random_comes_back_from_its_text(pack, exclusive):
             words, torch.rand(k, generator=g), torch.full((k,), 0.5), torch.randn(k, generator=g),
             torch.rand(4, k, generator=g), 0, 1,
         )  # fmt: skip
-        said = select(seen, most=5)
+        said = select(seen, seen, most=5)
         merged += sum(len(one.members) > 1 for one in said)
         for causal in (True, False):
             text = narrate(said, "Black_footed_Albatross", "Yellow_breasted_Chat", causal=causal)

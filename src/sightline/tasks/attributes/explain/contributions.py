@@ -20,7 +20,7 @@ Score = Callable[[Float[Tensor, "b k"]], Float[Tensor, "b"]]
 
 
 @dataclass(frozen=True, eq=False)
-class Integrated:
+class Integral:
     """Contributions through a head that is not linear.
 
     Args:
@@ -73,7 +73,7 @@ def linear_contributions(
 
 def integrated_contributions(
     score: Score, activations: Float[Tensor, "b k"], means: Float[Tensor, "k"], *, steps: int = 32
-) -> Integrated:
+) -> Integral:
     r"""Contributions through any differentiable head: integrated gradients from the mean [sundararajan2017axiomatic].
 
     $g_k = (a_k - \bar a_k) \int_0^1 \partial s / \partial a_k (\bar a + t (a - \bar a))\, dt$, by Gauss-Legendre
@@ -99,7 +99,7 @@ def integrated_contributions(
             total += float(share) * _gradient(score, start + float(node) * way)
         contributions = way * total
         difference = score(start + way) - score(start.expand_as(way))
-    return Integrated(contributions, _gap(contributions, difference))
+    return Integral(contributions, _gap(contributions, difference))
 
 
 def sensitivity_contributions(

@@ -23,8 +23,6 @@ SHARP = 10.0
 """A map is sharp whose peak is at least so many times its mean, as that of a head that weighs places is."""
 PEAKED = 2.0
 """A map whose peak is less than this many times its mean points nowhere."""
-SIDE = 0.25
-"""Side of the box of fixed size, as a share of the picture's."""
 SEEN = ("part", "object")
 """Scopes whose attributes are seen at a place; habits and surroundings get no box."""
 
@@ -47,7 +45,7 @@ def ground(maps: Float[Tensor, "k h w"], members: Sequence[int], vocabulary: Voc
     """Map and box of attributes that are said together: the sum of their maps.
 
     Args:
-        maps: of all attributes, as the head has them or `centred`.
+        maps: of all attributes, as the head has them.
         members: the attributes.
         vocabulary: of the attributes.
     """
@@ -75,22 +73,6 @@ def centring(vocabulary: Vocabulary, *, exclusive: bool = False) -> Float[Tensor
             at = torch.tensor(group.members)
             matrix[at[:, None], at] -= 1 / len(at)
     return matrix
-
-
-def centred(maps: Float[Tensor, "k h w"], vocabulary: Vocabulary) -> Float[Tensor, "k h w"]:
-    """Maps without what all answers to a question have in common: M_k less the mean of its group.
-
-    Raw maps of "yellow breast" and "red breast" both show the breast, and so does what speaks for neither.
-    """
-    matrix = centring(vocabulary).to(maps)
-    return torch.einsum("kj,jhw->khw", matrix, maps)
-
-
-def energy(map_: Float[Tensor, "h w"]) -> Float[Tensor, "h w"]:
-    """M+ = max(M, 0) / sum max(M, 0): where the evidence for it lies; zero where there is none."""
-    positive = map_.clamp(min=0)
-    total = positive.sum()
-    return positive / total if float(total) > 0 else torch.zeros_like(map_)
 
 
 def points(map_: Float[Tensor, "h w"]) -> bool:
@@ -146,21 +128,3 @@ def box_of(map_: Float[Tensor, "h w"], *, above: float | None = None) -> Box | N
     high, wide = int(rows.max()) + 1 - top, int(columns.max()) + 1 - left
     height, width = map_.shape
     return left / width, top / height, wide / width, high / height
-
-
-def peak_box(map_: Float[Tensor, "h w"], *, side: float = SIDE) -> Box | None:
-    """A box of fixed size around the middle of the strongest cell, moved inside the picture [xu2020apn].
-
-    Args:
-        map_: raw.
-        side: of the box, as a share of the picture's sides.
-
-    Returns:
-        None where the map points nowhere.
-    """
-    if not points(map_):
-        return None
-    height, width = map_.shape
-    row, column = divmod(int(map_.argmax()), width)
-    x, y = (column + 0.5) / width - side / 2, (row + 0.5) / height - side / 2
-    return min(max(x, 0.0), 1 - side), min(max(y, 0.0), 1 - side), side, side

@@ -28,6 +28,10 @@ RARE = 0.1
 """An attribute is unusual for a class below this share of its pictures."""
 SEEN = 0.5
 """A part counts as visible from this probability on."""
+MOST = 4
+"""Most reasons for a decision that are said."""
+WORTH = 0.1
+"""What speaks against a decision is said from this share of its strongest reason on."""
 REPEAT = 0.3
 """How much a second statement about the same part is held back, as a share of the strongest contribution."""
 MINOR = 0.2
@@ -143,14 +147,16 @@ class Statement:
 
 
 def select(
-    evidence: Evidence, *, most: int = 4, counterfactual: Counterfactual | None = None
+    alone: Evidence, pair: Evidence | None = None, *, most: int = MOST, counterfactual: Counterfactual | None = None
 ) -> tuple[Statement, ...]:
     """All that is worth saying of a decision.
 
     Args:
-        evidence: about every attribute.
+        alone: evidence for class A.
+        pair: evidence for A rather than B; None where A does not lead, and no contrast is said.
         most: how many statements of role "why" at most; 3 to 5 are read.
-        counterfactual: what would make it class B; said only where B would then win.
+        counterfactual: what would make it another class; said only where that would then win, and where every answer
+            that would go is sure to be there.
 
     Returns:
         Statements, role by role, the strongest first. Empty where nothing is sure enough: then nothing is said.
@@ -160,13 +166,18 @@ def select(
     """
     if most < 1:
         raise InputError(f"at least one statement has to be allowed; got most={most}. Try: most=4")
-    said = [*why(evidence, most=most), *contrast(evidence), *absent(evidence), *against(evidence)]
-    named = {at for statement in said for at in statement.members}
-    said += doubt(evidence, besides=named)
-    return (*said, *(change(counterfactual, evidence.vocabulary) if counterfactual else ()))
+    statements = [*why(alone, most=most)]
+    if pair is not None:
+        statements += [*contrast(pair), *absent(pair)]
+    least = WORTH * max((one.contribution for one in statements if one.role == "why"), default=0.0)
+    statements += [one for one in against(alone) if -one.contribution >= least]
+    statements += doubt(alone, besides={at for statement in statements for at in statement.members})
+    changes = () if counterfactual is None else change(counterfactual, alone.vocabulary)
+    sure = all(set(one.others) <= set(alone.candidates) for one in changes)
+    return (*statements, *(changes if sure else ()))
 
 
-def why(evidence: Evidence, *, most: int = 4) -> tuple[Statement, ...]:
+def why(evidence: Evidence, *, most: int = MOST) -> tuple[Statement, ...]:
     """What is there and speaks for the decision."""
     return _strongest(evidence, "why", evidence.contributions, most)
 

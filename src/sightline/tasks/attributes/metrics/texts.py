@@ -96,20 +96,6 @@ def text_counts(
     )
 
 
-def stability(before: Bool[Tensor, "b k"], after: Bool[Tensor, "b k"]) -> Float[Tensor, "b"]:
-    """Jaccard index per picture of what is said before and after a change that should not matter.
-
-    Two texts that say nothing agree: 1. So read it beside `TextCounts.silent`.
-
-    Raises:
-        InputError: shapes differ.
-    """
-    if before.shape != after.shape:
-        raise InputError(f"stability compares one table twice; got {tuple(before.shape)} and {tuple(after.shape)}")
-    both, either = (before & after).sum(1).double(), (before | after).sum(1).double()
-    return torch.where(either == 0, 1.0, both / either.clamp_min(1))
-
-
 def mention_table(lists: Sequence[Iterable[int]], attributes: int) -> Bool[Tensor, "b k"]:
     """The table of what each of several texts names.
 
@@ -131,15 +117,6 @@ def blind_mentions(frequency: Float[Tensor, "k"], most: int, pictures: int) -> B
 def class_mentions(prototypes: Float[Tensor, "c k"], predicted: Int[Tensor, "b"], most: int) -> Bool[Tensor, "b k"]:
     """The control that knows the class only: what most pictures of the predicted class have."""
     return _top(torch.nan_to_num(prototypes), most)[predicted]
-
-
-def distinctive_mentions(
-    prototypes: Float[Tensor, "c k"], predicted: Int[Tensor, "b"], most: int
-) -> Bool[Tensor, "b k"]:
-    """The control that knows the class only and is not banal: what sets it apart, $T_{Ak} - mean_{y != A} T_{yk}$."""
-    known = torch.nan_to_num(prototypes)
-    others = (known.sum(0) - known) / max(len(known) - 1, 1)
-    return _top(known - others, most)[predicted]
 
 
 def _top(scores: Tensor, most: int) -> Tensor:
