@@ -45,9 +45,10 @@ def entries() -> list[EntryPoint]:
 
 def missing(points: Iterable[EntryPoint], group: str | None = None) -> list[EntryPoint]:
     """Entry points that the source declares, in one group or in all, and that are not among those installed."""
-    ours = {(point.group, point.name, point.value) for point in points if is_ours(point)}
+    # Whose they are is not asked: that would parse the metadata of every package at each start of the command line.
+    known = {(point.group, point.name, point.value) for point in points}
     wanted = [point for point in declared() if group in (None, point.group)]
-    return [point for point in wanted if (point.group, point.name, point.value) not in ours]
+    return [point for point in wanted if (point.group, point.name, point.value) not in known]
 
 
 def cure(problem: Exception | None = None) -> str:
