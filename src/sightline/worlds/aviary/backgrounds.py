@@ -87,12 +87,12 @@ def _strokes(
     *,
     count: int,
     rows: tuple[float, float],
-    rise: float,
-    lean: float,
+    reach: tuple[float, float],
     width: int,
 ) -> None:
-    """Blades, trunks or ripples: short lines from a random foot."""
+    """Blades, trunks or ripples: short lines from a random foot, that reach so far sideways and upwards."""
     draw = ImageDraw.Draw(image)
+    lean, rise = reach
     for _ in range(count):
         x, y = rng.uniform(-8, BASE + 8), rng.uniform(*rows) * BASE
         dx, dy = lean * rng.normal(0, 1), -rise * rng.uniform(0.5, 1.2)
@@ -127,8 +127,7 @@ def _forest(rng: Generator) -> Image.Image:
         ((52, 44, 36), (74, 60, 46)),
         count=int(rng.integers(3, 7)),
         rows=(0.9, 1.1),
-        rise=130,
-        lean=4,
+        reach=(4, 130),
         width=int(rng.integers(3, 8)),
     )
     _blobs(image, rng, ((72, 124, 62), (44, 92, 50), (122, 160, 84)), count=26, size=6, rows=(-0.05, 0.75))
@@ -143,8 +142,7 @@ def _water(rng: Generator) -> Image.Image:
         ((190, 222, 232), (36, 104, 140), (110, 170, 194)),
         count=46,
         rows=(0.2, 1.0),
-        rise=0.6,
-        lean=9,
+        reach=(9, 0.6),
         width=1,
     )
     _ridge_top(image, rng)
@@ -166,8 +164,7 @@ def _meadow(rng: Generator) -> Image.Image:
         ((120, 172, 72), (92, 144, 56), (164, 196, 96)),
         count=80,
         rows=(0.4, 1.15),
-        rise=14,
-        lean=3,
+        reach=(3, 14),
         width=1,
     )
     _blobs(image, rng, ((240, 214, 90), (236, 236, 228), (214, 110, 150)), count=18, size=1.8, rows=(0.4, 1.0))
@@ -207,8 +204,7 @@ def _snow(rng: Generator) -> Image.Image:
         ((106, 112, 122), (136, 142, 152)),
         count=int(rng.integers(4, 9)),
         rows=(0.6, 0.75),
-        rise=42,
-        lean=3,
+        reach=(3, 42),
         width=2,
     )
     _blobs(image, rng, ((248, 250, 252), (232, 238, 246)), count=26, size=2.2, rows=(0.0, 1.0))

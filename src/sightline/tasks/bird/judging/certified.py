@@ -85,9 +85,6 @@ def certified_samples(
     cue: str,
     *,
     folder: Path,
-    donors: int = 8,
-    threshold: float = 0.8,
-    least: int = LEAST,
     step: Callable[[int], None] = lambda done: None,
 ) -> Certified:
     """Certify a cue for every sample, and keep those that are.
@@ -100,9 +97,6 @@ def certified_samples(
         samples: scenes of it.
         cue: what `cue_of` takes.
         folder: where the table goes.
-        donors: exchanges per scene.
-        threshold: share of exchanges that must come out as the cue predicts.
-        least: how many certified scenes are needed.
         step: told of every scene that is done.
 
     Raises:
@@ -114,16 +108,16 @@ def certified_samples(
     for sample, scene in zip(samples, scenes, strict=True):
         _same_picture(sample.path, render(scene, drawn.size).image)
     decide = Decider(loaded, drawn)
-    found = certify_scenes(decide, drawn.world, scenes, cue, donors=donors, threshold=threshold, step=step)
+    found = certify_scenes(decide, drawn.world, scenes, cue, step=step)
     fair = map(partial(_fair, cue=cue, size=drawn.size), found.verdicts, scenes, decide.photos(samples))
     found = replace(found, verdicts=tuple(fair))
     kept = [i for i, verdict in enumerate(found.verdicts) if verdict.status == CERTIFIED]
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / RUN).is_file():
         write_text(folder / CERTIFICATE, json.dumps(_record(found, samples, loaded), indent=1))
-    if len(kept) < least:
+    if len(kept) < LEAST:
         raise InputError(
-            f"no explainer can be judged on {cue}: {found}; at least {least} certified scenes are needed. Ask for "
+            f"no explainer can be judged on {cue}: {found}; at least {LEAST} certified scenes are needed. Ask for "
             "more scenes (--count), another cue, or `--cue none` for a comparison without certificate"
         )
     masks = folder / "cue_masks" / cue.replace(":", "-")
