@@ -254,31 +254,49 @@ def test_threads_that_come_through_different_doors_do_not_meet() -> None:
     assert same(before, photograph(model))
 
 
-def test_a_gate_is_not_plugged_in_while_another_thread_looks() -> None:
-    model, x = build("residual").eval(), picture()
-    plain = numbers(sightline.explain(model, x, target=0, method="scorecam", options={"groups": 3}))
-    gates.plug(model, "se", share="block")
-    gated = numbers(sightline.explain(model, x, target=0, method="scorecam", options={"groups": 3}))
-    gates.unplug(model)
-    seen: list[list[torch.Tensor]] = []
+@pytest.mark.parametrize("change", [lambda net: gates.use_scheme(net, "000"), gates.unplug, gates.bake])
+def test_gates_are_not_changed_while_another_thread_looks(change: Callable[[nn.Module], Any]) -> None:
+    model, x, changed = gates.plug(build("residual"), "se", share="block").eval(), picture(), []
+    right = numbers(sightline.explain(model, x, target=0, method="gradcam"))
+    other = threading.Thread(target=lambda: changed.append(change(model)))
 
-    def look() -> None:
-        for _ in range(12):
-            seen.append(numbers(sightline.explain(model, x, target=0, method="scorecam", options={"groups": 3})))
+    def meanwhile(module: nn.Module, args: Any) -> None:
+        if not other.ident:
+            other.start()
+            other.join(0.3)
 
-    thread = threading.Thread(target=look)
-    thread.start()
-    while thread.is_alive():
-        torch.manual_seed(0)
-        gates.plug(model, "se", share="block")
-        gates.unplug(model)
-    thread.join()
-    assert not all(torch.allclose(a, b) for a, b in zip(plain, gated, strict=True))
-    for maps in seen:
-        assert any(
-            all(torch.allclose(a, b, rtol=1e-4, atol=1e-6) for a, b in zip(maps, way, strict=True))
-            for way in (plain, gated)
-        )
+    model.stem.register_forward_pre_hook(meanwhile)
+    maps = numbers(sightline.explain(model, x, target=0, method="gradcam"))
+    other.join(30)
+    assert len(changed) == 1
+    assert all(torch.equal(a, b) for a, b in zip(maps, right, strict=True))
+
+
+def test_attention_stays_open_for_one_thread_when_another_is_done() -> None:
+    first, second = build("torch_vit").eval(), build("torch_vit").eval()
+    first_in, second_in, first_done = threading.Event(), threading.Event(), threading.Event()
+    fast: list[bool] = []
+
+    def hold(module: nn.Module, args: Any) -> None:
+        first_in.set()
+        second_in.wait(30)
+
+    def look(module: nn.Module, args: Any) -> None:
+        second_in.set()
+        first_done.wait(30)
+        fast.append(torch.backends.mha.get_fastpath_enabled() or torch.backends.cuda.flash_sdp_enabled())
+
+    first.register_forward_pre_hook(hold)
+    second.register_forward_pre_hook(look)
+    ask = lambda model: sightline.explain(model, picture(), target=0, method="lrp")  # noqa: E731
+    one = threading.Thread(target=lambda: (ask(first), first_done.set()))
+    one.start()
+    first_in.wait(30)
+    ask(second)
+    one.join(30)
+    assert fast == [False]
+    assert torch.backends.mha.get_fastpath_enabled()
+    assert torch.backends.cuda.flash_sdp_enabled()
 
 
 def test_two_models_in_two_threads_do_not_change_each_others_maps_or_the_process() -> None:

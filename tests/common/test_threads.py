@@ -154,17 +154,22 @@ def test_the_random_state_is_that_before_the_first_thread_came() -> None:
 
 
 def test_seeded_numbers_are_not_disturbed_by_another_threads_leaving() -> None:
-    model, draws = nn.Linear(2, 2), []
+    model, inside, leave = nn.Linear(2, 2), threading.Event(), threading.Event()
 
     def work() -> None:
-        for _ in range(300):
-            with evaluating(model):
-                pass
+        with evaluating(model):
+            inside.set()
+            leave.wait(10)
 
+    with seeded(1):
+        right = torch.rand(4)
     thread = threading.Thread(target=work)
     thread.start()
-    for _ in range(100):
-        with seeded(1):
-            draws.append(torch.cat([torch.rand(1) for _ in range(20)]))
-    thread.join()
-    assert all(torch.equal(draw, draws[0]) for draw in draws)
+    inside.wait(10)
+    with seeded(1):
+        first = torch.rand(2)
+        leave.set()
+        thread.join(SOON)
+        second = torch.rand(2)
+    thread.join(10)
+    assert torch.equal(torch.cat([first, second]), right)
