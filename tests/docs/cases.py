@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import torch
@@ -145,6 +146,13 @@ def under_inference_mode() -> Explanations:
 def under_autocast() -> Explanations:
     with torch.autocast("cpu", torch.bfloat16):
         return ask()
+
+
+@case("several threads on one model")
+def several_threads() -> Explanations:
+    model = build("plain_inplace").train()
+    with ThreadPoolExecutor(3) as pool:
+        return list(pool.map(lambda _: ask(model), range(6)))[-1]
 
 
 @case("between backward and step")

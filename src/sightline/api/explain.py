@@ -71,7 +71,7 @@ def explain(
     """Show on what a model's decisions rested, at every layer.
 
     All methods of the CAM family that are asked for share one forward and one backward, for all layers and all
-    targets. The model is left exactly as it was found.
+    targets. The model is left exactly as it was found. Several threads may explain one model: they take turns.
 
     Args:
         model: any torchvision or timm classifier or plain module, in any mode, frozen or not.
