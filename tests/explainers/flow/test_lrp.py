@@ -13,7 +13,9 @@ from torch.nn import functional as F
 import sightline
 from sightline.errors import MethodError, UnfollowedError
 from sightline.explainers.flow.affine import affine_of
+from sightline.explainers.flow.facts import Facts
 from sightline.explainers.flow.lrp.gamma import gamma_rule
+from sightline.explainers.flow.lrp.rules import Recipe, Rules
 from tests.explainers.flow.test_tape import FAMILIES, family, taped
 
 DOUBLE = torch.float64
@@ -126,6 +128,31 @@ def test_the_epsilon_rule_divides_by_a_little_more() -> None:
     W = module.weight[:, :, 0, 0]
     expected = torch.einsum("oi,bihw,bohw->bihw", W, x, R / (z + z.sign() * slack))
     torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-12)
+
+
+class Quotient(nn.Module):
+    """The input, or a signal that does not depend on it, by something that does."""
+
+    def __init__(self, *, constant: bool) -> None:
+        super().__init__()
+        self.constant = constant
+        self.register_buffer("signal", torch.tensor([[3.0, -1.0, 0.5]], dtype=DOUBLE))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (self.signal if self.constant else x) / x.square().add(1.0)
+
+
+@pytest.mark.parametrize("constant", [False, True])
+def test_of_a_quotient_the_divisor_is_held_constant(constant: bool) -> None:
+    x = torch.randn(1, 3, dtype=DOUBLE)
+    tape, _ = taped(Quotient(constant=constant), x)
+    (call,) = [call for call in tape.calls if call.name == "div"]
+    G = torch.randn(1, 3, dtype=DOUBLE)
+    messages = Rules(tape, Facts([call], 1), Recipe())(call, [G])
+    # what is above gets G / divisor; what is below nothing, also where nothing that is followed is above
+    assert [message is None for message in messages] == ([True] if constant else [False, True])
+    if not constant:
+        torch.testing.assert_close(messages[0], G / (x.square() + 1))
 
 
 def surrogate(z: Tensor, zz: Tensor) -> Tensor:
