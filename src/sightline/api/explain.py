@@ -131,7 +131,7 @@ def explain(
         by_default=method is None,
     )
     question.plan.target.check(adapter.classes, labels)
-    _check_company(inputs, images=images, sources=sources, foreground=foreground)
+    _check_lengths(inputs, images=images, sources=sources, foreground=foreground)
     about = _provenance(question, {**about, **(provenance or {})})
     found: list[Explanation] = []
 
@@ -171,7 +171,7 @@ def _options(names: tuple[str, ...], options: Mapping[str, Any]) -> dict[str, Ma
     return by_method
 
 
-def _check_company(inputs: Tensor, **companies: Tensor | Sequence[str] | None) -> None:
+def _check_lengths(inputs: Tensor, **companies: Tensor | Sequence[str] | None) -> None:
     for what, company in companies.items():
         if company is not None and len(company) != len(inputs):
             raise InputError(f"{len(inputs)} inputs came with {len(company)} {what}; give one for each")

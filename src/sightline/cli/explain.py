@@ -39,7 +39,7 @@ def explain(
     paths, job, result = _photos(photos, model.model), job_of(target, match, output), JobResult()
     _check(job)
     files = gather(paths, result)
-    _check_company(job, files, match, result)
+    _check_options(job, files, match, result)
     job = replace(job, masks=masks_of(files, target.masks))
     others = gather(match.gallery, result) if match.gallery else []
     loaded = _adjusted(load_model(model.model, **model.arguments(), seed=target.seed), inputs)
@@ -61,7 +61,7 @@ def _photos(photos: list[Path] | None, model: str | None) -> list[Path]:
     return [Path(str(files("sightline") / "assets" / "scene.png"))]
 
 
-def _check_company(job: ExplainJob, files: list[Path], match: MatchOptions, result: JobResult) -> None:
+def _check_options(job: ExplainJob, files: list[Path], match: MatchOptions, result: JobResult) -> None:
     """Find out before anything is loaded whether the photos are as many as the question needs.
 
     Raises:
