@@ -188,3 +188,14 @@ def test_maps_that_a_metric_cannot_score_cost_no_forwards(coco: Path) -> None:
     table = list(measure(model, batch, ["a", "b"], chosen, judge=judge))
     assert {(row.method, row.status) for row in table} == {("uniform", "flat"), ("random", "ok")}
     assert sum(rows) == 2 + 2 * 3
+
+
+@pytest.mark.parametrize("name", ["table.parquet", "comparison.html", "run.json", "shards"])
+def test_a_folder_with_files_of_the_users_is_left_alone(name, tmp_path):
+    from sightline.compare.store import check_folder
+
+    (tmp_path / name).write_text('{"mine": 1}')
+    with pytest.raises(ResultError, match="not written by sightline"):
+        check_folder(tmp_path)
+    (tmp_path / "run.json").write_text('{"digest": "0", "settings": {}}')
+    check_folder(tmp_path)

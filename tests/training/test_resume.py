@@ -28,7 +28,7 @@ def test_old_names_of_options_are_read_as_new_ones() -> None:
 
 def test_a_folder_of_former_days_goes_on_with_the_same_recipe_only(tmp_path: Path) -> None:
     work = begun(tmp_path / "work", {"--batch": 20, "--drops": [1, 2]})
-    with pytest.raises(TrainingError, match="--batch-size was 20, now 30"):
+    with pytest.raises(TrainingError, match="--batch-size was 20, is now 30"):
         claim_folder(work, {"--batch-size": 30, "--lr-milestones": (1, 2)})
     claim_folder(work, {"--batch-size": 20, "--lr-milestones": (1, 2)})
 
@@ -36,6 +36,6 @@ def test_a_folder_of_former_days_goes_on_with_the_same_recipe_only(tmp_path: Pat
 def test_another_recipe_is_refused_before_the_data_is_known(tmp_path: Path) -> None:
     work = begun(tmp_path / "work", {"classes": "f00d", "--lr": 0.1})
     check_folder(work, {"--lr": 0.1})
-    with pytest.raises(TrainingError, match=r"--lr was 0\.1, now 0\.2"):
+    with pytest.raises(TrainingError, match=r"--lr was 0\.1, is now 0\.2"):
         check_folder(work, {"--lr": 0.2})
     check_folder(tmp_path / "new", {"--lr": 0.2})

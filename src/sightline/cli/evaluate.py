@@ -82,8 +82,12 @@ def evaluate(
     """Compare explanation methods on a model: all on the same photos, beside explainers that know nothing."""
     from sightline.compare import compare, draw, read_samples, within_budget
     from sightline.compare.judges import judging_of
+    from sightline.compare.store import check_folder
     from sightline.models.load import load_model
+    from sightline.terminal.folder import check_writable
 
+    check_writable(output.out)
+    check_folder(output.out)
     samples, out = draw(read_samples(data), options.count, options.seed), output.out
     judging, named = judging_of(data, options.cue), list(options.metric)
     again = judging.metrics(named) if judging else ()
@@ -124,6 +128,7 @@ def _write_page(
     certificate: str,
 ) -> Path:
     from sightline._version import __version__
+    from sightline.compare.store import PAGE
     from sightline.reports.comparison import save_comparison
 
     facts = {
@@ -137,7 +142,7 @@ def _write_page(
         "sightline": __version__,
     }
     title = f"Which method for {loaded.name}?"
-    return save_comparison(_panels(answer), out / "comparison.html", title=title, verdict=answer.verdict, facts=facts)
+    return save_comparison(_panels(answer), out / PAGE, title=title, verdict=answer.verdict, facts=facts)
 
 
 def _panels(answer: Answer) -> list[Panel]:

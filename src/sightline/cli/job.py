@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sightline.common.files import check_ours
 from sightline.errors import InputError, near
 from sightline.terminal.folder import SUMMARY, check_place, folder_names, whole_folder, write_summary
 from sightline.terminal.summary import explanation_record
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from sightline.targets import Score, Target
 
 FORMATS = ("png", "gif", "mp4", "html", "arrays")
+INDEX = "index.html"
 CHUNK = 4
 """Photos that go through the network together, where the user does not say."""
 
@@ -141,6 +143,8 @@ def run(
     names = _shown_names(photos)
     for folder in folders.values():
         check_place(folder)
+    if len(photos) > 1 and "html" in job.formats:
+        check_ours(job.out / INDEX)
     size = job.batch_size or CHUNK
     for start in range(0, len(photos), size):
         chunk = photos[start : start + size]
@@ -279,4 +283,4 @@ def make_index(job: ExplainJob, result: JobResult) -> str:
     """Write the page over all results; returns its path."""
     from sightline.terminal.index import save_index
 
-    return str(save_index(job.out / "index.html", result.photos, thumbnails=result.thumbnails, errors=result.errors))
+    return str(save_index(job.out / INDEX, result.photos, thumbnails=result.thumbnails, errors=result.errors))

@@ -10,7 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sightline.cli.job import CHUNK, ExplainJob, JobResult, make_index, thumbnail, write_formats
+from sightline.cli.job import CHUNK, INDEX, ExplainJob, JobResult, make_index, thumbnail, write_formats
+from sightline.common.files import check_ours
 from sightline.errors import InputError
 from sightline.terminal.folder import SUMMARY, check_place, folder_names, whole_folder, write_summary
 from sightline.terminal.summary import explanation_record
@@ -54,6 +55,8 @@ def run_retrieval(
     Raises:
         InputError: the gallery holds nothing else than the photo.
     """
+    if len(photos) > 1 and "html" in job.formats:
+        check_ours(job.out / INDEX)
     vectors, known = _embeddings(gallery, loaded, job, result)
     for photo, name in zip(photos, folder_names(photos), strict=True):
         if photo in [Path(error["source"]) for error in result.errors]:

@@ -7,6 +7,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from sightline.common.files import with_parents
+from sightline.common.runs import locked
 from sightline.compare.measure import Row, Settings, forwards_per_sample, measure
 from sightline.compare.ranking import Answer, rank
 from sightline.compare.samples import Batch, Sample, draw, prepare
@@ -74,11 +76,23 @@ def compare(
 
     Raises:
         InputError: fewer than two samples.
-        ResultError: the folder holds another comparison.
+        ResultError: the folder holds another comparison, or another process works there.
     """
     if len(samples) < 2:
         raise InputError(f"a comparison needs at least two photos, but there are {len(samples)}")
-    table = Table(folder)
+    with with_parents(folder), locked(folder, cure="choose another folder"):
+        return _compared(loaded, samples, settings, table=Table(folder), step=step, extra=extra)
+
+
+def _compared(
+    loaded: LoadedModel,
+    samples: Sequence[Sample],
+    settings: Settings,
+    *,
+    table: Table,
+    step: Step | None,
+    extra: Extra | None,
+) -> Answer:
     table.begin(_about(loaded, samples, settings) | ({} if extra is None else extra.about))
     shards = [samples[i : i + CHUNK] for i in range(0, len(samples), CHUNK)]
     device = next(loaded.model.parameters()).device

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sightline.common.files import digest, make_folder, write_bytes
-from sightline.common.runs import begin, plain
+from sightline.common.runs import begin, plain, read_record
 from sightline.compare.measure import Row
 from sightline.errors import MissingExtraError, ResultError
 
@@ -20,6 +21,7 @@ COLUMNS = {"layer": "stage"}
 RENAMED = {"relevance": "lrp"}
 """Methods that had another name when a table was saved."""
 SHARDS = "shards"
+PAGE = "comparison.html"
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,9 @@ class Table:
             ResultError: it holds a run with other settings, or cannot be written.
         """
         _arrow()
+        check_folder(self.folder)
         about = plain(about)
-        make_folder(self.folder / SHARDS)
+        make_folder(self.folder)
         facts = {"digest": digest(json.dumps(about, sort_keys=True).encode()), **about}
         begin(
             self.folder / RUN,
@@ -51,6 +54,7 @@ class Table:
             error=ResultError,
             upgrade=lambda before: {**_renamed(before), "digest": facts["digest"]},
         )
+        make_folder(self.folder / SHARDS)
 
     def has(self, shard: int) -> bool:
         """Whether a shard is finished."""
@@ -71,6 +75,21 @@ class Table:
 
     def _shard(self, number: int) -> Path:
         return self.folder / SHARDS / f"{number:05d}.parquet"
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse before any work a folder that holds files of a comparison's names without one's record.
+
+    Raises:
+        ResultError: see above.
+    """
+    if {"digest", "settings"} <= (read_record(folder / RUN) or {}).keys():
+        return
+    foreign = [folder / name for name in (RUN, SHARDS, TABLE, PAGE) if os.path.lexists(folder / name)]
+    if foreign:
+        raise ResultError(
+            f"{str(foreign[0])!r} was not written by sightline, and is left alone; choose another folder"
+        )
 
 
 def _renamed(before: dict[str, Any]) -> dict[str, Any]:

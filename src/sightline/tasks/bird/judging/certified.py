@@ -7,6 +7,7 @@ decision follows the cue and nothing else are kept, the cue's own pixels are wha
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -21,12 +22,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
 
-from sightline.common.files import write_bytes, write_text
+from sightline.common.files import make_folder, write_bytes, write_text
 from sightline.common.modes import evaluating
+from sightline.common.runs import read_record
 from sightline.compare.samples import Sample, prepare
 from sightline.compare.store import RUN
 from sightline.data.classes import folded_name
-from sightline.errors import DataError, InputError, near
+from sightline.errors import DataError, InputError, ResultError, near
 from sightline.models.load import LoadedModel
 from sightline.worlds.aviary import PARTS, Rendering, Scene, render
 from sightline.worlds.aviary.attributes import part_id
@@ -112,7 +114,9 @@ def certified_samples(
     fair = map(partial(_fair, cue=cue, size=drawn.size), found.verdicts, scenes, decide.photos(samples))
     found = replace(found, verdicts=tuple(fair))
     kept = [i for i, verdict in enumerate(found.verdicts) if verdict.status == CERTIFIED]
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
+    if os.path.lexists(folder / CERTIFICATE) and "verdicts" not in (read_record(folder / CERTIFICATE) or {}):
+        raise ResultError(f"{str(folder / CERTIFICATE)!r} was not written by sightline, and is left alone")
     if not (folder / RUN).is_file():
         write_text(folder / CERTIFICATE, json.dumps(_record(found, samples, loaded), indent=1))
     if len(kept) < LEAST:
@@ -213,7 +217,7 @@ def _masked(sample: Sample, scene: Scene, size: int, cue: str, folder: Path) -> 
     sink = BytesIO()
     Image.fromarray(cue_mask(render(scene, size), cue).astype(np.uint8) * 255).save(sink, "PNG")
     path = folder / f"{scene.index:08d}.png"
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     write_bytes(path, sink.getvalue())
     return replace(sample, boxes=(), mask=path)
 
