@@ -68,7 +68,7 @@ def load(folder: str | Path) -> Explanations:
         ResultError: it is missing, unfinished, damaged or of another schema.
     """
     from safetensors import SafetensorError
-    from safetensors.torch import load_file
+    from safetensors.torch import load as from_bytes
 
     folder = Path(folder)
     manifest = folder / MANIFEST
@@ -81,7 +81,7 @@ def load(folder: str | Path) -> Explanations:
         raise ResultError(f"{str(manifest)!r} has schema {schema!r}; this version reads {known}")
     check_file(folder / ARRAYS, error=ResultError)
     try:
-        arrays = load_file(folder / ARRAYS)
+        arrays = from_bytes((folder / ARRAYS).read_bytes())  # by its content: the path need not be UTF-8
         return Explanations(tuple(_restore(record, arrays) for record in content["explanations"]))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as problem:
         raise ResultError(f"the result in {str(folder)!r} is damaged: {problem}") from problem

@@ -18,7 +18,7 @@ from sightline.tasks.attributes.explain.association import field_contributions, 
 from sightline.tasks.attributes.explain.bundled import bird_words, fingerprint, nothing, vocabulary_of
 from sightline.tasks.attributes.explain.contributions import sensitivity_contributions
 from sightline.tasks.attributes.explain.grounding import centring
-from sightline.tasks.attributes.explain.narrator import ASSOCIATED, IN_PART, narration
+from sightline.tasks.attributes.explain.narrator import ASSOCIATED, IN_PART, NO_NUMBERS, narration
 from sightline.tasks.attributes.explain.sentences import parse
 from sightline.tasks.attributes.explain.speaking import PictureOutput, speaking_model
 from sightline.tasks.attributes.explain.strategies import Integrated, Linear
@@ -337,6 +337,15 @@ def test_a_network_without_words_and_a_decision_that_is_no_class_stay_silent() -
     far = Prototypes(torch.eye(4)[:3])
     found = explain(net("parallel"), picture(), target=far, method="gradcam", layers="last").one()
     assert (found.sentences, found.phrases) == ((), ())
+
+
+def test_of_answers_that_are_no_numbers_nothing_is_claimed() -> None:
+    net = load_birdnet()
+    with torch.no_grad():
+        net.class_head.weight.fill_(torch.nan)
+    (item,) = explain(net, torch.rand(1, 3, 64, 64), method="gradcam")
+    assert item.sentences == (NO_NUMBERS,)
+    assert item.phrases == ()
 
 
 def test_the_words_file_belongs_to_the_bundled_network() -> None:

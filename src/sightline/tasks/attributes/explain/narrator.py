@@ -6,6 +6,7 @@ Registers itself with the api, which knows nothing of attributes. Reads the pict
 from __future__ import annotations
 
 from jaxtyping import Float
+import torch
 from torch import Tensor, nn
 
 from sightline.api.narration import NARRATORS
@@ -20,6 +21,7 @@ from sightline.tasks.attributes.explain.speaking import PictureOutput, SpeakingM
 STAGE = "attribute_head"
 ASSOCIATED = "associated with the decision, not shown to cause it"
 IN_PART = "in part: features without a name take part in the decision"
+NO_NUMBERS = "Nothing can be said of this picture: what the network answers is no number."
 
 
 @NARRATORS.register("attributes")
@@ -38,7 +40,10 @@ def narrate(model: nn.Module, explanation: Explanation, inputs: Float[Tensor, "1
     decision = explanation.decision
     if speaker is None or decision.index is None or decision.index >= len(speaker.labels):
         return None
-    return narration(speaker, speaker.read(inputs), decision)
+    output = speaker.read(inputs)
+    if not bool(torch.isfinite(output.scores).all() and torch.isfinite(output.probabilities).all()):
+        return Narration((NO_NUMBERS,), ())
+    return narration(speaker, output, decision)
 
 
 def narration(model: SpeakingModel, output: PictureOutput, decision: Decision) -> Narration:

@@ -12,6 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from sightline.common.reading import check_listed, is_there, read_table
+from sightline.common.text import printable
 from sightline.data.photos import find_photos
 from sightline.errors import DataError, InputError
 
@@ -127,6 +128,10 @@ def _joined(folder: Path, train: Rows, tested: Rows) -> Listed:
 
 def _listed(folder: Path, rows: Rows, tests: Sequence[bool], notes: tuple[str, ...]) -> Listed:
     classes = tuple(sorted({name for _, name in rows}))
+    if odd := [name for name in classes if printable(name) != name]:
+        raise DataError(
+            f"{str(folder)!r} has a class called {odd[0]!r}, whose name cannot be shown; rename it with letters"
+        )
     if len(classes) < 2:
         raise DataError(
             f"{str(folder)!r} has one class, {classes[0]!r}; a classifier needs two at least: put each class's "
