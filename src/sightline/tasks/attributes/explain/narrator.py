@@ -5,8 +5,8 @@ Registers itself with the api, which knows nothing of attributes. Reads the pict
 
 from __future__ import annotations
 
-from jaxtyping import Float
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from sightline.api.narration import NARRATORS
