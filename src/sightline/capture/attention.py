@@ -6,7 +6,7 @@ While the model runs, calls of scaled-dot-product attention are computed in the 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -23,6 +23,9 @@ from sightline.common.modes import leave_as_found
 from sightline.errors import LayerError
 from sightline.models import Adapter, Layout
 from sightline.targets import Readout
+
+POSITIONS = ("query", "key", "value", "attn_mask", "dropout_p", "is_causal")
+"""Arguments of scaled-dot-product attention that may come without a name."""
 
 
 class AttentionReader(TorchFunctionMode):
@@ -58,7 +61,7 @@ class AttentionReader(TorchFunctionMode):
         """Open the calls that are attention; pass on all others."""
         kwargs = kwargs or {}
         if func is F.scaled_dot_product_attention:
-            return self._open_attention(*args, **kwargs)
+            return self._open_attention({**dict(zip(POSITIONS, args, strict=False)), **kwargs})
         if func is F.multi_head_attention_forward:
             return self._open_multi_head(func, args, kwargs)
         result = func(*args, **kwargs)
@@ -66,20 +69,12 @@ class AttentionReader(TorchFunctionMode):
             self._note(result)
         return result
 
-    def _open_attention(
-        self,
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
-        attn_mask: Tensor | None = None,
-        dropout_p: float = 0.0,
-        is_causal: bool = False,
-        scale: float | None = None,
-        enable_gqa: bool = False,
-    ) -> Tensor:
+    def _open_attention(self, call: Mapping[str, Any]) -> Tensor:
         """`softmax(q k^T scale + mask) v`, with the weights kept."""
+        query, key, value = call["query"], call["key"], call["value"]
+        scale, attn_mask = call.get("scale"), call.get("attn_mask")
         scores = (query @ key.mT) * (1 / math.sqrt(query.shape[-1]) if scale is None else scale)
-        if is_causal:
+        if call.get("is_causal", False):
             attn_mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=query.device).tril()
         if attn_mask is not None and attn_mask.dtype == torch.bool:
             scores = scores.masked_fill(~attn_mask, -torch.inf)
@@ -87,7 +82,8 @@ class AttentionReader(TorchFunctionMode):
             scores = scores + attn_mask
         weights = scores.softmax(-1)
         self._note(weights)
-        return weights @ value
+        attended: Tensor = weights @ value
+        return attended
 
     def _open_multi_head(self, func: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         """Torch's multi-head attention returns its weights when asked; they are a view of those that it used."""
@@ -150,7 +146,7 @@ def capture_attention(
             raw = run_forward(adapter.model, start)
         readout = plan.read(raw)
         layouts = _layouts(adapter, reader, inputs)
-        given = _gradients(readout.scores, reader.weights) if gradients else [None] * len(reader.weights)
+        slopes = _gradients(readout.scores, reader.weights) if gradients else [None] * len(reader.weights)
     matrices = [
         AttentionLayer(
             name,
@@ -159,7 +155,7 @@ def capture_attention(
             None if gradient is None else gradient.reshape(-1, *shape).float(),
         )
         for name, layout, weights, shape, gradient in zip(
-            _numbered(reader.names), layouts, reader.weights, reader.shapes, given, strict=True
+            _numbered(reader.names), layouts, reader.weights, reader.shapes, slopes, strict=True
         )
         if layout is not None
     ]
@@ -172,11 +168,11 @@ def _layouts(adapter: Adapter, reader: AttentionReader, inputs: Tensor) -> list[
     whole = [len(shape) == 4 and shape[0] == len(inputs) and shape[2] == shape[3] for shape in reader.shapes]
     windows = adapter.windows or any(len(shape) != 4 or shape[0] != len(inputs) for shape in reader.shapes)
     if windows or not any(whole):
-        found = (
+        kinds = (
             f"windows or others of shapes {sorted({tuple(s) for s in reader.shapes})}" if reader.shapes else "none"
         )
         raise LayerError(
-            f"{type(adapter.model).__name__} has no attention over its whole grid ({found}); "
+            f"{type(adapter.model).__name__} has no attention over its whole grid ({kinds}); "
             "this method is for plain vision transformers, any CAM method works here"
         )
     sizes = [shape[2] for shape, good in zip(reader.shapes, whole, strict=True) if good]

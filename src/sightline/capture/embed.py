@@ -38,4 +38,4 @@ def embeddings_of(
         with leave_as_found(adapter.model), torch.no_grad():
             return vectors_of(select_output(run_forward(adapter.model, inputs[part]), output)).clone()
 
-    return torch.cat([found for _, found in in_chunks(work, len(inputs), batch_size)])
+    return torch.cat([vectors for _, vectors in in_chunks(work, len(inputs), batch_size)])

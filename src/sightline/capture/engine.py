@@ -175,46 +175,46 @@ def _backward_maps(
     starts = [(record, record.leaf) for record in records if record.leaf is not None]
     if not scores.requires_grad:
         raise LayerError("the decision does not depend on any layer that was asked for; ask for earlier layers")
-    wanted = {name: fn for name, fn in plan.reductions.items() if name not in plan.forward_only}
+    reductions = {name: fn for name, fn in plan.reductions.items() if name not in plan.forward_only}
 
     def backward(direction: Float[Tensor, " k"], keep: bool) -> list[Tensor]:
         """Maps of the decision `scores @ direction`, one per record and reduction."""
-        gatherer = Gatherer(list(wanted.values()))
+        gatherer = Gatherer(list(reductions.values()))
         recorder.arrive = gatherer.add
-        given = torch.autograd.grad(
+        # Only the leaves are asked for: layers further up hand over their gradient by a hook as it passes by.
+        gradients = torch.autograd.grad(
             scores,
             [leaf for _, leaf in starts],
             grad_outputs=direction.to(scores.dtype).expand_as(scores),
             allow_unused=True,
             retain_graph=keep,
         )
-        for (record, _), gradient in zip(starts, given, strict=True):
+        for (record, _), gradient in zip(starts, gradients, strict=True):
             if gradient is not None:
                 gatherer.add(record, gradient)
         maps = gatherer.maps()
-        return [m for record in records for m in maps.get(record) or _nothing(record, len(wanted))]
+        return [m for record in records for m in maps.get(record) or _nothing(record, len(reductions))]
 
     directions = torch.eye(scores.shape[1], device=scores.device)
-    found = _for_each(backward, directions)
-    keys = [(layer.name, name) for layer in layers for name in wanted]
-    return dict(zip(keys, found, strict=True))
+    keys = [(layer.name, name) for layer in layers for name in reductions]
+    return dict(zip(keys, _for_each(backward, directions), strict=True))
 
 
 def _for_each(backward: Backward, directions: Float[Tensor, "k k"]) -> list[Float[Tensor, "b k h w"]]:
     """`backward` for each of k directions, as one batched call; one by one where an operation cannot be batched."""
     k = len(directions)
     if k == 1:
-        return [found[:, None] for found in backward(directions[0], False)]
+        return [maps[:, None] for maps in backward(directions[0], False)]
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="There is a performance drop")
-            return [found.movedim(0, 1) for found in torch.func.vmap(lambda d: backward(d, True))(directions)]
+            return [maps.movedim(0, 1) for maps in torch.func.vmap(lambda d: backward(d, True))(directions)]
     except RuntimeError as problem:
         if "vmap" not in str(problem) and "batching rule" not in str(problem):
             raise
         log.info("the backward cannot be batched (%s); the targets are taken one by one", problem)
     each = [backward(direction, i + 1 < k) for i, direction in enumerate(directions)]
-    return [torch.stack(found, 1) for found in zip(*each, strict=True)]
+    return [torch.stack(maps, 1) for maps in zip(*each, strict=True)]
 
 
 def _nothing(record: Record, count: int) -> list[Tensor]:

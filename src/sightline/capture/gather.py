@@ -33,13 +33,13 @@ class Gatherer:
         self._reductions = reductions
         self._waiting: dict[Record, Pair] = {}
         self._neurons = 0
-        self._found: dict[Record, list[Tensor]] = {}
+        self._maps: dict[Record, list[Tensor]] = {}
 
     def add(self, record: Record, gradient: Tensor) -> None:
         """Reduce the gradient of a layer now, or let it wait for others."""
         pair = Pair.of(record, gradient)
         if pair.A.numel() > SMALL:
-            self._found[record] = reduced(pair, self._reductions)
+            self._maps[record] = reduced(pair, self._reductions)
             return
         self._waiting[record] = pair
         self._neurons += pair.A.numel()
@@ -49,7 +49,7 @@ class Gatherer:
     def maps(self) -> dict[Record, list[Float[Tensor, "b h w"]]]:
         """Maps by record, one for each reduction, of all that arrived."""
         self._reduce_waiting()
-        return self._found
+        return self._maps
 
     def _reduce_waiting(self) -> None:
         groups: dict[tuple[int, ...], list[Record]] = {}
@@ -57,8 +57,8 @@ class Gatherer:
             groups.setdefault(tuple(pair.A.shape), []).append(record)
         for records in groups.values():
             maps = reduced(together([self._waiting[record] for record in records]), self._reductions)
-            each = zip(*(found.chunk(len(records)) for found in maps), strict=True)
-            self._found.update((record, list(own)) for record, own in zip(records, each, strict=True))
+            each = zip(*(one.chunk(len(records)) for one in maps), strict=True)
+            self._maps.update((record, list(own)) for record, own in zip(records, each, strict=True))
         self._waiting.clear()
         self._neurons = 0
 

@@ -133,6 +133,7 @@ class Recorder:
             return tensor
         leaf = None
         activation = tensor.detach()
+        # No graph has begun yet: it begins here, and the model goes on with a copy, which it may write into.
         if self._gradients and not tensor.requires_grad:
             leaf = activation.requires_grad_()
             activation, tensor = leaf.detach(), leaf.clone()

@@ -57,9 +57,9 @@ def _added(pair: Pair, summands: list[Summand]) -> list[Float[Tensor, "b h w"]]:
 
 def _summed(part: Pair, summands: list[Summand]) -> list[Float[Tensor, "b h w"]]:
     """The sums over one slice of channels; all weights meet its activations in one product."""
-    found = [summand(part) for summand in summands]
-    weights = [values for values in found if values.ndim == 2]
+    terms = [summand(part) for summand in summands]
+    weights = [values for values in terms if values.ndim == 2]
     if not weights:
-        return found
+        return terms
     maps = iter(part.weighted(torch.stack(weights, 1)).unbind(1))
-    return [next(maps) if values.ndim == 2 else values for values in found]
+    return [next(maps) if values.ndim == 2 else values for values in terms]
