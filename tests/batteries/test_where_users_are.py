@@ -42,6 +42,15 @@ def test_frozen_no_grad_inference_mode_and_training_mode_give_the_same_maps(name
     assert not torch.is_inference_mode_enabled()
 
 
+@pytest.mark.parametrize("method", ["scorecam", "ablationcam", "saliency", "smoothgrad", "guided_backprop", "lrp"])
+def test_methods_of_their_own_passes_give_the_same_maps_under_inference_mode(method: str) -> None:
+    model, x = build("plain_inplace"), picture()
+    right = sightline.explain(model, x, method=method)
+    with torch.inference_mode():
+        found = sightline.explain(model, x, method=method)
+    assert equal(right, found)
+
+
 @pytest.mark.parametrize("name", TINY)
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
 def test_other_precisions_are_reduced_in_float32(name: str, dtype: torch.dtype) -> None:

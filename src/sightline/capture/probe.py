@@ -42,8 +42,9 @@ class ForwardProbe:
         """Score the inputs as they are, and fix the decision's classes for all that follows."""
         with leave_as_found(self.adapter.model), torch.no_grad():
             part = self.plan.part(run_forward(self.adapter.model, self.inputs))
-        readout = self.plan.target.read(part, self.plan.labels)
-        frozen = self.plan.target.frozen(part, self.plan.labels)
+            # Read inside: what the decision is must be usable in a graph, also where the caller is in inference mode.
+            readout = self.plan.target.read(part, self.plan.labels)
+            frozen = self.plan.target.frozen(part, self.plan.labels)
         return readout, ForwardProbe(self.adapter, self.inputs, self._plan(frozen), self.batch_size)
 
     def scores(self, variants: Variants, count: int) -> Float[Tensor, "v b k"]:

@@ -66,8 +66,8 @@ def _one_sample(
 ) -> tuple[Readout, Float[Tensor, "1 k c h w"]]:
     """Attributions of one sample for each of its k decisions."""
     readout, probe = ForwardProbe(request.adapter, request.inputs[i : i + 1], plan).decide()
-    one = _only(request, probe.inputs)
     with leave_as_found(request.adapter.model):
+        one = _only(request, probe.inputs)  # inside, so that under inference_mode too it can be differentiated
         each = [_seeded(attribute, attr, Scorer(probe), one, k) for k in range(readout.scores.shape[1])]
     return readout, torch.stack(each, 1)
 
