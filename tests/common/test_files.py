@@ -98,8 +98,9 @@ def test_the_longest_names_can_be_written(name, tmp_path):
     assert names(tmp_path) == [name]
 
 
-@pytest.mark.parametrize("name", ["a.tmp", f".a.{os.getpid()}", f"a.{os.getpid()}", ".a.partial", "a.part"])
+@pytest.mark.parametrize("name", ["a.tmp", ".a.PID", "a.PID", ".a.partial", "a.part"])
 def test_a_users_file_of_a_temporary_name_is_never_touched(name, tmp_path):
+    name = name.replace("PID", str(os.getpid()))
     (tmp_path / name).write_text("mine")
     write_text(tmp_path / "a", "x")
     assert (tmp_path / name).read_text() == "mine"
