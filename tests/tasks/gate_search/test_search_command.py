@@ -58,11 +58,24 @@ def test_a_search_trains_searches_and_goes_on_from_its_log(folder, tmp_path):
     assert "seed was 0, is 1" in other.stderr
 
 
-def test_the_tables_name_the_best_scheme(folder, tmp_path):
-    done = run(folder, tmp_path / "log", "--budget", "4", "--searcher", "greedy")
+def test_the_tables_name_the_best_scheme(folder, tmp_path, monkeypatch):
+    wanted = "10|01|11"
+
+    def planted(score):
+        """Instead of the accuracy: the share of places where a scheme is as wanted, so that only one has all."""
+        return lambda schemes: (
+            sum(a == b for a, b in zip(str(scheme), wanted, strict=True)) / len(wanted) for scheme in schemes
+        )
+
+    monkeypatch.setattr("sightline.tasks.gate_search.executors.here", planted)
+    done = run(folder, tmp_path / "log", "--budget", "40", "--searcher", "greedy")
     assert done.exit_code == 0, done.output
-    assert "11|11|11" in done.stdout or "00|00|00" in done.stdout
-    assert "best: " in done.stderr
+    front, effects = done.stdout.split("what each block's gate adds")
+    assert front.count(wanted) == 1
+    assert [line.split()[0] for line in front.splitlines() if "|" in line][-1] == wanted
+    assert f"best: {wanted} (1.0000 at density 0.67)" in done.stderr
+    rows = [line.split()[:3] for line in effects.splitlines() if line.split()[:1] in (["1"], ["2"], ["3"])]
+    assert [float(added) > 0 for _, _, added in rows] == [bit == "1" for bit in wanted.replace("|", "")]
 
 
 @pytest.mark.parametrize(
