@@ -154,7 +154,7 @@ def _read(seen: Observations, count: int) -> dict[str, float]:
     found = {}
     for group in seen.vocabulary.groups:
         true = seen.answers(group.members)[count:]
-        found[group.name] = float((seen.said(group.members)[count:] == true)[true >= 0].float().mean())
+        found[group.name] = float((seen.predictions(group.members)[count:] == true)[true >= 0].float().mean())
     return found
 
 
@@ -166,7 +166,7 @@ def noise_facts(seen: Observations, wrong: Tensor, count: int) -> dict[str, Any]
     truth, score, flagged = wrong[:, columns][known], found.ranking[known], found.flagged[known]
     margin = found.margin[known]
     order = score.argsort(descending=True, stable=True)
-    visible = torch.stack([seen.known(group.members) for group in seen.vocabulary.groups], dim=1)
+    visible = torch.stack([seen.labelled(group.members) for group in seen.vocabulary.groups], dim=1)
     fresh = (torch.arange(len(seen)) >= count)[:, None].expand_as(known)[known]
     facts: dict[str, Any] = {
         "labels": int(known.sum()),

@@ -18,49 +18,54 @@ RULE = (
 )
 
 
-def ambiguous(seen: Observations) -> Verdict:
+def ambiguous(observations: Observations) -> Verdict:
     """Attributes that some classes neither have nor lack."""
-    known = seen.weights > 0
-    cells = [(y, k) for y in range(len(seen.classes)) for k in range(len(seen.vocabulary))]
-    counts = torch.stack([known[seen.labels == y].sum(0) for y in range(len(seen.classes))])
-    there = torch.stack([(known & (seen.targets >= SURE))[seen.labels == y].sum(0) for y in range(len(seen.classes))])
+    labelled = observations.weights > 0
+    cells = [(y, k) for y in range(len(observations.classes)) for k in range(len(observations.vocabulary))]
+    counts = torch.stack([labelled[observations.labels == y].sum(0) for y in range(len(observations.classes))])
+    present = torch.stack(
+        [
+            (labelled & (observations.targets >= SURE))[observations.labels == y].sum(0)
+            for y in range(len(observations.classes))
+        ]
+    )
     judged = [(y, k) for y, k in cells if int(counts[y, k]) >= LEAST]
     if not judged:
         return skip(f"no class has {LEAST} pictures with a label of any attribute")
     unsure: dict[int, list[int]] = {}
     level = strict(len(judged))
     for y, k in judged:
-        low, high = wilson(int(there[y, k]), int(counts[y, k]), confidence=level)
+        low, high = wilson(int(present[y, k]), int(counts[y, k]), confidence=level)
         if low > LOW and high < HIGH:
             unsure.setdefault(k, []).append(y)
     classes = {k: sum(1 for _, other in judged if other == k) for k in unsure}
-    found = [_finding(seen, k, unsure[k], classes[k]) for k in unsure]
+    findings = [_finding(observations, k, unsure[k], classes[k]) for k in unsure]
     cells_found = sum(map(len, unsure.values()))
-    raw = sum(LOW <= int(there[y, k]) / int(counts[y, k]) <= HIGH for y, k in judged)
+    raw = sum(LOW <= int(present[y, k]) / int(counts[y, k]) <= HIGH for y, k in judged)
     return Verdict(
-        tuple(sorted(found, key=lambda f: (-f.effect, f.where))),
+        tuple(sorted(findings, key=lambda f: (-f.effect, f.where))),
         len(judged),
         RULE,
         summary={"ambiguous cells": cells_found, "before chance": raw, "cells": len(judged)},
     )
 
 
-def _finding(seen: Observations, at: int, classes: list[int], judged: int) -> Finding:
-    name = seen.vocabulary.names[at]
-    answered = seen.weights[:, at] > 0
-    guessed = int(((seen.weights[:, at] <= SURE) & answered).sum())
-    shares = seen.prototypes[classes, at]
+def _finding(observations: Observations, at: int, classes: list[int], judged: int) -> Finding:
+    name = observations.vocabulary.names[at]
+    answered = observations.weights[:, at] > 0
+    guessed = int(((observations.weights[:, at] <= SURE) & answered).sum())
+    shares = observations.prototypes[classes, at]
     return WEAKNESS.finding(
         name,
         f"{len(classes)} of {judged} classes neither have nor lack {name}",
         effect=len(classes) / judged,
         ends=wilson(len(classes), judged, confidence=strict()),
         evidence={
-            "classes": ", ".join(seen.classes[y] for y in classes[:6]) + (" ..." if len(classes) > 6 else ""),
+            "classes": ", ".join(observations.classes[y] for y in classes[:6]) + (" ..." if len(classes) > 6 else ""),
             "shares from": float(shares.min()),
             "shares to": float(shares.max()),
             "guessed": guessed,
             "unknown": int((~answered).sum()),
-            "labels": len(seen),
+            "labels": len(observations),
         },
     )

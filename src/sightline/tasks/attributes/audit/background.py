@@ -31,18 +31,18 @@ RULE = (
 )
 
 
-def background(seen: Observations, redrawn: Redrawn | None = None) -> Verdict:
+def background(observations: Observations, redrawn: Redrawn | None = None) -> Verdict:
     """Dependence of the decision on backgrounds, and classes whose maps lie there."""
-    found, tests = _attention(seen)
+    findings, tests = _attention(observations)
     summary: dict[str, Fact] = {}
     if redrawn is not None and int((redrawn.decided == redrawn.labels).sum()) >= LEAST:
-        excess, towards, summary = exchanged(redrawn, len(seen.classes))
+        excess, towards, summary = exchanged(redrawn, len(observations.classes))
         tests += 2
         if excess.above(0.0) and towards.above(0.0):
-            found = [_decision(excess, summary), *found]
+            findings = [_decision(excess, summary), *findings]
     if not tests:
         return skip("the pictures have no mask of the object, and are no world whose backgrounds can be exchanged")
-    return Verdict(tuple(found), tests, RULE, summary=summary)
+    return Verdict(tuple(findings), tests, RULE, summary=summary)
 
 
 def exchanged(redrawn: Redrawn, classes: int) -> tuple[Trial, Trial, dict[str, Fact]]:
@@ -78,27 +78,29 @@ def _decision(excess: Trial, numbers: dict[str, Fact]) -> Finding:
     )
 
 
-def _attention(seen: Observations) -> tuple[list[Finding], int]:
+def _attention(observations: Observations) -> tuple[list[Finding], int]:
     """Classes whose map lies on the object less than a centre prior does."""
-    if seen.energy is None or seen.prior is None:
+    if observations.energy is None or observations.prior is None:
         return [], 0
-    known = seen.energy.isfinite() & seen.prior.isfinite()
-    parts = [(name, known & (seen.decided == at)) for at, name in enumerate(seen.classes)]
+    measured = observations.energy.isfinite() & observations.prior.isfinite()
+    parts = [(name, measured & (observations.decided == at)) for at, name in enumerate(observations.classes)]
     judged = [(name, rows) for name, rows in parts if int(rows.sum()) >= LEAST]
-    found = [f for name, rows in judged if (f := _class(seen, name, rows, len(judged))) is not None]
-    return sorted(found, key=lambda f: f.effect), len(judged)
+    findings = [f for name, rows in judged if (f := _class(observations, name, rows, len(judged))) is not None]
+    return sorted(findings, key=lambda f: f.effect), len(judged)
 
 
-def _class(seen: Observations, name: str, rows: Float[Tensor, " n"], tests: int) -> Finding | None:
-    energy, prior = (torch.zeros(0) if part is None else part[rows] for part in (seen.energy, seen.prior))
-    tried = trial(energy - prior, tests)
-    if not tried.below(0.0):
+def _class(observations: Observations, name: str, rows: Float[Tensor, " n"], tests: int) -> Finding | None:
+    energy, prior = (
+        torch.zeros(0) if part is None else part[rows] for part in (observations.energy, observations.prior)
+    )
+    difference = trial(energy - prior, tests)
+    if not difference.below(0.0):
         return None
     return ATTENTION.finding(
         name,
         f"The maps of decisions for {name} have {float(energy.mean()):.1%} on the object, a centred Gaussian as wide "
         f"has {float(prior.mean()):.1%}",
-        effect=tried.interval.mean,
-        ends=(tried.interval.low, tried.interval.high),
+        effect=difference.interval.mean,
+        ends=(difference.interval.low, difference.interval.high),
         evidence={"on the object": float(energy.mean()), "Gaussian": float(prior.mean()), "pictures": len(energy)},
     )

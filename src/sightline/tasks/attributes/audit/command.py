@@ -71,14 +71,14 @@ def eat(options: AuditOptions) -> None:
     )
     for note in audited.notes:
         say_note(note)
-    seen, again = _looked(net, audited, options.scenes)
-    findings = look(seen, again, kinds=kinds, command=options.command)
+    observations, redrawn = _observations(net, audited, options.scenes)
+    outcome = look(observations, redrawn, kinds=kinds, command=options.command)
     with whole_folder(options.out) as folder:
-        _write(folder, findings, seen, again, options)
-    _tell(findings, options.out, as_json=options.as_json)
+        _write(folder, outcome, observations, redrawn, options)
+    _tell(outcome, options.out, as_json=options.as_json)
 
 
-def _looked(net: AttributeNet, audited: Audited, scenes: int) -> tuple[Observations, Redrawn | None]:
+def _observations(net: AttributeNet, audited: Audited, scenes: int) -> tuple[Observations, Redrawn | None]:
     """Run the network, and draw scenes again where they can be."""
     import tempfile
 
@@ -86,45 +86,47 @@ def _looked(net: AttributeNet, audited: Audited, scenes: int) -> tuple[Observati
 
     with tempfile.TemporaryDirectory() as work, progress() as bar:
         task = bar.add_task("looking", total=len(audited.data))
-        seen = watched(net, audited, Path(work), lambda done: bar.update(task, advance=done))
-        again_task = bar.add_task("drawing again", total=None)
-        again = drawn_again(net, audited, seen, scenes, lambda done: bar.update(again_task, advance=done))
-    return seen, again
+        observations = watched(net, audited, Path(work), lambda done: bar.update(task, advance=done))
+        second_task = bar.add_task("drawing again", total=None)
+        redrawn = drawn_again(net, audited, observations, scenes, lambda done: bar.update(second_task, advance=done))
+    return observations, redrawn
 
 
-def _write(folder: Path, found: Audit, seen: Observations, again: Redrawn | None, asked: AuditOptions) -> None:
+def _write(
+    folder: Path, outcome: Audit, observations: Observations, redrawn: Redrawn | None, options: AuditOptions
+) -> None:
     """The page, the table twice, and a summary."""
     from sightline._version import __version__
     from sightline.tasks.attributes.audit.page import save_audit
 
     facts = {
-        "network": asked.weights.name,
-        "join": seen.join,
-        "data": asked.data.name,
-        "split": asked.split,
-        "pictures": str(len(seen)),
-        "class accuracy": f"{float((seen.decided == seen.labels).float().mean()):.3f}",
-        "scenes drawn again": "0" if again is None else str(len(again.labels)),
+        "network": options.weights.name,
+        "join": observations.join,
+        "data": options.data.name,
+        "split": options.split,
+        "pictures": str(len(observations)),
+        "class accuracy": f"{float((observations.decided == observations.labels).float().mean()):.3f}",
+        "scenes drawn again": "0" if redrawn is None else str(len(redrawn.labels)),
         "sightline": __version__,
     }
-    records = [finding.record() for finding in found.findings]
+    records = [finding.record() for finding in outcome.findings]
     write_text(folder / RECORDS, json.dumps(finite(records), indent=1, ensure_ascii=False) + "\n")
     _csv(folder / TABLE, records)
-    write_summary(folder, {"facts": facts, "kinds": _counts(found), "command": asked.command()})
-    title = f"Weaknesses of {asked.weights.name} and of {asked.data.name}"
-    save_audit(_sections(found, asked), folder / PAGE, title=title, verdict=_verdict(found), facts=facts)
+    write_summary(folder, {"facts": facts, "kinds": _counts(outcome), "command": options.command()})
+    title = f"Weaknesses of {options.weights.name} and of {options.data.name}"
+    save_audit(_sections(outcome, options), folder / PAGE, title=title, verdict=_verdict(outcome), facts=facts)
 
 
-def _verdict(found: Audit) -> str:
+def _verdict(outcome: Audit) -> str:
     """The kinds with findings, the counts of what was tested in the same breath."""
-    said = [f"{len(v.findings)} {kind}" for kind, v in found.verdicts.items() if v.findings]
-    tested = sum(verdict.tested for verdict in found.verdicts.values())
-    skipped = [kind for kind, verdict in found.verdicts.items() if verdict.skipped]
-    text = f"Findings: {', '.join(said)}" if said else "Nothing was found that chance could not explain"
+    counts = [f"{len(v.findings)} {kind}" for kind, v in outcome.verdicts.items() if v.findings]
+    tested = sum(verdict.tested for verdict in outcome.verdicts.values())
+    skipped = [kind for kind, verdict in outcome.verdicts.items() if verdict.skipped]
+    text = f"Findings: {', '.join(counts)}" if counts else "Nothing was found that chance could not explain"
     return f"{text}; {tested} places tested" + (f"; not tested: {', '.join(skipped)}." if skipped else ".")
 
 
-def _sections(found: Audit, asked: AuditOptions) -> list[Section]:
+def _sections(outcome: Audit, options: AuditOptions) -> list[Section]:
     from sightline.tasks.attributes.audit import DETECTORS
     from sightline.tasks.attributes.audit.page import Row, Section
 
@@ -140,17 +142,17 @@ def _sections(found: Audit, asked: AuditOptions) -> list[Section]:
             found=len(verdict.findings),
             skipped=verdict.skipped,
             summary=verdict.summary,
-            command=asked.command(kind),
-            rows=tuple(Row(**{name: getattr(f, name) for name in names}) for f in verdict.findings[: asked.shown]),
+            command=options.command(kind),
+            rows=tuple(Row(**{name: getattr(f, name) for name in names}) for f in verdict.findings[: options.shown]),
         )
-        for kind, verdict in found.verdicts.items()
+        for kind, verdict in outcome.verdicts.items()
     ]
 
 
-def _counts(found: Audit) -> dict[str, dict[str, Any]]:
+def _counts(outcome: Audit) -> dict[str, dict[str, Any]]:
     return {
         kind: {"found": len(v.findings), "tested": v.tested, "skipped": v.skipped, "rule": v.rule, **v.summary}
-        for kind, v in found.verdicts.items()
+        for kind, v in outcome.verdicts.items()
     }
 
 
@@ -168,13 +170,13 @@ def _csv(path: Path, records: list[dict[str, Any]]) -> None:
     write_text(path, sink.getvalue())
 
 
-def _tell(found: Audit, out: Path, *, as_json: bool) -> None:
+def _tell(outcome: Audit, out: Path, *, as_json: bool) -> None:
     if as_json:
         files = [str(out / name) for name in (PAGE, TABLE, RECORDS)]
-        say_json({"kinds": _counts(found), "findings": [f.record() for f in found.findings], "files": files})
+        say_json({"kinds": _counts(outcome), "findings": [f.record() for f in outcome.findings], "files": files})
         return
     rows = []
-    for kind, verdict in found.verdicts.items():
+    for kind, verdict in outcome.verdicts.items():
         first = (
             verdict.findings[0].says
             if verdict.findings

@@ -30,20 +30,22 @@ def entropy(counts: list[int]) -> float:
     return float(stats.entropy(counts, base=2))
 
 
-def constant(seen: Observations) -> Verdict:
+def constant(observations: Observations) -> Verdict:
     """Groups with one answer."""
-    groups = [(group.name, group.members, answers(seen, group.members)) for group in seen.vocabulary.groups]
+    groups = [
+        (group.name, group.members, answers(observations, group.members)) for group in observations.vocabulary.groups
+    ]
     judged = [(name, members, counts) for name, members, counts in groups if sum(counts) >= LEAST]
     if not judged:
         return skip(f"no group of attributes has {LEAST} labels")
-    found = []
+    findings = []
     for name, members, counts in judged:
         top, total = max(counts), sum(counts)
         if wilson(top, total, confidence=strict(len(judged)))[0] <= MOST:
             continue
         at = counts.index(top)
-        value = seen.vocabulary.attributes[members[at]].value if at < len(members) else "absent"
-        found.append(
+        value = observations.vocabulary.attributes[members[at]].value if at < len(members) else "absent"
+        findings.append(
             WEAKNESS.finding(
                 name,
                 f"{top / total:.1%} of the answers to {name} are {value!r} ({entropy(counts):.2f} bit)",
@@ -52,10 +54,10 @@ def constant(seen: Observations) -> Verdict:
                 evidence={"bits": entropy(counts), "answers": total, "value": value},
             )
         )
-    return Verdict(tuple(sorted(found, key=lambda f: (-f.effect, f.where))), len(judged), RULE)
+    return Verdict(tuple(sorted(findings, key=lambda f: (-f.effect, f.where))), len(judged), RULE)
 
 
-def answers(seen: Observations, members: tuple[int, ...]) -> list[int]:
+def answers(observations: Observations, members: tuple[int, ...]) -> list[int]:
     """How often each answer was given; the last count is of pictures of which none of them is true."""
-    given = seen.answers(members)[seen.known(members)]
-    return torch.bincount(torch.where(given < 0, len(members), given), minlength=len(members) + 1).tolist()
+    labels = observations.answers(members)[observations.labelled(members)]
+    return torch.bincount(torch.where(labels < 0, len(members), labels), minlength=len(members) + 1).tolist()

@@ -48,90 +48,96 @@ class Repair:
     chance: dict[int, float]
 
 
-def repairs(seen: Observations, head: Float[Tensor, "y k"]) -> list[Repair]:
+def repairs(observations: Observations, head: Float[Tensor, "y k"]) -> list[Repair]:
     """The smallest correction of every wrong picture that has a class."""
-    wrong = torch.nonzero((seen.labels >= 0) & (seen.decided != seen.labels))[:, 0].tolist()
-    found = []
+    wrong = torch.nonzero((observations.labels >= 0) & (observations.decided != observations.labels))[:, 0].tolist()
+    results = []
     for row in wrong:
-        steps = dict(_corrections(seen, head, row))
-        restored = [g for g, step in steps.items() if _right(seen, row, step)]
-        chance = {g: _chance(seen, head, row, g) for g in steps}
-        found.append(Repair(row, 1 if restored else _size(seen, row, list(steps.values())), tuple(restored), chance))
-    return found
+        steps = dict(_corrections(observations, head, row))
+        restored = [g for g, step in steps.items() if _right(observations, row, step)]
+        chance = {g: _chance(observations, head, row, g) for g in steps}
+        results.append(
+            Repair(row, 1 if restored else _size(observations, row, list(steps.values())), tuple(restored), chance)
+        )
+    return results
 
 
-def misread(seen: Observations) -> Verdict:
+def misread(observations: Observations) -> Verdict:
     """Groups whose wrong answer cost the class more often than chance."""
-    if seen.head is None:
-        return skip(f"the join {seen.join!r} has no path from attributes to classes, so no attribute can cost one")
-    made = repairs(seen, seen.head)
-    if len(made) < 2:
-        return skip(f"only {len(made)} of {len(seen)} pictures are classified wrongly")
-    groups = sorted({g for one in made for g in one.chance})
-    findings = [f for g in groups if (f := _finding(seen, made, g, len(groups))) is not None]
-    sizes = Counter(one.size for one in made)
+    if observations.head is None:
+        return skip(
+            f"the join {observations.join!r} has no path from attributes to classes, so no attribute can cost one"
+        )
+    corrected = repairs(observations, observations.head)
+    if len(corrected) < 2:
+        return skip(f"only {len(corrected)} of {len(observations)} pictures are classified wrongly")
+    groups = sorted({g for one in corrected for g in one.chance})
+    findings = [f for g in groups if (f := _finding(observations, corrected, g, len(groups))) is not None]
+    sizes = Counter(one.size for one in corrected)
     counts: dict[str, Fact] = {f"errors repaired by {size}": sizes[size] for size in range(1, MOST + 1)}
-    summary = {"errors": len(made), **counts, f"not repaired by {MOST}": sizes[0]}
+    summary = {"errors": len(corrected), **counts, f"not repaired by {MOST}": sizes[0]}
     return Verdict(tuple(sorted(findings, key=lambda f: -f.effect)), len(groups), RULE, summary=summary)
 
 
-def _finding(seen: Observations, made: list[Repair], group: int, tests: int) -> Finding | None:
-    alone = torch.tensor([float(group in one.alone) for one in made])
-    chance = torch.tensor([one.chance.get(group, 0.0) for one in made])
-    tried = trial(alone - chance, tests)
-    if not tried.above(0.0):
+def _finding(observations: Observations, corrected: list[Repair], group: int, tests: int) -> Finding | None:
+    alone = torch.tensor([float(group in one.alone) for one in corrected])
+    chance = torch.tensor([one.chance.get(group, 0.0) for one in corrected])
+    excess = trial(alone - chance, tests)
+    if not excess.above(0.0):
         return None
-    name, share = seen.vocabulary.groups[group].name, float(alone.mean())
+    name, share = observations.vocabulary.groups[group].name, float(alone.mean())
     return WEAKNESS.finding(
         name,
-        f"Reading {name} right would have repaired {share:.1%} of the {len(made)} wrong classes",
-        effect=tried.interval.mean,
-        ends=(tried.interval.low, tried.interval.high),
-        evidence={"repaired": int(alone.sum()), "errors": len(made), "by other answers": float(chance.mean())},
+        f"Reading {name} right would have repaired {share:.1%} of the {len(corrected)} wrong classes",
+        effect=excess.interval.mean,
+        ends=(excess.interval.low, excess.interval.high),
+        evidence={"repaired": int(alone.sum()), "errors": len(corrected), "by other answers": float(chance.mean())},
     )
 
 
-def _corrections(seen: Observations, head: Tensor, row: int) -> Iterator[tuple[int, Tensor]]:
+def _corrections(observations: Observations, head: Tensor, row: int) -> Iterator[tuple[int, Tensor]]:
     """For every misread group what the true answer adds to the class scores."""
-    for g, group in enumerate(seen.vocabulary.groups):
+    for g, group in enumerate(observations.vocabulary.groups):
         at = list(group.members)
-        if bool((seen.weights[row, at] > 0).any()) and _differs(seen, row, at, group.exclusive):
-            known = seen.weights[row, at] > 0
-            move = torch.where(known, seen.targets[row, at] - seen.probabilities[row, at], 0.0)
+        if bool((observations.weights[row, at] > 0).any()) and _differs(observations, row, at, group.exclusive):
+            labelled = observations.weights[row, at] > 0
+            move = torch.where(labelled, observations.targets[row, at] - observations.probabilities[row, at], 0.0)
             yield g, head[:, at] @ move
 
 
-def _differs(seen: Observations, row: int, at: list[int], exclusive: bool) -> bool:
-    said, true = seen.probabilities[row, at], seen.targets[row, at]
+def _differs(observations: Observations, row: int, at: list[int], exclusive: bool) -> bool:
+    predicted, labels = observations.probabilities[row, at], observations.targets[row, at]
     if exclusive:
-        return int(said.argmax()) != int(true.argmax())
-    return bool((((said >= 0.5) != (true >= 0.5)) & (seen.weights[row, at] > 0)).any())
+        return int(predicted.argmax()) != int(labels.argmax())
+    return bool((((predicted >= 0.5) != (labels >= 0.5)) & (observations.weights[row, at] > 0)).any())
 
 
-def _chance(seen: Observations, head: Tensor, row: int, group: int) -> float:
+def _chance(observations: Observations, head: Tensor, row: int, group: int) -> float:
     """Share of other answers that restore the class: the other values of a choice, or other pictures' answers."""
-    chosen = seen.vocabulary.groups[group]
+    chosen = observations.vocabulary.groups[group]
     at = list(chosen.members)
     if chosen.exclusive:
-        taken = {int(seen.probabilities[row, at].argmax()), int(seen.targets[row, at].argmax())}
-        others = torch.eye(len(at))[[i for i in range(len(at)) if i not in taken]]
+        excluded = {int(observations.probabilities[row, at].argmax()), int(observations.targets[row, at].argmax())}
+        others = torch.eye(len(at))[[i for i in range(len(at)) if i not in excluded]]
     else:
-        differ = torch.nonzero((seen.targets[:, at] != seen.targets[row, at]).any(1))[:, 0]
+        differ = torch.nonzero((observations.targets[:, at] != observations.targets[row, at]).any(1))[:, 0]
         draw = torch.Generator().manual_seed(row)
-        others = seen.targets[differ[torch.randperm(len(differ), generator=draw)[:DONORS]]][:, at]
-    right = [_right(seen, row, head[:, at] @ (other - seen.probabilities[row, at])) for other in others]
+        others = observations.targets[differ[torch.randperm(len(differ), generator=draw)[:DONORS]]][:, at]
+    right = [
+        _right(observations, row, head[:, at] @ (other - observations.probabilities[row, at])) for other in others
+    ]
     return sum(right) / len(right) if right else 0.0
 
 
-def _right(seen: Observations, row: int, step: Tensor) -> bool:
-    return int((seen.class_logits[row] + step).argmax()) == int(seen.labels[row])
+def _right(observations: Observations, row: int, step: Tensor) -> bool:
+    return int((observations.class_logits[row] + step).argmax()) == int(observations.labels[row])
 
 
-def _size(seen: Observations, row: int, steps: list[Tensor]) -> int:
+def _size(observations: Observations, row: int, steps: list[Tensor]) -> int:
     """Fewest corrections, two or more, that restore the class; 0 where none do."""
     for size in range(2, min(MOST, len(steps)) + 1):
         sets = list(combinations(range(len(steps)), size))
-        scores = seen.class_logits[row] + torch.stack(steps)[torch.tensor(sets)].sum(1)
-        if bool((scores.argmax(1) == seen.labels[row]).any()):
+        scores = observations.class_logits[row] + torch.stack(steps)[torch.tensor(sets)].sum(1)
+        if bool((scores.argmax(1) == observations.labels[row]).any()):
             return size
     return 0

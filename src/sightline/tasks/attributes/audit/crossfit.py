@@ -37,7 +37,7 @@ def out_of_fold(
     features: Float[Tensor, "n c"],
     targets: Float[Tensor, "n k"],
     weights: Float[Tensor, "n k"],
-    asked: Sequence[Question],
+    questions: Sequence[Question],
     fold: Int[Tensor, " n"],
     *,
     penalty: float = 1e-3,
@@ -51,21 +51,21 @@ def out_of_fold(
         features: of the pictures, from a network that stays as it is; `narrowed`, so that one penalty suits all.
         targets: the labels, 0..1.
         weights: how sure they are; 0 is left out.
-        asked: what has one answer.
+        questions: what has one answer.
         fold: of each picture.
         penalty: on the squared weights.
         bagged: seed of a resampling of the pictures that are fitted on; None fits on all.
     """
-    said = torch.full_like(targets, torch.nan)
+    answers = torch.full_like(targets, torch.nan)
     for at in sorted(set(fold.tolist())):
         out, rest = fold == at, torch.nonzero(fold != at)[:, 0]
         if bagged is not None and len(rest):
             generator = torch.Generator().manual_seed(1000 * bagged + at)
             rest = rest[torch.randint(len(rest), (len(rest),), generator=generator)]
         if len(rest):
-            head = fitted(features[rest], targets[rest], weights[rest], asked, penalty)
-            said[out] = probabilities(_with_one(features[out]).double() @ head, asked).to(said.dtype)
-    return said
+            head = fitted(features[rest], targets[rest], weights[rest], questions, penalty)
+            answers[out] = probabilities(_with_one(features[out]).double() @ head, questions).to(answers.dtype)
+    return answers
 
 
 def narrowed(features: Float[Tensor, "n c"]) -> Float[Tensor, "n d"]:
@@ -80,27 +80,27 @@ def narrowed(features: Float[Tensor, "n c"]) -> Float[Tensor, "n d"]:
 
 
 def fitted(
-    table: Float[Tensor, "n d"], targets: Tensor, weights: Tensor, asked: Sequence[Question], penalty: float
+    table: Float[Tensor, "n d"], targets: Tensor, weights: Tensor, questions: Sequence[Question], penalty: float
 ) -> Float[Tensor, "e k"]:
     """The heads of all questions at once, by L-BFGS in double precision; the last row is the offset.
 
     The loss is convex and its gradient is written out: X^T (m (sum(t) p - t)), p the probabilities, t the targets and
     m how sure they are, one number per question.
     """
-    inputs, goal, sure = _with_one(table), targets.double(), _sureness(weights.double(), asked)
+    inputs, goal, sure = _with_one(table), targets.double(), _sureness(weights.double(), questions)
     head = torch.zeros(inputs.shape[1], targets.shape[1], dtype=torch.float64)
     optimiser = torch.optim.LBFGS([head], max_iter=STEPS, history_size=10, line_search_fn="strong_wolfe")
-    belongs, alone = _belonging(asked, targets.shape[1])
+    belongs, alone = _belonging(questions, targets.shape[1])
     total = torch.where(alone, 1.0, goal @ belongs @ belongs.T)
 
     def loss() -> Tensor:
         logits = inputs @ head
         logs = _log_probabilities(logits, belongs, alone)
-        said = logs.exp()
+        predicted = logs.exp()
         absent = torch.where(alone, (1 - goal) * (logs - logits), 0.0)
         slope = head.clone()
         slope[-1] = 0
-        head.grad = inputs.T @ (sure * (total * said - goal)) / len(inputs) + 2 * penalty * slope
+        head.grad = inputs.T @ (sure * (total * predicted - goal)) / len(inputs) + 2 * penalty * slope
         return -(sure * (goal * logs + absent)).sum() / len(inputs) + penalty * slope.square().sum()
 
     with torch.no_grad():
@@ -108,26 +108,26 @@ def fitted(
     return head
 
 
-def probabilities(logits: Float[Tensor, "n k"], asked: Sequence[Question]) -> Float[Tensor, "n k"]:
+def probabilities(logits: Float[Tensor, "n k"], questions: Sequence[Question]) -> Float[Tensor, "n k"]:
     """A soft-max in each choice, a logistic function elsewhere."""
-    return _log_probabilities(logits, *_belonging(asked, logits.shape[1])).exp()
+    return _log_probabilities(logits, *_belonging(questions, logits.shape[1])).exp()
 
 
 def readable(
-    said: Float[Tensor, "n m"], answers: Int[Tensor, " n"], rows: Bool[Tensor, " n"]
+    predicted: Float[Tensor, "n m"], answers: Int[Tensor, " n"], rows: Bool[Tensor, " n"]
 ) -> tuple[float, float, int]:
     """Accuracy of out-of-fold answers, that of always saying the most frequent one, and how many were judged."""
     true = answers[rows]
     if not len(true):
         return 0.0, 0.0, 0
     base = float(torch.bincount(true).max()) / len(true)
-    return float((said[rows].argmax(1) == true).float().mean()), base, len(true)
+    return float((predicted[rows].argmax(1) == true).float().mean()), base, len(true)
 
 
-def _belonging(asked: Sequence[Question], attributes: int) -> tuple[Float[Tensor, "k q"], Bool[Tensor, " k"]]:
+def _belonging(questions: Sequence[Question], attributes: int) -> tuple[Float[Tensor, "k q"], Bool[Tensor, " k"]]:
     """Which attribute is of which choice, and which stand alone."""
-    table = torch.zeros(attributes, len(asked), dtype=torch.float64)
-    for at, question in enumerate(asked):
+    table = torch.zeros(attributes, len(questions), dtype=torch.float64)
+    for at, question in enumerate(questions):
         if question.exclusive:
             table[list(question.members), at] = 1
     return table, table.sum(1) == 0
@@ -143,10 +143,10 @@ def _log_probabilities(
     return torch.where(alone, fn.logsigmoid(logits), choices)
 
 
-def _sureness(weights: Float[Tensor, "n k"], asked: Sequence[Question]) -> Float[Tensor, "n k"]:
+def _sureness(weights: Float[Tensor, "n k"], questions: Sequence[Question]) -> Float[Tensor, "n k"]:
     """One weight per question: the mean over the values of a choice."""
     out = weights.clone()
-    for question in asked:
+    for question in questions:
         if question.exclusive:
             at = list(question.members)
             out[:, at] = weights[:, at].mean(1, keepdim=True)

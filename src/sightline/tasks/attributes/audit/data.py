@@ -66,12 +66,14 @@ def fitting(net: AttributeNet, data: AttributeData, split: str = ALL, limit: int
     if len(at) < len(data.vocabulary):
         notes.append(f"{len(data.vocabulary) - len(at)} attributes that the network was not taught are left out")
     places = _classes(net.spec.classes, data)
-    known = rows[np.isin(data.labels[rows], list(places))]
-    if len(known) < len(rows):
-        notes.append(f"{len(rows) - len(known)} pictures of classes without a training picture are left out")
-    kept = data.take(known.tolist()).only(at)
-    labels = np.array([places[int(label)] for label in kept.labels], np.int64)
-    return Audited(replace(kept, labels=labels, classes=net.spec.classes, vocabulary=words), tuple(notes))
+    rows_of_classes = rows[np.isin(data.labels[rows], list(places))]
+    if len(rows_of_classes) < len(rows):
+        notes.append(
+            f"{len(rows) - len(rows_of_classes)} pictures of classes without a training picture are left out"
+        )
+    chosen = data.take(rows_of_classes.tolist()).only(at)
+    labels = np.array([places[int(label)] for label in chosen.labels], np.int64)
+    return Audited(replace(chosen, labels=labels, classes=net.spec.classes, vocabulary=words), tuple(notes))
 
 
 def name_of(data: AttributeData, row: int) -> str:
@@ -97,14 +99,14 @@ def watched(net: AttributeNet, audited: Audited, work: Path, step: Step = lambda
 
 
 def drawn_again(
-    net: AttributeNet, audited: Audited, seen: Observations, most: int, step: Step = lambda done: None
+    net: AttributeNet, audited: Audited, observations: Observations, most: int, step: Step = lambda done: None
 ) -> Redrawn | None:
     """Scenes of a world drawn again; None for photos, and for networks that lack a word or a class of the world.
 
     Args:
         net: the network.
         audited: its pictures.
-        seen: what the network said of them.
+        observations: what the network said of them.
         most: scenes, those that it was not trained on first.
         step: told of every scene that is done.
 
@@ -120,7 +122,7 @@ def drawn_again(
         return None
     rows = sorted(range(len(data)), key=lambda row: (data.split[row] != SPLITS.index("test"), row))[:most]
     scenes = [drawn.world.scene(drawn.numbers[data.files[row]]) for row in rows]
-    usual = seen.prototypes[order]
+    usual = observations.prototypes[order]
     return _counted(redraw(net, drawn.world, scenes, usual, size=drawn.size, changed=most, step=step), order)
 
 

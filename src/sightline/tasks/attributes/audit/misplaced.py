@@ -29,115 +29,119 @@ RULE = (
 )
 
 
-def shortcut(seen: Observations, redrawn: Redrawn | None = None) -> Verdict:
+def shortcut(observations: Observations, redrawn: Redrawn | None = None) -> Verdict:
     """Groups that are read off another part than their own."""
-    placed = [g for g, group in enumerate(seen.vocabulary.groups) if group.part in seen.part_names]
-    looked, tests = _by_peaks(seen, placed) if seen.part_attention is not None else ([], 0)
-    moved, changes = _by_changes(seen, redrawn, placed) if redrawn is not None else ([], 0)
+    groups = [g for g, group in enumerate(observations.vocabulary.groups) if group.part in observations.part_names]
+    by_peaks, tests = _by_peaks(observations, groups) if observations.part_attention is not None else ([], 0)
+    by_changes, changes = _by_changes(observations, redrawn, groups) if redrawn is not None else ([], 0)
     if not tests + changes:
         return skip("the data has no part masks, or none of the parts that the attributes name")
-    found = sorted([*looked, *moved], key=lambda f: -f.effect)
-    summary = {"peaks on the own part": round(_diagonal(seen, placed), 4)} if tests else {}
-    return Verdict(tuple(found), tests + changes, RULE, summary=summary)
+    findings = sorted([*by_peaks, *by_changes], key=lambda f: -f.effect)
+    summary = {"peaks on the own part": round(_diagonal(observations, groups), 4)} if tests else {}
+    return Verdict(tuple(findings), tests + changes, RULE, summary=summary)
 
 
-def confusion(seen: Observations) -> Float[Tensor, "p q"]:
+def confusion(observations: Observations) -> Float[Tensor, "p q"]:
     """Row: the part that an attribute is about; column: the part that fills most of the cell of its map's peak.
 
     Rows sum to the share of peaks on the object; NaN where a part has no group or no peak.
     """
-    parts = len(seen.part_names)
+    parts = len(observations.part_names)
     table = torch.full((parts, parts), torch.nan)
-    for p, name in enumerate(seen.part_names):
-        rows = [_columns(seen, g) for g, group in enumerate(seen.vocabulary.groups) if group.part == name]
-        known = torch.cat(rows) if rows else torch.zeros(0, parts)
-        if len(known):
-            table[p] = known.mean(0)
+    for p, name in enumerate(observations.part_names):
+        rows = [
+            _columns(observations, g) for g, group in enumerate(observations.vocabulary.groups) if group.part == name
+        ]
+        peaks = torch.cat(rows) if rows else torch.zeros(0, parts)
+        if len(peaks):
+            table[p] = peaks.mean(0)
     return table
 
 
-def _columns(seen: Observations, group: int) -> Float[Tensor, "n p"]:
+def _columns(observations: Observations, group: int) -> Float[Tensor, "n p"]:
     """One-hot part under the peak, where the part that is meant can be seen."""
-    attention, own, _ = _seen(seen, group)
+    attention, own, _ = _peaks(observations, group)
     hot = (
         torch.nn.functional.one_hot(attention.argmax(1), attention.shape[1]).float()
         * (attention.amax(1) > 0)[:, None]
     )
     mine = torch.zeros_like(hot)
-    mine[:, seen.part_names.index(seen.vocabulary.groups[group].part)] = 1
+    mine[:, observations.part_names.index(observations.vocabulary.groups[group].part)] = 1
     return torch.where(own[:, None], mine, hot)
 
 
-def _seen(seen: Observations, group: int) -> tuple[Tensor, Bool[Tensor, " m"], Bool[Tensor, " n"]]:
+def _peaks(observations: Observations, group: int) -> tuple[Tensor, Bool[Tensor, " m"], Bool[Tensor, " n"]]:
     """Part shares under the peak where the part can be seen, whether it hits its own part, and which pictures."""
-    if seen.part_attention is None:
+    if observations.part_attention is None:
         return torch.zeros(0, 0), torch.zeros(0, dtype=torch.bool), torch.zeros(0, dtype=torch.bool)
-    part = seen.part_names.index(seen.vocabulary.groups[group].part)
-    attention = seen.part_attention[:, group]
-    rows = ~attention.isnan().any(1) & seen.known(seen.vocabulary.groups[group].members)
-    if seen.part_areas is not None:
-        rows &= seen.part_areas[:, part] > 0
+    part = observations.part_names.index(observations.vocabulary.groups[group].part)
+    attention = observations.part_attention[:, group]
+    rows = ~attention.isnan().any(1) & observations.labelled(observations.vocabulary.groups[group].members)
+    if observations.part_areas is not None:
+        rows &= observations.part_areas[:, part] > 0
     return attention[rows], attention[rows][:, part] > 0, rows
 
 
-def _diagonal(seen: Observations, placed: list[int]) -> float:
-    hits = [_seen(seen, g)[1].float() for g in placed]
+def _diagonal(observations: Observations, groups: list[int]) -> float:
+    hits = [_peaks(observations, g)[1].float() for g in groups]
     return float(torch.cat(hits).mean()) if hits else float("nan")
 
 
-def _by_peaks(seen: Observations, placed: list[int]) -> tuple[list[Finding], int]:
+def _by_peaks(observations: Observations, groups: list[int]) -> tuple[list[Finding], int]:
     """Groups with more peaks on another part."""
-    found: list[Finding] = []
-    for g in placed:
-        attention, own, rows = _seen(seen, g)
-        for q in range(len(seen.part_names)) if len(own) >= LEAST else ():
-            if seen.part_names[q] != seen.vocabulary.groups[g].part:
-                there = (attention.argmax(1) == q) & (attention[:, q] > 0) & ~own
-                areas = 0.0 if seen.part_areas is None else seen.part_areas[rows][:, q]
-                found.append(_peak_finding(seen, g, q, there.float(), own.float(), areas))
-    kept = discoveries([f.p or 0.0 for f in found])
-    return [f for f, sure in zip(found, kept, strict=True) if sure and f.low > 0], len(found)
+    findings: list[Finding] = []
+    for g in groups:
+        attention, own, rows = _peaks(observations, g)
+        for q in range(len(observations.part_names)) if len(own) >= LEAST else ():
+            if observations.part_names[q] != observations.vocabulary.groups[g].part:
+                elsewhere = (attention.argmax(1) == q) & (attention[:, q] > 0) & ~own
+                areas = 0.0 if observations.part_areas is None else observations.part_areas[rows][:, q]
+                findings.append(_peak_finding(observations, g, q, elsewhere.float(), own.float(), areas))
+    significant = discoveries([f.p or 0.0 for f in findings])
+    return [f for f, sure in zip(findings, significant, strict=True) if sure and f.low > 0], len(findings)
 
 
 def _peak_finding(
-    seen: Observations, group: int, part: int, there: Tensor, own: Tensor, areas: Tensor | float
+    observations: Observations, group: int, part: int, elsewhere: Tensor, own: Tensor, areas: Tensor | float
 ) -> Finding:
-    name, other = seen.vocabulary.groups[group].name, seen.part_names[part]
-    beyond = float((there - areas).mean())
-    more, fewer = int(there.sum()), int(own.sum())
-    interval = trial(there - own).interval if more > fewer and beyond > 0 else None
+    name, other = observations.vocabulary.groups[group].name, observations.part_names[part]
+    beyond = float((elsewhere - areas).mean())
+    more, fewer = int(elsewhere.sum()), int(own.sum())
+    interval = trial(elsewhere - own).interval if more > fewer and beyond > 0 else None
     return PEAKS.finding(
         f"{name} on {other}",
-        f"{name} is read off the {other} in {more / len(there):.1%} of pictures, off its own part in "
+        f"{name} is read off the {other} in {more / len(elsewhere):.1%} of pictures, off its own part in "
         f"{fewer / len(own):.1%}",
-        effect=float((there - own).mean()),
+        effect=float((elsewhere - own).mean()),
         ends=(interval.low, interval.high) if interval else (float("-inf"), 0.0),
         p=sign_test(more, fewer),
         evidence={"on it": more, "on its own": fewer, "pictures": len(own), "beyond its area": beyond, "by": "peaks"},
     )
 
 
-def _by_changes(seen: Observations, redrawn: Redrawn, placed: list[int]) -> tuple[list[Finding], int]:
+def _by_changes(observations: Observations, redrawn: Redrawn, with_parts: list[int]) -> tuple[list[Finding], int]:
     """Groups whose answer moves more with another group than with themselves."""
-    groups, found = seen.vocabulary.groups, []
-    pairs = [(h, g) for g in placed for h in placed if groups[h].part != groups[g].part]
+    groups, findings = observations.vocabulary.groups, []
+    pairs = [(h, g) for g in with_parts for h in with_parts if groups[h].part != groups[g].part]
     for h, g in pairs:
         own, other = redrawn.moves[:, g, g], redrawn.moves[:, h, g]
         both = own.isfinite() & other.isfinite()
         difference = (other - own)[both]
         if len(difference) < LEAST or float(difference.mean()) < SMALL:
             continue
-        tried = trial(difference, len(pairs))
-        if tried.above(0.0):
-            said = f"the answer to {groups[g].name} moves more when {groups[h].name} is redrawn than when itself is"
+        excess = trial(difference, len(pairs))
+        if excess.above(0.0):
+            sentence = (
+                f"the answer to {groups[g].name} moves more when {groups[h].name} is redrawn than when itself is"
+            )
             facts = {"by the other": float(other[both].mean()), "by its own": float(own[both].mean())}
-            found.append(
+            findings.append(
                 CHANGES.finding(
                     f"{groups[g].name} from {groups[h].name}",
-                    said[0].upper() + said[1:],
-                    effect=tried.interval.mean,
-                    ends=(tried.interval.low, tried.interval.high),
+                    sentence[0].upper() + sentence[1:],
+                    effect=excess.interval.mean,
+                    ends=(excess.interval.low, excess.interval.high),
                     evidence={**facts, "scenes": len(difference), "by": "redrawing"},
                 )
             )
-    return found, len(pairs)
+    return findings, len(pairs)

@@ -90,33 +90,39 @@ class Suspicions:
         return self.ranking.isfinite() & (self.chance > WRONG) & (self.low > WRONG)
 
 
-def suspicions(seen: Observations, repeats: int = REPEATS) -> Suspicions:
+def suspicions(observations: Observations, repeats: int = REPEATS) -> Suspicions:
     """Judge every label out of fold, several times.
 
     Args:
-        seen: with `features`.
+        observations: with `features`.
         repeats: refits on resampled pictures.
     """
-    runs = [_answered(seen, repeat) for repeat in range(repeats)]
+    runs = [_out_of_fold(observations, repeat) for repeat in range(repeats)]
     mean = torch.stack([run.log() for run in runs]).mean(0).exp()
-    judged, unreadable = _readable(seen, mean)
-    made = [_judged(seen, question, runs, mean) for question in judged]
-    tables = {name: torch.stack([one[name] for one in made], dim=1) for name in made[0]} if made else _nothing(seen)
-    rates = tuple(noise_rate(_pooled(seen, question, mean), _label(seen, question)) for question in judged)
+    judged, unreadable = _readable(observations, mean)
+    columns = [_column(observations, question, runs, mean) for question in judged]
+    tables = (
+        {name: torch.stack([one[name] for one in columns], dim=1) for name in columns[0]}
+        if columns
+        else _nothing(observations)
+    )
+    rates = tuple(
+        noise_rate(_pooled(observations, question, mean), _label(observations, question)) for question in judged
+    )
     return Suspicions(judged, **tables, rates=rates, unreadable=unreadable)
 
 
-def label_noise(seen: Observations) -> Verdict:
+def label_noise(observations: Observations) -> Verdict:
     """Labels that are probably wrong, the likeliest first."""
-    if seen.features is None:
+    if observations.features is None:
         return skip("no features of the network were read, so no label can be judged out of fold")
-    if len(seen) < LEAST:
-        return skip(f"{len(seen)} pictures are too few to judge labels by the others; {LEAST} are needed")
-    found = suspicions(seen)
-    flagged = torch.nonzero(found.flagged)
-    order = flagged[found.ranking[found.flagged].argsort(descending=True, stable=True)].tolist()
-    findings = tuple(_finding(seen, found, row, q) for row, q in order)
-    tested = int((found.label >= 0).sum())
+    if len(observations) < LEAST:
+        return skip(f"{len(observations)} pictures are too few to judge labels by the others; {LEAST} are needed")
+    doubts = suspicions(observations)
+    flagged = torch.nonzero(doubts.flagged)
+    order = flagged[doubts.ranking[doubts.flagged].argsort(descending=True, stable=True)].tolist()
+    findings = tuple(_finding(observations, doubts, row, q) for row, q in order)
+    tested = int((doubts.label >= 0).sum())
     low, high = wilson(len(findings), tested, confidence=strict())
     summary: dict[str, Fact] = {
         "labels judged": tested,
@@ -124,76 +130,92 @@ def label_noise(seen: Observations) -> Verdict:
         "share reported": len(findings) / max(1, tested),
         "share from": low,
         "share to": high,
-        "expected share of right labels among them": float(1 - found.chance[found.flagged].mean())
+        "expected share of right labels among them": float(1 - doubts.chance[doubts.flagged].mean())
         if findings
         else 0.0,
-        "questions that nobody can answer": ", ".join(found.unreadable) or "none",
+        "questions that nobody can answer": ", ".join(doubts.unreadable) or "none",
     }
     return Verdict(findings, tested, RULE, summary=summary)
 
 
-def _answered(seen: Observations, repeat: int) -> Float[Tensor, "n k"]:
+def _out_of_fold(observations: Observations, repeat: int) -> Float[Tensor, "n k"]:
     """One round of out-of-fold answers."""
-    fold = folds(seen.names, salt=repeat)
-    kinds = torch.nn.functional.one_hot(seen.labels.clamp(min=0), len(seen.classes)) * (seen.labels >= 0)[:, None]
-    features = torch.zeros(len(seen), 0) if seen.features is None else seen.features
+    fold = folds(observations.names, salt=repeat)
+    kinds = (
+        torch.nn.functional.one_hot(observations.labels.clamp(min=0), len(observations.classes))
+        * (observations.labels >= 0)[:, None]
+    )
+    features = torch.zeros(len(observations), 0) if observations.features is None else observations.features
     table = torch.cat([narrowed(features), kinds.double()], dim=1)
     bagged = repeat if repeat else None
-    return out_of_fold(table, seen.targets, seen.weights, seen.questions, fold, penalty=PENALTY, bagged=bagged).clamp(
-        1e-9, 1 - 1e-9
-    )
+    return out_of_fold(
+        table,
+        observations.targets,
+        observations.weights,
+        observations.questions,
+        fold,
+        penalty=PENALTY,
+        bagged=bagged,
+    ).clamp(1e-9, 1 - 1e-9)
 
 
-def _readable(seen: Observations, said: Tensor) -> tuple[tuple[Question, ...], tuple[str, ...]]:
+def _readable(observations: Observations, heads: Tensor) -> tuple[tuple[Question, ...], tuple[str, ...]]:
     """Questions answered better out of fold than by their most frequent value, and the names of the others."""
-    kept: list[Question] = []
-    lost: list[Question] = []
-    for question in seen.questions:
-        label = _label(seen, question)
-        score, base, count = readable(_values(said, question), label, label >= 0)
+    clear: list[Question] = []
+    unclear: list[Question] = []
+    for question in observations.questions:
+        label = _label(observations, question)
+        score, base, count = readable(_values(heads, question), label, label >= 0)
         good = (
-            count >= LEAST and wilson(round(score * count), count, confidence=strict(len(seen.questions)))[0] > base
+            count >= LEAST
+            and wilson(round(score * count), count, confidence=strict(len(observations.questions)))[0] > base
         )
-        good = good and contradicted(_pooled(seen, question, said), label, 0.25) <= UNREAD
-        (kept if good else lost).append(question)
-    return tuple(kept), tuple(question.name for question in lost)
+        good = good and contradicted(_pooled(observations, question, heads), label, 0.25) <= UNREAD
+        (clear if good else unclear).append(question)
+    return tuple(clear), tuple(question.name for question in unclear)
 
 
-def _values(said: Tensor, question: Question) -> Float[Tensor, "n m"]:
+def _values(table: Tensor, question: Question) -> Float[Tensor, "n m"]:
     """Probabilities of a question's answers; absent and present for an attribute alone."""
-    own = said[:, list(question.members)]
+    own = table[:, list(question.members)]
     return own if question.exclusive else torch.cat([1 - own, own], dim=1)
 
 
-def _label(seen: Observations, question: Question) -> Int[Tensor, " n"]:
+def _label(observations: Observations, question: Question) -> Int[Tensor, " n"]:
     """The label's answer, -1 for none; an attribute alone answers 0 or 1."""
     if question.exclusive:
-        return seen.answers(question.members)
+        return observations.answers(question.members)
     at = question.members[0]
-    return torch.where(seen.weights[:, at] > 0, (seen.targets[:, at] >= 0.5).long(), -1)
+    return torch.where(observations.weights[:, at] > 0, (observations.targets[:, at] >= 0.5).long(), -1)
 
 
-def _pooled(seen: Observations, question: Question, said: Tensor) -> Float[Tensor, "n m"]:
+def _pooled(observations: Observations, question: Question, heads: Tensor) -> Float[Tensor, "n m"]:
     """The two judges' answers as one: the geometric mean, scaled to sum to 1."""
-    heads, network = (_values(table, question).double().clamp(1e-9, 1.0) for table in (said, seen.probabilities))
-    return ((heads.log() + network.log()) / 2).softmax(1)
+    own, network = (
+        _values(table, question).double().clamp(1e-9, 1.0) for table in (heads, observations.probabilities)
+    )
+    return ((own.log() + network.log()) / 2).softmax(1)
 
 
-def _judged(seen: Observations, question: Question, runs: list[Tensor], mean: Tensor) -> dict[str, Tensor]:
+def _column(observations: Observations, question: Question, runs: list[Tensor], mean: Tensor) -> dict[str, Tensor]:
     """All of `Suspicions` that one question has a column for."""
-    label, pool, heads = _label(seen, question), _pooled(seen, question, mean), _values(mean, question)
+    label, pool, heads = (
+        _label(observations, question),
+        _pooled(observations, question, mean),
+        _values(mean, question),
+    )
     rows, unknown, rate = label.clamp(min=0)[:, None], label < 0, noise_rate(pool, label)
     odds = torch.stack(
-        [_odds(_pooled(seen, question, run).gather(1, rows)[:, 0], pool.shape[1], rate) for run in runs]
+        [_odds(_pooled(observations, question, run).gather(1, rows)[:, 0], pool.shape[1], rate) for run in runs]
     )
-    spread = odds.std(0) / math.sqrt(len(runs)) if len(runs) > 1 else torch.zeros(len(seen), dtype=odds.dtype)
+    spread = odds.std(0) / math.sqrt(len(runs)) if len(runs) > 1 else torch.zeros(len(observations), dtype=odds.dtype)
     reach = STUDENT.get(len(runs), 2.776) * spread
     names = {"low": -1, "chance": 0, "high": 1}
     ends = {n: (odds.mean(0) + way * reach).sigmoid().masked_fill(unknown, torch.nan) for n, way in names.items()}
     others = pool.scatter(1, rows, 0.0)
     instead = torch.where(unknown, pool.argmax(1), others.argmax(1))
     margin = others.amax(1).log() - pool.gather(1, rows)[:, 0].log()
-    usual = _values(seen.prototypes, question)[seen.labels.clamp(min=0)].nan_to_num()
+    usual = _values(observations.prototypes, question)[observations.labels.clamp(min=0)].nan_to_num()
     sided = usual.gather(1, instead[:, None])[:, 0] - usual.gather(1, rows)[:, 0]
     return {
         **ends,
@@ -201,22 +223,24 @@ def _judged(seen: Observations, question: Question, runs: list[Tensor], mean: Te
         "agreed": (heads.argmax(1) != label) & (margin > 0),
         "instead": instead,
         "label": label,
-        "sided": torch.where(seen.labels >= 0, sided + _doubt(seen, question), 0.0),
+        "sided": torch.where(observations.labels >= 0, sided + _doubt(observations, question), 0.0),
     }
 
 
-def _nothing(seen: Observations) -> dict[str, Tensor]:
+def _nothing(observations: Observations) -> dict[str, Tensor]:
     """Tables without a column."""
-    empty, whole = torch.zeros(len(seen), 0), torch.zeros(len(seen), 0, dtype=torch.long)
+    empty, whole = torch.zeros(len(observations), 0), torch.zeros(len(observations), 0, dtype=torch.long)
     numbers = dict.fromkeys(("chance", "margin", "low", "high", "sided"), empty)
     return {**numbers, "agreed": empty.bool(), "instead": whole, "label": whole}
 
 
-def _doubt(seen: Observations, question: Question) -> Float[Tensor, " n"]:
+def _doubt(observations: Observations, question: Question) -> Float[Tensor, " n"]:
     """Two standard errors of a difference of shares in the picture's class: smaller ones side with nobody."""
-    known = seen.known(question.members)
-    counts = torch.stack([(known & (seen.labels == y)).sum() for y in range(len(seen.classes))]).clamp(min=1)
-    return (2 * (0.5 / counts).sqrt())[seen.labels.clamp(min=0)]
+    labelled = observations.labelled(question.members)
+    counts = torch.stack(
+        [(labelled & (observations.labels == y)).sum() for y in range(len(observations.classes))]
+    ).clamp(min=1)
+    return (2 * (0.5 / counts).sqrt())[observations.labels.clamp(min=0)]
 
 
 def contradicted(values: Float[Tensor, "n m"], label: Int[Tensor, " n"], share: float) -> float:
@@ -227,10 +251,10 @@ def contradicted(values: Float[Tensor, "n m"], label: Int[Tensor, " n"], share: 
         label: the labels, -1 for none.
         share: how many of the answers count as the surest.
     """
-    known = label >= 0
-    sure, said = values[known].max(1)
-    kept = sure >= sure.quantile(1 - share)
-    return float((said != label[known])[kept].float().mean())
+    labelled = label >= 0
+    sure, answer = values[labelled].max(1)
+    surest = sure >= sure.quantile(1 - share)
+    return float((answer != label[labelled])[surest].float().mean())
 
 
 def noise_rate(values: Float[Tensor, "n m"], label: Int[Tensor, " n"]) -> float:
@@ -238,36 +262,40 @@ def noise_rate(values: Float[Tensor, "n m"], label: Int[Tensor, " n"]) -> float:
     return max(TINY, contradicted(values, label, SUREST))
 
 
-def _odds(said: Float[Tensor, " n"], values: int, rate: float) -> Float[Tensor, " n"]:
+def _odds(probability: Float[Tensor, " n"], values: int, rate: float) -> Float[Tensor, " n"]:
     """Log-odds that a label is wrong, from the probability that the judges give it."""
-    right = said.clamp(1e-9, 1 - 1e-9)
+    right = probability.clamp(1e-9, 1 - 1e-9)
     return (rate / (values - 1) * (1 - right)).log() - ((1 - rate) * right).log()
 
 
-def _finding(seen: Observations, found: Suspicions, row: int, column: int) -> Finding:
-    question = found.questions[column]
-    says, instead = (_named(seen, question, int(table[row, column])) for table in (found.label, found.instead))
-    own = float(found.sided[row, column])
+def _finding(observations: Observations, doubts: Suspicions, row: int, column: int) -> Finding:
+    question = doubts.questions[column]
+    says, instead = (
+        _answer(observations, question, int(table[row, column])) for table in (doubts.label, doubts.instead)
+    )
+    own = float(doubts.sided[row, column])
     return WEAKNESS.finding(
-        f"{seen.names[row]}: {question.name}",
-        f"The label of {seen.names[row]} says {says}; heads that never saw it say {instead}",
-        effect=float(found.chance[row, column]),
-        ends=(float(found.low[row, column]), float(found.high[row, column])),
+        f"{observations.names[row]}: {question.name}",
+        f"The label of {observations.names[row]} says {says}; heads that never saw it say {instead}",
+        effect=float(doubts.chance[row, column]),
+        ends=(float(doubts.low[row, column]), float(doubts.high[row, column])),
         evidence={
             "label": says,
             "instead": instead,
-            "class": seen.classes[int(seen.labels[row])] if int(seen.labels[row]) >= 0 else "none",
-            "margin": float(found.margin[row, column]),
+            "class": observations.classes[int(observations.labels[row])]
+            if int(observations.labels[row]) >= 0
+            else "none",
+            "margin": float(doubts.margin[row, column]),
             "class sides by": own,
-            "estimated noise of the question": found.rates[column],
-            "the network says": _named(
-                seen, question, int(_values(seen.probabilities[row : row + 1], question).argmax())
+            "estimated noise of the question": doubts.rates[column],
+            "the network says": _answer(
+                observations, question, int(_values(observations.probabilities[row : row + 1], question).argmax())
             ),
         },
     )
 
 
-def _named(seen: Observations, question: Question, at: int) -> str:
+def _answer(observations: Observations, question: Question, at: int) -> str:
     if question.exclusive:
-        return f"{question.name}: {seen.vocabulary.attributes[question.members[at]].value}"
+        return f"{question.name}: {observations.vocabulary.attributes[question.members[at]].value}"
     return f"{question.name}: {'present' if at else 'absent'}"

@@ -62,26 +62,26 @@ def observe(
     masked = bool((examples.parts != NOWHERE).any())
     parted = masked and bool(set(examples.part_names) & {group.part for group in net.spec.vocabulary.groups})
     parts = list(_passes(net.eval(), examples, batch, step))
-    made = {name: torch.cat([getattr(one, name) for one in parts]) for name in _Pass.__dataclass_fields__}
+    tables = {name: torch.cat([getattr(one, name) for one in parts]) for name in _Pass.__dataclass_fields__}
     return Observations(
         vocabulary=net.spec.vocabulary,
         classes=net.spec.classes,
         join=net.spec.join,
-        class_logits=made["classes"],
-        probabilities=made["probabilities"],
+        class_logits=tables["classes"],
+        probabilities=tables["probabilities"],
         targets=examples.targets,
         weights=examples.weights,
         labels=examples.labels,
         names=names,
         head=_head(net),
-        contributions=None if bool(made["contributions"].isnan().all()) else made["contributions"],
-        features=torch.cat([made["pooled"], made["logits"]], dim=1),
+        contributions=None if bool(tables["contributions"].isnan().all()) else tables["contributions"],
+        features=torch.cat([tables["pooled"], tables["logits"]], dim=1),
         trained=trained,
-        energy=made["energy"] if masked else None,
-        prior=made["prior"] if masked else None,
-        part_attention=made["part_attention"] if parted else None,
+        energy=tables["energy"] if masked else None,
+        prior=tables["prior"] if masked else None,
+        part_attention=tables["part_attention"] if parted else None,
         part_names=examples.part_names if parted else (),
-        part_areas=made["areas"] if parted else None,
+        part_areas=tables["areas"] if parted else None,
     )
 
 
@@ -116,14 +116,14 @@ def _passes(net: AttributeNet, examples: Examples, batch: int, step: Callable[[i
 
 def _contributions(net: AttributeNet, reading: AttributeOutput, top: Tensor, slope: Tensor) -> Float[Tensor, "b k"]:
     """To the margin of the first class over the second: exact through the head, by direction where there is none."""
-    head, known = _head(net), net.calibration
-    said, logits = reading.probabilities.detach(), reading.logits.detach()
+    head, calibration = _head(net), net.calibration
+    probabilities, logits = reading.probabilities.detach(), reading.logits.detach()
     if head is not None:
-        return linear_contributions(head, said, known.mean, target=top[:, 0], against=top[:, 1])
+        return linear_contributions(head, probabilities, calibration.mean, target=top[:, 0], against=top[:, 1])
     weights = net.attribute_head.what.weight.detach()
     if weights.shape[1] != slope.shape[1]:  # attributes are read off finer features than the class
-        return torch.full_like(said, torch.nan)
-    return sensitivity_contributions(slope, weights, logits, known.mean_logit)
+        return torch.full_like(probabilities, torch.nan)
+    return sensitivity_contributions(slope, weights, logits, calibration.mean_logit)
 
 
 def _energies(maps: Float[Tensor, "b h w"], some: Examples) -> tuple[Tensor, Tensor]:
@@ -131,7 +131,7 @@ def _energies(maps: Float[Tensor, "b h w"], some: Examples) -> tuple[Tensor, Ten
     size = (maps.shape[1], maps.shape[2])
     inside = object_shares(some.parts, size)
     total = maps.sum((1, 2))
-    known = (total > 0) & (inside.sum((1, 2)) > 0)
+    measurable = (total > 0) & (inside.sum((1, 2)) > 0)
     energy = (maps * inside).sum((1, 2)) / total.clamp(min=1e-12)
     widths = torch.linspace(0.05, 0.6, WIDE)
     priors = torch.stack([centred_gaussian(size, width=float(width)) for width in widths])
@@ -139,14 +139,16 @@ def _energies(maps: Float[Tensor, "b h w"], some: Examples) -> tuple[Tensor, Ten
     own = maps.flatten(1).square().sum(1) / total.clamp(min=1e-12).square()
     chosen = priors[(sharpness[None] - own[:, None]).abs().argmin(1)]
     prior = (chosen * inside).sum((1, 2))
-    return (torch.where(known, values, torch.nan) for values in (energy, prior))  # type: ignore[return-value]
+    return (torch.where(measurable, values, torch.nan) for values in (energy, prior))  # type: ignore[return-value]
 
 
 def _part_attention(net: AttributeNet, reading: AttributeOutput, some: Examples) -> tuple[Tensor, Tensor]:
     """Share of each part in the cell where each group's likeliest attribute peaks, and each part's of the object."""
     groups, count = net.spec.vocabulary.groups, len(some.part_names)
-    said = reading.probabilities.detach()
-    chosen = torch.stack([torch.tensor(g.members)[said[:, list(g.members)].argmax(1)] for g in groups], dim=1)
+    probabilities = reading.probabilities.detach()
+    chosen = torch.stack(
+        [torch.tensor(g.members)[probabilities[:, list(g.members)].argmax(1)] for g in groups], dim=1
+    )
     attention = net.attribute_head.part_attention(reading.attributes, chosen).detach()
     masks = torch.stack([(some.parts == p).float() for p in range(1, count + 1)], dim=1)
     cells = fn.adaptive_avg_pool2d(masks, (attention.shape[2], attention.shape[3])).flatten(2)

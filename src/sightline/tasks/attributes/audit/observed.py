@@ -102,27 +102,27 @@ class Observations:
     @cached_property
     def prototypes(self) -> Float[Tensor, "y k"]:
         """T: per class the weighted share of its pictures that have an attribute; NaN where nobody said."""
-        named = self.labels >= 0
-        hot = torch.nn.functional.one_hot(self.labels.clamp(min=0), len(self.classes)).float() * named[:, None]
-        said, known = hot.T @ (self.targets * self.weights), hot.T @ self.weights
-        return torch.where(known > 0, said / known.clamp(min=1e-9), torch.nan)
+        with_class = self.labels >= 0
+        hot = torch.nn.functional.one_hot(self.labels.clamp(min=0), len(self.classes)).float() * with_class[:, None]
+        present, labelled = hot.T @ (self.targets * self.weights), hot.T @ self.weights
+        return torch.where(labelled > 0, present / labelled.clamp(min=1e-9), torch.nan)
 
     @cached_property
     def questions(self) -> tuple[Question, ...]:
         """All that has one answer."""
         return questions(self.vocabulary)
 
-    def known(self, members: tuple[int, ...]) -> Bool[Tensor, " n"]:
+    def labelled(self, members: tuple[int, ...]) -> Bool[Tensor, " n"]:
         """Which pictures' labels answer a group."""
         return (self.weights[:, list(members)] > 0).any(1)
 
     def answers(self, members: tuple[int, ...]) -> Int[Tensor, " n"]:
         """Position in the group of the label's answer; -1 where it is unknown or no value is there."""
         at = list(members)
-        there = self.known(members) & (self.targets[:, at].amax(1) >= SURE)
-        return torch.where(there, self.targets[:, at].argmax(1), -1)
+        present = self.labelled(members) & (self.targets[:, at].amax(1) >= SURE)
+        return torch.where(present, self.targets[:, at].argmax(1), -1)
 
-    def said(self, members: tuple[int, ...]) -> Int[Tensor, " n"]:
+    def predictions(self, members: tuple[int, ...]) -> Int[Tensor, " n"]:
         """Position in the group of the network's likeliest answer."""
         return self.probabilities[:, list(members)].argmax(1)
 
@@ -157,10 +157,10 @@ class Redrawn:
 
 def questions(words: Vocabulary) -> tuple[Question, ...]:
     """Exclusive groups as they are, attributes of other groups one by one."""
-    found = []
+    result = []
     for group in words.groups:
         if group.exclusive:
-            found.append(Question(group.name, group.members, exclusive=True))
+            result.append(Question(group.name, group.members, exclusive=True))
         else:
-            found += [Question(words.names[at], (at,), exclusive=False) for at in group.members]
-    return tuple(found)
+            result += [Question(words.names[at], (at,), exclusive=False) for at in group.members]
+    return tuple(result)

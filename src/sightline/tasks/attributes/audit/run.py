@@ -40,17 +40,27 @@ class Detector:
 
 
 DETECTORS: Mapping[str, Detector] = {
-    "misread": Detector("network", "Which misread attribute cost the class?", lambda seen, _: misread(seen)),
-    "unused": Detector("network", "Which telling attribute does it hardly use?", lambda seen, _: unused(seen)),
+    "misread": Detector(
+        "network", "Which misread attribute cost the class?", lambda observations, _: misread(observations)
+    ),
+    "unused": Detector(
+        "network", "Which telling attribute does it hardly use?", lambda observations, _: unused(observations)
+    ),
     "shortcut": Detector("network", "Which attribute does it read off another part?", shortcut),
     "class-read": Detector("network", "Which attribute does it conclude from the class?", class_read),
     "background": Detector("network", "Does it decide by the background?", background),
-    "label-noise": Detector("data", "Which labels are probably wrong?", lambda seen, _: label_noise(seen)),
-    "ambiguous": Detector(
-        "data", "Which attributes do classes neither have nor lack?", lambda seen, _: ambiguous(seen)
+    "label-noise": Detector(
+        "data", "Which labels are probably wrong?", lambda observations, _: label_noise(observations)
     ),
-    "inseparable": Detector("data", "Which classes do attributes not tell apart?", lambda seen, _: inseparable(seen)),
-    "constant": Detector("data", "Which questions have one answer only?", lambda seen, _: constant(seen)),
+    "ambiguous": Detector(
+        "data", "Which attributes do classes neither have nor lack?", lambda observations, _: ambiguous(observations)
+    ),
+    "inseparable": Detector(
+        "data", "Which classes do attributes not tell apart?", lambda observations, _: inseparable(observations)
+    ),
+    "constant": Detector(
+        "data", "Which questions have one answer only?", lambda observations, _: constant(observations)
+    ),
 }
 """In the order of the page."""
 
@@ -72,7 +82,7 @@ class Audit:
 
 
 def audit(
-    seen: Observations,
+    observations: Observations,
     redrawn: Redrawn | None = None,
     *,
     kinds: Sequence[str] = (),
@@ -82,7 +92,7 @@ def audit(
     """Ask every detector.
 
     Args:
-        seen: pictures, labels and what the network said.
+        observations: pictures, labels and what the network said.
         redrawn: scenes drawn again, for data that can be.
         kinds: which detectors; empty for all.
         command: what prints the findings of a kind again.
@@ -97,7 +107,7 @@ def audit(
     verdicts: dict[str, Verdict] = {}
     for kind, detector in DETECTORS.items():
         if not kinds or kind in kinds:
-            verdict = detector.look(seen, redrawn)
+            verdict = detector.look(observations, redrawn)
             named = (
                 replace(finding, id=f"{kind}-{number:04d}", command=command(kind))
                 for number, finding in enumerate(verdict.findings, 1)

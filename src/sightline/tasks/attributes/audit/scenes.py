@@ -68,21 +68,21 @@ def _backgrounds(
     exchanged = [with_cue(scene, donor, "background") for donor in others]
     kind = scene.backdrop.family
     again = [with_background(scene, kind, donor.backdrop.seed) for donor in others]
-    said = _asked(net, [scene, *exchanged, *again], size)[0].argmax(1)
+    decisions = _answers(net, [scene, *exchanged, *again], size)[0].argmax(1)
     step(1)
     species = torch.tensor([donor.species for donor in others])
-    return said[0], said[1 : DONORS + 1], species, said[DONORS + 1 :]
+    return decisions[0], decisions[1 : DONORS + 1], species, decisions[DONORS + 1 :]
 
 
 def _donors(world: World, scene: Scene) -> list[Scene]:
     """Scenes of other classes with another kind of background."""
-    found: list[Scene] = []
+    donors: list[Scene] = []
     at = FIRST + 100 * (scene.index % 100_000)
-    while len(found) < DONORS:
+    while len(donors) < DONORS:
         donor, at = world.scene(at), at + 1
         if donor.species != scene.species and donor.backdrop.family != scene.backdrop.family:
-            found.append(donor)
-    return found
+            donors.append(donor)
+    return donors
 
 
 def _values(net: AttributeNet, scene: Scene, size: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -92,14 +92,14 @@ def _values(net: AttributeNet, scene: Scene, size: int) -> tuple[Tensor, Tensor,
         int((v + draw.integers(1, len(g.values))) % len(g.values)) for v, g in zip(scene.values, GROUPS, strict=True)
     ]
     changed = [with_values(scene, {g: value}) for g, value in enumerate(other)]
-    said = torch.split(_asked(net, [scene, *changed], size)[1], [len(g.values) for g in GROUPS], dim=1)
-    moves = torch.stack([(part[1:] - part[:1]).abs().sum(1) / 2 for part in said], dim=1)
-    seen = torch.tensor(visible_groups(render(scene, size)))
-    moves[~seen] = torch.nan
-    read = torch.tensor([int(part[0].argmax()) == v for part, v in zip(said, scene.values, strict=True)]) & seen
-    now = torch.tensor([int(part[g + 1].argmax()) for g, part in enumerate(said)])
+    answers = torch.split(_answers(net, [scene, *changed], size)[1], [len(g.values) for g in GROUPS], dim=1)
+    moves = torch.stack([(part[1:] - part[:1]).abs().sum(1) / 2 for part in answers], dim=1)
+    visible = torch.tensor(visible_groups(render(scene, size)))
+    moves[~visible] = torch.nan
+    read = torch.tensor([int(part[0].argmax()) == v for part, v in zip(answers, scene.values, strict=True)]) & visible
+    now = torch.tensor([int(part[g + 1].argmax()) for g, part in enumerate(answers)])
     follows, stays = (now == torch.tensor(v) for v in (other, scene.values))
-    return moves, *(torch.where(read, kept.float(), torch.nan) for kept in (follows, stays))  # type: ignore[return-value]
+    return moves, *(torch.where(read, outcome.float(), torch.nan) for outcome in (follows, stays))  # type: ignore[return-value]
 
 
 def _usual(scenes: Sequence[Scene], usual: Tensor) -> Float[Tensor, "m g"]:
@@ -110,7 +110,7 @@ def _usual(scenes: Sequence[Scene], usual: Tensor) -> Float[Tensor, "m g"]:
 
 
 @torch.inference_mode()
-def _asked(net: AttributeNet, scenes: Sequence[Scene], size: int) -> tuple[Tensor, Tensor]:
+def _answers(net: AttributeNet, scenes: Sequence[Scene], size: int) -> tuple[Tensor, Tensor]:
     """Class logits and probabilities of attributes for scenes drawn now."""
     side = net.spec.size
     pictures = [Image.fromarray(render(scene, size).image) for scene in scenes]

@@ -53,7 +53,7 @@ def trial(values: Float[Tensor, " n"], tests: int = 1, *, seed: int = 0) -> Tria
         tests: how many tests of this kind are made.
         seed: of the resampling.
     """
-    kept = values[torch.isfinite(values)].double()
+    finite = values[torch.isfinite(values)].double()
     draws = max(DRAWS, min(20_000, math.ceil(40 * tests / LEVEL)))
-    joint = bootstrap(kept, draws=draws, confidence=strict(tests), seed=seed)
-    return Trial(bootstrap(kept, draws=DRAWS, seed=seed), joint)
+    joint = bootstrap(finite, draws=draws, confidence=strict(tests), seed=seed)
+    return Trial(bootstrap(finite, draws=DRAWS, seed=seed), joint)
