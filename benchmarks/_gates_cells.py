@@ -240,7 +240,7 @@ def scenes(first: int, count: int, size: Size, work: Path) -> Pictures:
     rows = torch.arange(len(labels))
     learnt, source = rows[:count], f"{count} scenes"
     return Pictures(
-        images, labels, learnt, rows[count:], world.labels, *colours(images, learnt), source, known=source
+        images, labels, learnt, rows[count:], world.labels, *colours(images, learnt), source, fingerprint=source
     )
 
 

@@ -3,14 +3,14 @@
 import pytest
 
 from sightline.errors import InputError
-from sightline.terminal.options import arguments_of, chosen, listed, method_options, numbers_of, size_of
+from sightline.terminal.options import arguments_of, listed, method_options, numbers_of, size_of
 
 
 def test_lists_may_be_repeated_and_hold_commas():
     assert listed(["a, b", "c", "a"]) == ["a", "b", "c"]
     assert listed(None) == []
     with pytest.raises(InputError, match="near names: 'html'"):
-        chosen(["htm"], ("html", "png"), option="--format")
+        selection(["htm"], ("html", "png"), option="--format")
 
 
 @pytest.mark.parametrize(

@@ -38,10 +38,10 @@ class Sightline(Root):
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
-        self.commands: Any = Commands(planted({**CORE, **_brought()}))
+        self.commands: Any = Commands(planted({**CORE, **_task_verbs()}))
 
 
-def _brought() -> dict[str, str]:
+def _task_verbs() -> dict[str, str]:
     """The tasks' verbs; where the tasks cannot be read, that is said and `doctor` is still there."""
     try:
         return {verb.path: verb.target for task in TASKS.values() for verb in task.verbs}
@@ -53,8 +53,8 @@ def _brought() -> dict[str, str]:
 app = typer.Typer(cls=Sightline, no_args_is_help=True, **SETTINGS)
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _version(flag: bool) -> None:
+    if flag:
         typer.echo(f"sightline {__version__}")
         raise typer.Exit()
 

@@ -30,7 +30,7 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="As JSON on stan
         "extras": _extras(),
         "entry_points": _entry_points(),
         "registries": _registries(),
-        "chromium": next((found for name in BROWSERS if (found := shutil.which(name))), None),
+        "chromium": next((path for name in BROWSERS if (path := shutil.which(name))), None),
         "bundled_model": _bundled(),
     }
     if as_json:
@@ -46,8 +46,8 @@ def _rows(facts: dict[str, Any]) -> list[tuple[str, str, str]]:
         ("system", facts["system"], ""),
         ("cores, memory", f"{facts['cores']} cores" + (f", {memory:.1f} GiB" if memory else ""), ""),
         *(
-            (name, found or "missing", "" if found else f"pip install {name}")
-            for name, found in facts["versions"].items()
+            (name, version or "missing", "" if version else f"pip install {name}")
+            for name, version in facts["versions"].items()
         ),
         *(("device", device, "") for device in facts["devices"]),
     ]
@@ -66,8 +66,8 @@ def _rows(facts: dict[str, Any]) -> list[tuple[str, str, str]]:
         if entry["state"] != "loads"
     ]
     for name, registry in facts["registries"].items():
-        found = f"{len(registry['members'])}: {', '.join(registry['members'])}"
-        rows.append((name, "cannot be read" if registry["error"] else found, registry["error"] or ""))
+        members = f"{len(registry['members'])}: {', '.join(registry['members'])}"
+        rows.append((name, "cannot be read" if registry["error"] else members, registry["error"] or ""))
     rows.append(
         ("chromium", facts["chromium"] or "not found", "" if facts["chromium"] else "only the browser tests need it")
     )

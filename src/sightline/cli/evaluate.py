@@ -89,25 +89,25 @@ def evaluate(
     check_writable(output.out)
     check_folder(output.out)
     samples, out = draw(read_samples(data), options.count, options.seed), output.out
-    judging, named = judging_of(data, options.cue), list(options.metric)
-    again = judging.metrics(named) if judging else ()
-    metrics = tuple(name for name in named if name not in again) if named else _metrics(samples)
+    judging, requests = judging_of(data, options.cue), list(options.metric)
+    again = judging.metrics(requests) if judging else ()
+    metrics = tuple(name for name in requests if name not in again) if requests else _metrics(samples)
     settings = options.settings(metrics)
     more = judging.forwards(settings, again) if judging else 0
-    kept = within_budget(samples, settings, options.budget, more=more)
-    if len(kept) < len(samples):
-        say_note(f"{len(kept)} of {len(samples)} photos keep the budget of {options.budget} forwards")
+    subset = within_budget(samples, settings, options.budget, more=more)
+    if len(subset) < len(samples):
+        say_note(f"{len(subset)} of {len(samples)} photos keep the budget of {options.budget} forwards")
     loaded = load_model(model.model, **model.arguments(), seed=options.seed)
-    certified = judging.certificate(loaded, kept, settings, metrics=again, folder=out) if judging else None
-    kept = list(certified.samples) if certified else kept
+    certified = judging.certificate(loaded, subset, settings, metrics=again, folder=out) if judging else None
+    subset = list(certified.samples) if certified else subset
     extra = certified.extra if certified else None
     with progress() as bar:
-        task = bar.add_task("judging", total=len(kept))
+        task = bar.add_task("judging", total=len(subset))
         answer = compare(
-            loaded, kept, settings, folder=out, step=lambda done, _: bar.update(task, completed=done), extra=extra
+            loaded, subset, settings, folder=out, step=lambda done, _: bar.update(task, completed=done), extra=extra
         )
     certificate = certified.text if certified else "none: what drives the decision was not tested"
-    page = _write_page(answer, loaded, kept, settings, out=out, data=data, certificate=certificate)
+    page = _write_page(answer, loaded, subset, settings, out=out, data=data, certificate=certificate)
     _tell(answer, page, out, as_json=output.as_json, certificate=certificate)
 
 

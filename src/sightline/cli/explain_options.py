@@ -10,7 +10,7 @@ import typer
 from sightline.cli.job import FORMATS, ExplainJob
 from sightline.common.numbers import SEEDS
 from sightline.common.settings import Settings, setting
-from sightline.terminal.options import chosen, method_options, one_of
+from sightline.terminal.options import method_options, one_of, selection
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +104,7 @@ def job_of(target: TargetOptions, match: MatchOptions, output: OutputOptions) ->
     methods = target.method or None
     return ExplainJob(
         out=output.out,
-        formats=tuple(chosen(output.formats, FORMATS, option="--format")) or ExplainJob.formats,
+        formats=tuple(selection(output.formats, FORMATS, option="--format")) or ExplainJob.formats,
         target=target.classes,
         contrast=target.contrast,
         score=one_of(target.target_score, ("logit", "log-softmax"), option="--target-score"),

@@ -126,7 +126,7 @@ def _both(
     from sightline.gates import use_scheme
     from sightline.results import Explanations
 
-    found = []
+    flows = []
     for row, source in enumerate(common["sources"]):
         step(f"maps with and without gates, photo {row + 1} of {len(common['sources'])}")
         wishes = {**common, "images": common["images"][row : row + 1], "sources": [source]}
@@ -138,8 +138,8 @@ def _both(
         finally:
             use_scheme(loaded.model, scheme)
         for words, items in (("with gates", own), ("without gates", plain)):
-            found += [replace(item, flow=replace(item.flow, method=f"{item.method} {words}")) for item in items]
-    return Explanations(tuple(found))
+            flows += [replace(item, flow=replace(item.flow, method=f"{item.method} {words}")) for item in items]
+    return Explanations(tuple(flows))
 
 
 def _again(items: Explanations, target: str | None) -> Any:
@@ -188,16 +188,16 @@ def memory(
             untaken.append("a state is replaced by its mean over photos, which takes at least two")
         else:
             ways["state replaced by its mean"] = lambda stage: intervention_map(loaded.model, few, stage).dependency
-    found: dict[str, dict[int, Dependency]] = {}
+    dependencies: dict[str, dict[int, Dependency]] = {}
     for way, ask in ways.items():
         for stage in stages:
             step(f"{way}, stage {stage}")
-            found.setdefault(way, {})[stage] = ask(stage)
-    return found, untaken
+            dependencies.setdefault(way, {})[stage] = ask(stage)
+    return dependencies, untaken
 
 
 def plates_of(
-    record: GateRecord, found: dict[str, dict[int, Dependency]], untaken: Sequence[str]
+    record: GateRecord, dependencies: dict[str, dict[int, Dependency]], untaken: Sequence[str]
 ) -> tuple[ExtraFigure, ...]:
     """The figures of the page, with what they say."""
     from sightline.reports.figure import ExtraFigure
@@ -208,25 +208,25 @@ def plates_of(
     rows = {stage: [f"{path}  {100 * shares[path]:.0f} %" for path in paths[stage]] for stage in heat}
     depth = ExtraFigure.of("Gates over depth", DEPTH_WORDS, depth_figure(heat, rows, record.gate))
     spoken = " ".join(f"Not drawn: {why}." for why in untaken)
-    if not found:
+    if not dependencies:
         return depth, ExtraFigure("What a gate hangs on", spoken)
-    maps = {way: {stage: one.matrix for stage, one in by.items()} for way, by in found.items()}
+    maps = {way: {stage: one.matrix for stage, one in by.items()} for way, by in dependencies.items()}
     photos = len(next(iter(record.values.values())))
-    if photos > STATE_PHOTOS and any(not way.startswith("forest") for way in found):
+    if photos > STATE_PHOTOS and any(not way.startswith("forest") for way in dependencies):
         spoken = f"The state is followed over the first {STATE_PHOTOS} of {photos} photos. {spoken}"
-    words = " ".join([MEMORY_WORDS, *_foretold(found), spoken]).strip()
+    words = " ".join([MEMORY_WORDS, *_foretold(dependencies), spoken]).strip()
     return depth, ExtraFigure.of("What a gate hangs on", words, dependency_figure(maps, paths))
 
 
-def _foretold(found: dict[str, dict[int, Dependency]]) -> list[str]:
+def _foretold(dependencies: dict[str, dict[int, Dependency]]) -> list[str]:
     """What forests foretell on photos that they were not grown on."""
-    said = []
-    for way, by in found.items():
+    sentences = []
+    for way, by in dependencies.items():
         for stage, one in by.items():
             if one.held_out is not None:
                 scores = ", ".join(f"{value:.2f}" for value in one.held_out[1:].tolist())
-                said.append(f"R2 on the other half of the photos, {way}, stage {stage}: {scores}.")
-    return said
+                sentences.append(f"R2 on the other half of the photos, {way}, stage {stage}: {scores}.")
+    return sentences
 
 
 def write(record: GateRecord, items: Explanations, plates: Sequence[ExtraFigure], folder: Path) -> list[Path]:
@@ -248,7 +248,7 @@ def write(record: GateRecord, items: Explanations, plates: Sequence[ExtraFigure]
     return [folder / name for name in names]
 
 
-def memory_facts(found: dict[str, dict[int, Dependency]]) -> list[dict[str, Any]]:
+def memory_facts(dependencies: dict[str, dict[int, Dependency]]) -> list[dict[str, Any]]:
     """One entry for each way of asking and stage."""
     return [
         {
@@ -258,7 +258,7 @@ def memory_facts(found: dict[str, dict[int, Dependency]]) -> list[dict[str, Any]
             "matrix": one.matrix.tolist(),
             "held_out_r2": None if one.held_out is None else one.held_out.tolist(),
         }
-        for way, by in found.items()
+        for way, by in dependencies.items()
         for stage, one in by.items()
     ]
 

@@ -31,8 +31,8 @@ def sites(
     from sightline.models.load import BUNDLED, RANDOM, load_model
     from sightline.terminal.options import arguments_of
 
-    chosen = RANDOM if model not in (None, BUNDLED) else None
-    loaded = load_model(model, weights=chosen, model_args=arguments_of(model_arg))
+    weights = RANDOM if model not in (None, BUNDLED) else None
+    loaded = load_model(model, weights=weights, model_args=arguments_of(model_arg))
     places = sites_of(loaded.model)
     bits = scheme_of(scheme, places.lengths)
     if as_json:
@@ -129,9 +129,9 @@ def _tell_json(
 ) -> None:
     from sightline.cli.gate_show import facts, memory_facts
 
-    known = {"gate": record.gate, "trained": trained, "exact": record.exact, "sites": facts(record)}
+    about = {"gate": record.gate, "trained": trained, "exact": record.exact, "sites": facts(record)}
     files = [str(path) for path in written]
-    say_json({**known, "memory": memory_facts(states), "not_asked": untaken, "files": files})
+    say_json({**about, "memory": memory_facts(states), "not_asked": untaken, "files": files})
 
 
 def _tell_table(

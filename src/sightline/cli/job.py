@@ -85,17 +85,17 @@ def gather(paths: Sequence[Path], result: JobResult) -> list[Path]:
     """
     from sightline.data.openers import find_inputs, open_input
 
-    found: dict[Path, None] = {}
+    photos: dict[Path, None] = {}
     for path in paths:
         try:
-            found.update(dict.fromkeys(find_inputs([path])))
+            photos.update(dict.fromkeys(find_inputs([path])))
         except InputError as problem:
             result.errors.append({"source": str(path), "error": str(problem)})
-    if not found:
+    if not photos:
         raise InputError("; ".join(error["error"] for error in result.errors))
-    if len(found) == 1 and not result.errors:
-        open_input(next(iter(found)))  # a single bad photo is found out before a model is loaded
-    return list(found)
+    if len(photos) == 1 and not result.errors:
+        open_input(next(iter(photos)))  # a single bad photo is found out before a model is loaded
+    return list(photos)
 
 
 def masks_of(photos: Sequence[Path], where: Path | None) -> dict[Path, Path]:
@@ -114,14 +114,14 @@ def masks_of(photos: Sequence[Path], where: Path | None) -> dict[Path, Path]:
                 f"--masks names one file for {len(photos)} photos; give a folder with a mask of each photo's name"
             )
         return {photos[0]: where}
-    held = {path.stem: path for path in sorted(where.iterdir()) if path.is_file()}
-    missing = [photo for photo in photos if photo.stem not in held]
+    files = {path.stem: path for path in sorted(where.iterdir()) if path.is_file()}
+    missing = [photo for photo in photos if photo.stem not in files]
     if missing:
         raise InputError(
             f"{str(where)!r} holds no mask of the name {missing[0].stem!r} for {str(missing[0])!r}; "
-            f"{near(missing[0].stem, held)}"
+            f"{near(missing[0].stem, files)}"
         )
-    return {photo: held[photo.stem] for photo in photos}
+    return {photo: files[photo.stem] for photo in photos}
 
 
 def run(
@@ -140,7 +140,7 @@ def run(
         SightlineError: whatever stands in the way of all of them.
     """
     folders = {photo: job.out / name for photo, name in zip(photos, folder_names(photos), strict=True)}
-    names = _shown_names(photos)
+    names = _display_names(photos)
     for folder in folders.values():
         check_place(folder)
     if len(photos) > 1 and "html" in job.formats:
@@ -170,7 +170,7 @@ def _readable(chunk: Sequence[Path], result: JobResult) -> Iterator[Input]:
             result.errors.append({"source": str(path), "error": str(problem)})
 
 
-def _shown_names(photos: Sequence[Path]) -> dict[Path, str]:
+def _display_names(photos: Sequence[Path]) -> dict[Path, str]:
     """What each photo is called in its result: its file name, or the path where two have the same name."""
     count = Counter(photo.name for photo in photos)
     return {photo: photo.name if count[photo.name] == 1 else str(photo) for photo in photos}
@@ -216,8 +216,8 @@ def _foreground(photos: Sequence[Input], loaded: LoadedModel, job: ExplainJob) -
         return None
     from sightline.compare.samples import Sample, prepare
 
-    known = [Sample(_path(photo), mask=job.masks[_path(photo)]) for photo in photos]
-    return prepare(known, loaded.preprocess).masks
+    samples = [Sample(_path(photo), mask=job.masks[_path(photo)]) for photo in photos]
+    return prepare(samples, loaded.preprocess).masks
 
 
 def _write(photo: Input, items: Explanations, folder: Path, loaded: LoadedModel, job: ExplainJob) -> dict[str, Any]:

@@ -19,7 +19,7 @@ def layers(
     ] = None,
     model_arg: Annotated[list[str] | None, typer.Option(help="NAME=VALUE for the network's builder.")] = None,
     size: Annotated[str | None, typer.Option(help="Input size: 224, or 224x320 for height x width.")] = None,
-    wanted: Annotated[
+    patterns: Annotated[
         list[str] | None, typer.Option("--layers", help="all, last, convs, or layer names and wildcards.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON on standard output.")] = False,
@@ -28,9 +28,9 @@ def layers(
     from sightline.models.load import BUNDLED, RANDOM, load_model
     from sightline.terminal.options import arguments_of, listed, size_of
 
-    chosen = weights or (RANDOM if model not in (None, BUNDLED) else None)
-    loaded = load_model(model, weights=chosen, model_args=arguments_of(model_arg))
-    rows = _rows(loaded, size_of(size) or loaded.preprocess.size, listed(wanted))
+    source = weights or (RANDOM if model not in (None, BUNDLED) else None)
+    loaded = load_model(model, weights=source, model_args=arguments_of(model_arg))
+    rows = _rows(loaded, size_of(size) or loaded.preprocess.size, listed(patterns))
     if as_json:
         say_json({"model": loaded.name, "layers": rows})
         return
@@ -41,7 +41,7 @@ def layers(
     )
 
 
-def _rows(loaded: LoadedModel, size: tuple[int, int], wanted: list[str]) -> list[dict[str, Any]]:
+def _rows(loaded: LoadedModel, size: tuple[int, int], patterns: list[str]) -> list[dict[str, Any]]:
     """One row per layer, in forward order, from one pass over an empty picture."""
     import torch
 
@@ -50,8 +50,8 @@ def _rows(loaded: LoadedModel, size: tuple[int, int], wanted: list[str]) -> list
     from sightline.targets import parse_target
 
     adapter = adapt(loaded.model)
-    plan = Plan(target=parse_target(), layers=wanted or None)
-    got = capture(adapter, torch.zeros(1, loaded.preprocess.channels, *size), plan)
+    plan = Plan(target=parse_target(), layers=patterns or None)
+    record = capture(adapter, torch.zeros(1, loaded.preprocess.channels, *size), plan)
     return [
         {
             "name": layer.name,
@@ -60,5 +60,5 @@ def _rows(loaded: LoadedModel, size: tuple[int, int], wanted: list[str]) -> list
             "channels": layer.channels,
             "stride": layer.stride,
         }
-        for layer in got.layers
+        for layer in record.layers
     ]

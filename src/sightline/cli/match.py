@@ -57,12 +57,12 @@ def run_retrieval(
     """
     if len(photos) > 1 and "html" in job.formats:
         check_ours(job.out / INDEX)
-    vectors, known = _embeddings(gallery, loaded, job, result)
+    vectors, sources = _embeddings(gallery, loaded, job, result)
     for photo, name in zip(photos, folder_names(photos), strict=True):
         if photo in [Path(error["source"]) for error in result.errors]:
             continue
-        ranked = _ranked(photo, vectors, known, loaded, job)
-        more = {"gallery": len(known), "matches": [{"source": str(p), "score": s} for p, s in ranked[:BEST]]}
+        ranked = _ranked(photo, vectors, sources, loaded, job)
+        more = {"gallery": len(sources), "matches": [{"source": str(p), "score": s} for p, s in ranked[:BEST]]}
         _explain_into(job.out / name, photo, ranked[0][0], loaded, job, result=result, more=more)
         step(photo)
     if len(photos) > 1 and result.photos and "html" in job.formats:
@@ -88,9 +88,9 @@ def prototypes(folder: Path, loaded: LoadedModel, job: ExplainJob, result: JobRe
             f"holds {len(classes)} folders"
         )
     examples = [(photo, k) for k, place in enumerate(classes) for photo in find_photos([place])]
-    vectors, known = _embeddings([photo for photo, _ in examples], loaded, job, result)
+    vectors, sources = _embeddings([photo for photo, _ in examples], loaded, job, result)
     label_of = dict(examples)
-    labels = torch.tensor([label_of[photo] for photo in known])
+    labels = torch.tensor([label_of[photo] for photo in sources])
     metric: Any = job.similarity or "euclidean"
     return Prototypes(
         prototypes_of(vectors, labels), _decision(job), names=tuple(place.name for place in classes), metric=metric
@@ -124,7 +124,7 @@ def _explain_into(
     photos = (read_photo(one), read_photo(other))
     names = (one.name, other.name) if one.name != other.name else (str(one), str(other))
     items = _pair(photos, names, loaded, job)
-    drawn = _drawn(items)
+    figures = _pairs(items)
     record: dict[str, Any] = {
         "source": f"{one.name} | {other.name}",
         "photos": [str(one), str(other)],
@@ -137,12 +137,12 @@ def _explain_into(
     }
     with whole_folder(folder) as partial:
         title = f"Why {names[0]} and {names[1]} match: {job.similarity} {items[0].decision.score:.3g}"
-        write_formats(drawn, partial, job, title=title, arrays=items)
+        write_formats(figures, partial, job, title=title, arrays=items)
         record["files"] = sorted({path.name for path in partial.iterdir()} | {SUMMARY})
         content = {"sightline": __version__, "model": loaded.provenance, **record}
         write_summary(partial, content)
     result.photos.append(record)
-    result.thumbnails.append(thumbnail(drawn))
+    result.thumbnails.append(thumbnail(figures))
 
 
 def _pair(photos: tuple[Photo, Photo], names: tuple[str, str], loaded: LoadedModel, job: ExplainJob) -> Explanations:
@@ -167,7 +167,7 @@ def _pair(photos: tuple[Photo, Photo], names: tuple[str, str], loaded: LoadedMod
     ).to("cpu")
 
 
-def _drawn(items: Explanations) -> Explanations:
+def _pairs(items: Explanations) -> Explanations:
     """For each method the two flows as one."""
     from sightline.api.explain_pair import side_by_side
     from sightline.results import Explanations
@@ -191,32 +191,34 @@ def _embeddings(
     from sightline.data.photos import read_photo
 
     device = next(loaded.model.parameters()).device
-    found, known = [], []
+    vectors, sources = [], []
     size = job.batch_size or 8 * CHUNK
     for start in range(0, len(photos), size):
         ready = []
         for path in photos[start : start + size]:
             try:
                 ready.append(loaded.preprocess(read_photo(path)).inputs)
-                known.append(path)
+                sources.append(path)
             except InputError as problem:
                 result.errors.append({"source": str(path), "error": str(problem)})
         if ready:
-            found.append(embed(loaded.model, torch.stack(ready).to(device), embedding=job.embedding or "auto").cpu())
-    if not found:
+            vectors.append(
+                embed(loaded.model, torch.stack(ready).to(device), embedding=job.embedding or "auto").cpu()
+            )
+    if not vectors:
         raise InputError("; ".join(error["error"] for error in result.errors) or "there is no photo to compare with")
-    return torch.cat(found), known
+    return torch.cat(vectors), sources
 
 
 def _ranked(
-    photo: Path, vectors: Float[Tensor, "n d"], known: list[Path], loaded: LoadedModel, job: ExplainJob
+    photo: Path, vectors: Float[Tensor, "n d"], sources: list[Path], loaded: LoadedModel, job: ExplainJob
 ) -> list[tuple[Path, float]]:
     """The gallery from the best match down, without the photo itself."""
     from sightline.targets import similarity_of
 
     vector, _ = _embeddings([photo], loaded, replace(job, batch_size=1), JobResult())
     scores = similarity_of(job.similarity or "cosine")(vector[0]).read(vectors, None).scores[:, 0].tolist()
-    others = [(p, s) for p, s in zip(known, scores, strict=True) if p.resolve() != photo.resolve()]
+    others = [(p, s) for p, s in zip(sources, scores, strict=True) if p.resolve() != photo.resolve()]
     if not others:
         raise InputError(f"the gallery holds nothing else than {photo.name}; give a folder of other photos")
     return sorted(others, key=lambda pair: -pair[1])

@@ -145,9 +145,9 @@ def measure(
     world = World(WorldConfig(seed=seed, layout=layout, bird_size=bird_size))
     render(world.scene(0), size)
     begun = time.process_time()
-    drawn = [render(world.scene(index), size) for index in range(count)]
+    drawings = [render(world.scene(index), size) for index in range(count)]
     rate = count / (time.process_time() - begun)
-    where = placement(drawn)
+    where = placement(drawings)
     say(f"{rate:.0f} scenes/s at {size} px, CPU time of one core")
     say(f"bird covers {where.area:.3f} of the picture")
     say(f"picture centre in the bird's box {where.centre_in_box:.3f}, on the bird {where.centre_on_bird:.3f}")
@@ -199,9 +199,9 @@ def certify(
 
     net = load_birdnet(weights)
     world = World(WorldConfig(cue=cue, seed=seed))
-    found = by_behaviour(net.scores_of_bytes, world, what, pairs=pairs, size=net.spec.size, threshold=threshold)
-    for name, rate in (("follows the cue", found.follows), ("stays without it", found.stays)):
+    certificate = by_behaviour(net.scores_of_bytes, world, what, pairs=pairs, size=net.spec.size, threshold=threshold)
+    for name, rate in (("follows the cue", certificate.follows), ("stays without it", certificate.stays)):
         low, high = rate.interval
         say(f"{name}: {rate.share:.3f} ({low:.3f}-{high:.3f})")
-    verdict = "certified" if found.certified else "not certified"
-    say(f"{what}: {verdict} at {threshold:g}, from {found.pairs} pairs that the model knows")
+    verdict = "certified" if certificate.certified else "not certified"
+    say(f"{what}: {verdict} at {threshold:g}, from {certificate.pairs} pairs that the model knows")

@@ -88,8 +88,8 @@ def write_tensors(path: str | Path, tensors: Mapping[str, Tensor], metadata: Map
 
     path = Path(path)
     make_folder(path.parent)
-    kept = {name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()}
-    write_bytes(path, _ordered(save(kept, metadata=dict(metadata))) if metadata else save(kept))
+    copies = {name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()}
+    write_bytes(path, _ordered(save(copies, metadata=dict(metadata))) if metadata else save(copies))
 
 
 def make_folder(folder: Path, *, error: type[SightlineError] = ResultError) -> None:

@@ -48,6 +48,6 @@ def check_seed(seed: int, *, error: type[SightlineError] = InputError) -> int:
         error: it is no number that every generator takes.
     """
     if not 0 <= seed < SEEDS:
-        shown = str(seed) if abs(seed) < 10**18 else "a number of more than 18 digits"
-        raise error(f"the seed is {shown}; give a whole number from 0 to {SEEDS - 1}")
+        text = str(seed) if abs(seed) < 10**18 else "a number of more than 18 digits"
+        raise error(f"the seed is {text}; give a whole number from 0 to {SEEDS - 1}")
     return seed

@@ -33,10 +33,10 @@ def restored(kind: type[Record], content: Any, **ready: Any) -> Record:
     """
     if not isinstance(content, Mapping):
         raise ValueError(f"a {kind.__name__} is an object, not {_shown(content)}")
-    known: dict[str, Field[Any]] = {field.name: field for field in fields(cast(Any, kind)) if field.init}
-    if unknown := [str(name) for name in content if name not in known or name in ready]:
+    slots: dict[str, Field[Any]] = {field.name: field for field in fields(cast(Any, kind)) if field.init}
+    if unknown := [str(name) for name in content if name not in slots or name in ready]:
         raise ValueError(f"a {kind.__name__} has no {unknown[0]!r}")
-    missing = [n for n, f in known.items() if n not in content and n not in ready and _needed(f)]
+    missing = [n for n, f in slots.items() if n not in content and n not in ready and _needed(f)]
     if missing:
         raise ValueError(f"a {kind.__name__} needs {missing[0]!r}, which is not there")
     hints = _hints(cast(Any, kind))

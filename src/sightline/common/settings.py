@@ -58,8 +58,8 @@ def setting(default: Any, help: str, *flags: str, **about: Any) -> Any:
         flags: names on the command line, where they are not the field's own.
         about: the other fields of `About`.
     """
-    made = {"default_factory": default} if default is dict else {"default": default}
-    return field(**made, metadata={"about": About(help=help, flags=flags, **about)})
+    defaults = {"default_factory": default} if default is dict else {"default": default}
+    return field(**defaults, metadata={"about": About(help=help, flags=flags, **about)})
 
 
 @dataclass(frozen=True)

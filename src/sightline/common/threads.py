@@ -112,7 +112,7 @@ class _Claim:
         parts: identities of the parts, which live at least as long as the claim.
     """
 
-    held: list[_Claim] = []  # noqa: RUF012 - shared on purpose: the claims of all threads
+    claims: list[_Claim] = []  # noqa: RUF012 - shared on purpose: the claims of all threads
     changed = threading.Condition()
 
     def __init__(self, thread: int, parts: frozenset[int]) -> None:
@@ -121,13 +121,13 @@ class _Claim:
     def take(self) -> None:
         """Wait until no other thread works on any of the parts, and take all of them at once."""
         with self.changed:
-            self.changed.wait_for(lambda: not any(self._meets(other) for other in self.held))
-            self.held.append(self)
+            self.changed.wait_for(lambda: not any(self._meets(other) for other in self.claims))
+            self.claims.append(self)
 
     def give_back(self) -> None:
         """Give the parts back, from whichever thread: a generator may be closed by another than began it."""
         with self.changed:
-            self.held[:] = [claim for claim in self.held if claim is not self]
+            self.claims[:] = [claim for claim in self.claims if claim is not self]
             self.changed.notify_all()
 
     def _meets(self, other: _Claim) -> bool:
@@ -136,7 +136,7 @@ class _Claim:
     @classmethod
     def forget(cls) -> None:
         """Nobody holds anything: a forked process has one thread, and none to wait for."""
-        cls.held, cls.changed = [], threading.Condition()
+        cls.claims, cls.changed = [], threading.Condition()
 
 
 if hasattr(os, "register_at_fork"):

@@ -108,23 +108,25 @@ def measure(
         settings: what is compared.
         judge: what the metrics' forwards are run through; None is the model.
     """
-    found = explain(model, batch.inputs, method=settings.methods, sources=names, seed=settings.seed)
-    classes = torch.tensor([item.decision.index for item in found.of(method=settings.methods[0])])
+    explanations = explain(model, batch.inputs, method=settings.methods, sources=names, seed=settings.seed)
+    classes = torch.tensor([item.decision.index for item in explanations.of(method=settings.methods[0])])
     probe = Probe(judge or model, classes, batch_size=settings.batch_size)
     if any("probe" in METRICS[name].needs for name in settings.metrics):
         probe = probe.asked(batch.inputs)
     for method in settings.methods:
-        for place, layers, maps in maps_at(found.of(method=method), settings.places):
+        for place, layers, maps in maps_at(explanations.of(method=method), settings.places):
             for name in settings.metrics:
                 scores = _score(METRICS[name], probe, batch, maps, settings.options.get(name, {}))
                 for i, (value, status) in enumerate(zip(scores.values.tolist(), scores.statuses(), strict=True)):
                     yield Row(names[i], method, place, layers[i], name, value, str(status))
 
 
-def maps_at(found: Explanations, places: Sequence[str]) -> Iterator[tuple[str, list[str], Float[Tensor, "b h w"]]]:
+def maps_at(
+    explanations: Explanations, places: Sequence[str]
+) -> Iterator[tuple[str, list[str], Float[Tensor, "b h w"]]]:
     """Maps of a method at each place, with their layers."""
     for place in places:
-        flows = [item.flow for item in found]
+        flows = [item.flow for item in explanations]
         if len(flows[0]) == 1 and place != places[-1]:
             continue
         maps = [flow[_index(place, len(flow))] for flow in flows]
@@ -144,24 +146,24 @@ def _score(spec: MetricSpec, probe: Probe, batch: Batch, maps: Tensor, options: 
                 f"the metric {spec.name!r} needs to know where the object is, but these photos do not say"
             )
         maps = on_grid(maps, tuple(batch.masks.shape[1:]))
-    given = {"probe": probe, "inputs": batch.inputs, "maps": maps, "masks": batch.masks}
+    arguments = {"probe": probe, "inputs": batch.inputs, "maps": maps, "masks": batch.masks}
     if "probe" in spec.needs:
-        return _worth_forwards(spec, given, options)
-    return spec(*(given[need] for need in spec.needs), **options)
+        return _worth_forwards(spec, arguments, options)
+    return spec(*(arguments[need] for need in spec.needs), **options)
 
 
-def _worth_forwards(spec: MetricSpec, given: Mapping[str, Any], options: Mapping[str, Any]) -> Scores:
+def _worth_forwards(spec: MetricSpec, arguments: Mapping[str, Any], options: Mapping[str, Any]) -> Scores:
     """A metric that runs the model, on those maps alone that it can score: a flat map would cost as much as any."""
-    status = map_check(given["maps"])
+    status = map_check(arguments["maps"])
     values = torch.full((len(status),), torch.nan, dtype=torch.float64, device=status.device)
     keep = status == 0
     if bool(keep.any()):
-        probe, inputs, maps = given["probe"], given["inputs"], given["maps"]
+        probe, inputs, maps = arguments["probe"], arguments["inputs"], arguments["maps"]
         if not bool(keep.all()):
             part = inputs[keep]
             probe = replace(probe, targets=probe.targets[keep], known=(part, probe.known[1][keep]))
             inputs, maps = part, maps[keep]
-        chosen = {**given, "probe": probe, "inputs": inputs, "maps": maps}
-        scores = spec(*(chosen[need] for need in spec.needs), **options)
+        subset = {**arguments, "probe": probe, "inputs": inputs, "maps": maps}
+        scores = spec(*(subset[need] for need in spec.needs), **options)
         values[keep], status[keep] = scores.values.double(), scores.status
     return Scores(values, status)

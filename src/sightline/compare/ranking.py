@@ -113,8 +113,8 @@ def _column(rows: Sequence[Row], samples: Sequence[str]) -> torch.Tensor:
 
 
 def _interval(values: torch.Tensor, seed: int) -> Interval | None:
-    kept = values[values.isfinite()]
-    return bootstrap(kept, seed=seed) if len(kept) else None
+    finite = values[values.isfinite()]
+    return bootstrap(finite, seed=seed) if len(finite) else None
 
 
 def _mean(interval: Interval | None) -> float:
@@ -131,13 +131,13 @@ def _skipped(rows: Sequence[Row]) -> dict[str, int]:
 
 def _wins(standings: Sequence[Standing]) -> dict[str, tuple[int, int]]:
     """Only metrics that judge a map's truth count; how sparse it is, is no merit by itself."""
-    judged = [s for s in standings if not s.control and METRICS[s.metric].family != "complexity"]
-    methods = dict.fromkeys(s.method for s in judged)
-    found = {
-        m: (sum(s.level and s.beats_controls for s in judged if s.method == m), sum(s.method == m for s in judged))
+    rivals = [s for s in standings if not s.control and METRICS[s.metric].family != "complexity"]
+    methods = dict.fromkeys(s.method for s in rivals)
+    wins = {
+        m: (sum(s.level and s.beats_controls for s in rivals if s.method == m), sum(s.method == m for s in rivals))
         for m in methods
     }
-    return dict(sorted(found.items(), key=lambda item: -item[1][0]))
+    return dict(sorted(wins.items(), key=lambda item: -item[1][0]))
 
 
 def _verdict(wins: Mapping[str, tuple[int, int]]) -> str:

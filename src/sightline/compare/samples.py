@@ -89,8 +89,8 @@ def draw(samples: Sequence[Sample], count: int | None, seed: int) -> list[Sample
     """`count` samples chosen at random, in their own order; all of them if there are no more."""
     if count is None or count >= len(samples):
         return list(samples)
-    chosen = torch.randperm(len(samples), generator=torch.Generator().manual_seed(seed))[:count]
-    return [samples[i] for i in sorted(chosen.tolist())]
+    places = torch.randperm(len(samples), generator=torch.Generator().manual_seed(seed))[:count]
+    return [samples[i] for i in sorted(places.tolist())]
 
 
 def prepare(samples: Sequence[Sample], preprocess: Preprocess) -> Batch:

@@ -91,8 +91,8 @@ def read_cub(root: str | Path) -> CubData:
     root = Path(root)
     images = dict(_images(root / "images.txt"))
     rows = {image: row for row, image in enumerate(images)}
-    classes = tuple(_named(root / "classes.txt"))
-    parts = tuple(_named(root / "parts" / "parts.txt"))
+    classes = tuple(_names(root / "classes.txt"))
+    parts = tuple(_names(root / "parts" / "parts.txt"))
     attributes = _attribute_names(root)
     present, certainty, repeated = _attribute_labels(root, rows, len(attributes))
     return CubData(
@@ -125,16 +125,16 @@ def _bad(path: Path, number: int, line: str, want: str) -> DataError:
 
 def _images(path: Path) -> Iterator[tuple[int, str]]:
     """Ids and paths of the images; ids are whole numbers from 1 that do not repeat."""
-    seen: set[int] = set()
+    numbers: set[int] = set()
     names: set[str] = set()
     for number, line in _lines(path):
         head, _, name = line.partition(" ")
         image = whole(head)
-        if image is None or image < 1 or image in seen or not name.strip():
+        if image is None or image < 1 or image in numbers or not name.strip():
             raise _bad(path, number, line, "`id path` with an id from 1 that does not repeat")
         if name.strip() in names:
             raise _bad(path, number, line, "a picture that is not listed twice")
-        seen.add(image)
+        numbers.add(image)
         names.add(name.strip())
         yield image, name.strip()
 
@@ -146,7 +146,7 @@ def _row_of(image: float, rows: Rows, path: Path, number: int, line: str) -> int
     return rows[int(image)]
 
 
-def _named(path: Path) -> Iterator[str]:
+def _names(path: Path) -> Iterator[str]:
     """Names of a list `id name`, whose ids count 1, 2, 3..."""
     for place, (number, line) in enumerate(_lines(path), 1):
         head, _, name = line.partition(" ")
@@ -204,8 +204,8 @@ def _points(path: Path, rows: Rows, parts: int) -> NDArray[np.float64]:
 def _attribute_names(root: Path) -> tuple[str, ...]:
     """Attribute names from any of the three places; none if there is no such file."""
     places = (root / "attributes" / "attributes.txt", root / "attributes.txt", root.parent / "attributes.txt")
-    found = next((place for place in places if is_there(place, "list", error=DataError)), None)
-    return tuple(_named(found)) if found else ()
+    path = next((place for place in places if is_there(place, "list", error=DataError)), None)
+    return tuple(_names(path)) if path else ()
 
 
 def _attribute_labels(root: Path, rows: Rows, attributes: int) -> tuple[NDArray[np.bool_], NDArray[np.uint8], int]:
@@ -214,11 +214,11 @@ def _attribute_labels(root: Path, rows: Rows, attributes: int) -> tuple[NDArray[
     path = root / "attributes" / "image_attribute_labels.txt"
     if not attributes or not is_there(path, "list", error=DataError):
         return present, certainty, 0
-    found = _answers(path, rows, attributes)
-    places = found[:, 0], found[:, 1]
-    present[places] = found[:, 2] == 1
-    certainty[places] = found[:, 3]
-    return present, certainty, len(found) - int((certainty > 0).sum())
+    answers = _answers(path, rows, attributes)
+    places = answers[:, 0], answers[:, 1]
+    present[places] = answers[:, 2] == 1
+    certainty[places] = answers[:, 3]
+    return present, certainty, len(answers) - int((certainty > 0).sum())
 
 
 def _answers(path: Path, rows: Rows, attributes: int) -> NDArray[np.int64]:
@@ -234,9 +234,9 @@ def _answers(path: Path, rows: Rows, attributes: int) -> NDArray[np.int64]:
     if not ((table >= low) & (table <= high)).all() or (table % 1).any() or (nearest != table[:, 0]).any():
         return _lines_of_answers(path, rows, attributes)
     row_of = np.array([rows[image] for image in ids])
-    found = table.astype(np.int64)
-    found[:, 0], found[:, 1] = row_of[np.searchsorted(ids, table[:, 0])], found[:, 1] - 1
-    return found
+    answers = table.astype(np.int64)
+    answers[:, 0], answers[:, 1] = row_of[np.searchsorted(ids, table[:, 0])], answers[:, 1] - 1
+    return answers
 
 
 def _lines_of_answers(path: Path, rows: Rows, attributes: int) -> NDArray[np.int64]:
@@ -245,10 +245,10 @@ def _lines_of_answers(path: Path, rows: Rows, attributes: int) -> NDArray[np.int
     Raises:
         DataError: a line is malformed or names something that is not there.
     """
-    found = []
+    answers = []
     for number, line in _lines(path):
-        image, attribute, seen, sure = _numbers(path, number, line, 4)
-        if not (1 <= attribute <= attributes and seen in (0, 1) and sure in (1, 2, 3, 4) and attribute % 1 == 0):
+        image, attribute, presence, sure = _numbers(path, number, line, 4)
+        if not (1 <= attribute <= attributes and presence in (0, 1) and sure in (1, 2, 3, 4) and attribute % 1 == 0):
             raise _bad(path, number, line, f"attribute 1-{attributes}, present 0-1, certainty 1-4")
-        found.append((_row_of(image, rows, path, number, line), attribute - 1, seen, sure))
-    return np.array(found, np.int64).reshape(-1, 4)
+        answers.append((_row_of(image, rows, path, number, line), attribute - 1, presence, sure))
+    return np.array(answers, np.int64).reshape(-1, 4)

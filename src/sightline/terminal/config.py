@@ -15,32 +15,32 @@ from sightline.renamed import renamed
 from sightline.terminal.screen import say_note
 
 
-def reading(named: Path | None = None) -> Callable[[typer.Context, Path | None], Path | None]:
+def reading(library: Path | None = None) -> Callable[[typer.Context, Path | None], Path | None]:
     """What lets a file's values stand where defaults stood.
 
     Args:
-        named: a folder of files that may be asked for by their names alone.
+        library: a folder of files that may be asked for by their names alone.
     """
 
     def read(ctx: typer.Context, path: Path | None) -> Path | None:
         if path is not None and not ctx.resilient_parsing:
-            _read(ctx, _found(path, named))
+            _read(ctx, _resolve(path, library))
         return path
 
     return read
 
 
-def _found(path: Path, named: Path | None) -> Path:
+def _resolve(path: Path, library: Path | None) -> Path:
     """The file, or the one of the package that has this name.
 
     Raises:
         InputError: there is neither.
     """
-    if named is None or path.name != str(path) or is_there(path, "configuration"):
+    if library is None or path.name != str(path) or is_there(path, "configuration"):
         return path
-    if (ours := named / f"{path.name.removesuffix('.toml')}.toml").is_file():
+    if (ours := library / f"{path.name.removesuffix('.toml')}.toml").is_file():
         return ours
-    names = sorted(one.stem for one in named.glob("*.toml"))
+    names = sorted(one.stem for one in library.glob("*.toml"))
     raise InputError(f"there is no configuration {str(path)!r}, neither a file nor a name; {near(path.name, names)}")
 
 
@@ -51,18 +51,20 @@ def _read(ctx: typer.Context, path: Path) -> None:
         InputError: the file cannot be read, or names an option that there is not.
     """
     content = read_toml(path, "configuration")
-    known = _options(ctx)
+    options = _options(ctx)
     values: dict[str, Any] = {}
     for key, value in content.items():
         name = key.replace("_", "-")
-        if name not in known and (new := renamed(name, known)):  # the file may be older than the name
+        if name not in options and (new := renamed(name, options)):  # the file may be older than the name
             say_note(f"the configuration {str(path)!r} sets {key!r}, which is called {new!r} now")
             name = new
-        if name not in known or name == "config":
-            raise InputError(f"the configuration {str(path)!r} sets {key!r}, which is no option; {near(name, known)}")
+        if name not in options or name == "config":
+            raise InputError(
+                f"the configuration {str(path)!r} sets {key!r}, which is no option; {near(name, options)}"
+            )
         if isinstance(value, dict):
             raise InputError(f"the configuration {str(path)!r} has a table {key!r}; write every option by itself")
-        values[known[name]] = value
+        values[options[name]] = value
     ctx.default_map = {**(ctx.default_map or {}), **values}
 
 
@@ -74,7 +76,7 @@ Config = Annotated[
 ]
 
 
-def given(ctx: typer.Context) -> str:
+def command_line(ctx: typer.Context) -> str:
     """The command with all that was not left to its default, wherever it was said."""
     words = ["sightline", *ctx.command_path.split()[1:]]
     for option, name in _options(ctx).items():

@@ -66,7 +66,7 @@ def check_place(folder: Path) -> None:
     check_writable(folder)
     if not folder.is_dir() or not any(folder.iterdir()):
         return
-    ours = _written(folder)
+    ours = _inventory(folder)
     if ours is None:
         raise ResultError(
             f"the folder {str(folder)!r} holds something else than a result of sightline, or its "
@@ -96,12 +96,12 @@ def folder_names(photos: Sequence[Path]) -> list[str]:
         ['bird', 'bird-2', 'cat']
     """
     names: list[str] = []
-    taken: set[str] = set()
+    used: set[str] = set()
     for photo in photos:
         stem = os.fsdecode(os.fsencode(photo.stem)[:LONGEST]).strip(". ") or "photo"
         tries = (stem if number == 1 else f"{stem}-{number}" for number in range(1, len(photos) + 2))
-        name = next(name for name in tries if name.lower() not in taken)
-        taken.add(name.lower())
+        name = next(name for name in tries if name.lower() not in used)
+        used.add(name.lower())
         names.append(name)
     return names
 
@@ -124,7 +124,7 @@ def _put(partial: Path, place: Path) -> None:
         _summarise(partial, summary, new)
         partial.rename(place)
         return
-    old = _written(place) or {}
+    old = _inventory(place) or {}
     _refuse_changed(place, old, [*old, *new])
     # From here to the end the summary vouches for old and new files alike: whoever is stopped in between can go on.
     _summarise(place, summary, {name: [*old.get(name, []), *new.get(name, [])] for name in {**old, **new}})
@@ -150,7 +150,7 @@ def _summarise(folder: Path, summary: Mapping[str, Any], written: Mapping[str, l
     write_summary(folder, {**content, "seal": _seal({"schema": SCHEMA, **content})})
 
 
-def _written(folder: Path) -> dict[str, list[str]] | None:
+def _inventory(folder: Path) -> dict[str, list[str]] | None:
     """What the summary of a folder lists as ours: possible digests by name, none where they are not known.
 
     None is for a folder that is no result; an empty folder or none at all has nothing that is ours.
@@ -192,6 +192,6 @@ def _refuse_changed(folder: Path, ours: Mapping[str, list[str]], names: Sequence
 
 def _is_ours(path: Path, digests: Sequence[str] | None) -> bool:
     """Whether a listed file is what was written; where no digest is known, whether it is a file at all."""
-    if digests is None or not (found := digest_of(path)):
+    if digests is None or not (content := digest_of(path)):
         return False
-    return not digests or found in digests
+    return not digests or content in digests

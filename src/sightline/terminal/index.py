@@ -77,8 +77,8 @@ def save_index(
 def _card(photo: Mapping[str, Any], thumbnail: str) -> dict[str, Any]:
     folder = Path(photo["folder"]).name
     first = next((name for name in ("page.html", "montage.png", *photo["files"]) if name in photo["files"]), "")
-    seen = {item["decision"]: item for item in photo["explanations"]}
-    lines = [{"label": label, "score": _score(item)} for label, item in seen.items()]
+    items = {item["decision"]: item for item in photo["explanations"]}
+    lines = [{"label": label, "score": _score(item)} for label, item in items.items()]
     return {
         "link": quote(os.fsencode(f"{folder}/{first}")),
         "thumbnail": thumbnail,

@@ -14,37 +14,37 @@ LARGEST = 2**15
 """Longest side of an input in pixels."""
 
 
-def listed(given: Iterable[str] | None) -> list[str]:
+def listed(texts: Iterable[str] | None) -> list[str]:
     """The parts of options that may be repeated or hold commas.
 
     Example:
         >>> listed(["png,html", "gif"])
         ['png', 'html', 'gif']
     """
-    parts = (part.strip() for text in given or () for part in text.split(","))
+    parts = (part.strip() for text in texts or () for part in text.split(","))
     return list(dict.fromkeys(part for part in parts if part))
 
 
-def chosen(given: Iterable[str] | None, known: Sequence[str], *, option: str) -> list[str]:
+def selection(texts: Iterable[str] | None, choices: Sequence[str], *, option: str) -> list[str]:
     """`listed`, each of them known.
 
     Raises:
         InputError: one is not; near names are listed.
     """
-    names = listed(given)
+    names = listed(texts)
     for name in names:
-        if name not in known:
-            raise InputError(f"{option} cannot be {clipped(name)}; {near(name, known)}")
+        if name not in choices:
+            raise InputError(f"{option} cannot be {clipped(name)}; {near(name, choices)}")
     return names
 
 
-def one_of(given: str, known: Sequence[str], *, option: str) -> Any:
+def one_of(text: str, choices: Sequence[str], *, option: str) -> Any:
     """A word of a few that an option knows.
 
     Raises:
         InputError: it is none of them; near names are listed.
     """
-    return chosen([given], known, option=option)[0]
+    return selection([text], choices, option=option)[0]
 
 
 def size_of(text: str | None) -> tuple[int, int] | None:
@@ -102,7 +102,7 @@ def arguments_of(pairs: Iterable[str] | None) -> dict[str, Any]:
     return arguments
 
 
-def method_options(given: Iterable[str] | None, methods: Sequence[str]) -> dict[str, dict[str, Any]]:
+def method_options(texts: Iterable[str] | None, methods: Sequence[str]) -> dict[str, dict[str, Any]]:
     """`METHOD.NAME=VALUE`, or `NAME=VALUE` where one method is asked for, as options by method.
 
     Raises:
@@ -113,7 +113,7 @@ def method_options(given: Iterable[str] | None, methods: Sequence[str]) -> dict[
         {'scorecam': {'groups': 64}}
     """
     options: dict[str, dict[str, Any]] = {}
-    for text in given or ():
+    for text in texts or ():
         key, sign, value = text.partition("=")
         method, dot, name = key.strip().rpartition(".")
         if not dot and len(methods) == 1:

@@ -53,8 +53,8 @@ def say_summary(photos: Sequence[dict[str, Any]], *, index: str | None) -> None:
     columns = ("photo", "decision", ">score", ">probability", "method", "layers", "most concentrated layer")
     say_table(columns, (row for photo in photos for row in _rows(photo)))
     for photo in photos:
-        for decision, told in _told(photo).items():
-            say(f"{printable_name(Path(photo['source']).name)}, {decision}: {told}")
+        for decision, words in _sentences(photo).items():
+            say(f"{printable_name(Path(photo['source']).name)}, {decision}: {words}")
     for photo in photos:
         say(f"{printable_name(photo['folder'])}: {', '.join(photo['files'])}")
     if index:
@@ -78,7 +78,7 @@ def _rows(photo: dict[str, Any]) -> Iterable[tuple[str, ...]]:
             yield ("", "; ".join(item["words"]), "", "", "", "", "")
 
 
-def _told(photo: dict[str, Any]) -> dict[str, str]:
+def _sentences(photo: dict[str, Any]) -> dict[str, str]:
     """What is said of each decision, once."""
     return {item["decision"]: " ".join(item["sentences"]) for item in photo["explanations"] if item["sentences"]}
 

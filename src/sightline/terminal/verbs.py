@@ -48,9 +48,9 @@ class Commands(Mapping[str, Any]):
     def __getitem__(self, name: str) -> Any:
         if name not in self._tree and (new := renamed(name, self._tree)):
             raise USAGE(f"the verb {name!r} is called {new!r} now")
-        held = self._tree[name]
+        entry = self._tree[name]
         if name not in self._built:
-            self._built[name] = _group(name, held) if isinstance(held, dict) else _command(name, held)
+            self._built[name] = _group(name, entry) if isinstance(entry, dict) else _command(name, entry)
         return self._built[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -136,7 +136,7 @@ def _command(name: str, target: str) -> Any:
 def _with_new_name(problem: Any) -> Any:
     """What is wrong with the usage; where an option has another name now, that name."""
     option, ctx = getattr(problem, "option_name", None), problem.ctx
-    known = [name for parameter in ctx.command.params for name in parameter.opts] if option and ctx else []
-    if option and (new := renamed(option, known)):
+    options = [name for parameter in ctx.command.params for name in parameter.opts] if option and ctx else []
+    if option and (new := renamed(option, options)):
         return USAGE(f"the option {option} is called {new} now", ctx=ctx)
     return problem

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sightline.common.files import whole_file
 
 
-def kept(
+def cached_rows(
     path: Path,
     shape: tuple[int, ...],
     draw: Callable[[int], NDArray[np.uint8]],

@@ -41,9 +41,9 @@ class Keeper(ModelCheckpoint):  # type: ignore[misc]
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over what an earlier run knew, at the place where the folder lies now."""
-        here = {name: self._moved(state_dict[name]) for name in state_dict if name.endswith("_path")}
+        paths = {name: self._moved(state_dict[name]) for name in state_dict if name.endswith("_path")}
         models = {self._moved(path): score for path, score in state_dict["best_k_models"].items()}
-        super().load_state_dict({**state_dict, **here, "best_k_models": models, "dirpath": self.dirpath})
+        super().load_state_dict({**state_dict, **paths, "best_k_models": models, "dirpath": self.dirpath})
 
     def _moved(self, path: str) -> str:
         return str(Path(self.dirpath) / Path(path).name) if path else path

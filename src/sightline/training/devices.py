@@ -45,22 +45,22 @@ def check_devices(accelerator: str, devices: str) -> None:
     Raises:
         TrainingError: the accelerator is not known, or there are fewer devices.
     """
-    kind, there = _here(accelerator)
-    if not there:
+    kind, total = _device_count(accelerator)
+    if not total:
         raise TrainingError(f"--device {accelerator} was asked for, but there is none here; try --device cpu")
     if devices.strip() in ("auto", "-1"):
         return
     numbers = [whole(part) for part in devices.strip().rstrip(",").split(",")]
     listed = "," in devices
-    good = all(number is not None and (0 <= number < there if listed else 1 <= number <= there) for number in numbers)
+    good = all(number is not None and (0 <= number < total if listed else 1 <= number <= total) for number in numbers)
     if not good or (listed and kind == "cpu"):
         raise TrainingError(
-            f"--devices {clipped(devices)} was asked for, but there are {there} of the kind {kind}; give a number "
-            f"from 1 to {there}, or auto"
+            f"--devices {clipped(devices)} was asked for, but there are {total} of the kind {kind}; give a number "
+            f"from 1 to {total}, or auto"
         )
 
 
-def _here(accelerator: str) -> tuple[str, int]:
+def _device_count(accelerator: str) -> tuple[str, int]:
     """The kind of device that Lightning takes, and how many of them are there; of the CPU, its cores."""
     gpus = torch.cuda.device_count()
     apple = int(torch.backends.mps.is_available())

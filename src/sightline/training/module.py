@@ -47,16 +47,16 @@ class TrainedModule(lightning.LightningModule):  # type: ignore[misc]
         if not torch.isfinite(loss):
             raise TrainingError(
                 f"the loss is {float(loss.detach())} in epoch {self.current_epoch + 1}, batch {index + 1}; "
-                f"{self._left()}. Lower the learning rate (--lr), try --precision 32, or look at that batch"
+                f"{self._progress()}. Lower the learning rate (--lr), try --precision 32, or look at that batch"
             )
 
     def on_train_epoch_end(self) -> None:
         """Weights that are no numbers are never kept."""
         if not all(bool(torch.isfinite(v).all()) for v in self.net.state_dict().values() if v.is_floating_point()):
             raise TrainingError(
-                f"the weights are not finite after epoch {self.current_epoch + 1}; {self._left()}. Lower the "
+                f"the weights are not finite after epoch {self.current_epoch + 1}; {self._progress()}. Lower the "
                 "learning rate (--lr)"
             )
 
-    def _left(self) -> str:
+    def _progress(self) -> str:
         return "the checkpoint of the epoch before is kept" if self.current_epoch else "no epoch was finished"

@@ -55,7 +55,7 @@ def test_a_search_trains_searches_and_goes_on_from_its_log(folder, tmp_path):
     assert (tmp_path / "log.supernet.safetensors").read_bytes() == weights
     other = run(folder, log, "--budget", "8", "--seed", "1")
     assert other.exit_code == 1
-    assert "seed was 0, is 1" in other.stderr
+    assert "seed was 0, is now 1" in other.stderr
 
 
 def test_the_tables_name_the_best_scheme(folder, tmp_path, monkeypatch):
@@ -67,7 +67,7 @@ def test_the_tables_name_the_best_scheme(folder, tmp_path, monkeypatch):
             sum(a == b for a, b in zip(str(scheme), wanted, strict=True)) / len(wanted) for scheme in schemes
         )
 
-    monkeypatch.setattr("sightline.tasks.gate_search.executors.here", planted)
+    monkeypatch.setattr("sightline.tasks.gate_search.executors.in_process", planted)
     done = run(folder, tmp_path / "log", "--budget", "40", "--searcher", "greedy")
     assert done.exit_code == 0, done.output
     front, effects = done.stdout.split("what each block's gate adds")

@@ -112,8 +112,8 @@ def paired_difference(
             f"a paired difference needs the same samples on both sides; got {len(ours)} and {len(theirs)} values"
         )
     difference = ours.double() - theirs.double().to(ours.device)
-    kept = difference[torch.isfinite(difference)]
-    return bootstrap(kept, draws=draws, confidence=confidence, kind=kind, seed=seed)
+    finite = difference[torch.isfinite(difference)]
+    return bootstrap(finite, draws=draws, confidence=confidence, kind=kind, seed=seed)
 
 
 def macro_average(
@@ -186,8 +186,8 @@ def ratio(
         return Interval(value, math.nan, math.nan, len(up), confidence)
     # one seed draws the same samples for both
     above, below = (_resampled_means(part, draws=draws, seed=seed) for part in (up, down))
-    drawn = (above / below).double()
-    ends = torch.quantile(drawn[torch.isfinite(drawn)], torch.tensor(_plain(confidence), dtype=torch.float64))
+    ratios = (above / below).double()
+    ends = torch.quantile(ratios[torch.isfinite(ratios)], torch.tensor(_plain(confidence), dtype=torch.float64))
     return Interval(value, float(ends[0]), float(ends[1]), len(up), confidence)
 
 

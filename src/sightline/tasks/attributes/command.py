@@ -11,7 +11,7 @@ import typer
 
 from sightline.common.settings import Settings, setting
 from sightline.tasks.attributes.recipe import EatRecipe
-from sightline.terminal.config import Config, given
+from sightline.terminal.config import Config, command_line
 from sightline.terminal.guard import RunOptions, training
 from sightline.terminal.screen import picture_bar, say, say_json, say_note
 
@@ -39,7 +39,7 @@ def eat(ctx: typer.Context, run: RunOptions, source: Source, recipe: EatRecipe, 
         from sightline.tasks.attributes.train.experiment import train_eat
         from sightline.training.reporter import Reporter
 
-        reporter = Reporter(picture_bar, _epoch, sys.stderr.isatty(), given(ctx))
+        reporter = Reporter(picture_bar, _epoch, sys.stderr.isatty(), command_line(ctx))
         chosen = recipe.toy() if run.toy else recipe
         outcome = train_eat(source.data, run.out, chosen, run.folder, reporter=reporter)
     if outcome is not None:

@@ -7,7 +7,7 @@ import sys
 import typer
 
 from sightline.tasks.bird.recipe import BirdRecipe
-from sightline.terminal.config import Config, given
+from sightline.terminal.config import Config, command_line
 from sightline.terminal.guard import RunOptions, training
 from sightline.terminal.screen import picture_bar, say, say_json
 
@@ -21,16 +21,16 @@ def birdnet(ctx: typer.Context, run: RunOptions, recipe: BirdRecipe, config: Con
         from sightline.tasks.bird.train import train_birdnet
         from sightline.training.reporter import Reporter
 
-        reporter = Reporter(picture_bar, bar=sys.stderr.isatty(), command=given(ctx))
+        reporter = Reporter(picture_bar, bar=sys.stderr.isatty(), command=command_line(ctx))
         measures = train_birdnet(run.out, recipe.toy() if run.toy else recipe, run.work, reporter=reporter)
     if measures is None:
         return
     files = [run.out, run.out.with_suffix(".md")]
     low, high = measures.interval
     if run.as_json:
-        known = {"accuracy": measures.accuracy, "interval": [low, high], "scenes": measures.scenes}
+        figures = {"accuracy": measures.accuracy, "interval": [low, high], "scenes": measures.scenes}
         words = {"attribute_accuracy": measures.attribute_accuracy, "attribute_base": measures.attribute_base}
-        say_json({**known, **words, "files": [str(path) for path in files]})
+        say_json({**figures, **words, "files": [str(path) for path in files]})
         return
     say(f"class accuracy {measures.accuracy:.4f} ({low:.4f}-{high:.4f}) on {measures.scenes} held-out scenes")
     base = f"most frequent value: {measures.attribute_base:.4f}"

@@ -54,7 +54,7 @@ def draw(recipe: BirdRecipe, folder: Path, report: Report) -> BirdData:
         workers = recipe.machine.workers
         return rendered(place, first, count, size=own.size, folder=folder, workers=workers, report=report)
 
-    named, chance = part(world, 0, own.scenes), part(random, 0, own.random_scenes)
+    labelled, chance = part(world, 0, own.scenes), part(random, 0, own.random_scenes)
     held_out, held_out_random = part(world, HELD_OUT, own.held_out), part(random, HELD_OUT, own.held_out)
-    train = joined(named, unlabelled(chance))
+    train = joined(labelled, unlabelled(chance))
     return BirdData(world, train, held_out, held_out_random, time.perf_counter() - since)

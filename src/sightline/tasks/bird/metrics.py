@@ -115,13 +115,13 @@ def predictions(
 ) -> tuple[Float[Tensor, "b k"], Float[Tensor, "b a"], Float[Tensor, "b g"], Float[Tensor, "b g"]]:
     """Class and attribute logits of all scenes; per group the weight on its part, and its share of cells."""
     mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (net.spec.mean, net.spec.std))
-    found = []
+    batches = []
     for images, parts in zip(torch.split(scenes.images, 100), torch.split(scenes.parts, 100), strict=True):
         classes, attributes, places = net.read((images.float() / 255 - mean) / std)
         masks = fn.adaptive_avg_pool2d(group_masks(parts), (places.shape[-2], places.shape[-1]))
         reached = (places * (masks > 0)).sum((2, 3))
-        found.append((classes, attributes, reached, (masks > 0).float().mean((2, 3))))
-    classes, attributes, aim, area = (torch.cat(column) for column in zip(*found, strict=True))
+        batches.append((classes, attributes, reached, (masks > 0).float().mean((2, 3))))
+    classes, attributes, aim, area = (torch.cat(column) for column in zip(*batches, strict=True))
     return classes, attributes, aim, area
 
 
@@ -129,10 +129,10 @@ def _groups(logits: Tensor, aim: Tensor, area: Tensor, scenes: Scenes) -> tuple[
     """Every group among the scenes in which its part is visible."""
     rows = []
     for g, (low, high) in enumerate(pairwise(offsets())):
-        seen = scenes.visible[:, g]
-        truth = scenes.values[seen, g]
-        right = int((logits[seen, low:high].argmax(1) == truth).sum())
+        visible = scenes.visible[:, g]
+        truth = scenes.values[visible, g]
+        right = int((logits[visible, low:high].argmax(1) == truth).sum())
         base = int(torch.bincount(truth, minlength=high - low).max())
-        looks = (float(column[seen, g].mean()) if len(truth) else float("nan") for column in (aim, area))
+        looks = (float(column[visible, g].mean()) if len(truth) else float("nan") for column in (aim, area))
         rows.append(Reading(GROUPS[g].name, right, len(truth), base, *looks))
     return tuple(rows)

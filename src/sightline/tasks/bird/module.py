@@ -47,10 +47,10 @@ def place_loss(
     """
     shares = fn.adaptive_avg_pool2d(group_masks(parts), (places.shape[-2], places.shape[-1])).flatten(2)
     total = shares.sum(2)
-    seen = visible & (total > 0)
+    counts = visible & (total > 0)
     target = shares / total.clamp(min=1e-6)[..., None]
     losses = -(target * places.flatten(2).clamp(min=1e-8).log()).sum(2)
-    return (losses * seen).sum() / seen.sum().clamp(min=1)
+    return (losses * counts).sum() / counts.sum().clamp(min=1)
 
 
 def group_masks(parts: UInt8[Tensor, "b m n"]) -> Float[Tensor, "b g m n"]:

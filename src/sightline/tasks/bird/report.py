@@ -84,8 +84,8 @@ def _times(times: Times | None) -> str:
     if times is None:
         return "not measured"
     minutes = [f"{seconds / 60:.1f}" for seconds in (times.draw, times.draw_cpu, times.train, times.train_cpu)]
-    known = f" ({minutes[1]} min of CPU time)" if times.draw_cpu else ""
-    draw = f"{minutes[0]} min to draw or read the scenes{known}"
+    cpu = f" ({minutes[1]} min of CPU time)" if times.draw_cpu else ""
+    draw = f"{minutes[0]} min to draw or read the scenes{cpu}"
     return f"{draw}, {minutes[2]} min to train ({minutes[3]} min of CPU time)"
 
 

@@ -11,7 +11,7 @@ import typer
 
 from sightline.common.settings import Settings, setting
 from sightline.tasks.classification.recipe import CONFIGS, ClassifyRecipe
-from sightline.terminal.config import given, reading
+from sightline.terminal.config import command_line, reading
 from sightline.terminal.guard import RunOptions, training
 from sightline.terminal.screen import picture_bar, say, say_json, say_note
 
@@ -55,9 +55,9 @@ def classify(
         from sightline.tasks.classification.train import train_classify
         from sightline.training.reporter import Reporter
 
-        reporter = Reporter(picture_bar, _epoch, sys.stderr.isatty(), given(ctx))
-        chosen = recipe.toy() if run.toy else recipe
-        outcome = train_classify(source.data, run.out, chosen, run.folder, reporter=reporter)
+        reporter = Reporter(picture_bar, _epoch, sys.stderr.isatty(), command_line(ctx))
+        settings = recipe.toy() if run.toy else recipe
+        outcome = train_classify(source.data, run.out, settings, run.folder, reporter=reporter)
     if outcome is not None:
         _tell(outcome, as_json=run.as_json)
 

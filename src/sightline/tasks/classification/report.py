@@ -30,32 +30,32 @@ can only be said from several paired seeds, beside a plain network and a constan
 """
 
 
-def facts(found: Classified, pictures: Pictures, recipe: ClassifyRecipe) -> dict[str, str]:
+def facts(outcome: Classified, pictures: Pictures, recipe: ClassifyRecipe) -> dict[str, str]:
     """What card and run page say in a table, by name."""
-    low, high = found.interval
-    base = wilson(found.frequent, found.total)
+    low, high = outcome.interval
+    base = wilson(outcome.frequent, outcome.total)
     device = recipe.machine
     return {
-        "test accuracy, last epoch": f"{found.accuracy:.4f} (95 % interval {low:.4f} to {high:.4f}, "
-        f"{found.total} pictures)",
-        "always the most frequent class": f"{found.frequent / found.total:.4f} ({base[0]:.4f} to {base[1]:.4f})",
-        "best over epochs": f"{found.best:.4f} in epoch {found.best_epoch} ({OPTIMISTIC})",
+        "test accuracy, last epoch": f"{outcome.accuracy:.4f} (95 % interval {low:.4f} to {high:.4f}, "
+        f"{outcome.total} pictures)",
+        "always the most frequent class": f"{outcome.frequent / outcome.total:.4f} ({base[0]:.4f} to {base[1]:.4f})",
+        "best over epochs": f"{outcome.best:.4f} in epoch {outcome.best_epoch} ({OPTIMISTIC})",
         "data": f"{pictures.source}: {len(pictures.train)} to learn from, {len(pictures.test)} to test; "
         f"{recipe.data.size} px",
-        "network": _network(found, recipe),
-        "gate": _gate(found, recipe),
-        "training": f"{found.epochs} epochs, batch {recipe.loop.batch_size}, {_descent(recipe)}, "
+        "network": _network(outcome, recipe),
+        "gate": _gate(outcome, recipe),
+        "training": f"{outcome.epochs} epochs, batch {recipe.loop.batch_size}, {_descent(recipe)}, "
         f"augmentation {recipe.data.augment}, seed {device.seed}, precision {device.precision}",
         "machine": f"{os.cpu_count()} CPU cores, {device.devices} device(s), {device.device}",
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
     }
 
 
-def card(found: Classified, pictures: Pictures, about: dict[str, str], command: str) -> str:
+def card(outcome: Classified, pictures: Pictures, about: dict[str, str], command: str) -> str:
     """Everything that a user of the weights should know.
 
     Args:
-        found: the figures.
+        outcome: the figures.
         pictures: the data.
         about: from `facts`.
         command: that trained it.
@@ -64,7 +64,7 @@ def card(found: Classified, pictures: Pictures, about: dict[str, str], command: 
     return _PAGE.format(
         classes=len(pictures.classes),
         facts="\n".join(f"| {name} | {_cell(fact)} |" for name, fact in table.items()),
-        limits="\n".join(f"- {note}" for note in found.notes) or "Only as good as its data.",
+        limits="\n".join(f"- {note}" for note in outcome.notes) or "Only as good as its data.",
     )
 
 
@@ -79,16 +79,16 @@ def _descent(recipe: ClassifyRecipe) -> str:
     return f"SGD {own.lr:g}, momentum {own.momentum:g}, {falls}, decay {own.weight_decay:g}"
 
 
-def _network(found: Classified, recipe: ClassifyRecipe) -> str:
+def _network(outcome: Classified, recipe: ClassifyRecipe) -> str:
     own = recipe.network
     arguments = "".join(f", {name}={value}" for name, value in own.model_args.items())
-    left = "".join(f", without {what}" for what, has in (("shortcuts", own.skip), ("norms", own.norm)) if not has)
-    return f"{own.model}{arguments}{left}, weights {own.weights}; {found.parameters} parameters"
+    lacks = "".join(f", without {what}" for what, has in (("shortcuts", own.skip), ("norms", own.norm)) if not has)
+    return f"{own.model}{arguments}{lacks}, weights {own.weights}; {outcome.parameters} parameters"
 
 
-def _gate(found: Classified, recipe: ClassifyRecipe) -> str:
-    if not found.scheme:
+def _gate(outcome: Classified, recipe: ClassifyRecipe) -> str:
+    if not outcome.scheme:
         return "none"
     own = recipe.gating
     reduction = "" if own.reduction is None else f", reduction {own.reduction}"
-    return f"{own.gate}{reduction}, shared by {own.share}, scheme {found.scheme}, start {own.start}"
+    return f"{own.gate}{reduction}, shared by {own.share}, scheme {outcome.scheme}, start {own.start}"

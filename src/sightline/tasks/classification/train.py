@@ -118,7 +118,7 @@ class ClassifyExperiment(Experiment[ClassifyRecipe, Pictures, nn.Module, Classif
         """Classes and pictures."""
         return {
             "classes": digest("\n".join(data.classes).encode()),
-            "pictures": digest(data.known.encode() + data.labels.numpy().tobytes()),
+            "pictures": digest(data.fingerprint.encode() + data.labels.numpy().tobytes()),
         }
 
     def network(self, data: Pictures) -> nn.Module:
@@ -148,7 +148,7 @@ class ClassifyExperiment(Experiment[ClassifyRecipe, Pictures, nn.Module, Classif
         """Card and run page."""
         recipe, (_, text, page) = self.recipe, outcome.files
         about = facts(outcome, data, recipe)
-        drawn = run_page(
+        html = run_page(
             rows,
             title=f"{self.out.stem}: {recipe.network.model}, gate {recipe.gating.gate}",
             facts=about,
@@ -157,7 +157,7 @@ class ClassifyExperiment(Experiment[ClassifyRecipe, Pictures, nn.Module, Classif
             best=len(rows),
         )
         command = self.reporter.command or "sightline train classify"
-        return {text: card(outcome, data, about, command), page: drawn}
+        return {text: card(outcome, data, about, command), page: html}
 
 
 def built(pictures: Pictures, recipe: ClassifyRecipe) -> tuple[GatedSpec, nn.Module]:
@@ -219,12 +219,12 @@ def tested(net: nn.Module, spec: GatedSpec, rows: list[Row], pictures: Pictures)
         pictures: its data.
     """
     labels = pictures.labels[pictures.test]
-    seen = torch.bincount(pictures.labels[pictures.train], minlength=len(pictures.classes))
+    counts = torch.bincount(pictures.labels[pictures.train], minlength=len(pictures.classes))
     accuracies = [row["val/accuracy"] for row in rows if "val/accuracy" in row]
     return Classified(
         hits=int((scores(net, pictures).argmax(1) == labels).sum()),
         total=len(labels),
-        frequent=int((labels == seen.argmax()).sum()),
+        frequent=int((labels == counts.argmax()).sum()),
         best=max(accuracies),
         best_epoch=accuracies.index(max(accuracies)) + 1,
         epochs=len(rows),

@@ -8,7 +8,7 @@ from dataclasses import asdict
 import typer
 
 from sightline.tasks.contrastive.recipe import ContrastiveRecipe
-from sightline.terminal.config import Config, given
+from sightline.terminal.config import Config, command_line
 from sightline.terminal.guard import RunOptions, training
 from sightline.terminal.screen import picture_bar, say, say_json
 
@@ -22,15 +22,15 @@ def contrastive(ctx: typer.Context, run: RunOptions, recipe: ContrastiveRecipe, 
         from sightline.tasks.contrastive.train import train_contrastive
         from sightline.training.reporter import Reporter
 
-        reporter = Reporter(picture_bar, bar=sys.stderr.isatty(), command=given(ctx))
+        reporter = Reporter(picture_bar, bar=sys.stderr.isatty(), command=command_line(ctx))
         retrieval = train_contrastive(run.out, recipe.toy() if run.toy else recipe, run.work, reporter=reporter)
     if retrieval is None:
         return
     files = [run.out, run.out.with_suffix(".md")]
     low, high = retrieval.interval
     if run.as_json:
-        known = {"accuracy": retrieval.accuracy, "interval": [low, high], **asdict(retrieval)}
-        say_json({**known, "files": [str(path) for path in files]})
+        figures = {"accuracy": retrieval.accuracy, "interval": [low, high], **asdict(retrieval)}
+        say_json({**figures, "files": [str(path) for path in files]})
         return
     base = f"chance {retrieval.chance:.4f}, untrained {retrieval.untrained / retrieval.queries:.4f}"
     share = f"{retrieval.accuracy:.4f} ({low:.4f}-{high:.4f})"

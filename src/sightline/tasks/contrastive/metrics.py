@@ -48,7 +48,7 @@ def retrieval(net: BirdEncoder, scenes: Scenes) -> Retrieval:
     parts = torch.split(scenes.images, 100)
     directions = fn.normalize(torch.cat([net((part.float() / 255 - mean) / std) for part in parts]), dim=1)
     count = len(scenes) // 2
-    found = scenes.labels[count:][(directions[:count] @ directions[count:].T).argmax(1)]
-    asked, there = scenes.labels[:count], scenes.labels[count:]
-    chance = float((asked[:, None] == there).float().mean())
-    return Retrieval(int((found == asked).sum()), count, len(there), chance, 0)
+    matches = scenes.labels[count:][(directions[:count] @ directions[count:].T).argmax(1)]
+    queries, gallery = scenes.labels[:count], scenes.labels[count:]
+    chance = float((queries[:, None] == gallery).float().mean())
+    return Retrieval(int((matches == queries).sum()), count, len(gallery), chance, 0)

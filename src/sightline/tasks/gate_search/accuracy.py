@@ -15,7 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from sightline.common.modes import evaluating
 from sightline.errors import GateError
 from sightline.gates.scheme import Scheme
-from sightline.tasks.gate_search.network import held_scheme
+from sightline.tasks.gate_search.network import scheme_in_use
 
 Score = Callable[[Scheme], float]
 """What a scheme reaches; higher is better, in whatever unit."""
@@ -40,15 +40,15 @@ def recalibrate(model: nn.Module, batches: Batches) -> nn.Module:
     norms = [part for part in model.modules() if isinstance(part, _BatchNorm) and part.track_running_stats]
     if not norms:
         return model
-    seen = 0
+    passes = 0
     with evaluating(model, buffers=False, randomness=False), torch.no_grad():
         for norm in norms:
             norm.reset_running_stats()
             norm.momentum, norm.training = None, True
         for batch in batches:
             model(_inputs(batch))
-            seen += 1
-    if not seen:
+            passes += 1
+    if not passes:
         raise GateError("batch norms were to be estimated anew, but there is no batch; hand in a list of batches")
     return model
 
@@ -67,7 +67,7 @@ class Accuracy:
     """
 
     def __init__(self, model: nn.Module, batches: Batches, *, calibration: Batches | None = None) -> None:
-        with held_scheme(model):
+        with scheme_in_use(model):
             pass
         self._model = model
         self._batches = batches
@@ -75,24 +75,24 @@ class Accuracy:
 
     def __call__(self, scheme: Scheme) -> float:
         """Accuracy between 0 and 1."""
-        with held_scheme(self._model, scheme), evaluating(self._model, randomness=False):
+        with scheme_in_use(self._model, scheme), evaluating(self._model, randomness=False):
             if self._calibration is not None:
                 recalibrate(self._model, self._calibration)
-            right, seen = _count(self._model, self._batches)
-        if not seen:
+            right, total = _count(self._model, self._batches)
+        if not total:
             raise GateError("the accuracy of a scheme needs validation pictures, but there is no batch")
-        return right / seen
+        return right / total
 
 
 def _count(model: nn.Module, batches: Batches) -> tuple[int, int]:
-    right, seen = 0, 0
+    right, total = 0, 0
     with torch.no_grad():
         for inputs, labels in batches:
             right += int((model(inputs).argmax(1) == labels).sum())
-            seen += len(labels)
-    return right, seen
+            total += len(labels)
+    return right, total
 
 
 def _inputs(batch: Any) -> Tensor:
-    found: Tensor = batch[0] if isinstance(batch, list | tuple) else batch
-    return found
+    inputs: Tensor = batch[0] if isinstance(batch, list | tuple) else batch
+    return inputs

@@ -148,10 +148,10 @@ def run_search(job: Job, options: SearchOptions) -> SearchResult:
 
 @contextmanager
 def _evaluate(make_score: Callable[[], Any], workers: int, executor: str) -> Iterator[Evaluate]:
-    from sightline.tasks.gate_search.executors import here, processes, ray_workers
+    from sightline.tasks.gate_search.executors import in_process, processes, ray_workers
 
     if workers == 0:
-        yield here(make_score())
+        yield in_process(make_score())
         return
     with (ray_workers if executor == "ray" else processes)(make_score, workers) as evaluate:
         yield evaluate

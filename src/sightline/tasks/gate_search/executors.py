@@ -18,7 +18,7 @@ Evaluate = Callable[[Sequence[Scheme]], Iterator[float]]
 """Scores of schemes, in their order, each as soon as it is there."""
 
 
-def here(score: Score) -> Evaluate:
+def in_process(score: Score) -> Evaluate:
     """One after another, in this process."""
 
     def evaluate(schemes: Sequence[Scheme]) -> Iterator[float]:
@@ -83,8 +83,8 @@ def ray_workers(make_score: Callable[[], Score], workers: int) -> Iterator[Evalu
         pool = ActorPool([kind.remote(make_score) for _ in range(workers)])
 
         def evaluate(schemes: Sequence[Scheme]) -> Iterator[float]:
-            found: Iterator[float] = pool.map(lambda worker, scheme: worker.score.remote(scheme), list(schemes))
-            return found
+            scores: Iterator[float] = pool.map(lambda worker, scheme: worker.score.remote(scheme), list(schemes))
+            return scores
 
         yield evaluate
     finally:

@@ -41,8 +41,8 @@ class Photos:
         if most >= len(self.paths):
             return self
         order = torch.randperm(len(self.paths), generator=torch.Generator().manual_seed(seed))[:most]
-        kept = sorted(order.tolist())
-        return Photos(tuple(self.paths[k] for k in kept), tuple(self.labels[k] for k in kept), self.classes)
+        rows = sorted(order.tolist())
+        return Photos(tuple(self.paths[k] for k in rows), tuple(self.labels[k] for k in rows), self.classes)
 
     def batches(
         self, preprocess: Preprocess, size: int, order: Tensor | None = None
@@ -67,8 +67,8 @@ def read_classes(folder: Path, part: str) -> Photos:
             f"a search needs {str(folder)!r} to hold train/ and val/ with a folder for each of at least two classes; "
             f"found {len(names)} classes in {str(root)!r}"
         )
-    found = [(path, label) for label, name in enumerate(names) for path in find_photos([root / name])]
-    paths, labels = zip(*found, strict=True)
+    photos = [(path, label) for label, name in enumerate(names) for path in find_photos([root / name])]
+    paths, labels = zip(*photos, strict=True)
     return Photos(paths, labels, tuple(names))
 
 
@@ -134,13 +134,13 @@ class Job:
         loaded.model.to(self.device)
         return Accuracy(
             loaded.model,
-            self._kept(val, loaded.preprocess),
-            calibration=self._kept(train, loaded.preprocess) if train else None,
+            self._batches(val, loaded.preprocess),
+            calibration=self._batches(train, loaded.preprocess) if train else None,
         )
 
-    def _kept(self, photos: Photos, preprocess: Preprocess) -> list[tuple[Tensor, Tensor]]:
-        found = photos.batches(preprocess, self.batch)
-        return [(inputs.to(self.device), labels.to(self.device)) for inputs, labels in found]
+    def _batches(self, photos: Photos, preprocess: Preprocess) -> list[tuple[Tensor, Tensor]]:
+        batches = photos.batches(preprocess, self.batch)
+        return [(inputs.to(self.device), labels.to(self.device)) for inputs, labels in batches]
 
 
 def train_supernet(

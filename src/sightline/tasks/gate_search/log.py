@@ -54,19 +54,19 @@ class Ledger:
     sparsity: float
     step: Any = None
     trials: dict[Scheme, Trial] = field(default_factory=dict)
-    asked: int = 0
+    requests: int = 0
     replayed: int = 0
     _log: Log | None = None
-    _known: list[tuple[Scheme, float]] = field(default_factory=list)
+    _logged: list[tuple[Scheme, float]] = field(default_factory=list)
 
     def keep(self, log: Log) -> None:
         """Write to a log from now on, and take from it what it holds."""
-        self._log, self._known = log, log.begin()
+        self._log, self._logged = log, log.begin()
 
     @property
     def repeats(self) -> int:
         """How many of the schemes that were asked for had been evaluated before."""
-        return self.asked - len(self.trials)
+        return self.requests - len(self.trials)
 
     @property
     def spent(self) -> bool:
@@ -82,16 +82,16 @@ class Ledger:
             if self.step is not None:
                 self.step(self.trials[scheme])
         if len(allowed) < len(new):
-            self.asked += len(allowed)
+            self.requests += len(allowed)
             return None
-        self.asked += len(schemes)
+        self.requests += len(schemes)
         return [self.trials[scheme].worth for scheme in schemes]
 
     def _scores(self, schemes: list[Scheme]) -> Iterator[float]:
         """From the log as far as it goes, then by evaluation; each is written before it is given."""
-        known = [self._replay(scheme) for scheme in schemes[: len(self._known) - self.replayed]]
-        yield from known
-        fresh = schemes[len(known) :]
+        replays = [self._replay(scheme) for scheme in schemes[: len(self._logged) - self.replayed]]
+        yield from replays
+        fresh = schemes[len(replays) :]
         for scheme, score in zip(fresh, self.evaluate(fresh) if fresh else (), strict=True):
             value = float(score)
             if not math.isfinite(value):
@@ -101,10 +101,10 @@ class Ledger:
             yield value
 
     def _replay(self, scheme: Scheme) -> float:
-        found, score = self._known[self.replayed]
-        if found != scheme:
+        logged, score = self._logged[self.replayed]
+        if logged != scheme:
             raise GateError(
-                f"line {self.replayed + 2} of the search's log holds the scheme {found}, but the search comes to "
+                f"line {self.replayed + 2} of the search's log holds the scheme {logged}, but the search comes to "
                 f"{scheme} there; the log was changed, or written with other versions: give another --log"
             )
         self.replayed += 1
@@ -167,19 +167,19 @@ class Log:
 
     def _parsed(self, line: bytes, number: int) -> dict[str, Any]:
         try:
-            found = parse_json(line)
+            record = parse_json(line)
         except ValueError:
-            found = None
-        if not isinstance(found, dict):
+            record = None
+        if not isinstance(record, dict):
             if number == 1:
                 self._foreign()
             raise GateError(f"line {number} of {str(self.path)!r} is damaged; cut the file off before it, and go on")
-        return found
+        return record
 
     def _trial(self, line: bytes, number: int) -> tuple[Scheme, float]:
-        found = self._parsed(line, number)
+        record = self._parsed(line, number)
         try:
-            return scheme_from(str(found["scheme"])), float(found["score"])
+            return scheme_from(str(record["scheme"])), float(record["score"])
         except (KeyError, ValueError, TypeError, GateError) as problem:
             raise GateError(
                 f"line {number} of {str(self.path)!r} is damaged; cut the file off before it, and go on"

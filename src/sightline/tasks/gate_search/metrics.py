@@ -83,10 +83,10 @@ def main_effects(
     generator = torch.Generator().manual_seed(seed)
     rows = torch.randint(len(y), (draws, len(y)), generator=generator)
     weights = torch.zeros(draws, len(y), dtype=torch.float64).scatter_add_(1, rows, torch.ones(rows.shape).double())
-    drawn = _solved(X, y, weights)
+    effects = _solved(X, y, weights)
     level = (1 - confidence) / 2
-    ends = torch.nanquantile(drawn, torch.tensor([level, 1 - level], dtype=torch.float64), dim=0)
-    ends[:, (drawn.isnan().double().mean(0) > 0.1) | mean.isnan()] = math.nan
+    ends = torch.nanquantile(effects, torch.tensor([level, 1 - level], dtype=torch.float64), dim=0)
+    ends[:, (effects.isnan().double().mean(0) > 0.1) | mean.isnan()] = math.nan
     return mean[1:], ends[0, 1:], ends[1, 1:]
 
 
@@ -94,6 +94,6 @@ def _solved(X: Float[Tensor, "n p"], y: Float[Tensor, "n"], weights: Float[Tenso
     """Weighted least squares for each row of weights; NaN for what the rows cannot tell apart."""
     inner = torch.einsum("dn,ni,nj->dij", weights, X, X)
     inverse = torch.linalg.pinv(inner, hermitian=True, rtol=1e-9)
-    found = torch.einsum("dij,dn,nj,n->di", inverse, weights, X, y)
-    known = torch.einsum("dij,dji->di", inverse, inner)
-    return torch.where(known > 1 - 1e-6, found, math.nan)
+    effects = torch.einsum("dij,dn,nj,n->di", inverse, weights, X, y)
+    resolution = torch.einsum("dij,dji->di", inverse, inner)
+    return torch.where(resolution > 1 - 1e-6, effects, math.nan)

@@ -83,7 +83,7 @@ def mask(model: nn.Module, generator: torch.Generator, *, share: float = 0.5) ->
 
 
 @contextmanager
-def held_scheme(model: nn.Module, scheme: Scheme | None = None) -> Iterator[None]:
+def scheme_in_use(model: nn.Module, scheme: Scheme | None = None) -> Iterator[None]:
     """Put a scheme in use inside, and the one before it again afterwards, also after an error."""
     before = plugged(model).scheme
     try:

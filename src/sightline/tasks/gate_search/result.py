@@ -41,11 +41,11 @@ class SearchResult:
     @property
     def front(self) -> tuple[Trial, ...]:
         """Schemes that no other beats in score without being denser: from the sparsest to the best score."""
-        found: list[Trial] = []
+        records: list[Trial] = []
         for trial in sorted(self.trials, key=lambda one: (one.scheme.density, -one.score, one.scheme.flat())):
-            if not found or trial.score > found[-1].score:
-                found.append(trial)
-        return tuple(found)
+            if not records or trial.score > records[-1].score:
+                records.append(trial)
+        return tuple(records)
 
     def effects(self, *, draws: int = 500, confidence: float = 0.95, seed: int = 0) -> tuple[Effect, ...]:
         """What each block's gate adds to the score by itself; see `main_effects`."""
@@ -78,11 +78,11 @@ class SearchResult:
 
     def course(self) -> list[float]:
         """The best worth after each evaluation."""
-        best, found = float("-inf"), []
+        best, scores = float("-inf"), []
         for trial in self.trials:
             best = max(best, trial.worth)
-            found.append(best)
-        return found
+            scores.append(best)
+        return scores
 
     def record(self) -> dict[str, Any]:
         """All of it as plain values."""

@@ -14,7 +14,7 @@ from sightline.common.runs import locked
 from sightline.errors import GateError
 from sightline.gates.scheme import Scheme
 from sightline.tasks.gate_search.accuracy import Score
-from sightline.tasks.gate_search.executors import Evaluate, here
+from sightline.tasks.gate_search.executors import Evaluate, in_process
 from sightline.tasks.gate_search.log import Ledger, Log, Trial
 from sightline.tasks.gate_search.result import SearchResult
 from sightline.tasks.gate_search.searchers.base import SEARCHERS, Course
@@ -75,28 +75,28 @@ def search(
     if score is None and evaluate is None:
         raise GateError("a search needs a score, or a way to evaluate schemes")
     settings = {"searcher": searcher, "lengths": list(shape), "sparsity": sparsity, "seed": seed, "options": options}
-    ledger = Ledger(evaluate or here(score), budget, sparsity, step)  # type: ignore[arg-type]
+    ledger = Ledger(evaluate or in_process(score), budget, sparsity, step)  # type: ignore[arg-type]
     if log is None:
         ended = _run(course, ledger, shape)
     else:
         with with_parents(Path(log), error=GateError), locked(Path(log), error=GateError, cure="give another --log"):
             ledger.keep(Log(Path(log), {**settings, "about": dict(about or {})}))
             ended = _run(course, ledger, shape)
-    known = {key: value for key, value in settings.items() if key != "lengths"}
-    return SearchResult(tuple(ledger.trials.values()), shape, ledger.repeats, ledger.replayed, ended, known)
+    facts = {key: value for key, value in settings.items() if key != "lengths"}
+    return SearchResult(tuple(ledger.trials.values()), shape, ledger.repeats, ledger.replayed, ended, facts)
 
 
 def _run(course: Course, ledger: Ledger, lengths: tuple[int, ...]) -> str:
     """Ask and answer until one of the two has enough; says which."""
     ledger.worths([Scheme.dense(lengths), Scheme.empty(lengths)])
-    ledger.asked = len(ledger.trials)
+    ledger.requests = len(ledger.trials)
     try:
-        asked = next(course)
+        schemes = next(course)
         while True:
-            worths = ledger.worths(asked)
+            worths = ledger.worths(schemes)
             if worths is None:
                 return "budget"
-            asked = course.send(worths)
+            schemes = course.send(worths)
     except StopIteration:
         return "done"
     finally:
@@ -111,18 +111,18 @@ def _course(name: str, lengths: tuple[int, ...], seed: int, options: Mapping[str
     try:
         signature.bind(*([] if config else [lengths, generator]), **options)
     except TypeError as problem:
-        known = list(signature.parameters)[0 if config else 2 :]
+        names = list(signature.parameters)[0 if config else 2 :]
         raise GateError(
-            f"the searcher {name!r} cannot take these options: {problem}; it knows {', '.join(known) or 'none'}"
+            f"the searcher {name!r} cannot take these options: {problem}; it knows {', '.join(names) or 'none'}"
         ) from problem
     return make(lengths, generator, config(**options)) if config else make(lengths, generator, **options)
 
 
 def _lengths(lengths: Sequence[int]) -> tuple[int, ...]:
-    found = tuple(lengths)
-    if not found or not all(isinstance(length, int) and length > 0 for length in found):
+    shape = tuple(lengths)
+    if not shape or not all(isinstance(length, int) and length > 0 for length in shape):
         raise GateError(
-            f"the lengths of a search are the numbers of blocks of each stage, such as (3, 4, 6, 3), not {found!r}; "
+            f"the lengths of a search are the numbers of blocks of each stage, such as (3, 4, 6, 3), not {shape!r}; "
             "take sites(model).lengths"
         )
-    return found
+    return shape

@@ -68,21 +68,21 @@ def render_batch(world: World, indices: Iterable[int], size: int = 128) -> Batch
 
 def batch_of(scenes: Iterable[Scene], size: int = 128) -> Batch:
     """Render any scenes, such as counterfactuals."""
-    drawn = [render(scene, size) for scene in scenes]
-    images = np.stack([one.image for one in drawn]).transpose(0, 3, 1, 2)
+    drawings = [render(scene, size) for scene in scenes]
+    images = np.stack([one.image for one in drawings]).transpose(0, 3, 1, 2)
     return Batch(
         images=torch.from_numpy(np.ascontiguousarray(images)),
-        labels=torch.tensor([one.scene.label for one in drawn]),
-        species=torch.tensor([one.scene.species for one in drawn]),
-        values=torch.tensor([one.scene.values for one in drawn]),
-        visible=torch.tensor([visible_groups(one) for one in drawn]),
-        foreground=torch.from_numpy(np.stack([one.foreground for one in drawn])),
-        parts=torch.from_numpy(np.stack([one.parts for one in drawn])),
+        labels=torch.tensor([one.scene.label for one in drawings]),
+        species=torch.tensor([one.scene.species for one in drawings]),
+        values=torch.tensor([one.scene.values for one in drawings]),
+        visible=torch.tensor([visible_groups(one) for one in drawings]),
+        foreground=torch.from_numpy(np.stack([one.foreground for one in drawings])),
+        parts=torch.from_numpy(np.stack([one.parts for one in drawings])),
     )
 
 
-def visible_groups(drawn: Rendering) -> list[bool]:
+def visible_groups(drawing: Rendering) -> list[bool]:
     """For every attribute group, whether its part can be seen; the size, whether half of the bird can."""
-    shares = dict(zip(PARTS, drawn.visibility, strict=True))
-    body = float(np.mean(np.array(drawn.visibility))) >= 0.5
+    shares = dict(zip(PARTS, drawing.visibility, strict=True))
+    body = float(np.mean(np.array(drawing.visibility))) >= 0.5
     return [body if group.part == "body" else shares[group.part] >= SEEN for group in GROUPS]

@@ -61,10 +61,10 @@ class Frame(NamedTuple):
 
     def turned(self, pivot: tuple[float, float], degrees: float) -> Frame:
         """The frame after a turn about a point given in bird coordinates."""
-        here = self.place(np.array([pivot], np.float32))[0]
+        before = self.place(np.array([pivot], np.float32))[0]
         turned = self._replace(angle=self.angle + degrees)
-        there = turned.place(np.array([pivot], np.float32))[0]
-        return turned._replace(x=self.x + float(here[0] - there[0]), y=self.y + float(here[1] - there[1]))
+        after = turned.place(np.array([pivot], np.float32))[0]
+        return turned._replace(x=self.x + float(before[0] - after[0]), y=self.y + float(before[1] - after[1]))
 
 
 @cache

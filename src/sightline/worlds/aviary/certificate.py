@@ -86,15 +86,15 @@ def certify(
     couples = scene_pairs(world, pairs, first)
     truth = torch.tensor([[a.species, b.species] for a, b in couples])
     ours, theirs = (_decide(model, [couple[i] for couple in couples], size) for i in (0, 1))
-    known = (ours == truth[:, 0]) & (theirs == truth[:, 1])
-    if not bool(known.any()):
+    correct = (ours == truth[:, 0]) & (theirs == truth[:, 1])
+    if not bool(correct.any()):
         raise DataError(
             f"the model classifies none of {pairs} scene pairs right; a cue can only be certified for what it knows"
         )
     moved = _decide(model, [with_cue(a, b, cue) for a, b in couples], size)
-    kept = _decide(model, [without_cue(a, b, cue) for a, b in couples], size)
-    follows, stays = (moved == truth[:, 1])[known], (kept == truth[:, 0])[known]
-    return Certificate(cue, int(known.sum()), rate(follows.numpy()), rate(stays.numpy()), threshold)
+    control = _decide(model, [without_cue(a, b, cue) for a, b in couples], size)
+    follows, stays = (moved == truth[:, 1])[correct], (control == truth[:, 0])[correct]
+    return Certificate(cue, int(correct.sum()), rate(follows.numpy()), rate(stays.numpy()), threshold)
 
 
 def scene_pairs(world: World, pairs: int, first: int) -> list[tuple[Scene, Scene]]:

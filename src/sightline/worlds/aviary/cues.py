@@ -107,18 +107,18 @@ class _Evidence:
 
     world: World
     values: NDArray[np.int64]
-    seen: NDArray[np.bool_]
+    visible: NDArray[np.bool_]
     homes: NDArray[np.int64]
 
     @classmethod
     def of(cls, world: World, scenes: int) -> _Evidence:
         """Sample scenes."""
-        drawn = [world.scene(index) for index in range(scenes)]
+        sample = [world.scene(index) for index in range(scenes)]
         return cls(
             world,
-            np.array([scene.values for scene in drawn]),
-            np.array([[group.part not in scene.missing for group in GROUPS] for scene in drawn]),
-            np.array([FAMILIES.index(scene.backdrop.family) for scene in drawn]),
+            np.array([scene.values for scene in sample]),
+            np.array([[group.part not in scene.missing for group in GROUPS] for scene in sample]),
+            np.array([FAMILIES.index(scene.backdrop.family) for scene in sample]),
         )
 
     def accuracy(self, groups: tuple[int, ...], *, background: bool) -> float:
@@ -148,7 +148,7 @@ class _Evidence:
         for colour in range(len(GROUPS[breast].values)):
             term = _log(self._own(breast, np.full(len(self.values), colour)))
             if breast in groups:
-                ruled_out = self.seen[:, breast] & (self.values[:, breast] != colour)
+                ruled_out = self.visible[:, breast] & (self.values[:, breast] != colour)
                 term = np.where(ruled_out[:, None], -np.inf, term)
             for g in groups:
                 if g != breast and self._entangled(g):
@@ -171,13 +171,13 @@ class _Evidence:
 
     def _log_own(self, group: int) -> Doubles:
         """The same as a logarithm for the sampled scenes; 0 where the part is missing."""
-        return np.asarray(np.where(self.seen[:, group, None], _log(self._own(group, self.values[:, group])), 0.0))
+        return np.asarray(np.where(self.visible[:, group, None], _log(self._own(group, self.values[:, group])), 0.0))
 
     def _log_copied(self, group: int, colour: int) -> Doubles:
         """Log P(value | breast colour) of an entangled group, [scenes, 1]."""
         copied = self.world.config.entanglement
         chance = copied * (self.values[:, group] == colour) + (1 - copied) / len(GROUPS[group].values)
-        return np.asarray(np.where(self.seen[:, group], _log(chance), 0.0)[:, None])
+        return np.asarray(np.where(self.visible[:, group], _log(chance), 0.0)[:, None])
 
 
 def _log(chance: Doubles | NDArray[np.bool_]) -> Doubles:

@@ -111,8 +111,8 @@ def _draw_in_parallel(
 
 def _name(world: World, start: int, count: int, size: int) -> str:
     """A chunk's file name: it changes with every knob and with the drawings."""
-    known = dumps([DRAWING, "parts", asdict(world.config)], sort_keys=True)
-    digest = sha256(known.encode()).hexdigest()[:10]
+    recipe = dumps([DRAWING, "parts", asdict(world.config)], sort_keys=True)
+    digest = sha256(recipe.encode()).hexdigest()[:10]
     return f"{digest}-{size}-{start:08d}-{count}.npz"
 
 
@@ -144,7 +144,7 @@ def _gather(paths: list[Path], count: int, size: int) -> Scenes:
     at, cpu = 0, 0.0
     for path in paths:
         with np.load(path) as chunk:
-            here = slice(at, at + len(chunk["labels"]))
+            rows = slice(at, at + len(chunk["labels"]))
             for block, name in (
                 (images, "images"),
                 (labels, "labels"),
@@ -152,7 +152,7 @@ def _gather(paths: list[Path], count: int, size: int) -> Scenes:
                 (visible, "visible"),
                 (parts, "parts"),
             ):
-                block[here] = torch.from_numpy(chunk[name])
+                block[rows] = torch.from_numpy(chunk[name])
             cpu += float(chunk["cpu"]) if "cpu" in chunk else 0.0
-        at = here.stop
+        at = rows.stop
     return Scenes(images, labels, values, visible, parts, cpu)

@@ -40,34 +40,34 @@ class Keypoint(NamedTuple):
     visible: bool
 
 
-def keypoints(drawn: Rendering) -> tuple[Keypoint, ...]:
+def keypoints(drawing: Rendering) -> tuple[Keypoint, ...]:
     """All fifteen, in the order of `CUB_PARTS`."""
-    near = "left" if drawn.scene.pose.left else "right"
-    return tuple(_keypoint(drawn, name, near) for name in CUB_PARTS)
+    near = "left" if drawing.scene.pose.left else "right"
+    return tuple(_keypoint(drawing, name, near) for name in CUB_PARTS)
 
 
-def _keypoint(drawn: Rendering, name: str, near: str) -> Keypoint:
+def _keypoint(drawing: Rendering, name: str, near: str) -> Keypoint:
     """One location: from the part's mask, or from the bird's geometry."""
     side, _, part = name.partition(" ")
     if name in _OURS:
-        point = drawn.locations[PARTS.index(_OURS[name])]
+        point = drawing.locations[PARTS.index(_OURS[name])]
     elif name in _ON_HEAD:
-        point = _anchor(drawn, _ON_HEAD[name], "crown", on_head=True)
+        point = _anchor(drawing, _ON_HEAD[name], "crown", on_head=True)
     elif part == "leg":
-        point = _anchor(drawn, _NEAR_LEG if side == near else _FAR_LEG, "leg", on_head=False)
+        point = _anchor(drawing, _NEAR_LEG if side == near else _FAR_LEG, "leg", on_head=False)
     else:
-        point = drawn.locations[PARTS.index(part)] if side == near else None
+        point = drawing.locations[PARTS.index(part)] if side == near else None
     return Keypoint(name, 0.0, 0.0, visible=False) if point is None else Keypoint(name, *point, visible=True)
 
 
-def _anchor(drawn: Rendering, at: tuple[float, float], part: str, *, on_head: bool) -> tuple[float, float] | None:
+def _anchor(drawing: Rendering, at: tuple[float, float], part: str, *, on_head: bool) -> tuple[float, float] | None:
     """A point in bird coordinates, if the part is what one sees there."""
-    extent = drawn.fine_parts.shape[0]
-    frame = bird_frame(drawn.scene, extent)
+    extent = drawing.fine_parts.shape[0]
+    frame = bird_frame(drawing.scene, extent)
     if on_head:
-        frame = frame.turned(NECK, drawn.scene.pose.head)
+        frame = frame.turned(NECK, drawing.scene.pose.head)
     column, row = (int(v) for v in np.floor(frame.place(np.array([at], np.float32))[0]))
     inside = 0 <= row < extent and 0 <= column < extent
-    if not inside or drawn.fine_parts[row, column] != part_id(part):
+    if not inside or drawing.fine_parts[row, column] != part_id(part):
         return None
     return (column + 0.5) / FACTOR, (row + 0.5) / FACTOR

@@ -68,10 +68,9 @@ def write_world(
     half = Unfinished.of(out)
     with with_parents(out, error=DataError), locked(half.folder, error=DataError, cure="give another --out"):
         half.begin({"drawing": DRAWING, "size": size, "format": image_format, **asdict(world.config)})
-        kept = [entry for entry in map(half.kept, range(count)) if entry is not None]
-        report(len(kept))
-        entries = list(kept)
-        todo = sorted(set(range(count)) - {entry.index for entry in kept})
+        entries = [entry for entry in map(half.entry, range(count)) if entry is not None]
+        report(len(entries))
+        todo = sorted(set(range(count)) - {entry.index for entry in entries})
         for entry in _mapped(partial(_draw, world, half, size, image_format), todo, workers):
             entries.append(entry)
             report(1)
@@ -114,23 +113,23 @@ def class_folder(world: World, label: int) -> str:
 
 def _draw(world: World, half: Unfinished, size: int, image_format: str, index: int) -> Entry:
     """Draw one scene and write its picture and masks."""
-    drawn = render(world.scene(index), size)
-    scene = drawn.scene
+    drawing = render(world.scene(index), size)
+    scene = drawing.scene
     kind = class_folder(world, scene.label)
     path = f"{kind}/{kind[4:]}_{index + 1:06d}.{image_format}"
-    opacity = np.rint(drawn.coverage() * 255).astype(np.uint8)
+    opacity = np.rint(drawing.coverage() * 255).astype(np.uint8)
     entry = Entry(
         index=index,
         path=path,
         label=scene.label,
         train=world.in_train(index),
-        box=drawn.box or (0, 0, 0, 0),
-        points=keypoints(drawn),
+        box=drawing.box or (0, 0, 0, 0),
+        points=keypoints(drawing),
         noted=scene.noted,
-        certainty=_certainty(drawn),
-        latents=json.dumps({"visibility": [round(v, 4) for v in drawn.visibility], **asdict(scene)}),
+        certainty=_certainty(drawing),
+        latents=json.dumps({"visibility": [round(v, 4) for v in drawing.visibility], **asdict(scene)}),
     )
-    pictures = (drawn.image, opacity, drawn.parts)
+    pictures = (drawing.image, opacity, drawing.parts)
     return half.keep(entry, {name: _encoded(p, name) for name, p in zip(_files(path), pictures, strict=True)})
 
 
@@ -150,10 +149,10 @@ def _encoded(pixels: NDArray[np.uint8], name: str) -> bytes:
     return sink.getvalue()
 
 
-def _certainty(drawn: Rendering) -> tuple[int, ...]:
+def _certainty(drawing: Rendering) -> tuple[int, ...]:
     """Per group, 1 not visible to 4 definitely, from the visible share of its part."""
-    shares = dict(zip(PARTS, drawn.visibility, strict=True))
-    shares["body"] = float(np.mean(np.array(drawn.visibility)))
+    shares = dict(zip(PARTS, drawing.visibility, strict=True))
+    shares["body"] = float(np.mean(np.array(drawing.visibility)))
     return tuple(int(np.searchsorted((0.1, 0.4, 0.7), shares[group.part], side="right")) + 1 for group in GROUPS)
 
 
@@ -215,13 +214,13 @@ def _malformed(rows: Iterable[str], count: int) -> Iterator[str]:
 
 def _class_percent(classes: int, entries: list[Entry]) -> NDArray[np.float64]:
     """Per class and attribute, the percentage of images that show it among those that show the part."""
-    shown, seen = np.zeros((2, classes, offsets()[-1]))
+    votes, totals = np.zeros((2, classes, offsets()[-1]))
     for entry in entries:
         for g, (noted, certainty) in enumerate(zip(entry.noted, entry.certainty, strict=True)):
             if certainty > 1:
-                shown[entry.label, offsets()[g] + noted] += 1
-                seen[entry.label, offsets()[g] : offsets()[g + 1]] += 1
-    return np.asarray(100 * shown / np.maximum(seen, 1))
+                votes[entry.label, offsets()[g] + noted] += 1
+                totals[entry.label, offsets()[g] : offsets()[g + 1]] += 1
+    return np.asarray(100 * votes / np.maximum(totals, 1))
 
 
 def _write_truth(folder: Path, world: World, entries: list[Entry], size: int) -> None:

@@ -30,10 +30,10 @@ class Placement:
     gaussian_in_box: float
 
 
-def placement(drawn: Sequence[Rendering]) -> Placement:
+def placement(drawings: Sequence[Rendering]) -> Placement:
     """Measure rendered scenes of one size."""
-    masks = [one.foreground for one in drawn]
-    boxes = [_box_mask(one) for one in drawn]
+    masks = [one.foreground for one in drawings]
+    boxes = [_box_mask(one) for one in drawings]
     middle = masks[0].shape[0] // 2
     prior = centred_gaussian(masks[0].shape[0])
     return Placement(
@@ -53,10 +53,10 @@ def centred_gaussian(side: int, sigma: float = 0.25) -> Floats:
     return np.asarray(both / both.sum(), np.float32)
 
 
-def _box_mask(drawn: Rendering) -> Bools:
+def _box_mask(drawing: Rendering) -> Bools:
     """The box as a mask."""
-    mask = np.zeros_like(drawn.foreground)
-    if drawn.box is not None:
-        x, y, width, height = drawn.box
+    mask = np.zeros_like(drawing.foreground)
+    if drawing.box is not None:
+        x, y, width, height = drawing.box
         mask[y : y + height, x : x + width] = True
     return mask

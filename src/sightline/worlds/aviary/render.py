@@ -70,9 +70,9 @@ class Rendering:
     @cached_property
     def visibility(self) -> tuple[float, ...]:
         """Per part, the share of it that neither the border nor anything before the bird hides, 0-1."""
-        seen = np.bincount(self.fine_parts.ravel(), minlength=len(PARTS) + 1)[1:]
+        pixels = np.bincount(self.fine_parts.ravel(), minlength=len(PARTS) + 1)[1:]
         whole = _unhidden(self.scene, self.image.shape[0])
-        return tuple(min(1.0, float(n) / float(w)) if w else 0.0 for n, w in zip(seen, whole, strict=True))
+        return tuple(min(1.0, float(n) / float(w)) if w else 0.0 for n, w in zip(pixels, whole, strict=True))
 
     @cached_property
     def locations(self) -> tuple[tuple[float, float] | None, ...]:

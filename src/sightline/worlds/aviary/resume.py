@@ -58,21 +58,21 @@ class Unfinished:
         Raises:
             DataError: it holds scenes of another world, or anything else.
         """
-        here = self.folder.exists()
-        if here and read_record(self.folder / JOB) is None:
+        begun = self.folder.exists()
+        if begun and read_record(self.folder / JOB) is None:
             raise DataError(f"{self.folder} is in the way and holds no unfinished world; move or remove it")
         make_folder(self.folder / RECORDS, error=DataError)
         cure = "ask for the same to go on with it, give another --out, or remove that folder"
-        begin(self.folder / JOB, about, begun=here, holds="an unfinished world", cure=cure, error=DataError)
+        begin(self.folder / JOB, about, begun=begun, holds="an unfinished world", cure=cure, error=DataError)
 
-    def kept(self, index: int) -> Entry | None:
+    def entry(self, index: int) -> Entry | None:
         """A scene that lies here whole, or None."""
         record = read_record(self._record(index))
         if record is None:
             return None
         try:
             files = record["files"].items()
-            if any(digest_of(self.folder / name) != known for name, known in files):
+            if any(digest_of(self.folder / name) != expected for name, expected in files):
                 return None
             return _entry(record["entry"])
         except (OSError, KeyError, TypeError, AttributeError):
@@ -93,8 +93,8 @@ class Unfinished:
             sweep(Path(folder))
         for path in (self.folder / RECORDS).glob("*.json"):
             if path.stem.isdigit() and int(path.stem) >= count:
-                for name, known in (read_record(path) or {}).get("files", {}).items():
-                    if digest_of(self.folder / name) == known:
+                for name, expected in (read_record(path) or {}).get("files", {}).items():
+                    if digest_of(self.folder / name) == expected:
                         (self.folder / name).unlink()
                 path.unlink()
 

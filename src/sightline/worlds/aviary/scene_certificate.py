@@ -111,28 +111,28 @@ def certify_scenes(
         DataError: there is no such cue.
     """
     pool = [world.scene(FIRST_DONOR + i) for i in range(8 * donors)]
-    known = [scene for scene, seen in zip(pool, decide(pool), strict=True) if seen == scene.species]
+    correct = [scene for scene, decision in zip(pool, decide(pool), strict=True) if decision == scene.species]
     verdicts = []
-    for scene, seen in zip(scenes, decide(scenes), strict=True):
-        verdicts.append(_verdict(decide, scene, seen, known, cue, donors, threshold))
+    for scene, decision in zip(scenes, decide(scenes), strict=True):
+        verdicts.append(_verdict(decide, scene, decision, correct, cue, donors, threshold))
         step(1)
     return SceneCertificates(cue, threshold, tuple(verdicts))
 
 
 def _verdict(
-    decide: Decide, scene: Scene, seen: int, known: list[Scene], cue: str, donors: int, threshold: float
+    decide: Decide, scene: Scene, decision: int, pool: list[Scene], cue: str, donors: int, threshold: float
 ) -> Verdict:
     """Exchange the cue with several donors, and everything but the cue."""
-    turn = scene.index % max(1, len(known))
-    others = [donor for donor in known[turn:] + known[:turn] if donor.species != scene.species][:donors]
-    if seen != scene.species:
+    turn = scene.index % max(1, len(pool))
+    others = [donor for donor in pool[turn:] + pool[:turn] if donor.species != scene.species][:donors]
+    if decision != scene.species:
         return Verdict(scene.index, "not known")
     if len(others) < min(donors, 4):
         return Verdict(scene.index, "few donors", len(others))
     moved = decide([with_cue(scene, donor, cue) for donor in others])
-    kept = decide([without_cue(scene, donor, cue) for donor in others])
+    control = decide([without_cue(scene, donor, cue) for donor in others])
     followed = [donor for donor, now in zip(others, moved, strict=True) if now == donor.species]
-    stays = sum(now == scene.species for now in kept)
+    stays = sum(now == scene.species for now in control)
     status = CERTIFIED
     if stays < threshold * len(others):
         status = "does not stay"

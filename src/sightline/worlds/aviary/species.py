@@ -152,5 +152,5 @@ def code_of(**values: str) -> Code:
         >>> code_of(crown_color="red").count(None)
         15
     """
-    chosen = {group_index(name): value_index(group_index(name), value) for name, value in values.items()}
-    return tuple(chosen.get(g) for g in range(len(GROUPS)))
+    answers = {group_index(name): value_index(group_index(name), value) for name, value in values.items()}
+    return tuple(answers.get(g) for g in range(len(GROUPS)))

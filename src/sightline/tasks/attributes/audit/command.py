@@ -61,9 +61,9 @@ def eat(options: AuditOptions) -> None:
     from sightline.tasks.attributes.audit.data import fitting
     from sightline.tasks.attributes.data import read_attributes
     from sightline.tasks.attributes.network.store import load_attribute_net
-    from sightline.terminal.options import chosen
+    from sightline.terminal.options import selection
 
-    kinds = chosen(options.kind, list(DETECTORS), option="--kind")
+    kinds = selection(options.kind, list(DETECTORS), option="--kind")
     check_place(options.out)
     net = load_attribute_net(options.weights)
     audited = fitting(

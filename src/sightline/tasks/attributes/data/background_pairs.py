@@ -17,7 +17,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from sightline.errors import DataError
-from sightline.training.cache import kept
+from sightline.training.cache import cached_rows
 from sightline.worlds.aviary.counterfactual import with_background
 from sightline.worlds.aviary.render import DRAWING, render
 from sightline.worlds.aviary.rendered import is_world, read_world
@@ -65,5 +65,5 @@ def drawn_again(world: World, scenes: Iterable[Scene], size: int, folder: Path) 
     known = json.dumps([DRAWING, asdict(world.config), [scene.index for scene in twins], size])
     name = f"twins-{sha256(known.encode()).hexdigest()[:12]}.npy"
     folder.mkdir(parents=True, exist_ok=True)
-    images = kept(folder / name, (len(twins), size, size, 3), lambda i: render(twins[i], size).image)
+    images = cached_rows(folder / name, (len(twins), size, size, 3), lambda i: render(twins[i], size).image)
     return torch.from_numpy(images).permute(0, 3, 1, 2)

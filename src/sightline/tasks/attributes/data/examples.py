@@ -20,7 +20,7 @@ from torch import Tensor
 from sightline.data.photos import read_photo
 from sightline.errors import InputError
 from sightline.tasks.attributes.data import AttributeData, Vocabulary
-from sightline.training.cache import kept
+from sightline.training.cache import cached_rows
 from sightline.worlds.aviary.attributes import GROUPS, PARTS
 from sightline.worlds.aviary.dataset import Scenes
 
@@ -109,10 +109,14 @@ def from_files(
     folder.mkdir(parents=True, exist_ok=True)
     known = "\n".join(f"{data.files[i]} {_stamp(data.files[i])}" for i in rows)
     name = f"{sha256(known.encode()).hexdigest()[:12]}-{size}"
-    images = kept(folder / f"{name}.npy", (len(rows), size, size, 3), lambda i: _square(data, rows[i], size), report)
+    images = cached_rows(
+        folder / f"{name}.npy", (len(rows), size, size, 3), lambda i: _square(data, rows[i], size), report
+    )
     half = (size + 1) // 2
     marks = sha256("\n".join(f"{_marks(data, i)}" for i in rows).encode()).hexdigest()[:8]
-    parts = kept(folder / f"{name}-{marks}.npy", (len(rows), half, half), lambda i: _part_ids(data, rows[i], half))
+    parts = cached_rows(
+        folder / f"{name}-{marks}.npy", (len(rows), half, half), lambda i: _part_ids(data, rows[i], half)
+    )
     return Examples(
         torch.from_numpy(images).permute(0, 3, 1, 2),
         torch.from_numpy(data.labels[rows]),

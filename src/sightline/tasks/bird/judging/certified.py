@@ -47,14 +47,14 @@ class Certified:
     """What an explainer may be judged on.
 
     Args:
-        drawn: the world.
-        found: the certificate of every scene.
+        rendered: the world, drawn and written to its folder.
+        certificates: the verdict on every scene, with the rates.
         samples: certified scenes alone; the mask of each is the cue.
         verdicts: theirs, in the same order.
     """
 
-    drawn: Drawn
-    found: SceneCertificates
+    rendered: Drawn
+    certificates: SceneCertificates
     samples: tuple[Sample, ...]
     verdicts: tuple[Verdict, ...]
 
@@ -73,11 +73,11 @@ def cue_of(text: str) -> str:
     return f"part:{name}"
 
 
-def cue_mask(drawn: Rendering, cue: str) -> NDArray[np.bool_]:
+def cue_mask(drawing: Rendering, cue: str) -> NDArray[np.bool_]:
     """Where a cue is seen."""
     if cue.startswith("part:"):
-        return np.asarray(drawn.parts == part_id(cue.removeprefix("part:")))
-    return drawn.foreground if cue == "foreground" else ~drawn.foreground
+        return np.asarray(drawing.parts == part_id(cue.removeprefix("part:")))
+    return drawing.foreground if cue == "foreground" else ~drawing.foreground
 
 
 def certified_samples(
@@ -105,28 +105,28 @@ def certified_samples(
         DataError: the folder is no world, its pictures are not what is drawn today, or there is no such cue.
         InputError: too few scenes are certified, or the model's classes are not the world's.
     """
-    drawn, cue = read_world(data), cue_of(cue)
-    scenes = [drawn.scene(sample.path) for sample in samples]
+    rendered, cue = read_world(data), cue_of(cue)
+    scenes = [rendered.scene(sample.path) for sample in samples]
     for sample, scene in zip(samples, scenes, strict=True):
-        _same_picture(sample.path, render(scene, drawn.size).image)
-    decide = Decider(loaded, drawn)
-    found = certify_scenes(decide, drawn.world, scenes, cue, step=step)
-    fair = map(partial(_fair, cue=cue, size=drawn.size), found.verdicts, scenes, decide.photos(samples))
-    found = replace(found, verdicts=tuple(fair))
-    kept = [i for i, verdict in enumerate(found.verdicts) if verdict.status == CERTIFIED]
+        _same_picture(sample.path, render(scene, rendered.size).image)
+    decide = Decider(loaded, rendered)
+    certificates = certify_scenes(decide, rendered.world, scenes, cue, step=step)
+    fair = map(partial(_fair, cue=cue, size=rendered.size), certificates.verdicts, scenes, decide.photos(samples))
+    certificates = replace(certificates, verdicts=tuple(fair))
+    places = [i for i, verdict in enumerate(certificates.verdicts) if verdict.status == CERTIFIED]
     make_folder(folder)
     if os.path.lexists(folder / CERTIFICATE) and "verdicts" not in (read_record(folder / CERTIFICATE) or {}):
         raise ResultError(f"{str(folder / CERTIFICATE)!r} was not written by sightline, and is left alone")
     if not (folder / RUN).is_file():
-        write_text(folder / CERTIFICATE, json.dumps(_record(found, samples, loaded), indent=1))
-    if len(kept) < LEAST:
+        write_text(folder / CERTIFICATE, json.dumps(_record(certificates, samples, loaded), indent=1))
+    if len(places) < LEAST:
         raise InputError(
-            f"no explainer can be judged on {cue}: {found}; at least {LEAST} certified scenes are needed. Ask for "
-            "more scenes (--count), another cue, or `--cue none` for a comparison without certificate"
+            f"no explainer can be judged on {cue}: {certificates}; at least {LEAST} certified scenes are needed. "
+            "Ask for more scenes (--count), another cue, or `--cue none` for a comparison without certificate"
         )
     masks = folder / "cue_masks" / cue.replace(":", "-")
-    chosen = tuple(_masked(samples[i], scenes[i], drawn.size, cue, masks) for i in kept)
-    return Certified(drawn, found, chosen, tuple(found.verdicts[i] for i in kept))
+    masked = tuple(_masked(samples[i], scenes[i], rendered.size, cue, masks) for i in places)
+    return Certified(rendered, certificates, masked, tuple(certificates.verdicts[i] for i in places))
 
 
 class Decider:
@@ -134,35 +134,35 @@ class Decider:
 
     Args:
         loaded: model and preprocessing.
-        drawn: the world.
+        rendered: the world, drawn and written to its folder.
 
     Raises:
         InputError: the model has other classes.
     """
 
-    def __init__(self, loaded: LoadedModel, drawn: Drawn) -> None:
-        self.loaded, self.size = loaded, drawn.size
-        self.classes = classes_of(loaded.labels, drawn.world.labels)
+    def __init__(self, loaded: LoadedModel, rendered: Drawn) -> None:
+        self.loaded, self.size = loaded, rendered.size
+        self.classes = classes_of(loaded.labels, rendered.world.labels)
         self.species = {index: species for species, index in enumerate(self.classes)}
 
     @torch.inference_mode()
     def __call__(self, scenes: Sequence[Scene], step: int = 32) -> list[int]:
         """Decisions; -1 for a class that is no species of this world."""
-        found: list[int] = []
+        indices: list[int] = []
         for start in range(0, len(scenes), step):
             inputs = as_inputs([render(scene, self.size) for scene in scenes[start : start + step]], self.loaded)
-            found += _logits(self.loaded.model, inputs).argmax(1).tolist()
-        return [self.species.get(index, -1) for index in found]
+            indices += _logits(self.loaded.model, inputs).argmax(1).tolist()
+        return [self.species.get(index, -1) for index in indices]
 
     @torch.inference_mode()
     def photos(self, samples: Sequence[Sample], step: int = 32) -> list[int]:
         """Decisions for the pictures as they lie on the disk, which are the ones to be explained."""
-        device, found = next(self.loaded.model.parameters()).device, []
+        device, indices = next(self.loaded.model.parameters()).device, []
         for start in range(0, len(samples), step):
             plain = [Sample(sample.path) for sample in samples[start : start + step]]
             inputs = prepare(plain, self.loaded.preprocess).inputs.to(device)
-            found += _logits(self.loaded.model, inputs).argmax(1).tolist()
-        return [self.species.get(index, -1) for index in found]
+            indices += _logits(self.loaded.model, inputs).argmax(1).tolist()
+        return [self.species.get(index, -1) for index in indices]
 
 
 def classes_of(labels: Sequence[str] | None, species: Sequence[str]) -> list[int]:
@@ -203,9 +203,9 @@ def _same_picture(path: Path, pixels: NDArray[np.uint8]) -> None:
         raise DataError(f"{path} is not what its scene looks like when drawn again; render the world anew")
 
 
-def _fair(verdict: Verdict, scene: Scene, seen: int, *, size: int, cue: str) -> Verdict:
+def _fair(verdict: Verdict, scene: Scene, decision: int, *, size: int, cue: str) -> Verdict:
     """Nobody can find a cue that cannot be seen, nor explain a decision that the compressed picture changed."""
-    if verdict.status == CERTIFIED and seen != scene.species:
+    if verdict.status == CERTIFIED and decision != scene.species:
         return replace(verdict, status="not known")
     if verdict.status == CERTIFIED and not cue_mask(render(scene, size), cue).any():
         return replace(verdict, status="out of sight")
@@ -222,18 +222,18 @@ def _masked(sample: Sample, scene: Scene, size: int, cue: str, folder: Path) -> 
     return replace(sample, boxes=(), mask=path)
 
 
-def _record(found: SceneCertificates, samples: Sequence[Sample], loaded: LoadedModel) -> dict[str, Any]:
+def _record(certificates: SceneCertificates, samples: Sequence[Sample], loaded: LoadedModel) -> dict[str, Any]:
     """The certificate as JSON."""
-    rows = [{"sample": s.path.name, **asdict(v)} for s, v in zip(samples, found.verdicts, strict=True)]
+    rows = [{"sample": s.path.name, **asdict(v)} for s, v in zip(samples, certificates.verdicts, strict=True)]
     return {
-        "cue": found.cue,
-        "sentence": str(found),
-        "threshold": found.threshold,
-        "scenes": len(found.verdicts),
-        "certified": found.certified,
-        "share": found.rate.share,
-        "interval": found.rate.interval,
-        "counts": found.counts,
+        "cue": certificates.cue,
+        "sentence": str(certificates),
+        "threshold": certificates.threshold,
+        "scenes": len(certificates.verdicts),
+        "certified": certificates.certified,
+        "share": certificates.rate.share,
+        "interval": certificates.rate.interval,
+        "counts": certificates.counts,
         "model": sha256(json.dumps(loaded.provenance, sort_keys=True, default=str).encode()).hexdigest()[:16],
         "verdicts": rows,
     }

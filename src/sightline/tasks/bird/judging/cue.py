@@ -60,7 +60,7 @@ class AviaryJudging:
             certified = certified_samples(
                 loaded, self.data, samples, self.cue, folder=folder, step=lambda done: bar.update(task, advance=done)
             )
-        text = str(certified.found)
+        text = str(certified.certificates)
         say_note(text)
         return Certificate(certified.samples, text, Redrawn(loaded, certified, tuple(metrics), settings))
 

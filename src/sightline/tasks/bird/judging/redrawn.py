@@ -45,24 +45,29 @@ class Redrawn:
     certified: Certified
     metrics: tuple[str, ...]
     settings: Settings
-    seen: dict[tuple[int, tuple[bool, ...]], Tensor] = field(default_factory=dict)
+    pictures: dict[tuple[int, tuple[bool, ...]], Tensor] = field(default_factory=dict)
 
     @property
     def about(self) -> dict[str, Any]:
         """What the run's record says of this."""
-        found = self.certified.found
+        own = self.certified.certificates
         scenes = [verdict.scene for verdict in self.certified.verdicts]
-        return {"cue": found.cue, "threshold": found.threshold, "scenes": scenes, "redrawn": list(self.metrics)}
+        return {
+            "cue": own.cue,
+            "threshold": own.threshold,
+            "scenes": scenes,
+            "redrawn": list(self.metrics),
+        }
 
     def rows(self, samples: Sequence[Sample], names: Sequence[str]) -> Iterator[Row]:
         """Every number of one batch of certified samples."""
         if not self.metrics:
             return
-        scenes = [self.certified.drawn.scene(sample.path) for sample in samples]
+        scenes = [self.certified.rendered.scene(sample.path) for sample in samples]
         drawings = [render(scene, self._size) for scene in scenes]
         twins = [render(self._exchanged(scene), self._size) for scene in scenes]
         inputs = as_inputs(drawings, self.loaded)
-        classes = torch.tensor(classes_of(self.loaded.labels, self.certified.drawn.world.labels))
+        classes = torch.tensor(classes_of(self.loaded.labels, self.certified.rendered.world.labels))
         targets = classes[torch.tensor([scene.species for scene in scenes])]
         ask: dict[str, Any] = {
             "target": targets,
@@ -75,7 +80,7 @@ class Redrawn:
         change = self._grid([_changed(a, b) for a, b in zip(drawings, twins, strict=True)]) > 0.5
         judge = _Parts(self, scenes, inputs, self._parts(drawings), targets)
         for method in self.settings.methods:
-            pairs = (maps_at(found.of(method=method), self.settings.places) for found in (before, after))
+            pairs = (maps_at(answer.of(method=method), self.settings.places) for answer in (before, after))
             for (place, layers, maps), (_, _, moved) in zip(*pairs, strict=True):
                 for name in self.metrics:
                     scores = _agreement(maps, moved, change) if name == AGREEMENT else judge.score(name, maps)
@@ -84,12 +89,12 @@ class Redrawn:
 
     @property
     def _size(self) -> int:
-        return self.certified.drawn.size
+        return self.certified.rendered.size
 
     def _exchanged(self, scene: Scene) -> Scene:
         """The scene with the cue of the first donor that the decision followed."""
         donor = next(v.donor for v in self.certified.verdicts if v.scene == scene.index)
-        return with_cue(scene, self.certified.drawn.world.scene(donor or 0), self.certified.found.cue)
+        return with_cue(scene, self.certified.rendered.world.scene(donor or 0), self.certified.certificates.cue)
 
     def _grid(self, pictures: Sequence[np.ndarray[Any, Any]]) -> Float[Tensor, "b h w"]:
         """Grey pictures through the network's scaling and cutting, in 0..1."""
@@ -119,17 +124,17 @@ class _Parts:
         scores: Scores = METRICS[name](probe, self.inputs, maps, self.parts, render=self.draw)
         return scores
 
-    def draw(self, samples: Tensor, kept: Tensor) -> Tensor:
+    def draw(self, samples: Tensor, masks: Tensor) -> Tensor:
         """Pictures with only some parts left; each is drawn once."""
-        return torch.stack([self._one(int(i), tuple(row)) for i, row in zip(samples, kept.tolist(), strict=True)])
+        return torch.stack([self._one(int(i), tuple(row)) for i, row in zip(samples, masks.tolist(), strict=True)])
 
-    def _one(self, sample: int, kept: tuple[bool, ...]) -> Tensor:
-        scene, known = self.scenes[sample], self.owner.seen
-        if (scene.index, kept) not in known:
-            gone = tuple(part for part, stays in zip(PARTS, kept, strict=True) if not stays)
-            bare = replace(scene, missing=tuple(dict.fromkeys((*scene.missing, *gone))))
-            known[scene.index, kept] = as_inputs([render(bare, self.owner._size)], self.owner.loaded)[0]
-        return known[scene.index, kept]
+    def _one(self, sample: int, stay: tuple[bool, ...]) -> Tensor:
+        scene, pictures = self.scenes[sample], self.owner.pictures
+        if (scene.index, stay) not in pictures:
+            absent = tuple(part for part, stays in zip(PARTS, stay, strict=True) if not stays)
+            bare = replace(scene, missing=tuple(dict.fromkeys((*scene.missing, *absent))))
+            pictures[scene.index, stay] = as_inputs([render(bare, self.owner._size)], self.owner.loaded)[0]
+        return pictures[scene.index, stay]
 
 
 def redrawn_forwards(settings: Settings, metrics: Sequence[str], donors: int = 8) -> int:

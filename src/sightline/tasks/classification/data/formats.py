@@ -91,7 +91,7 @@ def _of_table(folder: Path) -> Rows:
             named before.
     """
     table = read_table(folder / "labels.csv", error=DataError, lower=True)
-    files, names = (next((c for c in wanted if c in table.header), None) for wanted in (FILES, NAMES))
+    files, names = (next((c for c in kinds if c in table.header), None) for kinds in (FILES, NAMES))
     if files is None or names is None:
         raise DataError(
             f"{str(table.path)!r} has the columns {', '.join(table.header)}; it needs one of {', '.join(FILES)} and "
@@ -147,8 +147,8 @@ def _listed(folder: Path, rows: Rows, tests: Sequence[bool], notes: tuple[str, .
         raise DataError(
             f"{str(folder)!r} leaves no picture to test on; add test/CLASS/*, or ask for a larger --held-out"
         )
-    held = {name for (_, name), test in zip(rows, tests, strict=True) if test}
-    if missing := [name for name in classes if name not in held]:
+    tested = {name for (_, name), test in zip(rows, tests, strict=True) if test}
+    if missing := [name for name in classes if name not in tested]:
         notes = (*notes, f"{len(missing)} classes have no test picture: {', '.join(missing[:4])}")
     at = {name: index for index, name in enumerate(classes)}
     return Listed(

@@ -22,7 +22,7 @@ from sightline.data.photos import read_photo
 from sightline.errors import DataError, near
 from sightline.tasks.classification.data.formats import Listed, list_folder
 from sightline.tasks.classification.recipe import ClassifyRecipe
-from sightline.training.cache import kept
+from sightline.training.cache import cached_rows
 from sightline.training.reporter import Report
 from sightline.worlds.aviary.config import WorldConfig
 from sightline.worlds.aviary.dataset import HELD_OUT, rendered
@@ -30,7 +30,7 @@ from sightline.worlds.aviary.world import World
 
 AVIARY = "aviary"
 CIFAR_MEAN, CIFAR_STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
-"""CIFAR-10's, with which CIFAR-100 is normalised too."""
+"""Statistics of CIFAR-10, with which CIFAR-100 is normalised too."""
 Floats = tuple[float, ...]
 
 
@@ -48,7 +48,7 @@ class Pictures:
         std: of each channel.
         source: what they are, in words.
         notes: what was noticed.
-        known: changes when the files do.
+        fingerprint: text that changes when the files do.
     """
 
     images: UInt8[Tensor, "n 3 h w"]
@@ -60,7 +60,7 @@ class Pictures:
     std: Floats
     source: str
     notes: tuple[str, ...] = ()
-    known: str = ""
+    fingerprint: str = ""
 
 
 def gather(data: str | Path, recipe: ClassifyRecipe, work: Path, report: Report = lambda done: None) -> Pictures:
@@ -96,14 +96,14 @@ def _scenes(recipe: ClassifyRecipe, work: Path, report: Report) -> Pictures:
     world = World(WorldConfig())
     tested = max(1, recipe.data.scenes // 3)
     jobs = ((recipe.machine.seed * recipe.data.scenes, recipe.data.scenes), (HELD_OUT, tested))
-    drawn = [
+    parts = [
         rendered(
             world, at, n, size=recipe.data.size, folder=work / "scenes", workers=recipe.machine.workers, report=report
         )
         for at, n in jobs
     ]
-    images = torch.cat([part.images for part in drawn])
-    labels = torch.cat([part.labels for part in drawn])
+    images = torch.cat([part.images for part in parts])
+    labels = torch.cat([part.labels for part in parts])
     rows = torch.arange(recipe.data.scenes)
     source = f"{recipe.data.scenes} and {tested} scenes of the aviary"
     return Pictures(
@@ -114,58 +114,60 @@ def _scenes(recipe: ClassifyRecipe, work: Path, report: Report) -> Pictures:
         world.labels,
         *colours(images, rows),
         source,
-        known=source,
+        fingerprint=source,
     )
 
 
 def _cifar(folder: Path, recipe: ClassifyRecipe) -> Pictures:
-    found = read_cifar(folder)
-    images, notes = torch.from_numpy(found.images), ()
+    cifar = read_cifar(folder)
+    images, notes = torch.from_numpy(cifar.images), ()
     if recipe.data.size != 32:
         images = torch.cat([_scaled(part, recipe.data.size) for part in torch.split(images, 1000)])
         notes = (f"pictures of 32 pixels were scaled to {recipe.data.size}",)  # type: ignore[assignment]
-    known = sha256(found.labels.tobytes() + found.images[::97].tobytes()).hexdigest()
+    fingerprint = sha256(cifar.labels.tobytes() + cifar.images[::97].tobytes()).hexdigest()
     rows = torch.arange(len(images))
     return Pictures(
         images,
-        torch.from_numpy(found.labels),
-        rows[: found.train],
-        rows[found.train :],
-        found.classes,
+        torch.from_numpy(cifar.labels),
+        rows[: cifar.train],
+        rows[cifar.train :],
+        cifar.classes,
         CIFAR_MEAN,
         CIFAR_STD,
-        f"{found.name}, binary version",
+        f"{cifar.name}, binary version",
         notes,
-        known,
+        fingerprint,
     )
 
 
 def _scaled(images: UInt8[Tensor, "n 3 h w"], size: int) -> UInt8[Tensor, "n 3 p p"]:
-    made = fn.interpolate(images.float(), size=(size, size), mode="bilinear", antialias=True)
-    return made.round().clamp(0, 255).byte()
+    scaled = fn.interpolate(images.float(), size=(size, size), mode="bilinear", antialias=True)
+    return scaled.round().clamp(0, 255).byte()
 
 
-def _files(found: Listed, recipe: ClassifyRecipe, work: Path, report: Report) -> Pictures:
+def _files(listing: Listed, recipe: ClassifyRecipe, work: Path, report: Report) -> Pictures:
     """Photos, each scaled and cut to its middle square; decoded once, then kept."""
-    stamps = "\n".join(f"{path} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in found.files)
-    known, side = sha256(os.fsencode(stamps)).hexdigest(), recipe.data.size
+    stamps = "\n".join(f"{path} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in listing.files)
+    fingerprint, side = sha256(os.fsencode(stamps)).hexdigest(), recipe.data.size
     (work / "photos").mkdir(parents=True, exist_ok=True)
-    path = work / "photos" / f"{known[:12]}-{side}.npy"
-    table = kept(path, (len(found.files), side, side, 3), lambda row: _square(found.files[row], side), report)
-    images, tests = torch.from_numpy(table).permute(0, 3, 1, 2), torch.tensor(found.tests)
+    path = work / "photos" / f"{fingerprint[:12]}-{side}.npy"
+    table = cached_rows(
+        path, (len(listing.files), side, side, 3), lambda row: _square(listing.files[row], side), report
+    )
+    images, tests = torch.from_numpy(table).permute(0, 3, 1, 2), torch.tensor(listing.tests)
     rows = torch.arange(len(tests))
-    notes = (*found.notes, *_sizes(found, side))
+    notes = (*listing.notes, *_sizes(listing, side))
     train = rows[~tests]
     return Pictures(
         images,
-        torch.tensor(found.labels),
+        torch.tensor(listing.labels),
         train,
         rows[tests],
-        found.classes,
+        listing.classes,
         *colours(images, train),
-        found.source,
+        listing.source,
         notes,
-        known + "".join(str(int(test)) for test in found.tests),
+        fingerprint + "".join(str(int(test)) for test in listing.tests),
     )
 
 
@@ -180,10 +182,10 @@ def _square(path: Path, side: int) -> NDArray[np.uint8]:
     return np.asarray(image.resize((side, side), Image.Resampling.BILINEAR, box=box), dtype=np.uint8)
 
 
-def _sizes(found: Listed, side: int) -> tuple[str, ...]:
+def _sizes(listing: Listed, side: int) -> tuple[str, ...]:
     """What to say where pictures are not of the size that is learnt from."""
     sizes: Counter[tuple[int, int]] = Counter()
-    for path in found.files:
+    for path in listing.files:
         with Image.open(path) as image:
             sizes[image.size] += 1
     other = sum(n for size, n in sizes.items() if size != (side, side))
@@ -191,7 +193,7 @@ def _sizes(found: Listed, side: int) -> tuple[str, ...]:
         return ()
     (width, height), _ = sizes.most_common(1)[0]
     return (
-        f"{other} of {len(found.files)} pictures are not {side}x{side} ({len(sizes)} sizes, {width}x{height} most "
+        f"{other} of {len(listing.files)} pictures are not {side}x{side} ({len(sizes)} sizes, {width}x{height} most "
         f"often): their middle square was scaled to {side} pixels",
     )
 

@@ -54,18 +54,18 @@ def random(lengths: Lengths, generator: torch.Generator, *, share: float = 0.5) 
         generator: of the draws.
         share: probability of each bit.
     """
-    seen: set[Scheme] = set()
+    schemes: set[Scheme] = set()
     many, tries = 2 ** min(sum(lengths), 62), 0
-    while len(seen) < many and tries < 1000:
-        asked: list[Scheme] = []
-        while len(asked) < CHUNK and len(seen) < many and tries < 1000:
+    while len(schemes) < many and tries < 1000:
+        chunk: list[Scheme] = []
+        while len(chunk) < CHUNK and len(schemes) < many and tries < 1000:
             scheme = Scheme.random(lengths, generator, share)
-            tries = tries + 1 if scheme in seen else 0
+            tries = tries + 1 if scheme in schemes else 0
             if not tries:
-                seen.add(scheme)
-                asked.append(scheme)
-        if asked:
-            yield asked
+                schemes.add(scheme)
+                chunk.append(scheme)
+        if chunk:
+            yield chunk
 
 
 def greedy(lengths: Lengths, generator: torch.Generator) -> Course:

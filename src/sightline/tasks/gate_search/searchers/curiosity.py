@@ -58,12 +58,12 @@ class Curiosity:
 
 def _layers(widths: tuple[int, ...], generator: torch.Generator) -> Layers:
     """Weights and biases, uniform within one over the root of the inputs."""
-    made = []
+    weights = []
     for inputs, outputs in pairwise(widths):
         reach = 1 / math.sqrt(inputs)
         shapes = ((outputs, inputs), (outputs,))
-        made += [(2 * torch.rand(*shape, generator=generator) - 1) * reach for shape in shapes]
-    return made
+        weights += [(2 * torch.rand(*shape, generator=generator) - 1) * reach for shape in shapes]
+    return weights
 
 
 def _run(layers: Layers, x: Float[Tensor, "n l"]) -> Float[Tensor, "n k"]:

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sightline.errors import GateError
-from sightline.gates.scheme import Lengths
+from sightline.gates.scheme import Lengths, Scheme
 from sightline.tasks.gate_search.searchers.adam import Adam
 from sightline.tasks.gate_search.searchers.base import SEARCHERS, Course, Searcher, shaped
 from sightline.tasks.gate_search.searchers.curiosity import Curiosity
@@ -55,10 +55,10 @@ class PolicyConfig:
         least = min(self.batch, self.keep, self.steps, self.patience)
         weights = min(self.curiosity, self.replay)
         if least < 1 or not 0 <= self.decay < 1 or min(self.rate, self.clip) <= 0 or weights < 0:
-            given = ", ".join(f"{name}={value}" for name, value in asdict(self).items())
+            settings = ", ".join(f"{name}={value}" for name, value in asdict(self).items())
             raise GateError(
                 "reinforce takes batch, keep, steps and patience of at least 1, rate and clip above 0, decay from 0 "
-                f"to below 1, curiosity and replay of at least 0; got {given}"
+                f"to below 1, curiosity and replay of at least 0; got {settings}"
             )
 
 
@@ -144,17 +144,17 @@ def reinforce(lengths: Lengths, generator: torch.Generator, config: PolicyConfig
         config: everything else.
     """
     learner = Learner(sum(lengths), generator, config)
-    seen: set[Scheme] = set()
+    history: set[Scheme] = set()
     idle = 0
     for _ in range(config.steps):
-        drawn = learner.policy.draw(config.batch, generator)
-        asked = [shaped(row, lengths) for row in drawn.bool().tolist()]
-        idle = idle + 1 if seen.issuperset(asked) else 0
+        bits = learner.policy.draw(config.batch, generator)
+        schemes = [shaped(row, lengths) for row in bits.bool().tolist()]
+        idle = idle + 1 if history.issuperset(schemes) else 0
         if idle > config.patience:
             return
-        seen.update(asked)
-        worths = yield asked
-        learner.learn(drawn, torch.tensor(worths))
+        history.update(schemes)
+        worths = yield schemes
+        learner.learn(bits, torch.tensor(worths))
 
 
 class Learner:
@@ -172,17 +172,17 @@ class Learner:
         self._generator = generator
         self._config = config
         self._baseline: float | None = None
-        self._kept: deque[tuple[Tensor, Tensor, Tensor]] = deque(maxlen=config.keep)
+        self._memory: deque[tuple[Tensor, Tensor, Tensor]] = deque(maxlen=config.keep)
         self._step = 0
 
-    def learn(self, drawn: Float[Tensor, "n l"], worths: Float[Tensor, "n"]) -> None:
+    def learn(self, bits: Float[Tensor, "n l"], worths: Float[Tensor, "n"]) -> None:
         """One step of the policy on what its draws were worth."""
-        rewards = worths + self._config.curiosity * self._curiosity.bonus(drawn)
-        self._curiosity.learn(drawn)
-        before = log_share(self.policy.logits.detach(), drawn)
+        rewards = worths + self._config.curiosity * self._curiosity.bonus(bits)
+        self._curiosity.learn(bits)
+        before = log_share(self.policy.logits.detach(), bits)
         if self._baseline is not None:
-            self.policy.descend(reinforce_loss(self.policy.logits, drawn, rewards - self._baseline))
-        self._kept.append((drawn, rewards, before))
+            self.policy.descend(reinforce_loss(self.policy.logits, bits, rewards - self._baseline))
+        self._memory.append((bits, rewards, before))
         mean = float(rewards.mean())
         decay = self._config.decay
         self._baseline = mean if self._baseline is None else decay * self._baseline + (1 - decay) * mean
@@ -191,9 +191,9 @@ class Learner:
             self._replay(self._baseline)
 
     def _replay(self, baseline: float) -> None:
-        place = int(torch.randint(len(self._kept), (1,), generator=self._generator))
-        drawn, rewards, before = self._kept[place]
-        loss = replay_loss(self.policy.logits, drawn, rewards - baseline, before, self._config.clip)
+        place = int(torch.randint(len(self._memory), (1,), generator=self._generator))
+        bits, rewards, before = self._memory[place]
+        loss = replay_loss(self.policy.logits, bits, rewards - baseline, before, self._config.clip)
         self.policy.descend(self._config.replay * loss)
 
 
