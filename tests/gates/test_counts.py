@@ -1,5 +1,7 @@
 """Parameters, counted to the unit, of networks whose sizes are published."""
 
+from functools import cache, partial
+
 import pytest
 import torch
 import torchvision
@@ -14,17 +16,15 @@ def count(model: nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def on_meta(build, *args, **wishes):
-    with torch.device("meta"):
-        return build(*args, **wishes)
-
-
 def tv(name: str) -> nn.Module:
-    return on_meta(torchvision.models.get_model, name)
+    """Without its weights, which would take longer to draw than all else."""
+    with torch.device("meta"):
+        return torchvision.models.get_model(name)
 
 
 def cifar(build, *args, **wishes):
-    return lambda: on_meta(build, *args, **wishes)
+    """With weights: networks as deep and narrow as these are plugged faster than on meta."""
+    return partial(build, *args, **wishes)
 
 
 PLAIN = {
@@ -68,8 +68,12 @@ def test_plain_networks_have_their_published_size(name):
 
 @pytest.mark.parametrize("name", DIA_NETS)
 def test_dia_networks_have_their_published_size(name):
-    build, parameters = DIA_NETS[name]
-    assert count(plug(build(), "dia", reduction=4)) == parameters
+    assert with_dia(name) == DIA_NETS[name][1]
+
+
+@cache
+def with_dia(name: str) -> int:
+    return count(plug(DIA_NETS[name][0](), "dia", reduction=4))
 
 
 @pytest.mark.parametrize(
@@ -129,13 +133,13 @@ def test_no_default_reduction_adds_half_a_network():
 
 
 def test_extra_parameters_do_not_grow_with_depth():
-    extra = {count(plug(on_meta(cifar_resnet, d), "dia")) - count(on_meta(cifar_resnet, d)) for d in (20, 56, 110)}
+    extra = {with_dia(f"ResNet-{depth} C10") - count(cifar_resnet(depth)) for depth in (20, 56, 110)}
     assert extra == {14_392}
 
 
 def test_depth_of_the_se_and_dia_table():
     def pair(depth):
-        nets = [on_meta(cifar_resnet, depth, 100, bottleneck=True) for _ in range(2)]
+        nets = [cifar_resnet(depth, 100, bottleneck=True) for _ in range(2)]
         return count(plug(nets[0], "se", share="block")), count(plug(nets[1], "dia"))
 
     assert pair(83) == (993_712, 1_111_508)
@@ -143,7 +147,7 @@ def test_depth_of_the_se_and_dia_table():
 
 
 def test_a_wide_resnet_has_the_size_of_the_papers_table():
-    plain, gated = (on_meta(wide_resnet, 52, 4, 100, last_norm=last) for last in (False, True))
+    plain, gated = (wide_resnet(52, 4, 100, last_norm=last) for last in (False, True))
     assert round(count(plain) / 1e6, 2) == 12.07
     assert count(plug(gated, "dia")) - count(plain) == 218_848 + 8 * 2 * (64 + 128 + 256)
 

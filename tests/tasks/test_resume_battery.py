@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -103,18 +103,9 @@ TRAININGS = {
         ClassifyTask,
     ),
 }
-FUNCTION = """
-import sys
-from pathlib import Path
-from tests.tasks.test_resume_battery import TRAININGS
-TRAININGS[sys.argv[1]].train(Path(sys.argv[2]))
-"""
-COMMAND = """
-import sys
-from sightline.cli.app import main
-sys.argv = ["sightline", "train", sys.argv[1], "--out", *sys.argv[2:]]
-main()
-"""
+APART = get_context("forkserver")
+"""Processes of their own that find torch and lightning imported: the import costs more than the training."""
+APART.set_forkserver_preload([__name__])
 
 
 @pytest.fixture(autouse=True)
@@ -147,23 +138,34 @@ def out(unbroken: Path, tmp_path: Path) -> Path:
     return tmp_path / "net.safetensors"
 
 
-def listening() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a background job inherits it ignored
+def begin(name: str, out: Path, errors: Path, options: Sequence[str] = ()) -> None:
+    """Train as a function, or with options as the command does; in a process that a signal can stop."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job inherits it ignored
+    with errors.open("wb") as file:
+        os.dup2(file.fileno(), 2)
+    torch.set_num_threads(1)
+    if not options:
+        TRAININGS[name].train(out)
+        return
+    from sightline.cli.app import main
+
+    sys.argv = ["sightline", "train", name, "--out", str(out), *options]
+    main()
 
 
-def stopped(name: str, out: Path, how: signal.Signals, code: str, *options: str) -> tuple[int, str]:
+def stopped(name: str, out: Path, how: signal.Signals, *options: str) -> tuple[int | None, str]:
     """Begin in a process of its own, and stop it after its first epoch; exit code and standard error."""
-    command = [sys.executable, "-c", code, name, str(out), *options]
+    errors = out.parents[1] / f"{out.parent.name}.errors"
     until = time.monotonic() + 300
-    root = Path(__file__).parents[2]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=listening, cwd=root) as run:
-        while not (out.with_suffix(".work") / "checkpoints" / "last.ckpt").exists():
-            assert run.poll() is None, run.communicate()
-            assert time.monotonic() < until
-            time.sleep(0.005)
-        run.send_signal(how)
-        text = run.communicate()[1]
-    return run.returncode, text
+    run = APART.Process(target=begin, args=(name, out, errors, options))
+    run.start()
+    while not (out.with_suffix(".work") / "checkpoints" / "last.ckpt").exists():
+        assert run.is_alive(), errors.read_text()
+        assert time.monotonic() < until
+        time.sleep(0.005)
+    os.kill(run.pid or 0, how)
+    run.join()
+    return run.exitcode, errors.read_text()
 
 
 def gone_on(name: str, out: Path, work: Path | None = None) -> list[int]:
@@ -198,7 +200,7 @@ def disk_of(size: int) -> Iterator[None]:
 
 @pytest.mark.skipif(os.name == "nt", reason="signals differ")
 def test_after_kill_9_it_goes_on_in_a_moved_folder_to_the_same_bytes(name: str, unbroken: Path, out: Path) -> None:
-    assert stopped(name, out, signal.SIGKILL, FUNCTION)[0] == -signal.SIGKILL
+    assert stopped(name, out, signal.SIGKILL)[0] == -signal.SIGKILL
     assert not out.exists()
     moved = out.with_name("moved.work")
     out.with_suffix(".work").rename(moved)
@@ -212,7 +214,7 @@ def test_after_kill_9_it_goes_on_in_a_moved_folder_to_the_same_bytes(name: str, 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals differ")
 def test_ctrl_c_keeps_the_checkpoint_and_says_how_to_go_on(name: str, out: Path) -> None:
-    code, text = stopped(name, out, signal.SIGINT, COMMAND, *TRAININGS[name].options)
+    code, text = stopped(name, out, signal.SIGINT, *TRAININGS[name].options)
     assert code == 130
     assert "the same command goes on after the last finished epoch" in text
     assert "Traceback" not in text
