@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 Progress = Callable[[int, int], None]
-"""Told after each chunk how many samples are done, of how many."""
+"""Called after each chunk with the number of samples done and their total."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +95,7 @@ def explain(
         batch_size: most samples at a time; on memory shortage it is halved by itself.
         seed: seed of whatever is drawn at random.
         provenance: facts about model and data to keep with the result.
-        progress: called after each chunk with samples done and in total.
+        progress: function that is called after each chunk with the number of samples done and their total.
 
     Returns:
         An explanation for every sample, target and method, in that order of nesting.
@@ -107,8 +107,8 @@ def explain(
     Example:
         >>> from torch import nn
         >>> net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
-        >>> found = explain(net, torch.ones(1, 3, 8, 8), target=1, method="gradcam")
-        >>> found.one().flow.layers
+        >>> results = explain(net, torch.ones(1, 3, 8, 8), target=1, method="gradcam")
+        >>> results.one().flow.layers
         ('1',)
     """
     labels = None if labels is None else tuple(labels)
@@ -117,14 +117,14 @@ def explain(
         raise MethodError("no method was asked for; name one of " + ", ".join(METHODS))
     adapter = adapt(model)
     adapter.check_inputs(inputs)
-    wanted = parse_target(target, contrast=contrast, score=score)
-    where = embedding or (AUTO if wanted.wants_embedding else NONE)
+    decision = parse_target(target, contrast=contrast, score=score)
+    where = embedding or (AUTO if decision.wants_embedding else NONE)
     about = {} if where == NONE else {"embedding": place_of(adapter.model, where)}
     adapter = adapter if where == NONE else adapter.encoder(where)
     question = _Question(
         adapter=adapter,
         methods=tuple(METHODS[name] for name in names),
-        plan=Plan(wanted, _layers(layers), output=output, labels=labels),
+        plan=Plan(decision, _layers(layers), output=output, labels=labels),
         seed=seed,
         batch_size=batch_size,
         options=_options(names, options or {}),
@@ -133,7 +133,7 @@ def explain(
     question.plan.target.check(adapter.classes, labels)
     _check_lengths(inputs, images=images, sources=sources, foreground=foreground)
     about = _provenance(question, {**about, **(provenance or {})})
-    found: list[Explanation] = []
+    explanations: list[Explanation] = []
 
     def work(part: slice) -> list[Explanation]:
         plan = replace(question.plan, target=question.plan.target.rows(part))
@@ -142,10 +142,12 @@ def explain(
 
     for part, items in in_chunks(work, len(inputs), batch_size):
         masks = None if foreground is None else foreground[part]
-        found.extend(items if wanted.wants_embedding else narrated(adapter.model, items, inputs[part], masks))
+        explanations.extend(
+            items if decision.wants_embedding else narrated(adapter.model, items, inputs[part], masks)
+        )
         if progress is not None:
             progress(part.stop, len(inputs))
-    return Explanations(tuple(found))
+    return Explanations(tuple(explanations))
 
 
 def _names(method: str | Sequence[str] | None) -> tuple[str, ...]:
@@ -203,18 +205,18 @@ def _shared_pass(question: _Question, methods: list[Method], inputs: Tensor) -> 
     reductions = {m.name: m.reduction for m in methods if m.reduction is not None}
     forward_only = frozenset(m.name for m in methods if m.needs == "activation")
     plan = replace(question.plan, reductions=reductions, forward_only=forward_only)
-    got = capture(question.adapter, inputs, plan)
+    result = capture(question.adapter, inputs, plan)
     outcomes = []
     for m in methods:
-        k = got.readout.scores.shape[1]
+        k = result.readout.scores.shape[1]
         maps = [
-            got.maps[layer.name, m.name]
+            result.maps[layer.name, m.name]
             if m.control is None
             else m.control(inputs, layer.grid, question.seed)[:, None].expand(-1, k, -1, -1)
-            for layer in got.layers
+            for layer in result.layers
         ]
-        layers = tuple(LayerMaps(layer.name, found) for layer, found in zip(got.layers, maps, strict=True))
-        outcomes.append((m.name, Outcome(got.readout, layers)))
+        layers = tuple(LayerMaps(layer.name, values) for layer, values in zip(result.layers, maps, strict=True))
+        outcomes.append((m.name, Outcome(result.readout, layers)))
     return outcomes
 
 
@@ -307,20 +309,20 @@ def _flow(method: Method, outcome: Outcome, b: int, k: int) -> Flow:
     return Flow(maps, method.name, outcome.remarks[b][k] if outcome.remarks else ())
 
 
-def _provenance(question: _Question, given: Mapping[str, Any]) -> dict[str, Any]:
+def _provenance(question: _Question, facts: Mapping[str, Any]) -> dict[str, Any]:
     model = question.adapter.model
     return {
         "model": type(model).__name__,
         "sightline": __version__,
         "torch": torch.__version__,
-        "target": _worded(question.plan.target),
+        "target": _wording(question.plan.target),
         "seed": question.seed,
         "options": {name: dict(own) for name, own in question.options.items() if own},
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        **given,
+        **facts,
     }
 
 
-def _worded(target: Any) -> str:
+def _wording(target: Any) -> str:
     text = repr(target)
     return text if len(text) <= 200 else f"{type(target).__name__}(...)"

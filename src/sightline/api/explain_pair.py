@@ -40,7 +40,7 @@ def explain_pair(
     sources: tuple[Sequence[str], Sequence[str]] | None = None,
     output: Selector | None = None,
     batch_size: int | None = None,
-    **asked: Any,
+    **arguments: Any,
 ) -> Explanations:
     """Show why pictures match, pair by pair: one flow over each picture of a pair.
 
@@ -57,7 +57,7 @@ def explain_pair(
         sources: names of the pictures.
         output: which part of the model's output is the embedding.
         batch_size: most pictures at a time.
-        asked: `method`, `layers`, `options`, `seed` and what else `explain` takes.
+        arguments: other arguments of `explain`, such as `method`, `layers`, `options` and `seed`.
 
     Returns:
         For each pair the explanations over `a` and then those over `b`, one per method. `side_by_side` draws two as
@@ -78,7 +78,7 @@ def explain_pair(
     both = torch.cat([a, b])
     names = _names(sources, len(a))
     e = embed(model, both, embedding=embedding, output=output, batch_size=batch_size)
-    found = explain(
+    explanations = explain(
         model,
         both,
         target=kind(e.roll(len(a), 0), names[len(a) :] + names[: len(a)]),
@@ -87,11 +87,11 @@ def explain_pair(
         sources=names,
         output=output,
         batch_size=batch_size,
-        **asked,
+        **arguments,
     )
-    each = len(found) // len(both)
+    each = len(explanations) // len(both)
     order = [at for i in range(len(a)) for at in (i, len(a) + i)]
-    return Explanations(tuple(item for at in order for item in found[at * each : (at + 1) * each]))
+    return Explanations(tuple(item for at in order for item in explanations[at * each : (at + 1) * each]))
 
 
 def side_by_side(a: Explanation, b: Explanation) -> Explanation:
@@ -133,8 +133,8 @@ def _joined(a: Explanation, b: Explanation) -> Tensor | None:
 def _check_pair(a: Tensor, b: Tensor) -> None:
     for picture in (a, b):
         if not isinstance(picture, Tensor) or picture.ndim != 4:
-            found = tuple(picture.shape) if isinstance(picture, Tensor) else type(picture).__name__
-            raise InputError(f"a pair is two tensors [batch, channels, height, width], but one is {found}")
+            description = tuple(picture.shape) if isinstance(picture, Tensor) else type(picture).__name__
+            raise InputError(f"a pair is two tensors [batch, channels, height, width], but one is {description}")
     if len(a) != len(b):
         raise InputError(f"{len(a)} pictures came with {len(b)} to compare them with; give as many of both")
     if a.shape != b.shape or a.dtype != b.dtype or a.device != b.device:

@@ -27,14 +27,14 @@ def narrated(
 ) -> Iterator[Explanation]:
     """The explanations with words, where somebody narrates this model; each decision on a sample is told once."""
     each = len(items) // len(inputs)
-    told: dict[tuple[int, Decision], Narration | None] = {}
+    narrations: dict[tuple[int, Decision], Narration | None] = {}
     for number, item in enumerate(items):
-        at = number // each
-        key = at, item.decision
-        if key not in told:
-            words = _narration(model, item, inputs[at : at + 1])
-            told[key] = words if words is None or masks is None else _located(words, masks[at])
-        words = told[key]
+        sample = number // each
+        key = sample, item.decision
+        if key not in narrations:
+            words = _narration(model, item, inputs[sample : sample + 1])
+            narrations[key] = words if words is None or masks is None else _located(words, masks[sample])
+        words = narrations[key]
         yield item if words is None else replace(item, phrases=words.phrases, sentences=words.sentences)
 
 

@@ -87,10 +87,10 @@ class AttentionReader(TorchFunctionMode):
 
     def _open_multi_head(self, func: Callable[..., Any], args: Any, kwargs: Any) -> Any:
         """Torch's multi-head attention returns its weights when asked; they are a view of those that it used."""
-        wanted = kwargs.get("need_weights", True)
+        need_weights = kwargs.get("need_weights", True)
         output, weights = func(*args, **{**kwargs, "need_weights": True, "average_attn_weights": False})
         self._note(weights if weights._base is None else weights._base, weights.shape)
-        return output, weights.mean(1) if wanted else None
+        return output, weights.mean(1) if need_weights else None
 
     def _note(self, weights: Tensor, shape: torch.Size | None = None) -> None:
         """Keep weights as they stand on the way to the decision, where their gradient counts."""
@@ -155,7 +155,7 @@ def capture_attention(
             None if gradient is None else gradient.reshape(-1, *shape).float(),
         )
         for name, layout, weights, shape, gradient in zip(
-            _numbered(reader.names), layouts, reader.weights, reader.shapes, slopes, strict=True
+            _numbered_names(reader.names), layouts, reader.weights, reader.shapes, slopes, strict=True
         )
         if layout is not None
     ]
@@ -191,11 +191,11 @@ def _gradients(scores: Float[Tensor, "b k"], weights: list[Tensor]) -> list[Tens
     return [torch.stack(attention) for attention in zip(*each, strict=True)]
 
 
-def _numbered(names: list[str]) -> list[str]:
+def _numbered_names(names: list[str]) -> list[str]:
     """Names with a call number behind those that come more than once."""
-    seen: dict[str, int] = {}
+    counts: dict[str, int] = {}
     numbered = []
     for name in names:
-        seen[name] = seen.get(name, 0) + 1
-        numbered.append(f"{name}:{seen[name]}" if names.count(name) > 1 else name)
+        counts[name] = counts.get(name, 0) + 1
+        numbered.append(f"{name}:{counts[name]}" if names.count(name) > 1 else name)
     return numbered

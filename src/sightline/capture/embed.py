@@ -26,7 +26,7 @@ def embeddings_of(
     Args:
         adapter: the encoder, as `Adapter.encoder` hands it out.
         inputs: as the model takes them.
-        output: which part of what it returns is the embedding.
+        output: which part of the encoder's output is the embedding.
         batch_size: most samples at a time; None is all at once.
 
     Raises:

@@ -105,23 +105,23 @@ def capture(adapter: Adapter, inputs: Float[Tensor, "b c h w"], plan: Plan) -> C
     with leave_as_found(adapter.model, out_of_place=False):
         inputs = inputs.clone() if inputs.is_inference() else inputs.detach()
         if plan.layers == "last":
-            return _last(adapter, inputs, plan)
-        return _intact(adapter, inputs, plan, adapter.layers(plan.layers))
+            return _last_layer(adapter, inputs, plan)
+        return _intact_run(adapter, inputs, plan, adapter.layers(plan.layers))
 
 
-def _last(adapter: Adapter, inputs: Tensor, plan: Plan) -> Capture:
+def _last_layer(adapter: Adapter, inputs: Tensor, plan: Plan) -> Capture:
     """The last block that holds a grid for these inputs."""
     problem: LayerError | None = None
     # Tried anew in every call: the answer changes with the size of the picture and with the model itself.
     for spec in reversed(adapter.layers()):
         try:
-            return _intact(adapter, inputs, plan, [spec])
+            return _intact_run(adapter, inputs, plan, [spec])
         except LayerError as error:
             problem = error
     raise problem or LayerError("this model has no layers")
 
 
-def _intact(adapter: Adapter, inputs: Tensor, plan: Plan, specs: Sequence[LayerSpec]) -> Capture:
+def _intact_run(adapter: Adapter, inputs: Tensor, plan: Plan, specs: Sequence[LayerSpec]) -> Capture:
     """A run in which no activation was overwritten after it was read; if one was, it is copied in a second run."""
     copied = _OVERWRITTEN.get(adapter.model, frozenset())
     try:
@@ -152,7 +152,7 @@ def _run(adapter: Adapter, inputs: Tensor, plan: Plan, specs: Sequence[LayerSpec
     maps = _forward_maps(recorder.records, layers, plan, readout.scores.shape[1])
     if plan.needs_gradient:
         maps |= _backward_maps(recorder, layers, plan, readout.scores)
-    return Capture(tuple(layers), _detached(readout), maps)
+    return Capture(tuple(layers), _detached_readout(readout), maps)
 
 
 def _forward_maps(
@@ -193,7 +193,7 @@ def _backward_maps(
             if gradient is not None:
                 gatherer.add(record, gradient)
         maps = gatherer.maps()
-        return [m for record in records for m in maps.get(record) or _nothing(record, len(reductions))]
+        return [m for record in records for m in maps.get(record) or _zero_maps(record, len(reductions))]
 
     directions = torch.eye(scores.shape[1], device=scores.device)
     keys = [(layer.name, name) for layer in layers for name in reductions]
@@ -217,13 +217,13 @@ def _for_each(backward: Backward, directions: Float[Tensor, "k k"]) -> list[Floa
     return [torch.stack(maps, 1) for maps in zip(*each, strict=True)]
 
 
-def _nothing(record: Record, count: int) -> list[Tensor]:
+def _zero_maps(record: Record, count: int) -> list[Tensor]:
     """Zero maps for a layer that no path connects with the decision: its gradient is zero."""
     batch = record.activation.shape[0]
     return [torch.zeros(batch, *record.layout.size, device=record.activation.device)] * count
 
 
-def _detached(readout: Readout) -> Readout:
+def _detached_readout(readout: Readout) -> Readout:
     if not readout.scores.isfinite().all():
         log.warning("the model returned scores that are not finite")
     if not readout.scores.numel():

@@ -55,8 +55,8 @@ class ForwardProbe:
         """Scores with a layer's channels multiplied by `keep`."""
 
         def forward(part: slice) -> Any:
-            kept = keep[part].flatten(0, 1)
-            handle = self._hook(spec, kept)
+            mask = keep[part].flatten(0, 1)
+            handle = self._hook(spec, mask)
             try:
                 return self._forward(self.inputs.repeat(len(keep[part]), 1, 1, 1))
             finally:

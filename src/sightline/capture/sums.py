@@ -42,20 +42,20 @@ class ChannelSum:
 def reduced(pair: Pair, reductions: Sequence[Callable[[Pair], Tensor]]) -> list[Float[Tensor, "b h w"]]:
     """The map of every reduction; those that are sums over channels share a sweep, and equal summands a sum."""
     summands = dict.fromkeys(r.summand for r in reductions if isinstance(r, ChannelSum))
-    totals = dict(zip(summands, _added(pair, list(summands)), strict=True))
+    totals = dict(zip(summands, _totals(pair, list(summands)), strict=True))
     return [r.finish(totals[r.summand], pair) if isinstance(r, ChannelSum) else r(pair) for r in reductions]
 
 
-def _added(pair: Pair, summands: list[Summand]) -> list[Float[Tensor, "b h w"]]:
+def _totals(pair: Pair, summands: list[Summand]) -> list[Float[Tensor, "b h w"]]:
     """The sum over all channels of each summand."""
     totals: list[Tensor] = []
     for part in pair.slices() if summands else ():
-        sums = _summed(part, summands)
+        sums = _slice_sums(part, summands)
         totals = [total + more for total, more in zip(totals, sums, strict=True)] if totals else sums
     return totals
 
 
-def _summed(part: Pair, summands: list[Summand]) -> list[Float[Tensor, "b h w"]]:
+def _slice_sums(part: Pair, summands: list[Summand]) -> list[Float[Tensor, "b h w"]]:
     """The sums over one slice of channels; all weights meet its activations in one product."""
     terms = [summand(part) for summand in summands]
     weights = [values for values in terms if values.ndim == 2]

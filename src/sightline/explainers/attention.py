@@ -79,7 +79,7 @@ def _flow(request: Request, matrices: Sequence[AttentionLayer], step: Step, k: i
         product = step(attention) if product is None else step(attention) @ product
         maps = rearrange(_read_off(product, attention.layout), "k b h w -> b k h w")
         layers.append(LayerMaps(attention.name, maps.expand(-1, k, -1, -1)))
-    return _chosen(request, layers)
+    return _selected_layers(request, layers)
 
 
 def _read_off(product: Float[Tensor, "k b n n"], layout: Layout) -> Float[Tensor, "k b h w"]:
@@ -89,18 +89,20 @@ def _read_off(product: Float[Tensor, "k b n n"], layout: Layout) -> Float[Tensor
     return along.reshape(*along.shape[:2], *layout.size)
 
 
-def _chosen(request: Request, layers: list[LayerMaps]) -> tuple[LayerMaps, ...]:
+def _selected_layers(request: Request, layers: list[LayerMaps]) -> tuple[LayerMaps, ...]:
     """The layers that were asked for: a block's name chooses the attention inside it."""
-    wanted = request.layers
-    if wanted in (None, "all", "blocks", "convs"):
+    selection = request.layers
+    if selection in (None, "all", "blocks", "convs"):
         return tuple(layers)
-    if wanted == "last":
+    if selection == "last":
         return tuple(layers[-1:])
-    paths = [spec.path for spec in request.adapter.layers(wanted)]
+    paths = [spec.path for spec in request.adapter.layers(selection)]
     blocks = [path.rpartition(".")[0] for path in paths]
     hits = [s for s in layers if any(s.layer.startswith(p) for p in (*paths, *blocks) if p)]
     if not hits:
-        raise MethodError(f"no attention lies inside {wanted!r}; it is read at {', '.join(s.layer for s in layers)}")
+        raise MethodError(
+            f"no attention lies inside {selection!r}; it is read at {', '.join(s.layer for s in layers)}"
+        )
     return tuple(hits)
 
 

@@ -53,10 +53,10 @@ def _run(attribute: Attribute, signed: bool) -> Callable[[Request], Outcome]:
         readouts, maps = [], []
         for i in range(len(request.inputs)):
             plan = Plan(request.target.rows(slice(i, i + 1)), output=request.output, labels=request.labels)
-            readout, found = _one_sample(attribute, captum.attr, request, i, plan)
+            readout, attributions = _one_sample(attribute, captum.attr, request, i, plan)
             readouts.append(readout)
-            maps.append(found.sum(2) if signed else found.abs().amax(2))
-        return Outcome(_joined(readouts), (LayerMaps("input", torch.cat(maps)),))
+            maps.append(attributions.sum(2) if signed else attributions.abs().amax(2))
+        return Outcome(_joint_readout(readouts), (LayerMaps("input", torch.cat(maps)),))
 
     return run
 
@@ -67,7 +67,8 @@ def _one_sample(
     """Attributions of one sample for each of its k decisions."""
     readout, probe = ForwardProbe(request.adapter, request.inputs[i : i + 1], plan).decide()
     with leave_as_found(request.adapter.model):
-        one = _only(request, probe.inputs)  # inside, so that under inference_mode too it can be differentiated
+        # Cloned inside: under the caller's inference_mode too the clone can be differentiated.
+        one = _sample_request(request, probe.inputs)
         each = [_seeded(attribute, attr, Scorer(probe), one, k) for k in range(readout.scores.shape[1])]
     return readout, torch.stack(each, 1)
 
@@ -79,14 +80,14 @@ def _seeded(attribute: Attribute, attr: Any, scorer: nn.Module, request: Request
         return attribute(attr, scorer, request, k).detach().float()
 
 
-def _only(request: Request, inputs: Tensor) -> Request:
+def _sample_request(request: Request, inputs: Tensor) -> Request:
     return Request(
         request.adapter, inputs.detach().clone(), request.target, seed=request.seed, options=request.options,
         batch_size=request.batch_size,
     )  # fmt: skip
 
 
-def _joined(readouts: list[Readout]) -> Readout:
+def _joint_readout(readouts: list[Readout]) -> Readout:
     indices = [r.indices for r in readouts if r.indices is not None]
     chances = [r.probabilities for r in readouts if r.probabilities is not None]
     others = [r.against for r in readouts if r.against is not None]
@@ -133,20 +134,20 @@ def _occlusion(attr: Any, scorer: nn.Module, request: Request, k: int) -> Tensor
     channels = request.inputs.shape[1]
     method = attr.Occlusion(scorer)
     with torch.no_grad():
-        found = method.attribute(
+        attributions = method.attribute(
             request.inputs,
             target=k,
             sliding_window_shapes=(channels, window, window),
             strides=(channels, max(1, window // 2), max(1, window // 2)),
             perturbations_per_eval=request.batch_size or 8,
         )
-    return _tensor(found) / channels
+    return _tensor(attributions) / channels
 
 
-def _tensor(found: Any) -> Tensor:
-    if not isinstance(found, Tensor):
-        raise MethodError(f"captum returned {type(found).__name__} where attributions were expected")
-    return found
+def _tensor(attributions: Any) -> Tensor:
+    if not isinstance(attributions, Tensor):
+        raise MethodError(f"captum returned {type(attributions).__name__} where attributions were expected")
+    return attributions
 
 
 def _add(attribute: Attribute, **facts: Any) -> None:

@@ -56,11 +56,11 @@ class Request:
         Raises:
             MethodError: it is no number.
         """
-        given = self.options.get(name, default)
+        value = self.options.get(name, default)
         try:
-            return float(given)
+            return float(value)
         except (TypeError, ValueError):
-            raise MethodError(f"the option {name} is a number, not {given!r}") from None
+            raise MethodError(f"the option {name} is a number, not {value!r}") from None
 
     def count(self, name: str, default: int) -> int:
         """An option that is a whole number, or its default.
@@ -156,8 +156,8 @@ class Method:
         """
         for name in options:
             if name not in self.options:
-                known = ", ".join(self.options) or "none"
-                raise MethodError(f"the method {self.name!r} has no option {name!r}; its options: {known}")
+                names = ", ".join(self.options) or "none"
+                raise MethodError(f"the method {self.name!r} has no option {name!r}; its options: {names}")
 
 
 METHODS: Registry[Method] = Registry("method", group="sightline.methods", error=MethodError)

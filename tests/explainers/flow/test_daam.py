@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 import sightline
 from sightline.errors import LayerError
-from sightline.explainers.flow.daam import _found, read_by_class
+from sightline.explainers.flow.daam import _attentions, read_by_class
 from sightline.explainers.flow.read import read
 from sightline.explainers.method import Request
 from sightline.models import adapt
@@ -52,7 +52,7 @@ def test_what_the_tokens_give_sums_to_what_the_class_token_gets() -> None:
         _, inputs, _ = by_hand(model, x)
     request = Request(adapt(model), x, parse_target(TARGET))
     reading = read(request)
-    mixings, layout = _found(reading, request)
+    mixings, layout = _attentions(reading, request)
     assert layout.prefix == 1
     assert len(mixings) == 3
     for mixing, wanted in zip(mixings, inputs, strict=True):

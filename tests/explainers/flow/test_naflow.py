@@ -89,7 +89,7 @@ def test_t3_no_demand_is_no_change_and_no_work(kind: str) -> None:
     at = setting()
     found = solved(at, step, step.W, x, torch.zeros_like(step.apply(x, step.W)))
     assert not found.any()
-    assert all(iterations == 0 for iterations, _ in at.made)
+    assert all(iterations == 0 for iterations, _ in at.solves)
 
 
 @pytest.mark.parametrize("kind", ["1x1", "3x3, more outputs", "linear"])

@@ -159,7 +159,7 @@ def test_t3_a_demand_of_zero_stays_zero_through_every_inverse(
     Cascade(reading, at, Abandoning(reading.tape, reading.facts, 1), arrive).run(0)
     assert len(seen) > 10
     assert all(seen)
-    assert all(iterations == 0 for iterations, _ in at.made)
+    assert all(iterations == 0 for iterations, _ in at.solves)
 
 
 def test_t18_every_stage_has_a_map_that_says_what_was_done_and_in_place_layers_change_nothing(

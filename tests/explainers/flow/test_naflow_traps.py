@@ -8,7 +8,7 @@ from torch import nn
 
 import sightline
 from sightline.errors import MethodError
-from sightline.explainers.flow.naflow.calls import added, max_pool
+from sightline.explainers.flow.naflow.calls import addition, max_pool
 from sightline.explainers.flow.naflow.cascade import DropStats
 from sightline.explainers.flow.naflow.inverse import Setting
 from sightline.explainers.flow.naflow.maps import solved
@@ -129,7 +129,7 @@ def test_9_a_sum_s_demand_is_shared_by_size_and_never_doubled() -> None:
     call = next(step for step in reading.steps if getattr(step, "name", "") == "add")
     a, b = (reading.tape.value(node) for node in call.inputs)  # type: ignore[union-attr]
     demand = noise(*a.shape, seed=3)
-    one, other = added(Setting(reading.tape, reading.facts), call, [Message(torch.ones_like(a), demand, 1.0)])  # type: ignore[arg-type]
+    one, other = addition(Setting(reading.tape, reading.facts), call, [Message(torch.ones_like(a), demand, 1.0)])  # type: ignore[arg-type]
     assert one is not None
     assert other is not None
     assert one.delta is not None

@@ -241,7 +241,7 @@ def test_steps_that_lead_to_nothing_wanted_are_left_out() -> None:
 
         with torch.no_grad():
             start, arrive = {end: torch.ones_like(y)}, messages[-1].__setitem__
-            walk(tape, list(tape.calls), start, rule, arrive, add=plus, wanted=wanted)
+            walk(tape, list(tape.calls), start, rule, arrive, add=plus, destinations=wanted)
     assert ran[0][: len(ran[1])] == ran[1]
     assert ran[0][len(ran[1]) :] == ["relu", "convolution"]
     assert torch.equal(messages[0][2], messages[1][2])

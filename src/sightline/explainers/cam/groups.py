@@ -43,10 +43,10 @@ def group_channels(profiles: Float[Tensor, "c n"], count: int, *, seed: int = 0)
     centres = _spread(profiles, count, torch.Generator().manual_seed(seed))
     for _ in range(STEPS):
         of = torch.cdist(profiles, centres).argmin(1)
-        moved = _means(profiles, of, centres)
-        if torch.equal(moved, centres):
+        means = _means(profiles, of, centres)
+        if torch.equal(means, centres):
             break
-        centres = moved
+        centres = means
     of = torch.cdist(profiles, centres).argmin(1)
     sizes = torch.bincount(of, minlength=count).float()
     lost = (profiles - centres[of]).square().sum() / profiles.square().sum().clamp_min(1e-30)

@@ -87,17 +87,17 @@ def _by_masking(request: Request, weigh: Weigh, profile: Callable[[Tensor], Tens
 
 def _activations(request: Request, readout: Readout) -> list[tuple[str, LayerSpec, Float[Tensor, "b c h w"]]]:
     """Activations of the wanted layers, by a forward whose `reduction` keeps them."""
-    kept: list[Tensor] = []
+    activations: list[Tensor] = []
 
     def keep(pair: Pair) -> Tensor:
-        kept.append(pair.A)
+        activations.append(pair.A)
         return pair.A[:, 0]
 
     layers = request.layers or "last"
     plan = Plan(request.target, layers, {"kept": keep}, frozenset({"kept"}), request.output, request.labels)
-    found = capture(request.adapter, request.inputs, plan)
-    calls = [LayerSpec(s.spec.path, s.spec.side, _call(s.name), True) for s in found.layers]
-    return [(layer.name, spec, a) for layer, spec, a in zip(found.layers, calls, kept, strict=True)]
+    result = capture(request.adapter, request.inputs, plan)
+    calls = [LayerSpec(s.spec.path, s.spec.side, _call(s.name), True) for s in result.layers]
+    return [(layer.name, spec, a) for layer, spec, a in zip(result.layers, calls, activations, strict=True)]
 
 
 def _call(name: str) -> int | None:

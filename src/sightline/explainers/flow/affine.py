@@ -103,9 +103,9 @@ class Convolution(Affine):
 
     def transpose(self, q: Tensor, W: Tensor, like: Tensor) -> Tensor:
         """`W^T q`."""
-        wanted = [True, False, False]
+        output_mask = [True, False, False]
         q, W = q.to(like.dtype), W.to(like.dtype)
-        pulled: Tensor = torch.ops.aten.convolution_backward(q, like, W, None, *self.options, wanted)[0]
+        pulled: Tensor = torch.ops.aten.convolution_backward(q, like, W, None, *self.options, output_mask)[0]
         return pulled
 
 
@@ -219,17 +219,17 @@ def fused(tape: Tape) -> tuple[list[Step], dict[Node, Node]]:
     """
     readers = tape.consumers()
     steps: list[Step] = []
-    made: dict[Node, tuple[int, Affine]] = {}
+    maps: dict[Node, tuple[int, Affine]] = {}
     inside: dict[Node, Node] = {}
     for call in tape.calls:
         step: Step = affine_of(call) or call
         alone = isinstance(step, Diagonal) and len(readers[step.input]) == 1
-        before = made.get(step.input) if isinstance(step, Affine) and alone else None
-        if isinstance(step, Affine) and before is not None and step.bias is not None:
+        previous = maps.get(step.input) if isinstance(step, Affine) and alone else None
+        if isinstance(step, Affine) and previous is not None and step.bias is not None:
             inside[step.input] = step.output
-            steps[before[0]] = before[1].fused(step.weight, step.bias, step.output)
+            steps[previous[0]] = previous[1].fused(step.weight, step.bias, step.output)
             continue
         if isinstance(step, Affine) and not isinstance(step, Diagonal):
-            made[step.output] = len(steps), step
+            maps[step.output] = len(steps), step
         steps.append(step)
     return steps, inside

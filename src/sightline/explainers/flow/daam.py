@@ -56,45 +56,45 @@ def daam(request: Request) -> Outcome:
         LayerError: the model has no class token, or no attention over its whole grid.
     """
     reading = read(request)
-    mixings, layout = _found(reading, request)
+    mixings, layout = _attentions(reading, request)
     maps = [_maps(reading, mixings, layout, len(request.inputs), k) for k in range(len(reading.starts))]
     each = torch.stack(maps, 2)
     flow = each.cumsum(0) if request.option("accumulate", True) else each
-    return Outcome(reading.readout, _chosen(request, flow))
+    return Outcome(reading.readout, _layers(request, flow))
 
 
 def _maps(reading: Reading, mixings: list[Mixing], layout: Layout, b: int, k: int) -> Float[Tensor, "l b h w"]:
     """Each block's own map for one decision."""
     gradients: dict[Node, Tensor] = {}
-    wanted = {mixing.out for mixing in mixings}
+    outputs = {mixing.out for mixing in mixings}
 
     def arrive(node: Node, G: Tensor) -> None:
-        if node in wanted:
+        if node in outputs:
             gradients[node] = G
 
     tape = reading.tape
-    walk(tape, reading.steps, reading.starts[k], lambda step, given: gradient(tape, step, given), arrive, add=plus,
+    walk(tape, reading.steps, reading.starts[k], lambda step, grads: gradient(tape, step, grads), arrive, add=plus,
          last=False)  # fmt: skip
-    found = []
+    maps = []
     for mixing in mixings:
         out = tape.value(mixing.out)
         G = gradients.get(mixing.out, torch.zeros_like(out))
         E = read_by_class(tape.value(mixing.weights), tape.value(mixing.values), b)
         C = G.reshape(b, -1, *G.shape[-2:])[:, :, 0]
         along = torch.einsum("bhnd,bhd->bn", E, C)[:, layout.prefix :].relu()
-        found.append(rearrange(along, "b (h w) -> b h w", h=layout.height).float())
-    return torch.stack(found)
+        maps.append(rearrange(along, "b (h w) -> b h w", h=layout.height).float())
+    return torch.stack(maps)
 
 
 def read_by_class(
     weights: Float[Tensor, "bh n n"], values: Float[Tensor, "bh n d"], batch: int
 ) -> Float[Tensor, "b h n d"]:
     """`E[n] = a[CLS, n] v[n]` of each head: what the class token, which is the first, takes from each token."""
-    taken = weights[..., 0, :, None] * values
-    return taken.reshape(batch, -1, *taken.shape[-2:])
+    contributions = weights[..., 0, :, None] * values
+    return contributions.reshape(batch, -1, *contributions.shape[-2:])
 
 
-def _found(reading: Reading, request: Request) -> tuple[list[Mixing], Layout]:
+def _attentions(reading: Reading, request: Request) -> tuple[list[Mixing], Layout]:
     """Every attention over the whole grid, in forward order, and how its tokens are laid out.
 
     Raises:
@@ -120,18 +120,18 @@ def _found(reading: Reading, request: Request) -> tuple[list[Mixing], Layout]:
     return mixings, layouts[0]
 
 
-def _chosen(request: Request, flow: Float[Tensor, "l b k h w"]) -> tuple[LayerMaps, ...]:
+def _layers(request: Request, flow: Float[Tensor, "l b k h w"]) -> tuple[LayerMaps, ...]:
     """One layer for each block, named by it; all, or those that were asked for."""
     blocks = [spec.path for spec in request.adapter.blocks][-len(flow) :]
     names = blocks if len(blocks) == len(flow) else [f"attention.{i}" for i in range(len(flow))]
-    wanted = request.layers
-    if wanted == "last":
-        chosen = [len(flow) - 1]
-    elif wanted in (None, "all", "blocks", "convs"):
-        chosen = list(range(len(flow)))
+    selection = request.layers
+    if selection == "last":
+        indices = [len(flow) - 1]
+    elif selection in (None, "all", "blocks", "convs"):
+        indices = list(range(len(flow)))
     else:
-        paths = {spec.path for spec in request.adapter.layers(wanted)}
-        chosen = [i for i, name in enumerate(names) if any(name == p or name.startswith(f"{p}.") for p in paths)]
-        if not chosen:
-            raise LayerError(f"daam has no map at {wanted!r}; it has one for each block: {', '.join(names)}")
-    return tuple(LayerMaps(names[i], flow[i]) for i in chosen)
+        paths = {spec.path for spec in request.adapter.layers(selection)}
+        indices = [i for i, name in enumerate(names) if any(name == p or name.startswith(f"{p}.") for p in paths)]
+        if not indices:
+            raise LayerError(f"daam has no map at {selection!r}; it has one for each block: {', '.join(names)}")
+    return tuple(LayerMaps(names[i], flow[i]) for i in indices)

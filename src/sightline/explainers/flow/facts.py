@@ -63,40 +63,40 @@ class Facts:
     @cached_property
     def readers(self) -> dict[Node, list[Step]]:
         """By node, the steps that read it."""
-        found: dict[Node, list[Step]] = {}
+        readers: dict[Node, list[Step]] = {}
         for step in self.steps:
             for node in inputs_of(step):
-                found.setdefault(node, []).append(step)
-        return found
+                readers.setdefault(node, []).append(step)
+        return readers
 
     @cached_property
     def gates(self) -> frozenset[Node]:
         """Nodes that are shares between 0 and 1, and what is made of them by moving and scaling."""
-        found: set[Node] = set()
+        gates: set[Node] = set()
         for step in self.steps:
-            if isinstance(step, Call) and (step.name in SQUASHING or self._keeps(step, found)):
-                found.update(node for node in step.outputs if node is not None)
-        return frozenset(found)
+            if isinstance(step, Call) and (step.name in SQUASHING or self._keeps(step, gates)):
+                gates.update(node for node in step.outputs if node is not None)
+        return frozenset(gates)
 
     @staticmethod
-    def _keeps(call: Call, found: set[Node]) -> bool:
-        moved = call.name in MOVING or (call.name in ("mul", "div") and len(call.inputs) == 1)
-        return moved and bool(call.inputs) and all(node in found for node in call.inputs)
+    def _keeps(call: Call, gates: set[Node]) -> bool:
+        moves = call.name in MOVING or (call.name in ("mul", "div") and len(call.inputs) == 1)
+        return moves and bool(call.inputs) and all(node in gates for node in call.inputs)
 
     @cached_property
     def not_negative(self) -> frozenset[Node]:
         """Nodes that cannot hold a negative number."""
-        found: set[Node] = set()
+        nodes: set[Node] = set()
         for step in self.steps:
-            if isinstance(step, Call) and self._rectifies(step, found):
-                found.update(node for node in step.outputs if node is not None)
-        return frozenset(found)
+            if isinstance(step, Call) and self._rectifies(step, nodes):
+                nodes.update(node for node in step.outputs if node is not None)
+        return frozenset(nodes)
 
     @staticmethod
-    def _rectifies(call: Call, found: set[Node]) -> bool:
+    def _rectifies(call: Call, nodes: set[Node]) -> bool:
         if call.name in SQUASHING or is_relu(call):
             return True
-        if not call.inputs or not all(node in found for node in call.inputs):
+        if not call.inputs or not all(node in nodes for node in call.inputs):
             return False
         if call.name in ("add", "mul", "cat", "stack"):
             terms = call.args[0] if isinstance(call.args[0], list | tuple) else call.args[:2]

@@ -89,13 +89,13 @@ def _starts(tape: Tape, plan: Plan, raw: object) -> tuple[Readout, tuple[dict[No
     with torch.enable_grad():
         leaves = [x.detach().requires_grad_() if n is not None else x for x, n in zip(flat, nodes, strict=True)]
         readout = plan.read(tree_unflatten(leaves, tree))
-        wanted = [(n, leaf) for n, leaf in zip(nodes, leaves, strict=True) if n is not None]
-        if not wanted or not readout.scores.requires_grad:
+        outputs = [(n, leaf) for n, leaf in zip(nodes, leaves, strict=True) if n is not None]
+        if not outputs or not readout.scores.requires_grad:
             raise ModelError("the decision does not depend on the input, so there is nothing to follow")
         starts = []
         for k in range(readout.scores.shape[1]):
-            given = torch.autograd.grad(
-                readout.scores[:, k].sum(), [leaf for _, leaf in wanted], retain_graph=True, allow_unused=True
+            gradients = torch.autograd.grad(
+                readout.scores[:, k].sum(), [leaf for _, leaf in outputs], retain_graph=True, allow_unused=True
             )
-            starts.append({n: g for (n, _), g in zip(wanted, given, strict=True) if g is not None})
+            starts.append({n: g for (n, _), g in zip(outputs, gradients, strict=True) if g is not None})
     return replace(readout, scores=readout.scores.detach().float()), tuple(starts)

@@ -58,9 +58,9 @@ class Call:
 
     def run(self, values: Sequence[Tensor]) -> Any:
         """The operation on other values in place of those that depended on the input."""
-        waiting = iter(values)
+        replacements = iter(values)
         flat, tree = tree_flatten((self.args, self.kwargs))
-        args, kwargs = tree_unflatten([next(waiting) if isinstance(x, Ref) else x for x in flat], tree)
+        args, kwargs = tree_unflatten([next(replacements) if isinstance(x, Ref) else x for x in flat], tree)
         return self.op(*args, **kwargs)
 
 
@@ -69,8 +69,8 @@ class Tape:
     """The calls of one forward pass, in order, and the values that they made.
 
     Args:
-        calls: in the order of the forward pass.
-        values: by node; None where a walk has let go of it.
+        calls: operations in the order of the forward pass.
+        values: tensor of each node; None where a walk has let go of it.
     """
 
     calls: list[Call] = field(default_factory=list)
@@ -177,35 +177,35 @@ class _Recording(TorchDispatchMode):  # type: ignore[no-untyped-call]
     ) -> Any:
         kwargs = kwargs or {}
         facts = _FACTS.get(func) or _FACTS.setdefault(func, _Facts.of(func))
-        found: list[Node] = []
-        refs = self._referred((args, kwargs), found)
-        if not found or facts.shape_only:
+        nodes: list[Node] = []
+        refs = self._referred((args, kwargs), nodes)
+        if not nodes or facts.shape_only:
             return func(*args, **kwargs)
         if facts.quantized:
             raise UnfollowedError(
                 "the model is quantized, and a flow needs floats; explain the float model that it was made of"
             )
         if facts.same:
-            return self._same(func(*args, **kwargs), found[0])
+            return self._same(func(*args, **kwargs), nodes[0])
         if facts.written is not None:
-            return self._in_place(func, args[facts.written], args, kwargs, (refs[0], refs[1], tuple(found)))
+            return self._in_place(func, args[facts.written], args, kwargs, (refs[0], refs[1], tuple(nodes)))
         result = func(*args, **kwargs)
-        self._note(func, refs[0], refs[1], tuple(found), result)
+        self._note(func, refs[0], refs[1], tuple(nodes), result)
         return result
 
-    def _referred(self, x: Any, found: list[Node]) -> Any:
+    def _referred(self, x: Any, nodes: list[Node]) -> Any:
         """The same arguments with `Ref`s in place of what depends on the input; its nodes are appended to `found`."""
         if isinstance(x, Tensor):
             node = self._tape.node(x)
             if node is None:
                 self._refuse_stale(x)
                 return x
-            found.append(node)
+            nodes.append(node)
             return Ref(node)
         if isinstance(x, tuple | list):
-            return type(x)(self._referred(part, found) for part in x)
+            return type(x)(self._referred(part, nodes) for part in x)
         if isinstance(x, dict):
-            return {name: self._referred(part, found) for name, part in x.items()}
+            return {name: self._referred(part, nodes) for name, part in x.items()}
         return x
 
     def _same(self, result: Tensor, node: Node) -> Tensor:
@@ -240,13 +240,14 @@ class _Recording(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _keep_old(self, written: Tensor) -> None:
         """What a tensor was before it is overwritten, for all nodes that lie in its memory."""
         storage = written.untyped_storage()._cdata
-        here = {place: node for place, node in self._tape._nodes.items() if place[0] == storage}
-        kept = written.clone() if here else written
-        for place, node in here.items():
+        places = {place: node for place, node in self._tape._nodes.items() if place[0] == storage}
+        # `written` fills its memory (checked by `_in_place`), so every view of that is a view of the clone too.
+        old = written.clone() if places else written
+        for place, node in places.items():
             value = self._tape.value(node)
-            self._tape.values[node] = kept.as_strided(value.shape, value.stride(), value.storage_offset())
+            self._tape.values[node] = old.as_strided(value.shape, value.stride(), value.storage_offset())
             del self._tape._nodes[place]
-        self._stale.update(here)
+        self._stale.update(places)
 
     def _refuse_stale(self, x: Tensor) -> None:
         if self._stale and _place(x) in self._stale:

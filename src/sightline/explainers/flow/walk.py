@@ -34,39 +34,40 @@ def walk(
     *,
     add: Callable[[M, M], M],
     last: bool = True,
-    wanted: Collection[Node] | None = None,
+    destinations: Collection[Node] | None = None,
 ) -> None:
     """Hand messages from the output to the input.
 
     Args:
         tape: the forward pass.
-        steps: its calls in forward order, as the rules want to see them.
+        steps: its calls in forward order, affine maps fused where the rules need them so.
         start: messages at nodes where the walk starts.
         rule: how a step hands messages on.
-        arrive: told of each node and its complete message, output first.
+        arrive: called with each node and its complete message, output first.
         add: how two messages to the same node are joined.
         last: whether values can be let go behind the walk.
-        wanted: nodes whose messages are wanted; steps that lead to none of them are left out. None is all nodes.
+        destinations: nodes whose messages are needed; steps that lead to none of them are left out. None is all.
     """
-    leads = None if wanted is None else leading_to(wanted, steps)
+    leads = None if destinations is None else leading_to(destinations, steps)
     with plainly(tape.device):
-        waiting = dict(start)
+        pending = dict(start)
+        # In reverse order every reader of a node comes before the step that made it, so its message is complete then.
         for step in reversed(steps):
             outputs = outputs_of(step)
-            given = [waiting.pop(node, None) if node is not None else None for node in outputs]
-            for node, message in zip(outputs, given, strict=True):
+            messages = [pending.pop(node, None) if node is not None else None for node in outputs]
+            for node, message in zip(outputs, messages, strict=True):
                 if node is not None and message is not None:
                     arrive(node, message)
             needed = leads is None or any(node in leads for node in inputs_of(step))
-            if needed and any(message is not None for message in given):
-                for node, message in zip(inputs_of(step), rule(step, given), strict=True):
+            if needed and any(message is not None for message in messages):
+                for node, message in zip(inputs_of(step), rule(step, messages), strict=True):
                     if message is not None:
-                        waiting[node] = message if node not in waiting else add(waiting[node], message)
+                        pending[node] = message if node not in pending else add(pending[node], message)
             if last:
                 for node in outputs:
                     if node is not None:
                         tape.values[node] = None
-        for node, message in waiting.items():
+        for node, message in pending.items():
             arrive(node, message)
 
 
@@ -77,13 +78,13 @@ def plainly(device: torch.device) -> Iterator[None]:
         yield
 
 
-def leading_to(wanted: Collection[Node], steps: Sequence[Step]) -> set[Node]:
+def leading_to(destinations: Collection[Node], steps: Sequence[Step]) -> set[Node]:
     """Nodes from which a walk back comes to one of these: these, and what was computed from them."""
-    found = set(wanted)
+    nodes = set(destinations)
     for step in steps:
-        if any(node in found for node in inputs_of(step)):
-            found.update(node for node in outputs_of(step) if node is not None)
-    return found
+        if any(node in nodes for node in inputs_of(step)):
+            nodes.update(node for node in outputs_of(step) if node is not None)
+    return nodes
 
 
 def inputs_of(step: Step) -> tuple[Node, ...]:

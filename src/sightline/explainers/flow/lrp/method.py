@@ -48,7 +48,7 @@ def lrp(request: Request) -> Outcome:
     """
     recipe = recipe_of(request)
     reading = read(request)
-    each = [_walked(reading, recipe, k) for k in range(len(reading.starts))]
+    each = [_relevance_maps(reading, recipe, k) for k in range(len(reading.starts))]
     layers = tuple(
         LayerMaps(
             layer.name,
@@ -58,7 +58,7 @@ def lrp(request: Request) -> Outcome:
         for i, layer in enumerate(reading.layers)
     )
     samples = len(reading.readout.scores)
-    return Outcome(reading.readout, layers, tuple(tuple(said for _, said in each) for _ in range(samples)))
+    return Outcome(reading.readout, layers, tuple(tuple(remarks for _, remarks in each) for _ in range(samples)))
 
 
 def recipe_of(request: Request) -> Recipe:
@@ -80,9 +80,9 @@ def recipe_of(request: Request) -> Recipe:
     return Recipe(**numbers, attention=attention)
 
 
-def _walked(reading: Reading, recipe: Recipe, k: int) -> tuple[list[tuple[Tensor, Notes]], tuple[str, ...]]:
+def _relevance_maps(reading: Reading, recipe: Recipe, k: int) -> tuple[list[tuple[Tensor, Notes]], tuple[str, ...]]:
     """Map and notes of every layer for one decision, and what there is to say."""
-    found: dict[Node, tuple[Tensor, Notes]] = {}
+    maps: dict[Node, tuple[Tensor, Notes]] = {}
     layouts = {node: layer.layout for node, layer in zip(reading.nodes, reading.layers, strict=True)}
     start = reading.starts[k]
     shapes = {node: reading.tape.value(node).shape for node in reading.nodes}
@@ -90,14 +90,14 @@ def _walked(reading: Reading, recipe: Recipe, k: int) -> tuple[list[tuple[Tensor
 
     def arrive(node: Node, G: Tensor) -> None:
         if node in layouts:
-            found[node] = _map(reading.tape.value(node).float() * G.float(), layouts[node], score)
+            maps[node] = _map(reading.tape.value(node).float() * G.float(), layouts[node], score)
 
     rules = Rules(reading.tape, reading.facts, recipe)
     last = k + 1 == len(reading.starts)
-    walk(reading.tape, reading.steps, start, rules, arrive, add=plus, last=last, wanted=layouts)
-    for node in set(reading.nodes) - set(found):
-        found[node] = _map(torch.zeros(shapes[node]).to(score), layouts[node], score)
-    return [found[node] for node in reading.nodes], _remarks(reading, rules)
+    walk(reading.tape, reading.steps, start, rules, arrive, add=plus, last=last, destinations=layouts)
+    for node in set(reading.nodes) - set(maps):
+        maps[node] = _map(torch.zeros(shapes[node]).to(score), layouts[node], score)
+    return [maps[node] for node in reading.nodes], _remarks(reading, rules)
 
 
 def _map(R: Float[Tensor, "b ..."], layout: Layout, score: Float[Tensor, " b"]) -> tuple[Tensor, Notes]:
@@ -115,9 +115,9 @@ def _total(x: Float[Tensor, "b ..."]) -> Float[Tensor, " b"]:
 
 def _remarks(reading: Reading, rules: Rules) -> tuple[str, ...]:
     """What a reader should know of this flow."""
-    said = [f"Relevance by the gamma rule, gamma {rules.recipe.gamma:g}, head {rules.recipe.head:g}."]
+    remarks = [f"Relevance by the gamma rule, gamma {rules.recipe.gamma:g}, head {rules.recipe.head:g}."]
     if reading.moved:
-        said.append(f"Read behind the batch norm that follows: {', '.join(reading.moved)}.")
+        remarks.append(f"Read behind the batch norm that follows: {', '.join(reading.moved)}.")
     if rules.unknown:
-        said.append(f"No rule is known for {', '.join(sorted(rules.unknown))}: their plain gradient was taken.")
-    return tuple(said)
+        remarks.append(f"No rule is known for {', '.join(sorted(rules.unknown))}: their plain gradient was taken.")
+    return tuple(remarks)

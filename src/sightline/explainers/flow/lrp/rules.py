@@ -31,11 +31,11 @@ class Recipe:
     """How the rules share relevance out.
 
     Args:
-        gamma: of convolutions, and of linear layers at each place.
-        head: of linear layers that read no place: behind the pooling, or of the class token alone.
-        norm: of batch norms that stand alone.
-        add: of sums of branches.
-        epsilon: of all of them.
+        gamma: gamma of convolutions, and of linear layers that are applied at each place.
+        head: gamma of linear layers without places: behind the pooling, or on the class token alone.
+        norm: gamma of batch norms that are not fused with a convolution.
+        add: gamma of sums of branches.
+        epsilon: stabiliser of every denominator, for all of these steps.
         attention: `value` holds attention weights and gates constant (relevance follows the values);
             `both` gives them half [achtibat2024attnlrp].
     """
@@ -64,15 +64,15 @@ class Rules:
     recipe: Recipe
     unknown: set[str] = field(default_factory=set)
 
-    def __call__(self, step: Step, given: Sequence[Message]) -> Sequence[Message]:
+    def __call__(self, step: Step, messages: Sequence[Message]) -> Sequence[Message]:
         """Messages at a step's inputs."""
         if isinstance(step, Affine):
-            return [self._affine(step, cast(Tensor, given[0]))]
+            return [self._affine(step, cast(Tensor, messages[0]))]
         rule = RULES.get(step.name)
         if rule is None:
             self.unknown.add(step.name)
             rule = Rules._gradient
-        return rule(self, step, given)
+        return rule(self, step, messages)
 
     def _affine(self, step: Affine, G: Tensor) -> Message:
         x, z = self.tape.value(step.input), self.tape.value(step.output)
@@ -87,59 +87,61 @@ class Rules:
         placeless = len(x) == self.facts.batch and (x.ndim == 2 or x.shape[2:].numel() == 1)
         return self.recipe.head if placeless else self.recipe.gamma
 
-    def _gradient(self, call: Call, given: Sequence[Message]) -> Sequence[Message]:
+    def _gradient(self, call: Call, messages: Sequence[Message]) -> Sequence[Message]:
         """Nothing is held constant."""
-        return gradient(self.tape, call, given)
+        return gradient(self.tape, call, messages)
 
-    def _activation(self, call: Call, given: Sequence[Message]) -> Sequence[Message]:
+    def _activation(self, call: Call, messages: Sequence[Message]) -> Sequence[Message]:
         """`R_x = R_y`: the ratio of output to input is held constant."""
         x, y = self.tape.value(call.inputs[0]), self.tape.value(cast(int, call.outputs[0]))
-        G = cast(Tensor, given[0])
+        G = cast(Tensor, messages[0])
         if call.name in ("relu", "leaky_relu"):
-            return gradient(self.tape, call, given)
+            return gradient(self.tape, call, messages)
         if call.name == "hardtanh" and call.args[1] == 0:
             return [(call.args[2] / x.clamp_min(call.args[2])).mul_(G).mul_(x > 0)]
+        # Near zero `y / x` is 0 / 0 in floating point; there the ratio at a fixed small input stands for it.
         near = call.run([x.new_full((1,) * x.ndim, NEAR_ZERO)]) / NEAR_ZERO
         return [torch.where(x.abs() < NEAR_ZERO, near, y / x).mul_(G)]
 
-    def _product(self, call: Call, given: Sequence[Message]) -> Sequence[Message]:
+    def _product(self, call: Call, messages: Sequence[Message]) -> Sequence[Message]:
         """A gate or attention is held constant; without one each factor gets half."""
         gates = [node in self.facts.gates for node in call.inputs]
         if self.recipe.attention == "value" and any(gates) and not all(gates):
-            return gradient(self.tape, call, given, [not gate for gate in gates])
-        found = gradient(self.tape, call, given)
-        return [None if G is None else G / len(found) for G in found]
+            return gradient(self.tape, call, messages, [not gate for gate in gates])
+        gradients = gradient(self.tape, call, messages)
+        return [None if G is None else G / len(gradients) for G in gradients]
 
-    def _quotient(self, call: Call, given: Sequence[Message]) -> Sequence[Message]:
+    def _quotient(self, call: Call, messages: Sequence[Message]) -> Sequence[Message]:
         """The divisor is held constant."""
-        found = gradient(self.tape, call, given)
+        gradients = gradient(self.tape, call, messages)
         above = isinstance(call.args[0], Ref)
-        return [G if i == 0 and above else None for i, G in enumerate(found)]
+        return [G if i == 0 and above else None for i, G in enumerate(gradients)]
 
-    def _layer_norm(self, call: Call, given: Sequence[Message]) -> Sequence[Message]:
+    def _layer_norm(self, call: Call, messages: Sequence[Message]) -> Sequence[Message]:
         """The standard deviation is held constant; mean and gain are linear."""
         _, shape, weight, *_ = call.args
-        G = cast(Tensor, given[0])
+        G = cast(Tensor, messages[0])
         pulled = (G if weight is None else G * weight) * self.tape.value(cast(int, call.outputs[2]))
         return [pulled - pulled.mean(tuple(range(-len(shape), 0)), keepdim=True)]
 
-    def _group_norm(self, call: Call, given: Sequence[Message]) -> Sequence[Message]:
+    def _group_norm(self, call: Call, messages: Sequence[Message]) -> Sequence[Message]:
         """The standard deviation of each group is held constant."""
         x, weight, *_ = call.args
         n, _, _, groups = call.args[3:7]
-        G = cast(Tensor, given[0])
+        G = cast(Tensor, messages[0])
         scaled = (G if weight is None else G * weight.reshape(1, -1, *[1] * (G.ndim - 2))).reshape(n, groups, -1)
         pulled = scaled * self.tape.value(cast(int, call.outputs[2])).reshape(n, groups, 1)
         return [(pulled - pulled.mean(2, keepdim=True)).reshape(self.tape.value(x.node).shape)]
 
-    def _add(self, call: Call, given: Sequence[Message]) -> Sequence[Message]:
+    def _add(self, call: Call, messages: Sequence[Message]) -> Sequence[Message]:
         """The gamma rule with all weights one."""
         if not self.recipe.add or len(call.inputs) < 2 or call.kwargs:
-            return gradient(self.tape, call, given)
+            return gradient(self.tape, call, messages)
+        # A term of the sum's sign counts 1 + gamma, one against it counts 1: so `1 + half` plus or minus `half`.
         half = self.recipe.add / 2
         terms, y = [self.tape.value(node) for node in call.inputs], self.tape.value(cast(int, call.outputs[0]))
         below = (1 + half) * y.abs() + half * sum(term.abs() for term in terms)
-        q = torch.where(below > 0, cast(Tensor, given[0]) * y.abs() / below, 0.0)
+        q = torch.where(below > 0, cast(Tensor, messages[0]) * y.abs() / below, 0.0)
         return [
             (q * (1 + half + torch.where((term < 0) == (y < 0), half, -half))).sum_to_size(term.shape)
             for term in terms

@@ -77,7 +77,7 @@ class Abandoning:
         facts: what is known of its nodes.
         batch: number of samples.
         rule: name of the rule; `auto` is `zero`, and `threshold` before smooth activations.
-        level: the rule's number; None is its default.
+        level: threshold of the rule; None is the rule's default.
     """
 
     tape: Tape
@@ -89,20 +89,20 @@ class Abandoning:
     def __post_init__(self) -> None:
         if self.rule not in RULES:
             raise MethodError(f"there is no rule {self.rule!r} for abandoning; the rules are {', '.join(RULES)}")
-        found = [node for step in self.facts.steps for node in self._candidates(step)]
-        self.nodes = frozenset(node for node in found if self._has_space(self.tape.value(node)))
+        candidates = [node for step in self.facts.steps for node in self._candidates(step)]
+        self.nodes = frozenset(node for node in candidates if self._has_space(self.tape.value(node)))
 
     def _candidates(self, step: Step) -> list[Node]:
-        made = [node for node in outputs_of(step)[:1] if node is not None]
+        result = [node for node in outputs_of(step)[:1] if node is not None]
         if isinstance(step, Call) and step.name in ACTIVATIONS:
-            return [*inputs_of(step), *(made if self.rule not in ("auto", "zero") else ())]
+            return [*inputs_of(step), *(result if self.rule not in ("auto", "zero") else ())]
         if isinstance(step, Call) and step.name == "max_pool2d_with_indices":
-            return [*inputs_of(step), *made]
+            return [*inputs_of(step), *result]
         if self.rule in ("auto", "zero"):
             return []
         summed = isinstance(step, Call) and step.name in ("add", "sub") and len(step.inputs) > 1
         other = isinstance(step, Call) and step.name in POOLING | {"cat"}
-        return made if summed or other or isinstance(step, Convolution | Diagonal) else []
+        return result if summed or other or isinstance(step, Convolution | Diagonal) else []
 
     def _has_space(self, x: Tensor) -> bool:
         if x.shape[0] != self.batch or x.ndim < 3:
@@ -113,11 +113,12 @@ class Abandoning:
         """Which neurons of a node are kept."""
         rule = self.rule_at(node)
         level = LEVELS[rule] if self.level is None else self.level
-        found = KEEPS[rule](x if delta is None or rule in ("zero", "threshold") else x + delta, G, level)
+        mask = KEEPS[rule](x if delta is None or rule in ("zero", "threshold") else x + delta, G, level)
+        # Above the ceiling of a ReLU6 the gradient is zero though the neuron fired: it must not be abandoned.
         top = self._saturated(node)
         if top is not None and float(x.amax()) >= top:
-            found = torch.maximum(found, torch.ge(x, top, out=torch.empty_like(x)))
-        return found
+            mask = torch.maximum(mask, torch.ge(x, top, out=torch.empty_like(x)))
+        return mask
 
     def rule_at(self, node: Node) -> str:
         """Name of the rule that holds at a node."""

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from sightline.explainers.flow.facts import ACTIVATIONS, MOVING, SQUASHING
 from sightline.explainers.flow.naflow.inverse import (
-    Given,
+    Messages,
     Setting,
+    as_messages,
     inverse,
-    messages,
     one,
     without_small,
 )
@@ -43,12 +43,12 @@ ONE_TO_ONE = frozenset(
 
 
 @inverse(*ACTIVATIONS)
-def activation(at: Setting, call: Call, given: Given) -> Given:
+def activation(at: Setting, call: Call, messages: Messages) -> Messages:
     """`delta_x = delta_y / slope` where the slope is above 0.05, and at most as far as to zero and as demanded."""
-    message = one(given)
+    message = one(messages)
     x = at.value(call.inputs[0])
     if len(call.inputs) > 1:
-        return composite(at, call, given)
+        return composite(at, call, messages)
     slope = local_gradient(call, [x], [torch.ones_like(message.G)])[0]
     if slope is None:
         return [None]
@@ -66,9 +66,9 @@ def bounded_by(x: Tensor, demand: Tensor, change: Tensor) -> Tensor:
 
 
 @inverse("relu")
-def relu(at: Setting, call: Call, given: Given) -> Given:
+def relu(at: Setting, call: Call, messages: Messages) -> Messages:
     """`delta_x = delta_y` where the neuron was on; one that was off stays as it was."""
-    message = one(given)
+    message = one(messages)
     x = at.value(call.inputs[0])
     G = torch.ops.aten.threshold_backward(message.G, x, 0)
     if message.delta is None:
@@ -77,9 +77,9 @@ def relu(at: Setting, call: Call, given: Given) -> Given:
 
 
 @inverse("hardtanh", "relu6")
-def bounded(at: Setting, call: Call, given: Given) -> Given:
+def hard_tanh(at: Setting, call: Call, messages: Messages) -> Messages:
     """Like a ReLU; a neuron that was full changes as its output does."""
-    message = one(given)
+    message = one(messages)
     x = at.value(call.inputs[0])
     low, top = [*call.args[1:3], *((-1, 1), (1,), ())[len(call.args) - 1]] if call.name == "hardtanh" else (0, 6)
     G = torch.ops.aten.hardtanh_backward(message.G, x, low, top)
@@ -89,23 +89,24 @@ def bounded(at: Setting, call: Call, given: Given) -> Given:
 
 
 @inverse("max_pool2d_with_indices")
-def max_pool(at: Setting, call: Call, given: Given) -> Given:
+def max_pool(at: Setting, call: Call, messages: Messages) -> Messages:
     """Each demand goes to the place that won; where windows share a winner, their mean."""
-    message = one(given)
+    message = one(messages)
     x = at.value(call.inputs[0])
     kernel, stride, padding, dilation, ceil = _pool_options(call)
     indices = torch.ops.aten.max_pool2d_with_indices(x, kernel, stride, padding, dilation, ceil)[1]
 
     def back(v: Tensor) -> Tensor:
-        found: Tensor = torch.ops.aten.max_pool2d_with_indices_backward(
+        gradient: Tensor = torch.ops.aten.max_pool2d_with_indices_backward(
             v, x, kernel, stride, padding, dilation, ceil, indices
         )
-        return found
+        return gradient
 
     G = back(message.G)
     if message.delta is None:
         return [Message(G, None, 1.0)]
     delta = back(message.delta)
+    # Windows that do not overlap share no winner: nothing to average.
     apart = all(k <= s and d == 1 for k, s, d in zip(kernel, stride, dilation, strict=True))
     return [Message(G, delta if apart else delta / back(torch.ones_like(message.G)).clamp_min(1.0), 1.0)]
 
@@ -114,24 +115,24 @@ def _pool_options(call: Call) -> tuple[list[int], list[int], list[int], list[int
     def pair(x: Any) -> list[int]:
         return [x, x] if isinstance(x, int) else list(x) * (2 if len(x) == 1 else 1)
 
-    given = [*call.args[1:], *([], [0, 0], [1, 1], False)[len(call.args) - 2 :]]
-    kernel = pair(given[0])
-    return kernel, pair(given[1] or kernel), pair(given[2]), pair(given[3]), bool(given[4])
+    options = [*call.args[1:], *([], [0, 0], [1, 1], False)[len(call.args) - 2 :]]
+    kernel = pair(options[0])
+    return kernel, pair(options[1] or kernel), pair(options[2]), pair(options[3]), bool(options[4])
 
 
 @inverse("avg_pool2d", "_adaptive_avg_pool2d", "upsample_bilinear2d", "upsample_nearest2d", "mean", "sum")
-def linear(at: Setting, call: Call, given: Given) -> Given:
+def linear(at: Setting, call: Call, messages: Messages) -> Messages:
     """A linear operation: damped least squares from no change, with the operation itself and its transpose."""
-    message = one(given)
-    G = at.gradients(call, given)[0]
+    message = one(messages)
+    G = at.gradients(call, messages)[0]
     if message.delta is None or G is None:
-        return messages([G], None, 1.0)
+        return as_messages([G], None, 1.0)
     x = at.value(call.inputs[0])
     zero = call.run([torch.zeros_like(x)])
 
     def transpose(r: Tensor) -> Tensor:
-        found = local_gradient(call, [x], [r])[0]
-        return torch.zeros_like(x) if found is None else found
+        pulled = local_gradient(call, [x], [r])[0]
+        return torch.zeros_like(x) if pulled is None else pulled
 
     return [Message(G, by_steps(at, lambda v: call.run([v]) - zero, transpose, message.delta), 1.0)]
 
@@ -142,8 +143,9 @@ def by_steps(at: Setting, apply: Any, transpose: Any, demand: Tensor) -> Tensor:
     size = float(dot(s, s).sum())
     if size == 0:
         return torch.zeros_like(s)
+    # The Rayleigh quotient of `W^T W` along `W^T demand` stands for its mean eigenvalue.
     image = apply(s)
-    found = least_squares(
+    solution = least_squares(
         apply,
         transpose,
         demand,
@@ -151,56 +153,57 @@ def by_steps(at: Setting, apply: Any, transpose: Any, demand: Tensor) -> Tensor:
         iterations=at.iterations,
         tolerance=at.tolerance,
     )
-    at.made.append((found.iterations, found.residual))
-    return found.delta
+    at.solves.append((solution.iterations, solution.residual))
+    return solution.delta
 
 
 @inverse(*ONE_TO_ONE)
-def moved(at: Setting, call: Call, given: Given) -> Given:
+def rearrangement(at: Setting, call: Call, messages: Messages) -> Messages:
     """What was only moved is moved back."""
-    changes = [None if message is None else message.delta for message in given]
-    found = [None] * len(call.inputs) if all(c is None for c in changes) else at.pulled(call, changes)
-    return messages(at.gradients(call, given), found, 1.0)
+    deltas = [None if message is None else message.delta for message in messages]
+    demands = [None] * len(call.inputs) if all(c is None for c in deltas) else at.pulled(call, deltas)
+    return as_messages(at.gradients(call, messages), demands, 1.0)
 
 
 @inverse(*(MOVING - ONE_TO_ONE))
-def copied(at: Setting, call: Call, given: Given) -> Given:
+def copies(at: Setting, call: Call, messages: Messages) -> Messages:
     """What was cut out demands of its own part only; what was copied, the mean over the copies."""
-    ones = [None if m is None or not m.claimed else torch.ones_like(m.G) for m in given]
-    found = list(moved(at, call, given))
+    ones = [None if m is None or not m.claimed else torch.ones_like(m.G) for m in messages]
+    results = list(rearrangement(at, call, messages))
     for i, claims in enumerate(at.pulled(call, ones)):
-        message = found[i]
+        message = results[i]
         if message is not None and claims is not None:
-            found[i] = Message(message.G, message.delta, claims)
-    return found
+            results[i] = Message(message.G, message.delta, claims)
+    return results
 
 
 @inverse("add", "sub")
-def added(at: Setting, call: Call, given: Given) -> Given:
+def addition(at: Setting, call: Call, messages: Messages) -> Messages:
     """A sum's demand is shared by the size of its terms."""
-    message = one(given)
-    gradients = at.gradients(call, given)
+    message = one(messages)
+    gradients = at.gradients(call, messages)
     terms = [at.value(node) for node in call.inputs]
     if message.delta is None or len(terms) == 1:
-        return messages(gradients, [message.delta] * len(terms), 1.0)
+        return as_messages(gradients, [message.delta] * len(terms), 1.0)
     if any(t.shape != message.delta.shape for t in terms) or call.kwargs or len(terms) != 2:
-        return composite(at, call, given)
+        return composite(at, call, messages)
     first, second = terms[0].abs(), terms[1].abs()
+    # Where both terms are zero their sizes say nothing, and each gets half.
     part = torch.where(first + second > 0, message.delta * first / (first + second), message.delta / 2)
     rest = message.delta - part
-    return messages(gradients, [part, -rest if call.name == "sub" else rest], 1.0)
+    return as_messages(gradients, [part, -rest if call.name == "sub" else rest], 1.0)
 
 
 @inverse("mul", "div")
-def scaled(at: Setting, call: Call, given: Given) -> Given:
+def scaling(at: Setting, call: Call, messages: Messages) -> Messages:
     """A factor, or a gate that is held constant, is divided by; a product of two signals is a composite.
 
     A layer scale is next to nothing in a young network, so the change is bounded by `bounded_by`.
     """
     gates = [node in at.facts.gates for node in call.inputs]
     if len(call.inputs) == 2 and sum(gates) != 1:
-        return composite(at, call, given)
-    message, gradients = one(given), at.gradients(call, given)
+        return composite(at, call, messages)
+    message, gradients = one(messages), at.gradients(call, messages)
     signal = gates.index(False) if False in gates else 0
     x = at.value(call.inputs[signal])
     delta = None
@@ -211,15 +214,15 @@ def scaled(at: Setting, call: Call, given: Given) -> Given:
         floor = GATE if gated else 1e-6 * float(gain.abs().max())
         change = without_small(gain, message.delta, floor)
         delta = bounded_by(x, message.delta, change) if change.shape == x.shape else _fit(change, x)
-    found: list[Message | None] = []
+    results: list[Message | None] = []
     for i, G in enumerate(gradients):
         if G is None:
-            found.append(None)
+            results.append(None)
         elif i == signal:
-            found.append(Message(G, delta, 1.0))
+            results.append(Message(G, delta, 1.0))
         else:
-            found.append(Message(G, frozen=True))
-    return found
+            results.append(Message(G, frozen=True))
+    return results
 
 
 def _fit(change: Tensor, x: Tensor) -> Tensor:
@@ -228,18 +231,18 @@ def _fit(change: Tensor, x: Tensor) -> Tensor:
 
 
 @inverse(*SQUASHING, "_safe_softmax", "_log_softmax")
-def gate(at: Setting, call: Call, given: Given) -> Given:
+def gate(at: Setting, call: Call, messages: Messages) -> Messages:
     """Gates and attention weights are held constant: their gradient goes on, no demand does."""
-    return messages(at.gradients(call, given), frozen=True)
+    return as_messages(at.gradients(call, messages), frozen=True)
 
 
 @inverse("native_layer_norm")
-def layer_norm(at: Setting, call: Call, given: Given) -> Given:
+def layer_norm(at: Setting, call: Call, messages: Messages) -> Messages:
     """With mean and deviation as they were: `delta_x = delta_y / (gain / deviation)`."""
-    message = one(given)
-    G = at.gradients(call, given)[0]
+    message = one(messages)
+    G = at.gradients(call, messages)[0]
     if message.delta is None or G is None:
-        return messages([G], None, 1.0)
+        return as_messages([G], None, 1.0)
     rstd, weight = at.value(call.outputs[2]) if call.outputs[2] is not None else None, call.args[2]
     if rstd is None:
         rstd = call.run([at.value(call.inputs[0])])[2]
@@ -250,12 +253,12 @@ def layer_norm(at: Setting, call: Call, given: Given) -> Given:
 
 
 @inverse("bmm")
-def attention(at: Setting, call: Call, given: Given) -> Given:
+def attention(at: Setting, call: Call, messages: Messages) -> Messages:
     """Attention weights are held constant, and the values are found by damped least squares, exactly."""
     gates = [node in at.facts.gates for node in call.inputs]
     if gates != [True, False]:
-        return composite(at, call, given)
-    message, gradients = one(given), at.gradients(call, given)
+        return composite(at, call, messages)
+    message, gradients = one(messages), at.gradients(call, messages)
     delta = None if message.delta is None else linear_solve(at.value(call.inputs[0]), message.delta, at.damping)
     weights, values = gradients
     return [
@@ -265,41 +268,44 @@ def attention(at: Setting, call: Call, given: Given) -> Given:
 
 
 @inverse("composite")
-def composite(at: Setting, call: Call, given: Given) -> Given:
+def composite(at: Setting, call: Call, messages: Messages) -> Messages:
     """Any operation: its Jacobian where it was evaluated, forward and back, in damped least squares."""
-    message, gradients = one(given), at.gradients(call, given)
+    message, gradients = one(messages), at.gradients(call, messages)
     if message.delta is None:
-        return messages(gradients, None, 1.0)
-    wanted = [i for i, G in enumerate(gradients) if G is not None]
+        return as_messages(gradients, None, 1.0)
+    indices = [i for i, G in enumerate(gradients) if G is not None]
     values = [at.value(node) for node in call.inputs]
-    sizes = [values[i].shape for i in wanted]
+    sizes = [values[i].shape for i in indices]
     b = message.delta.shape[0]
 
     def transpose(r: Tensor) -> Tensor:
-        pulled = local_gradient(call, values, [r.view_as(message.G), *[None] * (len(given) - 1)])
-        parts = [torch.zeros_like(values[i]) if (p := pulled[i]) is None else p for i in wanted]
+        pulled = local_gradient(call, values, [r.view_as(message.G), *[None] * (len(messages) - 1)])
+        parts = [torch.zeros_like(values[i]) if (p := pulled[i]) is None else p for i in indices]
         return torch.cat([part.reshape(b, -1) for part in parts], 1)
 
     def apply(v: Tensor) -> Tensor:
         parts = torch.split(v, [math.prod(size[1:]) if size[0] == b else math.prod(size) // b for size in sizes], 1)
-        return _pushed(call, values, {i: p.reshape(s) for i, p, s in zip(wanted, parts, sizes, strict=True)})
+        return _jacobian_product(
+            call, values, {i: p.reshape(s) for i, p, s in zip(indices, parts, sizes, strict=True)}
+        )
 
     if any(math.prod(size) % b for size in sizes):
-        return messages(gradients, None, 1.0)
-    found = by_steps(at, apply, transpose, message.delta)
-    parts = torch.split(found, [math.prod(size) // b for size in sizes], 1)
+        return as_messages(gradients, None, 1.0)
+    solution = by_steps(at, apply, transpose, message.delta)
+    parts = torch.split(solution, [math.prod(size) // b for size in sizes], 1)
     changes: list[Tensor | None] = [None] * len(gradients)
-    for i, part, size in zip(wanted, parts, sizes, strict=True):
+    for i, part, size in zip(indices, parts, sizes, strict=True):
         changes[i] = part.reshape(size)
-    return messages(gradients, changes, 1.0)
+    return as_messages(gradients, changes, 1.0)
 
 
-def _pushed(call: Call, values: list[Tensor], along: dict[int, Tensor]) -> Tensor:
+def _jacobian_product(call: Call, values: list[Tensor], along: dict[int, Tensor]) -> Tensor:
     """Jacobian-vector product of one call, by differentiating its transpose."""
     with torch.enable_grad():
         leaves = [value.detach().requires_grad_() for value in values]
         out = call.run(leaves)
         out = out if isinstance(out, Tensor) else out[0]
+        # The transpose is linear in `direction`, so its value there does not matter: zeros do.
         direction = torch.zeros_like(out, requires_grad=True)
         pulled = torch.autograd.grad(out, leaves, direction, create_graph=True, allow_unused=True)
         terms = [(p * along[i]).sum() for i, p in enumerate(pulled) if p is not None and i in along]

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sightline.explainers.flow.affine import Step
 from sightline.explainers.flow.naflow.abandoning import Abandoning
-from sightline.explainers.flow.naflow.inverse import Given, Setting, inverted
+from sightline.explainers.flow.naflow.inverse import Messages, Setting, inverted
 from sightline.explainers.flow.naflow.message import Message, join, mean
 from sightline.explainers.flow.read import Reading
 from sightline.explainers.flow.tape import Node
@@ -19,12 +19,12 @@ from sightline.explainers.flow.walk import inputs_of, outputs_of, walk
 
 @dataclass(eq=False)
 class DropStats:
-    """What was abandoned since somebody last looked.
+    """What was abandoned since the tally was last cleared.
 
     Args:
-        size: of each sample, the size of all activations at nodes where neurons can be abandoned.
-        lost: of each sample, the size of those that were.
-        kept: of each sample, the number of neurons that were kept.
+        size: size of all activations at nodes where neurons can be abandoned, for each sample.
+        lost: size of the activations that were abandoned, for each sample.
+        kept: number of neurons that were kept, for each sample.
         neurons: number of neurons of one sample at these nodes.
     """
 
@@ -33,11 +33,11 @@ class DropStats:
     kept: Tensor | float = 0.0
     neurons: int = 0
 
-    def add(self, x: Tensor, kept: Tensor, lost: Tensor | None) -> None:
+    def add(self, x: Tensor, count: Tensor, lost: Tensor | None) -> None:
         """One more node, and what it loses."""
         self.size = self.size + x.abs().flatten(1).sum(1)
         self.lost = self.lost + (0.0 if lost is None else lost.abs().flatten(1).sum(1))
-        self.kept = self.kept + kept
+        self.kept = self.kept + count
         self.neurons += x[0].numel()
 
     def clear(self) -> None:
@@ -47,7 +47,7 @@ class DropStats:
 
 
 Arrival = Callable[[Node, Message, DropStats], None]
-"""Told of every node, its settled message, and what was abandoned since somebody cleared the tally; output first."""
+"""Called with every node, output first, its settled message, and the tally of what was abandoned."""
 
 
 @dataclass(eq=False)
@@ -58,7 +58,7 @@ class Cascade:
         reading: the forward pass.
         at: what the inverses may ask for.
         abandoning: where and how neurons are abandoned.
-        arrive: told of every node.
+        arrive: called with every node's settled message.
     """
 
     reading: Reading
@@ -86,9 +86,10 @@ class Cascade:
             self._settled[node] = settled
             self.arrive(node, settled, self.tally)
 
-    def _rule(self, step: Step, given: Given) -> Given:
-        found = [self._settled.pop(node, None) if node is not None else None for node in outputs_of(step)]
-        return inverted(self.at, step, found)
+    def _rule(self, step: Step, messages: Messages) -> Messages:
+        # Not the messages of the walk: those are from before demands were joined and neurons abandoned.
+        settled = [self._settled.pop(node, None) if node is not None else None for node in outputs_of(step)]
+        return inverted(self.at, step, settled)
 
     def _cut(self, node: Node, message: Message) -> Message:
         """The message with demands joined, and with what is abandoned demanded to be zero."""
@@ -97,12 +98,12 @@ class Cascade:
             return Message(message.G, delta, claims, message.frozen)
         x = self.at.value(node)
         keep = self.abandoning.kept(node, x, delta, message.G)
-        kept = keep.flatten(1).sum(1)
-        if float(kept.min()) == x[0].numel():
-            self.tally.add(x, kept, None)
+        count = keep.flatten(1).sum(1)
+        if float(count.min()) == x[0].numel():
+            self.tally.add(x, count, None)
             return Message(message.G, delta, 1.0)
         lost = (keep * x).sub_(x)
-        self.tally.add(x, kept, lost)
+        self.tally.add(x, count, lost)
         return Message(message.G, lost if delta is None else torch.addcmul(lost, delta, keep), 1.0)
 
 

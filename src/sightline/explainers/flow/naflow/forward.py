@@ -39,8 +39,8 @@ def forward(request: Request) -> Outcome:
         return pair.A.abs().sum(1)
 
     def size_kept(pair: Pair) -> Float[Tensor, "b h w"]:
-        kept = pair.G.sign().abs_() if keep is None else keep[0](pair.A, pair.G, keep[1])
-        return kept.mul_(pair.A).abs_().sum(1)
+        mask = pair.G.sign().abs_() if keep is None else keep[0](pair.A, pair.G, keep[1])
+        return mask.mul_(pair.A).abs_().sum(1)
 
     summed = signed if request.option("signed", False) else positive
     summands: dict[str, Summand] = {"naflow": summed, "kept": size_kept, "size": size}
@@ -55,19 +55,21 @@ def forward(request: Request) -> Outcome:
         labels=request.labels,
     )
     with torch.enable_grad():
-        got = capture(request.adapter, request.inputs, plan)
+        result = capture(request.adapter, request.inputs, plan)
     layers = tuple(
         LayerMaps(
             layer.name,
-            got.maps[layer.name, "naflow"],
-            {"abandoned": _share(got.maps[layer.name, "kept"], got.maps[layer.name, "size"])},
+            result.maps[layer.name, "naflow"],
+            {"abandoned": _share(result.maps[layer.name, "kept"], result.maps[layer.name, "size"])},
             bool(request.option("signed", False)),
         )
-        for layer in got.layers
+        for layer in result.layers
     )
-    said = f"NAFlow, mode forward: activation x gradient, positive per neuron, rule {rule}; no inverse is taken."
-    b, k = got.readout.scores.shape
-    return Outcome(got.readout, layers, tuple(tuple(_said(layers, said, i, j) for j in range(k)) for i in range(b)))
+    remark = f"NAFlow, mode forward: activation x gradient, positive per neuron, rule {rule}; no inverse is taken."
+    b, k = result.readout.scores.shape
+    return Outcome(
+        result.readout, layers, tuple(tuple(_remarks(layers, remark, i, j) for j in range(k)) for i in range(b))
+    )
 
 
 def _share(kept: Float[Tensor, "b k h w"], size: Float[Tensor, "b k h w"]) -> Float[Tensor, "b k"]:
@@ -75,6 +77,6 @@ def _share(kept: Float[Tensor, "b k h w"], size: Float[Tensor, "b k h w"]) -> Fl
     return (1 - kept.sum((2, 3)) / size.sum((2, 3)).clamp_min(1e-30)).clamp_min(0.0)
 
 
-def _said(layers: tuple[LayerMaps, ...], first: str, b: int, k: int) -> tuple[str, ...]:
+def _remarks(layers: tuple[LayerMaps, ...], first: str, b: int, k: int) -> tuple[str, ...]:
     nothing = all(float(layer.notes["abandoned"][b, k]) < 1e-6 for layer in layers)
     return (first, "Nothing was abandoned: this is gradient x activation.") if nothing else (first,)

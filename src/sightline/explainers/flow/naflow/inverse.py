@@ -4,7 +4,7 @@ An inverse takes one step and the messages at its outputs, already settled, and 
 kept by the name of the operation, or by the name of the affine map's class, and users add their own:
 
     @inverse("my_operation")
-    def my_inverse(at: Setting, step: Step, given: Given) -> Given: ...
+    def my_inverse(at: Setting, step: Step, messages: Messages) -> Messages: ...
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ from sightline.explainers.flow.naflow.tikhonov import InverseCache
 from sightline.explainers.flow.tape import Call, Node, Ref, Tape
 from sightline.explainers.flow.vjp import gradient
 
-Given = Sequence[Message | None]
+Messages = Sequence[Message | None]
+"""One for each output, or each input, of a step; None where no message flows."""
+
 Anchor = Literal["anchored", "lsq"]
 
 
@@ -35,12 +37,12 @@ class Setting:
         tape: the forward pass.
         facts: what is known of its nodes.
         anchor: `anchored` solves for the change of what was there, `lsq` for the activation itself.
-        damping: relative to the mean eigenvalue of the map.
-        iterations: at most so many of the solver.
-        tolerance: residual at which a sample is done.
-        shelf: where inverses of weights are kept.
+        damping: strength of the Tikhonov term, relative to the mean eigenvalue of the map.
+        iterations: largest number of the solver's iterations.
+        tolerance: relative residual at which a sample is solved.
+        shelf: cache of the inverses of weights.
         unknown: names of operations that no inverse knew.
-        made: iterations and residual of each solve since somebody last looked.
+        solves: iterations and residual of each solve since the list was last cleared.
     """
 
     tape: Tape
@@ -51,25 +53,25 @@ class Setting:
     tolerance: float = 1e-5
     shelf: InverseCache = field(default_factory=InverseCache)
     unknown: set[str] = field(default_factory=set)
-    made: list[tuple[int, Tensor]] = field(default_factory=list)
+    solves: list[tuple[int, Tensor]] = field(default_factory=list)
 
     def value(self, x: Ref | Node) -> Tensor:
         """Value of a node."""
         return self.tape.value(x.node if isinstance(x, Ref) else x)
 
-    def gradients(self, step: Step, given: Given) -> list[Tensor | None]:
+    def gradients(self, step: Step, messages: Messages) -> list[Tensor | None]:
         """The plain gradient at each input."""
-        return gradient(self.tape, step, [None if message is None else message.G for message in given])
+        return gradient(self.tape, step, [None if message is None else message.G for message in messages])
 
     def pulled(self, step: Step, changes: Sequence[Tensor | None]) -> list[Tensor | None]:
         """The transpose of a step, applied to changes."""
         return gradient(self.tape, step, changes)
 
 
-Inverse = Callable[[Setting, Any, Given], Given]
+Inverse = Callable[[Setting, Any, Messages], Messages]
 
 INVERSES: dict[str, Inverse] = {}
-"""By name of the operation, or of the affine map's class."""
+"""Inverses by the name of the operation, or of the affine map's class."""
 
 
 def inverse(*names: str) -> Callable[[Inverse], Inverse]:
@@ -77,8 +79,8 @@ def inverse(*names: str) -> Callable[[Inverse], Inverse]:
 
     Example:
         >>> @inverse("my_identity")
-        ... def same(at, step, given):
-        ...     return given
+        ... def same(at, step, messages):
+        ...     return messages
         >>> "my_identity" in INVERSES
         True
         >>> del INVERSES["my_identity"]
@@ -91,23 +93,23 @@ def inverse(*names: str) -> Callable[[Inverse], Inverse]:
     return add
 
 
-def inverted(at: Setting, step: Step, given: Given) -> Given:
+def inverted(at: Setting, step: Step, messages: Messages) -> Messages:
     """Messages at a step's inputs: by its inverse, and by the gradient alone where nothing is demanded."""
-    if all(message is None or not message.claimed for message in given):
-        return unclaimed(at, step, given)
-    found = INVERSES.get(type(step).__name__ if isinstance(step, Affine) else step.name)
-    if found is None:
+    if all(message is None or not message.claimed for message in messages):
+        return unclaimed(at, step, messages)
+    rule = INVERSES.get(type(step).__name__ if isinstance(step, Affine) else step.name)
+    if rule is None:
         at.unknown.add(step.name if isinstance(step, Call) else type(step).__name__)
-        found = INVERSES["composite"]
-    return found(at, step, given)
+        rule = INVERSES["composite"]
+    return rule(at, step, messages)
 
 
-def unclaimed(at: Setting, step: Step, given: Given) -> Given:
+def unclaimed(at: Setting, step: Step, messages: Messages) -> Messages:
     """The gradient alone: before the cascade starts, and inside gates."""
-    return messages(at.gradients(step, given), frozen=all(m is None or m.frozen for m in given))
+    return as_messages(at.gradients(step, messages), frozen=all(m is None or m.frozen for m in messages))
 
 
-def messages(
+def as_messages(
     gradients: Sequence[Tensor | None],
     changes: Sequence[Tensor | None] | None = None,
     claims: float | Tensor = 0.0,
@@ -121,9 +123,9 @@ def messages(
     ]
 
 
-def one(given: Given) -> Message:
+def one(messages: Messages) -> Message:
     """The message at a step's first output."""
-    message = given[0]
+    message = messages[0]
     if message is None:
         raise RuntimeError("an inverse was asked for without a message at the step's first output")
     return message

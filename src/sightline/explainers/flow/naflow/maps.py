@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from sightline.explainers.flow.affine import Affine, Diagonal
-from sightline.explainers.flow.naflow.inverse import Given, Setting, inverse, one, without_small
+from sightline.explainers.flow.naflow.inverse import Messages, Setting, inverse, one, without_small
 from sightline.explainers.flow.naflow.message import Message
 from sightline.explainers.flow.naflow.solver import least_squares
 
@@ -20,9 +20,9 @@ WINDOW = 9
 
 
 @inverse("Convolution", "Linear")
-def affine(at: Setting, step: Affine, given: Given) -> Given:
+def affine(at: Setting, step: Affine, messages: Messages) -> Messages:
     """`delta_x = argmin |W d - delta_z|^2 + lambda |d|^2`, or for `lsq` the same for the activation itself."""
-    message = one(given)
+    message = one(messages)
     x, W = at.value(step.input), step.W
     G = step.transpose(message.G, W, x)
     demand = message.delta
@@ -38,25 +38,25 @@ def affine(at: Setting, step: Affine, given: Given) -> Given:
 
 def solved(at: Setting, step: Affine, W: Tensor, x: Tensor, demand: Tensor) -> Tensor:
     """The change of the input that makes the output change as demanded, as far as damping lets it."""
-    found = at.shelf.get(step, W, at.damping)
-    if found.inverse is not None:
-        return step.transpose(demand, found.inverse, x)
-    found_by_steps = least_squares(
+    entry = at.shelf.get(step, W, at.damping)
+    if entry.inverse is not None:
+        return step.transpose(demand, entry.inverse, x)
+    solution = least_squares(
         partial(step.apply, W=W),
         lambda r: step.transpose(r, W, x),
         demand,
-        damping=found.damping,
+        damping=entry.damping,
         iterations=at.iterations * (2 if step.weight[0, 0].numel() > WINDOW else 1),
         tolerance=at.tolerance,
     )
-    at.made.append((found_by_steps.iterations, found_by_steps.residual))
-    return found_by_steps.delta
+    at.solves.append((solution.iterations, solution.residual))
+    return solution.delta
 
 
 @inverse("Diagonal")
-def diagonal(at: Setting, step: Diagonal, given: Given) -> Given:
+def diagonal(at: Setting, step: Diagonal, messages: Messages) -> Messages:
     """A batch norm that stands alone is undone exactly, but for factors that are next to nothing."""
-    message = one(given)
+    message = one(messages)
     W = step.W
     G = step.transpose(message.G, W, message.G)
     if message.delta is None:
@@ -71,5 +71,5 @@ def linear_solve(matrix: Tensor, demand: Tensor, damping: float) -> Tensor:
     gram = exact.mT @ exact
     level = damping * gram.diagonal(dim1=-2, dim2=-1).mean(-1)[..., None, None]
     eye = torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
-    found: Tensor = torch.linalg.solve(gram + level * eye, exact.mT @ demand.to(exact.dtype))
-    return found.to(demand.dtype)
+    solution: Tensor = torch.linalg.solve(gram + level * eye, exact.mT @ demand.to(exact.dtype))
+    return solution.to(demand.dtype)

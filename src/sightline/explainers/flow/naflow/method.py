@@ -80,7 +80,7 @@ class Settings:
             MethodError: one that cannot be.
         """
         level = request.option("threshold", None)
-        found = cls(
+        settings = cls(
             mode=str(request.option("mode", "anchored")),
             damping=request.number("damping", DAMPING),
             iterations=request.count("iterations", ITERATIONS),
@@ -88,16 +88,16 @@ class Settings:
             threshold=None if level is None else request.number("threshold", 0.0),
             signed=bool(request.option("signed", False)),
         )
-        if found.mode not in MODES:
-            raise MethodError(f"naflow has no mode {found.mode!r}; its modes are {', '.join(MODES)}")
-        if found.rule not in RULES:
-            raise MethodError(f"there is no rule {found.rule!r} for abandoning; the rules are {', '.join(RULES)}")
-        if found.damping < 0 or found.iterations < 1:
+        if settings.mode not in MODES:
+            raise MethodError(f"naflow has no mode {settings.mode!r}; its modes are {', '.join(MODES)}")
+        if settings.rule not in RULES:
+            raise MethodError(f"there is no rule {settings.rule!r} for abandoning; the rules are {', '.join(RULES)}")
+        if settings.damping < 0 or settings.iterations < 1:
             raise MethodError(
-                f"naflow takes a damping of at least 0 and at least 1 iteration, not {found.damping:g} and "
-                f"{found.iterations}"
+                f"naflow takes a damping of at least 0 and at least 1 iteration, not {settings.damping:g} and "
+                f"{settings.iterations}"
             )
-        return found
+        return settings
 
     def words(self) -> str:
         """What was done, in a sentence."""
@@ -110,7 +110,7 @@ class Settings:
 
 
 @torch.no_grad()
-def walked(request: Request, settings: Settings) -> Outcome:
+def walk_back(request: Request, settings: Settings) -> Outcome:
     """The modes `anchored`, `lsq` and `published`: a walk back along the tape for each decision."""
     reading = read(request)
     each = [_Flow.of(reading, request, settings, k) for k in range(len(reading.starts))]
@@ -127,7 +127,7 @@ def walked(request: Request, settings: Settings) -> Outcome:
     remarks = tuple(
         tuple(
             flow.account.remarks(b, dict(zip(names, flow.notes, strict=True)), settings.words(), flow.unknown)
-            + _without_map(reading, flow, settings)
+            + _missing_maps(reading, flow, settings)
             for flow in each
         )
         for b in range(len(request.inputs))
@@ -135,7 +135,7 @@ def walked(request: Request, settings: Settings) -> Outcome:
     return Outcome(reading.readout, layers, remarks)
 
 
-def _without_map(reading: Reading, flow: _Flow, settings: Settings) -> tuple[str, ...]:
+def _missing_maps(reading: Reading, flow: _Flow, settings: Settings) -> tuple[str, ...]:
     """What is said of layers that the walk did not come by."""
     pairs = zip(reading.nodes, reading.layers, strict=True)
     names = [layer.name for node, layer in pairs if node not in flow.account.notes]
@@ -194,15 +194,15 @@ class _Reader:
         A = self.reading.tape.value(node)
         evidence = self._layouts[node].to_grid(fed_back(A, message) * message.G).float()
         self.maps[node] = evidence.sum(1) if self.signed else evidence.relu().sum(1)
-        self.account.note(node, A, message, tally, self.at.made)
+        self.account.note(node, A, message, tally, self.at.solves)
         tally.clear()
-        self.at.made.clear()
+        self.at.solves.clear()
 
 
 MODES: dict[str, Callable[[Request, Settings], Outcome]] = {
-    "anchored": walked,
+    "anchored": walk_back,
     "forward": lambda request, settings: forward(request),
-    "lsq": walked,
-    "published": walked,
+    "lsq": walk_back,
+    "published": walk_back,
 }
 """How each mode is run."""

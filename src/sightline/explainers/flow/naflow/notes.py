@@ -25,9 +25,9 @@ class FlowNotes:
 
     Args:
         batch: number of samples.
-        damping: that of the inverse.
-        lost: of each sample, whether anything was abandoned up to now.
-        notes: by node.
+        damping: damping of the inverse.
+        lost: size of what was abandoned up to now, for each sample.
+        notes: notes of each layer, by its node.
     """
 
     batch: int
@@ -42,7 +42,7 @@ class FlowNotes:
                 "iterations": like, "residual": like, "damping": like + self.damping}  # fmt: skip
 
     def note(
-        self, node: Node, A: Tensor, message: Message, tally: DropStats, made: Sequence[tuple[int, Tensor]]
+        self, node: Node, A: Tensor, message: Message, tally: DropStats, solves: Sequence[tuple[int, Tensor]]
     ) -> None:
         """Notes of one layer; the tally and the solves are those since the layer behind it."""
         delta, G = message.delta, message.G
@@ -57,13 +57,13 @@ class FlowNotes:
             "growth": like + 1 if delta is None else _norm(A + delta) / _norm(A).clamp_min(1e-30),
             "carried": (A.flatten(1) * G.flatten(1)).sum(1).float() + drift,
             "drift": drift,
-            "iterations": like + max((steps for steps, _ in made), default=0),
-            "residual": self._largest([residual for _, residual in made], like),
+            "iterations": like + max((steps for steps, _ in solves), default=0),
+            "residual": self._largest([residual for _, residual in solves], like),
             "damping": like + self.damping,
         }
 
     def _largest(self, residuals: Sequence[Tensor], like: Tensor) -> Tensor:
-        """Of each sample; a solve over windows or tokens counts with its largest."""
+        """Largest residual of each sample; a solve over windows or tokens counts with its largest."""
         for residual in residuals:
             each = len(residual) % self.batch == 0
             own = residual.float().reshape(self.batch, -1).amax(1) if each else residual.float().amax()
@@ -72,20 +72,20 @@ class FlowNotes:
 
     def remarks(self, b: int, layers: Mapping[str, Note], first: str, unknown: set[str]) -> tuple[str, ...]:
         """Sentences of one sample."""
-        said = [first]
+        remarks = [first]
         if not isinstance(self.lost, Tensor) or float(self.lost[b]) == 0:
-            said.append("Nothing was abandoned: this is gradient x activation.")
+            remarks.append("Nothing was abandoned: this is gradient x activation.")
         if unknown:
-            said.append(f"No inverse is known of {', '.join(sorted(unknown))}: its Jacobian was taken instead.")
+            remarks.append(f"No inverse is known of {', '.join(sorted(unknown))}: its Jacobian was taken instead.")
         grown = [f"{layer} ({g:.1f})" for layer, note in layers.items() if (g := float(note["growth"][b])) > GROWN]
         if grown:
-            said.append(
+            remarks.append(
                 f"Message-projected features have grown beyond {GROWN:g} times the activation at {', '.join(grown)}: "
                 "these maps show the inverse more than the network; raise the damping."
             )
-        return tuple(said)
+        return tuple(remarks)
 
 
 def _norm(x: Tensor) -> Float[Tensor, " b"]:
-    found: Tensor = torch.linalg.vector_norm(x.flatten(1), dim=1)
-    return found.float()
+    norm: Tensor = torch.linalg.vector_norm(x.flatten(1), dim=1)
+    return norm.float()

@@ -51,7 +51,7 @@ class Chain:
         node = 0
         while True:
             readers = reading.facts.readers.get(node, [])
-            if len(readers) != 1 or not _known(readers[0]):
+            if len(readers) != 1 or not _is_supported(readers[0]):
                 return cls._checked(reading, steps, node, readers)
             steps.append(readers[0])
             node = next(n for n in outputs_of(readers[0]) if n is not None)
@@ -59,23 +59,23 @@ class Chain:
     @classmethod
     def _checked(cls, reading: Reading, steps: list[Step], node: Node, readers: Sequence[Step]) -> Chain:
         if not set(reading.nodes) <= {n for step in steps for n in outputs_of(step) if n is not None}:
-            found = ", ".join(sorted({s.name if isinstance(s, Call) else type(s).__name__ for s in readers}))
+            names = ", ".join(sorted({s.name if isinstance(s, Call) else type(s).__name__ for s in readers}))
             raise MethodError(
                 "the mode 'published' knows chains of convolutions, ReLUs, max-pools and batch norms, such as "
-                f"AlexNet; this network goes on with {found or 'nothing'} before its last layer; use anchored"
+                f"AlexNet; this network goes on with {names or 'nothing'} before its last layer; use anchored"
             )
         return cls(reading, steps)
 
     def groups(self, start: int) -> list[list[Step]]:
         """Steps to be undone together, last ones first; steps up to the first module's are left alone."""
-        waiting, groups = list(self.steps[:start]), []
-        while waiting:
-            step = waiting.pop()
+        rest, groups = list(self.steps[:start]), []
+        while rest:
+            step = rest.pop()
             group = [step]
             q = self._size(outputs_of(step)[0])
             if isinstance(step, Convolution) and q < self._size(step.input):
-                while waiting and not (isinstance(group[0], Convolution) and self._size(group[0].input) <= q):
-                    group.insert(0, waiting.pop())
+                while rest and not (isinstance(group[0], Convolution) and self._size(group[0].input) <= q):
+                    group.insert(0, rest.pop())
             groups.append(group)
         return groups
 
@@ -86,12 +86,12 @@ class Chain:
         """`B` and `G` at the input of a group."""
         x, z = self.reading.tape.value(inputs_of(group[0])[0]), self.reading.tape.value(outputs_of(group[-1])[0] or 0)
         for step in reversed(group):
-            found = at.gradients(step, [Message(G), *[None] * (len(outputs_of(step)) - 1)])[0]
-            G_in = torch.zeros_like(self.reading.tape.value(inputs_of(step)[0])) if found is None else found
+            pulled = at.gradients(step, [Message(G), *[None] * (len(outputs_of(step)) - 1)])[0]
+            G_in = torch.zeros_like(self.reading.tape.value(inputs_of(step)[0])) if pulled is None else pulled
             G_out, G = G, G_in
         step = group[0]
         if len(group) > 1 or isinstance(step, Convolution):
-            return _solved(group, x, B), G
+            return _smallest_solution(group, x, B), G
         if isinstance(step, Diagonal):
             back = diagonal(at, step, [Message(G_out, B - z, 1.0)])[0]
         elif isinstance(step, Call) and step.name == "max_pool2d_with_indices":
@@ -102,7 +102,7 @@ class Chain:
         return (x if back is None or back.delta is None else x + back.delta), G
 
 
-def _known(step: Step) -> bool:
+def _is_supported(step: Step) -> bool:
     return isinstance(step, Convolution | Diagonal) or (
         isinstance(step, Call) and step.name in ("relu", "max_pool2d_with_indices")
     )
@@ -114,12 +114,12 @@ def _run(steps: Sequence[Step], x: Tensor) -> Tensor:
         if isinstance(step, Affine):
             x = step.plus_bias(step.apply(x, step.W), step.bias)
         else:
-            found = step.run([x])
-            x = found if isinstance(found, Tensor) else found[0]
+            result = step.run([x])
+            x = result if isinstance(result, Tensor) else result[0]
     return x
 
 
-def _solved(steps: Sequence[Step], x: Tensor, B: Tensor) -> Tensor:
+def _smallest_solution(steps: Sequence[Step], x: Tensor, B: Tensor) -> Tensor:
     """The smallest `x` with `J x = B - f(0)` in the first rows, for each sample.
 
     Raises:
@@ -133,16 +133,16 @@ def _solved(steps: Sequence[Step], x: Tensor, B: Tensor) -> Tensor:
             f"input size, of at most {LARGEST}; take a smaller input, or the mode anchored"
         )
     offset = _run(steps, torch.zeros_like(x[:1]))
-    found = []
-    for sample, wanted in zip(x, B, strict=True):
+    solutions = []
+    for sample, features in zip(x, B, strict=True):
         with torch.enable_grad():
             J = torch.autograd.functional.jacobian(  # type: ignore[no-untyped-call]
                 lambda v: _run(steps, v.view_as(x[:1])).flatten()[:rows], sample.flatten(), vectorize=True
             )
-        demand = (wanted - offset[0]).flatten()[:rows]
+        demand = (features - offset[0]).flatten()[:rows]
         solution = torch.linalg.pinv(J.double()) @ demand.double()
-        found.append(solution.to(x.dtype).view_as(sample))
-    return torch.stack(found)
+        solutions.append(solution.to(x.dtype).view_as(sample))
+    return torch.stack(solutions)
 
 
 def walk_published(reading: Reading, at: Setting, k: int) -> dict[Node, Message]:
@@ -150,20 +150,20 @@ def walk_published(reading: Reading, at: Setting, k: int) -> dict[Node, Message]
     chain = Chain.of(reading)
     G, node = _gradient_at(reading, at, chain, k)
     B = reading.tape.value(node)
-    found = {node: Message(G, B - B, 1.0)}
+    messages = {node: Message(G, B - B, 1.0)}
     for group in chain.groups(len(chain.steps)):
         B, G = chain.undone(group, B, G, at)
         node = inputs_of(group[0])[0]
-        B = B * (G != 0)
-        found[node] = Message(G, B - reading.tape.value(node), 1.0)
-    return found
+        B = B * (G != 0)  # the published rule: a neuron without gradient is abandoned
+        messages[node] = Message(G, B - reading.tape.value(node), 1.0)
+    return messages
 
 
 def _gradient_at(reading: Reading, at: Setting, chain: Chain, k: int) -> tuple[Tensor, Node]:
     """Gradient at the chain's end, by the ordinary walk."""
     end = next(n for n in outputs_of(chain.steps[-1]) if n is not None)
-    found: dict[Node, Tensor] = {}
+    gradients: dict[Node, Tensor] = {}
     rest = [step for step in reading.steps if step not in chain.steps]
-    walk(reading.tape, rest, reading.starts[k], lambda step, given: gradient(reading.tape, step, given),
-         found.__setitem__, add=plus, last=False)  # fmt: skip
-    return found[end], end
+    walk(reading.tape, rest, reading.starts[k], lambda step, grads: gradient(reading.tape, step, grads),
+         gradients.__setitem__, add=plus, last=False)  # fmt: skip
+    return gradients[end], end

@@ -116,8 +116,8 @@ def _geometry(step: Affine) -> tuple[object, ...]:
 def _pseudo_inverse(rows: Tensor, weight: float) -> Tensor:
     """`(R^T R + weight)^-1 R^T` of each group, by the smaller of the two grams; undamped by singular values."""
     if weight == 0:
-        undamped: Tensor = torch.linalg.pinv(rows)
-        return undamped
+        inverse: Tensor = torch.linalg.pinv(rows)
+        return inverse
     if rows.shape[1] < rows.shape[2]:
         return rows.mT @ _inverse(rows @ rows.mT, weight)
     return _inverse(rows.mT @ rows, weight) @ rows.mT
@@ -125,8 +125,8 @@ def _pseudo_inverse(rows: Tensor, weight: float) -> Tensor:
 
 def _inverse(gram: Tensor, weight: float) -> Tensor:
     eye = torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
-    found: Tensor = torch.cholesky_inverse(torch.linalg.cholesky(gram + weight * eye))
-    return found
+    inverse: Tensor = torch.cholesky_inverse(torch.linalg.cholesky(gram + weight * eye))
+    return inverse
 
 
 def _as_weights(step: Affine, W: Tensor, inverse: Tensor) -> Tensor:
