@@ -3,7 +3,7 @@
 import pytest
 
 from sightline.errors import InputError
-from sightline.terminal.options import arguments_of, listed, method_options, numbers_of, size_of
+from sightline.terminal.options import arguments_of, listed, method_options, numbers_of, selection, size_of
 
 
 def test_lists_may_be_repeated_and_hold_commas():

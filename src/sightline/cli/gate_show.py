@@ -47,8 +47,8 @@ def with_gates(
         gate: name, of a model that comes without.
         share: which blocks share one.
         scheme: at which sites; of a model that came with gates, those in use.
-        weights: of the model with its gates, a supernet's for example.
-        seed: of gates without trained weights.
+        weights: file of the weights of the model with its gates, a supernet's for example.
+        seed: seed of the weights of gates that have no trained ones.
     """
     import torch
 
@@ -83,8 +83,8 @@ def show(
     Args:
         loaded: the model with its gates.
         photos: those whose maps are drawn, the first of the inputs.
-        inputs: as the model takes them.
-        views: as it sees them.
+        inputs: photos as the model takes them.
+        views: photos as the model sees them, scaled and cut.
         options: method of the maps, class and seed.
         step: told what is done now.
     """

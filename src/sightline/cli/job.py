@@ -47,8 +47,8 @@ class ExplainJob:
         layers: names, wildcards and the words that the adapter knows; None is each method's own choice.
         batch_size: photos per pass.
         masks: for each photo, a picture of where the object is; empty where that is not known.
-        opacity: of the maps over the photo, 0..1.
-        seed: of whatever is drawn at random.
+        opacity: opacity of the maps over the photo, 0..1.
+        seed: seed of whatever is drawn at random.
     """
 
     out: Path
@@ -250,7 +250,7 @@ def write_formats(
         items: what is drawn.
         folder: where to.
         job: formats and looks.
-        title: of the page.
+        title: title of the page.
         arrays: what is kept as arrays, where that is something else than what is drawn.
     """
     from sightline.reports import OPACITY, save_animation, save_montage, save_page

@@ -78,7 +78,7 @@ def write_tensors(path: str | Path, tensors: Mapping[str, Tensor], metadata: Map
 
     Args:
         path: the file; its folder is made if it does not exist.
-        tensors: by name; copied to the CPU.
+        tensors: tensors by name; copied to the CPU.
         metadata: for the header.
 
     Raises:

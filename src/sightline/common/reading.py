@@ -30,7 +30,7 @@ def check_file(path: Path, what: str = "file", *, error: Error = InputError) -> 
 
     Args:
         path: the file.
-        what: it is, in words: `labels file`.
+        what: name of the kind of file in the error text: `labels file`.
         error: the kind of error.
 
     Raises:
@@ -53,8 +53,8 @@ def check_listed(path: Path, where: str, what: str = "picture", *, error: Error 
 
     Args:
         path: the file.
-        where: it is named: the other file and its row.
-        what: it is, in words.
+        where: place that names the file: the other file and its row.
+        what: name of the kind of file in the error text.
         error: the kind of error.
 
     Raises:
@@ -212,7 +212,7 @@ def read_table(path: Path, what: str = "table", *, error: Error = InputError, lo
 
     Args:
         path: the file.
-        what: it is, in words.
+        what: name of the kind of file in the error text.
         error: the kind of error.
         lower: whether the header is turned into lower case.
 

@@ -49,7 +49,7 @@ def as_kind(kind: Any, value: Any, name: str) -> Any:
     Args:
         kind: the type.
         value: what the JSON holds.
-        name: of the value, for the error text.
+        name: name of the value, for the error text.
 
     Raises:
         ValueError: it is of another kind.

@@ -69,7 +69,7 @@ class Leaf:
     Args:
         path: names of the parts that lead to it, and its own.
         default: its value in the settings that were asked.
-        about: what it says of itself.
+        about: the setting's range, help and flags.
         panel: the heading under which the command line shows it.
         kind: the type of the settings that it is declared in.
     """

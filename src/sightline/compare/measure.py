@@ -36,7 +36,7 @@ class Settings:
         metrics: registry names.
         places: some of `PLACES`; methods with one map only (of the input, say) are judged at `late`.
         options: options of each metric.
-        seed: of whatever is drawn at random.
+        seed: seed of whatever is drawn at random.
         batch_size: most rows in one forward; None is what suits the device.
         fused: run the metrics' forwards through a quicker copy of the model where one is as good as the model; see
             `sightline.metrics.inference_copy`. The explanations themselves always come from the model.
@@ -102,7 +102,7 @@ def measure(
     """Every number of one batch.
 
     Args:
-        model: in any state; it is left as it was.
+        model: network in any state; it is left as it was.
         batch: inputs and masks.
         names: a name for each sample.
         settings: what is compared.
@@ -127,6 +127,7 @@ def maps_at(
     """Maps of a method at each place, with their layers."""
     for place in places:
         flows = [item.flow for item in explanations]
+        # A method with one map has no depth: it counts once, at the last place, and not once per place.
         if len(flows[0]) == 1 and place != places[-1]:
             continue
         maps = [flow[_index(place, len(flow))] for flow in flows]
@@ -160,6 +161,7 @@ def _worth_forwards(spec: MetricSpec, arguments: Mapping[str, Any], options: Map
     if bool(keep.any()):
         probe, inputs, maps = arguments["probe"], arguments["inputs"], arguments["maps"]
         if not bool(keep.all()):
+            # The probe recognises known scores by identity of the inputs, so both get the same subset.
             part = inputs[keep]
             probe = replace(probe, targets=probe.targets[keep], known=(part, probe.known[1][keep]))
             inputs, maps = part, maps[keep]

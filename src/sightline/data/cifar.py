@@ -24,8 +24,8 @@ class Cifar(NamedTuple):
     """The pictures of both splits.
 
     Args:
-        images: of the training pictures and, behind them, of the test pictures.
-        labels: of all of them.
+        images: bytes of the training pictures and, behind them, of the test pictures.
+        labels: classes of all pictures.
         train: how many are for training.
         classes: names.
         name: `CIFAR-10` or `CIFAR-100`.

@@ -28,8 +28,8 @@ class CubData:
 
     Args:
         root: the folder with `images.txt`.
-        paths: of the images, below `root/images`.
-        ids: of the images, as the tables have them; a subset keeps the ids of the whole, [n].
+        paths: files of the images, below `root/images`.
+        ids: numbers of the images, as the tables have them; a subset keeps the ids of the whole, [n].
         labels: class of every image, [n].
         train: whether an image is in the training split, [n].
         boxes: x, y, width, height in pixels, [n, 4].

@@ -37,7 +37,7 @@ class Photo:
         image: upright RGB picture, 8 bits per channel.
         path: the file it was read from; None for one that was made in memory.
         original_size: `(width, height)` in pixels as the file stores it, before it was turned upright.
-        notes: in words, what was done to it or left out of it.
+        notes: sentences on what was done to the photo or left out of it.
     """
 
     image: Image.Image

@@ -12,8 +12,8 @@ def cropped(images: UInt8[Tensor, "b c h w"], generator: torch.Generator) -> UIn
     """Each picture shifted over black by up to an eighth of its side (4 pixels of 32), and mirrored by a coin.
 
     Args:
-        images: of one size.
-        generator: of the shifts and the coins, on the CPU.
+        images: pictures of one size.
+        generator: random numbers for the shifts and the coins, on the CPU.
     """
     count, _, height, width = images.shape
     reach = max(1, height // 8)

@@ -20,8 +20,8 @@ def cached_rows(
     """An array from its file, which is filled first if it is not there, whole or not at all.
 
     Args:
-        path: of the file.
-        shape: of the array.
+        path: file of the array.
+        shape: shape of the array.
         draw: one row by its position.
         report: told how many rows are there.
     """

@@ -22,8 +22,8 @@ class Keeper(ModelCheckpoint):  # type: ignore[misc]
     """A checkpoint of one name that is written over; it does not mind its folder being moved.
 
     Args:
-        folder: of checkpoints.
-        name: of the file, without its ending.
+        folder: folder of checkpoints.
+        name: name of the file, without its ending.
         best: the figure of which the best epoch is kept; None keeps the last.
     """
 

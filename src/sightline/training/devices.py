@@ -21,8 +21,8 @@ def trainer_on(accelerator: str, devices: str, **settings: Any) -> lightning.Tra
 
     Args:
         accelerator: `auto`, `cpu`, `gpu`, `cuda` or `mps`.
-        devices: as `check_devices` takes them.
-        settings: of the trainer.
+        devices: number or list of devices, as `check_devices` takes it.
+        settings: settings of the trainer.
 
     Raises:
         TrainingError: this machine has no such devices, or cannot train so on them.
@@ -39,7 +39,7 @@ def check_devices(accelerator: str, devices: str) -> None:
     """Refuse devices that are not there.
 
     Args:
-        accelerator: of Lightning.
+        accelerator: Lightning's name of the kind of device.
         devices: how many, `auto` or -1 for all, or numbers of GPUs with commas: `0,2`.
 
     Raises:

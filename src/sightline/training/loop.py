@@ -45,9 +45,9 @@ class Watch:
     """Who looks on while a network learns.
 
     Args:
-        callbacks: of Lightning; those that keep a better epoch come before the one that keeps the last, which then
-            knows of it.
-        loggers: of Lightning.
+        callbacks: Lightning's callbacks; those that keep a better epoch come before the one that keeps the last,
+            which then knows of it.
+        loggers: Lightning's loggers.
         bar: whether to show progress.
     """
 

@@ -83,5 +83,5 @@ class Recipe(Part):
     """All that decides what comes out of a training, beside the data."""
 
     def toy(self) -> Self:
-        """A size that finishes in seconds and proves only that the road is open."""
+        """A few-second configuration for smoke tests."""
         raise NotImplementedError

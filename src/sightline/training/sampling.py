@@ -19,7 +19,7 @@ class EpochOrder(Sampler[list[int]]):
     Args:
         count: pictures.
         batch: pictures per step over all processes together.
-        seed: of the order.
+        seed: seed of the order.
 
     Raises:
         TrainingError: on iterating, if the processes cannot share a batch evenly.

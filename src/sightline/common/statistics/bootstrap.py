@@ -25,7 +25,7 @@ class Interval:
     """A mean with its confidence interval.
 
     Args:
-        mean: of the n values; NaN when there are none.
+        mean: mean of the n values; NaN when there are none.
         low: lower end; NaN when n < 2.
         high: upper end.
         n: how many values.
@@ -65,7 +65,7 @@ def bootstrap(
         draws: number of resamples.
         confidence: nominal coverage, between 0 and 1.
         kind: `"bca"` or `"percentile"`.
-        seed: of the resampling; the same seed gives the same interval on every device.
+        seed: seed of the resampling; the same seed gives the same interval on every device.
 
     Raises:
         InputError: a value is not finite, or an argument is out of range.
@@ -101,8 +101,8 @@ def paired_difference(
         theirs: values of the other on the same samples.
         draws: number of resamples.
         confidence: nominal coverage.
-        kind: as in `bootstrap`.
-        seed: of the resampling.
+        kind: kind of interval, as in `bootstrap`.
+        seed: seed of the resampling.
 
     Raises:
         InputError: the two are not of one length.
@@ -131,7 +131,7 @@ def macro_average(
         groups: class of each sample.
         draws: number of resamples.
         confidence: nominal coverage.
-        seed: of the resampling.
+        seed: seed of the resampling.
 
     Raises:
         InputError: fewer than two classes, or lengths differ.
@@ -168,7 +168,7 @@ def ratio(
         bottom: one number per sample.
         draws: number of resamples.
         confidence: nominal coverage.
-        seed: of the resampling.
+        seed: seed of the resampling.
 
     Returns:
         NaN where `bottom` sums to nothing.

@@ -25,7 +25,7 @@ class Times:
     Args:
         draw: until the scenes were there; little if they lay in the work folder.
         draw_cpu: CPU time in which the scenes were drawn, whenever that was; 0 if nobody wrote it down.
-        train: of all epochs.
+        train: time of all epochs.
         train_cpu: CPU time of all epochs.
     """
 
@@ -40,7 +40,7 @@ class Reading:
     """How one attribute group is read, over the scenes in which its part is seen.
 
     Args:
-        name: of the group.
+        name: name of the group.
         right: scenes whose value was read right.
         total: scenes.
         base: right if the most frequent value is said.
@@ -65,8 +65,8 @@ class Measures:
         hits: how many were classified right.
         groups: every attribute group, in scenes in which the attributes are independent of the class.
         twins: per species with a twin (name, share of its scenes taken for the twin).
-        times: what it took.
-        size_bytes: of the weights file.
+        times: time that the training took.
+        size_bytes: size of the weights file.
     """
 
     scenes: int

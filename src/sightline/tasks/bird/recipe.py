@@ -67,6 +67,6 @@ class BirdRecipe(Recipe):
     machine: MachineConfig = MachineConfig()
 
     def toy(self) -> BirdRecipe:
-        """A size that finishes in seconds and proves only that the road is open."""
+        """A few-second configuration for smoke tests."""
         tiny = self.but(widths=(8, 8, 12, 16), blocks=(1, 1, 1, 1), attribute_width=8, size=48)
         return tiny.but(scenes=80, random_scenes=40, held_out=40, epochs=1, batch_size=20, workers=1)

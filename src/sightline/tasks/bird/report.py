@@ -48,7 +48,7 @@ def card(measures: Measures, recipe: BirdRecipe, world: World, command: str) -> 
     Args:
         measures: the figures.
         recipe: how it was trained.
-        world: what it was trained on.
+        world: world that the network was trained on.
         command: that trained it.
     """
     data, loop, network = recipe.data, recipe.loop, recipe.network

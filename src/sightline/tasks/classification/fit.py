@@ -30,7 +30,7 @@ def fit(
 
     Args:
         net: the network; changed in place.
-        pictures: to learn from and to test on.
+        pictures: data to learn from and to test on.
         recipe: how, how long and on what.
         work: folder of the last epoch's checkpoint; a run that finds it goes on with it; None keeps nothing.
         watch: who looks on.

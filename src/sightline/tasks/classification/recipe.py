@@ -139,7 +139,7 @@ class ClassifyRecipe(Recipe):
     machine: DeviceConfig = DeviceConfig()
 
     def toy(self) -> ClassifyRecipe:
-        """A size that finishes in seconds and proves only that the road is open; a network of one's own stays."""
+        """A few-second configuration for smoke tests; the network stays if it is not the default."""
         own = self.network
         narrow = {"widths": (8, 8, 8)} if own.model == NetworkConfig.model else {}
         return self.but(

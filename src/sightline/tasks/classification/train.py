@@ -42,7 +42,7 @@ class Classified:
         best: highest test accuracy over all epochs: optimistic, because the test pictures chose it.
         best_epoch: when that was, from 1.
         epochs: how many were trained.
-        parameters: of the network with its gates.
+        parameters: number of parameters of the network with its gates.
         scheme: which blocks have a gate; empty for the plain network.
         files: weights, card, page.
         notes: what was noticed in the data.
@@ -213,7 +213,7 @@ def tested(net: nn.Module, spec: GatedSpec, rows: list[Row], pictures: Pictures)
     """The figures of a network.
 
     Args:
-        net: in eval mode.
+        net: network in eval mode.
         spec: how it is built.
         rows: figures of every epoch.
         pictures: its data.

@@ -51,6 +51,6 @@ class ContrastiveRecipe(Recipe):
     machine: MachineConfig = MachineConfig()
 
     def toy(self) -> ContrastiveRecipe:
-        """A size that finishes in seconds and proves only that the road is open."""
+        """A few-second configuration for smoke tests."""
         tiny = self.but(widths=(8, 8, 8, 8), blocks=(1, 1, 1, 1), dimensions=8, size=32)
         return tiny.but(scenes=80, held_out=80, epochs=1, workers=1)

@@ -32,7 +32,7 @@ def recalibrate(model: nn.Module, batches: Batches) -> nn.Module:
 
     Args:
         model: any module; without batch norms nothing happens.
-        batches: of training pictures.
+        batches: batches of training pictures.
 
     Raises:
         GateError: there is no batch.
@@ -44,6 +44,7 @@ def recalibrate(model: nn.Module, batches: Batches) -> nn.Module:
     with evaluating(model, buffers=False, randomness=False), torch.no_grad():
         for norm in norms:
             norm.reset_running_stats()
+            # Without a momentum torch takes the plain mean over all batches.
             norm.momentum, norm.training = None, True
         for batch in batches:
             model(_inputs(batch))
@@ -58,8 +59,8 @@ class Accuracy:
 
     Args:
         model: a supernet, on the device of the batches.
-        batches: of validation pictures with labels; gone through once per scheme.
-        calibration: of training pictures, to estimate batch norms anew for every scheme (`recalibrate`); None takes
+        batches: validation pictures with labels; gone through once per scheme.
+        calibration: training pictures, to estimate batch norms anew for every scheme (`recalibrate`); None takes
             the supernet's statistics, as published.
 
     Raises:

@@ -27,7 +27,7 @@ class Photos:
     """Photos of classes.
 
     Args:
-        paths: of the files.
+        paths: picture files.
         labels: index of the class of each.
         classes: names, in the order of their indices.
     """
@@ -79,15 +79,15 @@ class Job:
     Args:
         folder: with train/ and val/.
         model: name of the network.
-        weights: it begins with: a file, `random`, or None for the published ones.
-        model_args: of its builder.
+        weights: weights of the start: a file, `random`, or None for the published ones.
+        model_args: arguments of the network's builder.
         gate: name of the gate.
         share: which blocks share one.
-        reduction: of the gate.
+        reduction: channel reduction inside the gate.
         photos: most validation photos per evaluation.
         recalibrate: training photos by which batch norms are estimated anew for each scheme; 0 leaves them.
         batch: photos that go through the network together.
-        seed: of all draws.
+        seed: seed of all draws.
         device: where to compute.
         supernet: file of the trained supernet.
     """
@@ -157,11 +157,11 @@ def train_supernet(
 
     Args:
         loaded: a supernet; it is trained in place, on its device.
-        photos: of the classes that it knows.
+        photos: pictures of the classes that the network knows.
         epochs: times through the photos.
-        rate: of learning, at the start.
+        rate: learning rate at the start.
         batch: photos per step; a last one of a single photo is left out.
-        seed: of the order and of the masks.
+        seed: seed of the order and of the masks.
         step: called with the loss of each step.
 
     Raises:

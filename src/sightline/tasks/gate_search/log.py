@@ -29,7 +29,7 @@ class Trial:
 
     Args:
         scheme: what was in use.
-        score: what it reached.
+        score: accuracy, or whatever else was measured, of the scheme.
         worth: the score, and the sparsity weight times the share of blocks without a gate.
     """
 

@@ -20,7 +20,7 @@ class Effect:
     """What one bit is worth.
 
     Args:
-        stage: of the block, from 1.
+        stage: stage of the block, from 1.
         block: within the stage, from 1.
         mean: change of the score when the bit is set; NaN where the evaluated schemes cannot tell.
         low: lower end of the interval.
@@ -62,10 +62,10 @@ def main_effects(
 
     Args:
         bits: rows of 0 and 1.
-        scores: of the rows.
+        scores: score of each scheme.
         draws: resamples.
-        confidence: of the intervals.
-        seed: of the resampling.
+        confidence: confidence level of the intervals.
+        seed: seed of the resampling.
 
     Returns:
         Means, lower and upper ends.
@@ -95,5 +95,6 @@ def _solved(X: Float[Tensor, "n p"], y: Float[Tensor, "n"], weights: Float[Tenso
     inner = torch.einsum("dn,ni,nj->dij", weights, X, X)
     inverse = torch.linalg.pinv(inner, hermitian=True, rtol=1e-9)
     effects = torch.einsum("dij,dn,nj,n->di", inverse, weights, X, y)
+    # The diagonal of pinv(A) A is 1 where a coefficient is determined by the rows, and less where it is not.
     resolution = torch.einsum("dij,dji->di", inverse, inner)
     return torch.where(resolution > 1 - 1e-6, effects, math.nan)

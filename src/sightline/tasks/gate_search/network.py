@@ -27,9 +27,9 @@ def supernet(model: Model, gate: str | Factory = "dia", *, share: Share = "stage
 
     Args:
         model: any network with sites.
-        gate: as in `plug`.
+        gate: name of a gate, as in `plug`.
         share: which blocks share one; by stage, as published.
-        options: of `plug`: `reduction`, `start`, and the gate's own.
+        options: options of `plug`: `reduction`, `start`, and the gate's own.
 
     Returns:
         The model that was given, with the dense scheme in use.

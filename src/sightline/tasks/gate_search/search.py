@@ -48,13 +48,13 @@ def search(
         searcher: a name of `SEARCHERS`: reinforce, random, greedy, exhaustive.
         budget: most evaluations.
         sparsity: weight, in units of the score; 0.02 of an accuracy in 0..1 as published [huang2021ean].
-        seed: of whatever is drawn.
+        seed: seed of whatever is drawn.
         log: file to which each evaluation is written, and from which a stopped search goes on, bit for bit; a larger
             budget goes on as well. Other settings are refused.
         about: what the scores depend on besides (model, weights, data); kept in the log, and held against it.
         evaluate: how schemes are evaluated (`ray_workers`); None is one by one, here.
         step: called with every trial.
-        options: of the searcher.
+        options: options of the searcher.
 
     Raises:
         GateError: unknown searcher or option, a budget below 2, too many blocks for exhaustive search, a log with

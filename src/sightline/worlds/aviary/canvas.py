@@ -61,6 +61,7 @@ class Frame(NamedTuple):
 
     def turned(self, pivot: tuple[float, float], degrees: float) -> Frame:
         """The frame after a turn about a point given in bird coordinates."""
+        # Turned about the origin first, then moved so that the pivot lies where it was.
         before = self.place(np.array([pivot], np.float32))[0]
         turned = self._replace(angle=self.angle + degrees)
         after = turned.place(np.array([pivot], np.float32))[0]

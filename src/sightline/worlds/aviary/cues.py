@@ -148,6 +148,7 @@ class _Evidence:
         for colour in range(len(GROUPS[breast].values)):
             term = _log(self._own(breast, np.full(len(self.values), colour)))
             if breast in groups:
+                # A breast out of sight rules no colour out; its colour is then summed over below.
                 ruled_out = self.visible[:, breast] & (self.values[:, breast] != colour)
                 term = np.where(ruled_out[:, None], -np.inf, term)
             for g in groups:

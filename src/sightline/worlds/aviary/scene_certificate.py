@@ -123,6 +123,7 @@ def _verdict(
     decide: Decide, scene: Scene, decision: int, pool: list[Scene], cue: str, donors: int, threshold: float
 ) -> Verdict:
     """Exchange the cue with several donors, and everything but the cue."""
+    # Each scene begins at another donor, so that no few donors decide for the whole world.
     turn = scene.index % max(1, len(pool))
     others = [donor for donor in pool[turn:] + pool[:turn] if donor.species != scene.species][:donors]
     if decision != scene.species:

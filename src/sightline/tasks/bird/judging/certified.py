@@ -50,7 +50,7 @@ class Certified:
         rendered: the world, drawn and written to its folder.
         certificates: the verdict on every scene, with the rates.
         samples: certified scenes alone; the mask of each is the cue.
-        verdicts: theirs, in the same order.
+        verdicts: verdicts of these scenes, in the same order.
     """
 
     rendered: Drawn

@@ -130,6 +130,7 @@ class _Parts:
 
     def _one(self, sample: int, stay: tuple[bool, ...]) -> Tensor:
         scene, pictures = self.scenes[sample], self.owner.pictures
+        # The methods of one comparison take away the same parts often, and drawing is the slow step.
         if (scene.index, stay) not in pictures:
             absent = tuple(part for part, stays in zip(PARTS, stay, strict=True) if not stays)
             bare = replace(scene, missing=tuple(dict.fromkeys((*scene.missing, *absent))))

@@ -25,11 +25,11 @@ class Listed:
     """Picture files with their classes.
 
     Args:
-        files: in their order.
+        files: pictures, in their order.
         labels: class of each, from 0.
-        tests: whether it is for testing.
+        tests: for each picture, whether it is for testing.
         classes: names, in the order of the labels.
-        source: what it is, in words.
+        source: description of the data, in words.
         notes: what a user should know of the split.
     """
 

@@ -40,14 +40,14 @@ class Pictures:
 
     Args:
         images: bytes of all of them.
-        labels: their classes.
+        labels: class of each picture.
         train: rows to learn from.
         test: rows to test on.
-        classes: names.
-        mean: of each channel, in units of 0..1.
-        std: of each channel.
-        source: what they are, in words.
-        notes: what was noticed.
+        classes: names of the classes.
+        mean: mean of each channel, in units of 0..1.
+        std: standard deviation of each channel, in the same units.
+        source: description of the data, in words.
+        notes: remarks on the data for the card.
         fingerprint: text that changes when the files do.
     """
 

@@ -15,7 +15,7 @@ class Adam:
 
     Args:
         parts: what is stepped, in place.
-        rate: of learning.
+        rate: learning rate.
     """
 
     def __init__(self, parts: Sequence[Tensor], rate: float) -> None:

@@ -50,8 +50,8 @@ def random(lengths: Lengths, generator: torch.Generator, *, share: float = 0.5) 
     """Independent bits; what was drawn once is not drawn again, until nothing is left.
 
     Args:
-        lengths: of the stages.
-        generator: of the draws.
+        lengths: number of blocks of each stage.
+        generator: random numbers of the draws.
         share: probability of each bit.
     """
     schemes: set[Scheme] = set()

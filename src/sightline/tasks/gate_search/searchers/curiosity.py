@@ -28,10 +28,10 @@ class Curiosity:
     of all schemes of a step, so that its bonus cannot tell one from the other.
 
     Args:
-        bits: of a scheme.
-        generator: of both networks' weights.
-        rate: of Adam, which trains the predictor. The published 0.05 is too high for a steady decrease; see
-            `tests/gates/search/test_curiosity.py`.
+        bits: number of bits of a scheme.
+        generator: random numbers for both networks' weights.
+        rate: learning rate of Adam, which trains the predictor. The published 0.05 is too high for a steady decrease;
+            see `tests/tasks/gate_search/test_curiosity.py`.
     """
 
     def __init__(self, bits: int, generator: torch.Generator, *, rate: float = 0.01) -> None:

@@ -66,8 +66,8 @@ class Policy:
     """Independent bits, P(bit) = sigmoid(z), with one logit z for each block; z = 0 at its start.
 
     Args:
-        bits: of a scheme.
-        rate: of Adam.
+        bits: number of bits of a scheme.
+        rate: learning rate of Adam.
     """
 
     def __init__(self, bits: int, *, rate: float = 0.05) -> None:
@@ -114,7 +114,7 @@ def replay_loss(
     """- mean of min(r A, clip(r) A), where r = pi(scheme) / pi of when it was drawn [schulman2017ppo].
 
     Args:
-        logits: of the policy now.
+        logits: logits of the policy now.
         schemes: drawn earlier.
         advantages: A, with today's baseline.
         before: log pi of the schemes when they were drawn.
@@ -161,8 +161,8 @@ class Learner:
     """A policy with its baseline, its curiosity and its memory.
 
     Args:
-        bits: of a scheme.
-        generator: of curiosity's networks and of the choice among kept draws.
+        bits: number of bits of a scheme.
+        generator: random numbers for curiosity's networks and for the choice among earlier draws.
         config: the settings.
     """
 
@@ -179,7 +179,9 @@ class Learner:
         """One step of the policy on what its draws were worth."""
         rewards = worths + self._config.curiosity * self._curiosity.bonus(bits)
         self._curiosity.learn(bits)
+        # Before the step below: the clipped ratio of the replay is against the policy that drew these schemes.
         before = log_share(self.policy.logits.detach(), bits)
+        # The baseline leaves this step's rewards out, or the gradient would be biased; the first step only sets it.
         if self._baseline is not None:
             self.policy.descend(reinforce_loss(self.policy.logits, bits, rewards - self._baseline))
         self._memory.append((bits, rewards, before))
