@@ -47,17 +47,17 @@ def facts(
     """What the card and the run page say in a table, by name."""
     low, high = judged.interval
     energy, own, device = judged.energy, recipe.network, recipe.machine
-    looked = {
+    evidence = {
         "parts": "by the object's part masks",
         "mask": "by the object's masks",
         "box": "by the object's boxes",
         "": "nobody marked the object, so it is not known where the network looks",
     }[pictures.where]
     where = (
-        looked
+        evidence
         if energy is None
         else f"{energy.inside} of the class map lies on the object, which covers {energy.area:.3f}; "
-        f"gain {energy.gain}, {looked}"
+        f"gain {energy.gain}, {evidence}"
     )
     return {
         "class accuracy": f"{judged.accuracy:.4f} (95 % interval {low:.4f} to {high:.4f}, {judged.pictures} pictures"
@@ -119,21 +119,23 @@ def _loss(recipe: EatRecipe) -> str:
 
 def tables(judged: TestReport) -> dict[str, list[list[str]]]:
     """Every attribute in words, for card and page alike; the first row of a table is its header."""
-    made = {
+    sections = {
         "Groups of attributes": [["group", "right", "95 % interval", "most frequent value", "by class", "pictures"]],
         "Other attributes": [
             ["attribute", "average precision", "by class", "share", "area under the curve", "by class", "pictures"]
         ],
     }
-    for read, known in zip(judged.choices, judged.by_class, strict=True):
-        low, high = wilson(read.right, read.total)
-        right, base, oracle = (f"{count / max(1, read.total):.3f}" for count in (read.right, read.base, known.right))
-        row = [read.name, right, f"{low:.3f} to {high:.3f}", base, oracle, str(read.total)]
-        made["Groups of attributes"].append(row)
+    for choice, control in zip(judged.choices, judged.by_class, strict=True):
+        low, high = wilson(choice.right, choice.total)
+        right, base, oracle = (
+            f"{count / max(1, choice.total):.3f}" for count in (choice.right, choice.base, control.right)
+        )
+        row = [choice.name, right, f"{low:.3f} to {high:.3f}", base, oracle, str(choice.total)]
+        sections["Groups of attributes"].append(row)
     for one, other in zip(judged.rankings, judged.ranked_by_class, strict=True):
         figures = (one.precision, other.precision, one.share, one.auc, other.auc)
-        made["Other attributes"].append([one.name, *(f"{value:.3f}" for value in figures), str(one.total)])
-    return {name: rows for name, rows in made.items() if len(rows) > 1}
+        sections["Other attributes"].append([one.name, *(f"{value:.3f}" for value in figures), str(one.total)])
+    return {name: rows for name, rows in sections.items() if len(rows) > 1}
 
 
 def _markdown(name: str, rows: Sequence[Sequence[str]]) -> str:

@@ -80,17 +80,17 @@ def read_awa2_tables(root: str | Path, *, matrix: Matrix = "binary") -> AwA2Tabl
     return AwA2Tables(names, folders, Vocabulary(tuple(map(_word, range(1, shape[1] + 1), predicates))), values)
 
 
-def read_awa2(root: Path, asked: Asked) -> AttributeData:
+def read_awa2(root: Path, request: Asked) -> AttributeData:
     """Read tables and pictures; the split of the pictures is Sightline's own, see `frozen`.
 
     Raises:
         DataError: a table breaks the format, or classes have no pictures.
     """
-    refuse_table(root, asked)
+    refuse_table(root, request)
     tables = read_awa2_tables(root)
     below = [_pictures(root, folder) for folder in tables.folders]
     empty = [name for name, files in zip(tables.classes, below, strict=True) if not files]
-    _check_empty(root, empty, len(below), asked)
+    _check_empty(root, empty, len(below), request)
     labels = np.repeat(np.arange(len(below)), [len(files) for files in below])
     files = tuple(file for files in below for file in files)
     names = [file.relative_to(root).as_posix() for file in files]
@@ -144,13 +144,13 @@ def _pictures(root: Path, folder: str) -> list[Path]:
     return sorted(file for file in place.iterdir() if file.suffix.lower() in SUFFIXES) if place.is_dir() else []
 
 
-def _check_empty(root: Path, empty: list[str], classes: int, asked: Asked) -> None:
+def _check_empty(root: Path, empty: list[str], classes: int, request: Asked) -> None:
     if len(empty) == classes:
         raise DataError(
             f"{root} has AwA2's tables but no pictures in JPEGImages/CLASS/; unpack them there, or read the tables "
             "alone with read_awa2_tables"
         )
-    if empty and not asked.incomplete:
+    if empty and not request.incomplete:
         more = f" and {len(empty) - 5} more" if len(empty) > 5 else ""
         raise DataError(
             f"{len(empty)} of {classes} classes have no picture in {root / 'JPEGImages'}: "

@@ -62,8 +62,8 @@ def drawn_again(world: World, scenes: Iterable[Scene], size: int, folder: Path) 
         folder: where the mapped file is kept.
     """
     twins = [before_another(scene, world) for scene in scenes]
-    known = json.dumps([DRAWING, asdict(world.config), [scene.index for scene in twins], size])
-    name = f"twins-{sha256(known.encode()).hexdigest()[:12]}.npy"
+    identity = json.dumps([DRAWING, asdict(world.config), [scene.index for scene in twins], size])
+    name = f"twins-{sha256(identity.encode()).hexdigest()[:12]}.npy"
     folder.mkdir(parents=True, exist_ok=True)
     images = cached_rows(folder / name, (len(twins), size, size, 3), lambda i: render(twins[i], size).image)
     return torch.from_numpy(images).permute(0, 3, 1, 2)

@@ -59,15 +59,15 @@ def inferred(name: str, cells: Sequence[str]) -> str:
     Raises:
         DataError: every cell is empty, or there are too many different words for a choice.
     """
-    said = {cell.lower() for cell in cells if cell}
-    if not said:
+    values = {cell.lower() for cell in cells if cell}
+    if not values:
         raise DataError(f"the column {name!r} is empty; declare its type as 'ignore', or remove it")
-    if said <= set(WORDS):
+    if values <= set(WORDS):
         return "boolean"
-    if all(_is_number(cell) for cell in said):
+    if all(_is_number(cell) for cell in values):
         return "continuous"
-    if len(said) > MOST_VALUES:
-        raise DataError(f"the column {name!r} has {len(said)} different values; declare its type, or 'ignore' it")
+    if len(values) > MOST_VALUES:
+        raise DataError(f"the column {name!r} has {len(values)} different values; declare its type, or 'ignore' it")
     return "categorical"
 
 
@@ -95,7 +95,7 @@ def answers(
         return _ordinal(name, cells, declared, numbers)
     values = [_looked_up(name, cell.lower(), WORDS, at) for at, cell in zip(numbers, cells, strict=True)]
     word = Attribute(name, name, name, declared.part, declared.scope)
-    return Answers((word,), *_known(values))
+    return Answers((word,), *_targets_and_weights(values))
 
 
 def _categorical(name: str, cells: Sequence[str], declared: Column) -> Answers:
@@ -113,7 +113,9 @@ def _ordinal(name: str, cells: Sequence[str], declared: Column, numbers: Sequenc
         raise DataError(f"the ordinal column {name!r} needs its `order`: two or more different values, lowest first")
     ranks = {value: rank / (len(declared.order) - 1) for rank, value in enumerate(declared.order)}
     values = [_looked_up(name, cell, ranks, at) for at, cell in zip(numbers, cells, strict=True)]
-    return Answers((Attribute(name, name, name, declared.part, declared.scope, "ordinal"),), *_known(values))
+    return Answers(
+        (Attribute(name, name, name, declared.part, declared.scope, "ordinal"),), *_targets_and_weights(values)
+    )
 
 
 def _continuous(
@@ -122,14 +124,16 @@ def _continuous(
     """The number between the smallest and the largest of the training rows; beyond them it is cut off."""
     values = np.array([_number(name, cell, at) for at, cell in zip(numbers, cells, strict=True)])
     word = Attribute(name, name, name, declared.part, declared.scope, "continuous")
-    seen = values[train & ~np.isnan(values)]
-    if not len(seen) or seen.min() == seen.max():
+    measured = values[train & ~np.isnan(values)]
+    if not len(measured) or measured.min() == measured.max():
         nothing = np.zeros((len(cells), 1), np.float32)
         return Answers((word,), nothing, nothing, note=f"{name} does not vary in the training split; it is unknown")
-    return Answers((word,), *_known(np.clip((values - seen.min()) / (seen.max() - seen.min()), 0, 1)))
+    return Answers(
+        (word,), *_targets_and_weights(np.clip((values - measured.min()) / (measured.max() - measured.min()), 0, 1))
+    )
 
 
-def _known(values: Sequence[float] | NDArray[np.float64]) -> tuple[Floats, Floats]:
+def _targets_and_weights(values: Sequence[float] | NDArray[np.float64]) -> tuple[Floats, Floats]:
     """Targets and weights of one attribute; NaN is unknown."""
     column = np.asarray(values, np.float32).reshape(-1, 1)
     return np.nan_to_num(column), (~np.isnan(column)).astype(np.float32)

@@ -36,7 +36,7 @@ answer count for less.
 """
 
 
-def read_cub_attributes(root: Path, asked: Asked) -> AttributeData:
+def read_cub_attributes(root: Path, request: Asked) -> AttributeData:
     """Read a folder in the layout of CUB-200-2011.
 
     Raises:
@@ -44,12 +44,12 @@ def read_cub_attributes(root: Path, asked: Asked) -> AttributeData:
     """
     cub = read_cub(root)
     words = _words(cub)
-    said = is_there(_labels(root), "list", error=DataError)
-    targets, weights, notes = _answers(cub, words) if said else _no_answers(cub)
+    has_labels = is_there(_labels(root), "list", error=DataError)
+    targets, weights, notes = _answers(cub, words) if has_labels else _no_answers(cub)
     train = np.where(cub.train, 0, 2).astype(np.int8)
-    split = carved(cub.paths, cub.labels, train, share=asked.validation, seed=asked.seed)
-    known = weights * (split == 0)[:, None]
-    table = asked.targets == "table" or not said
+    split = carved(cub.paths, cub.labels, train, share=request.validation, seed=request.seed)
+    training_weights = weights * (split == 0)[:, None]
+    table = request.targets == "table" or not has_labels
     data = AttributeData(
         root=root,
         files=tuple(cub.image_path(row) for row in range(len(cub))),
@@ -58,13 +58,15 @@ def read_cub_attributes(root: Path, asked: Asked) -> AttributeData:
         vocabulary=words,
         targets=targets,
         weights=weights,
-        prototypes=_percent(cub, words) if table else class_means(targets, known, cub.labels, len(cub.classes)),
+        prototypes=_percent(cub, words)
+        if table
+        else class_means(targets, training_weights, cub.labels, len(cub.classes)),
         split=split,
         notes=tuple(notes) + _remarks(cub, words, table=table),
         **_places(cub),
     )
     check_pictures(data.files, root)
-    return data if said else data.at_class_level()
+    return data if has_labels else data.at_class_level()
 
 
 def _words(cub: CubData) -> Vocabulary:
@@ -98,8 +100,8 @@ def _answers(cub: CubData, words: Vocabulary) -> tuple[Floats, Floats, list[str]
     for group in words.groups:
         if group.exclusive:
             at = list(group.members)
-            seen = (weights[:, at] > 0).any(1)
-            wrong = seen & (targets[:, at].sum(1) != 1)
+            answered = (weights[:, at] > 0).any(1)
+            wrong = answered & (targets[:, at].sum(1) != 1)
             weights[:, at] *= ~wrong[:, None]
             targets[:, at] *= ~wrong[:, None]
             if wrong.any():

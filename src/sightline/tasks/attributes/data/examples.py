@@ -65,9 +65,9 @@ class Examples:
         own: tuple[Tensor, ...] = tuple(getattr(self, name) for name in TABLES)
         return own if self.background_pairs is None else (*own, self.background_pairs)
 
-    def only(self, kept: Sequence[int]) -> Examples:
+    def only(self, positions: Sequence[int]) -> Examples:
         """The same photos with some attributes only, by position."""
-        return self.taught(self.targets[:, kept], self.weights[:, kept])
+        return self.taught(self.targets[:, positions], self.weights[:, positions])
 
     def taught(self, targets: Tensor, weights: Tensor) -> Examples:
         """The same photos with other attributes, such as those of a control."""
@@ -76,11 +76,11 @@ class Examples:
 
 def from_scenes(scenes: Scenes, words: Vocabulary) -> Examples:
     """Scenes of the aviary as examples: one-hot attributes, unknown where the part is not seen."""
-    hot, seen = [], []
+    hot, visible = [], []
     for g, group in enumerate(GROUPS):
         hot.append(torch.nn.functional.one_hot(scenes.values[:, g], len(group.values)).float())
-        seen.append(scenes.visible[:, g, None].float().expand(-1, len(group.values)))
-    targets, weights = torch.cat(hot, dim=1), torch.cat(seen, dim=1)
+        visible.append(scenes.visible[:, g, None].float().expand(-1, len(group.values)))
+    targets, weights = torch.cat(hot, dim=1), torch.cat(visible, dim=1)
     if targets.shape[1] != len(words):
         raise ValueError(f"{targets.shape[1]} attributes of the aviary for a vocabulary of {len(words)}")
     return Examples(scenes.images, scenes.labels, targets, weights.contiguous(), scenes.parts, part_names=PARTS)
@@ -107,8 +107,8 @@ def from_files(
     """
     rows = np.asarray(rows)
     folder.mkdir(parents=True, exist_ok=True)
-    known = "\n".join(f"{data.files[i]} {_stamp(data.files[i])}" for i in rows)
-    name = f"{sha256(known.encode()).hexdigest()[:12]}-{size}"
+    identity = "\n".join(f"{data.files[i]} {_stamp(data.files[i])}" for i in rows)
+    name = f"{sha256(identity.encode()).hexdigest()[:12]}-{size}"
     images = cached_rows(
         folder / f"{name}.npy", (len(rows), size, size, 3), lambda i: _square(data, rows[i], size), report
     )
@@ -136,14 +136,14 @@ def group_shares(
     visible covers nothing.
     """
     ids = {name: at for at, name in enumerate(names, 1)}
-    known = parts != NOWHERE
-    nothing = torch.zeros_like(known)
+    marked = parts != NOWHERE
+    nothing = torch.zeros_like(marked)
     masks = []
     for group in words.groups:
         if group.scope == "part" and group.part in ids:
             masks.append(parts == ids[group.part])
         else:
-            masks.append((parts > 0) & known if group.scope == "object" else nothing)
+            masks.append((parts > 0) & marked if group.scope == "object" else nothing)
     return torch.nn.functional.adaptive_avg_pool2d(torch.stack(masks, dim=1).float(), size)
 
 
@@ -155,7 +155,7 @@ def object_shares(parts: UInt8[Tensor, "b p q"], size: tuple[int, int]) -> Float
 
 def _marks(data: AttributeData, row: int) -> str:
     """Changes when what is known of where the object is does."""
-    masks = [held[row] for held in (data.part_masks, data.foreground) if held]
+    masks = [files[row] for files in (data.part_masks, data.foreground) if files]
     box = "" if data.boxes is None else data.boxes[row].tolist()
     return f"{[_stamp(mask) for mask in masks if mask]} {box}"
 

@@ -66,18 +66,18 @@ def check_pictures(files: Sequence[Path], root: Path, what: str = "pictures") ->
     missing = [file for file in files if not is_file(file)]
     if missing:
         below = [file.relative_to(root) if root in file.parents else file for file in missing[:3]]
-        shown = ", ".join(file.as_posix() for file in below)
+        examples = ", ".join(file.as_posix() for file in below)
         raise DataError(
-            f"{root} lacks {len(missing)} of {len(files)} {what} that its tables name, such as {shown}; "
+            f"{root} lacks {len(missing)} of {len(files)} {what} that its tables name, such as {examples}; "
             "unpack the pictures there, or correct the tables"
         )
 
 
-def refuse_table(root: Path, asked: Asked) -> None:
+def refuse_table(root: Path, request: Asked) -> None:
     """Say that a layout has no table of classes beside the pictures' own attributes.
 
     Raises:
         DataError: such a table was asked for.
     """
-    if asked.targets == "table":
+    if request.targets == "table":
         raise DataError(f"{root} has no table of classes of its own to take targets='table' from; ask for 'class'")

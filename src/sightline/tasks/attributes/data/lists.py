@@ -19,13 +19,13 @@ def numbered_names(path: Path) -> tuple[str, ...]:
     Raises:
         DataError: the file is missing, or a row is not of that form.
     """
-    found: list[str] = []
+    names: list[str] = []
     for number, line in _lines(path):
         head, _, name = line.replace("\t", " ").partition(" ")
-        if head != str(len(found) + 1) or not name.strip():
-            raise DataError(f"{path}, line {number}: expected `{len(found) + 1} name`, found {line[:60]!r}")
-        found.append(name.strip())
-    return tuple(found)
+        if head != str(len(names) + 1) or not name.strip():
+            raise DataError(f"{path}, line {number}: expected `{len(names) + 1} name`, found {line[:60]!r}")
+        names.append(name.strip())
+    return tuple(names)
 
 
 def number_matrix(path: Path, rows: int, columns: int) -> NDArray[np.float64]:
@@ -34,17 +34,17 @@ def number_matrix(path: Path, rows: int, columns: int) -> NDArray[np.float64]:
     Raises:
         DataError: the file is missing, holds something that is no number, or has another shape.
     """
-    found: list[NDArray[np.float64]] = []
+    table: list[NDArray[np.float64]] = []
     for number, line in _lines(path):
         tokens = line.split()
         row = [value for token in tokens if (value := real(token)) is not None]
         if len(row) != len(tokens) or len(row) != columns:
             wrong = next((repr(token[:30]) for token in tokens if real(token) is None), len(row))
             raise DataError(f"{path}, line {number}: expected {columns} finite numbers, found {wrong}")
-        found.append(np.array(row))
-    if len(found) != rows:
-        raise DataError(f"{path} has {len(found)} rows of numbers; there are {rows} classes")
-    return np.stack(found)
+        table.append(np.array(row))
+    if len(table) != rows:
+        raise DataError(f"{path} has {len(table)} rows of numbers; there are {rows} classes")
+    return np.stack(table)
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:

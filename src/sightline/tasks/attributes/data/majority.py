@@ -37,10 +37,10 @@ def majority(data: AttributeData, *, least: int = 10) -> AttributeData:
     binary = np.array([word.kind == "binary" for word in data.vocabulary.attributes], bool)
     yes = np.where(np.isnan(votes), np.nan, votes >= 0.5).astype(np.float32)
     prototypes = np.where(binary, yes, data.prototypes)
-    kept = np.flatnonzero(~binary | ((yes == 1).sum(0) >= least))
-    if not len(kept):
+    positions = np.flatnonzero(~binary | ((yes == 1).sum(0) >= least))
+    if not len(positions):
         raise DataError(f"no attribute is voted present in {least} classes or more of {data.root}; ask for fewer")
-    voted = replace(data, prototypes=prototypes.astype(np.float32)).only(kept).at_class_level()
+    voted = replace(data, prototypes=prototypes.astype(np.float32)).only(positions).at_class_level()
     return replace(voted, vocabulary=replace(voted.vocabulary, exclusive=()))
 
 

@@ -92,26 +92,26 @@ def gather(data: Path | None, recipe: EatRecipe, work: Path, report: Report = la
         InputError: a picture cannot be read.
         TrainingError: a guide was asked for that the data cannot give.
     """
-    found = _drawn(recipe, work, report) if data is None else _read(data, recipe, work, report)
-    if recipe.loss.outside_weight and not found.where:
+    pictures = _drawn(recipe, work, report) if data is None else _read(data, recipe, work, report)
+    if recipe.loss.outside_weight and not pictures.where:
         raise TrainingError(
-            f"--outside-weight needs to know where the object is, but {found.source} has neither masks nor boxes; "
+            f"--outside-weight needs to know where the object is, but {pictures.source} has neither masks nor boxes; "
             "leave it out"
         )
-    if recipe.loss.part_weight and found.where != "parts":
+    if recipe.loss.part_weight and pictures.where != "parts":
         raise TrainingError(
-            f"--part-weight needs masks of the parts, but {found.source} has none; leave it out (--outside-weight "
+            f"--part-weight needs masks of the parts, but {pictures.source} has none; leave it out (--outside-weight "
             "does with masks or boxes of the object)"
         )
-    return found
+    return pictures
 
 
 def _drawn(recipe: EatRecipe, work: Path, report: Report) -> Pictures:
-    world, held = World(WorldConfig(seed=recipe.machine.seed)), max(40, recipe.data.scenes // 4)
-    splits = ((0, recipe.data.scenes), (VALIDATION, held), (HELD_OUT, held))
+    world, held_out = World(WorldConfig(seed=recipe.machine.seed)), max(40, recipe.data.scenes // 4)
+    splits = ((0, recipe.data.scenes), (VALIDATION, held_out), (HELD_OUT, held_out))
     full = aviary_vocabulary()
     at = list(full.match(recipe.data.only)) if recipe.data.only else list(range(len(full)))
-    taken = []
+    examples = []
     for first, count in splits:
         drawn = rendered(
             world,
@@ -122,13 +122,13 @@ def _drawn(recipe: EatRecipe, work: Path, report: Report) -> Pictures:
             workers=recipe.machine.workers,
             report=report,
         )
-        taken.append(from_scenes(drawn, full).only(at))
-    train, validation, test = taken
+        examples.append(from_scenes(drawn, full).only(at))
+    train, validation, test = examples
     if recipe.loss.consistency_weight:
         scenes = [world.scene(index) for index in range(recipe.data.scenes)]
         train = replace(train, background_pairs=drawn_again(world, scenes, recipe.network.size, work / "scenes"))
     if recipe.data.targets != "image":
-        train, validation, test = _of_classes(taken, len(world.labels))
+        train, validation, test = _of_classes(examples, len(world.labels))
     _check_classes(
         torch.bincount(train.labels, minlength=len(world.labels)).tolist(),
         world.labels,
@@ -152,8 +152,8 @@ def _of_classes(splits: Sequence[Examples], classes: int) -> list[Examples]:
     """Every picture gets the mean of its class's training pictures."""
     train = splits[0]
     means = torch.from_numpy(class_means(train.targets.numpy(), train.weights.numpy(), train.labels.numpy(), classes))
-    known = (~means.isnan()).float()
-    return [one.taught(means.nan_to_num()[one.labels], known[one.labels]) for one in splits]
+    weights = (~means.isnan()).float()
+    return [one.taught(means.nan_to_num()[one.labels], weights[one.labels]) for one in splits]
 
 
 def _read(root: Path, recipe: EatRecipe, work: Path, report: Report) -> Pictures:
@@ -172,24 +172,24 @@ def _read(root: Path, recipe: EatRecipe, work: Path, report: Report) -> Pictures
     _check_split(data)
     splits = {name: np.flatnonzero(data.split == at) for at, name in enumerate(SPLITS)}
     scenes = scenes_of(root, splits["train"].tolist()) if recipe.loss.consistency_weight else None
-    taken = {
+    examples = {
         name: from_files(data, rows, recipe.network.size, work / "photos", report)
         for name, rows in splits.items()
         if len(rows)
     }
     if scenes is not None:
-        again = drawn_again(*scenes, recipe.network.size, work / "photos")
-        taken["train"] = replace(taken["train"], background_pairs=again)
+        pairs = drawn_again(*scenes, recipe.network.size, work / "photos")
+        examples["train"] = replace(examples["train"], background_pairs=pairs)
     return Pictures(
-        taken["train"],
-        taken["validation"],
-        taken.get("test"),
+        examples["train"],
+        examples["validation"],
+        examples.get("test"),
         data.classes,
         data.vocabulary,
         str(root),
         "\n".join(f"{file.relative_to(root) if root in file.parents else file}" for file in data.files),
         drawn=(root / "world.json").is_file(),
-        where=_where(data, taken["train"]),
+        where=_where(data, examples["train"]),
         notes=data.notes,
     )
 
@@ -212,17 +212,17 @@ def _complete(data: AttributeData, leave_out: bool) -> AttributeData:
         fix = "Add pictures, or leave these classes out with --incomplete"
         _check_classes(counts.tolist(), data.classes, str(data.root), fix)
         return data
-    kept = np.flatnonzero(counts)
-    if len(kept) == len(counts):
+    learnable = np.flatnonzero(counts)
+    if len(learnable) == len(counts):
         return data
-    place = {int(label): at for at, label in enumerate(kept)}
+    place = {int(label): at for at, label in enumerate(learnable)}
     some = data.take(row for row in range(len(data)) if int(data.labels[row]) in place)
-    note = f"{len(counts) - len(kept)} of {len(counts)} classes have no training picture and are left out"
+    note = f"{len(counts) - len(learnable)} of {len(counts)} classes have no training picture and are left out"
     return replace(
         some,
         labels=np.array([place[int(label)] for label in some.labels], np.int64),
-        classes=tuple(data.classes[at] for at in kept),
-        prototypes=data.prototypes[kept],
+        classes=tuple(data.classes[at] for at in learnable),
+        prototypes=data.prototypes[learnable],
         notes=(*data.notes, note),
     )
 
@@ -230,9 +230,9 @@ def _complete(data: AttributeData, leave_out: bool) -> AttributeData:
 def _check_classes(counts: Sequence[int], classes: Sequence[str], source: str, fix: str) -> None:
     empty = [name for name, count in zip(classes, counts, strict=True) if not count]
     if empty:
-        shown = ", ".join(empty[:3]) + (f" and {len(empty) - 3} more" if len(empty) > 3 else "")
+        names = ", ".join(empty[:3]) + (f" and {len(empty) - 3} more" if len(empty) > 3 else "")
         raise DataError(
-            f"{source} has {len(empty)} of {len(classes)} classes without a training picture: {shown}. {fix}"
+            f"{source} has {len(empty)} of {len(classes)} classes without a training picture: {names}. {fix}"
         )
 
 

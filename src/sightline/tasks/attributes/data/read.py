@@ -59,7 +59,7 @@ def read_attributes(
     root = Path(root)
     if targets not in TARGETS:
         raise DataError(f"there are no targets {targets!r}; {near(targets, TARGETS)}")
-    chosen = LAYOUTS[_found(root) if layout == "auto" else layout]
+    chosen = LAYOUTS[_layout_name(root) if layout == "auto" else layout]
     data = chosen.read(root, Asked(targets, validation, seed, incomplete))
     if majority is not None:
         data = by_majority(data, least=majority)
@@ -68,7 +68,7 @@ def read_attributes(
     return data.only(data.vocabulary.match(only)) if only else data
 
 
-def _found(root: Path) -> str:
+def _layout_name(root: Path) -> str:
     """The layout whose files are there.
 
     Raises:
@@ -77,8 +77,8 @@ def _found(root: Path) -> str:
     if not root.is_dir():
         raise DataError(f"there is no folder {str(root)!r} to read attributes from; check its path")
     loosest_last = sorted(LAYOUTS, key=lambda name: name == "table")  # any CSV file will do for it
-    found = next((name for name in loosest_last if LAYOUTS[name].there(root)), None)
-    if found is None:
+    match = next((name for name in loosest_last if LAYOUTS[name].there(root)), None)
+    if match is None:
         sought = "; ".join(f"{name} ({', '.join(layout.files)})" for name, layout in LAYOUTS.items())
         raise DataError(f"{root} is in no layout that is known; looked for the files of {sought}")
-    return found
+    return match

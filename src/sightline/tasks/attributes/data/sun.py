@@ -26,7 +26,7 @@ SCOPES: tuple[tuple[int, Scope], ...] = (
 """Last attribute of each stretch of the list, counted from 0, and what it is about."""
 
 
-def read_sun(root: Path, asked: Asked) -> AttributeData:
+def read_sun(root: Path, request: Asked) -> AttributeData:
     """Read `attributes.mat`, `images.mat` and `attributeLabels_continuous.mat`.
 
     A class is the folder of a picture, without the letter that folders are sorted by: `a/airport/ticket/x.jpg` is an
@@ -35,7 +35,7 @@ def read_sun(root: Path, asked: Asked) -> AttributeData:
     Raises:
         DataError: a file is missing or no MATLAB file of version 5, the shapes differ, pictures are missing.
     """
-    refuse_table(root, asked)
+    refuse_table(root, request)
     names, paths = _strings(root / "attributes.mat", "attributes"), _strings(root / "images.mat", "images")
     votes = _votes(root / "attributeLabels_continuous.mat", len(paths), len(names))
     kinds = [_class_of(path, root) for path in paths]
@@ -65,14 +65,14 @@ def _load(path: Path, key: str) -> NDArray[Any]:
 
     check_file(path, "MATLAB file", error=DataError)
     try:
-        held = loadmat(path, variable_names=[key])
+        variables = loadmat(path, variable_names=[key])
     except Exception as problem:  # a parser may raise anything on a damaged file
         raise DataError(
             f"{path} is no MATLAB file of version 5, or is damaged ({problem}); unpack it again"
         ) from problem
-    if key not in held:
+    if key not in variables:
         raise DataError(f"{path} has no variable {key!r}; the SUN Attribute data set has it there")
-    return np.asarray(held[key])
+    return np.asarray(variables[key])
 
 
 def _strings(path: Path, key: str) -> tuple[str, ...]:
@@ -85,9 +85,9 @@ def _votes(path: Path, images: int, attributes: int) -> NDArray[np.float64]:
     if votes.shape != (images, attributes):
         raise DataError(f"{path} has votes of shape {votes.shape} for {images} images and {attributes} attributes")
     votes = votes.astype(np.float64)
-    known = votes[~np.isnan(votes)]
-    if ((known < 0) | (known > 1)).any():
-        raise DataError(f"{path} holds votes from {known.min():g} to {known.max():g}; expected shares, 0 to 1")
+    shares = votes[~np.isnan(votes)]
+    if ((shares < 0) | (shares > 1)).any():
+        raise DataError(f"{path} holds votes from {shares.min():g} to {shares.max():g}; expected shares, 0 to 1")
     return votes
 
 

@@ -75,10 +75,10 @@ class AttributeData:
         """
         if split not in SPLITS:
             raise DataError(f"there is no split {split!r}; {near(split, SPLITS)}")
-        found = np.flatnonzero(self.split == SPLITS.index(split))
-        if not len(found):
+        positions = np.flatnonzero(self.split == SPLITS.index(split))
+        if not len(positions):
             raise DataError(f"{self.root} has no picture in the split {split!r}; {len(self)} pictures were read")
-        return found
+        return positions
 
     def take(self, rows: Iterable[int]) -> AttributeData:
         """The same data set with some pictures only; classes and attributes stay."""
@@ -86,12 +86,12 @@ class AttributeData:
         tables = ("labels", "targets", "weights", "split", "boxes", "points")
         lists = ("files", "foreground", "part_masks")
         changes: dict[str, Any] = {key: value[at] for key in tables if (value := getattr(self, key)) is not None}
-        changes |= {key: tuple(held[i] for i in at) for key in lists if (held := getattr(self, key))}
+        changes |= {key: tuple(files[i] for i in at) for key in lists if (files := getattr(self, key))}
         return replace(self, **changes)
 
-    def only(self, kept: Iterable[int]) -> AttributeData:
+    def only(self, positions: Iterable[int]) -> AttributeData:
         """The same pictures with some attributes only, by position; see `Vocabulary.match`."""
-        at = list(kept)
+        at = list(positions)
         tables = {name: getattr(self, name)[:, at] for name in ("targets", "weights", "prototypes")}
         return replace(self, vocabulary=self.vocabulary.only(at), **tables)
 
@@ -106,9 +106,9 @@ def class_means(
     targets: NDArray[np.float32], weights: NDArray[np.float32], labels: NDArray[np.int64], classes: int
 ) -> NDArray[np.float32]:
     """Weighted mean target per class and attribute; NaN where no picture of the class knows it, [c, a]."""
-    said, known = np.zeros((2, classes, targets.shape[1]))
-    np.add.at(said, labels, targets * weights)
-    np.add.at(known, labels, weights)
-    means = np.full(said.shape, np.nan)
-    np.divide(said, known, out=means, where=known > 0)
+    totals, certainty = np.zeros((2, classes, targets.shape[1]))
+    np.add.at(totals, labels, targets * weights)
+    np.add.at(certainty, labels, weights)
+    means = np.full(totals.shape, np.nan)
+    np.divide(totals, certainty, out=means, where=certainty > 0)
     return means.astype(np.float32)

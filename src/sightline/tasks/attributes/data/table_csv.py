@@ -34,13 +34,13 @@ OURS = (*NEEDED, "split", *BOX, "mask")
 DELIMITERS = ",;\t"
 
 
-def read_table(root: Path, asked: Asked) -> AttributeData:
+def read_table(root: Path, request: Asked) -> AttributeData:
     """Read a folder with one CSV file.
 
     Raises:
         DataError: there is no header, a row or a cell does not fit, a picture or a mask does not exist.
     """
-    refuse_table(root, asked)
+    refuse_table(root, request)
     path = _table(root)
     rows = _rows(path)
     cells = [row for _, row in rows]
@@ -48,25 +48,25 @@ def read_table(root: Path, asked: Asked) -> AttributeData:
     classes = tuple(sorted({row["class"] for row in cells}))
     labels = np.array([classes.index(row["class"]) for row in cells], np.int64)
     split = carved(
-        [row["file"] for row in cells], labels, _split(path, rows), share=asked.validation, seed=asked.seed
+        [row["file"] for row in cells], labels, _split(path, rows), share=request.validation, seed=request.seed
     )
-    found = _attributes(path, rows, declared, split == 0)
-    targets = np.concatenate([column.targets for column in found], 1)
-    weights = np.concatenate([column.weights for column in found], 1)
-    words = tuple(word for column in found for word in column.attributes)
+    columns = _attributes(path, rows, declared, split == 0)
+    targets = np.concatenate([column.targets for column in columns], 1)
+    weights = np.concatenate([column.weights for column in columns], 1)
+    words = tuple(word for column in columns for word in column.attributes)
     data = AttributeData(
         root=root,
         files=tuple(root / row["file"] for row in cells),
         labels=labels,
         classes=classes,
-        vocabulary=Vocabulary(words, tuple(column.attributes[0].group for column in found if column.exclusive)),
+        vocabulary=Vocabulary(words, tuple(column.attributes[0].group for column in columns if column.exclusive)),
         targets=targets,
         weights=weights,
         prototypes=class_means(targets, weights * (split == 0)[:, None], labels, len(classes)),
         split=split,
         boxes=_boxes(path, rows),
         foreground=_masks(root, rows),
-        notes=(*_no_split(rows), *(column.note for column in found if column.note)),
+        notes=(*_no_split(rows), *(column.note for column in columns if column.note)),
     )
     check_pictures(data.files, root)
     check_pictures([mask for mask in data.foreground if mask], root, "masks")
@@ -75,13 +75,13 @@ def read_table(root: Path, asked: Asked) -> AttributeData:
 
 def _table(root: Path) -> Path:
     """The one CSV file, or `attributes.csv` among several."""
-    found = sorted(root.glob("*.csv"))
-    named = [path for path in found if path.name == "attributes.csv"]
-    if len(found) > 1 and not named:
-        raise DataError(f"{root} has {len(found)} CSV files; call the one to be read attributes.csv")
-    if not found:
+    tables = sorted(root.glob("*.csv"))
+    preferred = [path for path in tables if path.name == "attributes.csv"]
+    if len(tables) > 1 and not preferred:
+        raise DataError(f"{root} has {len(tables)} CSV files; call the one to be read attributes.csv")
+    if not tables:
         raise DataError(f"{root} has no CSV file with a row per picture")
-    return (named or found)[0]
+    return (preferred or tables)[0]
 
 
 def _rows(path: Path) -> Rows:
@@ -94,9 +94,9 @@ def _rows(path: Path) -> Rows:
 
 def _check_header(path: Path, header: tuple[str, ...]) -> None:
     if missing := [name for name in NEEDED if name not in header]:
-        found = ", ".join(header[:6]) or "nothing"
+        columns = ", ".join(header[:6]) or "nothing"
         raise DataError(
-            f"{path} needs a header with the columns file and class; {missing[0]} is missing, found {found}"
+            f"{path} needs a header with the columns file and class; {missing[0]} is missing, found {columns}"
         )
     if not set(header) - set(OURS):
         raise DataError(f"{path} has no column beside {', '.join(header)}; each further column would be an attribute")
@@ -116,36 +116,38 @@ def _check_rows(path: Path, rows: Rows) -> None:
 
 def _declared(path: Path, names: list[str]) -> dict[str, Column]:
     """What the description beside the table says of its columns."""
-    found = next((file for file in (path.with_suffix(".toml"), path.with_suffix(".json")) if _there(file)), None)
-    if found is None:
+    description = next(
+        (file for file in (path.with_suffix(".toml"), path.with_suffix(".json")) if _has_description(file)), None
+    )
+    if description is None:
         return dict.fromkeys(names, Column())
-    described = _description(found)
+    described = _description(description)
     for name in described:
         if name not in names:
             raise DataError(
-                f"{found} describes the column {name!r}, which {path.name} does not have; {near(name, names)}"
+                f"{description} describes the column {name!r}, which {path.name} does not have; {near(name, names)}"
             )
-    return {name: _column(found, name, described.get(name, {})) for name in names}
+    return {name: _column(description, name, described.get(name, {})) for name in names}
 
 
-def _there(path: Path) -> bool:
+def _has_description(path: Path) -> bool:
     return is_there(path, "description of the columns", error=DataError)
 
 
 def _description(path: Path) -> dict[str, dict[str, Any]]:
     """A table for each described column."""
     reader = read_toml if path.suffix == ".toml" else read_json
-    held = reader(path, "description of the columns", error=DataError)
-    described = held.get("columns") if isinstance(held, dict) else None
+    content = reader(path, "description of the columns", error=DataError)
+    described = content.get("columns") if isinstance(content, dict) else None
     if not isinstance(described, dict) or not all(isinstance(about, dict) for about in described.values()):
         raise DataError(f"{path} describes no columns; it holds one table `columns.NAME` for each column described")
     return described
 
 
 def _column(path: Path, name: str, about: dict[str, Any]) -> Column:
-    known = [field.name for field in fields(Column)]
-    if wrong := [key for key in about if key not in known]:
-        raise DataError(f"{path} says {wrong[0]!r} of the column {name!r}; {near(wrong[0], known)}")
+    options = [field.name for field in fields(Column)]
+    if wrong := [key for key in about if key not in options]:
+        raise DataError(f"{path} says {wrong[0]!r} of the column {name!r}; {near(wrong[0], options)}")
     for key, allowed in (("type", TYPES), ("scope", get_args(Scope))):
         if key in about and about[key] not in allowed:
             raise DataError(
@@ -160,17 +162,17 @@ def _column(path: Path, name: str, about: dict[str, Any]) -> Column:
 def _attributes(path: Path, rows: Rows, declared: dict[str, Column], train: NDArray[np.bool_]) -> list[Answers]:
     """All columns that are attributes."""
     try:
-        found = [
+        columns = [
             answers(name, [row[name] for _, row in rows], column, train, [number for number, _ in rows])
             for name, column in declared.items()
             if column.type != "ignore"
         ]
     except DataError as problem:
-        placed = f"{path}: {problem}"
-        raise DataError(placed) from problem
-    if not found:
+        message = f"{path}: {problem}"
+        raise DataError(message) from problem
+    if not columns:
         raise DataError(f"{path} has no attribute: every further column is declared as 'ignore'")
-    return found
+    return columns
 
 
 def _split(path: Path, rows: Rows) -> NDArray[np.int8]:

@@ -92,8 +92,10 @@ class Vocabulary:
         sizes = {group.name: len(group.members) for group in self.groups}
         for name in self.exclusive:
             if sizes.get(name, 0) < 2:
-                found = f"has {sizes[name]} value" if name in sizes else f"is not there; {near(name, sizes)}"
-                raise DataError(f"the exclusive attribute group {name!r} {found}; a choice needs two values or more")
+                problem = f"has {sizes[name]} value" if name in sizes else f"is not there; {near(name, sizes)}"
+                raise DataError(
+                    f"the exclusive attribute group {name!r} {problem}; a choice needs two values or more"
+                )
 
     def __len__(self) -> int:
         """Number of attributes."""
@@ -132,7 +134,7 @@ class Vocabulary:
             raise DataError(f"there is no attribute {name!r} among {len(self)}; {near(name, self.names)}")
         return self.names.index(name)
 
-    def match(self, wanted: Iterable[str]) -> tuple[int, ...]:
+    def match(self, patterns: Iterable[str]) -> tuple[int, ...]:
         """Positions of attributes, in their order, by their names, names of their groups, or wildcards for either.
 
         Raises:
@@ -143,18 +145,18 @@ class Vocabulary:
             >>> words.match(["bill"]), words.match(["*::blue"])
             ((0, 1), (1,))
         """
-        found: set[int] = set()
-        for pattern in wanted:
+        matches: set[int] = set()
+        for pattern in patterns:
             hits = {at for at, word in enumerate(self.attributes) if _fits(word, pattern)}
             if not hits:
-                known = (*self.names, *(group.name for group in self.groups))
-                raise DataError(f"no attribute or group is called {pattern!r}; {near(pattern, known)}")
-            found |= hits
-        return tuple(sorted(found))
+                choices = (*self.names, *(group.name for group in self.groups))
+                raise DataError(f"no attribute or group is called {pattern!r}; {near(pattern, choices)}")
+            matches |= hits
+        return tuple(sorted(matches))
 
-    def only(self, kept: Iterable[int]) -> Vocabulary:
+    def only(self, positions: Iterable[int]) -> Vocabulary:
         """The vocabulary of some attributes; a choice that lost a value becomes plain words."""
-        chosen = tuple(self.attributes[at] for at in kept)
+        chosen = tuple(self.attributes[at] for at in positions)
         counts = Counter(attribute.group for attribute in chosen)
         whole = {group.name for group in self.groups if counts[group.name] == len(group.members)}
         return Vocabulary(chosen, tuple(name for name in self.exclusive if name in whole))

@@ -90,8 +90,8 @@ class DecisionAnalysis:
     @cached_property
     def alone(self) -> Evidence:
         """Why A; against B where that was the question."""
-        asked = self.decision.against is not None
-        return self._evidence(self.pair.contributions if asked else self._contributions(None))
+        contrastive = self.decision.against is not None
+        return self._evidence(self.pair.contributions if contrastive else self._contributions(None))
 
     def evidence(self, role: Role) -> Evidence:
         """What a statement of this role is taken from."""

@@ -22,7 +22,7 @@ def field_contributions(
     slope: Float[Tensor, "c"],
     means: Float[Tensor, "k"],
     centring: Float[Tensor, "k k"],
-    wanted: Sequence[int],
+    positions: Sequence[int],
 ) -> Float[Tensor, "k"]:
     r"""The shortest move of the last feature map that sets attribute k to its mean, and what the class loses by it.
 
@@ -41,20 +41,20 @@ def field_contributions(
         slope: u, of the class score or of a margin by the pooled features.
         means: of the logits over the training pictures.
         centring: C, that takes the mean of every choice off its logits.
-        wanted: attributes to be weighed; the others get 0.
+        positions: attributes to be weighed; the others get 0.
     """
-    found = torch.zeros_like(means)
+    contributions = torch.zeros_like(means)
     with torch.inference_mode(False), torch.enable_grad():
         leaf = features.detach().clone().requires_grad_()
         parted = centring.detach().clone() @ logits(leaf)
         shift = (parted - centring @ means).detach()
         away = (slope / leaf[0].numel())[:, None, None]
-        for at in wanted:
+        for at in positions:
             (direction,) = torch.autograd.grad(parted[at], leaf, retain_graph=True)
             square = direction.square().sum()
             if float(square) > 0:
-                found[at] = shift[at] * (away * direction).sum() / square
-    return found.detach()
+                contributions[at] = shift[at] * (away * direction).sum() / square
+    return contributions.detach()
 
 
 def pattern_contributions(

@@ -43,18 +43,18 @@ def bird_words(net: BirdNet) -> BirdWords:
     tensors, owner = _bundled()
     if tensors and owner == fingerprint(net):
         patterns = tensors["patterns"]
-        known = {name: value for name, value in tensors.items() if name != "patterns"}
-        return BirdWords(words, Calibration(**known), patterns)
+        fields = {name: value for name, value in tensors.items() if name != "patterns"}
+        return BirdWords(words, Calibration(**fields), patterns)
     return BirdWords(words, nothing(words, len(net.labels)))
 
 
 def nothing(words: Vocabulary, classes: int) -> Calibration:
     """No calibration, a half as threshold, a mean that is even over each choice, and no class that is usually so."""
-    known = Calibration.nothing(classes, len(words)).tensors()
+    fields = Calibration.nothing(classes, len(words)).tensors()
     for group in words.groups:
         if group.exclusive:
-            known["mean"][list(group.members)] = 1 / len(group.members)
-    return Calibration(**known)
+            fields["mean"][list(group.members)] = 1 / len(group.members)
+    return Calibration(**fields)
 
 
 def vocabulary_of(net: BirdNet) -> Vocabulary:

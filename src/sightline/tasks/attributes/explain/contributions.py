@@ -163,7 +163,7 @@ def _rows(weights: Tensor, classes: Tensor) -> Tensor:
     return weights[classes]
 
 
-def _check(attributes: int, **given: Tensor) -> None:
-    for name, tensor in given.items():
+def _check(attributes: int, **tensors: Tensor) -> None:
+    for name, tensor in tensors.items():
         if tensor.shape[-1] != attributes:
             raise InputError(f"{name} of {attributes} attributes were asked for; got shape {tuple(tensor.shape)}")

@@ -110,16 +110,16 @@ def counterfactual(
     wished = None if prototypes is None else prototypes[against].detach().double().cpu()
     best = [change for options in _options(vocabulary, state, towards, wished) if (change := _best(options))]
     margin = float(towards @ state + offset[against] - offset[target])
-    taken: list[Change] = []
+    changes: list[Change] = []
     for change in sorted(best, key=lambda one: -one.gain):
         if margin > 0:
             break
-        taken.append(change)
+        changes.append(change)
         margin += change.gain
-    after = applied(state, taken, vocabulary)
+    after = applied(state, changes, vocabulary)
     margin = float(towards @ after + offset[against] - offset[target])
     winner = int((head @ after + offset).argmax())
-    return Counterfactual(target, against, tuple(taken), margin > 0, margin, winner)
+    return Counterfactual(target, against, tuple(changes), margin > 0, margin, winner)
 
 
 def applied(activations: Float[Tensor, "k"], changes: Sequence[Change], vocabulary: Vocabulary) -> Float[Tensor, "k"]:
@@ -140,13 +140,13 @@ def _options(
     vocabulary: Vocabulary, state: Tensor, towards: Tensor, wished: Tensor | None
 ) -> list[tuple[Change, ...]]:
     """For each question that can be changed on its own, the changes that there are."""
-    found: list[tuple[Change, ...]] = []
+    options: list[tuple[Change, ...]] = []
     for group in vocabulary.groups:
         if group.exclusive:
-            found.append(_moves(vocabulary, group.members, state, towards, wished))
+            options.append(_moves(vocabulary, group.members, state, towards, wished))
         else:
-            found += [_switch(vocabulary, at, state, towards, wished) for at in group.members]
-    return found
+            options += [_switch(vocabulary, at, state, towards, wished) for at in group.members]
+    return options
 
 
 def _moves(
@@ -155,10 +155,10 @@ def _moves(
     now = max(members, key=lambda at: float(state[at]))
     others = [at for at in members if at != now]
     if wished is not None:
-        known = [at for at in members if not bool(wished[at].isnan())]
-        others = [at for at in others if known and at == max(known, key=lambda k: float(wished[k]))]
-    held = float(towards[list(members)] @ state[list(members)])
-    return tuple(_change(vocabulary, now, at, float(towards[at]) - held) for at in others)
+        candidates = [at for at in members if not bool(wished[at].isnan())]
+        others = [at for at in others if candidates and at == max(candidates, key=lambda k: float(wished[k]))]
+    current = float(towards[list(members)] @ state[list(members)])
+    return tuple(_change(vocabulary, now, at, float(towards[at]) - current) for at in others)
 
 
 def _switch(

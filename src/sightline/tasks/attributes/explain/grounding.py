@@ -50,8 +50,8 @@ def ground(maps: Float[Tensor, "k h w"], members: Sequence[int], vocabulary: Voc
         vocabulary: of the attributes.
     """
     total = maps[list(members)].sum(0)
-    placed = all(vocabulary.attributes[at].scope in SEEN for at in members)
-    return Grounded(total, box_of(total) if placed else None)
+    visible = all(vocabulary.attributes[at].scope in SEEN for at in members)
+    return Grounded(total, box_of(total) if visible else None)
 
 
 def centring(vocabulary: Vocabulary, *, exclusive: bool = False) -> Float[Tensor, "k k"]:
@@ -120,10 +120,10 @@ def box_of(map_: Float[Tensor, "h w"], *, above: float | None = None) -> Box | N
     if above is None:
         above = ABOVE_SHARP if _sharpness(map_) >= SHARP else ABOVE
     parts = components(map_ >= above * float(map_.max()))
-    held = torch.zeros(parts.numel() + 1, dtype=map_.dtype, device=map_.device)
-    held.index_add_(0, parts.flatten(), map_.clamp(min=0).flatten())
-    held[0] = -1
-    rows, columns = torch.nonzero(parts == int(held.argmax()), as_tuple=True)
+    masses = torch.zeros(parts.numel() + 1, dtype=map_.dtype, device=map_.device)
+    masses.index_add_(0, parts.flatten(), map_.clamp(min=0).flatten())
+    masses[0] = -1
+    rows, columns = torch.nonzero(parts == int(masses.argmax()), as_tuple=True)
     top, left = int(rows.min()), int(columns.min())
     high, wide = int(rows.max()) + 1 - top, int(columns.max()) + 1 - left
     height, width = map_.shape

@@ -78,8 +78,8 @@ def phrase(analysis: DecisionAnalysis, statement: Statement, place: tuple[int, i
         statement: what is said.
         place: where in the sentences.
     """
-    shown = statement.others if statement.role == "change" else statement.members
-    grounded = ground(analysis.output.maps, shown, analysis.model.vocabulary) if shown else None
+    members = statement.others if statement.role == "change" else statement.members
+    grounded = ground(analysis.output.maps, members, analysis.model.vocabulary) if members else None
     words = denied(statement.words) if statement.role == "absent" else statement.words
     return Phrase(
         text=words.text,

@@ -73,11 +73,11 @@ def phrases(vocabulary: Vocabulary) -> tuple[Words, ...]:
         ['a dagger-shaped bill', 'black wings']
     """
     table = _dialect(vocabulary)
-    found = tuple(table.get(attribute.name) or _words(attribute) for attribute in vocabulary.attributes)
-    texts = [words.text for words in found]
+    wordings = tuple(table.get(attribute.name) or _words(attribute) for attribute in vocabulary.attributes)
+    texts = [words.text for words in wordings]
     return tuple(
         words if texts.count(words.text) == 1 else _in_full(attribute, words)
-        for attribute, words in zip(vocabulary.attributes, found, strict=True)
+        for attribute, words in zip(vocabulary.attributes, wordings, strict=True)
     )
 
 
@@ -129,10 +129,10 @@ def clauses(many: Sequence[Words]) -> str:
     return gathered([(words.verb, str(words)) for words in many])
 
 
-def gathered(said: Iterable[tuple[str, str]]) -> str:
+def gathered(pairs: Iterable[tuple[str, str]]) -> str:
     """Verbs and what follows them as one list, each verb once."""
     verbs: dict[str, list[str]] = {}
-    for verb, rest in said:
+    for verb, rest in pairs:
         verbs.setdefault(verb, []).append(rest)
     return together([f"{verb} {together(rest)}".strip() for verb, rest in verbs.items()])
 
@@ -160,8 +160,8 @@ def base(words: Words) -> tuple[str, str]:
     """What follows "would", verb and rest: "have", "a red crown"; "be", "fast"; "live in", "trees"; "", "swim"."""
     verb, _, rest = (words.verb or words.noun).partition(" ")
     stem = f"{verb[:-3]}y" if verb.endswith("ies") else verb.removesuffix("s")
-    said = f"{IRREGULAR.get(verb, stem)} {rest}".strip()
-    return (said, str(words)) if words.verb else ("", said)
+    predicate = f"{IRREGULAR.get(verb, stem)} {rest}".strip()
+    return (predicate, str(words)) if words.verb else ("", predicate)
 
 
 def past(words: Words) -> tuple[str, str]:
@@ -179,8 +179,8 @@ def plain(name: str) -> str:
 def _dialect(vocabulary: Vocabulary) -> dict[str, Words]:
     """The list of the data set that most plain names are in, if any is."""
     names = {name for name in vocabulary.names if "::" not in name}
-    known = {key: table for key, table in _tables().items() if 2 * len(names & table.keys()) > len(names)}
-    return max(known.values(), key=lambda table: len(names & table.keys()), default={})
+    dialects = {key: table for key, table in _tables().items() if 2 * len(names & table.keys()) > len(names)}
+    return max(dialects.values(), key=lambda table: len(names & table.keys()), default={})
 
 
 @cache
@@ -190,14 +190,14 @@ def _tables() -> dict[str, dict[str, Words]]:
 
 def _read(lists: dict[str, str]) -> dict[str, Words]:
     """A list of `wordlists` by name."""
-    found: dict[str, Words] = {}
+    words: dict[str, Words] = {}
     for verb, line in lists.items():
         for entry in line.split(","):
-            name, _, said = " ".join(entry.split()).partition("=")
-            text = said or " or ".join(part.strip() for part in name.split("/"))
+            name, _, wording = " ".join(entry.split()).partition("=")
+            text = wording or " or ".join(part.strip() for part in name.split("/"))
             article, noun = (text.partition(" ")[::2]) if text.startswith(("a ", "an ")) else ("", text)
-            found[name] = Words(noun, verb=verb, article=article)
-    return found
+            words[name] = Words(noun, verb=verb, article=article)
+    return words
 
 
 def _words(attribute: Attribute) -> Words:
@@ -224,14 +224,14 @@ def _question(attribute: Attribute) -> tuple[str, str]:
 
 def _of_part(match: re.Match[str], value: str) -> Words:
     """The rule of names such as CUB's: a property of a part, or of the whole bird."""
-    part, asked = plain(match["part"] or ""), match["property"]
+    part, aspect = plain(match["part"] or ""), match["property"]
     if part == "primary":
         return _with_article("plumage", f"mainly {value}")
-    noun = NOUNS.get(part, part) or asked
+    noun = NOUNS.get(part, part) or aspect
     if value == "solid":
         value = "solid-colored"
-    said = re.sub(rf"[ -]{re.escape(noun)}$", "", value)
-    return _with_article(noun, said)
+    short = re.sub(rf"[ -]{re.escape(noun)}$", "", value)
+    return _with_article(noun, short)
 
 
 def _of_column(attribute: Attribute, column: str, value: str) -> Words:

@@ -68,14 +68,14 @@ class Evidence:
 
     def __post_init__(self) -> None:
         """Check shapes before any work."""
-        wanted, classes = (len(self.vocabulary),), len(self.prototypes)
+        expected, classes = (len(self.vocabulary),), len(self.prototypes)
         tensors = (self.present, self.thresholds, self.contributions, self.prototypes[0], self.visible)
-        found = [tuple(tensor.shape) for tensor in tensors if tensor is not None]
-        if any(shape != wanted for shape in found):
-            raise InputError(f"evidence on {wanted[0]} attributes was asked for; got tensors of {found}")
-        for asked in (self.target, self.against):
-            if asked is not None and not 0 <= asked < classes:
-                raise InputError(f"evidence for class {asked} was asked for; got prototypes of {classes} classes")
+        shapes = [tuple(tensor.shape) for tensor in tensors if tensor is not None]
+        if any(shape != expected for shape in shapes):
+            raise InputError(f"evidence on {expected[0]} attributes was asked for; got tensors of {shapes}")
+        for label in (self.target, self.against):
+            if label is not None and not 0 <= label < classes:
+                raise InputError(f"evidence for class {label} was asked for; got prototypes of {classes} classes")
 
     @cached_property
     def words(self) -> tuple[Words, ...]:
@@ -199,9 +199,9 @@ def contrast(evidence: Evidence, *, most: int = 2) -> tuple[Statement, ...]:
     """Questions that the picture answers in A's way where most pictures of B answer otherwise."""
     if evidence.against is None:
         return ()
-    found = [_differs(evidence, group) for group in evidence.vocabulary.groups]
-    told = [statement for statement in found if statement is not None and statement.contribution > 0]
-    return tuple(sorted(told, key=lambda one: (-one.contribution, one.members))[:most])
+    candidates = [_differs(evidence, group) for group in evidence.vocabulary.groups]
+    statements = [statement for statement in candidates if statement is not None and statement.contribution > 0]
+    return tuple(sorted(statements, key=lambda one: (-one.contribution, one.members))[:most])
 
 
 def absent(evidence: Evidence, *, most: int = 1) -> tuple[Statement, ...]:
@@ -219,15 +219,15 @@ def absent(evidence: Evidence, *, most: int = 1) -> tuple[Statement, ...]:
 def change(counterfactual: Counterfactual, vocabulary: Vocabulary) -> tuple[Statement, ...]:
     """What would make it class B; nothing where B would not win, wins as it is, or takes more than a few changes."""
     words = phrases(vocabulary)
-    said: list[Statement] = []
+    statements: list[Statement] = []
     for one in counterfactual.changes if counterfactual.wins and len(counterfactual.changes) <= FEW else ():
         members, others = (() if at is None else (at,) for at in (one.after, one.before))
         other = None if one.before is None else words[one.before]
         if one.after is not None:
-            said.append(Statement("change", members, words[one.after], None, one.gain, others, other))
+            statements.append(Statement("change", members, words[one.after], None, one.gain, others, other))
         elif other is not None:
-            said.append(Statement("change", members, denied(other), None, one.gain, others))
-    return tuple(said)
+            statements.append(Statement("change", members, denied(other), None, one.gain, others))
+    return tuple(statements)
 
 
 def _strongest(evidence: Evidence, role: Role, strength: Tensor, most: int) -> tuple[Statement, ...]:
@@ -237,16 +237,16 @@ def _strongest(evidence: Evidence, role: Role, strength: Tensor, most: int) -> t
     """
     pool = [at for at in evidence.candidates if float(strength[at]) > 0]
     top = max((float(strength[at]) for at in pool), default=1.0)
-    said: list[Statement] = []
-    while pool and len(said) < most:
-        parts = {_part(evidence, at) for statement in said for at in statement.members} - {""}
+    statements: list[Statement] = []
+    while pool and len(statements) < most:
+        parts = {_part(evidence, at) for statement in statements for at in statement.members} - {""}
         worth = {at: float(strength[at]) / top - REPEAT * (_part(evidence, at) in parts) for at in pool}
         lead = max(pool, key=lambda at: (worth[at], float(evidence.discriminative[at]), -at))
         members = _companions(evidence, lead, pool, strength)
-        said.append(_statement(evidence, role, members))
-        asked = {other for at in members for other in evidence.group(at)}
-        pool = [at for at in pool if at not in asked and not _neighbours(evidence, (*members, at))]
-    return tuple(said)
+        statements.append(_statement(evidence, role, members))
+        answers = {other for at in members for other in evidence.group(at)}
+        pool = [at for at in pool if at not in answers and not _neighbours(evidence, (*members, at))]
+    return tuple(statements)
 
 
 def _companions(evidence: Evidence, lead: int, pool: Sequence[int], strength: Tensor) -> tuple[int, ...]:
@@ -273,13 +273,13 @@ def _neighbours(evidence: Evidence, ats: Sequence[int]) -> bool:
 
 def _differs(evidence: Evidence, group: Group) -> Statement | None:
     """The contrast within one question, if its answer is sure and B's usual answer is another."""
-    here = [at for at in evidence.candidates if at in group.members]
-    if not here or len(group.members) < 2 or evidence.against is None:
+    candidates = [at for at in evidence.candidates if at in group.members]
+    if not candidates or len(group.members) < 2 or evidence.against is None:
         return None
     theirs = torch.nan_to_num(evidence.prototypes[evidence.against])
-    ours = max(here, key=lambda at: (float(evidence.present[at]), -at))
+    ours = max(candidates, key=lambda at: (float(evidence.present[at]), -at))
     other = max((at for at in group.members if at != ours), key=lambda at: (float(theirs[at]), -at))
-    also = other in here or float(evidence.present[other]) >= float(evidence.thresholds[other])
+    also = other in candidates or float(evidence.present[other]) >= float(evidence.thresholds[other])
     if also or float(theirs[other]) < TYPICAL or float(theirs[other]) <= float(theirs[ours]):
         return None
     weighed = group.members if group.exclusive else (ours, other)

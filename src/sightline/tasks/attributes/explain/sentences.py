@@ -107,15 +107,15 @@ def tell(
         head = reasons(name, of["why"], causal=causal, partly=partly)
     else:
         head = unsure(name, decided, others=any(one.role != "change" for one in statements))
-    told = [Sentence(head, of["why"])]
+    sentences = [Sentence(head, of["why"])]
     if other is not None:
-        told += [Sentence(contrast(name, other, of["contrast"]), of["contrast"])] if of["contrast"] else []
-        told += [Sentence(absent(other, one), (one,)) for one in of["absent"]]
-    told += [Sentence(against(one, causal=causal), (one,)) for one in of["against"]]
-    told += [Sentence(doubt(name, one), (one,)) for one in of["doubt"]]
+        sentences += [Sentence(contrast(name, other, of["contrast"]), of["contrast"])] if of["contrast"] else []
+        sentences += [Sentence(absent(other, one), (one,)) for one in of["absent"]]
+    sentences += [Sentence(against(one, causal=causal), (one,)) for one in of["against"]]
+    sentences += [Sentence(doubt(name, one), (one,)) for one in of["doubt"]]
     if other is not None and of["change"]:
-        told.append(Sentence(change(other if decided else name, of["change"]), of["change"]))
-    return tuple(told)
+        sentences.append(Sentence(change(other if decided else name, of["change"]), of["change"]))
+    return tuple(sentences)
 
 
 def why(name: str, statements: Sequence[Statement], *, causal: bool = True, partly: bool = False) -> str:
@@ -124,17 +124,19 @@ def why(name: str, statements: Sequence[Statement], *, causal: bool = True, part
     if causal:
         return f"This is {_a(name)}{', in part' if partly else ''} because it {clauses(words)}."
     things = all(one.verb in ("has", "shows") for one in words)
-    said = together([str(one) for one in words]) if things else f"it {clauses(words)}"
-    return f"This is {_a(name)}; {ASSOCIATED}: {said}."
+    reasons = together([str(one) for one in words]) if things else f"it {clauses(words)}"
+    return f"This is {_a(name)}; {ASSOCIATED}: {reasons}."
 
 
 def undecided(name: str, statements: Sequence[Statement], *, causal: bool = True, partly: bool = False) -> str:
     """What speaks for a class that the network does not decide for."""
-    said = clauses([one.words for one in statements])
+    reasons = clauses([one.words for one in statements])
     if causal:
-        told = "what speaks for it is, in part," if partly else "what speaks for it is"
-        return f"The network does not take this for {_a(name)}; {told} that it {said}."
-    return f"The network does not take this for {_a(name)}; associated with one (not shown to cause it): it {said}."
+        opening = "what speaks for it is, in part," if partly else "what speaks for it is"
+        return f"The network does not take this for {_a(name)}; {opening} that it {reasons}."
+    return (
+        f"The network does not take this for {_a(name)}; associated with one (not shown to cause it): it {reasons}."
+    )
 
 
 def unsure(name: str, decided: bool = True, *, others: bool = False) -> str:
@@ -153,8 +155,8 @@ def shares(other: str, moved: float, lead: float) -> str:
 
 def contrast(name: str, other: str, statements: Sequence[Statement]) -> str:
     """Such as "It is a Wren rather than a Finch, which would have a cone-shaped instead of a needle-shaped bill."."""
-    told = [(base(one.other)[0], contrasted(one)) for one in statements if one.other is not None]
-    return f"It is {_a(name)} rather than {_a(other)}, which would {gathered(told)}."
+    pairs = [(base(one.other)[0], contrasted(one)) for one in statements if one.other is not None]
+    return f"It is {_a(name)} rather than {_a(other)}, which would {gathered(pairs)}."
 
 
 def contrasted(statement: Statement) -> str:
@@ -186,15 +188,15 @@ def against(statement: Statement, *, causal: bool = True) -> str:
 def doubt(name: str, statement: Statement) -> str:
     """Such as "The model also saw a red crown, which is unusual for a Wren (only 2 % of training pictures)."."""
     words, share = statement.words, statement.share
-    seen = str(words) if words.verb in ("has", "shows") else f"that it {clauses([words])}"
+    observation = str(words) if words.verb in ("has", "shows") else f"that it {clauses([words])}"
     rate = "" if share is None else f" ({_rate(share)} training pictures)"
-    return f"The model also saw {seen}, which is unusual for {_a(name)}{rate}."
+    return f"The model also saw {observation}, which is unusual for {_a(name)}{rate}."
 
 
 def change(other: str, statements: Sequence[Statement]) -> str:
     """Such as "It would be a Cardinal if it had a red instead of a blue crown and no wing bar."."""
-    told = [(past(one.words)[0], changed(one)) for one in statements]
-    return f"It would be {_a(other)} if it {gathered(told)}."
+    pairs = [(past(one.words)[0], changed(one)) for one in statements]
+    return f"It would be {_a(other)} if it {gathered(pairs)}."
 
 
 def spans(sentence: Sentence) -> tuple[tuple[int, int] | None, ...]:
@@ -206,19 +208,19 @@ def spans(sentence: Sentence) -> tuple[tuple[int, int] | None, ...]:
         ((35, 46),)
     """
     opening = re.search("|".join(OPENINGS), sentence.text)
-    start, taken = 0 if opening is None else opening.end(), set[int]()
-    found: list[tuple[int, int] | None] = []
+    start, occupied = 0 if opening is None else opening.end(), set[int]()
+    ranges: list[tuple[int, int] | None] = []
     for one in sentence.statements:
         places = (
             (at.start(), at.end())
             for form in _forms(one)
             for at in re.finditer(rf"(?<![\w-]){re.escape(form)}(?![\w-])", sentence.text)
         )
-        free = (p for p in places if p[0] >= start and not taken & set(range(*p)))
+        free = (p for p in places if p[0] >= start and not occupied & set(range(*p)))
         place = next(free, None)
-        taken |= set(range(*place)) if place else set()
-        found.append(place)
-    return tuple(found)
+        occupied |= set(range(*place)) if place else set()
+        ranges.append(place)
+    return tuple(ranges)
 
 
 def _forms(statement: Statement) -> list[str]:
@@ -242,14 +244,14 @@ def parse(text: str, vocabulary: Vocabulary) -> tuple[int, ...]:
         >>> parse("This is a Red Bill because it has a red breast and belly.", birds)
         (0, 1)
     """
-    said, pattern, pairs = _lexicon(vocabulary)
-    found = [
+    positions, pattern, pairs = _lexicon(vocabulary)
+    mentions = [
         at
         for body in SPOKEN.finditer(text)
         for match in pattern.finditer(body[1])
-        for at in _named(said[match[0]], body[1], match, vocabulary, pairs)
+        for at in _positions(positions[match[0]], body[1], match, vocabulary, pairs)
     ]
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys(mentions))
 
 
 Pairs = dict[tuple[str, str], int]
@@ -259,16 +261,16 @@ Pairs = dict[tuple[str, str], int]
 def _lexicon(vocabulary: Vocabulary) -> tuple[dict[str, int], re.Pattern[str], Pairs]:
     """From every text to its attribute, a pattern that finds the longest, and attributes by value and noun."""
     words = phrases(vocabulary)
-    said = {one.text: at for at, one in enumerate(words)}
+    positions = {one.text: at for at, one in enumerate(words)}
     for at, one in enumerate(words):
         for form in (denied(one).text, base(one)[1]):
-            said.setdefault(form, at)
-    longest = sorted(said, key=len, reverse=True)
+            positions.setdefault(form, at)
+    longest = sorted(positions, key=len, reverse=True)
     pattern = re.compile(rf"(?<![\w-])(?:{'|'.join(map(re.escape, longest))})(?![\w-])")
-    return said, pattern, {(one.value, one.noun): at for at, one in enumerate(words) if one.value}
+    return positions, pattern, {(one.value, one.noun): at for at, one in enumerate(words) if one.value}
 
 
-def _named(at: int, body: str, match: re.Match[str], vocabulary: Vocabulary, pairs: Pairs) -> Iterator[int]:
+def _positions(at: int, body: str, match: re.Match[str], vocabulary: Vocabulary, pairs: Pairs) -> Iterator[int]:
     """An attribute that was found, with those that share its words: "red and white" crown, red breast "and belly"."""
     words = phrases(vocabulary)[at]
     before = re.search(r"(?<![\w-])([\w -]+?)(?: and| instead of(?: an?)?) $", body[: match.start()])

@@ -33,12 +33,12 @@ class Strategy(Protocol):
     causal: ClassVar[bool]
     """Whether the class is decided from attributes."""
 
-    def contributions(self, mixture: Float[Tensor, "y"], wanted: Sequence[int]) -> Float[Tensor, "k"]:
+    def contributions(self, mixture: Float[Tensor, "y"], positions: Sequence[int]) -> Float[Tensor, "k"]:
         """What every attribute contributes to a mixture of class scores.
 
         Args:
             mixture: weight of every class score.
-            wanted: attributes that may be named; where each costs a pass of its own the others get 0.
+            positions: attributes that may be named; where each costs a pass of its own the others get 0.
         """
 
     def complete(self, mixture: Float[Tensor, "y"]) -> bool:
@@ -62,7 +62,7 @@ class Linear:
     activations: Float[Tensor, "k"]
     means: Float[Tensor, "k"]
 
-    def contributions(self, mixture: Float[Tensor, "y"], wanted: Sequence[int]) -> Float[Tensor, "k"]:
+    def contributions(self, mixture: Float[Tensor, "y"], positions: Sequence[int]) -> Float[Tensor, "k"]:
         """See `Strategy`."""
         return (mixture @ self.weights) * (self.activations - self.means)
 
@@ -86,7 +86,7 @@ class Integrated:
     activations: Float[Tensor, "k"]
     means: Float[Tensor, "k"]
 
-    def contributions(self, mixture: Float[Tensor, "y"], wanted: Sequence[int]) -> Float[Tensor, "k"]:
+    def contributions(self, mixture: Float[Tensor, "y"], positions: Sequence[int]) -> Float[Tensor, "k"]:
         """See `Strategy`."""
         return self._integral(mixture).contributions[0]
 
@@ -127,7 +127,7 @@ class AlongWeights(_Associated):
     logits: Float[Tensor, "k"]
     means: Float[Tensor, "k"]
 
-    def contributions(self, mixture: Float[Tensor, "y"], wanted: Sequence[int]) -> Float[Tensor, "k"]:
+    def contributions(self, mixture: Float[Tensor, "y"], positions: Sequence[int]) -> Float[Tensor, "k"]:
         """See `sensitivity_contributions`."""
         gradient = (mixture @ self.slopes)[None]
         return sensitivity_contributions(gradient, self.weights, self.logits[None], self.means)[0]
@@ -153,12 +153,12 @@ class AlongGradient(_Associated):
     means: Float[Tensor, "k"]
     centring: Float[Tensor, "k k"]
 
-    def contributions(self, mixture: Float[Tensor, "y"], wanted: Sequence[int]) -> Float[Tensor, "k"]:
+    def contributions(self, mixture: Float[Tensor, "y"], positions: Sequence[int]) -> Float[Tensor, "k"]:
         """See `field_contributions`."""
         with leave_as_found(self.net):
             slopes = self.slopes.detach()
             slope, means, centring = mixture.to(slopes) @ slopes, self.means.to(slopes), self.centring.to(slopes)
-            return plain(field_contributions(self.logits, self.features, slope, means, centring, wanted))
+            return plain(field_contributions(self.logits, self.features, slope, means, centring, positions))
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,7 +179,7 @@ class AlongPatterns(_Associated):
     means: Float[Tensor, "k"]
     centring: Float[Tensor, "k k"]
 
-    def contributions(self, mixture: Float[Tensor, "y"], wanted: Sequence[int]) -> Float[Tensor, "k"]:
+    def contributions(self, mixture: Float[Tensor, "y"], positions: Sequence[int]) -> Float[Tensor, "k"]:
         """See `pattern_contributions`."""
         slope = mixture @ plain(self.slopes)
         return pattern_contributions(self.patterns, slope, self.logits, self.means, self.centring)

@@ -96,27 +96,29 @@ def judge(net: AttributeNet, pictures: Examples) -> TestReport:
         net: in eval mode.
         pictures: that it was not trained on.
     """
-    said = predict(net, pictures)
-    known = pictures.labels >= 0
-    labels = pictures.labels[known]
+    predictions = predict(net, pictures)
+    with_class = pictures.labels >= 0
+    labels = pictures.labels[with_class]
     truth = pictures.targets, pictures.weights
     words = net.spec.vocabulary
-    calibrated = net.calibration.calibrated(said.probabilities)
+    calibrated = net.calibration.calibrated(predictions.probabilities)
     oracle = _from_class(net, pictures, words)
-    right, pairs = within_classes(said.probabilities[known], pictures.targets[known], pictures.weights[known], labels)
+    right, pairs = within_classes(
+        predictions.probabilities[with_class], pictures.targets[with_class], pictures.weights[with_class], labels
+    )
     some = pairs > 0
     return TestReport(
         pictures=len(labels),
-        hits=int((said.classes[known].argmax(1) == labels).sum()),
+        hits=int((predictions.classes[with_class].argmax(1) == labels).sum()),
         chance=int(torch.bincount(labels, minlength=1).max()),
-        choices=choices_of(said.probabilities, *truth, words),
+        choices=choices_of(predictions.probabilities, *truth, words),
         by_class=choices_of(oracle, *truth, words),
-        rankings=rankings(said.probabilities, *truth, words),
+        rankings=rankings(predictions.probabilities, *truth, words),
         ranked_by_class=rankings(oracle, *truth, words),
         within=ratio(right[some].double(), pairs[some].double()) if bool(some.any()) else None,
         pairs=int(pairs.sum()),
         calibration=calibration_error(calibrated, *truth),
-        uncalibrated=calibration_error(said.probabilities, *truth),
+        uncalibrated=calibration_error(predictions.probabilities, *truth),
         energy=energy(net, pictures),
     )
 
@@ -137,9 +139,9 @@ def energy(net: AttributeNet, pictures: Examples, batch: int = 64) -> Energy | N
         maps = class_maps(reading.classes.max(1).values, reading.features).detach().cpu()
         inside = object_shares(pictures.parts[at : at + batch], (maps.shape[1], maps.shape[2]))
         total, area = maps.sum((1, 2)), inside.mean((1, 2))
-        seen = (total > 0) & (area > 0)
-        shares.append(((maps * inside).sum((1, 2)) / total)[seen])
-        areas.append(area[seen])
+        measurable = (total > 0) & (area > 0)
+        shares.append(((maps * inside).sum((1, 2)) / total)[measurable])
+        areas.append(area[measurable])
     share, area = torch.cat(shares), torch.cat(areas)
     if not len(share):
         return None

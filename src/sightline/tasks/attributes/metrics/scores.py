@@ -16,7 +16,10 @@ from sightline.tasks.attributes.data import Vocabulary
 
 
 def scores(
-    said: Float[Tensor, "n k"], targets: Float[Tensor, "n k"], weights: Float[Tensor, "n k"], words: Vocabulary
+    probabilities: Float[Tensor, "n k"],
+    targets: Float[Tensor, "n k"],
+    weights: Float[Tensor, "n k"],
+    words: Vocabulary,
 ) -> dict[str, float]:
     """One figure for each kind of attribute, and their mean over questions.
 
@@ -24,11 +27,11 @@ def scores(
     curve over all other attributes that are there and not there at least once; `attribute score`: the mean over
     choices and other attributes together, with average precision for the latter. What nobody can judge is left out.
     """
-    choices = [g.right / g.total for g in choices_of(said, targets, weights, words) if g.total]
-    ranked = rankings(said, targets, weights, words)
+    choices = [g.right / g.total for g in choices_of(probabilities, targets, weights, words) if g.total]
+    ranked = rankings(probabilities, targets, weights, words)
     precision, auc = [one.precision for one in ranked], [one.auc for one in ranked]
-    told = {"choices": choices, "precision": precision, "auc": auc, "attribute score": choices + precision}
-    return {name: sum(values) / len(values) for name, values in told.items() if values}
+    figures = {"choices": choices, "precision": precision, "auc": auc, "attribute score": choices + precision}
+    return {name: sum(values) / len(values) for name, values in figures.items() if values}
 
 
 @dataclass(frozen=True)
@@ -49,19 +52,22 @@ class Choice:
 
 
 def choices_of(
-    said: Float[Tensor, "n k"], targets: Float[Tensor, "n k"], weights: Float[Tensor, "n k"], words: Vocabulary
+    probabilities: Float[Tensor, "n k"],
+    targets: Float[Tensor, "n k"],
+    weights: Float[Tensor, "n k"],
+    words: Vocabulary,
 ) -> tuple[Choice, ...]:
     """Every exclusive group, over the pictures in which its value is known."""
-    found = []
+    choices = []
     for group in words.groups:
         if group.exclusive:
             at = list(group.members)
-            known = (weights[:, at] > 0).all(1)
-            truth = targets[known][:, at].argmax(1)
-            right = int((said[known][:, at].argmax(1) == truth).sum())
+            answered = (weights[:, at] > 0).all(1)
+            truth = targets[answered][:, at].argmax(1)
+            right = int((probabilities[answered][:, at].argmax(1) == truth).sum())
             base = int(torch.bincount(truth, minlength=1).max())
-            found.append(Choice(group.name, right, len(truth), base))
-    return tuple(found)
+            choices.append(Choice(group.name, right, len(truth), base))
+    return tuple(choices)
 
 
 @dataclass(frozen=True)
@@ -84,24 +90,27 @@ class Ranking:
 
 
 def rankings(
-    said: Float[Tensor, "n k"], targets: Float[Tensor, "n k"], weights: Float[Tensor, "n k"], words: Vocabulary
+    probabilities: Float[Tensor, "n k"],
+    targets: Float[Tensor, "n k"],
+    weights: Float[Tensor, "n k"],
+    words: Vocabulary,
 ) -> tuple[Ranking, ...]:
     """Every attribute outside exclusive groups that is known to be there and not there at least once."""
     from torchmetrics.functional.classification import binary_auroc, binary_average_precision
 
-    found = []
+    ranked = []
     for k in (at for group in words.groups if not group.exclusive for at in group.members):
-        known = weights[:, k] > 0
-        truth = (targets[known, k] >= 0.5).long()
+        labelled = weights[:, k] > 0
+        truth = (targets[labelled, k] >= 0.5).long()
         if 0 < int(truth.sum()) < len(truth):
-            values = said[known, k].float()
+            values = probabilities[labelled, k].float()
             precision, auc = float(binary_average_precision(values, truth)), float(binary_auroc(values, truth))
-            found.append(Ranking(words.names[k], precision, auc, float(truth.float().mean()), len(truth)))
-    return tuple(found)
+            ranked.append(Ranking(words.names[k], precision, auc, float(truth.float().mean()), len(truth)))
+    return tuple(ranked)
 
 
 def within_classes(
-    said: Float[Tensor, "n k"],
+    probabilities: Float[Tensor, "n k"],
     targets: Float[Tensor, "n k"],
     weights: Float[Tensor, "n k"],
     labels: Int[Tensor, " n"],
@@ -117,8 +126,8 @@ def within_classes(
     right, pairs = torch.zeros(classes), torch.zeros(classes)
     for y in range(classes):
         rows = labels == y
-        r, known, there = said[rows], weights[rows] > 0, targets[rows] >= 0.5
-        yes, no = known & there, known & ~there
+        r, labelled, present = probabilities[rows], weights[rows] > 0, targets[rows] >= 0.5
+        yes, no = labelled & present, labelled & ~present
         above = (r[:, None] > r[None]).float() + 0.5 * (r[:, None] == r[None]).float()
         both = yes[:, None] & no[None]
         right[y], pairs[y] = (above * both).sum(), both.sum()
@@ -126,12 +135,14 @@ def within_classes(
 
 
 def calibration_error(
-    said: Float[Tensor, "n k"], targets: Float[Tensor, "n k"], weights: Float[Tensor, "n k"], bins: int = 15
+    probabilities: Float[Tensor, "n k"], targets: Float[Tensor, "n k"], weights: Float[Tensor, "n k"], bins: int = 15
 ) -> float:
     """Expected calibration error of all known attributes together; NaN where none is known."""
     from torchmetrics.functional.classification import binary_calibration_error
 
-    known = weights > 0
-    if not bool(known.any()):
+    labelled = weights > 0
+    if not bool(labelled.any()):
         return math.nan
-    return float(binary_calibration_error(said[known].float(), (targets[known] >= 0.5).long(), n_bins=bins))
+    return float(
+        binary_calibration_error(probabilities[labelled].float(), (targets[labelled] >= 0.5).long(), n_bins=bins)
+    )

@@ -65,7 +65,7 @@ class TextCounts:
 def text_counts(
     mentions: Bool[Tensor, "b k"],
     truth: Float[Tensor, "b k"],
-    known: Bool[Tensor, "b k"],
+    knowable: Bool[Tensor, "b k"],
     vocabulary: Vocabulary,
 ) -> TextCounts:
     """Count what was said against what is there.
@@ -73,17 +73,17 @@ def text_counts(
     Args:
         mentions: which attributes a text names.
         truth: whether each is there, or its share among annotators, 0..1; read only where known.
-        known: whether that can be said: the part is visible.
+        knowable: whether that can be said: the part is visible.
         vocabulary: whose groups tell a wrong value from a wrong part.
 
     Raises:
         InputError: shapes differ, or a truth that is known lies outside 0..1.
     """
     shape = (len(mentions), len(vocabulary))
-    if not mentions.shape == truth.shape == known.shape == shape:
-        shapes = [tuple(tensor.shape) for tensor in (mentions, truth, known)]
+    if not mentions.shape == truth.shape == knowable.shape == shape:
+        shapes = [tuple(tensor.shape) for tensor in (mentions, truth, knowable)]
         raise InputError(f"mentions, truth and what is known were asked for as tables of {shape}; got {shapes}")
-    judged, real = mentions & known, torch.where(known, truth.double(), 0.0)
+    judged, real = mentions & knowable, torch.where(knowable, truth.double(), 0.0)
     if bool(((real < 0) | (real > 1) | real.isnan()).any()):
         raise InputError(f"truth lies between 0 and 1; got {float(real.min()):.3g} to {float(real.max()):.3g}")
     flips = judged & (real < 0.5) & _answered_otherwise(real >= 0.5, vocabulary)

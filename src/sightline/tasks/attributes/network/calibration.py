@@ -110,6 +110,6 @@ def best_thresholds(
     last = torch.ones_like(sorted_r, dtype=torch.bool)
     last[:-1] = sorted_r[:-1] > sorted_r[1:]
     at = score.masked_fill(~last, -1).argmax(0)
-    found = sorted_r.gather(0, at[None])[0]
+    best = sorted_r.gather(0, at[None])[0]
     below = sorted_r.gather(0, (at + 1).clamp(max=len(sorted_r) - 1)[None])[0]
-    return torch.where(total > 0, (found + below) / 2, 0.5).clamp(EDGE, 1 - EDGE)
+    return torch.where(total > 0, (best + below) / 2, 0.5).clamp(EDGE, 1 - EDGE)

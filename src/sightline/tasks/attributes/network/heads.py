@@ -122,8 +122,8 @@ class FeatureFusion(nn.Module):
         """One grid."""
         size = features[0].shape[-2:]
         pairs = zip(self.laterals, features, strict=True)
-        met = torch.stack([nn.functional.interpolate(lateral(x), size=size) for lateral, x in pairs]).sum(0)
-        out: Tensor = self.after(self.mix(self.norm(met).relu())).relu()
+        total = torch.stack([nn.functional.interpolate(lateral(x), size=size) for lateral, x in pairs]).sum(0)
+        out: Tensor = self.after(self.mix(self.norm(total).relu())).relu()
         return out
 
 
@@ -148,9 +148,11 @@ class ClassHead(nn.Module):
         if join not in JOINS:
             raise ModelError(f"there is no join {join!r}; {near(join, JOINS)}")
         self.join = join
-        seen, said = join != "bottleneck", join != "parallel"
-        self.of_features = _drawn(nn.Linear(channels, classes), seed + 1) if seen else None
-        self.of_attributes = _drawn(nn.Linear(attributes, classes, bias=not seen), seed + 2) if said else None
+        from_features, from_attributes = join != "bottleneck", join != "parallel"
+        self.of_features = _drawn(nn.Linear(channels, classes), seed + 1) if from_features else None
+        self.of_attributes = (
+            _drawn(nn.Linear(attributes, classes, bias=not from_features), seed + 2) if from_attributes else None
+        )
 
     def forward(self, v: Float[Tensor, "b c"], a: Float[Tensor, "b k"]) -> Float[Tensor, "b y"]:
         """Class scores."""

@@ -142,8 +142,8 @@ class AttributeNet(nn.Module):
         """Class logits, attributes and their maps from one forward."""
         features, finer = self.trunk.levels(x, self.levels)
         read: HeadOutput = self.attribute_head(features if self.meeting is None else self.meeting([*finer, features]))
-        said = activations(read.logits, self.spec.vocabulary)
-        return AttributeOutput(self.class_head(features.mean((2, 3)), said), said, read, features)
+        probabilities = activations(read.logits, self.spec.vocabulary)
+        return AttributeOutput(self.class_head(features.mean((2, 3)), probabilities), probabilities, read, features)
 
 
 def attribute_net(spec: AttributeSpec, weights: str | None = None) -> AttributeNet:

@@ -27,8 +27,8 @@ def save_attribute_net(net: AttributeNet, path: str | Path) -> Path:
         net: the network; its `calibration` is written along.
         path: a safetensors file.
     """
-    known = {f"{KNOWN}{name}": value for name, value in net.calibration.tensors().items()}
-    return write_network(path, {**net.state_dict(), **known}, ARCHITECTURE, net.spec.to_json())
+    calibration = {f"{KNOWN}{name}": value for name, value in net.calibration.tensors().items()}
+    return write_network(path, {**net.state_dict(), **calibration}, ARCHITECTURE, net.spec.to_json())
 
 
 def load_attribute_net(path: str | Path) -> AttributeNet:

@@ -47,17 +47,17 @@ def words_of(net: BirdNet, scenes: Examples) -> dict[str, Tensor]:
     slope, offset = platt(a, scenes.targets, scenes.weights)
     tables = (scenes.targets.numpy(), scenes.weights.numpy(), scenes.labels.numpy())
     prototypes = torch.from_numpy(class_means(*tables, len(net.labels)))
-    known = Calibration(slope, offset, torch.full_like(slope, 0.5), a.mean(0), z.mean(0), prototypes)
-    thresholds = best_thresholds(known.calibrated(a), scenes.targets, scenes.weights)
+    calibration = Calibration(slope, offset, torch.full_like(slope, 0.5), a.mean(0), z.mean(0), prototypes)
+    thresholds = best_thresholds(calibration.calibrated(a), scenes.targets, scenes.weights)
     patterns = patterns_of(pooled, z, centring(words, exclusive=True))
-    return {**known.tensors(), "threshold": thresholds, "patterns": patterns}
+    return {**calibration.tensors(), "threshold": thresholds, "patterns": patterns}
 
 
 @torch.inference_mode()
 def _read(net: BirdNet, scenes: Examples, batch: int = 50) -> tuple[Float[Tensor, "n c"], Float[Tensor, "n k"]]:
     """Pooled features and attribute logits of every picture."""
     pooled: list[Tensor] = []
-    hook = net.class_head.register_forward_pre_hook(lambda _, given: pooled.append(given[0]))
+    hook = net.class_head.register_forward_pre_hook(lambda _, arguments: pooled.append(arguments[0]))
     mean, std = (torch.tensor(value).view(1, 3, 1, 1) for value in (net.spec.mean, net.spec.std))
     try:
         parts = [scenes.images[at : at + batch] for at in range(0, len(scenes), batch)]
@@ -81,15 +81,20 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=COUNT, help="scenes to draw")
     parser.add_argument("--workers", type=int, default=2, help="processes that draw")
     parser.add_argument("--out", type=Path, default=beside, help="the file to write")
-    asked = parser.parse_args()
+    options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     net = load_birdnet()
     with tempfile.TemporaryDirectory() as folder:
-        drawn = rendered(
-            World(WorldConfig()), FIRST, asked.count, size=net.spec.size, folder=Path(folder), workers=asked.workers
+        scenes = rendered(
+            World(WorldConfig()),
+            FIRST,
+            options.count,
+            size=net.spec.size,
+            folder=Path(folder),
+            workers=options.workers,
         )
-    path = save_words(net, from_scenes(drawn, vocabulary_of(net)), asked.out)
-    log.info("%s: %d scenes, %d bytes", path, len(drawn), path.stat().st_size)
+    path = save_words(net, from_scenes(scenes, vocabulary_of(net)), options.out)
+    log.info("%s: %d scenes, %d bytes", path, len(scenes), path.stat().st_size)
 
 
 if __name__ == "__main__":

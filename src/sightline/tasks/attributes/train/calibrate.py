@@ -43,7 +43,7 @@ def fit_calibration(net: AttributeNet, train: Examples, validation: Examples, *,
     """
     on_train, on_validation = predict(net, train), predict(net, validation)
     slope, offset = platt(on_validation.probabilities, validation.targets, validation.weights)
-    known = Calibration(
+    provisional = Calibration(
         slope=slope,
         offset=offset,
         threshold=torch.full_like(slope, 0.5),
@@ -51,9 +51,9 @@ def fit_calibration(net: AttributeNet, train: Examples, validation: Examples, *,
         mean_logit=on_train.logits.mean(0),
         prototypes=_prototypes(train, len(net.spec.classes)),
     )
-    calibrated = known.calibrated(on_validation.probabilities)
+    calibrated = provisional.calibrated(on_validation.probabilities)
     thresholds = best_thresholds(calibrated, validation.targets, validation.weights, beta)
-    return Calibration(**{**known.tensors(), "threshold": thresholds})
+    return Calibration(**{**provisional.tensors(), "threshold": thresholds})
 
 
 def _prototypes(train: Examples, classes: int) -> Float[Tensor, "y k"]:

@@ -58,8 +58,10 @@ def fit(
 
 def restored(net: AttributeNet, path: Path) -> AttributeNet:
     """The net with the weights of a checkpoint, in eval mode."""
-    held = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
-    net.load_state_dict({name.removeprefix("net."): value for name, value in held.items() if name.startswith("net.")})
+    weights = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+    net.load_state_dict(
+        {name.removeprefix("net."): value for name, value in weights.items() if name.startswith("net.")}
+    )
     return net.eval()
 
 

@@ -33,25 +33,25 @@ def outside_energy(maps: Float[Tensor, "b h w"], inside: Float[Tensor, "b h w"])
     """
     total = maps.sum((1, 2))
     share = (maps * inside).sum((1, 2)) / total.clamp(min=EDGE)
-    seen = (total > EDGE) & (inside.sum((1, 2)) > 0)
-    return ((1 - share) * seen).sum() / seen.sum().clamp(min=1)
+    measurable = (total > EDGE) & (inside.sum((1, 2)) > 0)
+    return ((1 - share) * measurable).sum() / measurable.sum().clamp(min=1)
 
 
 def part_alignment(
-    attention: Float[Tensor, "b q h w"], shares: Float[Tensor, "b q h w"], known: Bool[Tensor, "b q"]
+    attention: Float[Tensor, "b q h w"], shares: Float[Tensor, "b q h w"], answered: Bool[Tensor, "b q"]
 ) -> Float[Tensor, ""]:
     """Mean cross-entropy between where a group is read and where its part is: -sum_p t_p log w_p.
 
     Args:
         attention: w, how much a group of attributes weighs each place; over places it sums to 1.
         shares: the part's share of each cell; scaled to sum to 1 it is t.
-        known: whether the group's answer is known for the picture.
+        answered: whether the group's answer is known for the picture.
     """
     total = shares.sum((2, 3))
-    seen = known & (total > 0)
+    measurable = answered & (total > 0)
     target = shares / total.clamp(min=EDGE)[..., None, None]
     losses = -(target * attention.clamp(min=1e-8).log()).sum((2, 3))
-    return (losses * seen).sum() / seen.sum().clamp(min=1)
+    return (losses * measurable).sum() / measurable.sum().clamp(min=1)
 
 
 def disagreement(one: Float[Tensor, "b y"], other: Float[Tensor, "b y"]) -> Float[Tensor, ""]:

@@ -71,8 +71,8 @@ def imbalance(
         power: 0 leaves all as it is, 1 weighs positives and negatives alike.
         most: no attribute counts more than that.
     """
-    known = weights.sum(0).clamp(min=1e-6)
-    share = ((targets * weights).sum(0) / known).clamp(1e-3, 1 - 1e-3)
+    labels = weights.sum(0).clamp(min=1e-6)
+    share = ((targets * weights).sum(0) / labels).clamp(1e-3, 1 - 1e-3)
     gain = ((1 - share) / share).pow(power)
     for group in words.groups:
         if group.exclusive:

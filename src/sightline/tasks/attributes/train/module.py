@@ -78,8 +78,8 @@ class EatTask(TrainedModule):
         loss = torch.stack([factors[name] * part for name, part in losses.items()]).sum()
         self.check_loss(loss, index)
         hits = (reading.classes.argmax(1) == labels)[labels >= 0].float().mean()
-        seen = (reading.probabilities, targets, weights)
-        self.learnt.append(tuple(part.detach().float().cpu() for part in seen))
+        answers = (reading.probabilities, targets, weights)
+        self.learnt.append(tuple(part.detach().float().cpu() for part in answers))
         figures = {"loss": loss, **losses, "accuracy": hits}
         self.log_dict({"loss": loss, "accuracy": hits}, prog_bar=True, logger=False)
         means = {f"train/{name}": value.detach() for name, value in figures.items()}
@@ -89,36 +89,40 @@ class EatTask(TrainedModule):
     def validation_step(self, batch: Batch, index: int) -> None:
         """What the net says of one batch, as it is; every process looks at all validation pictures."""
         reading = self.net.read((batch[0].float() / 255 - self.get_buffer("mean")) / self.get_buffer("std"))
-        said = (reading.classes, reading.logits, reading.probabilities)
-        self.outputs.append((*(part.detach().float().cpu() for part in said), *(part.cpu() for part in batch[1:4])))
+        answers = (reading.classes, reading.logits, reading.probabilities)
+        self.outputs.append(
+            (*(part.detach().float().cpu() for part in answers), *(part.cpu() for part in batch[1:4]))
+        )
 
     def on_validation_epoch_end(self) -> None:
         """Losses, class accuracy and attribute scores over all validation pictures."""
-        classes, logits, said, labels, targets, weights = (
+        classes, logits, probabilities, labels, targets, weights = (
             torch.cat(part) for part in zip(*self.outputs, strict=True)
         )
         self.outputs.clear()
         words = self.net.spec.vocabulary
-        known, factors = labels >= 0, self.recipe.loss
-        own = fn.cross_entropy(classes[known], labels[known], label_smoothing=self.recipe.loss.label_smoothing)
+        with_class, factors = labels >= 0, self.recipe.loss
+        own = fn.cross_entropy(
+            classes[with_class], labels[with_class], label_smoothing=self.recipe.loss.label_smoothing
+        )
         second = attribute_loss(logits, targets, weights, words, self._gain())
-        told = {
+        figures = {
             "loss": factors.class_weight * own + factors.attribute_weight * second,
             "class": own,
             "attributes": second,
-            "accuracy": (classes.argmax(1) == labels)[known].float().mean(),
-            **scores(said, targets, weights, words),
+            "accuracy": (classes.argmax(1) == labels)[with_class].float().mean(),
+            **scores(probabilities, targets, weights, words),
         }
-        shown = {f"val/{name}": torch.as_tensor(value) for name, value in told.items()} | self._learnt()
-        self.log_dict(shown, sync_dist=True)
+        record = {f"val/{name}": torch.as_tensor(value) for name, value in figures.items()} | self._learnt()
+        self.log_dict(record, sync_dist=True)
 
     def _learnt(self) -> dict[str, Tensor]:
         """Attribute score of the epoch's training pictures, each as it was when the net learnt from it."""
         if not self.learnt:
             return {}
-        taken = [torch.cat(part) for part in zip(*self.learnt, strict=True)]
-        found = scores(taken[0], taken[1], taken[2], self.net.spec.vocabulary)
-        return {f"train/{name}": torch.tensor(found[name]) for name in ("attribute score",) if name in found}
+        columns = [torch.cat(part) for part in zip(*self.learnt, strict=True)]
+        figures = scores(columns[0], columns[1], columns[2], self.net.spec.vocabulary)
+        return {f"train/{name}": torch.tensor(figures[name]) for name in ("attribute score",) if name in figures}
 
     def on_train_epoch_start(self) -> None:
         """What was said in the epoch before is forgotten."""
@@ -138,19 +142,19 @@ class EatTask(TrainedModule):
         self, reading: AttributeOutput, labels: Tensor, targets: Tensor, weights: Tensor, where: Tensor
     ) -> dict[str, Tensor]:
         """The losses that guide attention, as far as they are asked for."""
-        told: dict[str, Tensor] = {}
+        losses: dict[str, Tensor] = {}
         words = self.net.spec.vocabulary
         if self.recipe.loss.outside_weight:
             score = reading.classes.gather(1, labels.clamp(min=0)[:, None])[:, 0]
             maps = class_maps(score, reading.features)
-            told["outside"] = outside_energy(maps.float(), object_shares(where, (maps.shape[1], maps.shape[2])))
+            losses["outside"] = outside_energy(maps.float(), object_shares(where, (maps.shape[1], maps.shape[2])))
         if self.recipe.loss.part_weight:
             firsts = [group.members[0] for group in words.groups]
             chosen = torch.stack([_true(group.members, targets) for group in words.groups], dim=1)
             attention = self.net.attribute_head.part_attention(reading.attributes, chosen).float()
             shares = group_shares(where, words, self.part_names, (attention.shape[2], attention.shape[3]))
-            told["parts"] = part_alignment(attention, shares, weights[:, firsts] > 0)
-        return told
+            losses["parts"] = part_alignment(attention, shares, weights[:, firsts] > 0)
+        return losses
 
     def prepared(
         self, images: UInt8[Tensor, "b 3 h w"], parts: UInt8[Tensor, "b p q"], draw: torch.Generator
@@ -164,8 +168,8 @@ class EatTask(TrainedModule):
         own = self.recipe.optim
         slow = 1.0 if own.trunk_lr_factor is None else own.trunk_lr_factor
         trunk = list(self.net.trunk.parameters())
-        known = {id(p) for p in trunk}
-        heads = [p for p in self.net.parameters() if id(p) not in known]
+        trunk_ids = {id(p) for p in trunk}
+        heads = [p for p in self.net.parameters() if id(p) not in trunk_ids]
         groups = [{"params": trunk, "lr": own.lr * slow}, {"params": heads, "lr": own.lr}]
         return one_cycle(groups, own, self.steps)
 

@@ -27,7 +27,7 @@ def facts_of(pictures: Pictures) -> dict[str, Any]:
 
 def _content(examples: Examples) -> str:
     """Changes with labels and attributes, and with every fiftieth picture's pixels."""
-    seen = sha256()
+    state = sha256()
     for table in (examples.labels, examples.targets, examples.weights, examples.images[::50]):
-        seen.update(table.contiguous().numpy().tobytes())
-    return seen.hexdigest()[:16]
+        state.update(table.contiguous().numpy().tobytes())
+    return state.hexdigest()[:16]
