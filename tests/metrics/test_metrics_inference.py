@@ -131,7 +131,7 @@ def test_a_probe_that_has_asked_does_not_ask_again() -> None:
         return x.flatten(1)[:, :5]
 
     inputs, maps = torch.rand(4, 3, 8, 8), torch.rand(4, 8, 8)
-    probe = Probe(model).asked(inputs)
+    probe = Probe(model).remembering(inputs)
     known = deletion(probe, inputs, maps, steps=5)
     assert sum(rows) == 4 + 4 * 5
     assert torch.equal(known.values, deletion(Probe(model), inputs, maps, steps=5).values)

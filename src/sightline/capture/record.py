@@ -156,7 +156,7 @@ class Recorder:
         if usable and shape not in self._layouts:
             self._layouts[shape] = self._adapter.layout(shape, self._picture)
         layout = self._layouts[shape] if usable else None
-        if layout is None or (layout.size == (1, 1) and not spec.asked):
+        if layout is None or (layout.size == (1, 1) and not spec.explicit):
             self._left_out[spec.path] = shape
             return None
         return layout
@@ -168,7 +168,7 @@ class Recorder:
             LayerError: a layer that was named did not run or has no grid, or none at all has one.
         """
         for spec in self._specs:
-            if spec.asked and not any(record.spec == spec for record in self.records):
+            if spec.explicit and not any(record.spec == spec for record in self.records):
                 raise LayerError(self._why_not(spec))
         if not self.records:
             raise LayerError(

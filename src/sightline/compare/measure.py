@@ -112,7 +112,7 @@ def measure(
     classes = torch.tensor([item.decision.index for item in explanations.of(method=settings.methods[0])])
     probe = Probe(judge or model, classes, batch_size=settings.batch_size)
     if any("probe" in METRICS[name].needs for name in settings.metrics):
-        probe = probe.asked(batch.inputs)
+        probe = probe.remembering(batch.inputs)
     for method in settings.methods:
         for place, layers, maps in maps_at(explanations.of(method=method), settings.places):
             for name in settings.metrics:
@@ -163,7 +163,7 @@ def _worth_forwards(spec: MetricSpec, arguments: Mapping[str, Any], options: Map
         if not bool(keep.all()):
             # The probe recognises known scores by identity of the inputs, so both get the same subset.
             part = inputs[keep]
-            probe = replace(probe, targets=probe.targets[keep], known=(part, probe.known[1][keep]))
+            probe = replace(probe, targets=probe.targets[keep], memory=(part, probe.memory[1][keep]))
             inputs, maps = part, maps[keep]
         subset = {**arguments, "probe": probe, "inputs": inputs, "maps": maps}
         scores = spec(*(subset[need] for need in spec.needs), **options)

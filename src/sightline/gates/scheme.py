@@ -92,14 +92,14 @@ class Scheme:
         Raises:
             GateError: it is none of these, or does not fit the stages.
         """
-        asked = text.strip().lower()
-        if asked in ("dense", "empty"):
-            return cls.dense(lengths) if asked == "dense" else cls.empty(lengths)
-        if asked.startswith("every-") and asked[6:].isdigit():
-            return cls.every(int(asked[6:]), lengths)
-        parts = asked.strip("()").replace(" ", "").split("," if "," in asked else "|")
-        bits = "," not in asked and set("".join(parts)) <= {"0", "1"}
-        if not all(part.isdigit() for part in parts) or not (bits or "," in asked or len(lengths) == 1):
+        notation = text.strip().lower()
+        if notation in ("dense", "empty"):
+            return cls.dense(lengths) if notation == "dense" else cls.empty(lengths)
+        if notation.startswith("every-") and notation[6:].isdigit():
+            return cls.every(int(notation[6:]), lengths)
+        parts = notation.strip("()").replace(" ", "").split("," if "," in notation else "|")
+        bits = "," not in notation and set("".join(parts)) <= {"0", "1"}
+        if not all(part.isdigit() for part in parts) or not (bits or "," in notation or len(lengths) == 1):
             raise GateError(
                 f"the scheme {text!r} is not understood; write dense, empty, every-2, "
                 f"bits such as {cls.every(2, lengths)}, or integers such as "
@@ -148,19 +148,19 @@ class Scheme:
         return "|".join("".join(str(int(bit)) for bit in stage) for stage in self.bits)
 
 
-def scheme_of(given: Scheme | str | Sequence[int] | None, lengths: Lengths) -> Scheme:
+def scheme_of(scheme: Scheme | str | Sequence[int] | None, lengths: Lengths) -> Scheme:
     """A scheme from whatever stands for one: none is dense, a text is parsed, numbers are the authors' integers.
 
     Raises:
         GateError: it does not fit the stages.
     """
-    if given is None:
+    if scheme is None:
         return Scheme.dense(lengths)
-    if isinstance(given, Scheme):
-        return given.check(lengths)
-    if isinstance(given, str):
-        return Scheme.parse(given, lengths)
-    return Scheme.from_ints(given, lengths)
+    if isinstance(scheme, Scheme):
+        return scheme.check(lengths)
+    if isinstance(scheme, str):
+        return Scheme.parse(scheme, lengths)
+    return Scheme.from_ints(scheme, lengths)
 
 
 def _check_stages(parts: Sequence[object], lengths: Lengths) -> None:

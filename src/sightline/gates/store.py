@@ -134,8 +134,8 @@ def save_gated(net: nn.Module, spec: GatedSpec, path: str | Path) -> Path:
         spec: how it is built.
         path: a safetensors file.
     """
-    kept = spec if spec.gate is None else replace(spec, scheme=str(plugged(net).scheme))
-    return write_network(path, net.state_dict(), ARCHITECTURE, kept.to_json())
+    current = spec if spec.gate is None else replace(spec, scheme=str(plugged(net).scheme))
+    return write_network(path, net.state_dict(), ARCHITECTURE, current.to_json())
 
 
 def load_gated(path: str | Path) -> tuple[nn.Module, GatedSpec]:

@@ -23,13 +23,13 @@ def check_reduction(name: str, channels: int, reduction: int) -> int:
     return channels // reduction
 
 
-def choice(option: str, given: str, known: Iterable[str]) -> str:
+def choice(option: str, word: str, words: Iterable[str]) -> str:
     """A word of a few.
 
     Raises:
         GateError: it is none of them; near names are listed.
     """
-    names = list(known)
-    if given not in names:
-        raise GateError(f"{option} cannot be {given!r}; {near(str(given), names)}")
-    return given
+    names = list(words)
+    if word not in names:
+        raise GateError(f"{option} cannot be {word!r}; {near(str(word), names)}")
+    return word

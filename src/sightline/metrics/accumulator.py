@@ -80,12 +80,12 @@ class Metric:
             raise InputError(f"{self.spec.name} was asked to compute before any update")
         values, status, expected = (torch.cat(self._state[name]) for name in self.states)
         scores = Scores(values, status)
-        known = expected[scores.ok & torch.isfinite(expected)]
+        finite = expected[scores.ok & torch.isfinite(expected)]
         return summarise(
             self.spec.name,
             scores,
             higher_is_better=self.spec.higher_is_better,
-            expected=float(known.mean()) if len(known) else None,
+            expected=float(finite.mean()) if len(finite) else None,
             confidence=confidence,
             seed=seed,
         )
@@ -123,8 +123,10 @@ class Metric:
         return self.spec.expected(*arguments, **self.options).to(scores.values)
 
     def __repr__(self) -> str:
-        seen = sum(len(part) for part in self._state["values"])
-        return f"Metric({self.spec.name}, {seen} samples, {'higher' if self.higher_is_better else 'lower'} is better)"
+        count = sum(len(part) for part in self._state["values"])
+        return (
+            f"Metric({self.spec.name}, {count} samples, {'higher' if self.higher_is_better else 'lower'} is better)"
+        )
 
 
 def _all_gather(own: Tensor) -> Sequence[Tensor]:
@@ -132,6 +134,6 @@ def _all_gather(own: Tensor) -> Sequence[Tensor]:
 
     if not (distributed.is_available() and distributed.is_initialized()):
         return [own]
-    found: list[Any] = [None] * distributed.get_world_size()
-    distributed.all_gather_object(found, own.cpu())
-    return [part.to(own.device) for part in found]
+    tensors: list[Any] = [None] * distributed.get_world_size()
+    distributed.all_gather_object(tensors, own.cpu())
+    return [part.to(own.device) for part in tensors]

@@ -38,10 +38,10 @@ class Level:
     def apply(self, x: Float[Tensor, "r c h w"]) -> Float[Tensor, "r c h w"]:
         """The matrix times `x`; `x` is zero where nothing is unknown."""
         y = self.diagonal * x
-        for weight, here, there in self._pairs():
-            coupling = weight[here]
-            y[here].addcmul_(coupling, x[there], value=-1)
-            y[there].addcmul_(coupling, x[here], value=-1)
+        for weight, cells, neighbours in self._pairs():
+            coupling = weight[cells]
+            y[cells].addcmul_(coupling, x[neighbours], value=-1)
+            y[neighbours].addcmul_(coupling, x[cells], value=-1)
         return y
 
     def residual(self, right: Float[Tensor, "r c h w"], x: Float[Tensor, "r c h w"]) -> Float[Tensor, "r c h w"]:
@@ -122,7 +122,7 @@ def solve(
 def _system(pictures: Tensor, hidden: Tensor) -> tuple[Level, Tensor]:
     """The finest level, and the pull of the visible pixels on the hidden ones."""
     unknown = hidden.to(pictures.dtype)
-    known = pictures * (1 - unknown)
+    visible = pictures * (1 - unknown)
     total = _neighbours(torch.ones_like(unknown))
     live = unknown * (unknown.flatten(1).mean(1) < 1).to(unknown.dtype)[:, None, None, None]
     right, down = live.clone(), live.clone()
@@ -133,7 +133,7 @@ def _system(pictures: Tensor, hidden: Tensor) -> tuple[Level, Tensor]:
     back[..., :-1, 1:] = live[..., :-1, 1:] * live[..., 1:, :-1] * OBLIQUE
     right[..., -1], down[..., -1, :] = 0, 0
     diagonal = torch.where(live > 0, total, 1)
-    return Level(diagonal, right, down, across, back, live), live * _neighbours(known)
+    return Level(diagonal, right, down, across, back, live), live * _neighbours(visible)
 
 
 def _neighbours(x: Float[Tensor, "r c h w"]) -> Float[Tensor, "r c h w"]:
@@ -182,15 +182,15 @@ def _sum(x: Tensor) -> Tensor:
 
 def cycle(levels: list[Level], right: Float[Tensor, "r c h w"]) -> Float[Tensor, "r c h w"]:
     """One symmetric V-cycle: smooth, correct on the coarser grid, smooth."""
-    here = levels[0]
+    level = levels[0]
     if len(levels) == 1:
-        return here.unknown * right / here.diagonal
-    weight = DAMPING * here.unknown / here.diagonal
+        return level.unknown * right / level.diagonal
+    weight = DAMPING * level.unknown / level.diagonal
     x = weight * right
-    coarse = cycle(levels[1:], _sum(here.residual(right, x)).mul_(levels[1].unknown))
+    coarse = cycle(levels[1:], _sum(level.residual(right, x)).mul_(levels[1].unknown))
     step = functional.interpolate(coarse, scale_factor=2)[..., : x.shape[-2], : x.shape[-1]]
-    x.addcmul_(here.unknown, step, value=OVER)
-    return x.addcmul_(weight, here.residual(right, x))
+    x.addcmul_(level.unknown, step, value=OVER)
+    return x.addcmul_(weight, level.residual(right, x))
 
 
 def _ratio(above: Tensor, below: Tensor) -> Tensor:

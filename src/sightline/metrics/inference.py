@@ -151,8 +151,8 @@ def _pairs(graph: fx.GraphModule) -> Iterator[tuple[fx.Node, fx.Node]]:
 def _difference(model: nn.Module, copy: nn.Module, inputs: Tensor) -> float:
     """Largest difference of two models' outputs, on all inputs and on one alone, relative to the largest output."""
     with torch.inference_mode():
-        found = [_gap(model(part), copy(part)) for part in (inputs, inputs[:1])]
-    return max(found)
+        gaps = [_gap(model(part), copy(part)) for part in (inputs, inputs[:1])]
+    return max(gaps)
 
 
 def _gap(one: object, other: object) -> float:
@@ -161,5 +161,5 @@ def _gap(one: object, other: object) -> float:
         return float("inf")
     scale = one.abs().max().double()
     gap = (one.double() - other.double()).abs().max()
-    found = gap / scale if scale > 0 else torch.where(gap == 0, 0.0, torch.inf)
-    return float(found) if bool(torch.isfinite(found)) else float("inf")
+    relative = gap / scale if scale > 0 else torch.where(gap == 0, 0.0, torch.inf)
+    return float(relative) if bool(torch.isfinite(relative)) else float("inf")

@@ -36,10 +36,10 @@ def part_hits(
         )
     values = on_grid(maps.flatten(0, 1), size)
     good = hit_region(points.to(maps.device), boxes.to(maps.device), size=size, sigma=sigma).flatten(0, 1).flatten(1)
-    seen = _seen(points).to(maps.device)
-    hits = (peaks(values) * good).sum(1).reshape(seen.shape)
-    chance = good.double().mean(1).reshape(seen.shape)
-    return torch.where(seen, hits, torch.nan), torch.where(seen, chance, torch.nan)
+    visible = _visible(points).to(maps.device)
+    hits = (peaks(values) * good).sum(1).reshape(visible.shape)
+    chance = good.double().mean(1).reshape(visible.shape)
+    return torch.where(visible, hits, torch.nan), torch.where(visible, chance, torch.nan)
 
 
 def hit_region(
@@ -61,9 +61,9 @@ def hit_region(
     return 2 * inter > union
 
 
-def _overlap(here: Tensor, there: Tensor, half: Tensor, side: int) -> tuple[tuple[Tensor, Tensor], Tensor]:
+def _overlap(first: Tensor, second: Tensor, half: Tensor, side: int) -> tuple[tuple[Tensor, Tensor], Tensor]:
     """Lengths of two intervals cut at 0 and `side`, and of their intersection."""
-    ends = [((middle - half).clamp(0, side), (middle + half).clamp(0, side)) for middle in (here, there)]
+    ends = [((middle - half).clamp(0, side), (middle + half).clamp(0, side)) for middle in (first, second)]
     inter = (torch.minimum(ends[0][1], ends[1][1]) - torch.maximum(ends[0][0], ends[1][0])).clamp(min=0)
     return (ends[0][1] - ends[0][0], ends[1][1] - ends[1][0]), inter
 
@@ -110,22 +110,24 @@ def part_localisation(
         InputError: shapes do not fit.
     """
     hits, _ = part_hits(maps, points, boxes=boxes, size=size, sigma=sigma)
-    seen = _seen(points).to(maps.device)
-    value = torch.where(seen, hits, 0).sum(1) / seen.sum(1)
-    return scored(value.float(), _worst(maps, seen), _unseen(seen), box_check(boxes.to(maps.device), size))
+    visible = _visible(points).to(maps.device)
+    value = torch.where(visible, hits, 0).sum(1) / visible.sum(1)
+    return scored(
+        value.float(), _worst(maps, visible), _without_parts(visible), box_check(boxes.to(maps.device), size)
+    )
 
 
-def _seen(points: Float[Tensor, "b p k 3"]) -> Bool[Tensor, "b p"]:
+def _visible(points: Float[Tensor, "b p k 3"]) -> Bool[Tensor, "b p"]:
     """Which parts have a visible key point."""
     return (points[..., 2] > 0).any(-1)
 
 
-def _worst(maps: Tensor, seen: Bool[Tensor, "b p"]) -> Int[Tensor, "b"]:
+def _worst(maps: Tensor, visible: Bool[Tensor, "b p"]) -> Int[Tensor, "b"]:
     """The first complaint among the maps of visible parts."""
-    status = map_check(maps.flatten(0, 1)).reshape(seen.shape) * seen
+    status = map_check(maps.flatten(0, 1)).reshape(visible.shape) * visible
     first = (status != 0).long().argmax(1, keepdim=True)
     return status.gather(1, first)[:, 0]
 
 
-def _unseen(seen: Bool[Tensor, "b p"]) -> Int[Tensor, "b"]:
-    return (~seen.any(1)).long() * CODES[SampleStatus.EMPTY_MASK]
+def _without_parts(visible: Bool[Tensor, "b p"]) -> Int[Tensor, "b"]:
+    return (~visible.any(1)).long() * CODES[SampleStatus.EMPTY_MASK]

@@ -52,7 +52,7 @@ def masked_scores(
         hidden = fill(part, torch.ones_like(weight, dtype=torch.bool))
         return hidden + weight * (inputs[part] - hidden)
 
-    if probe.targets is None or probe.known is not None:
+    if probe.targets is None or probe.memory is not None:
         fixed, whole = probe.scores(inputs)
         return whole, fixed.rows(samples, lambda rows: masked(samples[rows]))
     owners = samples.repeat(2)

@@ -36,13 +36,13 @@ def iou_best(maps: Float[Tensor, "b ..."], masks: Bool[Tensor, "b ..."]) -> Scor
     """
     values, inside = on_masks(maps, masks)
     ordered = values.flatten(1).sort(1, descending=True)
-    found = inside.flatten(1).gather(1, ordered.indices).double().cumsum(1)
-    taken = torch.arange(1, found.shape[1] + 1, device=found.device)
-    union = taken + found[:, -1:] - found
+    covered = inside.flatten(1).gather(1, ordered.indices).double().cumsum(1)
+    taken = torch.arange(1, covered.shape[1] + 1, device=covered.device)
+    union = taken + covered[:, -1:] - covered
     # a threshold takes all that share a value, so a count inside a run of ties is none
-    last = torch.ones_like(found, dtype=torch.bool)
+    last = torch.ones_like(covered, dtype=torch.bool)
     last[:, :-1] = ordered.values[:, :-1] != ordered.values[:, 1:]
-    best = (found / union * last).amax(1).to(values.dtype)
+    best = (covered / union * last).amax(1).to(values.dtype)
     return scored(best, map_check(maps), mask_check(inside))
 
 

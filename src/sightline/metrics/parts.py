@@ -72,8 +72,8 @@ def painter(
     mean = (inputs * free).sum((2, 3), keepdim=True) / free.sum((2, 3), keepdim=True).clamp(min=1)
     colour = mean if value is None else torch.full_like(mean, value)
 
-    def render(samples: Tensor, kept: Tensor) -> Tensor:
-        gone = (parts[samples] & ~kept[:, :, None, None]).any(1, keepdim=True)
+    def render(samples: Tensor, visible: Tensor) -> Tensor:
+        gone = (parts[samples] & ~visible[:, :, None, None]).any(1, keepdim=True)
         return torch.where(gone, colour[samples], inputs[samples])
 
     return render
@@ -103,15 +103,15 @@ def _single(
     """The whole's score, and the drops from it."""
     draw = render or painter(inputs, parts)
     fixed, whole = probe.scores(inputs)
-    kept = ~torch.eye(parts.shape[1], dtype=torch.bool, device=inputs.device).expand(len(inputs), -1, -1)
-    samples, sets = _rows(len(inputs), kept)
+    others = ~torch.eye(parts.shape[1], dtype=torch.bool, device=inputs.device).expand(len(inputs), -1, -1)
+    samples, sets = _rows(len(inputs), others)
     after = fixed.rows(samples, lambda rows: draw(samples[rows], sets[rows]))
     return whole, whole[:, None] - after.reshape(len(inputs), -1)
 
 
 def _part_check(parts: Bool[Tensor, "b p h w"], *, least: int) -> Int[Tensor, "b"]:
-    there = parts.flatten(2).any(2).sum(1)
-    return flagged(there < least, SampleStatus.EMPTY_MASK)
+    count = parts.flatten(2).any(2).sum(1)
+    return flagged(count < least, SampleStatus.EMPTY_MASK)
 
 
 @metric(
@@ -147,8 +147,8 @@ def single_deletion(
         InputError: shapes do not fit.
     """
     drops = single_drops(probe, inputs, parts, render=render)
-    there = parts.to(maps.device).flatten(2).any(2)
-    agreement = (spearman(importances(maps, parts, widen=widen), drops * there) + 1) / 2
+    present = parts.to(maps.device).flatten(2).any(2)
+    agreement = (spearman(importances(maps, parts, widen=widen), drops * present) + 1) / 2
     return scored(agreement.float(), map_check(maps), _part_check(parts.to(maps.device), least=2), model_check(drops))
 
 
@@ -306,8 +306,8 @@ def distractibility(
         InputError: shapes do not fit.
     """
     whole, drops = _single(probe, inputs, parts, render)
-    there = parts.to(maps.device).flatten(2).any(2)
-    idle = there & (drops < tolerance * whole.abs()[:, None])
+    present = parts.to(maps.device).flatten(2).any(2)
+    idle = present & (drops < tolerance * whole.abs()[:, None])
     values = importances(maps, parts)
     named = values > threshold * values.sum(1, keepdim=True)
     share = 1 - (idle & named).sum(1) / idle.sum(1)
@@ -322,5 +322,5 @@ def completeness(
     FunnyBirds takes 80 thresholds from 0.01 to 0.50 and reports the best; choose it on pictures you do not report.
     """
     counts = [sides.important(threshold) for threshold in thresholds]
-    kept = torch.stack([_at(sides.kept, count) for count in counts])
-    return kept, torch.stack([1 - _at(sides.removed, count) for count in counts])
+    preserved = torch.stack([_at(sides.kept, count) for count in counts])
+    return preserved, torch.stack([1 - _at(sides.removed, count) for count in counts])

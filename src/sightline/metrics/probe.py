@@ -40,7 +40,7 @@ class Probe:
         domain: what the maps lie over.
         grid: `"input"` enlarges a coarse map bilinearly and deletes single positions of the input; `"cells"` deletes
             the cells of the map itself, each as a block of the input.
-        known: inputs and their scores, where `asked` has taken them already.
+        memory: inputs and their scores, where `remembering` has taken them already.
 
     Example:
         >>> probe = Probe(lambda x: x.flatten(1), torch.tensor([2]), output="logit")
@@ -54,7 +54,7 @@ class Probe:
     batch_size: int | None = None
     domain: Domain = IMAGE
     grid: Literal["input", "cells"] = "input"
-    known: tuple[Tensor, Float[Tensor, "b"]] | None = None
+    memory: tuple[Tensor, Float[Tensor, "b"]] | None = None
 
     def __post_init__(self) -> None:
         if self.output not in ("probability", "logit") or self.grid not in ("input", "cells"):
@@ -71,8 +71,8 @@ class Probe:
         Raises:
             TargetError: the targets do not fit the inputs or the model's output.
         """
-        if self.known is not None and self.known[0] is inputs:
-            return self, self.known[1]
+        if self.memory is not None and self.memory[0] is inputs:
+            return self, self.memory[1]
         sized = replace(self, batch_size=self.at_once(inputs))
         samples = torch.arange(len(inputs), device=inputs.device)
         if self.targets is not None:
@@ -95,7 +95,7 @@ class Probe:
             )
         return replace(self, targets=self.targets.to(inputs.device))
 
-    def asked(self, inputs: Num[Tensor, "b ..."]) -> Probe:
+    def remembering(self, inputs: Num[Tensor, "b ..."]) -> Probe:
         """This probe with its targets fixed, and remembering the scores of these very inputs.
 
         Metrics that are asked about many maps of the same inputs then score the inputs once, not once per map.
@@ -104,7 +104,7 @@ class Probe:
             TargetError: the targets do not fit the inputs or the model's output.
         """
         fixed, scores = self.scores(inputs)
-        return replace(fixed, known=(inputs, scores))
+        return replace(fixed, memory=(inputs, scores))
 
     def rows(self, samples: Int[Tensor, "r"], build: Callable[[slice], Tensor]) -> Float[Tensor, "r"]:
         """Scores of rows that are built when they are needed.
@@ -162,9 +162,9 @@ def _favourite(output: Literal["probability", "logit"]) -> Reader:
 
 def _matrix(output: Tensor) -> Float[Tensor, "r k"]:
     if not isinstance(output, Tensor) or output.ndim != 2:
-        found = f"a tensor of shape {tuple(output.shape)}" if isinstance(output, Tensor) else type(output).__name__
+        answer = f"a tensor of shape {tuple(output.shape)}" if isinstance(output, Tensor) else type(output).__name__
         raise TargetError(
-            f"class targets are read off logits [rows, classes], but the model returned {found}. "
+            f"class targets are read off logits [rows, classes], but the model returned {answer}. "
             "Try: a lambda that returns the logits, or a reader as targets"
         )
     return _precise(output)

@@ -75,18 +75,18 @@ def cascade(
     Raises:
         InputError: the model has no such layer, or none at all.
     """
-    known = dict(model.named_modules())
+    modules = dict(model.named_modules())
     names = layers_of(model) if layers is None else tuple(layers)
     for name in names:
-        if name not in known:
-            raise InputError(f"the model has no layer {name!r}; {near(name, known)}")
+        if name not in modules:
+            raise InputError(f"the model has no layer {name!r}; {near(name, modules)}")
     if not names or how not in ("redraw", "permute"):
         raise InputError(f"nothing to randomise: {len(names)} layers with parameters, how = {how!r}")
     with restored(model):
         for name in names:
-            stream = 1000 * seed + sorted(known).index(name)
+            stream = 1000 * seed + sorted(modules).index(name)
             generator = torch.Generator().manual_seed(stream)
-            for part in known[name].modules():
+            for part in modules[name].modules():
                 randomise(part, generator=generator, how=how)
             yield name, explain_model(model, inputs).detach()
 

@@ -215,5 +215,5 @@ def sensitivity_n(
     subsets = torch.cat([random_subsets(count, size, draws=draws, seed=seed + k) for k, size in enumerate(sizes)])
     promise, effect = subset_changes(probe, inputs, maps, subsets=subsets, baseline=baseline)
     pairs = zip(torch.split(promise, draws, dim=1), torch.split(effect, draws, dim=1), strict=True)
-    correlation = torch.stack([pearson(said, done) for said, done in pairs], dim=1).mean(1)
+    correlation = torch.stack([pearson(promises, effects) for promises, effects in pairs], dim=1).mean(1)
     return scored(correlation, map_check(maps), model_check(effect))

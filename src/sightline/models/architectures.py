@@ -114,9 +114,9 @@ def read_spec(weights: Weights, architecture: str, read: Callable[[str], Spec], 
     Raises:
         ModelError: it is another network's file, or a damaged one.
     """
-    said = weights.metadata.get("architecture", "no architecture")
-    if said != architecture:
-        raise ModelError(f"{weights.path} holds {said!r}, not {architecture!r}; was it written by `{by}`?")
+    name = weights.metadata.get("architecture", "no architecture")
+    if name != architecture:
+        raise ModelError(f"{weights.path} holds {name!r}, not {architecture!r}; was it written by `{by}`?")
     try:
         return read(weights.metadata["spec"])
     except (KeyError, ValueError, InputError) as problem:
@@ -151,8 +151,8 @@ def _check_size(weights: Weights, build: Callable[[], nn.Module]) -> None:
     """Refuse a description of more numbers than the file holds, before memory is asked for."""
     with torch.random.fork_rng(devices=[]), torch.device("meta"):
         needed = sum(value.numel() for value in build().state_dict().values())
-    held = sum(value.numel() for value in weights.tensors.values())
-    if needed > 2 * held:
+    size = sum(value.numel() for value in weights.tensors.values())
+    if needed > 2 * size:
         raise ModelError(
-            f"{str(weights.path)!r} describes a network of {needed} numbers, but holds {held}; copy or write it again"
+            f"{str(weights.path)!r} describes a network of {needed} numbers, but holds {size}; copy or write it again"
         )

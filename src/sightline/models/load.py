@@ -92,9 +92,9 @@ def load_model(
         return _own(name, _Source.of(weights, seed), labels, place)
     full = find_model(name)
     order = _Order(full, dict(model_args or {}), seed)
-    model, came_from, given = _filled(order, weights)
-    preprocess = _preprocess(order, model, given)
-    names = class_labels(labels if labels is not None else _own_labels(given), count_classes(model))
+    model, came_from, file = _filled(order, weights)
+    preprocess = _preprocess(order, model, file)
+    names = class_labels(labels if labels is not None else _own_labels(file), count_classes(model))
     provenance = {"model": str(full), "arguments": order.arguments, **came_from, "preprocess": preprocess.record()}
     return LoadedModel(model.eval().to(place), str(full), names, preprocess, provenance)
 
@@ -119,9 +119,9 @@ class _Order:
             try:
                 model: nn.Module = _builder(self.full)(**arguments)
             except Exception as problem:  # a builder may raise anything on arguments that it does not know
-                given = ", ".join(f"{key}={value!r}" for key, value in self.arguments.items()) or "no arguments"
+                listed = ", ".join(f"{key}={value!r}" for key, value in self.arguments.items()) or "no arguments"
                 raise ModelError(
-                    f"{self.full} cannot be built with {given}: {_first_line(problem)}; check --model-arg"
+                    f"{self.full} cannot be built with {listed}: {_first_line(problem)}; check --model-arg"
                 ) from problem
         return model.float()
 
@@ -154,34 +154,36 @@ def _filled(order: _Order, weights: str | Path | None) -> tuple[nn.Module, dict[
     if weights is not None and str(weights) == RANDOM:
         return order.build(), {"weights": f"random, seed {order.seed}"}, None
     if weights is not None:
-        given = read_weights(weights)
-        return _from_file(order, given), {"weights": given.path.name, "sha256": given.sha256}, given
+        file = read_weights(weights)
+        return _from_file(order, file), {"weights": file.path.name, "sha256": file.sha256}, file
     if order.full.origin == "timm":
         model, record = published_timm(order.full, order.arguments)
         return model.float(), record, None
-    given = read_weights(published_torchvision(order.full))
-    return _from_file(order, given), {"weights": f"published: {given.path.name}", "sha256": given.sha256}, given
+    file = read_weights(published_torchvision(order.full))
+    return _from_file(order, file), {"weights": f"published: {file.path.name}", "sha256": file.sha256}, file
 
 
-def _from_file(order: _Order, given: Weights) -> nn.Module:
+def _from_file(order: _Order, file: Weights) -> nn.Module:
     """The network that the file's tensors fit, with as many classes as the file has."""
     if _has_training_heads(order.full) and not order.arguments.get("aux_logits"):
-        given = replace(given, tensors={k: v for k, v in given.tensors.items() if not k.lower().startswith("aux")})
+        file = replace(file, tensors={k: v for k, v in file.tensors.items() if not k.lower().startswith("aux")})
     model = order.build()
     if "num_classes" not in order.arguments:
-        classes = _classes_in(given, model)
+        classes = _classes_in(file, model)
         model = order.build(num_classes=classes) if classes else model
-    fit_weights(model, given, name=str(order.full))
+    fit_weights(model, file, name=str(order.full))
     return model
 
 
-def _classes_in(given: Weights, model: nn.Module) -> int | None:
+def _classes_in(file: Weights, model: nn.Module) -> int | None:
     """How many classes the file has, where that is all in which the shapes of its heads differ from the model's."""
     own = model.state_dict()
-    tensors = matched(given.tensors, own)
+    tensors = matched(file.tensors, own)
     pairs = [(tensors[key].shape, value.shape) for key, value in own.items() if key in tensors]
     heads = {
-        file[0] for file, mine in pairs if file != mine and file[1:] == mine[1:] and mine[0] == count_classes(model)
+        theirs[0]
+        for theirs, mine in pairs
+        if theirs != mine and theirs[1:] == mine[1:] and mine[0] == count_classes(model)
     }
     return heads.pop() if len(heads) == 1 else None
 
@@ -195,13 +197,13 @@ def count_classes(model: nn.Module) -> int:
     return last.out_features if isinstance(last, nn.Linear) else last.out_channels
 
 
-def _preprocess(order: _Order, model: nn.Module, given: Weights | None) -> Preprocess:
+def _preprocess(order: _Order, model: nn.Module, file: Weights | None) -> Preprocess:
     """The settings in the weights file if it names them, or else those published with the network.
 
     The size and the number of channels for which the user had it built are kept.
     """
-    if given is not None and "preprocess" in given.metadata:
-        return Preprocess.from_record(_held(given, "preprocess", dict[str, Any]))
+    if file is not None and "preprocess" in file.metadata:
+        return Preprocess.from_record(_entry(file, "preprocess", dict[str, Any]))
     built = order.arguments
     if order.full.origin == "timm":
         from timm.data import resolve_model_data_config
@@ -213,7 +215,7 @@ def _preprocess(order: _Order, model: nn.Module, given: Weights | None) -> Prepr
     import torchvision
 
     versions: Any = torchvision.models.get_model_weights(order.full.name)
-    named = [one for one in versions if given is not None and one.url.endswith("/" + given.path.name)]
+    named = [one for one in versions if file is not None and one.url.endswith("/" + file.path.name)]
     published = from_torchvision((named[0] if named else versions.DEFAULT).transforms())
     return published.with_(size=_pair(built.get("image_size")))
 
@@ -226,24 +228,24 @@ def _pair(side: Any) -> tuple[int, int] | None:
     return height, width
 
 
-def _own_labels(given: Weights | None) -> list[str] | None:
+def _own_labels(file: Weights | None) -> list[str] | None:
     """Labels that the weights file itself carries."""
-    if given is None or "labels" not in given.metadata:
+    if file is None or "labels" not in file.metadata:
         return None
-    return list(_held(given, "labels", tuple[str, ...]))
+    return list(_entry(file, "labels", tuple[str, ...]))
 
 
-def _held(given: Weights, name: str, kind: Any) -> Any:
+def _entry(file: Weights, name: str, kind: Any) -> Any:
     """What a weights file holds under a name, as JSON.
 
     Raises:
         ModelError: it is damaged, or of another kind.
     """
     try:
-        return as_kind(kind, parse_json(given.metadata[name]), name)
+        return as_kind(kind, parse_json(file.metadata[name]), name)
     except ValueError as problem:
         raise ModelError(
-            f"the entry {name!r} of the weights file {str(given.path)!r} is damaged: {problem}"
+            f"the entry {name!r} of the weights file {str(file.path)!r} is damaged: {problem}"
         ) from problem
 
 

@@ -108,10 +108,10 @@ class Preprocess:
 
     def with_(self, **changes: Any) -> Preprocess:
         """A copy with some settings changed; those that are None stay. A new size drops the old margin's pixels."""
-        given = {name: value for name, value in changes.items() if value is not None}
-        if "size" in given and "resize" not in given and self.resize is not None:
-            given["resize"] = round(self.resize * min(given["size"]) / min(self.size))
-        return replace(self, **given)
+        settings = {name: value for name, value in changes.items() if value is not None}
+        if "size" in settings and "resize" not in settings and self.resize is not None:
+            settings["resize"] = round(self.resize * min(settings["size"]) / min(self.size))
+        return replace(self, **settings)
 
     def record(self) -> dict[str, Any]:
         """The settings as plain values, for a manifest."""
@@ -141,15 +141,15 @@ class Preprocess:
         height, width = self.size
         scaled = self._scaled(image.size)
         left, top = _offset(scaled[0], width), _offset(scaled[1], height)
-        seen = (max(left, 0), max(top, 0), min(left + width, scaled[0]), min(top + height, scaled[1]))
+        inside = (max(left, 0), max(top, 0), min(left + width, scaled[0]), min(top + height, scaled[1]))
         across, down = image.size[0] / scaled[0], image.size[1] / scaled[1]
-        box = (seen[0] * across, seen[1] * down, seen[2] * across, seen[3] * down)
-        part = image.resize((seen[2] - seen[0], seen[3] - seen[1]), resample, box=box)
+        box = (inside[0] * across, inside[1] * down, inside[2] * across, inside[3] * down)
+        part = image.resize((inside[2] - inside[0], inside[3] - inside[1]), resample, box=box)
         if part.size == (width, height):
             return part
         fill = tuple(round(255 * value) for value in self.mean)
         canvas = Image.new(image.mode, (width, height), fill if len(fill) > 1 else fill[0])
-        canvas.paste(part, (seen[0] - left, seen[1] - top))
+        canvas.paste(part, (inside[0] - left, inside[1] - top))
         return canvas
 
     def _scaled(self, size: tuple[int, int]) -> tuple[int, int]:

@@ -40,29 +40,29 @@ class Trunk(nn.Module):
 
     def forward(self, x: Float[Tensor, "b k y x"]) -> Float[Tensor, "b c h w"]:
         """The last feature map, whatever the layout inside."""
-        found = self.features(self.body, x)
+        output = self.features(self.body, x)
         layout = find_layout(
-            tuple(found.shape), (x.shape[2], x.shape[3]), prefix=self.num_prefix_tokens, windows=None
+            tuple(output.shape), (x.shape[2], x.shape[3]), prefix=self.num_prefix_tokens, windows=None
         )
         if layout is None:
-            raise ModelError(f"{type(self.body).__name__} ends in a tensor {tuple(found.shape)} that holds no grid")
-        return layout.to_grid(found)
+            raise ModelError(f"{type(self.body).__name__} ends in a tensor {tuple(output.shape)} that holds no grid")
+        return layout.to_grid(output)
 
     def levels(self, x: Float[Tensor, "b k y x"], paths: Sequence[str]) -> tuple[Tensor, list[Tensor]]:
         """The last feature map, and the grids `[b, c, h, w]` that the modules at these paths returned on the way."""
-        heard: dict[str, Tensor] = {}
-        hooks = [self.get_submodule(path).register_forward_hook(_hear(heard, path)) for path in paths]
+        outputs: dict[str, Tensor] = {}
+        hooks = [self.get_submodule(path).register_forward_hook(_recorder(outputs, path)) for path in paths]
         try:
             last = self.forward(x)
         finally:
             for hook in hooks:
                 hook.remove()
-        return last, [heard[path] for path in paths]
+        return last, [outputs[path] for path in paths]
 
 
-def _hear(heard: dict[str, Tensor], path: str) -> Callable[[nn.Module, Any, Tensor], None]:
-    def hook(module: nn.Module, given: Any, made: Tensor) -> None:
-        heard[path] = made
+def _recorder(outputs: dict[str, Tensor], path: str) -> Callable[[nn.Module, Any, Tensor], None]:
+    def hook(module: nn.Module, inputs: Any, output: Tensor) -> None:
+        outputs[path] = output
 
     return hook
 
@@ -83,9 +83,9 @@ def finer_levels(trunk: Trunk, stride: int, size: tuple[int, int]) -> tuple[tupl
     """
     end = grid_of(trunk, size).height
     paths = [f"body.{spec.path}" for spec in discover_blocks(trunk.body) if spec.side == "output"]
-    heard: list[tuple[str, tuple[int, ...]]] = []
+    shapes: list[tuple[str, tuple[int, ...]]] = []
     hooks = [
-        trunk.get_submodule(path).register_forward_hook(lambda m, i, o, path=path: heard.append((path, o.shape)))
+        trunk.get_submodule(path).register_forward_hook(lambda m, i, o, path=path: shapes.append((path, o.shape)))
         for path in paths
     ]
     try:
@@ -94,14 +94,14 @@ def finer_levels(trunk: Trunk, stride: int, size: tuple[int, int]) -> tuple[tupl
     finally:
         for hook in hooks:
             hook.remove()
-    grids = {shape[2]: (path, shape[1]) for path, shape in heard if len(shape) == 4}
-    wanted = size[0] // stride
-    if wanted not in grids:
+    grids = {shape[2]: (path, shape[1]) for path, shape in shapes if len(shape) == 4}
+    finest = size[0] // stride
+    if finest not in grids:
         raise ModelError(
             f"features of stride {stride} were asked for to read attributes off, but {type(trunk.body).__name__} has "
             f"blocks with {', '.join(f'{size[0] / rows:g}' for rows in sorted(grids, reverse=True))} pixels per cell"
         )
-    return tuple(grids[rows] for rows in sorted(grids, reverse=True) if end < rows <= wanted)
+    return tuple(grids[rows] for rows in sorted(grids, reverse=True) if end < rows <= finest)
 
 
 @dataclass(frozen=True)
@@ -135,18 +135,18 @@ def hold_stride(trunk: Trunk, stride: int, size: tuple[int, int]) -> Trunk:
         ModelError: the features stay coarser, because they are coarse from the beginning (patches) or through an
             operation that is no convolution or pooling.
     """
-    wanted = size[0] // stride
+    rows = size[0] // stride
     for module, side in _inputs_of_strided(trunk, size):
-        excess = wanted // side if side < wanted else 1
+        excess = rows // side if side < rows else 1
         if excess > 1:
             _dilate(module, excess)
-        if side <= wanted and _stride(module) > 1:
+        if side <= rows and _stride(module) > 1:
             _unstride(trunk, module)
-    found = grid_of(trunk, size).height
-    if found < wanted:
+    height = grid_of(trunk, size).height
+    if height < rows:
         raise ModelError(
             f"features of stride {stride} were asked for, but those of {type(trunk.body).__name__} have "
-            f"{size[0] / found:g} pixels per cell at {size[0]} pixels; ask for that, or for another backbone"
+            f"{size[0] / height:g} pixels per cell at {size[0]} pixels; ask for that, or for another backbone"
         )
     return trunk
 
@@ -155,7 +155,7 @@ def drop_unused(trunk: Trunk, size: tuple[int, int]) -> Trunk:
     """Take away layers that only the classifier used: a training on several devices stumbles over idle weights."""
     ran: set[nn.Module] = set()
     layers = [(path, m) for path, m in trunk.named_modules() if not list(m.children()) and list(m.parameters())]
-    hooks = [layer.register_forward_pre_hook(lambda module, given: ran.add(module)) for _, layer in layers]
+    hooks = [layer.register_forward_pre_hook(lambda module, inputs: ran.add(module)) for _, layer in layers]
     try:
         with torch.no_grad():
             _features_of_grey(trunk, size)
@@ -176,9 +176,9 @@ def _by_its_own_call(layer: nn.Module) -> bool:
 
 def _inputs_of_strided(trunk: Trunk, size: tuple[int, int]) -> list[tuple[nn.Module, int]]:
     """Convolutions and pools in the order in which they run, with the rows of their input."""
-    seen: list[tuple[nn.Module, int]] = []
+    calls: list[tuple[nn.Module, int]] = []
     hooks = [
-        module.register_forward_pre_hook(lambda module, given: seen.append((module, given[0].shape[-2])))
+        module.register_forward_pre_hook(lambda module, inputs: calls.append((module, inputs[0].shape[-2])))
         for module in trunk.modules()
         if isinstance(module, STRIDED)
     ]
@@ -188,7 +188,7 @@ def _inputs_of_strided(trunk: Trunk, size: tuple[int, int]) -> list[tuple[nn.Mod
     finally:
         for hook in hooks:
             hook.remove()
-    return seen
+    return calls
 
 
 def _features_of_grey(trunk: Trunk, size: tuple[int, int]) -> Tensor:
@@ -259,8 +259,8 @@ def _without_head(body: Any) -> nn.Module:
     for name in ("class_head", "attribute_head"):
         if hasattr(body, name):
             setattr(body, name, nn.Identity())
-    kept: nn.Module = body
-    return kept
+    plain: nn.Module = body
+    return plain
 
 
 def _chain(body: Any) -> nn.Module:

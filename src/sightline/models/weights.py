@@ -82,10 +82,10 @@ def fit_weights(model: nn.Module, weights: Weights, *, name: str) -> None:
         ModelError: the file does not fit; the text counts and names what is missing, unexpected or of another shape.
     """
     own = model.state_dict()
-    given = _with_versions(weights, own)
-    misfit = _misfit(model, own, given)
+    tensors = _with_versions(weights, own)
+    misfit = _misfit(model, own, tensors)
     if misfit:
-        raise ModelError(f"the weights in {str(weights.path)!r} do not fit {name}: {misfit}; {_advice(own, given)}")
+        raise ModelError(f"the weights in {str(weights.path)!r} do not fit {name}: {misfit}; {_advice(own, tensors)}")
 
 
 def matched(tensors: Mapping[str, Tensor], own: Iterable[str]) -> dict[str, Tensor]:
@@ -112,11 +112,11 @@ def _wrapping(keys: Iterable[str], names: set[str]) -> str:
 
 def _with_versions(weights: Weights, own: dict[str, Tensor]) -> OrderedDict[str, Tensor]:
     """The tensors under the model's names, with the version notes by which torch reads old files."""
-    given = OrderedDict(matched(weights.tensors, own))
+    tensors = OrderedDict(matched(weights.tensors, own))
     prefix = _wrapping(weights.tensors, set(own))
     notes = {key[len(prefix) :]: note for key, note in weights.versions.items() if key.startswith(prefix)}
-    given._metadata = notes or own._metadata  # type: ignore[attr-defined]
-    return given
+    tensors._metadata = notes or own._metadata  # type: ignore[attr-defined]
+    return tensors
 
 
 def _check_file(path: Path) -> None:
@@ -185,9 +185,9 @@ def _not_weights(path: Path) -> str:
 
 def _unwrapped(content: Any, path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The tensors of a checkpoint, from whichever of the usual entries holds them, and its version notes."""
-    seen: set[int] = set()
-    while isinstance(content, Mapping) and id(content) not in seen:  # a file may hold itself
-        seen.add(id(content))
+    visited: set[int] = set()
+    while isinstance(content, Mapping) and id(content) not in visited:  # a file may hold itself
+        visited.add(id(content))
         tensors = {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
         inner = next((content[key] for key in WRAPPERS if isinstance(content.get(key), Mapping)), None)
         if inner is None:
@@ -201,27 +201,27 @@ def _unwrapped(content: Any, path: Path) -> tuple[dict[str, Tensor], dict[str, A
 def _versions(content: Any) -> dict[str, Any]:
     """The notes on modules' versions that a state dictionary carries, as far as they are notes."""
     notes = getattr(content, "_metadata", None)
-    held = notes.items() if isinstance(notes, Mapping) else ()
-    return {str(name): dict(note) for name, note in held if isinstance(note, Mapping)}
+    entries = notes.items() if isinstance(notes, Mapping) else ()
+    return {str(name): dict(note) for name, note in entries if isinstance(note, Mapping)}
 
 
-def _misfit(model: nn.Module, own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> str:
+def _misfit(model: nn.Module, own: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> str:
     """Load, and say what does not fit, counted and named; empty if all does."""
     reshaped = [
-        f"{key}: file {_shape(given[key])}, model {_shape(own[key])}"
+        f"{key}: file {_shape(tensors[key])}, model {_shape(own[key])}"
         for key in own
-        if key in given and given[key].shape != own[key].shape
+        if key in tensors and tensors[key].shape != own[key].shape
     ]
     other = [
-        f"{key}: {given[key].dtype}".replace("torch.", "")
+        f"{key}: {tensors[key].dtype}".replace("torch.", "")
         for key in own
-        if key in given and own[key].is_floating_point() and not given[key].is_floating_point()
+        if key in tensors and own[key].is_floating_point() and not tensors[key].is_floating_point()
     ]
     if reshaped or other:
-        missing, unexpected = [key for key in own if key not in given], [key for key in given if key not in own]
+        missing, unexpected = [key for key in own if key not in tensors], [key for key in tensors if key not in own]
     else:
         try:
-            missing, unexpected = model.load_state_dict(given, strict=False)
+            missing, unexpected = model.load_state_dict(tensors, strict=False)
         except RuntimeError as problem:  # tensors that hold no values, or of a kind that cannot be copied
             return " ".join(str(problem).split())
         missing = [key for key in missing if not key.endswith("num_batches_tracked")]  # older than these counters
@@ -243,14 +243,14 @@ def _shape(tensor: Tensor) -> str:
     return "x".join(map(str, tensor.shape)) or "scalar"
 
 
-def _advice(own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> str:
-    shared = [key for key in own if key in given]
+def _advice(own: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> str:
+    shared = [key for key in own if key in tensors]
     if not shared:
         return (
             "no name is the same, so the file is of another network: try another model name (the same network has "
             "other names in timm: and torchvision:)"
         )
-    if len(shared) == len(own) == len(given):
+    if len(shared) == len(own) == len(tensors):
         return (
             "try the model arguments it was trained with (num_classes=, in_chans=, img_size=), or another model name"
         )

@@ -96,8 +96,8 @@ def save_comparison(
 
 def _drawn(panel: Panel) -> tuple[Panel, list[tuple[Bar, float, float, float]], str, str]:
     """A panel with its bars' places on a common axis, in percent of its width, and the axis' ends in words."""
-    known = [value for bar in panel.bars for value in (bar.low, bar.high, bar.mean) if math.isfinite(value)]
-    low, high = (min(known), max(known)) if known else (0.0, 1.0)
+    values = [value for bar in panel.bars for value in (bar.low, bar.high, bar.mean) if math.isfinite(value)]
+    low, high = (min(values), max(values)) if values else (0.0, 1.0)
     margin = 0.04 * ((high - low) or 1.0)
     low, high = low - margin, high + margin
 

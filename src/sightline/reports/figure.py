@@ -28,9 +28,9 @@ class ExtraFigure:
     @classmethod
     def of(cls, title: str, words: str, figure: Figure) -> ExtraFigure:
         """A plate of a matplotlib figure."""
-        held = BytesIO()
-        figure.savefig(held, format="png", dpi=130)
-        return cls(title, words, held.getvalue())
+        buffer = BytesIO()
+        figure.savefig(buffer, format="png", dpi=130)
+        return cls(title, words, buffer.getvalue())
 
     @property
     def address(self) -> str:

@@ -47,18 +47,18 @@ def dependency_figure(maps: Mapping[str, Mapping[int, Float[Tensor, "t t"]]], na
         maps: for each way of asking, the map of each stage; every map is drawn on its own scale.
         names: of the blocks of each stage.
     """
-    stages = list(dict.fromkeys(stage for found in maps.values() for stage in found))
+    stages = list(dict.fromkeys(stage for matrices in maps.values() for stage in matrices))
     heights = [0.9 + 0.32 * len(names[stage]) for stage in stages]
     figure = Figure(figsize=(1.2 + 2.6 * len(maps), sum(heights)), layout="constrained")
     axes = figure.subplots(len(stages), len(maps), squeeze=False, height_ratios=heights)
-    for column, (title, found) in enumerate(maps.items()):
+    for column, (title, matrices) in enumerate(maps.items()):
         for row, stage in enumerate(stages):
             axis = axes[row, column]
             axis.set_title(f"{title}\n" if not row else "", fontsize=8)
-            if stage not in found:
+            if stage not in matrices:
                 axis.set_axis_off()
                 continue
-            _one_map(axis, found[stage])
+            _one_map(axis, matrices[stage])
             ticks = range(len(names[stage]))
             axis.set_yticks(ticks, names[stage] if not column else [""] * len(ticks), fontsize=7)
             axis.set_xticks(ticks, [str(block + 1) for block in ticks], fontsize=7)

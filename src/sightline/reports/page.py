@@ -102,8 +102,8 @@ def _methods(subjects: tuple[Subject, ...]) -> tuple[str, ...]:
 
 def _reasons(subjects: tuple[Subject, ...]) -> tuple[str, ...]:
     """Why a method was taken, where the provenance says so; every sentence once."""
-    said = (item.provenance.get("why") for subject in subjects for item in subject.items)
-    return tuple(dict.fromkeys(clean(why) for why in said if isinstance(why, str) and why))
+    reasons = (item.provenance.get("why") for subject in subjects for item in subject.items)
+    return tuple(dict.fromkeys(clean(why) for why in reasons if isinstance(why, str) and why))
 
 
 def _asset(name: str) -> str:

@@ -96,8 +96,8 @@ def _figures(rows: Sequence[Row], best: int) -> list[str]:
 
 def _points(rows: Sequence[Row], name: str) -> tuple[list[int], list[float]]:
     """Epochs, from 1, and the figure's values there."""
-    known = [(at, row[name]) for at, row in enumerate(rows, 1) if name in row]
-    return [at for at, _ in known], [value for _, value in known]
+    points = [(at, row[name]) for at, row in enumerate(rows, 1) if name in row]
+    return [at for at, _ in points], [value for _, value in points]
 
 
 def _drawn(title: str, curves: Mapping[str, tuple[list[int], list[float]]], best: int) -> str:

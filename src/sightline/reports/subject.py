@@ -135,8 +135,8 @@ def _key(item: Explanation, groups: dict[str, list[Explanation]]) -> str:
         return f"{item.source}\0{picture}"
     number = 0
     while any(
-        (known.method, known.decision.label) == (item.method, item.decision.label)
-        for known in groups.get(f"#{number}", ())
+        (earlier.method, earlier.decision.label) == (item.method, item.decision.label)
+        for earlier in groups.get(f"#{number}", ())
     ):
         number += 1
     return f"#{number}"

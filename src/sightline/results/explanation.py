@@ -119,8 +119,8 @@ class Explanation:
     def __repr__(self) -> str:
         chance = "" if self.decision.probability is None else f", p = {self.decision.probability:.3f}"
         where = f" on {self.source}" if self.source else ""
-        told = " ".join(self.sentences) or "; ".join(phrase.text for phrase in self.phrases)
-        words = f"\n  words: {told}" if told else ""
+        sentences = " ".join(self.sentences) or "; ".join(phrase.text for phrase in self.phrases)
+        words = f"\n  words: {sentences}" if sentences else ""
         head = f"Explanation({self.decision.label!r}, score {self.decision.score:.4g}{chance}{where}){words}"
         return head + "\n" + repr(self.flow)
 

@@ -77,8 +77,8 @@ def load(folder: str | Path) -> Explanations:
     content = read_json(manifest, error=ResultError)
     schema = content.get("schema") if isinstance(content, dict) else None
     if schema not in READS or isinstance(schema, bool):
-        known = " and ".join(map(str, READS))
-        raise ResultError(f"{str(manifest)!r} has schema {schema!r}; this version reads {known}")
+        versions = " and ".join(map(str, READS))
+        raise ResultError(f"{str(manifest)!r} has schema {schema!r}; this version reads {versions}")
     check_file(folder / ARRAYS, error=ResultError)
     try:
         arrays = from_bytes((folder / ARRAYS).read_bytes())  # by its content: the path need not be UTF-8
@@ -95,8 +95,8 @@ def _refuse_foreign(folder: Path) -> None:
     """
     manifest = folder / MANIFEST
     if manifest.exists():
-        known = read_record(manifest) or {}
-        if known.get("schema") in READS and "explanations" in known:
+        content = read_record(manifest) or {}
+        if content.get("schema") in READS and "explanations" in content:
             return
         foreign = manifest
     elif (folder / ARRAYS).exists() and not _is_unfinished(folder / ARRAYS):

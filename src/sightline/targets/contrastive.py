@@ -66,10 +66,10 @@ class InfoNCE(Target):
     def read(self, output: Tensor, labels: Sequence[str] | None) -> Readout:
         """See `Target.read`."""
         self.check(None, None)
-        found = self._classes.read(vectors_of(output), None)
-        which = [] if found.indices is None else found.indices[:, 0].tolist()
+        readout = self._classes.read(vectors_of(output), None)
+        which = [] if readout.indices is None else readout.indices[:, 0].tolist()
         names = tuple((f"log-share of key {i} of {len(self.keys)}",) for i in which)
-        return Readout(found.scores, names, None, found.probabilities)
+        return Readout(readout.scores, names, None, readout.probabilities)
 
     @property
     def _classes(self) -> Prototypes:

@@ -30,8 +30,8 @@ class Custom(Target):
         """See `Target.read`."""
         scores = self.function(output)
         if not isinstance(scores, Tensor) or scores.ndim not in (1, 2):
-            found = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
-            raise TargetError(f"a custom target must return scores of shape [batch] or [batch, k], but gave {found}")
+            kind = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
+            raise TargetError(f"a custom target must return scores of shape [batch] or [batch, k], but gave {kind}")
         scores = scores[:, None] if scores.ndim == 1 else scores
         return Readout(scores, (self._names(scores.shape[1]),) * len(scores))
 

@@ -48,5 +48,5 @@ class LogSoftmax(Target):
         """See `Target.read`."""
         logits = class_logits(output)
         self.check(logits.shape[1], labels)
-        found = self.of.read(logits.log_softmax(1), labels)
-        return replace(found, labels=tuple(tuple(f"log p of {name}" for name in row) for row in found.labels))
+        readout = self.of.read(logits.log_softmax(1), labels)
+        return replace(readout, labels=tuple(tuple(f"log p of {name}" for name in row) for row in readout.labels))

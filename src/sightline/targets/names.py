@@ -41,8 +41,8 @@ def class_index(name: int | str, labels: Sequence[str] | None, classes: int | No
 
 def _in_range(index: int, classes: int | None) -> int:
     if index < 0 or (classes is not None and index >= classes):
-        known = f"0 to {classes - 1}" if classes is not None else "0 or more"
-        raise TargetError(f"the class index {index} was asked for, but the classes of this model are {known}")
+        indices = f"0 to {classes - 1}" if classes is not None else "0 or more"
+        raise TargetError(f"the class index {index} was asked for, but the classes of this model are {indices}")
     return index
 
 

@@ -101,11 +101,11 @@ class NearestNeighbours(Target):
         bank = directions_of(bank_of(self.bank, e, what="bank"), freeze_norm=True, what="bank")
         likeness = directions_of(e.detach(), freeze_norm=True) @ bank.T
         near, place = likeness.topk(self.k, dim=1)
-        known = self.classes.to(e.device)
-        votes = e.new_zeros(len(e), int(known.max()) + 1)
-        votes.scatter_add_(1, known[place], (near / self.temperature - near[:, :1] / self.temperature).exp())
+        classes = self.classes.to(e.device)
+        votes = e.new_zeros(len(e), int(classes.max()) + 1)
+        votes.scatter_add_(1, classes[place], (near / self.temperature - near[:, :1] / self.temperature).exp())
         winner = votes.argmax(1) if self.of is None else torch.full_like(place[:, 0], self._named(labels))
-        member = (known[place] == winner[:, None]).to(e)
+        member = (classes[place] == winner[:, None]).to(e)
         if alone := (member.sum(1) == 0).nonzero()[:, 0].tolist():
             name = class_name(int(winner[alone[0]]), labels)
             raise TargetError(

@@ -25,13 +25,13 @@ def select_output(output: Any, selector: Selector | None = None) -> Tensor:
     Raises:
         TargetError: nothing there, or several candidates.
     """
-    found = _guess(output) if selector is None else _chosen(output, selector)
-    if not isinstance(found, Tensor):
+    logits = _guess(output) if selector is None else _chosen(output, selector)
+    if not isinstance(logits, Tensor):
         raise TargetError(
-            f"the logits were expected to be a tensor, but {_asked(selector)} of the model's output gave "
-            f"{type(found).__name__}; the output holds {describe(output)}"
+            f"the logits were expected to be a tensor, but {_part_name(selector)} of the model's output gave "
+            f"{type(logits).__name__}; the output holds {describe(output)}"
         )
-    return found
+    return logits
 
 
 def _guess(output: Any) -> Any:
@@ -63,7 +63,7 @@ def _chosen(output: Any, selector: Selector) -> Any:
         raise TargetError(f"the model's output has no part {selector!r}; it holds {describe(output)}") from problem
 
 
-def _asked(selector: Selector | None) -> str:
+def _part_name(selector: Selector | None) -> str:
     return "the usual part" if selector is None else f"the part {selector!r}"
 
 

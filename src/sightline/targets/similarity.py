@@ -98,8 +98,8 @@ class CosineSimilarity(Similarity):
 
     def compare(self, e: Float[Tensor, "b d"], r: Float[Tensor, "b d"]) -> Float[Tensor, " b"]:
         """See `Similarity.compare`."""
-        there = directions_of(r, freeze_norm=True, what="reference")
-        return (directions_of(e, freeze_norm=self.freeze_norm, tolerant=self.tolerant) * there).sum(1)
+        reference = directions_of(r, freeze_norm=True, what="reference")
+        return (directions_of(e, freeze_norm=self.freeze_norm, tolerant=self.tolerant) * reference).sum(1)
 
 
 @dataclass(frozen=True, eq=False)

@@ -32,12 +32,12 @@ def gated_sites(model: nn.Module) -> tuple[Site, ...]:
         GateError: nothing is plugged, or the scheme in use is empty.
     """
     record = plugged(model)
-    found = tuple(site for site, bit in zip(record.sites, record.scheme.flat(), strict=True) if bit)
-    if not found:
+    active = tuple(site for site, bit in zip(record.sites, record.scheme.flat(), strict=True) if bit)
+    if not active:
         raise GateError(
             "the scheme in use is empty, so no gate does anything; choose one with use_scheme(model, ...)"
         )
-    return found
+    return active
 
 
 def recurrent(model: nn.Module) -> bool:
@@ -45,21 +45,23 @@ def recurrent(model: nn.Module) -> bool:
     return cast(GatedBlock, unwrap(model).get_submodule(gated_sites(model)[0].path))._socket.recurrent
 
 
-def factor_of(gate: nn.Module, given: tuple[Any, ...], out: Tensor) -> Factor:
+def factor_of(gate: nn.Module, inputs: tuple[Any, ...], out: Tensor) -> Factor:
     """What a gate multiplies its input with.
 
     Read off the gate where it has `places` or `factor`; fitted where it has neither, per channel, as the number by
     which the input comes closest to the output.
     """
     if isinstance(gate, Eased):
-        inner: Factor = factor_of(gate.inner, given, out) if hasattr(gate.inner, "factor") else _fitted(given[0], out)
+        inner: Factor = (
+            factor_of(gate.inner, inputs, out) if hasattr(gate.inner, "factor") else _fitted(inputs[0], out)
+        )
         return 1 + gate.opening * (inner - 1) if hasattr(gate.inner, "factor") else inner
     if hasattr(gate, "places"):
-        return cast(Tensor, gate.places(given[0]))  # type: ignore[operator]
+        return cast(Tensor, gate.places(inputs[0]))  # type: ignore[operator]
     if not hasattr(gate, "factor"):
-        return _fitted(given[0], out)
-    found = gate.factor(*given)  # type: ignore[operator]
-    factor: Tensor = found[0] if isinstance(found, tuple) else found
+        return _fitted(inputs[0], out)
+    answer = gate.factor(*inputs)  # type: ignore[operator]
+    factor: Tensor = answer[0] if isinstance(answer, tuple) else answer
     return factor.expand(len(out), out.shape[1] if factor.shape[1] == 1 else -1, -1, -1)
 
 
@@ -83,8 +85,8 @@ def at_gates(model: nn.Module, act: Callable[[str, nn.Module, tuple[Any, ...], A
 
         return note
 
-    def passed(gate: nn.Module, given: tuple[Any, ...], out: Any) -> Any:
-        return act(now[0], gate, given, out)
+    def passed(gate: nn.Module, inputs: tuple[Any, ...], out: Any) -> Any:
+        return act(now[0], gate, inputs, out)
 
     with alone(plain), ExitStack() as stack:
         gates: dict[int, nn.Module] = {}
@@ -101,8 +103,8 @@ def at_gates(model: nn.Module, act: Callable[[str, nn.Module, tuple[Any, ...], A
 def read_gates(model: nn.Module, into: dict[str, Factor]) -> Iterator[None]:
     """Note each block's factor in one forward."""
 
-    def act(path: str, gate: nn.Module, given: tuple[Any, ...], out: Any) -> None:
-        into[path] = factor_of(gate, given, out[0] if isinstance(out, tuple) else out)
+    def act(path: str, gate: nn.Module, inputs: tuple[Any, ...], out: Any) -> None:
+        into[path] = factor_of(gate, inputs, out[0] if isinstance(out, tuple) else out)
 
     with at_gates(model, act):
         yield
@@ -112,9 +114,9 @@ def read_gates(model: nn.Module, into: dict[str, Factor]) -> Iterator[None]:
 def changed_gates(model: nn.Module, change: Change) -> Iterator[None]:
     """Multiply branches with other factors; the state of a recurrent gate goes on as if nothing had changed."""
 
-    def act(path: str, gate: nn.Module, given: tuple[Any, ...], out: Any) -> Any:
+    def act(path: str, gate: nn.Module, inputs: tuple[Any, ...], out: Any) -> Any:
         gated = out[0] if isinstance(out, tuple) else out
-        x, factor = given[0], change(path, factor_of(gate, given, gated))
+        x, factor = inputs[0], change(path, factor_of(gate, inputs, gated))
         wide = factor.repeat_interleave(x.shape[1] // factor.shape[1], 1) if factor.shape[1] < x.shape[1] else factor
         return (x * wide, *out[1:]) if isinstance(out, tuple) else x * wide
 

@@ -71,20 +71,20 @@ def forest_map(record: GateRecord, stage: int, *, trees: int = 50, depth: int = 
         raise GateError(f"a forest over gates needs at least 8 pictures; the record holds {len(gates[0])}")
     order = torch.randperm(len(gates[0]), generator=torch.Generator().manual_seed(seed)).numpy()
     grown, judged = order[: len(order) // 2], order[len(order) // 2 :]
-    matrix, held = torch.zeros(len(paths), len(paths)), torch.full((len(paths),), torch.nan)
+    matrix, fit = torch.zeros(len(paths), len(paths)), torch.full((len(paths),), torch.nan)
     for t in range(1, len(paths)):
         before = torch.cat([torch.from_numpy(gate) for gate in gates[:t]], 1).numpy()
         forest = RandomForestRegressor(trees, max_depth=depth, random_state=seed, n_jobs=1)
         forest.fit(before[grown], gates[t][grown])
         shares = torch.from_numpy(forest.feature_importances_).reshape(t, -1).sum(1)
         matrix[t, :t] = shares.to(matrix.dtype)
-        held[t] = _explained(forest.predict(before[judged]), gates[t][judged])
-    return Dependency(stage, paths, matrix, held)
+        fit[t] = _explained(forest.predict(before[judged]), gates[t][judged])
+    return Dependency(stage, paths, matrix, fit)
 
 
-def _explained(found: Any, truth: Any) -> float:
+def _explained(predicted: Any, truth: Any) -> float:
     """R2 over all channels together."""
-    error = float(((truth - found) ** 2).sum())
+    error = float(((truth - predicted) ** 2).sum())
     spread = float(((truth - truth.mean(0)) ** 2).sum())
     return 1 - error / spread if spread > 0 else float("nan")
 
@@ -102,36 +102,38 @@ def gradient_map(model: nn.Module, inputs: Float[Tensor, "n c h w"], stage: int,
         seed: of the signs, in stages of more than 128 channels.
     """
     paths = _of_stage(gated_sites(model), stage)
-    seen: dict[str, Tensor] = {}
+    branches: dict[str, Tensor] = {}
     with (
         torch.no_grad(),
         evaluating(model),
-        at_gates(model, lambda path, _, given, out: seen.update({path: given[0]})),
+        at_gates(model, lambda path, _, arguments, out: branches.update({path: arguments[0]})),
     ):
         model(inputs)
     matrix = torch.zeros(len(paths), len(paths))
     with torch.enable_grad(), evaluating(model):
-        leaves, gates = _chain(model, paths, seen)
+        leaves, gates = _chain(model, paths, branches)
         for t in range(1, len(paths)):
             if gates[t].requires_grad:
                 matrix[t, :t] = _norms(gates[t], leaves[:t], seed)
     return Dependency(stage, paths, matrix)
 
 
-def _chain(model: nn.Module, paths: tuple[str, ...], seen: dict[str, Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+def _chain(
+    model: nn.Module, paths: tuple[str, ...], branches: dict[str, Tensor]
+) -> tuple[list[Tensor], list[Tensor]]:
     """The gates of a stage as functions of shifts of what they read, and of nothing else."""
     states: dict[str, Any] = {}
     leaves, gates = [], []
     for path in paths:
         block = cast(GatedBlock, unwrap(model).get_submodule(path))
         gate, socket = block.shared_gate(), block._socket
-        shift = torch.zeros_like(seen[path][:, :, :1, :1]).requires_grad_()
-        x = seen[path].detach() + shift
-        given = (x, states.get(socket.thread)) if socket.recurrent else (x,)
-        out = gate(*given)
+        shift = torch.zeros_like(branches[path][:, :, :1, :1]).requires_grad_()
+        x = branches[path].detach() + shift
+        inputs = (x, states.get(socket.thread)) if socket.recurrent else (x,)
+        out = gate(*inputs)
         if socket.recurrent:
             states[socket.thread] = out[1]
-        gates.append(factor_of(gate, given, out[0] if socket.recurrent else out).flatten(2).mean(2))
+        gates.append(factor_of(gate, inputs, out[0] if socket.recurrent else out).flatten(2).mean(2))
         leaves.append(shift)
     return leaves, gates
 
@@ -145,11 +147,11 @@ def _norms(gate: Float[Tensor, "n c"], leaves: list[Tensor], seed: int) -> Float
         generator = torch.Generator().manual_seed(seed)
         rows = torch.randint(2, (MOST_CHANNELS, width), generator=generator).float() * 2 - 1
         scale = 1 / MOST_CHANNELS
-    found = torch.zeros(len(leaves), dtype=torch.float64)
+    squares = torch.zeros(len(leaves), dtype=torch.float64)
     for row in rows.to(gate):
         slopes = torch.autograd.grad((gate * row).sum(), leaves, retain_graph=True, allow_unused=True)
-        found += torch.tensor([0.0 if one is None else float(one.double().square().sum()) for one in slopes])
-    return (found * scale / len(gate)).sqrt().float()
+        squares += torch.tensor([0.0 if one is None else float(one.double().square().sum()) for one in slopes])
+    return (squares * scale / len(gate)).sqrt().float()
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,14 +205,14 @@ def intervention_map(model: nn.Module, inputs: Float[Tensor, "n c h w"], stage: 
 
 
 def _gates_and_logits(model: nn.Module, inputs: Tensor) -> tuple[dict[str, Tensor], Tensor]:
-    found: dict[str, Tensor] = {}
+    factors: dict[str, Tensor] = {}
 
-    def act(path: str, gate: nn.Module, given: tuple[Any, ...], out: Any) -> None:
-        found[path] = factor_of(gate, given, out[0] if isinstance(out, tuple) else out)
+    def act(path: str, gate: nn.Module, arguments: tuple[Any, ...], out: Any) -> None:
+        factors[path] = factor_of(gate, arguments, out[0] if isinstance(out, tuple) else out)
 
     with at_gates(model, act):
         logits = model(inputs)
-    return found, logits
+    return factors, logits
 
 
 @contextmanager
@@ -221,7 +223,7 @@ def without_memory(model: nn.Module) -> Iterator[None]:
     the same picture.
     """
 
-    def act(_path: str, _gate: nn.Module, _given: tuple[Any, ...], out: Any) -> Any:
+    def act(_path: str, _gate: nn.Module, _inputs: tuple[Any, ...], out: Any) -> Any:
         return (out[0], None) if isinstance(out, tuple) else None
 
     with at_gates(model, act):
@@ -232,7 +234,7 @@ def without_memory(model: nn.Module) -> Iterator[None]:
 def _mean_state_behind(model: nn.Module, path: str) -> Iterator[None]:
     """The state that a block hands on is its mean over the batch."""
 
-    def act(now: str, gate: nn.Module, given: tuple[Any, ...], out: Any) -> Any:
+    def act(now: str, gate: nn.Module, inputs: tuple[Any, ...], out: Any) -> Any:
         return (out[0], *_meaned(out[1:])) if now == path else None
 
     with at_gates(model, act):

@@ -38,8 +38,8 @@ class GateRecord:
 
     def channels(self, path: str) -> Float[Tensor, "n c"]:
         """A block's gate per channel or group; maps as their mean over places."""
-        found = self.values[path]
-        return found.flatten(2).mean(2) if found.ndim == 4 else found
+        gate = self.values[path]
+        return gate.flatten(2).mean(2) if gate.ndim == 4 else gate
 
     def heat(self) -> dict[int, Float[Tensor, "t c"]]:
         """For each stage the mean gate, blocks by channels: the heat map over depth."""
@@ -53,41 +53,41 @@ class GateRecord:
 
         $p$ is the gate's magnitude as a share; 1 where all channels get the same, NaN for a single channel.
         """
-        found = {}
+        evenness = {}
         for site in self.sites:
             weight = self.channels(site.path).abs().double()
             shares = weight / weight.sum(1, keepdim=True).clamp_min(1e-300)
             width = weight.shape[1]
             mean = float(torch.special.entr(shares).sum(1).mean())
-            found[site.path] = mean / math.log(width) if width > 1 else math.nan
-        return found
+            evenness[site.path] = mean / math.log(width) if width > 1 else math.nan
+        return evenness
 
     def by_picture(self) -> dict[str, float]:
         """Share of a gate's variance that the picture explains: 0 for a gate that is a constant per channel.
 
         The rest lies between channels, or places, and would be there if the gate were frozen to its mean.
         """
-        found = {}
+        shares = {}
         for site in self.sites:
             values = self.values[site.path].double()
             total = float(values.var(unbiased=False))
             within = float(values.var(0, unbiased=False).mean())
-            found[site.path] = within / total if total > 1e-20 else 0.0
-        return found
+            shares[site.path] = within / total if total > 1e-20 else 0.0
+        return shares
 
     def per_class(self, labels: Int[Tensor, "n"]) -> dict[str, Float[Tensor, "k c"]]:
         """For each block the mean gate of every class less that over all pictures; NaN for a class without one."""
         if len(labels) != len(next(iter(self.values.values()))):
             raise GateError("the gates of each class need a label for every picture of the record")
         count = int(labels.max()) + 1
-        found = {}
+        differences = {}
         for site in self.sites:
             values = self.channels(site.path)
             means = torch.full((count, values.shape[1]), math.nan, dtype=values.dtype)
             for label in sorted(set(labels.tolist())):
                 means[label] = values[labels == label].mean(0)
-            found[site.path] = means - values.mean(0)
-        return found
+            differences[site.path] = means - values.mean(0)
+        return differences
 
 
 def gate_record(model: nn.Module, inputs: Float[Tensor, "n c h w"], *, batch_size: int = 32) -> GateRecord:
@@ -111,12 +111,12 @@ def gate_record(model: nn.Module, inputs: Float[Tensor, "n c h w"], *, batch_siz
     if not len(inputs):
         raise GateError("gates are read over pictures, but there is none")
     sites = gated_sites(model)
-    found = _factors(model, inputs, batch_size)
-    missing = [site.path for site in sites if site.path not in found]
+    factors = _factors(model, inputs, batch_size)
+    missing = [site.path for site in sites if site.path not in factors]
     if missing:
         raise GateError(f"the gate at {missing[0]!r} did not run; the model passes its block over for these pictures")
     values = {
-        path: (factor.flatten(1) if factor.shape[2:] == (1, 1) else factor).cpu() for path, factor in found.items()
+        path: (factor.flatten(1) if factor.shape[2:] == (1, 1) else factor).cpu() for path, factor in factors.items()
     }
     exact = all(_has_factor(model, site.path) for site in sites)
     return GateRecord(sites, values, exact, plugged(model).gate)
@@ -172,28 +172,28 @@ def ablate(
     order = torch.randperm(len(inputs), generator=torch.Generator().manual_seed(seed))
     other = torch.empty_like(order)
     other[order] = order.roll(1)
-    means = {path: found.mean(0, keepdim=True).expand_as(found) for path, found in values.items()}
-    swaps = {path: found[other.to(found.device)] for path, found in values.items()}
+    means = {path: factor.mean(0, keepdim=True).expand_as(factor) for path, factor in values.items()}
+    swaps = {path: factor[other.to(factor.device)] for path, factor in values.items()}
     right = _right(model, inputs, labels, {}, batch_size)
-    found: list[Ablation] = []
+    rows: list[Ablation] = []
     for paths in (*[[site.path] for site in sites], [site.path for site in sites]):
         drops = [
             paired_difference(right, _right(model, inputs, labels, {p: new[p] for p in paths}, batch_size))
             for new in (means, swaps)
         ]
-        name = paths[0] if len(found) < len(sites) else ""
-        found.append(Ablation(name, float(right.mean()), *drops))
-    return tuple(found)
+        name = paths[0] if len(rows) < len(sites) else ""
+        rows.append(Ablation(name, float(right.mean()), *drops))
+    return tuple(rows)
 
 
 def _factors(model: nn.Module, inputs: Tensor, batch_size: int) -> dict[str, Tensor]:
     parts: list[dict[str, Tensor]] = []
     with torch.no_grad(), evaluating(model):
         for part in torch.split(inputs, batch_size):
-            found: dict[str, Tensor] = {}
-            with read_gates(model, found):
+            factors: dict[str, Tensor] = {}
+            with read_gates(model, factors):
                 model(part)
-            parts.append(found)
+            parts.append(factors)
     return {path: torch.cat([part[path] for part in parts]) for path in parts[0]}
 
 
@@ -201,7 +201,7 @@ def _right(
     model: nn.Module, inputs: Tensor, labels: Tensor, instead: dict[str, Tensor], batch_size: int
 ) -> Float[Tensor, "n"]:
     """1 for each picture that is classified rightly with these factors in place of the gates' own."""
-    found: list[Tensor] = []
+    hits: list[Tensor] = []
     with torch.no_grad(), evaluating(model):
         for start in range(0, len(inputs), batch_size):
             rows = slice(start, start + batch_size)
@@ -210,8 +210,8 @@ def _right(
                 return instead[path][rows] if path in instead else factor
 
             with changed_gates(model, change):
-                found.append(model(inputs[rows]).argmax(1) == labels[rows])
-    return torch.cat(found).double().cpu()
+                hits.append(model(inputs[rows]).argmax(1) == labels[rows])
+    return torch.cat(hits).double().cpu()
 
 
 def _has_factor(model: nn.Module, path: str) -> bool:

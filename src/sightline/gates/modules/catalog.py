@@ -102,21 +102,21 @@ def make_gate(gate: str | Factory, channels: int, options: dict[str, Any]) -> nn
             "for a module that stands already, write lambda channels: module and share='width'"
         )
     try:
-        made = make(channels, **options)
+        module = make(channels, **options)
     except TypeError as problem:
         raise GateError(
             f"the gate {_name(gate)} cannot be made for {channels} channels{_with(options)}: {problem}; "
             f"it takes {inspect.signature(make)}"
         ) from problem
-    if not isinstance(made, nn.Module):
-        raise GateError(f"the gate {_name(gate)} made a {type(made).__name__} of {channels} channels, not a module")
-    return made
+    if not isinstance(module, nn.Module):
+        raise GateError(f"the gate {_name(gate)} made a {type(module).__name__} of {channels} channels, not a module")
+    return module
 
 
 def settle(gate: str | Factory, widths: Sequence[int], options: dict[str, Any]) -> dict[str, Any]:
     """Options as they hold for a whole network: the DIA unit's reduction goes by its widest block."""
-    given = {name: value for name, value in options.items() if name != "reduction" or value is not None}
-    return {"widest": max(widths), **given} if gate == "dia" and "reduction" not in given else given
+    settings = {name: value for name, value in options.items() if name != "reduction" or value is not None}
+    return {"widest": max(widths), **settings} if gate == "dia" and "reduction" not in settings else settings
 
 
 def _dia(channels: int, *, reduction: int | None = None, widest: int = 0, **options: Any) -> nn.Module:

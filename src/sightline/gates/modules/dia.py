@@ -69,15 +69,15 @@ class DIA(nn.Module):
 
     def factor(self, x: Float[Tensor, "b c h w"], state: Cells | None) -> tuple[Float[Tensor, "b c 1 1"], Cells]:
         """The gate h' and the new state."""
-        seen = x.mean((2, 3))
-        before = state or self._zeros(seen)
+        summary = x.mean((2, 3))
+        before = state or self._zeros(summary)
         after = []
         for read, recall, (h, c) in zip(self.read, self.recall, before, strict=True):
-            i, f, g, o = (read(seen) + recall(h)).chunk(4, 1)
+            i, f, g, o = (read(summary) + recall(h)).chunk(4, 1)
             c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
-            seen = (torch.sigmoid(o) * SQUASH[self.squash](c)).to(x.dtype)
-            after.append((seen, c))
-        return seen[:, :, None, None], after
+            summary = (torch.sigmoid(o) * SQUASH[self.squash](c)).to(x.dtype)
+            after.append((summary, c))
+        return summary[:, :, None, None], after
 
     def _zeros(self, like: Float[Tensor, "b c"]) -> Cells:
         """The state before the first block; the memory is kept in float32 at least."""

@@ -68,14 +68,14 @@ class GatedBlock(ClassSwapped):
     def shared_gate(self) -> nn.Module:
         """The gate, wherever it is registered."""
         owner = self._owner[0] if self._owner else self
-        found: nn.Module = getattr(owner, self._socket.name)
-        return found
+        gate: nn.Module = getattr(owner, self._socket.name)
+        return gate
 
     def owns_gate(self) -> bool:
         """Whether the gate is registered here."""
         return not self._owner
 
-    def _kept(self) -> dict[str, Any]:
+    def _saved_state(self) -> dict[str, Any]:
         """Everything but the code, which is read anew."""
         return {name: value for name, value in self.__dict__.items() if name != "_recipe"}
 

@@ -27,9 +27,9 @@ class ClassSwapped(nn.Module):
     def __reduce_ex__(self, protocol: Any) -> Any:
         """Pickles name the mix-in and the plain class, since the class made of both has no address."""
         kind = type(self)
-        return _blank, (kind.__mro__[1], kind.plain), self._kept()
+        return _blank, (kind.__mro__[1], kind.plain), self._saved_state()
 
-    def _kept(self) -> dict[str, Any]:
+    def _saved_state(self) -> dict[str, Any]:
         """What a pickle takes along."""
         return dict(self.__dict__)
 

@@ -106,12 +106,12 @@ def plug(
     chosen = scheme_of(scheme, places.lengths)
     keys = keys_of(share, places)
     settings = settle(gate, [site.channels for site in places], {"reduction": reduction, **options})
-    wanted = [site for site, bit in zip(places, chosen.flat(), strict=True) if bit]
-    made = _make_gates(plain, gate, settings, {keys[site.path]: site for site in reversed(wanted)}, start)
+    gated = [site for site, bit in zip(places, chosen.flat(), strict=True) if bit]
+    gates = _make_gates(plain, gate, settings, {keys[site.path]: site for site in reversed(gated)}, start)
     name = gate if isinstance(gate, str) else getattr(gate, "__name__", type(gate).__name__)
     shared = share if isinstance(share, str) else "custom"
     try:
-        _open(plain, wanted, keys, made, recipes)
+        _open(plain, gated, keys, gates, recipes)
         vars(plain)[RECORD] = Plugged(name, shared, start, settings, places, chosen)
     except GateError:
         _close(plain)
@@ -213,19 +213,19 @@ def _make_gates(
     model: nn.Module, gate: str | Factory, options: dict[str, Any], firsts: dict[str, Site], start: str
 ) -> dict[str, NewGate]:
     """A gate for each key, where its first block is: of its type, on its device, in its mode; tried on zeros."""
-    made: dict[str, NewGate] = {}
+    gates: dict[str, NewGate] = {}
     for key, site in reversed(firsts.items()):
         block = model.get_submodule(site.path)
         one = make_gate(gate, site.channels, options)
-        if any(one is other.gate for other in made.values()):
+        if any(one is other.gate for other in gates.values()):
             raise GateError(
                 "the gate's maker gave the same module twice, for gates that are not shared; let it make a new one "
                 "each time, and choose with share which blocks share it"
             )
         home = next((p for p in block.parameters() if p.is_floating_point()), torch.zeros(()))
         one = (Eased(one) if start == "identity" else one).to(home.device, home.dtype).train(block.training)
-        made[key] = NewGate(one, copied=_needs_output(one, _try_gate(one, gate, site, home)))
-    return made
+        gates[key] = NewGate(one, copied=_needs_output(one, _try_gate(one, gate, site, home)))
+    return gates
 
 
 def _try_gate(one: nn.Module, gate: str | Factory, site: Site, home: Tensor) -> Tensor:
@@ -242,9 +242,9 @@ def _try_gate(one: nn.Module, gate: str | Factory, site: Site, home: Tensor) -> 
             continue
         if isinstance(out, Tensor) and out.shape == maps.shape:
             return maps
-        found = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
+        result = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
         raise GateError(
-            f"the gate {name} makes {found} of the maps of {site.path!r}, {tuple(maps.shape)}; a gate keeps "
+            f"the gate {name} makes {result} of the maps of {site.path!r}, {tuple(maps.shape)}; a gate keeps "
             "the shape, because its output is added to the shortcut"
         )
     raise GateError(
@@ -257,10 +257,10 @@ def _needs_output(gate: nn.Module, maps: Tensor) -> bool:
     """Whether a gate's backward fails once something was added to its output in place, as many blocks do."""
     try:
         with torch.inference_mode(False), torch.enable_grad():
-            seen = maps.clone().requires_grad_()
-            out = cast(Tensor, _evaluated(gate, seen * 1)).add_(1)
+            leaf = maps.clone().requires_grad_()
+            out = cast(Tensor, _evaluated(gate, leaf * 1)).add_(1)
             learnt = [p for p in gate.parameters() if p.requires_grad]
-            torch.autograd.grad(out.sum(), [seen, *learnt], allow_unused=True)
+            torch.autograd.grad(out.sum(), [leaf, *learnt], allow_unused=True)
     except Exception:  # noqa: BLE001 - a stranger's gate may raise anything; a copy is always right
         return True
     return False
@@ -274,29 +274,29 @@ def _evaluated(gate: nn.Module, maps: Tensor) -> object:
 
 def _open(
     model: nn.Module,
-    wanted: list[Site],
+    gated: list[Site],
     keys: dict[str, str],
-    made: dict[str, NewGate],
+    gates: dict[str, NewGate],
     recipes: dict[str, Recipe],
 ) -> None:
     """Open the blocks, and for recurrent gates what calls them."""
-    owners: dict[str, nn.Module] = {key: one.gate for key, one in made.items()}
+    owners: dict[str, nn.Module] = {key: one.gate for key, one in gates.items()}
     threaded = []
-    for site in wanted:
+    for site in gated:
         key, block = keys[site.path], model.get_submodule(site.path)
-        recurrent = bool(getattr(made[key].gate, "recurrent", False))
+        recurrent = bool(getattr(gates[key].gate, "recurrent", False))
         threaded += [site.path] if recurrent and site.path else []
         thread = f"{key} in stage {site.stage}" if site.path else ""
-        socket = GateSlot(key, _free_name(block), recurrent, thread, site.behind, made[key].copied)
+        socket = GateSlot(key, _free_name(block), recurrent, thread, site.behind, gates[key].copied)
         if isinstance(owners[key], GatedBlock):
             socket = replace(socket, name=cast(GatedBlock, owners[key])._socket.name)
         owners[key] = _first_owner(owners[key], open_block(block, socket, recipes[site.path], owners[key]))
     open_stage(model, threaded)
 
 
-def _first_owner(known: nn.Module, opened: GatedBlock) -> nn.Module:
+def _first_owner(owner: nn.Module, opened: GatedBlock) -> nn.Module:
     """The block that owns a gate: the one that was opened first."""
-    return known if isinstance(known, GatedBlock) else opened
+    return owner if isinstance(owner, GatedBlock) else opened
 
 
 def _free_name(block: nn.Module) -> str:

@@ -111,12 +111,12 @@ def find_sites(model: nn.Module) -> tuple[Sites, dict[str, Recipe]]:
     hits = list(_below(plain, "", passed)) or [hit for hit in [_try(plain, "", passed)] if hit]
     if not hits:
         raise GateError(_nowhere(plain, passed))
-    found = []
+    places = []
     stages = groupby(hits, lambda hit: (hit.path.rpartition(".")[0], hit.channels))
     for stage, (_, group) in enumerate(stages, 1):
         for block, hit in enumerate(group, 1):
-            found.append(Site(stage, block, hit.path, hit.channels, hit.kind, hit.behind))
-    return Sites(tuple(found), passed), {hit.path: hit.recipe for hit in hits}
+            places.append(Site(stage, block, hit.path, hit.channels, hit.kind, hit.behind))
+    return Sites(tuple(places), passed), {hit.path: hit.recipe for hit in hits}
 
 
 class SiteMatch(NamedTuple):
@@ -170,7 +170,7 @@ def _probe(module: nn.Module, kind: type[nn.Module], recipe: Recipe, *, behind: 
                 if behind:
                     branches, out = [own], own
                 else:
-                    out = recipe(module, noise.clone(), lambda v, kept=branches: kept.append(v) or v)
+                    out = recipe(module, noise.clone(), lambda v, bucket=branches: bucket.append(v) or v)
         except Exception as problem:  # noqa: BLE001 - a stranger's block may raise anything on noise
             reason = f"it cannot be run on a picture by itself ({type(problem).__name__})"
             continue
@@ -190,14 +190,14 @@ def _same(own: Tensor, out: Tensor) -> bool:
 
 def _widths(module: nn.Module) -> list[int]:
     """Numbers of channels that the module may take: those that its layers take, first ones first."""
-    found: dict[int, None] = {}
+    widths: dict[int, None] = {}
     for layer in module.modules():
         for name in WIDTHS:
             width = getattr(layer, name, None)
             width = width[-1] if isinstance(width, tuple) and width else width
             if isinstance(width, int) and width > 0:
-                found[width] = None
-    return list(found)[:4]
+                widths[width] = None
+    return list(widths)[:4]
 
 
 def _noise(module: nn.Module, channels: int) -> Tensor:
@@ -210,11 +210,11 @@ def _noise(module: nn.Module, channels: int) -> Tensor:
 def _nowhere(model: nn.Module, passed: dict[str, str]) -> str:
     """What was looked for, what was found, what to try."""
     near = [f"{path or 'the model itself'}: {why}" for path, why in passed.items()]
-    found = f"{len(near)} blocks were read ({'; '.join(near[:3])}{'; ...' if len(near) > 3 else ''})" if near else (
+    report = f"{len(near)} blocks were read ({'; '.join(near[:3])}{'; ...' if len(near) > 3 else ''})" if near else (
         "there is no block with code of its own"
     )  # fmt: skip
     return (
         f"{type(model).__name__} has no place for a gate. Looked for: blocks that add a branch of layers over maps "
-        f"[b, c, h, w] to their input, and dense blocks. Found: {found}. Try a residual network (resnet50, "
+        f"[b, c, h, w] to their input, and dense blocks. Found: {report}. Try a residual network (resnet50, "
         "mobilenet_v2, convnext_tiny) or densenet121"
     )

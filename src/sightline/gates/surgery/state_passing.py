@@ -49,7 +49,7 @@ class GatedCaller(ClassSwapped):
         """Run the module's code with a fresh dictionary of states."""
         return self._recipe(self, {}, x, *args, **kwargs)
 
-    def _kept(self) -> dict[str, Any]:
+    def _saved_state(self) -> dict[str, Any]:
         """Everything but the code, which is read anew."""
         return {name: value for name, value in self.__dict__.items() if name != "_recipe"}
 

@@ -140,14 +140,14 @@ def _own_layers(block: nn.Module, first: fx.Node, second: fx.Node) -> list[int]:
 
 
 def _upstream(node: fx.Node) -> set[fx.Node]:
-    found: set[fx.Node] = set()
+    upstream: set[fx.Node] = set()
     waiting = [node]
     while waiting:
         one = waiting.pop()
-        if one not in found:
-            found.add(one)
+        if one not in upstream:
+            upstream.add(one)
             waiting += one.all_input_nodes
-    return found
+    return upstream
 
 
 def _layers(block: nn.Module, node: fx.Node) -> int:

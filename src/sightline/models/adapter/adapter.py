@@ -36,27 +36,27 @@ class Adapter:
     windows: bool | None
     classes: int | None
 
-    def layers(self, wanted: Wanted = None) -> list[LayerSpec]:
+    def layers(self, choice: Wanted = None) -> list[LayerSpec]:
         """Where to listen.
 
         Args:
-            wanted: None or `"all"` for every block, `"convs"` for every convolution, `"last"` for the last block,
+            choice: None or `"all"` for every block, `"convs"` for every convolution, `"last"` for the last block,
                 or names and wildcards.
 
         Raises:
             LayerError: nothing found, or a name that matches nothing.
         """
-        if isinstance(wanted, str):
-            wanted = [part for part in wanted.replace(" ", ",").split(",") if part]
-        if wanted is not None and not len(wanted):
+        if isinstance(choice, str):
+            choice = [part for part in choice.replace(" ", ",").split(",") if part]
+        if choice is not None and not len(choice):
             raise LayerError("no layer was asked for; leave layers out for all blocks")
-        names = list(wanted or ["all"])
-        found: dict[LayerSpec, None] = {}
+        names = list(choice or ["all"])
+        specs: dict[LayerSpec, None] = {}
         for name in names:
-            found.update(dict.fromkeys(self._group(name)))
-        if not found:
+            specs.update(dict.fromkeys(self._group(name)))
+        if not specs:
             raise LayerError(f"{type(self.model).__name__} has no blocks or convolutions; name layers by module path")
-        return list(found)
+        return list(specs)
 
     def _group(self, name: str) -> list[LayerSpec]:
         if name in ("all", "blocks"):
@@ -106,10 +106,10 @@ class Adapter:
             raise InputError(f"inputs are on {inputs.device}, the model on {first.device}; move one with .to(...)")
         if first.dtype != inputs.dtype and not torch.is_autocast_enabled(inputs.device.type):
             raise InputError(f"inputs are {inputs.dtype}, the model is {first.dtype}; convert one with .to(...)")
-        wanted = _input_channels(self.model)
-        if wanted is not None and wanted != inputs.shape[1]:
+        channels = _input_channels(self.model)
+        if channels is not None and channels != inputs.shape[1]:
             raise InputError(
-                f"inputs have {inputs.shape[1]} channels, but the model's first convolution takes {wanted}"
+                f"inputs have {inputs.shape[1]} channels, but the model's first convolution takes {channels}"
             )
 
 
@@ -135,17 +135,17 @@ def adapt(model: nn.Module) -> Adapter:
 
 def _windows(model: nn.Module) -> bool | None:
     """What the model itself says about channels-last tensors; shape decides where it is silent."""
-    said = getattr(model, "output_fmt", None)
-    if said is not None:
-        return "NHWC" in str(said) or None
+    axes = getattr(model, "output_fmt", None)
+    if axes is not None:
+        return "NHWC" in str(axes) or None
     return True if type(model).__name__ == "SwinTransformer" else None
 
 
 def _classes(model: nn.Module) -> int | None:
     """Number of classes, where the model says it or has exactly one head that ends in a linear layer."""
-    said = getattr(model, "num_classes", None)
-    if isinstance(said, int) and said > 0:
-        return said
+    count = getattr(model, "num_classes", None)
+    if isinstance(count, int) and count > 0:
+        return count
     heads = [getattr(model, name, None) for name in ("fc", "classifier", "head", "heads")]
     ends = [_last_linear(head) for head in heads if isinstance(head, nn.Module)]
     sizes = [end.out_features for end in ends if end is not None]

@@ -41,9 +41,9 @@ def discover_blocks(model: nn.Module) -> list[LayerSpec]:
         return [replace(spec, path=f"{inner}.{spec.path}") for spec in below]
     pattern = FAMILIES.get(type(model).__name__)
     if pattern:
-        found = [LayerSpec(path) for path, _ in model.named_modules() if re.fullmatch(pattern, path)]
-        if found:
-            return found
+        matches = [LayerSpec(path) for path, _ in model.named_modules() if re.fullmatch(pattern, path)]
+        if matches:
+            return matches
     units = list(_units(model, ""))
     if len(units) < 3 and not isinstance(model, nn.Sequential):
         loose = [path for path, module in model.named_children() if isinstance(module, CONVOLUTIONS)]
@@ -60,9 +60,9 @@ def discover_convolutions(model: nn.Module) -> list[LayerSpec]:
 
 def prefix_tokens(model: nn.Module) -> int:
     """How many tokens stand before the grid: class, distillation and register tokens."""
-    known = getattr(model, "num_prefix_tokens", None)
-    if isinstance(known, int):
-        return known
+    count = getattr(model, "num_prefix_tokens", None)
+    if isinstance(count, int):
+        return count
     names = {name.rpartition(".")[2]: parameter for name, parameter in model.named_parameters()}
     count = sum(1 for name in ("cls_token", "class_token", "dist_token") if name in names)
     registers = next((names[name] for name in ("reg_token", "register_tokens") if name in names), None)

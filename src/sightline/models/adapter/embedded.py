@@ -56,8 +56,8 @@ def place_of(model: nn.Module, where: str = AUTO) -> str:
     """
     if where not in (AUTO, NONE):
         return f"output of {where!r}"
-    found = classifiers(model) if where == AUTO else ()
-    return "input of " + " and ".join(map(repr, found)) if found else "output of the model"
+    paths = classifiers(model) if where == AUTO else ()
+    return "input of " + " and ".join(map(repr, paths)) if paths else "output of the model"
 
 
 def classifiers(model: nn.Module) -> tuple[str, ...]:
@@ -66,9 +66,9 @@ def classifiers(model: nn.Module) -> tuple[str, ...]:
     What the model says of itself (timm's models do) goes first; then heads by their usual names; then the last module
     of a plain sequence, if it is linear.
     """
-    said = _said(model)
-    if said is not None:
-        return said
+    declared = _declared_classifiers(model)
+    if declared is not None:
+        return declared
     paths = [path for name, child in model.named_children() if name in HEADS for path in _last_layer(child, name)]
     if not paths and isinstance(model, nn.Sequential) and len(model):
         name, last = list(model.named_children())[-1]
@@ -76,15 +76,15 @@ def classifiers(model: nn.Module) -> tuple[str, ...]:
     return tuple(paths)
 
 
-def _said(model: nn.Module) -> tuple[str, ...] | None:
+def _declared_classifiers(model: nn.Module) -> tuple[str, ...] | None:
     """What `get_classifier()` hands out, by path; None where there is no such thing."""
     try:
-        found = cast(Any, model).get_classifier()
+        answer = cast(Any, model).get_classifier()
     except Exception:  # noqa: BLE001 - absent, or a model's own code failed; there are other ways to know
         return None
-    parts = found if isinstance(found, tuple | list) else (found,)
-    known = {part: path for path, part in model.named_modules()}
-    paths = tuple(known[part] for part in parts if isinstance(part, nn.Linear | nn.Conv2d) and part in known)
+    parts = answer if isinstance(answer, tuple | list) else (answer,)
+    paths_of = {part: path for path, part in model.named_modules()}
+    paths = tuple(paths_of[part] for part in parts if isinstance(part, nn.Linear | nn.Conv2d) and part in paths_of)
     return paths if paths or all(isinstance(part, nn.Identity) for part in parts) else None
 
 

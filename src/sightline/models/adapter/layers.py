@@ -21,13 +21,13 @@ class LayerSpec:
         path: dotted path of the module.
         side: whether the module's output or its first input is read.
         call: which call of the module (from 1); None is every call.
-        asked: whether the user named it, so that it is an error if it never runs.
+        explicit: whether the user named it, so that it is an error if it never runs.
     """
 
     path: str
     side: Side = "output"
     call: int | None = None
-    asked: bool = False
+    explicit: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,28 +70,28 @@ def layer_name(spec: LayerSpec, call: int, calls: int) -> str:
     return f"{spec.path}{side}" + (f":{call}" if calls > 1 else "")
 
 
-def match_layers(wanted: Sequence[str], defaults: Sequence[LayerSpec], paths: Sequence[str]) -> list[LayerSpec]:
+def match_layers(names: Sequence[str], defaults: Sequence[LayerSpec], paths: Sequence[str]) -> list[LayerSpec]:
     """Layers that the user named: default layers or any module, with wildcards.
 
     Args:
-        wanted: names such as `layer4.2`, `layer3.*`, `relu:2` (second call) or `blocks.3@in` (its input).
+        names: names such as `layer4.2`, `layer3.*`, `relu:2` (second call) or `blocks.3@in` (its input).
         defaults: the model's own layers; a wildcard is tried on them first.
         paths: dotted paths of all modules of the model.
 
     Raises:
         LayerError: a name matches nothing; near names are listed.
     """
-    found: dict[LayerSpec, None] = {}
-    for name in wanted:
+    specs: dict[LayerSpec, None] = {}
+    for name in names:
         path, side, call = _split(name)
         own = [spec.path for spec in defaults if _matches(path, spec.path)]
-        hits = own or [known for known in paths if _matches(path, known)]
+        hits = own or [module for module in paths if _matches(path, module)]
         if not hits:
             raise LayerError(f"this model has no layer {name!r}; {near(path, [*(s.path for s in defaults), *paths])}")
         sides = {spec.path: spec.side for spec in defaults}
         for hit in hits:
-            found[LayerSpec(hit, side or sides.get(hit, "output"), call, asked=True)] = None
-    return list(found)
+            specs[LayerSpec(hit, side or sides.get(hit, "output"), call, explicit=True)] = None
+    return list(specs)
 
 
 def _split(name: str) -> tuple[str, Side | None, int | None]:

@@ -100,8 +100,8 @@ def _mismatch(layout: Layout, picture: tuple[int, int]) -> float:
 
 def _three_axes(shape: tuple[int, ...], picture: tuple[int, int], prefix: int) -> Layout | None:
     """Tokens: the known prefix first, then none; the one whose grid has the picture's aspect ratio."""
-    found = [_token_grid(shape[1], before, picture) for before in dict.fromkeys((prefix, 0))]
-    layouts = [layout for layout in found if layout is not None]
+    candidates = [_token_grid(shape[1], before, picture) for before in dict.fromkeys((prefix, 0))]
+    layouts = [layout for layout in candidates if layout is not None]
     if not layouts:
         return None
     return min(layouts, key=lambda layout: round(_mismatch(layout, picture) / EXACT))

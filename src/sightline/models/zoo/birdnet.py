@@ -134,8 +134,8 @@ class PlaceReader(nn.Module):
         met = torch.stack([fn.interpolate(lateral(x), size=size) for lateral, x in pairs]).sum(0)
         mixed = self.mix(self.norm(met))
         weights = self.where(mixed).flatten(2).softmax(2)
-        said = self.what(mixed).flatten(2)
-        return (said * weights[:, self.group]).sum(2), weights.unflatten(2, size)
+        answers = self.what(mixed).flatten(2)
+        return (answers * weights[:, self.group]).sum(2), weights.unflatten(2, size)
 
 
 class BirdNet(nn.Module):

@@ -56,8 +56,8 @@ def models(pattern: str = "") -> list[Entry]:
         >>> [entry.name for entry in models("torchvision:squeezenet*")]
         ['squeezenet1_0', 'squeezenet1_1']
     """
-    wanted = pattern.lower() if any(sign in pattern for sign in "*?[") else f"*{pattern.lower()}*"
-    return [entry for entry in _entries() if any(fnmatch.fnmatchcase(form, wanted) for form in _forms(entry))]
+    glob = pattern.lower() if any(sign in pattern for sign in "*?[") else f"*{pattern.lower()}*"
+    return [entry for entry in _entries() if any(fnmatch.fnmatchcase(form, glob) for form in _forms(entry))]
 
 
 def find_model(name: str) -> ModelName:
@@ -77,8 +77,8 @@ def find_model(name: str) -> ModelName:
     for candidate in _origins(origin):
         if rest.partition(".")[0] in _names(candidate) and (candidate == "timm" or "." not in rest):
             return ModelName(candidate, rest)
-    known = [known for candidate in _origins(origin) for known in _names(candidate)]
-    raise ModelError(f"there is no model {name!r}; {near(rest, known)}; `sightline models` lists all")
+    names = [entry for candidate in _origins(origin) for entry in _names(candidate)]
+    raise ModelError(f"there is no model {name!r}; {near(rest, names)}; `sightline models` lists all")
 
 
 def _origins(origin: str) -> tuple[Origin, ...]:

@@ -64,14 +64,14 @@ def cifar_net(name: str, classes: int, *, skip: bool = True, norm: bool = True, 
         >>> sum(p.numel() for p in cifar_net("cifar-resnet20", 10).parameters())
         272474
     """
-    given = {key: tuple(value) if isinstance(value, list) else value for key, value in options.items()}
+    arguments = {key: tuple(value) if isinstance(value, list) else value for key, value in options.items()}
     for pattern, build in FAMILIES.items():
         if hit := re.fullmatch(PREFIX + pattern, name):
             try:
-                net = build(*map(int, hit.groups()), classes, **given)
+                net = build(*map(int, hit.groups()), classes, **arguments)
             except (TypeError, ValueError, IndexError, RuntimeError) as problem:
-                said = ", ".join(f"{key}={value!r}" for key, value in given.items())
-                raise ModelError(f"{name} cannot be built with {said}: {problem}; check --model-arg") from problem
+                listed = ", ".join(f"{key}={value!r}" for key, value in arguments.items())
+                raise ModelError(f"{name} cannot be built with {listed}: {problem}; check --model-arg") from problem
             net = net if norm else without_norms(net)
             return net if skip else without_skips(net)
     raise ModelError(f"there is no CIFAR network {name!r}; {near(name, EXAMPLES)}")
