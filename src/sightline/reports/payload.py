@@ -30,7 +30,7 @@ def safe_json(content: object) -> str:
 
     Example:
         >>> safe_json({"label": "</script>", "score": float("nan")})
-        '{"label":"\\u003c/script\\u003e","score":control}'
+        '{"label":"\\u003c/script\\u003e","score":null}'
     """
     text = json.dumps(_plain(content), ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
