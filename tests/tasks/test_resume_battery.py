@@ -271,7 +271,8 @@ def test_a_disk_that_fills_later_keeps_the_checkpoint_before(
         patch.setattr(module, "training_step", fills)
         with pytest.raises(SightlineError, match="cannot write to"):
             TRAININGS[name].train(out)
-    held = torch.load(out.with_suffix(".work") / "checkpoints" / "last.ckpt", weights_only=True)
+    path = out.with_suffix(".work") / "checkpoints" / "last.ckpt"
+    held = torch.load(path, weights_only=True)
     assert held["epoch"] == 0
     assert gone_on(name, out) == [2, 3]
     assert same(name, out, unbroken)

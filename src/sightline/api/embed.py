@@ -35,6 +35,7 @@ def embed(
         ModelError, TargetError: there is no such module, or it does not give one vector per picture.
 
     Example:
+        >>> import torch
         >>> net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
         >>> embed(net, torch.ones(5, 3, 8, 8)).shape
         torch.Size([5, 4])
