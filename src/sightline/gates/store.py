@@ -42,7 +42,7 @@ class GatedSpec:
         share: which blocks share one: `block`, `stage`, `width`.
         scheme: at which blocks, in any form that `plug` takes as text.
         start: `default` or `identity`.
-        options: of the gate.
+        options: keyword arguments of the gate.
         preprocess: how a photo is made ready, as `Preprocess.record` writes it.
 
     Example:
@@ -80,7 +80,7 @@ def plain_net(spec: GatedSpec, weights: str | Path | None = "random", seed: int 
         spec: what to build.
         weights: `random`, a file, or None for the published ones; the last layer is made anew where these have
             other classes.
-        seed: of random weights.
+        seed: random seed of the initial weights.
 
     Raises:
         ModelError: there is no such network, or no linear last layer to make anew.
@@ -110,8 +110,8 @@ def gated_net(
 
     Args:
         spec: what to build.
-        weights: of the network without gates, as in `plain_net`.
-        seed: of random weights.
+        weights: weights of the network without gates, as in `plain_net`.
+        seed: random seed of the initial weights.
         plain: the network without gates, where it stands already; it is changed in place.
 
     Raises:

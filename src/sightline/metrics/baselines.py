@@ -28,7 +28,7 @@ def filler(baseline: Baseline, inputs: Num[Tensor, "b ..."], elements: Elements,
             [rong2022road]; a number (a token's id, say); a tensor that broadcasts against the inputs; a function.
         inputs: the samples.
         elements: how the domain lies over them.
-        seed: of the noise of `"road"`.
+        seed: random seed of the noise of `"road"`.
 
     Raises:
         InputError: the baseline is unknown, or does not fit these inputs.

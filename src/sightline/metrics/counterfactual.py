@@ -57,8 +57,8 @@ def counterfactual_agreement(
     move nowhere: `undefined`; how many those are is part of the answer (see `counterfactual_shift`).
 
     Args:
-        maps: of the scene as it was.
-        after: of the scene with the change, for the same decision.
+        maps: maps of the scene as it was.
+        after: maps of the scene with the change, for the same decision.
         masks: what was changed, on the grid of the picture or of the maps.
 
     Raises:
@@ -90,8 +90,8 @@ def counterfactual_shift(maps: Float[Tensor, "b ..."], after: Float[Tensor, "b .
     r"""$\frac12 \sum |M/\sum|M| - M'/\sum|M'||$: 0 for maps alike up to scale, 1 for maps with nothing in common.
 
     Args:
-        maps: of the scene as it was.
-        after: of the scene with the change, for the same decision.
+        maps: maps of the scene as it was.
+        after: maps of the scene with the change, for the same decision.
 
     Raises:
         InputError: shapes differ.

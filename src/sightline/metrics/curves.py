@@ -75,7 +75,7 @@ def deletion_curve(
         steps: number of deletions; fewer where the domain has fewer elements.
         baseline: what takes the place of what is deleted; see `sightline.metrics.baselines.filler`.
         least_first: delete the smallest values first.
-        seed: of the order of ties, and of the noise of `"road"`.
+        seed: random seed of the order of tied values, and of the noise of `"road"`.
 
     Raises:
         InputError: shapes do not fit, or the baseline is unknown.

@@ -113,7 +113,7 @@ def aopc(
         steps: number of deletions.
         until: share of the elements that the last step has deleted.
         baseline: what takes the place of what is deleted.
-        seed: of the order of ties.
+        seed: random seed of the order in which tied values are deleted.
 
     Raises:
         InputError: shapes do not fit, or `until` is no share.
@@ -161,7 +161,7 @@ def road(
         maps: one per sample.
         fractions: shares of the elements that are removed.
         baseline: replaces the in-painting.
-        seed: of the order of ties and of the noise.
+        seed: random seed of the order of tied values and of the noise.
 
     Raises:
         InputError: shapes do not fit, or a fraction is out of (0, 1).

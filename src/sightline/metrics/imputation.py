@@ -78,7 +78,7 @@ def impute(
         pictures: any units.
         hidden: what is to be filled. A picture without any visible pixel is filled with its mean.
         noise: standard deviation, in units of the pictures.
-        seed: of the noise, which is one field for all rows, so that a batch gives what singles give.
+        seed: random seed of the noise, which is one field for all rows, so that a batch gives what singles give.
         tolerance: residual, relative to the right-hand side, at which the solver stops. At the default, what is left
             of the error is a fifth of the noise at most (root mean square; a test compares with the exact solution).
         iterations: at most that many.

@@ -87,7 +87,7 @@ def energy_inside(map_: Float[Tensor, "h w"], mask: Bool[Tensor, "y x"]) -> floa
 
     Args:
         map_: raw.
-        mask: of the object, on the grid of the picture; the map is enlarged to it.
+        mask: mask of the object, on the grid of the picture; the map is enlarged to it.
     """
     share = float(energy_share(map_[None], mask[None].bool())[0])
     return share if share == share else None

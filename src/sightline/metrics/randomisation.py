@@ -70,7 +70,7 @@ def cascade(
         layers: names of submodules, in the order in which they are randomised together with all below them that carry
             parameters; by default every submodule with parameters of its own, from the output back.
         how: see `randomise`.
-        seed: of the new parameters; each layer has its own stream, so that leaving one out changes no other.
+        seed: seed of the new parameters; each layer has its own stream, so that leaving one out changes no other.
 
     Raises:
         InputError: the model has no such layer, or none at all.
@@ -98,7 +98,7 @@ def smoothed(explain_model: ExplainModel, *, draws: int, noise: float = 0.1, see
         explain_model: makes maps.
         draws: copies.
         noise: standard deviation of the noise, as a share of each sample's range.
-        seed: of the noise, the same for every model and every sample.
+        seed: random seed of the noise, the same for every model and every sample.
     """
     if draws < 1:
         return explain_model
@@ -169,7 +169,7 @@ def model_randomisation(
         layers: see `cascade`.
         how: see `randomise`.
         smooth: noisy copies per map.
-        seed: of parameters and noise.
+        seed: random seed of parameters and noise.
 
     Raises:
         InputError: the model has no such layer, or none at all.
@@ -227,7 +227,7 @@ def label_randomisation(
         inputs: samples.
         smooth: noisy copies per map.
         magnitude: compare magnitudes.
-        seed: of the noise.
+        seed: random seed of the noise.
 
     Raises:
         InputError: the two make maps of different shapes.
@@ -252,8 +252,8 @@ def target_randomisation(
     r"""$\rho(\Phi_k(x), \Phi_j(x))$ for two classes k and j [sixt2020when].
 
     Args:
-        maps: of the target.
-        after: of another class, chosen at random by the caller.
+        maps: maps of the target.
+        after: maps of another class, chosen at random by the caller.
         magnitude: compare magnitudes.
 
     Raises:

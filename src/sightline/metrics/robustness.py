@@ -49,8 +49,8 @@ def max_sensitivity(
         inputs: samples.
         maps: the maps of the samples as they are.
         draws: number of perturbed copies, all samples at once in each.
-        radius: of the ball, in units of the input.
-        seed: of the perturbations, which are one field for all samples, so that a batch gives what singles give.
+        radius: radius of the ball, in units of the input.
+        seed: seed of the perturbations, which are one field for all samples, so that a batch gives what singles give.
 
     Raises:
         InputError: the new maps have another shape, or there is no draw.

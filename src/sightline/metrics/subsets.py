@@ -93,8 +93,8 @@ class RandomSubsets:
 
     Args:
         draws: number of subsets.
-        share: of the elements that a subset holds.
-        seed: of the draws.
+        share: share of the elements that a subset holds.
+        seed: random seed of the draws.
     """
 
     draws: int = 64
@@ -205,7 +205,7 @@ def sensitivity_n(
         shares: the sizes n, as shares of the elements.
         draws: subsets per size.
         baseline: what takes the place of what is deleted.
-        seed: of the subsets.
+        seed: random seed of the subsets.
 
     Raises:
         InputError: shapes do not fit, or a share is out of range.

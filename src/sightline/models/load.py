@@ -70,7 +70,7 @@ def load_model(
         labels: class names or a file of them; None takes what is known (ImageNet's for 1000 classes).
         model_args: keyword arguments of the network's builder.
         device: where to put it.
-        seed: of the random initialisation.
+        seed: seed of the random initialisation.
 
     Raises:
         ModelError: the name is unknown, the weights cannot be had or do not fit, the device is not there.

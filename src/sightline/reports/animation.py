@@ -123,7 +123,7 @@ def frames(
     """Walk through the layers of one photo's explanations, in forward order.
 
     Args:
-        explanations: of one photo; several methods and targets become panels side by side.
+        explanations: explanations of one photo; several methods and targets become panels side by side.
         size: longer side of the photo in pixels, if there is one panel; several are smaller.
         opacity: share of the map's colour, 0..1.
         scale: `"own"` or `"shared"`, as in `montage`.
@@ -157,7 +157,7 @@ def save_animation(
     """Write the animation, whole or not at all; the path's ending, `.gif` or `.mp4`, names the format.
 
     Args:
-        explanations: of one photo.
+        explanations: explanations of one photo.
         path: where to.
         size: see `frames`.
         opacity: see `frames`.

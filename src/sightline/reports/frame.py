@@ -51,8 +51,8 @@ class Layout:
 
     Args:
         panels: how many panels there are.
-        width: of a panel.
-        height: of a panel.
+        width: width of a panel.
+        height: height of a panel.
     """
 
     panels: int

@@ -24,7 +24,7 @@ def depth_figure(values: Mapping[int, Float[Tensor, "t c"]], names: Rows, gate: 
 
     Args:
         values: for each stage.
-        names: of its blocks.
+        names: names of the blocks of each stage.
         gate: its name.
     """
     top = max(1.0, *(float(rows.max()) for rows in values.values()))
@@ -45,7 +45,7 @@ def dependency_figure(maps: Mapping[str, Mapping[int, Float[Tensor, "t t"]]], na
 
     Args:
         maps: for each way of asking, the map of each stage; every map is drawn on its own scale.
-        names: of the blocks of each stage.
+        names: names of the blocks of each stage.
     """
     stages = list(dict.fromkeys(stage for matrices in maps.values() for stage in matrices))
     heights = [0.9 + 0.32 * len(names[stage]) for stage in stages]

@@ -204,7 +204,7 @@ def _image(image: Tensor) -> Tensor:
 
 
 def _numbers(values: Tensor, key: str) -> Tensor:
-    """Values that can be reckoned with."""
+    """The values, if their type is one that a map can have (floating point)."""
     if values.dtype not in (torch.float16, torch.bfloat16, torch.float32, torch.float64):
         raise ValueError(f"the array {key!r} holds {str(values.dtype).removeprefix('torch.')}, not numbers of a map")
     return values

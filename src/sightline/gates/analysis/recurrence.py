@@ -34,7 +34,7 @@ class Dependency:
 
     Args:
         stage: its number.
-        paths: of its blocks.
+        paths: paths of the blocks of the stage.
         matrix: rows t, columns s; zero from the diagonal on.
         held_out: for a forest, R2 of each row on pictures that it was not grown on; NaN for the first block.
     """
@@ -51,11 +51,11 @@ def forest_map(record: GateRecord, stage: int, *, trees: int = 50, depth: int = 
     Half of the pictures grow the forest, the other half judges it. The published forest's size is not known.
 
     Args:
-        record: of a network, at least 8 pictures.
+        record: gates of a network, at least 8 pictures.
         stage: its number.
-        trees: of each forest.
-        depth: of each tree.
-        seed: of the forests and the halves.
+        trees: number of trees of each forest.
+        depth: greatest depth of a tree.
+        seed: random seed of the forests and the halves.
 
     Raises:
         MissingExtraError: scikit-learn is not installed.
@@ -99,7 +99,7 @@ def gradient_map(model: nn.Module, inputs: Float[Tensor, "n c h w"], stage: int,
         model: with gates; it is left as it was.
         inputs: the pictures.
         stage: its number.
-        seed: of the signs, in stages of more than 128 channels.
+        seed: random seed of the signs, in stages of more than 128 channels.
     """
     paths = _of_stage(gated_sites(model), stage)
     branches: dict[str, Tensor] = {}

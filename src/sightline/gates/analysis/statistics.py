@@ -96,7 +96,7 @@ def gate_record(model: nn.Module, inputs: Float[Tensor, "n c h w"], *, batch_siz
     Args:
         model: with gates.
         inputs: the pictures.
-        batch_size: of one forward.
+        batch_size: pictures per forward.
 
     Raises:
         GateError: no gate works, or there is no picture.
@@ -127,8 +127,8 @@ class Ablation:
     """What it costs when gates do not look at the picture.
 
     Args:
-        path: of the block; empty for all blocks together.
-        accuracy: of the model as it is.
+        path: path of the block; empty for all blocks together.
+        accuracy: accuracy of the model as it is.
         mean: drop of accuracy when the gate is frozen to its mean over the pictures, with a paired interval.
         swap: drop when it takes the gate of another picture.
     """
@@ -156,8 +156,8 @@ def ablate(
         model: with gates.
         inputs: pictures of one size, at least two.
         labels: their classes.
-        batch_size: of one forward.
-        seed: of the swap.
+        batch_size: pictures per forward.
+        seed: random seed of the swap.
 
     Raises:
         GateError: fewer than two pictures, or not a label for each.

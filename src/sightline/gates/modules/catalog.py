@@ -89,7 +89,7 @@ def make_gate(gate: str | Factory, channels: int, options: dict[str, Any]) -> nn
 
     Args:
         gate: a name of the catalogue, or a callable that makes a module of a number of channels.
-        channels: of the maps.
+        channels: number of channels of the maps.
         options: keyword arguments for the maker.
 
     Raises:

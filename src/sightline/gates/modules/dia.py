@@ -34,10 +34,10 @@ class DIA(nn.Module):
     about 0.25: it scales every branch to a quarter.
 
     Args:
-        channels: of the maps.
+        channels: number of channels of the maps.
         reduction: the bottlenecks W1x and W1h have `channels // reduction` channels.
         cells: how many cells stand on one another; further ones are full and see the output of the one before.
-        squash: of the memory on its way out: `sigmoid` as published, `tanh` or `relu` to compare with.
+        squash: function of the outgoing memory: `sigmoid` as published, `tanh` or `relu` to compare with.
 
     Raises:
         GateError: the reduction is larger than the channels, or an option is none of those known.

@@ -33,7 +33,7 @@ class Constant(Multiplied):
     """The same number everywhere: the control that tells an attention module from a smaller branch.
 
     Args:
-        channels: of the maps; it makes no difference.
+        channels: number of channels of the maps; it makes no difference.
         value: the number; 0.25 is where the DIA unit begins.
     """
 
@@ -54,7 +54,7 @@ class SqueezeExcite(Multiplied):
     """sigmoid(W2 relu(W1 mean(x) + b1) + b2), per channel [hu2018squeeze].
 
     Args:
-        channels: of the maps.
+        channels: number of channels of the maps.
         reduction: the layer between has `channels // reduction` channels.
 
     Example:
@@ -82,7 +82,7 @@ class SpatialGroups(Multiplied):
     The standard deviation is the unbiased one. On a map of one place it does not exist; there t is 0.
 
     Args:
-        channels: of the maps.
+        channels: number of channels of the maps.
         groups: 64 as published, or where there are fewer than 256 channels, so many that each group has four.
 
     Raises:

@@ -26,7 +26,7 @@ class GateSlot:
 
     Args:
         key: what the blocks that share the gate have in common.
-        name: of the gate among the children of the block that owns it.
+        name: name of the gate among the children of the block that owns it.
         recurrent: whether the gate takes and gives a state.
         thread: under which name its state travels: the gate and the stage; empty where the block is the whole model.
         behind: whether the gate stands behind the whole block, as in a dense layer, instead of at its branch.

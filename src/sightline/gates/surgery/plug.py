@@ -46,7 +46,7 @@ class Plugged:
         gate: its name.
         share: which blocks share one: `block`, `stage`, `width` or `custom`.
         start: `default` or `identity`.
-        options: of the gate.
+        options: keyword arguments of the gate.
         sites: all places that the model has.
         scheme: at which of them a gate works now.
     """
@@ -81,7 +81,7 @@ def plug(
         scheme: at which sites; all by default. A `Scheme`, a text such as `110|0011|110010|011` or `every-2`, or the
             authors' integers [huang2021ean].
         start: `identity` leaves a trained model's outputs as they are, bit for bit, and opens the gate in training.
-        reduction: of the gate's inner width, where it has one.
+        reduction: how many times narrower the gate's inner width is, where it has one.
         options: further ones of the gate.
 
     Returns:

@@ -38,7 +38,7 @@ class Site:
         stage: number of the stage, from 1: neighbouring blocks of one width in one part of the model.
         block: number within the stage, from 1.
         path: dotted path of the block.
-        channels: of the branch that the gate gets.
+        channels: number of channels of the branch that the gate gets.
         kind: class of the block.
         behind: whether the gate stands behind the whole block (dense layers), not at its branch.
     """

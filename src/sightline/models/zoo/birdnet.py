@@ -46,8 +46,8 @@ class BirdNetSpec:
         blocks: residual blocks of the four stages.
         reading: channels of the features that the attribute head reads.
         size: side of the input in pixels.
-        mean: of the input's channels, subtracted.
-        std: of the input's channels, divided by.
+        mean: means of the input's channels, which are subtracted.
+        std: standard deviations of the input's channels, by which is divided.
     """
 
     labels: tuple[str, ...]

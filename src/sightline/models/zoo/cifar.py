@@ -91,9 +91,9 @@ class Bottleneck(nn.Module):
     Args:
         inside: channels before.
         outside: channels behind.
-        stride: of the 3x3 convolution.
+        stride: stride of the 3x3 convolution.
         middle: channels between; a quarter of those behind by default.
-        groups: of the 3x3 convolution [xie2017aggregated].
+        groups: number of groups of the 3x3 convolution [xie2017aggregated].
     """
 
     def __init__(self, inside: int, outside: int, stride: int, *, middle: int | None = None, groups: int = 1) -> None:
@@ -122,7 +122,7 @@ class PreBasic(nn.Module):
     Args:
         inside: channels before.
         outside: channels behind.
-        stride: of the first convolution.
+        stride: stride of the first convolution.
         dropout: between the convolutions, as in wide ResNets.
         last_norm: one more norm at the end of the branch, as the DIANet authors have it.
     """
@@ -153,7 +153,7 @@ class PreBottleneck(nn.Module):
     Args:
         inside: channels before.
         outside: channels behind.
-        stride: of the 3x3 convolution.
+        stride: stride of the 3x3 convolution.
         last_norm: one more norm at the end of the branch, as the DIANet authors have it.
     """
 

@@ -55,7 +55,7 @@ def cifar_net(name: str, classes: int, *, skip: bool = True, norm: bool = True, 
         classes: number of classes.
         skip: whether blocks have their shortcuts.
         norm: whether there are norms; without, every convolution has a bias.
-        options: of the family's builder, such as `widths`, `dropout` or `last_norm`.
+        options: keyword arguments of the family's builder, such as `widths`, `dropout` or `last_norm`.
 
     Raises:
         ModelError: there is no such name, depth or option.
@@ -81,7 +81,7 @@ class Nothing(nn.Module):
     """A shortcut that adds nothing.
 
     Args:
-        stride: of the block.
+        stride: stride of the block.
     """
 
     def __init__(self, stride: int) -> None:

@@ -18,7 +18,7 @@ class Conv4(nn.Sequential):
     The names of its parts are those of the usual weights files: `0.0` is the first convolution, `0.1` its BatchNorm.
 
     Args:
-        channels: of the input.
+        channels: number of channels of the input.
         width: channels of every block.
 
     Example:

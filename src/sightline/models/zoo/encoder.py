@@ -39,8 +39,8 @@ class EncoderSpec:
         blocks: residual blocks of the four stages.
         dimensions: numbers in the embedding.
         size: side of the input in pixels.
-        mean: of the input's channels, subtracted.
-        std: of the input's channels, divided by.
+        mean: means of the input's channels, which are subtracted.
+        std: standard deviations of the input's channels, by which is divided.
     """
 
     widths: tuple[int, ...] = (16, 32, 48, 64)
