@@ -26,8 +26,8 @@ def embed(
     Args:
         model: any model that `explain` takes; it is left as it was found.
         inputs: as the model takes them.
-        embedding: where it is read: `"auto"`, the input of the model's last classifier, or its output if it has none;
-            `"none"`, its output; or the path of a module.
+        embedding: place at which it is read: `"auto"`, the input of the model's last classifier, or its output if it
+            has none; `"none"`, its output; or the path of a module.
         output: which part of the model's output is the embedding, where it returns several.
         batch_size: most samples at a time.
 

@@ -79,7 +79,7 @@ def explain(
         target: the decision: None (the top class), index, label name, `"top3"`, list, `[b]` tensor, callable, Target.
         contrast: a second class: why the target rather than this one; `"runner-up"` for the best of the rest,
             `"others"` for all of them by their soft-max weights.
-        score: what is explained of a class: its `logit`, or its `log-softmax`.
+        score: score of a class that is explained: its `logit`, or its `log-softmax`.
         embedding: what a target reads that compares embeddings: `"auto"`, the input of the model's last classifier
             (None is that where the target wants it); `"none"`, the model's output; or the path of a module.
         method: one or more names from `METHODS`; None is the one with the best evidence, and `provenance["why"]` then
@@ -89,7 +89,7 @@ def explain(
         output: which part of the model's output holds the logits: a key, an index or a callable.
         images: the pictures as the network sees them, 0..1, kept with the result for drawing.
         sources: a name for each sample.
-        foreground: where the object is in each picture, on a grid of any size: each phrase then says which share of
+        foreground: mask of the object in each picture, on a grid of any size: each phrase then says which share of
             its map lies there.
         options: options of the methods, as `{"scorecam": {"groups": 64}}`, or flat where one method is asked for.
         batch_size: most samples at a time; on memory shortage it is halved by itself.
@@ -158,7 +158,7 @@ def _names(method: str | Sequence[str] | None) -> tuple[str, ...]:
 
 
 def _layers(layers: Wanted) -> Wanted:
-    """What was asked for; `"last"` is a word also as the only one of a list, as the command line hands it over."""
+    """The selection of layers; `["last"]`, as the command line hands it over, is the word too."""
     return "last" if layers is not None and not isinstance(layers, str) and list(layers) == ["last"] else layers
 
 

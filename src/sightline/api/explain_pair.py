@@ -52,7 +52,7 @@ def explain_pair(
         a: the one picture of each pair, as the model takes them.
         b: the other one; as many, and of the same size.
         similarity: `cosine`, `dot` or `euclidean`.
-        embedding: where the embedding is read; see `embed`.
+        embedding: place at which the embedding is read; see `embed`.
         images: the pictures as the network sees them, 0..1.
         sources: names of the pictures.
         output: which part of the model's output is the embedding.

@@ -118,7 +118,7 @@ class AttentionLayer:
 
     Args:
         name: dotted path of its module; `:N` behind it where it ran more than once.
-        layout: how its tokens are laid out.
+        layout: arrangement of its tokens on the grid.
         weights: `[b, heads, n, n]` in float32.
         gradients: `[k, b, heads, n, n]` of the k decisions, if asked for.
     """

@@ -46,7 +46,7 @@ class Plan:
 
     Args:
         target: the decision.
-        layers: where to listen, as `Adapter.layers` takes it; `"last"` is the last block that holds a grid.
+        layers: selection of layers, as `Adapter.layers` takes it; `"last"` is the last block that holds a grid.
         reductions: name to pure function of a layer's activation and gradient.
         forward_only: names of the reductions that need no gradient; if all are, no backward is run.
         output: which part of the model's output holds the logits.
@@ -95,7 +95,7 @@ def capture(adapter: Adapter, inputs: Float[Tensor, "b c h w"], plan: Plan) -> C
     Args:
         adapter: the model.
         inputs: as the model takes them; they are not changed.
-        plan: what is wanted.
+        plan: decision, layers and reductions.
 
     Raises:
         InputError, TargetError, LayerError: before the model runs where that can be known.

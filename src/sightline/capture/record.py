@@ -26,9 +26,9 @@ class Record:
     """One call of one layer's module.
 
     Args:
-        spec: where it was listened to.
-        call: which call of the module it was, from 1.
-        layout: how the tensor is laid out.
+        spec: place in the model at which the tensor was read.
+        call: number of the module's call, from 1.
+        layout: arrangement of the tensor's axes.
         activation: the layer's tensor, detached.
         leaf: the start of the graph, if it starts here.
         version: the tensor's version counter when it was read; a later one means that it was overwritten.
@@ -61,10 +61,10 @@ class Recorder:
 
     Args:
         adapter: the model.
-        specs: where to listen.
+        specs: places at which tensors are read.
         picture: height and width of the input.
         batch: number of samples, which a layer's first axis must have.
-        gradients: whether the layers' gradients are wanted.
+        gradients: whether the layers' gradients are recorded too.
         copied: paths whose activation is copied at once, because something overwrites it.
     """
 

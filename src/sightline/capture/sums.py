@@ -27,8 +27,8 @@ class ChannelSum:
     """A map that is a sum over channels: `M = finish( sum_c summand_c )`.
 
     Args:
-        summand: what is added up.
-        finish: what is done with the sum.
+        summand: term of the sum, computed for a few channels at a time.
+        finish: function from the sum over all channels to the map.
     """
 
     summand: Summand

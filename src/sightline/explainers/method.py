@@ -28,7 +28,7 @@ class Request:
         adapter: the model.
         inputs: `[b, c, h, w]`.
         target: the decision.
-        layers: which layers; None is the method's own choice.
+        layers: selection of layers; None is the method's own choice.
         labels: class names.
         output: which part of the model's output holds the logits.
         seed: seed of whatever is drawn at random.
@@ -82,7 +82,7 @@ class LayerMaps:
         layer: the layer's name.
         maps: `[b, k, h, w]` float32.
         notes: `[b]` or `[b, k]` numbers that belong to these maps.
-        signed: whether negative values mean evidence against the decision; None is what the method says of itself.
+        signed: whether negative values mean evidence against the decision; None takes it from the method.
     """
 
     layer: str
@@ -98,7 +98,7 @@ class Outcome:
     Args:
         readout: the scores.
         layers: the maps.
-        remarks: for each sample and decision, what the method says of the flow, in sentences.
+        remarks: sentences of the method on its flow, for each sample and decision.
     """
 
     readout: Readout
@@ -114,15 +114,15 @@ class Method:
     """One way of explaining, with everything that a reader of the method matrix wants to know.
 
     Args:
-        name: how it is asked for.
+        name: name by which the method is asked for.
         title: its name in the literature.
         family: heading in the method matrix.
         needs: `gradient` and `activation` methods share one pass; the others have a pass of their own.
         equation: the map, in the notation of `docs/methods.md`.
         source: key in `docs/references.bib`.
-        cost: in forwards, in words.
+        cost: cost in forward and backward passes, in words.
         signed: whether negative values mean evidence against the decision.
-        layers: which layers it reads when the user does not say: all, the last, or the input.
+        layers: default selection of layers: all, the last, or the input.
         reduction, control, run: the method itself; exactly one is given.
         options: name of each option to its default and meaning.
         models: for which models it is defined.

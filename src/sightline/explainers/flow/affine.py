@@ -23,10 +23,10 @@ class Affine(ABC):
 
     Args:
         input: node that it reads.
-        output: node that it makes; of a fused pair, that of the second.
+        output: node that it makes; the second map's node where two are fused.
         weight: `W`, as the operation takes it.
         bias: `b`, one for each output channel.
-        scale: of a batch norm fused behind it, one factor for each output channel.
+        scale: factor of a batch norm fused behind the map, one for each output channel.
     """
 
     input: Node

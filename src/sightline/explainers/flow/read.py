@@ -27,13 +27,13 @@ class Reading:
     """A forward pass, ready to be walked back.
 
     Args:
-        tape: what was computed.
+        tape: the recorded operations and their values.
         steps: its calls, affine maps fused.
         facts: what is known of its nodes.
         layers: the places that are read, in forward order.
         nodes: node of each layer.
         readout: the scores, detached.
-        starts: for each of the k decisions, the gradient of its score at each output node.
+        starts: gradient of the score at each output node, for each of the k decisions.
         moved: names of layers that are read behind the batch norm that follows, being one map with it.
     """
 

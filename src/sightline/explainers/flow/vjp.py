@@ -22,7 +22,7 @@ def gradient(
         tape: the forward pass.
         step: one of its steps.
         grad_outputs: gradients at the step's outputs; None where nothing flows.
-        input_mask: for each input, whether its gradient is needed; None is all.
+        input_mask: flags of the inputs whose gradient is needed; None is all.
     """
     if isinstance(step, Affine):
         return [None if grad_outputs[0] is None else step.transpose(grad_outputs[0], step.W, tape.value(step.input))]

@@ -42,9 +42,9 @@ def walk(
         tape: the forward pass.
         steps: its calls in forward order, affine maps fused where the rules need them so.
         start: messages at nodes where the walk starts.
-        rule: how a step hands messages on.
+        rule: function that hands messages from a step's outputs to its inputs.
         arrive: called with each node and its complete message, output first.
-        add: how two messages to the same node are joined.
+        add: function that joins two messages to the same node.
         last: whether values can be let go behind the walk.
         destinations: nodes whose messages are needed; steps that lead to none of them are left out. None is all.
     """

@@ -40,11 +40,11 @@ def gamma_rule(
 
     Args:
         step: the map.
-        x: its input.
-        z: its output.
-        G: the message at its output.
-        gamma: how much more supporting contributions count; 0 is the epsilon rule, infinity the z+ rule.
-        epsilon: added to the denominator's magnitude, in units of the output's root mean square.
+        x: input of the map.
+        z: output of the map, with bias.
+        G: message at the output.
+        gamma: extra weight of supporting contributions; 0 is the epsilon rule, infinity the z+ rule.
+        epsilon: stabiliser added to the denominator's magnitude, in units of the output's root mean square.
         positive: whether it is known that `x >= 0`, which saves work.
         rectified: whether it is known that `G` is zero wherever `z <= 0`; with `positive` it saves half the products.
     """
@@ -61,7 +61,7 @@ def gamma_rule(
     below = step.apply(x if positive else x.abs(), W_abs)
     below = below if step.bias is None else below.add_(step.on_outputs(step.bias.abs(), below))
     below = torch.add(magnitude, below, alpha=half)
-    share = G / _kept(below, None if slack is None else slack / unit)
+    share = G / _denominator(below, None if slack is None else slack / unit)
     along = step.transpose(magnitude.mul_(share), W, x)
     across = step.transpose(share.mul_(z), W_abs, x)
     return along.add_(across, alpha=half) if positive else along.addcmul_(across, x.sign(), value=half)
@@ -75,10 +75,11 @@ def _rectified(
     W = leaky_relu(step.W, plain / unit)
     below = step.apply(x, W)
     below = below if step.bias is None else below.add_(step.on_outputs(leaky_relu(step.bias, plain / unit), below))
-    return step.transpose((G * z).div_(_kept(below, None if slack is None else slack / unit)), W, x)
+    return step.transpose((G * z).div_(_denominator(below, None if slack is None else slack / unit)), W, x)
 
 
-def _kept(below: Tensor, slack: Tensor | None) -> Tensor:
+def _denominator(below: Tensor, slack: Tensor | None) -> Tensor:
     """The denominator, so far above zero that what it divides stays finite."""
     below = below if slack is None else below + slack
+    # Not `tiny` itself: dividing an ordinary number by that would overflow.
     return below.clamp_min_(torch.finfo(below.dtype).tiny ** 0.75)

@@ -55,7 +55,7 @@ class Rules:
     Args:
         tape: the forward pass.
         facts: what is known of its nodes.
-        recipe: how relevance is shared out.
+        recipe: numbers of the rules.
         unknown: names of operations met that have no rule; their plain gradient was taken.
     """
 

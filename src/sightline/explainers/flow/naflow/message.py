@@ -14,7 +14,7 @@ class Message:
     Args:
         G: gradient of the decision.
         delta: sum of the changes that were demanded; None is a change of zero.
-        claims: how many readers demanded something, for each element where they differ in that.
+        claims: number of readers that demanded a change; one for each element where that number differs.
         frozen: whether it comes through a gate or attention weights, which are held constant and demand nothing.
     """
 

@@ -34,7 +34,7 @@ class Chain:
 
     Args:
         reading: the forward pass.
-        steps: in forward order.
+        steps: steps of the chain in forward order.
     """
 
     reading: Reading
@@ -88,7 +88,7 @@ class Chain:
         for step in reversed(group):
             pulled = at.gradients(step, [Message(G), *[None] * (len(outputs_of(step)) - 1)])[0]
             G_in = torch.zeros_like(self.reading.tape.value(inputs_of(step)[0])) if pulled is None else pulled
-            G_out, G = G, G_in
+            G_out, G = G, G_in  # after the loop `G_out` is the gradient behind the group's first step
         step = group[0]
         if len(group) > 1 or isinstance(step, Convolution):
             return _smallest_solution(group, x, B), G

@@ -30,7 +30,7 @@ class Solution:
 
     Args:
         delta: the change of the input.
-        iterations: how many were made.
+        iterations: number of iterations that were run.
         residual: for each sample, size of the normal equations' residual relative to that of no change, as it was
             known before the last step.
     """
@@ -51,9 +51,9 @@ def least_squares(
     Args:
         apply: `A`.
         transpose: its transpose.
-        demand: what `A d` should be.
+        demand: right-hand side, the value that `A d` should take.
         damping: weight of `d`'s own size.
-        iterations: at most so many.
+        iterations: largest number of iterations.
         tolerance: relative residual of the normal equations at which a sample is done.
     """
     r, s = demand, transpose(demand)
@@ -68,6 +68,7 @@ def least_squares(
         q = apply(p)
         step = torch.where(done, 0.0, rho / (dot(q, q) + damping * p_size).clamp_min(tiny))
         delta = p * _each(step, p) if delta is None else delta.addcmul_(p, _each(step, p))
+        # The residual behind the last step is not used, and costs a product with the transpose.
         if iteration == iterations:
             break
         r = (
@@ -86,6 +87,7 @@ def least_squares(
             break
         share = torch.where(done, 0.0, rho / before.clamp_min(tiny))
         p = torch.addcmul(s, p, _each(share, p)) if p is s else p.mul_(_each(share, p)).add_(s)
+        # `s` is orthogonal to the old `p`, so `|p|^2` follows without another reduction.
         p_size = rho + share.square() * p_size
     if delta is None:
         return Solution(torch.zeros_like(s), 0, torch.where(first <= tiny, 0.0, least))

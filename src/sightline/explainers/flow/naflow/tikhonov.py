@@ -24,7 +24,7 @@ class Damped:
     """What an affine map needs to be inverted.
 
     Args:
-        damping: weight of `|d|^2`, absolute.
+        damping: absolute weight of `|d|^2`.
         inverse: weights whose transposed map is the exact damped pseudo-inverse; None where windows overlap.
     """
 
@@ -72,7 +72,7 @@ def damped(step: Affine, W: Tensor, damping: float) -> Damped:
     Args:
         step: the map.
         W: its weights, a fused batch norm's factor in them.
-        damping: relative to the mean eigenvalue.
+        damping: strength of the Tikhonov term, relative to the mean eigenvalue.
     """
     weight = damping * mean_eigenvalue(step, W)
     if not windows_apart(step):
