@@ -9,8 +9,8 @@ from sightline.tasks.attributes.explain.sentences import (
     class_name,
     contrast,
     doubt,
-    narrate,
     parse,
+    tell,
     unsure,
     why,
 )  # fmt: skip
@@ -24,6 +24,10 @@ def vocabulary(names, exclusive=()):
 
 def birds():
     return vocabulary(aviary.names(), tuple(group.name for group in aviary.GROUPS))
+
+
+def narrate(statements, name, other=None, *, causal=True):
+    return " ".join(sentence.text for sentence in tell(statements, name, other, causal=causal))
 
 
 def statement(words, *names, role="why", other=None, share=None):

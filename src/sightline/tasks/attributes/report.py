@@ -83,8 +83,8 @@ def card(net: AttributeNet, judged: TestReport, pictures: Pictures, about: dict[
         net: the network.
         judged: its figures.
         pictures: its data.
-        about: from `facts`.
-        command: that trained it.
+        about: facts of the training, as `facts` returns them.
+        command: command line that trained the network.
     """
     table = {**about, "command": f"`{command}`"}
     return _PAGE.format(
@@ -112,6 +112,7 @@ def within(judged: TestReport) -> str:
 
 def _loss(recipe: EatRecipe) -> str:
     own = recipe.loss
+    # the first two, of the class and of the attributes, are in the sentence already
     weights = list(own.by_loss().items())[2:]
     guides = "".join(f", {name} {weight:g}" for name, weight in weights if weight)
     return f"cross-entropy + {own.attribute_weight:g} x attributes{guides}"

@@ -52,6 +52,7 @@ def exchanged(redrawn: Redrawn, classes: int) -> tuple[Trial, Trial, dict[str, F
     swapped, donors, repeated = (table[right] for table in (redrawn.swapped, redrawn.donors, redrawn.repeated))
     flips, null = (swapped != decided).float().mean(1), (repeated != decided).float().mean(1)
     follows = ((swapped == donors) & (donors != decided)).float().mean(1)
+    # chance: flips to one class that is neither the decided one nor the donor's
     elsewhere = ((swapped != donors) & (swapped != decided)).float().mean(1) / max(1, classes - 2)
     excess, towards = trial(flips - null), trial(follows - elsewhere)
     numbers: dict[str, Fact] = {

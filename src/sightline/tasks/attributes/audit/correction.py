@@ -121,6 +121,7 @@ def _chance(observations: Observations, head: Tensor, row: int, group: int) -> f
         others = torch.eye(len(at))[[i for i in range(len(at)) if i not in excluded]]
     else:
         differ = torch.nonzero((observations.targets[:, at] != observations.targets[row, at]).any(1))[:, 0]
+        # seeded by the picture, so that a finding is the same in every run
         draw = torch.Generator().manual_seed(row)
         others = observations.targets[differ[torch.randperm(len(differ), generator=draw)[:DONORS]]][:, at]
     right = [

@@ -48,18 +48,20 @@ def out_of_fold(
     A soft-max for each choice, a logistic function for each other attribute.
 
     Args:
-        features: of the pictures, from a network that stays as it is; `narrowed`, so that one penalty suits all.
+        features: features of the pictures, from a network that stays as it is; `narrowed`, so that one penalty suits
+            all.
         targets: the labels, 0..1.
         weights: how sure they are; 0 is left out.
         questions: what has one answer.
-        fold: of each picture.
-        penalty: on the squared weights.
+        fold: number of each picture's fold.
+        penalty: factor of the squared weights in the loss.
         bagged: seed of a resampling of the pictures that are fitted on; None fits on all.
     """
     answers = torch.full_like(targets, torch.nan)
     for at in sorted(set(fold.tolist())):
         out, rest = fold == at, torch.nonzero(fold != at)[:, 0]
         if bagged is not None and len(rest):
+            # every refit and every fold has a resampling of its own
             generator = torch.Generator().manual_seed(1000 * bagged + at)
             rest = rest[torch.randint(len(rest), (len(rest),), generator=generator)]
         if len(rest):
@@ -99,6 +101,7 @@ def fitted(
         predicted = logs.exp()
         absent = torch.where(alone, (1 - goal) * (logs - logits), 0.0)
         slope = head.clone()
+        # the offset is not penalised
         slope[-1] = 0
         head.grad = inputs.T @ (sure * (total * predicted - goal)) / len(inputs) + 2 * penalty * slope
         return -(sure * (goal * logs + absent)).sum() / len(inputs) + penalty * slope.square().sum()
@@ -138,6 +141,7 @@ def _log_probabilities(
 ) -> Float[Tensor, "n k"]:
     """Log soft-max in each choice, log of the logistic function elsewhere; all choices in one product."""
     top = logits.amax(1, keepdim=True)
+    # a question of one attribute sums to 0 here; the bounds keep every logarithm finite
     sums = (logits - top).exp().clamp(min=1e-250) @ belongs
     choices = logits - top - sums.clamp(min=1e-250).log() @ belongs.T
     return torch.where(alone, fn.logsigmoid(logits), choices)

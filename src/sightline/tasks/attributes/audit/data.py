@@ -89,7 +89,7 @@ def watched(net: AttributeNet, audited: Audited, work: Path, step: Step = lambda
         net: the network.
         audited: its pictures.
         work: folder for decoded pictures.
-        step: told how many pictures are done.
+        step: called with the number of pictures that are done.
     """
     data = audited.data
     examples = from_files(data, range(len(data)), net.spec.size, work)
@@ -108,7 +108,7 @@ def drawn_again(
         audited: its pictures.
         observations: what the network said of them.
         most: scenes, those that it was not trained on first.
-        step: told of every scene that is done.
+        step: called for every scene that is done.
 
     Raises:
         DataError: the folder holds a damaged world.

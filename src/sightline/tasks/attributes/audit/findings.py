@@ -28,9 +28,9 @@ class Finding:
         low: lower end of the effect's 95 % interval.
         high: upper end.
         null: the effect of a network, or of data, without the weakness; it lies outside the interval.
-        p: of an exact test, where there is one.
+        p: p-value of an exact test, where there is one.
         evidence: the numbers behind it.
-        id: of the finding in its report, such as `background-0001`.
+        id: identifier of the finding in its report, such as `background-0001`.
         command: what prints it again.
     """
 
@@ -85,8 +85,8 @@ class Weakness:
             where: the class, attribute, picture or pair.
             says: the weakness in one sentence.
             effect: how large it is.
-            ends: of the effect's 95 % interval.
-            p: of an exact test, where there is one.
+            ends: lower and upper end of the effect's 95 % interval.
+            p: p-value of an exact test, where there is one.
             evidence: the numbers behind it.
         """
         low, high = ends

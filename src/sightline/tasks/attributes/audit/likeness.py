@@ -72,6 +72,7 @@ def _resampled(observations: Observations, label: int) -> Float[Tensor, "d k"]:
 def _finding(observations: Observations, pair: tuple[int, int], gaps: Tensor, draws: dict[int, Tensor]) -> Finding:
     spread = apart(observations, draws[pair[0]], draws[pair[1]]).nan_to_num().double()
     comparable = ~gaps.isnan()
+    # Bonferroni over the groups that both classes have labels of
     wide = [_count(spread, comparable, LEVEL / int(comparable.sum()), end) for end in (0, 1)]
     plain = [_count(spread, comparable, LEVEL, end) for end in (0, 1)]
     names = [observations.classes[at] for at in pair]

@@ -54,7 +54,7 @@ class Suspicions:
 
     Args:
         questions: those that are judged.
-        chance: that the label is wrong; NaN where there is none.
+        chance: probability that the label is wrong; NaN where there is none.
         margin: log of the likeliest other answer's pooled probability over the label's; NaN where there is none.
         agreed: whether both judges contradict the label.
         low: lower end of its 95 % interval over refits.
@@ -94,7 +94,7 @@ def suspicions(observations: Observations, repeats: int = REPEATS) -> Suspicions
     """Judge every label out of fold, several times.
 
     Args:
-        observations: with `features`.
+        observations: observations with `features`.
         repeats: refits on resampled pictures.
     """
     runs = [_out_of_fold(observations, repeat) for repeat in range(repeats)]

@@ -52,12 +52,12 @@ def observe(
     """Run a network over pictures.
 
     Args:
-        net: with its calibration; where that is empty, means are taken over these pictures.
+        net: network with its calibration; where that is empty, means are taken over these pictures.
         examples: the pictures and their labels.
-        names: of the pictures.
-        trained: which of them the network was trained on.
+        names: names of the pictures.
+        trained: whether the network was trained on each picture.
         batch: pictures per forward.
-        step: told how many pictures are done.
+        step: called with the number of pictures that are done.
     """
     masked = bool((examples.parts != NOWHERE).any())
     parted = masked and bool(set(examples.part_names) & {group.part for group in net.spec.vocabulary.groups})
@@ -135,6 +135,7 @@ def _energies(maps: Float[Tensor, "b h w"], some: Examples) -> tuple[Tensor, Ten
     energy = (maps * inside).sum((1, 2)) / total.clamp(min=1e-12)
     widths = torch.linspace(0.05, 0.6, WIDE)
     priors = torch.stack([centred_gaussian(size, width=float(width)) for width in widths])
+    # the sum of squares of a map that sums to 1 tells its width: the Gaussian with the nearest one is as wide
     sharpness = priors.flatten(1).square().sum(1)
     own = maps.flatten(1).square().sum(1) / total.clamp(min=1e-12).square()
     chosen = priors[(sharpness[None] - own[:, None]).abs().argmin(1)]

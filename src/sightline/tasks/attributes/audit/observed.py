@@ -41,7 +41,7 @@ class Observations:
         targets: how much of each attribute the labels say, 0..1.
         weights: how sure the labels are; 0 unknown, up to a half guessed.
         labels: class of each picture; below 0 for none.
-        names: of the pictures.
+        names: names of the pictures.
         head: weights from attributes to classes; None where the join has none.
         contributions: of each attribute to the margin between the predicted class and the runner-up; None where
             nobody computed them.

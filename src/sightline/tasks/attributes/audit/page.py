@@ -19,12 +19,12 @@ class Row:
     """One weakness.
 
     Args:
-        id: of the record.
+        id: identifier of the record.
         where: class, attribute, picture or pair.
         says: the weakness in a sentence.
         effect, low, high: its size with the 95 % interval.
         null: the size without the weakness.
-        p: of an exact test, or None.
+        p: p-value of an exact test, or None.
         evidence: the numbers behind it.
     """
 

@@ -70,7 +70,7 @@ class Audit:
     """All that was found, detector by detector.
 
     Args:
-        verdicts: by kind.
+        verdicts: verdict of every detector, by kind.
     """
 
     verdicts: Mapping[str, Verdict]
@@ -94,9 +94,9 @@ def audit(
     Args:
         observations: pictures, labels and what the network said.
         redrawn: scenes drawn again, for data that can be.
-        kinds: which detectors; empty for all.
+        kinds: names of the detectors to ask; empty for all.
         command: what prints the findings of a kind again.
-        step: told of every kind that is done.
+        step: called with every kind that is done.
 
     Raises:
         InputError: there is no such kind.

@@ -43,8 +43,8 @@ def redraw(
         scenes: what is drawn again.
         usual: share of each class's pictures that have each attribute.
         size: side of the drawings in pixels.
-        changed: of so many scenes every attribute is changed too; each takes a drawing per group.
-        step: told of every scene that is done.
+        changed: number of scenes of which every attribute is changed too; each takes a drawing per group.
+        step: called for every scene that is done.
     """
     rows = [_backgrounds(net, world, scene, size, step) for scene in scenes]
     decided, swapped, donors, repeated = (torch.stack(column) for column in zip(*rows, strict=True))
@@ -77,6 +77,7 @@ def _backgrounds(
 def _donors(world: World, scene: Scene) -> list[Scene]:
     """Scenes of other classes with another kind of background."""
     donors: list[Scene] = []
+    # every scene looks in a stretch of its own, so that few share a donor
     at = FIRST + 100 * (scene.index % 100_000)
     while len(donors) < DONORS:
         donor, at = world.scene(at), at + 1
@@ -88,6 +89,7 @@ def _donors(world: World, scene: Scene) -> list[Scene]:
 def _values(net: AttributeNet, scene: Scene, size: int) -> tuple[Tensor, Tensor, Tensor]:
     """How far every answer moves with every change, and whether the changed group's answer follows or stays."""
     draw = np.random.default_rng([scene.index, 401])
+    # 1 to n - 1 values further on: always another value
     other = [
         int((v + draw.integers(1, len(g.values))) % len(g.values)) for v, g in zip(scene.values, GROUPS, strict=True)
     ]

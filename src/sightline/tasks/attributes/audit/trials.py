@@ -29,8 +29,8 @@ class Trial:
     """A mean beside its null.
 
     Args:
-        interval: at 95 %, which is shown.
-        strict: at the level of all tests together, which decides.
+        interval: interval at 95 %, which is shown.
+        strict: interval at the level of all tests together, which decides.
     """
 
     interval: Interval
@@ -51,7 +51,7 @@ def trial(values: Float[Tensor, " n"], tests: int = 1, *, seed: int = 0) -> Tria
     Args:
         values: one per independent sample; those that are not finite are left out.
         tests: how many tests of this kind are made.
-        seed: of the resampling.
+        seed: seed of the resampling.
     """
     finite = values[torch.isfinite(values)].double()
     draws = max(DRAWS, min(20_000, math.ceil(40 * tests / LEVEL)))

@@ -56,10 +56,10 @@ def drawn_again(world: World, scenes: Iterable[Scene], size: int, folder: Path) 
     """Scenes before other backgrounds; drawn once, then kept in a mapped file.
 
     Args:
-        world: theirs.
-        scenes: in the order of the pictures that they are twins of.
+        world: world of the scenes.
+        scenes: scenes in the order of the pictures that they are twins of.
         size: side in pixels.
-        folder: where the mapped file is kept.
+        folder: folder of the mapped file.
     """
     twins = [before_another(scene, world) for scene in scenes]
     identity = json.dumps([DRAWING, asdict(world.config), [scene.index for scene in twins], size])

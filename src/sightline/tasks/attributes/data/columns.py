@@ -32,8 +32,8 @@ class Column:
     Args:
         type: `boolean`, `categorical`, `ordinal`, `continuous` or `ignore`; empty to find out.
         order: the values of an ordinal column, lowest first.
-        scope: of its attributes.
-        part: on which they are seen.
+        scope: scope of its attributes.
+        part: part on which they are seen.
     """
 
     type: str = ""
@@ -77,11 +77,11 @@ def answers(
     """Turn the cells of a column into attributes; an empty cell is unknown.
 
     Args:
-        name: of the column.
+        name: name of the column.
         cells: without blanks around them.
         declared: its type and what it is about.
         train: rows from which the scale of numbers is taken, [n].
-        numbers: of the rows, for the texts of errors.
+        numbers: numbers of the rows, for the texts of errors.
 
     Raises:
         DataError: a cell does not fit the type; the text names its row.

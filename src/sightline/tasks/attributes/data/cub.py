@@ -101,6 +101,7 @@ def _answers(cub: CubData, words: Vocabulary) -> tuple[Floats, Floats, list[str]
         if group.exclusive:
             at = list(group.members)
             answered = (weights[:, at] > 0).any(1)
+            # a soft-max has exactly one answer
             wrong = answered & (targets[:, at].sum(1) != 1)
             weights[:, at] *= ~wrong[:, None]
             targets[:, at] *= ~wrong[:, None]

@@ -97,10 +97,10 @@ def from_files(
 
     Args:
         data: the data set.
-        rows: which photos.
+        rows: positions of the photos in the data set.
         size: side in pixels.
-        folder: where the mapped file is kept.
-        report: told of every photo that is there.
+        folder: folder of the mapped file.
+        report: called for every photo that is there.
 
     Raises:
         InputError: a photo cannot be read; the text names it.

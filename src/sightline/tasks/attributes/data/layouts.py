@@ -26,7 +26,7 @@ class Asked:
         targets: `image`, `class` or `table`; a reader looks at the last only: prototypes from the data set's own
             table.
         validation: share of the training pictures put aside where the data set has no validation split.
-        seed: which ones.
+        seed: seed that decides which ones.
         incomplete: whether a class without pictures is noted rather than refused, where a folder holds all classes.
     """
 
@@ -48,7 +48,7 @@ class Layout:
     files: tuple[str, ...]
     read: Callable[[Path, Asked], AttributeData]
 
-    def there(self, root: Path) -> bool:
+    def matches(self, root: Path) -> bool:
         """Whether a folder has this layout's files."""
         return all(any(root.glob(name)) for name in self.files)
 

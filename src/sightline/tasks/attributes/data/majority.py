@@ -25,7 +25,7 @@ def majority(data: AttributeData, *, least: int = 10) -> AttributeData:
     A network may read such attributes off the class: their accuracy says little about what it sees in a picture.
 
     Args:
-        data: with labels of its single pictures.
+        data: data set with labels of its single pictures.
         least: number of classes that must have an attribute.
 
     Raises:

@@ -48,7 +48,7 @@ class Pictures:
         classes: names.
         vocabulary: the attributes.
         source: what they are, in words.
-        known: a text that changes when the data does.
+        identity: a text that changes when the data does.
         drawn: whether they were drawn rather than photographed.
         where: how the object is known: `parts`, `mask`, `box`, or nothing.
         notes: what was noticed, one sentence each.
@@ -60,7 +60,7 @@ class Pictures:
     classes: tuple[str, ...]
     vocabulary: Vocabulary
     source: str
-    known: str
+    identity: str
     drawn: bool
     where: str
     notes: tuple[str, ...] = ()
@@ -85,7 +85,7 @@ def gather(data: Path | None, recipe: EatRecipe, work: Path, report: Report = la
         data: a folder that `read_attributes` reads; None draws scenes of the default aviary.
         recipe: which attributes, what size, how many scenes.
         work: folder in which decoded pictures are kept.
-        report: told of every picture that is there.
+        report: called for every picture that is there.
 
     Raises:
         DataError: the folder breaks its format, lacks a split, or a class has no training picture.
@@ -107,6 +107,7 @@ def gather(data: Path | None, recipe: EatRecipe, work: Path, report: Report = la
 
 
 def _drawn(recipe: EatRecipe, work: Path, report: Report) -> Pictures:
+    # a small training too needs scenes to calibrate and to judge by
     world, held_out = World(WorldConfig(seed=recipe.machine.seed)), max(40, recipe.data.scenes // 4)
     splits = ((0, recipe.data.scenes), (VALIDATION, held_out), (HELD_OUT, held_out))
     full = aviary_vocabulary()

@@ -43,7 +43,7 @@ def read_attributes(
         majority: with a number, every picture gets the vote of its class, and only attributes that so many classes
             have are kept; see `majority`.
         validation: share of each class's training pictures put aside, where there is no validation split yet.
-        seed: which ones; test pictures are the same for every seed.
+        seed: seed that decides which ones; test pictures are the same for every seed.
         incomplete: whether a class without pictures is noted rather than refused (AwA2).
 
     Returns:
@@ -77,7 +77,7 @@ def _layout_name(root: Path) -> str:
     if not root.is_dir():
         raise DataError(f"there is no folder {str(root)!r} to read attributes from; check its path")
     loosest_last = sorted(LAYOUTS, key=lambda name: name == "table")  # any CSV file will do for it
-    match = next((name for name in loosest_last if LAYOUTS[name].there(root)), None)
+    match = next((name for name in loosest_last if LAYOUTS[name].matches(root)), None)
     if match is None:
         sought = "; ".join(f"{name} ({', '.join(layout.files)})" for name, layout in LAYOUTS.items())
         raise DataError(f"{root} is in no layout that is known; looked for the files of {sought}")

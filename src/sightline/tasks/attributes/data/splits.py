@@ -27,8 +27,8 @@ def carved(
         names: path of every picture below the root, with forward slashes.
         labels: class of every picture, [n].
         split: 0 training, 1 validation, 2 test, [n]; left as it is where some pictures are 1 already.
-        share: of the training pictures, rounded in every class; one at least stays in training.
-        seed: which ones.
+        share: share of the training pictures, rounded in every class; one at least stays in training.
+        seed: seed that decides which ones.
 
     Raises:
         DataError: the share is not in [0, 1).

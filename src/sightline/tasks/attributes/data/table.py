@@ -25,7 +25,7 @@ class AttributeData:
     """The annotations of one data set.
 
     Args:
-        root: where it was read from.
+        root: folder from which it was read.
         files: the pictures, [n].
         labels: class of every picture, [n].
         classes: names of the classes.

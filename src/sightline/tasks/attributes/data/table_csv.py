@@ -116,6 +116,7 @@ def _check_rows(path: Path, rows: Rows) -> None:
 
 def _declared(path: Path, names: list[str]) -> dict[str, Column]:
     """What the description beside the table says of its columns."""
+    # TOML first, where there are both
     description = next(
         (file for file in (path.with_suffix(".toml"), path.with_suffix(".json")) if _has_description(file)), None
     )

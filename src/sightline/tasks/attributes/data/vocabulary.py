@@ -28,7 +28,7 @@ class Attribute:
     """One word.
 
     Args:
-        name: as the data set's files have it, such as `has_bill_shape::dagger`.
+        name: name as the data set's files have it, such as `has_bill_shape::dagger`.
         group: the question that it answers, such as `has_bill_shape`; its own name where it stands alone.
         value: the answer, such as `dagger`.
         part: the part on which it is seen, such as `bill`; empty where it is of no part.
@@ -49,10 +49,10 @@ class Group:
     """Attributes that answer one question.
 
     Args:
-        name: of the question.
+        name: name of the question.
         members: positions of its attributes in the vocabulary.
         part: the part on which the answer is seen, empty for none.
-        scope: as of its attributes.
+        scope: scope of its attributes.
         exclusive: whether exactly one answer is right: a soft-max; otherwise each attribute is a sigmoid.
     """
 

@@ -36,10 +36,10 @@ def field_contributions(
     backward of the attribute head for every attribute that is wanted.
 
     Args:
-        logits: from the last feature map to attribute logits, all else held.
+        logits: function from the last feature map to attribute logits, all else held.
         features: F.
         slope: u, of the class score or of a margin by the pooled features.
-        means: of the logits over the training pictures.
+        means: means of the logits over the training pictures.
         centring: C, that takes the mean of every choice off its logits.
         positions: attributes to be weighed; the others get 0.
     """
@@ -49,6 +49,7 @@ def field_contributions(
         parted = centring.detach().clone() @ logits(leaf)
         shift = (parted - centring @ means).detach()
         away = (slope / leaf[0].numel())[:, None, None]
+        # one backward each: gradients of several attributes at once would be summed
         for at in positions:
             (direction,) = torch.autograd.grad(parted[at], leaf, retain_graph=True)
             square = direction.square().sum()
@@ -71,10 +72,10 @@ def pattern_contributions(
     it is read. Of all three ways the cheapest: no forward, no backward.
 
     Args:
-        patterns: of every attribute, as `patterns_of` has them.
+        patterns: pattern of every attribute, as `patterns_of` has them.
         slope: u, of the class score or of a margin by the pooled features.
-        logits: of this picture.
-        means: of the logits.
+        logits: attribute logits of this picture.
+        means: means of the logits over the training pictures.
         centring: C, that takes the mean of every choice off its logits.
     """
     return (slope @ patterns) * (centring @ (logits - means))

@@ -27,7 +27,7 @@ class BirdWords:
     """What a narrator has to know of a `BirdNet`.
 
     Args:
-        vocabulary: of its attributes.
+        vocabulary: vocabulary of its attributes.
         calibration: calibration, thresholds, means and prototypes.
         patterns: how its pooled features move with each attribute; None where nobody looked.
     """

@@ -24,7 +24,7 @@ class Integral:
     """Contributions through a head that is not linear.
 
     Args:
-        contributions: of every attribute, [b, k].
+        contributions: contribution of every attribute, [b, k].
         gap: |sum of contributions - (s(a) - s(mean))| as a share of the sum of |contributions|; 0 is complete, [b].
     """
 
@@ -50,9 +50,9 @@ def linear_contributions(
     do not change when an attribute is rescaled and its weights inversely, nor with the head's bias.
 
     Args:
-        weights: of the head from attributes to classes.
-        activations: of the attributes, as the head reads them.
-        means: of the activations over the training pictures.
+        weights: weights of the head from attributes to classes.
+        activations: activations of the attributes, as the head reads them.
+        means: means of the activations over the training pictures.
         target: class A of every sample.
         against: class B of every sample; None for A alone.
 
@@ -80,9 +80,9 @@ def integrated_contributions(
     quadrature. For the contrast of two classes hand in the difference of their scores.
 
     Args:
-        score: from activations to one number per sample; samples must not influence each other.
-        activations: of the attributes.
-        means: where the path starts.
+        score: function from activations to one number per sample; samples must not influence each other.
+        activations: activations of the attributes.
+        means: activations at which the path starts.
         steps: nodes of the quadrature; each costs one forward and one backward of the head.
 
     Raises:
@@ -122,10 +122,10 @@ def sensitivity_contributions(
     several attributes do not add up: their directions overlap.
 
     Args:
-        gradient: of the class score (or of a margin) by the features.
-        weights: of the attribute head.
-        logits: of the attributes.
-        means: of the logits over the training pictures.
+        gradient: gradient of the class score (or of a margin) by the features.
+        weights: weights of the attribute head.
+        logits: logits of the attributes.
+        means: means of the logits over the training pictures.
 
     Raises:
         InputError: shapes do not fit.

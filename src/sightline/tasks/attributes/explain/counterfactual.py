@@ -82,10 +82,10 @@ def counterfactual(
     greatest gains first is optimal in the number of changes.
 
     Args:
-        weights: of the head from attributes to classes.
-        bias: of the head.
+        weights: weights of the head from attributes to classes.
+        bias: bias of the head.
         activations: probabilities of the attributes, 0..1, as the head reads them.
-        vocabulary: of the attributes.
+        vocabulary: vocabulary of the attributes.
         target: class A, which has to be beaten.
         against: class B.
         prototypes: per class the share of its pictures that have an attribute; where given only changes towards what
@@ -117,6 +117,7 @@ def counterfactual(
         changes.append(change)
         margin += change.gain
     after = applied(state, changes, vocabulary)
+    # from the state itself: added gains would differ in the last digits
     margin = float(towards @ after + offset[against] - offset[target])
     winner = int((head @ after + offset).argmax())
     return Counterfactual(target, against, tuple(changes), margin > 0, margin, winner)

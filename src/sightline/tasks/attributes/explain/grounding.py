@@ -45,9 +45,9 @@ def ground(maps: Float[Tensor, "k h w"], members: Sequence[int], vocabulary: Voc
     """Map and box of attributes that are said together: the sum of their maps.
 
     Args:
-        maps: of all attributes, as the head has them.
+        maps: maps of all attributes, as the head has them.
         members: the attributes.
-        vocabulary: of the attributes.
+        vocabulary: vocabulary of the attributes.
     """
     total = maps[list(members)].sum(0)
     visible = all(vocabulary.attributes[at].scope in SEEN for at in members)
@@ -58,7 +58,7 @@ def centring(vocabulary: Vocabulary, *, exclusive: bool = False) -> Float[Tensor
     """The matrix that takes from every attribute the mean of its group; attributes on their own stay.
 
     Args:
-        vocabulary: of the attributes.
+        vocabulary: vocabulary of the attributes.
         exclusive: only in groups that are a choice. There a soft-max follows, for which the mean is nothing.
 
     Example:
@@ -122,6 +122,7 @@ def box_of(map_: Float[Tensor, "h w"], *, above: float | None = None) -> Box | N
     parts = components(map_ >= above * float(map_.max()))
     masses = torch.zeros(parts.numel() + 1, dtype=map_.dtype, device=map_.device)
     masses.index_add_(0, parts.flatten(), map_.clamp(min=0).flatten())
+    # number 0 is all that lies outside
     masses[0] = -1
     rows, columns = torch.nonzero(parts == int(masses.argmax()), as_tuple=True)
     top, left = int(rows.min()), int(columns.min())

@@ -30,7 +30,7 @@ def narrate(model: nn.Module, explanation: Explanation, inputs: Float[Tensor, "1
 
     Args:
         model: any network.
-        explanation: of one of its decisions.
+        explanation: explanation of one of its decisions.
         inputs: the picture.
 
     Returns:
@@ -74,9 +74,9 @@ def phrase(analysis: DecisionAnalysis, statement: Statement, place: tuple[int, i
     """A statement with its map, its box and its numbers.
 
     Args:
-        analysis: of the decision.
+        analysis: analysis of the decision.
         statement: what is said.
-        place: where in the sentences.
+        place: number of the sentence, and the phrase's span in it.
     """
     members = statement.others if statement.role == "change" else statement.members
     grounded = ground(analysis.output.maps, members, analysis.model.vocabulary) if members else None

@@ -34,7 +34,7 @@ class Words:
     Args:
         noun: what is spoken of: "bill", "eye ring", "the arctic".
         value: what is said of it: "red"; empty where the noun says all.
-        verb: that follows "it": "has", "is", "lives in"; empty where the noun is itself a verb.
+        verb: verb that follows "it": "has", "is", "lives in"; empty where the noun is itself a verb.
         article: "a", "an" or none.
 
     Example:

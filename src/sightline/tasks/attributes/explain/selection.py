@@ -47,10 +47,10 @@ class Evidence:
     """What is known about every attribute of one picture and one decision.
 
     Args:
-        vocabulary: of the attributes.
+        vocabulary: vocabulary of the attributes.
         present: calibrated probabilities that they are there to be seen.
-        thresholds: from which each is said to be there.
-        contributions: to the decision: g(A), or g(A, B) where `against` is named.
+        thresholds: probabilities from which each is said to be there.
+        contributions: contributions to the decision: g(A), or g(A, B) where `against` is named.
         prototypes: per class the share of training pictures that have them; NaN where nobody knows.
         target: class A.
         against: class B of a contrast.
@@ -119,8 +119,8 @@ class Statement:
             against A; "doubt": it is there and unusual for A; "change": with it B would win.
         members: the attributes that are named; for "change" those that would be there.
         words: what they are called together.
-        probability: that they are as said, the least sure of them; None where nothing was looked at.
-        contribution: to the decision, together; for "change" the gain.
+        probability: probability that they are as said, of the least sure of them; None where nothing was looked at.
+        contribution: contribution to the decision, together; for "change" the gain.
         others: the attributes that B has instead ("contrast"), or that would go ("change").
         other: what those are called.
         share: for "doubt", the share of A's training pictures that have it.
@@ -258,6 +258,7 @@ def _companions(evidence: Evidence, lead: int, pool: Sequence[int], strength: Te
         if at in question and joined([words[lead], words[at]]) is not None:
             return lead, at
     members: tuple[int, ...] = (lead,)
+    # twice, because a part may touch only one that joins after it
     for at in [*enough, *enough]:
         if len(members) < JOINED and at not in members and _neighbours(evidence, (*members, at)):
             members = (*members, at)

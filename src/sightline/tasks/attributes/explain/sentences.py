@@ -66,17 +66,12 @@ class Sentence:
     """A sentence, and what it says.
 
     Args:
-        text: as it is read.
-        statements: that it makes, in any order; none where it says that there is nothing to say.
+        text: text of the sentence.
+        statements: statements that it makes, in any order; none where it says that there is nothing to say.
     """
 
     text: str
     statements: tuple[Statement, ...] = ()
-
-
-def narrate(statements: Sequence[Statement], name: str, other: str | None = None, *, causal: bool = True) -> str:
-    """All statements as a short text, as `tell` has them."""
-    return " ".join(sentence.text for sentence in tell(statements, name, other, causal=causal))
 
 
 def tell(
@@ -92,8 +87,8 @@ def tell(
 
     Args:
         statements: what is said, of any roles.
-        name: of class A, as the data set has it.
-        other: of class B, for a contrast and for what would change the decision.
+        name: name of class A, as the data set has it.
+        other: name of class B, for a contrast and for what would change the decision.
         causal: whether the decision was made from the attributes; False says "associated" instead of "because".
         decided: whether the network decides for A; False says so, and a change then leads to A.
         partly: whether something without a name takes part in the decision; True says "in part because".
@@ -216,6 +211,7 @@ def spans(sentence: Sentence) -> tuple[tuple[int, int] | None, ...]:
             for form in _forms(one)
             for at in re.finditer(rf"(?<![\w-]){re.escape(form)}(?![\w-])", sentence.text)
         )
+        # before `start` is the class's name, which may have the same words
         free = (p for p in places if p[0] >= start and not occupied & set(range(*p)))
         place = next(free, None)
         occupied |= set(range(*place)) if place else set()

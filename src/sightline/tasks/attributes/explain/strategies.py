@@ -53,7 +53,7 @@ class Linear:
         weights: V, where the scores are V a + rest.
         rest: what does not depend on attributes.
         activations: a of the picture.
-        means: of a over the training pictures.
+        means: means of a over the training pictures.
     """
 
     causal: ClassVar[bool] = True
@@ -78,7 +78,7 @@ class Integrated:
     Args:
         decide: class scores of other attributes, all else of the picture as it is.
         activations: a of the picture.
-        means: of a over the training pictures.
+        means: means of a over the training pictures.
     """
 
     causal: ClassVar[bool] = True
@@ -117,9 +117,9 @@ class AlongWeights(_Associated):
 
     Args:
         slopes: U, of the class scores by the features.
-        weights: of the attribute head, centred.
-        logits: of the picture, centred.
-        means: of the logits over the training pictures, centred.
+        weights: weights of the attribute head, centred.
+        logits: attribute logits of the picture, centred.
+        means: means of the logits over the training pictures, centred.
     """
 
     slopes: Float[Tensor, "y c"]
@@ -142,7 +142,7 @@ class AlongGradient(_Associated):
         logits: attribute logits of another last feature map.
         features: the picture's.
         slopes: U, of the class scores by the pooled features.
-        means: of the logits over the training pictures.
+        means: means of the logits over the training pictures.
         centring: takes the mean of every choice off its logits.
     """
 
@@ -168,8 +168,8 @@ class AlongPatterns(_Associated):
     Args:
         patterns: how pooled features move with each attribute.
         slopes: U, of the class scores by the pooled features.
-        logits: of the picture.
-        means: of the logits over the training pictures.
+        logits: attribute logits of the picture.
+        means: means of the logits over the training pictures.
         centring: takes the mean of every choice off its logits.
     """
 

@@ -37,7 +37,7 @@ class Energy:
     Args:
         inside: share of the map on the object, mean over pictures.
         area: share of the picture that the object covers: the energy of a map that is everywhere alike.
-        gain: their difference, picture by picture.
+        gain: difference of the two shares, picture by picture.
     """
 
     inside: Interval
@@ -61,7 +61,7 @@ class TestReport:
             for whoever knows the class alone. None where no such pair exists.
         pairs: how many pairs.
         calibration: expected calibration error of the calibrated attributes.
-        uncalibrated: of what the network says by itself.
+        uncalibrated: calibration error of the network's own probabilities.
         energy: None where nobody marked the object.
     """
 
@@ -93,8 +93,8 @@ def judge(net: AttributeNet, pictures: Examples) -> TestReport:
     """Measure a network that is calibrated.
 
     Args:
-        net: in eval mode.
-        pictures: that it was not trained on.
+        net: calibrated network in eval mode.
+        pictures: pictures that the network was not trained on.
     """
     predictions = predict(net, pictures)
     with_class = pictures.labels >= 0

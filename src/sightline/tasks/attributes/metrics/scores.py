@@ -39,7 +39,7 @@ class Choice:
     """How an exclusive group is read.
 
     Args:
-        name: of the group.
+        name: name of the group.
         right: pictures whose value was read right.
         total: pictures in which it is known.
         base: right if the value that is most frequent there is always said.
@@ -75,10 +75,10 @@ class Ranking:
     """How pictures are ranked by an attribute that is no part of a choice.
 
     Args:
-        name: of the attribute.
+        name: name of the attribute.
         precision: average precision.
         auc: area under the curve of true against false positives; 0.5 for chance.
-        share: of pictures that have it: the average precision of chance.
+        share: share of pictures that have it, which is the average precision of chance.
         total: pictures in which it is known.
     """
 

@@ -28,14 +28,14 @@ class TextCounts:
         judged: of those, how many are known of the picture: the part is visible, somebody said, [b].
         hits: of those, how much is true (a share where truth is a share), [b].
         flips: of those judged, how many have the right part and the wrong value, [b].
-        there: attributes that are known and true, named or not, [b].
+        present: attributes that are known and true, named or not, [b].
     """
 
     mentioned: Float[Tensor, "b"]
     judged: Float[Tensor, "b"]
     hits: Float[Tensor, "b"]
     flips: Float[Tensor, "b"]
-    there: Float[Tensor, "b"]
+    present: Float[Tensor, "b"]
 
     def precision(self) -> Interval:
         """Share of what was said and can be judged that is true."""
@@ -43,11 +43,7 @@ class TextCounts:
 
     def recall(self) -> Interval:
         """Share of what is there that was said."""
-        return ratio(self.hits, self.there)
-
-    def f1(self) -> Interval:
-        """Harmonic mean of precision and recall: twice the hits, by all judged and all there."""
-        return ratio(2 * self.hits, self.judged + self.there)
+        return ratio(self.hits, self.present)
 
     def value_flips(self) -> Interval:
         """Share of what was said and can be judged that names the right part with a wrong value."""
@@ -71,10 +67,10 @@ def text_counts(
     """Count what was said against what is there.
 
     Args:
-        mentions: which attributes a text names.
+        mentions: attributes that a text names.
         truth: whether each is there, or its share among annotators, 0..1; read only where known.
         knowable: whether that can be said: the part is visible.
-        vocabulary: whose groups tell a wrong value from a wrong part.
+        vocabulary: attributes, whose groups tell a wrong value from a wrong part.
 
     Raises:
         InputError: shapes differ, or a truth that is known lies outside 0..1.
@@ -92,7 +88,7 @@ def text_counts(
         judged=judged.double().sum(1),
         hits=(real * judged).sum(1),
         flips=flips.double().sum(1),
-        there=real.sum(1),
+        present=real.sum(1),
     )
 
 

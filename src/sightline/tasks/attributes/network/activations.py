@@ -18,7 +18,7 @@ def log_activations(logits: Float[Tensor, "b k"], words: Vocabulary) -> Float[Te
 
     Args:
         logits: z, [b, k].
-        words: which attributes form a choice.
+        words: vocabulary, which says which attributes form a choice.
     """
     out = fn.logsigmoid(logits)
     for group in words.groups:

@@ -68,7 +68,7 @@ def platt(
         probabilities: a of the validation pictures.
         targets: what is true of them, 0..1; from a half on it counts as present.
         weights: m, 0 for unknown.
-        steps: of Newton's method.
+        steps: number of steps of Newton's method.
     """
     x, m = log_odds(probabilities.double()), weights.double()
     present = (targets >= 0.5).double()
@@ -79,8 +79,10 @@ def platt(
         p = (slope * x + offset).sigmoid()
         error, bend = m * (p - goal), m * p * (1 - p)
         g1, g2 = (error * x).sum(0), error.sum(0)
+        # the small numbers keep the Hessian invertible where all probabilities are one and the same
         h11, h12, h22 = (bend * x * x).sum(0) + 1e-6, (bend * x).sum(0), bend.sum(0) + 1e-6
         det = (h11 * h22 - h12 * h12).clamp(min=1e-12)
+        # steps of at most 1: where the sigmoid is flat, Newton's method overshoots
         slope = slope - ((h22 * g1 - h12 * g2) / det).clamp(-1, 1)
         offset = offset - ((h11 * g2 - h12 * g1) / det).clamp(-1, 1)
     fitted = (yes >= 2) & (no >= 2) & (slope > 0) & slope.isfinite() & offset.isfinite()
@@ -107,9 +109,11 @@ def best_thresholds(
     wrong = (m * (1 - present)).gather(0, order).cumsum(0)
     total = right[-1]
     score = (1 + beta**2) * right / ((1 + beta**2) * right + beta**2 * (total - right) + wrong).clamp(min=EDGE)
+    # a threshold cannot part equal values: only the last of them may be one
     last = torch.ones_like(sorted_r, dtype=torch.bool)
     last[:-1] = sorted_r[:-1] > sorted_r[1:]
     at = score.masked_fill(~last, -1).argmax(0)
     best = sorted_r.gather(0, at[None])[0]
+    # half-way to the next value below, so that a probability just under the best still counts
     below = sorted_r.gather(0, (at + 1).clamp(max=len(sorted_r) - 1)[None])[0]
     return torch.where(total > 0, (best + below) / 2, 0.5).clamp(EDGE, 1 - EDGE)

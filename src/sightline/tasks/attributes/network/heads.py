@@ -47,10 +47,10 @@ class AttributeHead(nn.Module):
     s_g = softmax_p(u_g . F(p)).
 
     Args:
-        channels: of the features.
+        channels: number of channels of the features.
         words: the attributes.
         pool: how places are put together.
-        seed: of the weights; drawn apart from everything else.
+        seed: seed of the weights, which are drawn apart from everything else.
 
     Raises:
         ModelError: there is no such pool.
@@ -66,6 +66,7 @@ class AttributeHead(nn.Module):
         self.what = _drawn(nn.Linear(channels, len(words)), seed)
         self.where = nn.Conv2d(channels, len(words.groups), 1, bias=False) if pool == "places" else None
         if self.where is not None:
+            # equal weights for all places: training begins as `average` would
             nn.init.zeros_(self.where.weight)
         self.register_buffer("group", torch.tensor(words.group_of), persistent=False)
 
@@ -105,7 +106,7 @@ class FeatureFusion(nn.Module):
     Args:
         inside: channels of the inputs, fine to coarse.
         width: channels on the common grid.
-        seed: of the weights; drawn apart from everything else.
+        seed: seed of the weights, which are drawn apart from everything else.
     """
 
     def __init__(self, inside: tuple[int, ...], width: int, *, seed: int = 0) -> None:
@@ -133,11 +134,11 @@ class ClassHead(nn.Module):
     `parallel`: s = U v + c. `fusion`: s = U v + V a + c. `bottleneck`: s = V a + c.
 
     Args:
-        channels: of the features.
+        channels: number of channels of the features.
         attributes: how many attributes there are.
         classes: how many classes there are.
-        join: which of the three.
-        seed: of the weights; drawn apart from everything else.
+        join: name of the join.
+        seed: seed of the weights, which are drawn apart from everything else.
 
     Raises:
         ModelError: there is no such join.

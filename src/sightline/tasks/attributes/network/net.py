@@ -39,7 +39,7 @@ class AttributeSpec:
         width: channels of those finer features.
         size: side of the input in pixels.
         model_args: arguments of the backbone's builder.
-        seed: of the heads' weights, and of the backbone's if it begins at random.
+        seed: seed of the heads' weights, and of the backbone's if it begins at random.
         preprocess: how a photo is made ready, as `Preprocess.record` writes it.
     """
 
@@ -151,7 +151,7 @@ def attribute_net(spec: AttributeSpec, weights: str | None = None) -> AttributeN
 
     Args:
         spec: what to build; its preprocessing is taken from the backbone, at the spec's size.
-        weights: of the backbone: None takes the published ones, or a file, or `random`.
+        weights: weights of the backbone: None takes the published ones, or a file, or `random`.
 
     Raises:
         ModelError: as `load_model` and `AttributeNet` raise.

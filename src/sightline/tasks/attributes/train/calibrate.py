@@ -39,7 +39,7 @@ def fit_calibration(net: AttributeNet, train: Examples, validation: Examples, *,
         net: the trained network.
         train: its training pictures, as they are, without augmentation.
         validation: pictures that it was not trained on and is not judged by.
-        beta: of the F-score by which thresholds are chosen; below 1 the network says less and errs less.
+        beta: beta of the F-score by which thresholds are chosen; below 1 the network says less and errs less.
     """
     on_train, on_validation = predict(net, train), predict(net, validation)
     slope, offset = platt(on_validation.probabilities, validation.targets, validation.weights)

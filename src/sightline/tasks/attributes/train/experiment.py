@@ -39,7 +39,7 @@ class Trained:
     Args:
         judged: figures of the best epoch's weights.
         epochs: how many were trained.
-        best: which of them was kept, from 1.
+        best: number of the epoch that was kept, from 1.
         files: best weights, last weights, card, page.
         judged_on: which pictures the figures are of.
         notes: what was noticed in the data.

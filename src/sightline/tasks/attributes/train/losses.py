@@ -31,7 +31,7 @@ def attribute_loss(
         logits: z.
         targets: t, 0..1.
         weights: m, 0 for unknown.
-        words: which attributes form a choice.
+        words: vocabulary, which says which attributes form a choice.
         balance: w, more for what is rare, from `imbalance`; None is 1.
 
     Source:
@@ -67,7 +67,7 @@ def imbalance(
     Args:
         targets: t of the training pictures.
         weights: m, 0 for unknown.
-        words: which attributes form a choice.
+        words: vocabulary, which says which attributes form a choice.
         power: 0 leaves all as it is, 1 weighs positives and negatives alike.
         most: no attribute counts more than that.
     """

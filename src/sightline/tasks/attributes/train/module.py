@@ -72,6 +72,7 @@ class EatTask(TrainedModule):
             losses["attributes"] = attribute_loss(reading.logits.float(), targets, weights, words, self.balance)
         losses |= self._guides(reading, labels, targets, weights, where)
         if own.consistency_weight and pairs:
+            # the same draw, so that both pictures are augmented alike
             other = self.net(self.prepared(pairs[0], parts, self.draw(index))[0])
             losses["consistency"] = disagreement(reading.classes.float(), other.float())
         factors = own.by_loss()

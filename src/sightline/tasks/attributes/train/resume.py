@@ -20,7 +20,7 @@ def facts_of(pictures: Pictures) -> dict[str, Any]:
     return {
         "classes": digest("\n".join(pictures.classes).encode()),
         "attributes": digest(pictures.vocabulary.to_json().encode()),
-        "files": digest(pictures.known.encode()),
+        "files": digest(pictures.identity.encode()),
         **{name: _content(split) for name, split in splits.items()},
     }
 
