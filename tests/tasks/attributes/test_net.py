@@ -218,17 +218,18 @@ def test_a_small_set_is_learnt_by_heart(join: str) -> None:
     crown = fn.one_hot(torch.arange(32) % 3, 3).float()
     targets = torch.cat([crown, (torch.arange(32) % 5 == 0).float()[:, None], labels.float()[:, None]], dim=1)
     optimiser = torch.optim.AdamW(model.parameters(), lr=5e-3)
-    for _ in range(150):
+    for _ in range(151):
         reading = model.read(x)
+        classes = bool((reading.classes.argmax(1) == labels).all())
+        crowns = bool((reading.logits[:, :3].argmax(1) == crown.argmax(1)).all())
+        if classes and crowns and torch.equal(reading.logits[:, 3:] > 0, targets[:, 3:] > 0.5):
+            return
         loss = fn.cross_entropy(reading.classes, labels)
         loss = loss + 3 * attribute_loss(reading.logits, targets, torch.ones_like(targets), WORDS)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-    reading = model.read(x)
-    assert bool((reading.classes.argmax(1) == labels).all())
-    assert bool((reading.logits[:, :3].argmax(1) == crown.argmax(1)).all())
-    assert bool(((reading.logits[:, 3:] > 0) == (targets[:, 3:] > 0.5)).all())
+    pytest.fail("after 150 steps it does not know all classes and attributes")
 
 
 def test_what_is_saved_comes_back(tmp_path) -> None:

@@ -125,11 +125,18 @@ def world(tmp_path_factory) -> tuple[Path, LoadedModel]:
     )
 
 
-def test_a_world_on_disk_is_judged_on_its_certified_scenes(world, tmp_path) -> None:
+@pytest.fixture(scope="module")
+def certified(world, tmp_path_factory):
+    """The world's scenes that are certified for the background, and the folder of their certificate."""
     folder, loaded = world
+    out = tmp_path_factory.mktemp("certified")
+    return certified_samples(loaded, folder, read_samples(folder), "background", folder=out), out
+
+
+def test_a_world_on_disk_is_judged_on_its_certified_scenes(world, certified, tmp_path) -> None:
+    (folder, loaded), (found, written) = world, certified
     samples = read_samples(folder)
-    found = certified_samples(loaded, folder, samples, "background", folder=tmp_path)
-    record = json.loads((tmp_path / "certificate.json").read_text())
+    record = json.loads((written / "certificate.json").read_text())
     assert (record["scenes"], record["certified"]) == (len(samples), len(found.samples))
     assert len(found.samples) >= 8
     assert sum(record["counts"].values()) == len(record["verdicts"]) == len(samples)
@@ -155,13 +162,11 @@ def test_a_cue_that_the_model_does_not_use_is_refused_with_its_counts(world, tmp
     assert json.loads((tmp_path / "certificate.json").read_text())["certified"] == 0
 
 
-def test_another_cue_is_another_comparison(world, tmp_path) -> None:
+def test_another_cue_is_another_comparison(world, certified, tmp_path) -> None:
     from sightline.errors import ResultError
 
-    folder, loaded = world
-    samples = read_samples(folder)
+    loaded, found = world[1], certified[0]
     settings = Settings(("uniform", "random"), ("sparseness",), places=("late",))
-    found = certified_samples(loaded, folder, samples, "background", folder=tmp_path)
     compare(loaded, found.samples, settings, folder=tmp_path, extra=Redrawn(loaded, found, (), settings))
     with pytest.raises(ResultError, match="other settings"):
         compare(loaded, found.samples, settings, folder=tmp_path)
