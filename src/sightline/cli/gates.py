@@ -118,24 +118,24 @@ def show(
         inputs, views = prepared(loaded, files)
         record, items = show_gates(loaded, files[: options.shown], inputs, views, options, step)
         states, untaken = memory(loaded, inputs, record, forest=options.forest, seed=seed, step=step)
-    written = write(record, items, plates_of(record, states, untaken), options.out)
+    paths = write(record, items, plates_of(record, states, untaken), options.out)
     tell = _tell_json if options.as_json else _tell_table
-    tell(record, states, untaken, written, trained=trained, photos=len(files))
+    tell(record, states, untaken, paths, trained=trained, photos=len(files))
     _tell_limits(len(files), options.shown, trained=trained, exact=record.exact)
 
 
 def _tell_json(
-    record: GateRecord, states: Any, untaken: Any, written: list[Path], *, trained: bool, photos: int
+    record: GateRecord, states: Any, untaken: Any, paths: list[Path], *, trained: bool, photos: int
 ) -> None:
     from sightline.cli.gate_show import facts, memory_facts
 
     about = {"gate": record.gate, "trained": trained, "exact": record.exact, "sites": facts(record)}
-    files = [str(path) for path in written]
+    files = [str(path) for path in paths]
     say_json({**about, "memory": memory_facts(states), "not_asked": untaken, "files": files})
 
 
 def _tell_table(
-    record: GateRecord, states: Any, untaken: Any, written: list[Path], *, trained: bool, photos: int
+    record: GateRecord, states: Any, untaken: Any, paths: list[Path], *, trained: bool, photos: int
 ) -> None:
     from sightline.cli.gate_show import facts
 
@@ -144,14 +144,14 @@ def _tell_table(
         ((*list(row.values())[:3], *(f"{value:.3f}" for value in list(row.values())[3:])) for row in facts(record)),
         title=f"{record.gate} over {photos} photos",
     )
-    for path in written:
+    for path in paths:
         say_note(str(path))
 
 
-def _tell_limits(photos: int, shown: int, *, trained: bool, exact: bool) -> None:
+def _tell_limits(photos: int, count: int, *, trained: bool, exact: bool) -> None:
     """What the figures do not say."""
-    if photos > shown:
-        say_note(f"maps of the first {shown} of {photos} photos are drawn; --shown {photos} draws all")
+    if photos > count:
+        say_note(f"maps of the first {count} of {photos} photos are drawn; --shown {photos} draws all")
     if not trained:
         say_note(
             "these gates hold no trained weights, so they show what a gate begins with; give --gated-weights FILE"

@@ -65,6 +65,7 @@ def _attempt(work: Callable[[slice], T], part: slice) -> tuple[bool, T | None]:
     except (RuntimeError, MemoryError) as problem:
         if not out_of_memory(problem):
             raise
+    # Outside the `except`: the problem's traceback would keep the tensors of the failed pass alive.
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     return False, None

@@ -150,8 +150,8 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
         if isinstance(old, dict) and isinstance(new, dict):
             texts += [f"{name}: {text}" for text in differences(old, new)]
         elif old != new:
-            shown = all(_is_short(value) for value in (old, new))
-            texts.append(f"{name} was {old}, is now {new}" if shown else f"other {name}")
+            short = all(_is_short(value) for value in (old, new))
+            texts.append(f"{name} was {old}, is now {new}" if short else f"other {name}")
     return texts
 
 

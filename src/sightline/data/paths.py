@@ -41,8 +41,8 @@ def _file(path: Path) -> Path:
 
 def _in_folder(folder: Path, suffixes: frozenset[str]) -> list[Path]:
     inside = (path for path in folder.rglob("*") if path.suffix.lower() in suffixes)
-    shown = (path for path in inside if not any(part.startswith(".") for part in path.relative_to(folder).parts))
-    photos = sorted(path for path in shown if path.is_file())
+    entries = (path for path in inside if not any(part.startswith(".") for part in path.relative_to(folder).parts))
+    photos = sorted(path for path in entries if path.is_file())
     if not photos:
         raise InputError(
             f"the folder {str(folder)!r} holds no picture; looked there and in its subfolders for "

@@ -31,16 +31,18 @@ def flattened(verb: Callable[..., None]) -> Callable[..., None]:
     for own in inspect.signature(verb).parameters.values():
         kind = hints[own.name]
         if isinstance(kind, type) and issubclass(kind, Settings):
-            shown = {leaf.name: leaf for leaf in leaves(kind) if not leaf.about.hidden}
-            groups[own.name] = (kind, shown)
-            parameters |= {name: _parameter(leaf) for name, leaf in shown.items()}
+            options = {leaf.name: leaf for leaf in leaves(kind) if not leaf.about.hidden}
+            groups[own.name] = (kind, options)
+            parameters |= {name: _parameter(leaf) for name, leaf in options.items()}
         else:
             parameters[own.name] = own.replace(annotation=kind, kind=inspect.Parameter.KEYWORD_ONLY)
 
     @wraps(verb)
     def run(**typed: Any) -> None:
-        values = {name: _built(kind, shown, typed) for name, (kind, shown) in groups.items()}
-        own = {name: value for name, value in typed.items() if not any(name in shown for _, shown in groups.values())}
+        values = {name: _built(kind, options, typed) for name, (kind, options) in groups.items()}
+        own = {
+            name: value for name, value in typed.items() if not any(name in options for _, options in groups.values())
+        }
         verb(**values, **own)
 
     run.__annotations__ = {name: parameter.annotation for name, parameter in parameters.items()}
@@ -67,9 +69,9 @@ def _parameter(leaf: Leaf) -> inspect.Parameter:
     return inspect.Parameter(leaf.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
-def _built(kind: type[Kind], shown: Mapping[str, Leaf], typed: Mapping[str, Any]) -> Kind:
+def _built(kind: type[Kind], options: Mapping[str, Leaf], typed: Mapping[str, Any]) -> Kind:
     """The settings that were asked for."""
-    values = {name: _value(leaf, typed[name]) for name, leaf in shown.items()}
+    values = {name: _value(leaf, typed[name]) for name, leaf in options.items()}
     own = {field.name: values.pop(field.name) for field in fields(kind) if field.name in values}
     return kind(**own).but(**values)
 

@@ -145,8 +145,8 @@ def _move(partial: Path, place: Path, new: Iterable[str], stale: Iterable[str]) 
         (place / name).unlink(missing_ok=True)
 
 
-def _summarise(folder: Path, summary: Mapping[str, Any], written: Mapping[str, list[str]]) -> None:
-    content = {**summary, "written": written}
+def _summarise(folder: Path, summary: Mapping[str, Any], digests: Mapping[str, list[str]]) -> None:
+    content = {**summary, "written": digests}
     write_summary(folder, {**content, "seal": _seal({"schema": SCHEMA, **content})})
 
 

@@ -71,9 +71,9 @@ def _rows(photo: dict[str, Any]) -> Iterable[tuple[str, ...]]:
             f"{item['score']:.4g}",
             "" if chance is None else f"{chance:.1%}",
         )
-        shown = ("",) * len(head) if head == before else head
+        cells = ("",) * len(head) if head == before else head
         before = head
-        yield (*shown, item["method"], _statuses(item["layers"]), _peak(item["layers"]))
+        yield (*cells, item["method"], _statuses(item["layers"]), _peak(item["layers"]))
         if item["words"] and not item["sentences"]:
             yield ("", "; ".join(item["words"]), "", "", "", "", "")
 

@@ -81,7 +81,7 @@ def run_loop(
         KeyboardInterrupt: as it came; what the last whole epoch left stays in the work folder.
     """
     net: nn.Module = module.net.train().to(memory_format=torch.channels_last)
-    shown = [RichProgressBar(console_kwargs={"stderr": True})] if watch.bar else []
+    bars = [RichProgressBar(console_kwargs={"stderr": True})] if watch.bar else []
     keepers = [] if work is None else [Keeper(work / "checkpoints", "last")]
     last = None if work is None else last_readable(work)
     with _calm():
@@ -93,7 +93,7 @@ def run_loop(
             strategy=device.strategy,
             use_distributed_sampler=False,
             logger=watch.loggers,
-            callbacks=[*watch.callbacks, *keepers, *shown],
+            callbacks=[*watch.callbacks, *keepers, *bars],
             plugins=[] if work is None else [WholeCheckpoints()],
             enable_checkpointing=work is not None,
             enable_progress_bar=watch.bar,

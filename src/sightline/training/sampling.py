@@ -44,6 +44,7 @@ class EpochOrder(Sampler[list[int]]):
                 f"a batch of {self.batch} pictures cannot be shared evenly by {processes} devices; ask for a "
                 f"--batch-size that is a multiple of {processes}"
             )
+        # More than any number of epochs, so that the epochs of one seed never meet those of the next.
         order = torch.Generator().manual_seed(self.seed * 100_003 + self.epoch)
         shuffled = torch.randperm(self.count, generator=order)
         for part in torch.split(shuffled, self.batch)[: len(self)]:

@@ -231,6 +231,7 @@ def _levels(data: Tensor, means: Tensor, confidence: float) -> tuple[float, floa
 
 
 def _shifted(bias: float, level: float, skew: float) -> float:
+    # Efron (1987): the level is moved by the bias z0 and, through the acceleration a (`skew`), by the standard error.
     moved = bias + (bias + level) / (1 - skew * (bias + level))
     return 0.5 * (1 + math.erf(moved / math.sqrt(2)))
 

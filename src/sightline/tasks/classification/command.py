@@ -64,8 +64,8 @@ def classify(
 
 def _epoch(number: int, row: dict[str, float]) -> None:
     """One line per epoch."""
-    shown = {"loss": "train/loss", "accuracy": "train/accuracy", "test accuracy": "val/accuracy"}
-    say_note(f"epoch {number}: {', '.join(f'{name} {row[key]:.4f}' for name, key in shown.items() if key in row)}")
+    labels = {"loss": "train/loss", "accuracy": "train/accuracy", "test accuracy": "val/accuracy"}
+    say_note(f"epoch {number}: {', '.join(f'{name} {row[key]:.4f}' for name, key in labels.items() if key in row)}")
 
 
 def _tell(outcome: Classified, *, as_json: bool) -> None:

@@ -81,6 +81,7 @@ class Unfinished:
     def keep(self, entry: Entry, files: dict[str, bytes]) -> Entry:
         """Write a scene: its record, which lists its files with their digests, then these."""
         record = {"entry": asdict(entry), "files": {name: digest(content) for name, content in files.items()}}
+        # The record comes first: without it, files of a stopped run could not be told from somebody else's.
         write_text(self._record(entry.index), json.dumps(record), error=DataError)
         for name, content in files.items():
             make_folder((self.folder / name).parent, error=DataError)

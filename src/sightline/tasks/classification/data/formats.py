@@ -137,8 +137,8 @@ def _listed(folder: Path, rows: Rows, tests: Sequence[bool], notes: tuple[str, .
             f"{str(folder)!r} has one class, {classes[0]!r}; a classifier needs two at least: put each class's "
             "pictures into a folder of its own"
         )
-    shown = {name for (_, name), test in zip(rows, tests, strict=True) if not test}
-    if lost := [name for name in classes if name not in shown]:
+    trained = {name for (_, name), test in zip(rows, tests, strict=True) if not test}
+    if lost := [name for name in classes if name not in trained]:
         raise DataError(
             f"{str(folder)!r} has no training picture of {', '.join(map(repr, lost[:4]))}; add some, or remove the "
             "class from the test pictures"

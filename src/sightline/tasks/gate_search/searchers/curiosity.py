@@ -38,6 +38,7 @@ class Curiosity:
         self._target = _layers((bits, *TARGET), generator)
         self._predictor = [part.requires_grad_() for part in _layers((bits, *PREDICTOR), generator)]
         self._adam = Adam(self._predictor, rate)
+        # One first, because the bonus that measures the unit is itself divided by it.
         self._unit = 1.0
         sample = (torch.rand(SAMPLE, bits, generator=generator) < 0.5).float()
         self._unit = float(self.bonus(sample).mean()) or 1.0
