@@ -270,7 +270,7 @@ def study_faithful(model: nn.Module, args: Any) -> Values:
             made.append(next(source))
         x, index = made[i]
         found: Found = {}
-        probe = Probe(inference_copy(model, x[None]).model, torch.tensor([index])).asked(x[None])
+        probe = Probe(inference_copy(model, x[None]).model, torch.tensor([index])).remembering(x[None])
         for method, maps in all_maps(model, x, index, methods, known).items():
             judged: dict[int, tuple[float, float, float]] = {}
             for depth, layer in zip(DEPTHS, thirds(list(maps)), strict=True):
