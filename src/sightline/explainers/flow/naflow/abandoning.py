@@ -109,7 +109,7 @@ class Abandoning:
             return False
         return x.shape[1] > 1 if x.ndim == 3 else x.shape[2:].numel() > 1 and x.shape[1:-1].numel() > 1
 
-    def kept(self, node: Node, x: Tensor, delta: Tensor | None, G: Tensor) -> Kept:
+    def keep_mask(self, node: Node, x: Tensor, delta: Tensor | None, G: Tensor) -> Kept:
         """Which neurons of a node are kept."""
         rule = self.rule_at(node)
         level = LEVELS[rule] if self.level is None else self.level

@@ -24,25 +24,25 @@ class DropStats:
     Args:
         size: size of all activations at nodes where neurons can be abandoned, for each sample.
         lost: size of the activations that were abandoned, for each sample.
-        kept: number of neurons that were kept, for each sample.
+        kept_count: number of neurons that were kept, for each sample.
         neurons: number of neurons of one sample at these nodes.
     """
 
     size: Tensor | float = 0.0
     lost: Tensor | float = 0.0
-    kept: Tensor | float = 0.0
+    kept_count: Tensor | float = 0.0
     neurons: int = 0
 
     def add(self, x: Tensor, count: Tensor, lost: Tensor | None) -> None:
         """One more node, and what it loses."""
         self.size = self.size + x.abs().flatten(1).sum(1)
         self.lost = self.lost + (0.0 if lost is None else lost.abs().flatten(1).sum(1))
-        self.kept = self.kept + count
+        self.kept_count = self.kept_count + count
         self.neurons += x[0].numel()
 
     def clear(self) -> None:
         """Begin anew."""
-        self.size = self.lost = self.kept = 0.0
+        self.size = self.lost = self.kept_count = 0.0
         self.neurons = 0
 
 
@@ -97,7 +97,7 @@ class Cascade:
         if node not in self.abandoning.nodes or message.frozen:
             return Message(message.G, delta, claims, message.frozen)
         x = self.at.value(node)
-        keep = self.abandoning.kept(node, x, delta, message.G)
+        keep = self.abandoning.keep_mask(node, x, delta, message.G)
         count = keep.flatten(1).sum(1)
         if float(count.min()) == x[0].numel():
             self.tally.add(x, count, None)

@@ -72,9 +72,9 @@ def forward(request: Request) -> Outcome:
     )
 
 
-def _share(kept: Float[Tensor, "b k h w"], size: Float[Tensor, "b k h w"]) -> Float[Tensor, "b k"]:
+def _share(kept_size: Float[Tensor, "b k h w"], size: Float[Tensor, "b k h w"]) -> Float[Tensor, "b k"]:
     """Share of the activations' size that is abandoned at a layer."""
-    return (1 - kept.sum((2, 3)) / size.sum((2, 3)).clamp_min(1e-30)).clamp_min(0.0)
+    return (1 - kept_size.sum((2, 3)) / size.sum((2, 3)).clamp_min(1e-30)).clamp_min(0.0)
 
 
 def _remarks(layers: tuple[LayerMaps, ...], first: str, b: int, k: int) -> tuple[str, ...]:

@@ -53,7 +53,7 @@ class FlowNotes:
         drift = like if delta is None else (delta.flatten(1) * G.flatten(1)).sum(1).float()
         self.notes[node] = {
             "abandoned": torch.where(size > 0, lost / size.clamp_min(1e-30), 0.0),
-            "kept": (like + tally.kept) / tally.neurons if tally.neurons else like + 1,
+            "kept": (like + tally.kept_count) / tally.neurons if tally.neurons else like + 1,
             "growth": like + 1 if delta is None else _norm(A + delta) / _norm(A).clamp_min(1e-30),
             "carried": (A.flatten(1) * G.flatten(1)).sum(1).float() + drift,
             "drift": drift,
