@@ -68,7 +68,7 @@ def explain_pair(
         TargetError: there is no such similarity, or no embedding to compare.
 
     Example:
-        >>> net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        >>> net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Sigmoid(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
         >>> one, other = explain_pair(net, torch.ones(1, 3, 8, 8), torch.ones(1, 3, 8, 8))
         >>> round(one.decision.score, 3) == round(other.decision.score, 3) == 1.0
         True
