@@ -1,10 +1,9 @@
 """What an explanation is: maps over a domain, flows through the layers, explanations, and how they are kept."""
 
 from sightline.results.domains import IMAGE, Domain
-from sightline.results.explanation import Decision, Explanation, Explanations, Narration, Phrase
+from sightline.results.explanation import Decision, Explanation, Explanations, Narration, Phrase, load, save
 from sightline.results.flow import Flow
 from sightline.results.maps import MEANING, AttentionMap, Status, status_of
-from sightline.results.store import load, save
 
 __all__ = [
     "IMAGE",

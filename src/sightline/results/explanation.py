@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, overload
@@ -11,9 +11,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from sightline.common.records import as_kind, restored
 from sightline.errors import ResultError
 from sightline.results.flow import Flow
-from sightline.results.maps import AttentionMap
+from sightline.results.maps import AttentionMap, map_numbers, own_copy
+from sightline.results.store import read_result, write_result
+
+Strings = tuple[str, ...]
+PLAIN = ("text", "probability", "contribution", "box", "role", "energy", "note", "said")
+"""Fields of a phrase that are JSON as they are."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +68,27 @@ class Phrase:
     energy: float | None = None
     note: str = ""
     said: tuple[int, int, int] | None = None
+
+    def record(self, key: str, arrays: dict[str, Tensor]) -> dict[str, Any]:
+        """The phrase as the manifest of a saved result has it; its map's values go into `arrays` under `key`."""
+        plain = {name: getattr(self, name) for name in PLAIN}
+        return {**plain, "map": None if self.map is None else self.map.record(key, arrays)}
+
+    @classmethod
+    def restore(cls, record: dict[str, Any], arrays: Mapping[str, Tensor], sentences: tuple[str, ...]) -> Phrase:
+        """The phrase of a record; what an older schema does not have stays at its default.
+
+        Raises:
+            ValueError: it is damaged, or said where there is no sentence.
+        """
+        plain = {name: value for name, value in record.items() if name != "map"}
+        map_ = None if record["map"] is None else AttentionMap.restore(record["map"], arrays)
+        phrase = restored(cls, plain, map=map_)
+        if phrase.said is not None:
+            at, start, end = phrase.said
+            if not 0 <= at < len(sentences) or not 0 <= start <= end <= len(sentences[at]):
+                raise ValueError(f"the phrase {phrase.text!r} is said where there is no sentence")
+        return phrase
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +141,44 @@ class Explanation:
 
     def save(self, folder: str | Path) -> Path:
         """Write arrays and then the manifest into `folder`; see `sightline.results.store`."""
-        return Explanations((self,)).save(folder)
+        return save((self,), folder)
+
+    def record(self, key: str, arrays: dict[str, Tensor]) -> dict[str, Any]:
+        """The explanation as the manifest of a saved result has it; its tensors go into `arrays` under `key`."""
+        if self.image is not None:
+            arrays[f"{key}.image"] = own_copy(self.image)
+        return {
+            "key": key,
+            "source": self.source,
+            "method": self.method,
+            "remarks": list(self.flow.remarks),
+            "decision": vars(self.decision),
+            "image": self.image is not None,
+            "maps": [map_.record(f"{key}.map.{number}", arrays) for number, map_ in enumerate(self.flow.maps)],
+            "phrases": [phrase.record(f"{key}.phrase.{n}", arrays) for n, phrase in enumerate(self.phrases)],
+            "sentences": list(self.sentences),
+            "provenance": self.provenance,
+        }
+
+    @classmethod
+    def restore(cls, record: dict[str, Any], arrays: Mapping[str, Tensor]) -> Explanation:
+        """The explanation of a record; an older schema has no sentences and no remarks.
+
+        Raises:
+            ValueError, KeyError, ResultError: the record or its arrays are damaged.
+        """
+        maps = tuple(AttentionMap.restore(entry, arrays) for entry in record["maps"])
+        sentences = as_kind(Strings, record.get("sentences", ()), "sentences")
+        remarks = as_kind(Strings, record.get("remarks", ()), "remarks")
+        return cls(
+            flow=Flow(maps, as_kind(str, record["method"], "method"), remarks),
+            decision=restored(Decision, record["decision"]),
+            image=_image(arrays[f"{record['key']}.image"]) if as_kind(bool, record["image"], "image") else None,
+            source=as_kind(str, record["source"], "source"),
+            phrases=tuple(Phrase.restore(entry, arrays, sentences) for entry in record["phrases"]),
+            provenance=as_kind(dict[str, Any], record["provenance"], "provenance"),
+            sentences=sentences,
+        )
 
     def __repr__(self) -> str:
         chance = "" if self.decision.probability is None else f", p = {self.decision.probability:.3f}"
@@ -172,15 +236,11 @@ class Explanations(Sequence[Explanation]):
 
     def save(self, folder: str | Path) -> Path:
         """Write arrays and then the manifest into `folder`; returns the manifest's path."""
-        from sightline.results.store import save
-
         return save(self, folder)
 
     @staticmethod
     def load(folder: str | Path) -> Explanations:
         """Read what `save` wrote."""
-        from sightline.results.store import load
-
         return load(folder)
 
     def __repr__(self) -> str:
@@ -191,3 +251,37 @@ class Explanations(Sequence[Explanation]):
         ]
         more = [f"  ... {len(self.items) - 20} more"] if len(self.items) > 20 else []
         return "\n".join([f"Explanations({len(self.items)})", *rows, *more])
+
+
+def save(explanations: Iterable[Explanation], folder: str | Path) -> Path:
+    """Write explanations into a folder, atomically; an older result there stays until the new one is whole.
+
+    Args:
+        explanations: what to write.
+        folder: made if it does not exist.
+
+    Returns:
+        The manifest's path.
+
+    Raises:
+        ResultError: the folder cannot be written.
+    """
+    arrays: dict[str, Tensor] = {}
+    records = [item.record(f"{number}", arrays) for number, item in enumerate(explanations)]
+    return write_result(folder, records, arrays)
+
+
+def load(folder: str | Path) -> Explanations:
+    """Read a folder that `save` wrote.
+
+    Raises:
+        ResultError: it is missing, unfinished, damaged or of another schema.
+    """
+    return Explanations(read_result(folder, Explanation.restore))
+
+
+def _image(image: Tensor) -> Tensor:
+    """A picture of one or three channels."""
+    if image.ndim != 3 or image.shape[0] not in (1, 3) or not image.numel():
+        raise ValueError(f"its picture has the shape {tuple(image.shape)}, not channels, height and width")
+    return map_numbers(image, "image")

@@ -5,16 +5,19 @@ Nothing here normalises, resizes or colours: that is the business of `reports`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from sightline.common.records import as_kind
 from sightline.errors import ResultError
-from sightline.results.domains import IMAGE, Domain
+from sightline.results.domains import IMAGE, Domain, DomainKind
 
 FLAT = 1e-6
 """A map whose range is below this share of its largest magnitude is called flat."""
@@ -113,3 +116,48 @@ class AttentionMap:
         numbers = self.statistics()
         size = "x".join(map(str, self.shape))
         return f"AttentionMap({self.layer}, {size}, {self.status}, {numbers['min']:.3g}..{numbers['max']:.3g})"
+
+    def record(self, key: str, arrays: dict[str, Tensor]) -> dict[str, Any]:
+        """The map as the manifest of a saved result has it; its values go into `arrays` under `key`."""
+        arrays[key] = own_copy(self.values)
+        return {
+            "key": key,
+            "stage": self.layer,
+            "domain": self.domain.kind,
+            "labels": list(self.domain.labels),
+            "signed": self.signed,
+            "status": str(self.status),
+            "statistics": {name: value if value == value else None for name, value in self.statistics().items()},
+            "notes": self.notes,
+        }
+
+    @classmethod
+    def restore(cls, record: dict[str, Any], arrays: Mapping[str, Tensor]) -> AttentionMap:
+        """The map of a record.
+
+        Raises:
+            ValueError, KeyError, ResultError: the record or its array is damaged.
+        """
+        labels = as_kind(tuple[str, ...], record["labels"], "labels")
+        map_ = cls(
+            values=map_numbers(arrays[record["key"]], record["key"]),
+            layer=as_kind(str, record["stage"], "stage"),
+            domain=Domain(as_kind(DomainKind, record["domain"], "domain"), labels),
+            signed=as_kind(bool, record["signed"], "signed"),
+            notes=as_kind(dict[str, float], record["notes"], "notes"),
+        )
+        if labels and len(labels) != map_.shape[0]:
+            raise ValueError(f"the map of {map_.layer!r} has {map_.shape[0]} elements and {len(labels)} labels")
+        return map_
+
+
+def map_numbers(values: Tensor, key: str) -> Tensor:
+    """The values, if their type is one that a map can have (floating point)."""
+    if values.dtype not in (torch.float16, torch.bfloat16, torch.float32, torch.float64):
+        raise ValueError(f"the array {key!r} holds {str(values.dtype).removeprefix('torch.')}, not numbers of a map")
+    return values
+
+
+def own_copy(tensor: Tensor) -> Tensor:
+    """A contiguous CPU copy that shares no storage (safetensors wants each tensor to own its bytes)."""
+    return tensor.detach().to("cpu", copy=True).contiguous()
