@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sightline.common.numbers import SEEDS
+from sightline.common.settings import Settings, setting
 from sightline.errors import GateError
 
 if TYPE_CHECKING:
     from jaxtyping import Float
     from torch import Tensor
 
-    from sightline.cli.gates import ShowOptions
     from sightline.gates.analysis.recurrence import Dependency
     from sightline.gates.analysis.statistics import GateRecord
     from sightline.models.load import LoadedModel
@@ -35,6 +36,21 @@ MEMORY_WORDS = (
     "what the earlier gate saw, through the state alone. Replaced: relative change of the gate when the state behind "
     "the earlier block is replaced by its mean over the photos."
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShowOptions(Settings):
+    """What is shown of them."""
+
+    PANEL = "What to show"
+
+    method: str = setting("gradcam", "How the maps are made (`sightline methods`).")
+    target: str | None = setting(None, "A class; the top one if none.", "--target", "-t")
+    forest: bool = setting(True, "Grow forests that foretell each gate from earlier ones (8 photos at least).")
+    shown: int = setting(12, "Photos whose maps are drawn; gates are read over all.", low=1)
+    out: Path = setting(Path("gates_out"), "Folder for the figures and the page.", "--out", "-o")
+    seed: int = setting(0, "Seed of whatever is drawn.", low=0, high=SEEDS - 1)
+    as_json: bool = setting(False, "As JSON on standard output.", "--json")
 
 
 def with_gates(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sightline.common.numbers import SEEDS
+from sightline.cli.gate_show import ShowOptions
 from sightline.common.settings import Settings, setting
 from sightline.terminal.model import LabelledModelOptions
 from sightline.terminal.screen import progress, say_json, say_note, say_table
@@ -74,21 +74,6 @@ class GateOptions(Settings):
     share: str = setting("stage", "Which blocks share one gate: stage, block or width.")
     gated_weights: Path | None = setting(None, "Weights of the network with its gates, such as a supernet's.")
     scheme: str | None = setting(None, "Which blocks use a gate; all if none.")
-
-
-@dataclass(frozen=True, kw_only=True)
-class ShowOptions(Settings):
-    """What is shown of them."""
-
-    PANEL = "What to show"
-
-    method: str = setting("gradcam", "How the maps are made (`sightline methods`).")
-    target: str | None = setting(None, "A class; the top one if none.", "--target", "-t")
-    forest: bool = setting(True, "Grow forests that foretell each gate from earlier ones (8 photos at least).")
-    shown: int = setting(12, "Photos whose maps are drawn; gates are read over all.", low=1)
-    out: Path = setting(Path("gates_out"), "Folder for the figures and the page.", "--out", "-o")
-    seed: int = setting(0, "Seed of whatever is drawn.", low=0, high=SEEDS - 1)
-    as_json: bool = setting(False, "As JSON on standard output.", "--json")
 
 
 def show(

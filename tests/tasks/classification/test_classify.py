@@ -20,9 +20,10 @@ from sightline.gates.store import load_gated
 from sightline.models.load import load_model
 from sightline.tasks.classification.data.pictures import gather
 from sightline.tasks.classification.fit import scores
+from sightline.tasks.classification.metrics import Classified
 from sightline.tasks.classification.module import ClassifyTask
 from sightline.tasks.classification.recipe import CONFIGS, ClassifyRecipe, milestones_of
-from sightline.tasks.classification.train import Classified, train_classify
+from sightline.tasks.classification.train import train_classify
 
 TOY = ClassifyRecipe().toy().but(scenes=40, epochs=3, gate="dia", lr_milestones=(1, 2))
 ARGUMENTS = [

@@ -16,7 +16,7 @@ from sightline.terminal.guard import RunOptions, training
 from sightline.terminal.screen import picture_bar, say, say_json, say_note
 
 if TYPE_CHECKING:
-    from sightline.tasks.classification.train import Classified
+    from sightline.tasks.classification.metrics import Classified
 
 NAMED = ", ".join(sorted(path.stem for path in CONFIGS.glob("*.toml")))
 Config = Annotated[

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import datetime
 import os
-from typing import TYPE_CHECKING
 
 from sightline.common.statistics.intervals import wilson
 from sightline.tasks.classification.data.pictures import Pictures
+from sightline.tasks.classification.metrics import Classified
 from sightline.tasks.classification.recipe import ClassifyRecipe
-
-if TYPE_CHECKING:
-    from sightline.tasks.classification.train import Classified
 
 OPTIMISTIC = "optimistic: the test pictures themselves chose the epoch"
 _PAGE = """# A classifier of {classes} classes

@@ -15,7 +15,6 @@ from torch import nn
 
 from sightline.common.files import digest
 from sightline.common.settings import flat
-from sightline.common.statistics.intervals import wilson
 from sightline.gates.store import GatedSpec, gated_net, load_gated, plain_net, save_gated
 from sightline.gates.surgery.plug import plugged
 from sightline.models.load import load_model
@@ -24,50 +23,12 @@ from sightline.models.zoo.cifar_names import is_cifar
 from sightline.reports.run_page import run_page
 from sightline.tasks.classification.data.pictures import Pictures, gather
 from sightline.tasks.classification.fit import fit, scores
+from sightline.tasks.classification.metrics import Classified
 from sightline.tasks.classification.recipe import ClassifyRecipe
 from sightline.tasks.classification.report import card, facts
 from sightline.training.experiment import Experiment
 from sightline.training.loop import Watch
 from sightline.training.reporter import Report, Reporter, Row
-
-
-@dataclass(frozen=True)
-class Classified:
-    """What a training left behind.
-
-    Args:
-        hits: test pictures whose class the last epoch's weights name.
-        total: test pictures.
-        frequent: test pictures of the class that is most frequent in training.
-        best: highest test accuracy over all epochs: optimistic, because the test pictures chose it.
-        best_epoch: when that was, from 1.
-        epochs: how many were trained.
-        parameters: number of parameters of the network with its gates.
-        scheme: which blocks have a gate; empty for the plain network.
-        files: weights, card, page.
-        notes: what was noticed in the data.
-    """
-
-    hits: int
-    total: int
-    frequent: int
-    best: float
-    best_epoch: int
-    epochs: int
-    parameters: int
-    scheme: str
-    files: tuple[Path, ...] = ()
-    notes: tuple[str, ...] = ()
-
-    @property
-    def accuracy(self) -> float:
-        """Test accuracy of the last epoch."""
-        return self.hits / self.total
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """Wilson's 95 % interval of it: over pictures, for this one training."""
-        return wilson(self.hits, self.total)
 
 
 def train_classify(
