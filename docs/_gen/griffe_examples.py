@@ -1,4 +1,4 @@
-"""The house writes `Example:` over its doctests; mkdocstrings draws them as code under `Examples:`."""
+"""Docstrings here write `Example:` over its doctests; mkdocstrings draws them as code under `Examples:`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The few exceptions of the house, and how they are worded.
+"""Our few exceptions, and how they are worded.
 
 Each text says what was asked, what was found and what to try. This file knows nothing of the rooms above.
 """

@@ -29,7 +29,7 @@ class Registry(Mapping[str, T]):
         kind: what is registered, in the singular; it is used in error texts.
         group: entry-point group through which packages add to it: a module, which registers what it brings when it is
             imported, or `module:item`, which is added under the entry point's name.
-        modules: modules of the house that fill it, imported when it is first read.
+        modules: our own modules that fill it, imported when it is first read.
         error: the exception that an unknown name raises.
 
     Example:
@@ -131,5 +131,5 @@ class Registry(Mapping[str, T]):
                     f"the {self.kind} {point.name!r} ({point.value}) belongs to Sightline but cannot be loaded: "
                     f"{problem}. Try: {installed.cure(problem)}"
                 ) from problem
-            # a stranger's broken plug-in must not take the house down
+            # a stranger's broken plug-in must not stop everything else
             log.warning("the plug-in %s of group %s could not be loaded: %s", point.name, self.group, problem)

@@ -34,7 +34,7 @@ TRAINED = [name for name, task in TASKS.items() if task.train]
 
 
 def package(name: str) -> str:
-    """The package of a task of the house."""
+    """The package of one of our tasks."""
     return f"sightline.tasks.{name}"
 
 

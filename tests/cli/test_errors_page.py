@@ -1,4 +1,4 @@
-"""The page of errors and the texts in the house say the same."""
+"""The page of errors and the texts in the code say the same."""
 
 import ast
 import re

@@ -685,7 +685,7 @@ def pair_command(at: Path, work: Path) -> Found:
 
 
 def audit(at: Path, work: Path) -> Found:
-    """(j) what `sightline audit eat` left; nothing of the house reads it back, so the command is run again."""
+    """(j) what `sightline audit eat` left; nothing of ours reads it back, so the command is run again."""
     with inside(at):
         run(*AUDIT, "--out", work / "audit")
     found: Found = {}

@@ -1,4 +1,4 @@
-"""The front door: a model, a batch and a question in; explanations out."""
+"""`explain`: a model, a batch and a target in, explanations out."""
 
 from __future__ import annotations
 

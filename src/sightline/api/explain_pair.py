@@ -1,6 +1,6 @@
 """Two pictures and why they match: embeddings, a flow for each picture, and both beside each other.
 
-A pair is two questions to the front door: the one picture against the other, and the other against the one.
+A pair is two calls of `explain`: the one picture against the other, and the other against the one.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """`sightline`: the console script and its verbs: the core's from here, a task's from the registry of tasks.
 
-Importing this file must stay quick: no torch, no room of the house but its errors and the terminal.
+Importing this file must stay quick: no torch, no package of ours but its errors and the terminal.
 """
 
 from __future__ import annotations

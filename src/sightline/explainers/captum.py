@@ -1,4 +1,4 @@
-"""Input-level methods that captum does well, behind our front door: same targets, same results, same state guard."""
+"""Input-level methods that captum does well, behind `explain`: same targets, same results, same state guard."""
 
 from __future__ import annotations
 

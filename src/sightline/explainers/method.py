@@ -1,4 +1,4 @@
-"""What a method is, and the registry that the front door, the command line, the docs and the tests read."""
+"""What a method is, and the registry that `explain`, the command line, the docs and the tests read."""
 
 from __future__ import annotations
 

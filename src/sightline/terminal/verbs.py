@@ -61,7 +61,7 @@ class Commands(Mapping[str, Any]):
 
 
 class Root(TyperGroup):
-    """The group of all verbs; errors of the house end as one sentence, Ctrl-C as another."""
+    """The group of all verbs; our errors end as one sentence, Ctrl-C as another."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run the verb that was asked for."""

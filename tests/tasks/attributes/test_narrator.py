@@ -1,4 +1,4 @@
-"""What a network says of its own decision: through the front door, with every join, and for the bundled network."""
+"""What a network says of its own decision: through `explain`, with every join, and for the bundled network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`Adapter`: what the house knows of one model - its layers, their layout, its classes - without running it."""
+"""`Adapter`: what is known of one model - its layers, their layout, its classes - without running it."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def adapt(model: nn.Module) -> Adapter:
         model: any torchvision or timm classifier or plain module; it is not run and not changed.
 
     Raises:
-        ModelError: its inside cannot be heard (scripted, exported, sharded).
+        ModelError: its inside cannot be read (scripted, exported, sharded).
 
     Example:
         >>> from torch import nn

@@ -14,7 +14,7 @@ def unwrap(model: nn.Module) -> nn.Module:
     `torch.compile`, `DataParallel` and `DistributedDataParallel` are unwrapped.
 
     Raises:
-        ModelError: it is no module, or of a kind whose inside cannot be heard (scripted, traced, exported, sharded).
+        ModelError: it is no module, or of a kind whose inside cannot be read (scripted, traced, exported, sharded).
     """
     if not isinstance(model, nn.Module):
         raise ModelError(f"a torch.nn.Module was expected, but {type(model).__name__} was given")
@@ -24,15 +24,15 @@ def unwrap(model: nn.Module) -> nn.Module:
     if isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel):
         return unwrap(model.module)
     if isinstance(model, torch.jit.ScriptModule):
-        raise ModelError(f"{kind} is scripted or traced, so its layers cannot be heard; pass the original module")
+        raise ModelError(f"{kind} is scripted or traced, so its layers cannot be read; pass the original module")
     if "FullyShardedDataParallel" in kind or kind.startswith("FSDP"):
-        raise ModelError(f"{kind} is sharded, so its layers cannot be heard whole; pass the gathered module")
+        raise ModelError(f"{kind} is sharded, so its layers cannot be read whole; pass the gathered module")
     if isinstance(model, torch.fx.GraphModule) and not _has_layers(model):
         raise ModelError(f"{kind} is an exported graph without layers; pass the original module")
     for path, part in model.named_modules():
         if path and (type(part).__name__ == "OptimizedModule" or isinstance(part, torch.jit.ScriptModule)):
             raise ModelError(
-                f"the part {path!r} of the model is compiled or scripted by itself, so its layers cannot be heard; "
+                f"the part {path!r} of the model is compiled or scripted by itself, so its layers cannot be read; "
                 "build the model without that, or explain it before it is compiled"
             )
     return model

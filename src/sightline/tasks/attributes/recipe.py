@@ -115,7 +115,7 @@ class EatRecipe(Recipe):
     machine: EatDevice = EatDevice(precision="bf16-mixed")
 
     def toy(self) -> EatRecipe:
-        """A size that finishes in seconds and proves only that the road is open; a backbone of one's own stays."""
+        """A few-second configuration for smoke tests."""
         own = self.network
         narrow = {"channels": (8, 8, 8, 8)} if own.backbone == NetworkConfig.backbone else own.model_args
         epochs = min(self.loop.epochs, 2)

@@ -15,7 +15,7 @@ from sightline.tasks.attributes.data.majority import majority as by_majority
 from sightline.tasks.attributes.data.table import AttributeData
 
 BUILT_IN = (cub, awa2, sun, table_csv)
-"""Readers of the house; importing them registers them."""
+"""Our readers; importing them registers them."""
 TARGETS = ("image", "class", "table")
 
 
