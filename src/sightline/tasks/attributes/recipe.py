@@ -115,7 +115,7 @@ class EatRecipe(Recipe):
     machine: EatDevice = EatDevice(precision="bf16-mixed")
 
     def toy(self) -> EatRecipe:
-        """A few-second configuration for smoke tests."""
+        """A few-second configuration for smoke tests; a backbone that was named stays."""
         own = self.network
         narrow = {"channels": (8, 8, 8, 8)} if own.backbone == NetworkConfig.backbone else own.model_args
         epochs = min(self.loop.epochs, 2)

@@ -62,8 +62,8 @@ def search(
 
     Example:
         >>> table = lambda scheme: float(sum(scheme.flat()[:3]))
-        >>> found = search(table, (2, 3), searcher="greedy", sparsity=0.5)
-        >>> str(found.best.scheme), len(found.trials)
+        >>> results = search(table, (2, 3), searcher="greedy", sparsity=0.5)
+        >>> str(results.best.scheme), len(results.trials)
         ('11|100', 16)
     """
     shape = _lengths(lengths)

@@ -99,8 +99,8 @@ def counterfactual(
         >>> from sightline.tasks.attributes.data.vocabulary import Attribute
         >>> bill = Vocabulary(tuple(Attribute(f"bill::{v}", "bill", v) for v in ("red", "blue")), ("bill",))
         >>> head, seen = torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([0.9, 0.1])
-        >>> found = counterfactual(head, torch.zeros(2), seen, bill, target=0, against=1)
-        >>> found.changes[0].to_value, round(found.margin, 3), found.wins
+        >>> results = counterfactual(head, torch.zeros(2), seen, bill, target=0, against=1)
+        >>> results.changes[0].to_value, round(results.margin, 3), results.wins
         ('blue', 1.0, True)
     """
     _check(weights, bias, activations, vocabulary, target=target, against=against)
