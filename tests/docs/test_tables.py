@@ -124,3 +124,11 @@ def test_a_table_has_the_columns_and_rows_that_its_script_prints(script: Script,
         page = tables_of(marked(mark), free=script.free, keys=script.keys)
         assert page, f"no page has a table <!-- {mark} -->"
         assert not differences(page, toy, script.absent, within=script.within), mark
+
+
+def test_every_script_runs_at_toy_size_somewhere() -> None:
+    here = {script.command.split()[0] for script in SCRIPTS}
+    elsewhere = (ROOT / ".ci" / "run", ROOT / "tests" / "benchmarks" / "test_scripts.py")
+    texts = " ".join(path.read_text(encoding="utf-8") for path in elsewhere)
+    scripts = {path.name for path in (ROOT / "benchmarks").glob("[!_]*.py")}
+    assert {name for name in scripts - here if name not in texts} == set()

@@ -25,7 +25,7 @@ def test_a_named_layout_is_taken(birds) -> None:
 def test_a_plug_in_is_asked_before_any_csv_file_will_do(birds, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(LAYOUTS, "_items", dict(LAYOUTS._items))
     ours = read_attributes(birds)
-    LAYOUTS.add("ours", Layout(("ours.json",), lambda root, asked: ours))
+    LAYOUTS.add("a plug-in", Layout(("ours.json",), lambda root, asked: ours))
     assert read_attributes(write(tmp_path / "o", {"ours.json": "", "x.csv": ""})) is ours
 
 
