@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from sightline.explainers import METHODS
+from sightline.tasks.attributes.data import LAYOUTS
 from tests.docs.conftest import ROOT
 
 CONTINUED = {"aviary.md", "metrics.md"}
@@ -35,9 +36,10 @@ BLOCKS = dict(blocks())
 
 @pytest.fixture
 def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """An empty working folder; methods that an example registers are forgotten."""
-    list(METHODS)
-    monkeypatch.setattr(METHODS, "_items", dict(METHODS._items))
+    """An empty working folder; what an example registers is forgotten, so that no other test in this process sees it."""
+    for registry in (METHODS, LAYOUTS):
+        list(registry)
+        monkeypatch.setattr(registry, "_items", dict(registry._items))
     monkeypatch.chdir(tmp_path)
 
 

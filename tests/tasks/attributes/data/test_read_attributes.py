@@ -25,8 +25,8 @@ def test_a_named_layout_is_taken(birds) -> None:
 def test_a_plug_in_is_asked_before_any_csv_file_will_do(birds, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(LAYOUTS, "_items", dict(LAYOUTS._items))
     ours = read_attributes(birds)
-    LAYOUTS.add("a plug-in", Layout(("ours.json",), lambda root, asked: ours))
-    assert read_attributes(write(tmp_path / "o", {"ours.json": "", "x.csv": ""})) is ours
+    LAYOUTS.add("a plug-in", Layout(("plug-in.json",), lambda root, asked: ours))
+    assert read_attributes(write(tmp_path / "o", {"plug-in.json": "", "x.csv": ""})) is ours
 
 
 def test_a_folder_in_no_layout_is_told_what_was_looked_for(tmp_path) -> None:
