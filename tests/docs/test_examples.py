@@ -36,7 +36,7 @@ BLOCKS = dict(blocks())
 
 @pytest.fixture
 def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """An empty working folder; what an example registers is forgotten, so that no other test in this process sees it."""
+    """An empty working folder; what an example registers is forgotten: other tests of this process never see it."""
     for registry in (METHODS, LAYOUTS):
         list(registry)
         monkeypatch.setattr(registry, "_items", dict(registry._items))
