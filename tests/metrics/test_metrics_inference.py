@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor, nn
 
+import sightline
 from sightline.metrics import Probe, deletion, inference_copy
 from sightline.metrics.inference import _Copy
 
@@ -137,3 +141,28 @@ def test_a_probe_that_has_asked_does_not_ask_again() -> None:
     assert torch.equal(known.values, deletion(Probe(model), inputs, maps, steps=5).values)
     assert probe.scores(inputs.clone())[1].tolist() == probe.scores(inputs)[1].tolist()
     assert sum(rows) == 4 + 4 * 5 + 4 * 6 + 4
+
+
+MEANWHILE: list[Callable[[], None]] = []
+"""What happens once in the middle of a forward."""
+
+
+class Interrupted(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        if MEANWHILE:
+            MEANWHILE.pop()()
+        return x
+
+
+def test_hooks_of_another_thread_that_explains_the_model_are_not_the_models_own() -> None:
+    model, inputs, copies = nn.Sequential(normed(), Interrupted()).eval(), torch.rand(2, 3, 8, 8), []
+    other = threading.Thread(target=lambda: copies.append(inference_copy(model, inputs)))
+
+    def meanwhile() -> None:
+        other.start()
+        other.join(0.3)
+
+    MEANWHILE.append(meanwhile)
+    sightline.explain(model, inputs, target=0, method="gradcam", layers="convs")
+    other.join(60)
+    assert [copy.reason[:6] for copy in copies] == ["a copy"]

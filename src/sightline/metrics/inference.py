@@ -18,6 +18,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from sightline.common.chunks import out_of_memory
 from sightline.common.modes import evaluating
+from sightline.common.threads import exclusive
 
 log = logging.getLogger(__name__)
 TOLERANCE = 1e-4
@@ -42,6 +43,7 @@ class InferenceCopy:
     reason: str
 
 
+@exclusive  # hooks are looked for, and those of another thread that explains the model are not its own
 def inference_copy(
     model: Callable[[Tensor], Tensor], inputs: Float[Tensor, "b ..."], *, tolerance: float = TOLERANCE
 ) -> InferenceCopy:
