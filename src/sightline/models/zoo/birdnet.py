@@ -64,11 +64,16 @@ class BirdNetSpec:
         """How many attributes each group has, in order."""
         return tuple(len(list(names)) for _, names in groupby(self.attributes, lambda name: name.split("::")[0]))
 
+    @property
+    def preprocess(self) -> Preprocess:
+        """How a photo is made ready for it; InputError where the numbers make no sense."""
+        return Preprocess((self.size, self.size), mean=self.mean, std=self.std)
+
     @classmethod
     def from_json(cls, text: str) -> BirdNetSpec:
         """Read what `to_json` wrote; ValueError or InputError where it is damaged."""
         spec = restored(cls, parse_json(text))
-        Preprocess((spec.size, spec.size), mean=spec.mean, std=spec.std)
+        _ = spec.preprocess  # refuses what the file's numbers cannot be, before a network is built
         return spec
 
     def to_json(self) -> str:
@@ -235,8 +240,7 @@ def load_birdnet(path: str | Path | None = None) -> BirdNet:
 def built(weights: Weights) -> BuiltNetwork:
     """The network of a file, with its labels and preprocessing."""
     net = _net(weights)
-    preprocess = Preprocess((net.spec.size, net.spec.size), mean=tuple(net.spec.mean), std=tuple(net.spec.std))
-    return BuiltNetwork(net, net.spec.labels, preprocess)
+    return BuiltNetwork(net, net.spec.labels, net.spec.preprocess)
 
 
 def _net(weights: Weights) -> BirdNet:

@@ -50,11 +50,16 @@ class EncoderSpec:
     mean: tuple[float, ...] = (0.5, 0.5, 0.5)
     std: tuple[float, ...] = (0.25, 0.25, 0.25)
 
+    @property
+    def preprocess(self) -> Preprocess:
+        """How a photo is made ready for it; InputError where the numbers make no sense."""
+        return Preprocess((self.size, self.size), mean=self.mean, std=self.std)
+
     @classmethod
     def from_json(cls, text: str) -> EncoderSpec:
         """Read what `to_json` wrote; ValueError or InputError where it is damaged."""
         spec = restored(cls, parse_json(text))
-        Preprocess((spec.size, spec.size), mean=spec.mean, std=spec.std)
+        _ = spec.preprocess  # refuses what the file's numbers cannot be, before a network is built
         return spec
 
     def to_json(self) -> str:
@@ -116,8 +121,7 @@ def built(weights: Weights) -> BuiltNetwork:
 
 
 def _built(net: BirdEncoder) -> BuiltNetwork:
-    spec = net.spec
-    return BuiltNetwork(net, None, Preprocess((spec.size, spec.size), mean=tuple(spec.mean), std=tuple(spec.std)))
+    return BuiltNetwork(net, None, net.spec.preprocess)
 
 
 def _net(weights: Weights) -> BirdEncoder:
