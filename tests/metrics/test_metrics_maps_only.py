@@ -76,8 +76,8 @@ def test_a_tolerance_widens_the_mask_by_a_disc() -> None:
     peak[0, 2, 4] = 1
     assert pointing_game(peak, mask, tolerance=2).values.tolist() == [1.0]
     assert pointing_game(peak, mask, tolerance=1).values.tolist() == [0.0]
-    with pytest.raises(InputError, match="pictures"):
-        pointing_game(torch.rand(1, 4), torch.ones(1, 4, dtype=torch.bool), tolerance=2)
+    with pytest.raises(InputError, match="one to three axes"):
+        dilate(torch.ones(1, 2, 2, 2, 2, dtype=torch.bool), 2)
 
 
 def test_ties_at_the_edge_of_the_rank_count_in_part() -> None:

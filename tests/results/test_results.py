@@ -88,7 +88,7 @@ def test_a_result_of_the_first_schema_is_still_read(tmp_path: Path) -> None:
     content = json.loads(manifest.read_text())
     content["schema"] = 1
     for record in content["explanations"]:
-        del record["sentences"], record["decision"]["against"]
+        del record["sentences"], record["rate"], record["decision"]["against"]
         for phrase in record["phrases"]:
             for name in ("role", "energy", "note", "said"):
                 del phrase[name]
@@ -99,6 +99,73 @@ def test_a_result_of_the_first_schema_is_still_read(tmp_path: Path) -> None:
         ("red crown", "", None),
         ("no map", "", None),
     ]
+
+
+def test_a_record_of_this_schema_without_its_rate_is_damaged_and_one_of_the_schema_before_is_read(
+    tmp_path: Path,
+) -> None:
+    manifest = an_explanation().save(tmp_path)
+    content = json.loads(manifest.read_text())
+    for record in content["explanations"]:
+        del record["rate"]
+    manifest.write_text(json.dumps(content))
+    with pytest.raises(ResultError, match="damaged"):
+        Explanations.load(tmp_path)
+    content["schema"] = 2
+    manifest.write_text(json.dumps(content))
+    assert Explanations.load(tmp_path).one().rate is None
+
+
+PLACES = {"signal": ((9,), "t"), "volume": ((4, 5, 6), "z"), "space-time": ((3, 5, 6), "t"), "image": ((5, 6), "h")}
+
+
+def over(kind: str, *, rate: float | None = None, sides: tuple[int, ...] | None = None) -> Explanation:
+    sides = sides or PLACES[kind][0]
+    flow = Flow(tuple(AttentionMap(torch.rand(sides), name, Domain(kind)) for name in ("a", "b")), "gradcam")
+    return Explanation(flow, Decision("beat", 1.0), torch.randn(3, *(2 * side for side in sides)), rate=rate)
+
+
+@pytest.mark.parametrize("kind", list(PLACES))
+def test_every_domain_of_places_comes_back_from_disk(kind: str, tmp_path: Path) -> None:
+    one = over(kind, rate=None if kind == "image" else 250.0)
+    one.save(tmp_path)
+    other = Explanations.load(tmp_path).one()
+    assert other.rate == one.rate
+    assert torch.equal(other.image, one.image)
+    for mine, theirs in zip(one.flow.maps, other.flow.maps, strict=True):
+        assert theirs.domain == mine.domain
+        assert torch.equal(theirs.values, mine.values)
+    assert Domain(kind).axes[0] == PLACES[kind][1]
+    assert Domain(kind).over_places
+
+
+@pytest.mark.parametrize("kind", list(PLACES))
+def test_what_was_kept_has_the_axes_of_the_maps(kind: str, tmp_path: Path) -> None:
+    one = over(kind)
+    replace(one, image=torch.rand(3, *[2] * (2 + len(PLACES[kind][0])))).save(tmp_path)
+    with pytest.raises(ResultError, match="its picture has the shape"):
+        Explanations.load(tmp_path)
+
+
+@pytest.mark.parametrize("rate", [-1.0, 0.0, "fast"])
+def test_a_damaged_rate_is_refused(rate: object, tmp_path: Path) -> None:
+    manifest = over("signal").save(tmp_path)
+    content = json.loads(manifest.read_text())
+    content["explanations"][0]["rate"] = rate
+    manifest.write_text(json.dumps(content))
+    with pytest.raises(ResultError, match="damaged"):
+        Explanations.load(tmp_path)
+
+
+def test_a_domain_is_known_by_the_place_axes_of_an_input() -> None:
+    assert [Domain.over(axes).kind for axes in ("yx", "t", "zyx", "tyx")] == [
+        "image",
+        "signal",
+        "volume",
+        "space-time",
+    ]
+    with pytest.raises(ResultError, match="no map lies over the axes 'y t'"):
+        Domain.over(("y", "t"))
 
 
 def test_the_manifest_is_written_last_and_a_folder_without_it_is_unfinished(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from typing import Any
 
@@ -128,20 +128,31 @@ def _guided(attr: Any, scorer: nn.Module, request: Request, k: int) -> Tensor:
 
 
 def _occlusion(attr: Any, scorer: nn.Module, request: Request, k: int) -> Tensor:
-    height, width = request.inputs.shape[2:]
-    window = request.count("window", max(1, round(min(height, width) / 7)))
-    window = max(1, min(window, height, width))
-    channels = request.inputs.shape[1]
+    channels, *sides = request.inputs.shape[1:]
+    windows = _windows(sides, request.count("window", 1) if "window" in request.options else None)
     method = attr.Occlusion(scorer)
     with torch.no_grad():
         attributions = method.attribute(
             request.inputs,
             target=k,
-            sliding_window_shapes=(channels, window, window),
-            strides=(channels, max(1, window // 2), max(1, window // 2)),
+            sliding_window_shapes=(channels, *windows),
+            strides=(channels, *(max(1, window // 2) for window in windows)),
             perturbations_per_eval=request.batch_size or 8,
         )
     return _tensor(attributions) / channels
+
+
+def _windows(sides: Sequence[int], wanted: int | None) -> tuple[int, ...]:
+    """Sides of the occluding window, none longer than the input; None takes a part of each side.
+
+    On a picture it is a square. The axes of a clip are not alike, so that each has a part of its own; and the windows
+    of three axes are larger, because their number grows with the third power.
+    """
+    if len(sides) == 2:
+        window = max(1, round(min(sides) / 7)) if wanted is None else wanted
+        return (max(1, min(window, *sides)),) * 2
+    part = 7 if len(sides) == 1 else 4
+    return tuple(max(1, min(round(side / part) if wanted is None else wanted, side)) for side in sides)
 
 
 def _tensor(attributions: Any) -> Tensor:
@@ -206,5 +217,8 @@ _add(
     source="zeiler2014visualizing",
     cost="1 + (2 side / window)^2 per target",
     signed=True,
-    options={"window": "side of the window in pixels, a seventh of the shorter side by default"},
+    options={
+        "window": "side of the window in pixels; by default a seventh of a picture's shorter side or of a signal, "
+        "a quarter of each axis of a volume or clip"
+    },
 )

@@ -16,7 +16,7 @@ from sightline.registry import Registry
 from sightline.targets import Readout, Selector, Target
 
 Needs = Literal["gradient", "activation", "attention", "forwards", "captum", "nothing"]
-Control = Callable[[Float[Tensor, "b c H W"], tuple[int, int], int], Float[Tensor, "b h w"]]
+Control = Callable[[Float[Tensor, "b c ..."], tuple[int, ...], int], Float[Tensor, "b ..."]]
 """From inputs, grid and seed to maps that know nothing of the model."""
 
 

@@ -39,6 +39,8 @@ PLACEMENTS: Registry[Place] = Registry("domain", group="sightline.domains", erro
 
 
 @PLACEMENTS.register("image")
+@PLACEMENTS.register("signal")
+@PLACEMENTS.register("volume")
 @PLACEMENTS.register("space-time")
 @PLACEMENTS.register("spectrogram")
 def last_axes(input_rank: int, rank: int) -> Placement:

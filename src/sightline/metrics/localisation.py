@@ -59,7 +59,7 @@ def pointing_game(maps: Float[Tensor, "b ..."], masks: Bool[Tensor, "b ..."], *,
     Args:
         maps: one per sample; enlarged to the masks' grid.
         masks: where the object is.
-        tolerance: pixels; the common protocol on photos takes 15. For pictures only.
+        tolerance: pixels (samples of a signal, voxels); the common protocol on photos takes 15.
 
     Raises:
         InputError: shapes do not fit.
@@ -70,8 +70,6 @@ def pointing_game(maps: Float[Tensor, "b ..."], masks: Bool[Tensor, "b ..."], *,
 
 
 def _wide(masks: Tensor, tolerance: float) -> Tensor:
-    if tolerance and masks.ndim != 3:
-        raise InputError(f"a tolerance in pixels needs masks of pictures [b, h, w]; got {tuple(masks.shape)}")
     return dilate(masks.bool(), tolerance) if tolerance else masks.bool()
 
 
@@ -82,12 +80,12 @@ def energy_share(maps: Float[Tensor, "b ..."], masks: Bool[Tensor, "b ..."]) -> 
     return ((positive * inside.flatten(1)).sum(1) / positive.sum(1)).to(values.dtype)
 
 
-def energy_inside(map_: Float[Tensor, "h w"], mask: Bool[Tensor, "y x"]) -> float | None:
+def energy_inside(map_: Float[Tensor, "..."], mask: Bool[Tensor, "..."]) -> float | None:
     """Share of a map's positive part that lies inside a mask; None where nothing is positive.
 
     Args:
         map_: raw.
-        mask: mask of the object, on the grid of the picture; the map is enlarged to it.
+        mask: mask of the object, on the grid of the input; the map is enlarged to it.
     """
     share = float(energy_share(map_[None], mask[None].bool())[0])
     return share if share == share else None
@@ -130,13 +128,13 @@ def positive_check(maps: Tensor) -> Int[Tensor, "b"]:
     expected=lambda maps, boxes, *, size, **_: area(box_masks(boxes, size)),
     **{**_ENERGY, "needs": ("maps", "boxes")},
 )
-def energy_in_box(maps: Float[Tensor, "b h w"], boxes: Float[Tensor, "b 4"], *, size: tuple[int, int]) -> Scores:
+def energy_in_box(maps: Float[Tensor, "b ..."], boxes: Float[Tensor, "b n"], *, size: tuple[int, ...]) -> Scores:
     r"""$\sum_{box} M^+ / \sum M^+$ [wang2020scorecam].
 
     Args:
         maps: one per sample.
-        boxes: x, y, width, height in pixels of a picture of `size`.
-        size: height and width of the picture that the boxes were drawn on.
+        boxes: x, y, width, height in pixels of a picture of `size`; see `box_masks` for other inputs.
+        size: height and width of the picture that the boxes were drawn on, or sizes of another input's place axes.
 
     Raises:
         InputError: shapes do not fit.
@@ -174,7 +172,7 @@ def concentration(
     Args:
         maps: one per sample.
         masks: the foreground.
-        control: `"area"`, the uniform map; `"gaussian"`, a centred Gaussian (pictures only).
+        control: `"area"`, the uniform map; `"gaussian"`, a centred Gaussian.
         width: standard deviation of that Gaussian, as a share of the side. Choose it as sharp as the maps are.
 
     Raises:
@@ -192,11 +190,9 @@ def _gain(energy: Tensor, control: Tensor) -> Float[Tensor, "b"]:
 def _control(masks: Bool[Tensor, "b ..."], control: str, width: float) -> Float[Tensor, "b"]:
     if control == "area":
         return area(masks)
-    if control != "gaussian" or masks.ndim != 3:
-        raise InputError(
-            f"a control is 'area', or 'gaussian' for pictures; got {control!r} for masks {tuple(masks.shape)}"
-        )
-    prior = centred_gaussian((masks.shape[1], masks.shape[2]), width=width).to(masks.device)
+    if control != "gaussian":
+        raise InputError(f"a control is 'area' or 'gaussian'; got {control!r}")
+    prior = centred_gaussian(tuple(masks.shape[1:]), width=width).to(masks.device)
     return (masks * prior).flatten(1).sum(1)
 
 

@@ -10,35 +10,49 @@ from torch.nn import functional
 from sightline.errors import InputError
 from sightline.metrics.scores import SampleStatus, flagged
 
+CONVOLUTIONS = {1: functional.conv1d, 2: functional.conv2d, 3: functional.conv3d}
+"""By the number of axes."""
 
-def box_masks(boxes: Float[Tensor, "b 4"], size: tuple[int, int]) -> Bool[Tensor, "b h w"]:
-    """Masks of boxes `(x, y, width, height)` in pixels: a pixel belongs to a box that holds its centre.
 
-    Parts of a box outside the picture are cut away; a box entirely outside gives an empty mask (see `box_check`).
+def box_masks(boxes: Float[Tensor, "b n"], size: tuple[int, ...]) -> Bool[Tensor, "b ..."]:
+    """Masks of boxes in elements of the input: an element belongs to a box that holds its centre.
+
+    A box is where it begins and how long it is along each axis, the last axis first: `(x, y, width, height)` in
+    pixels of a picture, `(start, length)` in samples of a signal, `(x, y, z, width, height, depth)` in a volume.
+    Parts of a box outside the input are cut away; a box entirely outside gives an empty mask (see `box_check`).
+
+    Args:
+        boxes: one per sample.
+        size: sizes of the input's place axes: height and width of a picture.
 
     Raises:
-        InputError: the boxes are not `[b, 4]`.
+        InputError: the boxes are not `[b, 4]` (two numbers for each axis).
 
     Example:
         >>> box_masks(torch.tensor([[1.0, 0.0, 2.0, 1.0]]), (2, 4))[0].long().tolist()
         [[0, 1, 1, 0], [0, 0, 0, 0]]
+        >>> box_masks(torch.tensor([[1.0, 2.0]]), (4,))[0].long().tolist()
+        [0, 1, 1, 0]
     """
-    if boxes.ndim != 2 or boxes.shape[1] != 4:
-        raise InputError(f"boxes are [b, 4] with x, y, width and height in pixels; got shape {tuple(boxes.shape)}")
-    height, width = size
-    ys = torch.arange(height, device=boxes.device) + 0.5
-    xs = torch.arange(width, device=boxes.device) + 0.5
-    x, y, wide, high = (boxes[:, k, None] for k in range(4))
-    inside_x = (xs >= x) & (xs < x + wide)
-    inside_y = (ys >= y) & (ys < y + high)
-    return inside_y[:, :, None] & inside_x[:, None, :]
+    axes = len(size)
+    if boxes.ndim != 2 or boxes.shape[1] != 2 * axes:
+        numbers = "x, y, width and height in pixels" if axes == 2 else "a beginning and a length for each axis"
+        raise InputError(f"boxes are [b, {2 * axes}] with {numbers}; got shape {tuple(boxes.shape)}")
+    inside = torch.ones(len(boxes), *[1] * axes, dtype=torch.bool, device=boxes.device)
+    for axis, cells in enumerate(size):
+        low, wide = boxes[:, axes - 1 - axis, None], boxes[:, 2 * axes - 1 - axis, None]
+        centres = torch.arange(cells, device=boxes.device) + 0.5
+        along = (centres >= low) & (centres < low + wide)
+        inside = inside & along.reshape(len(boxes), *[1] * axis, cells, *[1] * (axes - 1 - axis))
+    return inside
 
 
-def box_check(boxes: Float[Tensor, "b 4"], size: tuple[int, int]) -> Int[Tensor, "b"]:
-    """Complains of boxes without an area (`empty-mask`) and of boxes outside the picture (`outside`)."""
-    x, y, wide, high = boxes.unbind(1)
-    whole = torch.isfinite(boxes).all(1) & (wide > 0) & (high > 0)
-    outside = (x >= size[1]) | (y >= size[0]) | (x + wide <= 0) | (y + high <= 0)
+def box_check(boxes: Float[Tensor, "b n"], size: tuple[int, ...]) -> Int[Tensor, "b"]:
+    """Complains of boxes without an area (`empty-mask`) and of boxes outside the input (`outside`)."""
+    low, wide = boxes.chunk(2, dim=1)
+    sides = torch.tensor(size[::-1], device=boxes.device)
+    whole = torch.isfinite(boxes).all(1) & (wide > 0).all(1)
+    outside = ((low >= sides) | (low + wide <= 0)).any(1)
     return torch.where(~whole, flagged(~whole, SampleStatus.EMPTY_MASK), flagged(outside, SampleStatus.OUTSIDE))
 
 
@@ -54,14 +68,21 @@ def area(masks: Bool[Tensor, "b ..."]) -> Float[Tensor, "b"]:
     return masks.flatten(1).double().mean(1).float()
 
 
-def dilate(masks: Bool[Tensor, "b h w"], radius: float) -> Bool[Tensor, "b h w"]:
-    """Masks widened by a disc of `radius` pixels."""
-    reach = int(radius)
+def dilate(masks: Bool[Tensor, "b ..."], radius: float) -> Bool[Tensor, "b ..."]:
+    """Masks widened by a ball of `radius` elements: a disc on a picture, a span on a signal.
+
+    Raises:
+        InputError: the masks have no axis, or more than three.
+    """
+    axes, reach = masks.ndim - 1, int(radius)
+    if axes not in CONVOLUTIONS:
+        raise InputError(f"masks of one to three axes can be widened; got {tuple(masks.shape)}")
     if reach < 1:
         return masks
-    offsets = torch.arange(-reach, reach + 1, device=masks.device)
-    disc = (offsets[:, None] ** 2 + offsets[None] ** 2 <= radius**2).float()
-    return functional.conv2d(masks[:, None].float(), disc[None, None], padding=reach)[:, 0] > 0.5
+    offsets = torch.arange(-reach, reach + 1, device=masks.device) ** 2
+    squares = sum(offsets.reshape(-1, *[1] * (axes - 1 - axis)) for axis in range(axes))
+    ball = torch.as_tensor(squares <= radius**2).float()
+    return CONVOLUTIONS[axes](masks[:, None].float(), ball[None, None], padding=reach)[:, 0] > 0.5
 
 
 def peaks(maps: Float[Tensor, "b ..."]) -> Float[Tensor, "b m"]:
@@ -76,8 +97,10 @@ def peaks(maps: Float[Tensor, "b ..."]) -> Float[Tensor, "b m"]:
     return top / top.sum(1, keepdim=True)
 
 
-def centred_gaussian(size: tuple[int, int], *, width: float = 0.25) -> Float[Tensor, "h w"]:
+def centred_gaussian(size: tuple[int, ...], *, width: float = 0.25) -> Float[Tensor, "..."]:
     """The centre prior: a Gaussian at the middle, its standard deviation `width` of each side, of sum 1."""
     sides = [torch.exp(-0.5 * (((torch.arange(n) + 0.5) / n - 0.5) / width) ** 2) for n in size]
-    values = sides[0][:, None] * sides[1][None]
+    values = sides[0]
+    for side in sides[1:]:
+        values = values[..., None] * side
     return values / values.sum()

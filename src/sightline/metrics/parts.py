@@ -39,8 +39,12 @@ _TWO_SIDED = {
 }
 
 
+POOLS = {1: functional.max_pool1d, 2: functional.max_pool2d, 3: functional.max_pool3d}
+"""By the number of axes."""
+
+
 def importances(
-    maps: Float[Tensor, "b h w"], parts: Bool[Tensor, "b p h w"], *, widen: int = 2
+    maps: Float[Tensor, "b ..."], parts: Bool[Tensor, "b p ..."], *, widen: int = 2
 ) -> Float[Tensor, "b p"]:
     r"""$I_p = \sum_{\Omega_p} M$, each mask widened by a square of `widen` pixels [hesse2023funnybirds].
 
@@ -52,16 +56,23 @@ def importances(
     Raises:
         InputError: shapes do not fit.
     """
-    if maps.ndim != 3 or parts.ndim != 4 or len(maps) != len(parts):
+    axes = maps.ndim - 1
+    if axes not in POOLS or parts.ndim != axes + 2 or len(maps) != len(parts):
         raise InputError(
             f"parts are [b, p, h, w] beside maps [b, h, w]; got {tuple(parts.shape)}, {tuple(maps.shape)}"
         )
-    wide = functional.max_pool2d(parts.to(maps.device).float(), 2 * widen + 1, stride=1, padding=widen)
-    return torch.einsum("bhw,bphw->bp", on_grid(maps, tuple(parts.shape[2:])).float(), wide)
+    wide = POOLS[axes](parts.to(maps.device).float(), 2 * widen + 1, stride=1, padding=widen)
+    return torch.einsum("bhw,bphw->bp", *_two_axes(on_grid(maps, tuple(parts.shape[2:])).float(), wide))
+
+
+def _two_axes(maps: Tensor, parts: Tensor) -> tuple[Float[Tensor, "b h w"], Float[Tensor, "b p h w"]]:
+    """Maps and parts of any rank with two place axes, the last as it is."""
+    last = maps.shape[-1]
+    return maps.reshape(len(maps), -1, last), parts.reshape(*parts.shape[:2], -1, last)
 
 
 def painter(
-    inputs: Float[Tensor, "b c h w"], parts: Bool[Tensor, "b p h w"], *, value: float | None = None
+    inputs: Float[Tensor, "b c ..."], parts: Bool[Tensor, "b p ..."], *, value: float | None = None
 ) -> Renderer:
     """A renderer that paints over removed parts: with `value`, or with each picture's mean colour outside its parts.
 
@@ -69,11 +80,13 @@ def painter(
     """
     parts = parts.to(inputs.device).bool()
     free = ~parts.any(1, keepdim=True)
-    mean = (inputs * free).sum((2, 3), keepdim=True) / free.sum((2, 3), keepdim=True).clamp(min=1)
+    places = tuple(range(2, inputs.ndim))
+    mean = (inputs * free).sum(places, keepdim=True) / free.sum(places, keepdim=True).clamp(min=1)
     colour = mean if value is None else torch.full_like(mean, value)
 
     def render(samples: Tensor, visible: Tensor) -> Tensor:
-        gone = (parts[samples] & ~visible[:, :, None, None]).any(1, keepdim=True)
+        shown = visible.reshape(*visible.shape, *[1] * len(places))
+        gone = (parts[samples] & ~shown).any(1, keepdim=True)
         return torch.where(gone, colour[samples], inputs[samples])
 
     return render

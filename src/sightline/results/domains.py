@@ -1,22 +1,33 @@
-"""What the values of a map lie over: an image grid, space-time, a spectrogram, words, regions or fields."""
+"""What the values of a map lie over: a picture, signal, volume, clip or spectrogram, words, regions or fields."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from sightline.errors import ResultError
 
-DomainKind = Literal["image", "space-time", "spectrogram", "words", "regions", "fields"]
+DomainKind = Literal["image", "signal", "volume", "space-time", "spectrogram", "words", "regions", "fields"]
 
 AXES: dict[DomainKind, tuple[str, ...]] = {
     "image": ("h", "w"),
+    "signal": ("t",),
+    "volume": ("z", "h", "w"),
     "space-time": ("t", "h", "w"),
     "spectrogram": ("f", "t"),
     "words": ("n",),
     "regions": ("n",),
     "fields": ("n",),
 }
+
+PLACES: dict[tuple[str, ...], DomainKind] = {
+    ("y", "x"): "image",
+    ("t",): "signal",
+    ("z", "y", "x"): "volume",
+    ("t", "y", "x"): "space-time",
+}
+"""The domain of a map by the place axes of the model's input, as a layer's layout names them."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +51,33 @@ class Domain:
 
     @property
     def axes(self) -> tuple[str, ...]:
-        """Axis letters, as STYLE fixes them: h w space, t time, f frequency, n element."""
+        """Axis letters, as STYLE fixes them: h w space, z depth, t time, f frequency, n element."""
         return AXES[self.kind]
+
+    @property
+    def over_places(self) -> bool:
+        """Whether its elements are places of an input with channels, of which a coarser grid means something."""
+        return self.kind in PLACES.values()
+
+    @staticmethod
+    def over(places: Sequence[str]) -> Domain:
+        """The domain over an input whose place axes are these.
+
+        Args:
+            places: letters of the axes, in the input's order: `t y x` of a clip.
+
+        Raises:
+            ResultError: no domain has these axes.
+
+        Example:
+            >>> Domain.over(("t", "y", "x")).kind
+            'space-time'
+        """
+        kind = PLACES.get(tuple(places))
+        if kind is None:
+            names = "; ".join(f"{' '.join(axes)} ({name})" for axes, name in PLACES.items())
+            raise ResultError(f"no map lies over the axes {' '.join(places)!r}; known are {names}")
+        return Domain(kind)
 
 
 IMAGE = Domain("image")

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from sightline.common.records import as_kind, restored
 from sightline.errors import ResultError
+from sightline.results.domains import IMAGE
 from sightline.results.flow import Flow
 from sightline.results.maps import AttentionMap, map_numbers, own_copy
 from sightline.results.store import read_result, write_result
@@ -111,20 +112,23 @@ class Explanation:
     Args:
         flow: the maps.
         decision: what was decided, and its score.
-        image: the picture as the network saw it, before normalisation: `[c, h, w]` in 0..1; None if unknown.
+        image: what the network saw, before normalisation; a picture `[c, h, w]` in 0..1, a signal `[c, t]` in its own
+            units, a volume `[c, z, h, w]` or a clip `[c, t, h, w]`; None if unknown.
         source: name of the sample (a file's path, say).
         phrases: what the explanation in words names, if the network was taught words.
         provenance: where all of it came from: model, method and options, versions, time.
         sentences: the explanation in words, a sentence each.
+        rate: samples of a signal, or frames of a clip, in a second; None if unknown.
     """
 
     flow: Flow
     decision: Decision
-    image: Float[Tensor, "c h w"] | None = None
+    image: Float[Tensor, "c ..."] | None = None
     source: str = ""
     phrases: tuple[Phrase, ...] = ()
     provenance: dict[str, Any] = field(default_factory=dict)
     sentences: tuple[str, ...] = ()
+    rate: float | None = None
 
     @property
     def method(self) -> str:
@@ -158,6 +162,7 @@ class Explanation:
             "phrases": [phrase.record(f"{key}.phrase.{n}", arrays) for n, phrase in enumerate(self.phrases)],
             "sentences": list(self.sentences),
             "provenance": self.provenance,
+            "rate": self.rate,
         }
 
     @classmethod
@@ -173,11 +178,12 @@ class Explanation:
         return cls(
             flow=Flow(maps, as_kind(str, record["method"], "method"), remarks),
             decision=restored(Decision, record["decision"]),
-            image=_image(arrays[f"{record['key']}.image"]) if as_kind(bool, record["image"], "image") else None,
+            image=_image(arrays[f"{record['key']}.image"], maps) if as_kind(bool, record["image"], "image") else None,
             source=as_kind(str, record["source"], "source"),
             phrases=tuple(Phrase.restore(entry, arrays, sentences) for entry in record["phrases"]),
             provenance=as_kind(dict[str, Any], record["provenance"], "provenance"),
             sentences=sentences,
+            rate=_rate(record["rate"]),
         )
 
     def __repr__(self) -> str:
@@ -280,8 +286,20 @@ def load(folder: str | Path) -> Explanations:
     return Explanations(read_result(folder, Explanation.restore))
 
 
-def _image(image: Tensor) -> Tensor:
-    """A picture of one or three channels."""
-    if image.ndim != 3 or image.shape[0] not in (1, 3) or not image.numel():
-        raise ValueError(f"its picture has the shape {tuple(image.shape)}, not channels, height and width")
+def _image(image: Tensor, maps: Sequence[AttentionMap]) -> Tensor:
+    """A picture of one or three channels, or what the maps lie over, of any number of them."""
+    axes = next((map_.domain.axes for map_ in maps if map_.domain.over_places), IMAGE.axes)
+    if image.ndim != 1 + len(axes) or not image.numel() or (axes == IMAGE.axes and image.shape[0] not in (1, 3)):
+        names = "height and width" if axes == IMAGE.axes else " and ".join(axes)
+        raise ValueError(f"its picture has the shape {tuple(image.shape)}, not channels, {names}")
     return map_numbers(image, "image")
+
+
+def _rate(rate: object) -> float | None:
+    """Samples a second, above zero."""
+    if rate is None:
+        return None
+    value = float(as_kind(float, rate, "rate"))
+    if not 0.0 < value < float("inf"):
+        raise ValueError(f"its rate is {value} samples a second")
+    return value

@@ -18,9 +18,11 @@ from sightline.common.reading import check_file, is_there, read_json
 from sightline.common.runs import read_record
 from sightline.errors import ResultError
 
-SCHEMA = 2
-READS = (1, 2)
-"""Schemas that can be read; the first has no sentences, and its phrases no roles."""
+SCHEMA = 3
+READS = (1, 2, 3)
+"""Schemas that can be read; the first has no sentences, and its phrases no roles; the second has no rate."""
+ADDED: dict[int, dict[str, Any]] = {3: {"rate": None}}
+"""What a schema added to every record, with what its absence in an older one means."""
 ARRAYS = "arrays.safetensors"
 MANIFEST = "manifest.json"
 Item = TypeVar("Item")
@@ -74,12 +76,13 @@ def read_result(
     content = read_json(manifest, error=ResultError)
     schema = content.get("schema") if isinstance(content, dict) else None
     if schema not in READS or isinstance(schema, bool):
-        versions = " and ".join(map(str, READS))
+        versions = ", ".join(map(str, READS[:-1])) + f" and {READS[-1]}"
         raise ResultError(f"{str(manifest)!r} has schema {schema!r}; this version reads {versions}")
     check_file(folder / ARRAYS, error=ResultError)
     try:
         arrays = from_bytes((folder / ARRAYS).read_bytes())  # by its content: the path need not be UTF-8
-        return tuple(restore(record, arrays) for record in content["explanations"])
+        older = {key: value for number, added in ADDED.items() if schema < number for key, value in added.items()}
+        return tuple(restore({**older, **record}, arrays) for record in content["explanations"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as problem:
         raise ResultError(f"the result in {str(folder)!r} is damaged: {problem}") from problem
 

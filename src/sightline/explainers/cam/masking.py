@@ -21,7 +21,10 @@ from sightline.targets import Readout
 GROUPS = 32
 OPTIONS = {"groups": f"number of channel groups per layer, {GROUPS} by default; 0 is one per channel (no error)"}
 
-Weigh = Callable[[ForwardProbe, Readout, LayerSpec, Float[Tensor, "b c h w"], list[Groups]], Float[Tensor, "b k c"]]
+MODES = {1: "linear", 2: "bilinear", 3: "trilinear"}
+"""How masks are enlarged to the input, by the number of place axes."""
+
+Weigh = Callable[[ForwardProbe, Readout, LayerSpec, Float[Tensor, "b c ..."], list[Groups]], Float[Tensor, "b k c"]]
 """From a layer's activations and channel groups to a weight for each channel, target and sample."""
 
 
@@ -42,7 +45,7 @@ def scorecam(request: Request) -> Outcome:
     Channels are grouped by likeness; channels of a group share one mask, and the soft-max still runs over channels.
     The baseline that the paper subtracts is the same for every channel and cancels in the soft-max.
     """
-    return _by_masking(request, _score_weights, lambda a: _unit(a))
+    return _by_masking(request, _score_weights, lambda a: _unit(a[None])[0])
 
 
 @own_pass(
@@ -78,15 +81,16 @@ def _by_masking(request: Request, weigh: Weigh, profile: Callable[[Tensor], Tens
             for sample in activation
         ]
         weights = weigh(probe, readout, spec, activation, groups)
-        maps = torch.einsum("bkc,bchw->bkhw", weights, activation).relu()
+        maps = torch.einsum("bkc,bcn->bkn", weights, activation.flatten(2)).relu()
+        maps = maps.reshape(*maps.shape[:2], *activation.shape[2:])
         lost = torch.tensor([g.error for g in groups], device=maps.device)
         used = torch.tensor([float(len(g.sizes)) for g in groups], device=maps.device)
         layers.append(LayerMaps(name, maps, {"grouping_error": lost, "groups": used}))
     return Outcome(readout, tuple(layers))
 
 
-def _activations(request: Request, readout: Readout) -> list[tuple[str, LayerSpec, Float[Tensor, "b c h w"]]]:
-    """Activations of the wanted layers, by a forward whose `reduction` keeps them."""
+def _activations(request: Request, readout: Readout) -> list[tuple[str, LayerSpec, Float[Tensor, "b c ..."]]]:
+    """Activations of the wanted layers over their places, by a forward whose `reduction` keeps them."""
     activations: list[Tensor] = []
 
     def keep(pair: Pair) -> Tensor:
@@ -97,7 +101,8 @@ def _activations(request: Request, readout: Readout) -> list[tuple[str, LayerSpe
     plan = Plan(request.target, layers, {"kept": keep}, frozenset({"kept"}), request.output, request.labels)
     result = capture(request.adapter, request.inputs, plan)
     calls = [LayerSpec(s.spec.path, s.spec.side, _call(s.name), True) for s in result.layers]
-    return [(layer.name, spec, a) for layer, spec, a in zip(result.layers, calls, activations, strict=True)]
+    kept = zip(result.layers, calls, activations, strict=True)
+    return [(layer.name, spec, a.reshape(*a.shape[:2], *layer.grid)) for layer, spec, a in kept]
 
 
 def _call(name: str) -> int | None:
@@ -110,12 +115,11 @@ def _score_weights(
 ) -> Float[Tensor, "b k c"]:
     """Soft-max over channels of the score of the input seen through each channel's mask."""
     most = max(len(g.sizes) for g in groups)
-    height, width = activation.shape[2:]
-    small = torch.stack([_padded(g.centres, most).reshape(most, height, width) for g in groups], 1)
+    grid, size = activation.shape[2:], probe.inputs.shape[2:]
+    small = torch.stack([_padded(g.centres, most).reshape(most, *grid) for g in groups], 1)
 
     def masked(part: slice) -> Tensor:
-        size = probe.inputs.shape[2:]
-        masks = _unit(F.interpolate(small[part], size=size, mode="bilinear", align_corners=False))
+        masks = _unit(F.interpolate(small[part], size=size, mode=MODES[len(size)], align_corners=False))
         return probe.inputs * masks[:, :, None].to(probe.inputs.dtype)
 
     scores = probe.scores(masked, most)
@@ -144,7 +148,8 @@ def _padded(centres: Float[Tensor, "g n"], most: int) -> Float[Tensor, "most n"]
     return F.pad(centres, (0, 0, 0, most - len(centres)))
 
 
-def _unit(maps: Float[Tensor, "... h w"]) -> Float[Tensor, "... h w"]:
+def _unit(maps: Float[Tensor, "b m ..."]) -> Float[Tensor, "b m ..."]:
     """Each map shifted and scaled to 0..1; a flat one becomes zero."""
-    low, high = maps.amin((-2, -1), keepdim=True), maps.amax((-2, -1), keepdim=True)
+    places = tuple(range(2, maps.ndim))
+    low, high = maps.amin(places, keepdim=True), maps.amax(places, keepdim=True)
     return (maps - low) / (high - low).clamp_min(1e-12)
