@@ -144,7 +144,7 @@ def capture_attention(
         start = inputs.detach().clone().requires_grad_(gradients)
         with torch.set_grad_enabled(gradients), reader.reading():
             raw = run_forward(adapter.model, start)
-        readout = plan.read(raw)
+        readout = plan.read(raw, len(inputs))
         layouts = _layouts(adapter, reader, inputs)
         slopes = _gradients(readout.scores, reader.weights) if gradients else [None] * len(reader.weights)
     matrices = [

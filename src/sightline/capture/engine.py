@@ -24,6 +24,7 @@ from sightline.common.modes import leave_as_found
 from sightline.errors import LayerError, TargetError
 from sightline.models import Adapter, Layer, LayerSpec, Wanted
 from sightline.targets import Readout, Selector, Target, select_output
+from sightline.targets.base import check_rows
 
 log = logging.getLogger(__name__)
 
@@ -69,9 +70,9 @@ class Plan:
         """What the target reads of what the model returned: the logits, or all of it."""
         return raw if self.target.wants_raw else select_output(raw, self.output)
 
-    def read(self, raw: Any) -> Readout:
-        """The scores in what the model returned."""
-        return self.target.read(self.part(raw), self.labels)
+    def read(self, raw: Any, count: int) -> Readout:
+        """The scores in what the model returned for so many samples."""
+        return check_rows(self.target.read(self.part(raw), self.labels), count)
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,7 +149,7 @@ def _run(adapter: Adapter, inputs: Tensor, plan: Plan, specs: Sequence[LayerSpec
     overwritten = frozenset(record.spec.path for record in recorder.records if record.overwritten)
     if overwritten:
         raise _OverwrittenError(overwritten)
-    readout = plan.read(raw)
+    readout = plan.read(raw, len(inputs))
     maps = _forward_maps(recorder.records, layers, plan, readout.scores.shape[1])
     if plan.needs_gradient:
         maps |= _backward_maps(recorder, layers, plan, readout.scores)

@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.utils._pytree import tree_map
 
 from sightline.capture.engine import Plan
 from sightline.capture.forward import run_forward
@@ -17,7 +16,8 @@ from sightline.capture.record import first_tensor, replaced
 from sightline.common.chunks import in_chunks
 from sightline.common.modes import leave_as_found
 from sightline.models import Adapter, LayerSpec
-from sightline.targets import Readout, Target
+from sightline.targets import Readout
+from sightline.targets.base import check_rows
 
 Variants = Callable[[slice], Float[Tensor, "v b c h w"]]
 
@@ -45,49 +45,40 @@ class ForwardProbe:
             # Read inside: what the decision is must be usable in a graph, also where the caller is in inference mode.
             readout = self.plan.target.read(part, self.plan.labels)
             frozen = self.plan.target.frozen(part, self.plan.labels)
-        return readout, ForwardProbe(self.adapter, self.inputs, self._plan(frozen), self.batch_size)
+            check_rows(readout, len(self.inputs))
+        return readout, replace(self, plan=replace(self.plan, target=frozen))
 
     def scores(self, variants: Variants, count: int) -> Float[Tensor, "v b k"]:
         """Scores of `count` variants of the batch; `variants` makes those of a slice when they are needed."""
-        return self._each(count, lambda part: self._forward(variants(part).flatten(0, 1)))
+        return self._each(count, lambda part: self._scores(variants(part).flatten(0, 1)))
 
     def scores_without(self, spec: LayerSpec, keep: Float[Tensor, "v b c"]) -> Float[Tensor, "v b k"]:
         """Scores with a layer's channels multiplied by `keep`."""
 
-        def forward(part: slice) -> Any:
+        def scores(part: slice) -> Tensor:
             mask = keep[part].flatten(0, 1)
             handle = self._hook(spec, mask)
             try:
-                return self._forward(self.inputs.repeat(len(keep[part]), 1, 1, 1))
+                return self._scores(self.inputs.repeat(len(keep[part]), *[1] * (self.inputs.ndim - 1)))
             finally:
                 handle.remove()
 
-        return self._each(len(keep), forward)
+        return self._each(len(keep), scores)
 
-    def _each(self, count: int, forward: Callable[[slice], Any]) -> Float[Tensor, "v b k"]:
+    def _each(self, count: int, scores: Callable[[slice], Tensor]) -> Float[Tensor, "v b k"]:
+        """Scores of all variants, as many at once as the decision and the memory allow."""
         at_once = None if self.batch_size is None else max(1, self.batch_size // len(self.inputs))
-        parts = in_chunks(lambda part: self._read(forward(part), part.stop - part.start), count, at_once)
-        return torch.cat([scores for _, scores in parts])
+        if not self.plan.target.reads_rows:
+            at_once = 1  # a callable may do anything with a batch, so it gets one as large as the one it was made for
+        parts = in_chunks(scores, count, at_once)
+        return torch.cat([values.unflatten(0, (-1, len(self.inputs))) for _, values in parts])
 
-    def _forward(self, inputs: Tensor) -> Any:
+    def _scores(self, inputs: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
+        """Scores of a stack of variants: the decision is read off the whole output, and no graph is kept."""
+        target = self.plan.target.rows(list(range(len(self.inputs))) * (len(inputs) // len(self.inputs)))
         with leave_as_found(self.adapter.model), torch.no_grad():
-            return run_forward(self.adapter.model, inputs)
-
-    def _read(self, raw: Any, count: int) -> Float[Tensor, "v b k"]:
-        """Cut the output into variants and read the decision off each."""
-        size = len(self.inputs)
-
-        def variant(i: int) -> Any:
-            def cut(t: Any) -> Any:
-                return t[i * size : (i + 1) * size] if isinstance(t, Tensor) and len(t) == count * size else t
-
-            return tree_map(cut, raw)
-
-        read = [self.plan.target.read(self.plan.part(variant(i)), self.plan.labels).scores for i in range(count)]
-        return torch.stack(read).float()
-
-    def _plan(self, target: Target) -> Plan:
-        return replace(self.plan, target=target)
+            readout = replace(self.plan, target=target).read(run_forward(self.adapter.model, inputs), len(inputs))
+        return readout.scores.float()
 
     def _hook(self, spec: LayerSpec, keep: Float[Tensor, "n c"]) -> Any:
         module = self.adapter.model.get_submodule(spec.path)

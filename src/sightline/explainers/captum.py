@@ -37,7 +37,7 @@ class Scorer(nn.Module):
     def forward(self, inputs: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
         """Scores of a batch that is the original one, repeated sample by sample or whole."""
         raw = self.model(inputs)
-        return self._probe.plan.read(raw).scores
+        return self._probe.plan.read(raw, len(inputs)).scores
 
 
 def _run(attribute: Attribute, signed: bool) -> Callable[[Request], Outcome]:

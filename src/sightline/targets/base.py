@@ -17,6 +17,10 @@ from torch import Tensor
 from sightline.errors import TargetError
 
 
+Rows = slice | list[int]
+"""Some samples of a batch: a part of it, or their numbers in any order, also repeated."""
+
+
 @dataclass(frozen=True)
 class Readout:
     """The scalars that a target read, still attached to the autograd graph.
@@ -45,6 +49,9 @@ class Target(ABC):
     wants_embedding = False
     """Whether what it reads is the model's embedding `[b, d]` rather than its logits."""
 
+    reads_rows = True
+    """Whether each sample is read by itself, so that a stack of changed inputs can be read at once."""
+
     def check(self, classes: int | None, labels: Sequence[str] | None) -> None:  # noqa: B027 - optional
         """Raise `TargetError` before any work, if this cannot succeed on so many classes (None: not known)."""
 
@@ -52,8 +59,8 @@ class Target(ABC):
         """The same decision with its classes fixed as they are on this output, for use on changed inputs."""
         return self
 
-    def rows(self, part: slice) -> Target:
-        """The same decision for some samples of the batch only; a target that holds a row per sample cuts it."""
+    def rows(self, part: Rows) -> Target:
+        """The same decision for these samples of the batch; a target that holds a row per sample selects them."""
         return self
 
     @abstractmethod
@@ -61,14 +68,39 @@ class Target(ABC):
         """Read the scalars off `output`: logits `[b, classes]`, unless `wants_raw`."""
 
 
+def check_rows(readout: Readout, count: int) -> Readout:
+    """The readout itself, if it has a row for each of so many samples.
+
+    Raises:
+        TargetError: it has not, so that nobody knows which scores belong to which sample.
+    """
+    rows = len(readout.scores)
+    if rows != count:
+        raise TargetError(
+            f"{rows} rows of scores were read for a batch of {count}; the model's output, or what a callable target "
+            "makes of it, needs one row for each sample: where the model drops the batch axis, output=<callable> puts "
+            "it back"
+        )
+    return readout
+
+
 def class_logits(output: Tensor) -> Float[Tensor, "b c"]:
     """The output as class logits `[b, classes]`; a single score per sample counts as one class.
 
+    Axes of size 1 are passed over: a head that is a 1x1 convolution gives `[b, classes, 1, 1]`.
+
     Raises:
-        TargetError: the output has another shape.
+        TargetError: the output has another shape, or holds no floats.
     """
+    if not output.is_floating_point():
+        raise TargetError(
+            f"a class target needs logits that are floats, but what was read is {output.dtype}; say where the logits "
+            "are by output=<key, index or callable>"
+        )
     if output.ndim == 1:
         output = output[:, None]
+    elif output.ndim > 2 and sum(size > 1 for size in output.shape[1:]) <= 1:
+        output = output.flatten(1)
     if output.ndim != 2:
         raise TargetError(
             f"a class target needs logits of shape [batch, classes], but the model returned {tuple(output.shape)}; "
@@ -92,3 +124,8 @@ def read_classes(logits: Float[Tensor, "b c"], indices: Int[Tensor, "b k"], labe
 def top_classes(logits: Float[Tensor, "b c"], k: int) -> Int[Tensor, "b k"]:
     """Indices of the k highest logits; ties go to the lower index."""
     return torch.sort(logits.detach(), dim=1, descending=True, stable=True).indices[:, :k]
+
+
+def chosen_rows(rows: tuple[str, ...], part: Rows) -> tuple[str, ...]:
+    """Some rows of a tuple, as a tensor would give them."""
+    return rows[part] if isinstance(part, slice) else tuple(rows[i] for i in part)

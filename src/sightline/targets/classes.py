@@ -10,7 +10,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from sightline.errors import TargetError
-from sightline.targets.base import Readout, Target, class_logits, class_name, read_classes, top_classes
+from sightline.targets.base import Readout, Rows, Target, class_logits, class_name, read_classes, top_classes
 from sightline.targets.names import class_index
 
 ClassId = int | str
@@ -55,7 +55,7 @@ class ClassPerSample(Target):
         for index in sorted(set(self.indices.flatten().tolist())):
             class_index(index, labels, classes)
 
-    def rows(self, part: slice) -> Target:
+    def rows(self, part: Rows) -> Target:
         """See `Target.rows`."""
         return self if len(self.indices) == 1 else ClassPerSample(self.indices[part])
 
@@ -113,7 +113,7 @@ class Contrast(Target):
         if len(both) == 2 and both[0] == both[1]:
             raise TargetError(f"a contrast needs two classes, but {self.this!r} and {self.other!r} are the same")
 
-    def rows(self, part: slice) -> Target:
+    def rows(self, part: Rows) -> Target:
         """See `Target.rows`."""
         this, other = (_rows_of(name, part) for name in (self.this, self.other))
         return Contrast(this, other)
@@ -157,6 +157,6 @@ class Contrast(Target):
         return top_classes(rest, 1)
 
 
-def _rows_of(name: ClassId | Tensor | None, part: slice) -> ClassId | Tensor | None:
+def _rows_of(name: ClassId | Tensor | None, part: Rows) -> ClassId | Tensor | None:
     """Some samples' classes, where each sample has its own."""
     return name[part] if isinstance(name, Tensor) and name.ndim and len(name) > 1 else name

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from sightline.errors import TargetError
-from sightline.targets.base import Readout, Target
+from sightline.targets.base import Readout, Rows, Target
 from sightline.targets.classes import ClassPerSample
 from sightline.targets.embedding import vectors_of
 from sightline.targets.logsoftmax import LogSoftmax
@@ -59,7 +59,7 @@ class InfoNCE(Target):
         """See `Target.frozen`."""
         return replace(self, tolerant=True)
 
-    def rows(self, part: slice) -> Target:
+    def rows(self, part: Rows) -> Target:
         """See `Target.rows`."""
         return self if self.positive.numel() == 1 else replace(self, positive=self.positive[part])
 

@@ -17,7 +17,8 @@ class Custom(Target):
     """A callable that turns the model's raw output into scores.
 
     Args:
-        function: output of the model to `[b]` or `[b, k]` differentiable scores.
+        function: output of the model to `[b]` or `[b, k]` differentiable scores. Nobody knows what it does with a
+            batch, so methods that mask or change inputs ask it about one changed batch at a time.
         label: what is explained, in words; a list gives one name per score.
     """
 
@@ -25,6 +26,7 @@ class Custom(Target):
     label: str | tuple[str, ...] = "custom score"
 
     wants_raw = True
+    reads_rows = False
 
     def read(self, output: Any, labels: Sequence[str] | None) -> Readout:
         """See `Target.read`."""

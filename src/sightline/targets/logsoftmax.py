@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from sightline.errors import TargetError
-from sightline.targets.base import Readout, Target, class_logits
+from sightline.targets.base import Readout, Rows, Target, class_logits
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class LogSoftmax(Target):
         """See `Target.frozen`."""
         return LogSoftmax(self.of.frozen(output, labels))
 
-    def rows(self, part: slice) -> Target:
+    def rows(self, part: Rows) -> Target:
         """See `Target.rows`."""
         return LogSoftmax(self.of.rows(part))
 

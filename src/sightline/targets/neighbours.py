@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from sightline.errors import TargetError
-from sightline.targets.base import Readout, Target, class_name
+from sightline.targets.base import Readout, Rows, Target, class_name
 from sightline.targets.classes import ClassId
 from sightline.targets.embedding import bank_of, directions_of, vectors_of
 from sightline.targets.names import class_index
@@ -73,7 +73,7 @@ class NearestNeighbours(Target):
         e = vectors_of(output)
         return replace(self, fixed=self.voters(e, labels))
 
-    def rows(self, part: slice) -> Target:
+    def rows(self, part: Rows) -> Target:
         """See `Target.rows`."""
         return self if self.fixed is None else replace(self, fixed=(self.fixed[0][part], self.fixed[1][part]))
 

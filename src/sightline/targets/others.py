@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from sightline.errors import TargetError
-from sightline.targets.base import Readout, Target, class_logits, class_name, top_classes
+from sightline.targets.base import Readout, Rows, Target, class_logits, class_name, top_classes
 from sightline.targets.classes import ClassId
 from sightline.targets.names import class_index
 
@@ -43,7 +43,7 @@ class ContrastOthers(Target):
         this = self._index(logits, labels)
         return ContrastOthers(this[:, 0], weights_of_others(logits, this))
 
-    def rows(self, part: slice) -> Target:
+    def rows(self, part: Rows) -> Target:
         """See `Target.rows`."""
         this = self.this[part] if isinstance(self.this, Tensor) and len(self.this) > 1 else self.this
         return ContrastOthers(this, None if self.weights is None else self.weights[part])

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from sightline.errors import TargetError, near
-from sightline.targets.base import Readout, Target
+from sightline.targets.base import Readout, Rows, Target
 from sightline.targets.classes import ClassId, ClassScore, TopClasses
 from sightline.targets.embedding import bank_of, directions_of, vectors_of
 from sightline.targets.logsoftmax import LogSoftmax
@@ -80,7 +80,7 @@ class Prototypes(Target):
         logits = self.logits(vectors_of(output))
         return replace(self, of=self._of.frozen(logits, self.names), tolerant=True)
 
-    def rows(self, part: slice) -> Target:
+    def rows(self, part: Rows) -> Target:
         """See `Target.rows`."""
         return replace(self, of=self.of.rows(part)) if isinstance(self.of, Target) else self
 

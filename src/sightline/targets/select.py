@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from sightline.errors import TargetError
+from sightline.targets.outputs import DEPTH, describe, parts_of
 
 Selector = str | int | Callable[[Any], Tensor]
 USUAL = ("logits", "out", "scores")
@@ -19,8 +20,8 @@ def select_output(output: Any, selector: Selector | None = None) -> Tensor:
 
     Args:
         output: what the model returned.
-        selector: a key, an index or a callable; None finds a tensor, a usual key (`logits`, `out`, `scores`) or the
-            only tensor in a tuple.
+        selector: a key, an index, keys with dots between them or a callable; None finds a tensor, a usual key
+            (`logits`, `out`, `scores`) or the only tensor of floats that is no single number.
 
     Raises:
         TargetError: nothing there, or several candidates.
@@ -35,44 +36,54 @@ def select_output(output: Any, selector: Selector | None = None) -> Tensor:
 
 
 def _guess(output: Any) -> Any:
-    if isinstance(output, Tensor):
-        return output
-    for key in USUAL:
-        if isinstance(output, Mapping) and key in output:
-            return output[key]
-        if hasattr(output, key):
-            return getattr(output, key)
-    parts = list(output.values()) if isinstance(output, Mapping) else output
-    tensors = [part for part in parts if isinstance(part, Tensor)] if isinstance(parts, tuple | list) else []
-    if len(tensors) == 1:
-        return tensors[0]
+    candidates = _candidates(output)
+    if len(candidates) == 1:
+        return candidates[0]
     raise TargetError(
         f"it is not clear which part of the model's output holds the logits: it holds {describe(output)}; "
         "say which by output=<key, index or callable>"
     )
 
 
+def _candidates(output: Any, depth: int = DEPTH) -> list[Tensor]:
+    """What may be the logits: the part of a usual name, or else all tensors of scores at the highest level."""
+    if isinstance(output, Tensor):
+        return [output]
+    parts = parts_of(output) if depth else {}
+    for key in USUAL:
+        named = parts.get(key, getattr(output, key, None))
+        if isinstance(named, Tensor) or parts_of(named):
+            return _candidates(named, depth - 1)
+    tensors = [part for part in parts.values() if isinstance(part, Tensor)]
+    scores = [part for part in tensors if part.ndim and part.is_floating_point()]
+    if scores or _one_for_each_sample(output):
+        return scores
+    return [hit for part in parts.values() if parts_of(part) for hit in _candidates(part, depth - 1)]
+
+
+def _one_for_each_sample(output: Any) -> bool:
+    """Whether it is a list of dictionaries, as detectors return: nothing in it belongs to the whole batch."""
+    return isinstance(output, list) and bool(output) and all(isinstance(part, Mapping) for part in output)
+
+
 def _chosen(output: Any, selector: Selector) -> Any:
     if callable(selector):
         return selector(output)
     try:
-        if isinstance(selector, str) and not isinstance(output, Mapping):
-            return getattr(output, selector)
-        return output[selector]
+        return _at(output, selector)
     except (KeyError, IndexError, TypeError, AttributeError) as problem:
+        head, dot, rest = selector.partition(".") if isinstance(selector, str) else ("", "", "")
+        if dot:
+            return _chosen(_chosen(output, head), rest)
         raise TargetError(f"the model's output has no part {selector!r}; it holds {describe(output)}") from problem
+
+
+def _at(output: Any, selector: str | int) -> Any:
+    """One part by key, index or attribute."""
+    if isinstance(selector, str) and not isinstance(output, Mapping):
+        return getattr(output, selector)
+    return output[selector]
 
 
 def _part_name(selector: Selector | None) -> str:
     return "the usual part" if selector is None else f"the part {selector!r}"
-
-
-def describe(output: Any) -> str:
-    """A short account of an output's parts and shapes, for error texts."""
-    if isinstance(output, Tensor):
-        return f"a tensor {tuple(output.shape)}"
-    if isinstance(output, Mapping):
-        return "{" + ", ".join(f"{key!r}: {describe(part)}" for key, part in output.items()) + "}"
-    if isinstance(output, tuple | list):
-        return "(" + ", ".join(describe(part) for part in output) + ")"
-    return type(output).__name__

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sightline.errors import TargetError, near
-from sightline.targets.base import Readout, Target
+from sightline.targets.base import Readout, Rows, Target, chosen_rows
 from sightline.targets.embedding import directions_of, rows_for, vectors_of
 
 
@@ -33,10 +33,10 @@ class Similarity(Target):
     wants_embedding = True
     kind = "similarity"
 
-    def rows(self, part: slice) -> Target:
+    def rows(self, part: Rows) -> Target:
         """See `Target.rows`."""
         many = self.reference.ndim > 1 and len(self.reference) > 1
-        name = self.name if isinstance(self.name, str) or len(self.name) == 1 else self.name[part]
+        name = self.name if isinstance(self.name, str) or len(self.name) == 1 else chosen_rows(self.name, part)
         return replace(self, reference=self.reference[part] if many else self.reference, name=name)
 
     def read(self, output: Tensor, labels: Sequence[str] | None) -> Readout:

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from sightline.capture.engine import Plan
 from sightline.capture.forward import run_forward
@@ -20,6 +19,7 @@ from sightline.explainers.flow.walk import plainly
 from sightline.explainers.method import Request
 from sightline.models import Layer
 from sightline.targets import Readout
+from sightline.targets.outputs import mapped
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +63,7 @@ def read(request: Request) -> Reading:
             raw = run_forward(request.adapter.model, inputs)
         layers = recorder.layers()
     with plainly(inputs.device):
-        readout, starts = _starts(tape, plan, raw)
+        readout, starts = _starts(tape, plan, raw, len(inputs))
         steps, inside = fused(tape)
     nodes = [_node(tape, record.activation, layer) for record, layer in zip(recorder.records, layers, strict=True)]
     if request.layers == "last":
@@ -82,20 +82,22 @@ def _node(tape: Tape, activation: Tensor, layer: Layer) -> Node:
     return node
 
 
-def _starts(tape: Tape, plan: Plan, raw: object) -> tuple[Readout, tuple[dict[Node, Tensor], ...]]:
+def _starts(tape: Tape, plan: Plan, raw: object, count: int) -> tuple[Readout, tuple[dict[Node, Tensor], ...]]:
     """The scores, and the gradient of each with respect to what the model returned."""
-    flat, tree = tree_flatten(raw)
-    nodes = [tape.node(x) if isinstance(x, Tensor) else None for x in flat]
+    leaves: dict[Node, Tensor] = {}
+
+    def leaf(output: Tensor) -> Tensor:
+        node = tape.node(output) if output.is_floating_point() else None
+        return output if node is None else leaves.setdefault(node, output.detach().requires_grad_())
+
     with torch.enable_grad():
-        leaves = [x.detach().requires_grad_() if n is not None else x for x, n in zip(flat, nodes, strict=True)]
-        readout = plan.read(tree_unflatten(leaves, tree))
-        outputs = [(n, leaf) for n, leaf in zip(nodes, leaves, strict=True) if n is not None]
-        if not outputs or not readout.scores.requires_grad:
+        readout = plan.read(mapped(raw, leaf), count)
+        if not leaves or not readout.scores.requires_grad:
             raise ModelError("the decision does not depend on the input, so there is nothing to follow")
         starts = []
         for k in range(readout.scores.shape[1]):
             gradients = torch.autograd.grad(
-                readout.scores[:, k].sum(), [leaf for _, leaf in outputs], retain_graph=True, allow_unused=True
+                readout.scores[:, k].sum(), list(leaves.values()), retain_graph=True, allow_unused=True
             )
-            starts.append({n: g for (n, _), g in zip(outputs, gradients, strict=True) if g is not None})
+            starts.append({n: g for n, g in zip(leaves, gradients, strict=True) if g is not None})
     return replace(readout, scores=readout.scores.detach().float()), tuple(starts)
