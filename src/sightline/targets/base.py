@@ -16,7 +16,6 @@ from torch import Tensor
 
 from sightline.errors import TargetError
 
-
 Rows = slice | list[int]
 """Some samples of a batch: a part of it, or their numbers in any order, also repeated."""
 
@@ -78,8 +77,8 @@ def check_rows(readout: Readout, count: int) -> Readout:
     if rows != count:
         raise TargetError(
             f"{rows} rows of scores were read for a batch of {count}; the model's output, or what a callable target "
-            "makes of it, needs one row for each sample: where the model drops the batch axis, output=<callable> puts "
-            "it back"
+            "makes of it, needs one row for each sample; where the model drops the batch axis, put it back by "
+            "output=<callable>"
         )
     return readout
 
