@@ -71,7 +71,7 @@ class ForwardProbe:
         if not self.plan.target.reads_rows:
             at_once = 1  # a callable may do anything with a batch, so it gets one as large as the one it was made for
         parts = in_chunks(scores, count, at_once)
-        return torch.cat([values.unflatten(0, (-1, len(self.inputs))) for _, values in parts])
+        return torch.cat([values.reshape(-1, len(self.inputs), values.shape[1]) for _, values in parts])
 
     def _scores(self, inputs: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
         """Scores of a stack of variants: the decision is read off the whole output, and no graph is kept."""
