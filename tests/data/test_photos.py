@@ -52,14 +52,24 @@ def test_16_bit_grey_is_scaled_not_clipped(tmp_path, name):
     assert "scaled to 8 bits" in photo.notes[0]
 
 
+@pytest.mark.parametrize(("colour", "channels"), [(2, 3), (4, 2), (6, 4)], ids=["RGB", "grey and alpha", "RGBA"])
+def test_12_bits_in_a_16_bit_png_keep_their_contrast(tmp_path, colour, channels):
+    values = np.linspace(0, 4095, 256).astype(">u2")[:, None].repeat(channels, 1)
+    values[:, 3 if channels == 4 else 1] = 65535 if channels != 3 else values[:, 0]
+    (tmp_path / "a.png").write_bytes(png(256, 1, 16, colour, b"\0" + values.tobytes()))
+    photo = read_photo(tmp_path / "a.png")
+    assert (pixels(photo)[0] == np.rint(values[:, :1] / 4095 * 255)).all()
+    assert "4095 (white)" in photo.notes[0]
+
+
 def test_16_bit_rgb_is_scaled_not_clipped(tmp_path):
     rows = b"\0" + struct.pack(">6H", 65535, 32768, 256, 0, 1000, 60000)
     (tmp_path / "rgb16.png").write_bytes(png(2, 1, 16, 2, rows))
-    assert pixels(read_photo(tmp_path / "rgb16.png")).tolist() == [[[255, 128, 1], [0, 3, 234]]]
+    assert pixels(read_photo(tmp_path / "rgb16.png")).tolist() == [[[255, 128, 1], [0, 4, 233]]]
 
 
 @pytest.mark.parametrize(
-    ("top", "white"), [(1.0, 1.0), (200.0, 255.0), (9000.0, 65535.0)], ids=["0..1", "0..255", "0..65535"]
+    ("top", "white"), [(1.0, 1.0), (200.0, 255.0), (9000.0, 16383.0)], ids=["0..1", "0..255", "14 bits"]
 )
 def test_floats_are_scaled_by_the_full_scale_that_holds_them(tmp_path, top, white):
     Image.fromarray(np.array([[0.0, top / 2, top]], np.float32)).save(tmp_path / "f.tif")

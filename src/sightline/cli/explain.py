@@ -36,9 +36,9 @@ def explain(
     from sightline.cli.job import JobResult, gather, masks_of
     from sightline.models.load import load_model
 
-    paths, job, result = _photos(photos, model.model), job_of(target, match, output), JobResult()
+    paths, job, result = _photos(photos, model.model), job_of(inputs, target, match, output), JobResult()
     _check(job)
-    files = gather(paths, result)
+    files = gather(paths, result, job.levels)
     _check_options(job, files, match, result)
     job = replace(job, masks=masks_of(files, target.masks))
     others = gather(match.gallery, result) if match.gallery else []

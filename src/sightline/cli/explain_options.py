@@ -23,6 +23,13 @@ class InputOptions(Settings):
     mean: str | None = setting(None, "Mean per channel in 0..1: 0.5, or 0.485,0.456,0.406.")
     std: str | None = setting(None, "Standard deviation per channel, likewise.")
     fit: str | None = setting(None, "crop, stretch or pad the photo to the input.")
+    white: float | None = setting(None, "Value that is white in files of more than 8 bits: 4095 of a 12-bit camera.")
+    black: float | None = setting(None, "Value that is black in them: -1000 of a CT, for air.")
+
+    @property
+    def levels(self) -> dict[str, float | None]:
+        """What `open_input` takes beside the file."""
+        return {"black": self.black, "white": self.white}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +104,7 @@ class OutputOptions(Settings):
     as_json: bool = setting(False, "The summary as JSON on standard output.", "--json")
 
 
-def job_of(target: TargetOptions, match: MatchOptions, output: OutputOptions) -> ExplainJob:
+def job_of(inputs: InputOptions, target: TargetOptions, match: MatchOptions, output: OutputOptions) -> ExplainJob:
     """What is to be explained, before anything is read."""
     from sightline.explainers.default import DEFAULT
 
@@ -113,6 +120,7 @@ def job_of(target: TargetOptions, match: MatchOptions, output: OutputOptions) ->
         methods=methods,
         options=method_options(target.option, methods or (DEFAULT,)),
         layers=list(target.layers) or None,
+        levels=inputs.levels,
         batch_size=output.batch_size,
         opacity=output.opacity,
         seed=target.seed,

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from sightline.common.files import check_ours
@@ -47,6 +48,7 @@ class ExplainJob:
         layers: names, wildcards and the words that the adapter knows; None is each method's own choice.
         batch_size: photos per pass.
         masks: for each photo, a picture of where the object is; empty where that is not known.
+        levels: which values of deep files are black and white, as `open_input` takes them.
         opacity: opacity of the maps over the photo, 0..1.
         seed: seed of whatever is drawn at random.
     """
@@ -63,6 +65,7 @@ class ExplainJob:
     layers: list[str] | None = None
     batch_size: int | None = None
     masks: Mapping[Path, Path] = field(default_factory=dict)
+    levels: Mapping[str, float | None] = field(default_factory=dict)
     opacity: float | None = None
     seed: int = 0
 
@@ -77,8 +80,15 @@ class JobResult:
     index: str | None = None
 
 
-def gather(paths: Sequence[Path], result: JobResult) -> list[Path]:
+def gather(
+    paths: Sequence[Path], result: JobResult, levels: Mapping[str, float | None] = MappingProxyType({})
+) -> list[Path]:
     """The photos of files and folders; what is not there is noted, and raised if nothing is left.
+
+    Args:
+        paths: files and folders.
+        result: what is not there is noted in it.
+        levels: which values of deep files are black and white.
 
     Raises:
         InputError: there is no photo at all.
@@ -94,7 +104,7 @@ def gather(paths: Sequence[Path], result: JobResult) -> list[Path]:
     if not photos:
         raise InputError("; ".join(error["error"] for error in result.errors))
     if len(photos) == 1 and not result.errors:
-        open_input(next(iter(photos)))  # a single bad photo is found out before a model is loaded
+        open_input(next(iter(photos)), **levels)  # a single bad photo is found out before a model is loaded
     return list(photos)
 
 
@@ -148,7 +158,7 @@ def run(
     size = job.batch_size or CHUNK
     for start in range(0, len(photos), size):
         chunk = photos[start : start + size]
-        readable = list(_readable(chunk, result))
+        readable = list(_readable(chunk, job, result))
         for photo, items in _explained(readable, loaded, job, names):
             record = _write(photo, items, folders[_path(photo)], loaded, job)
             result.photos.append(record)
@@ -160,12 +170,12 @@ def run(
     return result
 
 
-def _readable(chunk: Sequence[Path], result: JobResult) -> Iterator[Input]:
+def _readable(chunk: Sequence[Path], job: ExplainJob, result: JobResult) -> Iterator[Input]:
     from sightline.data.openers import open_input
 
     for path in chunk:
         try:
-            yield open_input(path)
+            yield open_input(path, **job.levels)
         except InputError as problem:
             result.errors.append({"source": str(path), "error": str(problem)})
 

@@ -13,8 +13,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from inspect import signature
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from sightline.data.paths import find_files
 from sightline.errors import InputError
@@ -41,7 +42,7 @@ class Input(Protocol):
         """In words, what was done to it or left out of it."""
 
 
-Read = TypeVar("Read", bound=Callable[[Path], Input])
+Read = TypeVar("Read", bound=Callable[..., Input])
 
 
 @dataclass(frozen=True)
@@ -49,11 +50,11 @@ class Opener:
     """How files of one kind are opened.
 
     Args:
-        read: file in, input out; it raises InputError on a file that it cannot read.
+        read: file in, input out; it raises InputError on a file that it cannot read. Further arguments are wishes.
         suffixes: endings of their names, in lower case, with the dot.
     """
 
-    read: Callable[[Path], Input]
+    read: Callable[..., Input]
     suffixes: frozenset[str]
 
 
@@ -72,14 +73,23 @@ def opener(name: str, *suffixes: str) -> Callable[[Read], Read]:
     return enter
 
 
-def open_input(path: Path) -> Input:
+def open_input(path: Path, **wishes: Any) -> Input:
     """Read a file by the opener of its ending; as a photo where nobody claims the ending.
 
+    Args:
+        path: the file.
+        wishes: how it is to be read, as its opener takes it: `white=4095` of a photo; those that are None are none.
+
     Raises:
-        InputError: it cannot be read.
+        InputError: it cannot be read, or its kind knows no such wish.
     """
-    claims = (one for one in OPENERS.values() if path.suffix.lower() in one.suffixes)
-    return next(claims, OPENERS["photo"]).read(path)
+    claims = (name for name, one in OPENERS.items() if path.suffix.lower() in one.suffixes)
+    kind = next(claims, "photo")
+    read = OPENERS[kind].read
+    wishes = {name: value for name, value in wishes.items() if value is not None}
+    if unknown := wishes.keys() - signature(read).parameters:
+        raise InputError(f"{str(path)!r} is read as a {kind}, which takes no {min(unknown)!r}; leave it out")
+    return read(path, **wishes)
 
 
 def find_inputs(paths: Iterable[str | Path]) -> list[Path]:
