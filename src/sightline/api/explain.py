@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from sightline._version import __version__
+from sightline.api.decision import LabelsLike, decided
 from sightline.api.narration import narrated
 from sightline.capture import Plan, capture, in_chunks
 from sightline.common.threads import exclusive
@@ -21,6 +22,7 @@ from sightline.explainers import METHODS, LayerMaps, Method, Outcome, Request
 from sightline.explainers.default import DEFAULT, FALLBACK, WHY, WHY_FALLBACK
 from sightline.models import Adapter, Wanted, adapt
 from sightline.models.adapter.embedded import AUTO, NONE, place_of
+from sightline.models.outputs import Probabilities
 from sightline.renamed import answering
 from sightline.results import AttentionMap, Decision, Explanation, Explanations, Flow
 from sightline.targets import Readout, Score, Selector, TargetLike, parse_target
@@ -53,11 +55,13 @@ def explain(
     *,
     target: TargetLike = None,
     contrast: int | str | None = None,
+    contrast_weight: float | None = None,
     score: Score = "logit",
+    probabilities: Probabilities = "auto",
     embedding: str | None = None,
     method: str | Sequence[str] | None = None,
     layers: Wanted = None,
-    labels: Sequence[str] | None = None,
+    labels: LabelsLike = None,
     output: Selector | None = None,
     images: Float[Tensor, "b c h w"] | None = None,
     sources: Sequence[str] | None = None,
@@ -78,14 +82,19 @@ def explain(
         inputs: `[b, c, h, w]` as the model takes them (normalised), on its device and of its dtype.
         target: the decision: None (the top class), index, label name, `"top3"`, list, `[b]` tensor, callable, Target.
         contrast: a second class: why the target rather than this one; `"runner-up"` for the best of the rest,
-            `"others"` for all of them by their soft-max weights.
+            `"others"` for all of them by their soft-max weights, `"closest:3"` for the three most like it.
+        contrast_weight: how much the closest classes weigh, 0.6 by default.
         score: score of a class that is explained: its `logit`, or its `log-softmax`.
+        probabilities: what the outputs are: logits of classes that exclude each other (`softmax`) or do not
+            (`sigmoid`), probabilities as they are (`given`), or nothing of the kind (`none`); `auto` reads it off the
+            computation and the model's configuration, and takes a soft-max otherwise.
         embedding: what a target reads that compares embeddings: `"auto"`, the input of the model's last classifier
             (None is that where the target wants it); `"none"`, the model's output; or the path of a module.
         method: one or more names from `METHODS`; None is the one with the best evidence, and `provenance["why"]` then
             says which it was and why.
         layers: None (the method's own choice, mostly every block), `"last"`, `"convs"`, names or wildcards.
-        labels: class names, in the order of the logits.
+        labels: class names in the order of the logits, index to name (`id2label`), or a file of them; None takes
+            those in the model's configuration. Two names for one logit: the second where it is positive.
         output: which part of the model's output holds the logits: a key, an index or a callable.
         images: the pictures as the network sees them, 0..1, kept with the result for drawing.
         sources: a name for each sample.
@@ -111,28 +120,28 @@ def explain(
         >>> results.one().flow.layers
         ('1',)
     """
-    labels = None if labels is None else tuple(labels)
     names = _names(method)
     if not names:
         raise MethodError("no method was asked for; name one of " + ", ".join(METHODS))
     adapter = adapt(model)
     adapter.check_inputs(inputs)
-    decision = parse_target(target, contrast=contrast, score=score)
+    decision = parse_target(target, contrast=contrast, contrast_weight=contrast_weight, score=score)
     where = embedding or (AUTO if decision.wants_embedding else NONE)
     about = {} if where == NONE else {"embedding": place_of(adapter.model, where)}
     adapter = adapter if where == NONE else adapter.encoder(where)
+    readable = decided(decision, adapter, labels=labels, probabilities=probabilities, ending=lambda: None)
     question = _Question(
         adapter=adapter,
         methods=tuple(METHODS[name] for name in names),
-        plan=Plan(decision, _layers(layers), output=output, labels=labels),
+        plan=Plan(readable.target, _layers(layers), output=output, labels=readable.labels),
         seed=seed,
         batch_size=batch_size,
         options=_options(names, options or {}),
         by_default=method is None,
     )
-    question.plan.target.check(adapter.classes, labels)
+    question.plan.target.check(adapter.classes, readable.labels)
     _check_lengths(inputs, images=images, sources=sources, foreground=foreground)
-    about = _provenance(question, {**about, **(provenance or {})})
+    about = _provenance(question, {"target": _wording(decision), **readable.facts, **about, **(provenance or {})})
     explanations: list[Explanation] = []
 
     def work(part: slice) -> list[Explanation]:
@@ -315,7 +324,6 @@ def _provenance(question: _Question, facts: Mapping[str, Any]) -> dict[str, Any]
         "model": type(model).__name__,
         "sightline": __version__,
         "torch": torch.__version__,
-        "target": _wording(question.plan.target),
         "seed": question.seed,
         "options": {name: dict(own) for name, own in question.options.items() if own},
         "time": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -89,7 +89,9 @@ def _with_support(job: ExplainJob, support: Path | None, loaded: LoadedModel, re
         return job
     from sightline.cli.match import prototypes
 
-    return replace(job, target=prototypes(support, loaded, job, result), contrast=None, score="logit")
+    return replace(
+        job, target=prototypes(support, loaded, job, result), contrast=None, contrast_weight=None, score="logit"
+    )
 
 
 def _run(

@@ -41,7 +41,13 @@ class TargetOptions(Settings):
     target: list[str] | None = setting(
         None, "A class by name or index, or top3; repeat for more. Default: the top class.", "--target", "-t"
     )
-    contrast: str | None = setting(None, "Why the target rather than this class; or 'runner-up', 'others'.")
+    contrast: str | None = setting(
+        None, "Why the target rather than this class; or 'runner-up', 'others', 'closest:3'."
+    )
+    contrast_weight: float | None = setting(None, "How much the closest classes weigh. Default: 0.6.", low=0)
+    probabilities: str = setting(
+        "auto", "What the outputs are: softmax, sigmoid, given, none, or auto (read off the model, else softmax)."
+    )
     target_score: str = setting("logit", "What is explained of a class: logit or log-softmax.")
     method: tuple[str, ...] = setting((), "One or more methods (`sightline methods`), with commas. Default: lrp.")
     option: list[str] | None = setting(None, "METHOD.NAME=VALUE, scorecam.groups=64 for example; repeat for more.")
@@ -114,6 +120,10 @@ def job_of(inputs: InputOptions, target: TargetOptions, match: MatchOptions, out
         formats=tuple(selection(output.formats, FORMATS, option="--format")) or ExplainJob.formats,
         target=target.classes,
         contrast=target.contrast,
+        contrast_weight=target.contrast_weight,
+        probabilities=one_of(
+            target.probabilities, ("auto", "softmax", "sigmoid", "none", "given"), option="--probabilities"
+        ),
         score=one_of(target.target_score, ("logit", "log-softmax"), option="--target-score"),
         similarity=match.measure,
         embedding=match.embedding,

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from sightline.data.openers import Input
     from sightline.models.load import LoadedModel
+    from sightline.models.outputs import Probabilities
     from sightline.results import Explanations
     from sightline.targets import Score, Target
 
@@ -40,7 +41,9 @@ class ExplainJob:
         formats: some of `FORMATS`.
         target: a class, several, or none for the top class; or a target that is made already.
         contrast: the class against which it is explained.
+        contrast_weight: how much the closest classes weigh, where it is explained against those.
         score: what is explained of a class, its `logit` or its `log-softmax`.
+        probabilities: what the model's outputs are; see `sightline.explain`.
         similarity: how embeddings are compared, where they are.
         embedding: where the embedding is read; None finds it.
         methods: registry names; None is the default.
@@ -57,7 +60,9 @@ class ExplainJob:
     formats: tuple[str, ...] = ("png", "html", "arrays")
     target: str | list[str] | Target | None = None
     contrast: str | None = None
+    contrast_weight: float | None = None
     score: Score = "logit"
+    probabilities: Probabilities = "auto"
     similarity: str | None = None
     embedding: str | None = None
     methods: tuple[str, ...] | None = None
@@ -203,7 +208,9 @@ def _explained(
         torch.stack([one.inputs for one in prepared]).to(device),
         target=job.target,
         contrast=job.contrast,
+        contrast_weight=job.contrast_weight,
         score=job.score,
+        probabilities=job.probabilities,
         embedding=job.embedding,
         method=job.methods,
         options=job.options,

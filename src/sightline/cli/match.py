@@ -103,7 +103,12 @@ def _decision(job: ExplainJob) -> Target:
 
     several = isinstance(job.target, list) or str(job.target).startswith("top")
     contrast = job.contrast or ("others" if job.score == "logit" and not several else None)
-    return parse_target(job.target, contrast=contrast, score="log-softmax" if several else job.score)
+    return parse_target(
+        job.target,
+        contrast=contrast,
+        contrast_weight=job.contrast_weight,
+        score="log-softmax" if several else job.score,
+    )
 
 
 def _explain_into(

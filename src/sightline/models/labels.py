@@ -6,7 +6,7 @@ It knows nothing of models but how many outputs they have.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,13 +37,42 @@ def class_labels(labels: str | Path | Sequence[str] | None, classes: int) -> tup
     if labels is None:
         return imagenet_labels() if classes == IMAGENET else None
     from_file = isinstance(labels, str | Path)
-    names = read_labels(labels) if isinstance(labels, str | Path) else tuple(labels)
+    names = label_names(labels)
     if len(names) != classes:
         where = f"the labels file {str(labels)!r} holds" if from_file else "there are"
         raise InputError(
             f"{where} {len(names)} names, but the model has {classes} classes; {_advice(names, classes)}"
         )
     return distinct(names)
+
+
+def label_names(labels: str | Path | Mapping[Any, Any] | Sequence[str]) -> tuple[str, ...]:
+    """Names of classes in the order of their index, as people write them.
+
+    Args:
+        labels: the names; a dictionary of index to name (`id2label`) or of name to index; or a file (`read_labels`).
+
+    Raises:
+        InputError: they are none of these, or leave a class without a name.
+
+    Example:
+        >>> label_names({"1": "dog", "0": "cat"})
+        ('cat', 'dog')
+    """
+    if isinstance(labels, str | Path):
+        return read_labels(labels)
+    try:
+        if isinstance(labels, Mapping):
+            keys_are_names = all(type(value) is int for value in labels.values())
+            content = {key if keys_are_names else str(key): value for key, value in labels.items()}
+            names: Sequence[str] = _from_content(content)
+        else:
+            names = [_one_name(name) for name in labels]
+    except (ValueError, TypeError) as problem:
+        raise InputError(
+            f"the labels cannot be understood ({problem}); give one name per class, or a dictionary of index to name"
+        ) from problem
+    return tuple(names)
 
 
 def imagenet_labels() -> tuple[str, ...]:
@@ -114,7 +143,11 @@ def _from_csv(text: str) -> list[str]:
 
 
 def _from_json(text: str) -> list[str]:
-    content = parse_json(text)
+    return _from_content(parse_json(text))
+
+
+def _from_content(content: Any) -> list[str]:
+    """Names in a list, or in a table of index to name or of name to index."""
     if isinstance(content, list):
         return [_one_name(name) for name in content]
     if not isinstance(content, dict):

@@ -2,8 +2,10 @@
 
 from sightline.targets.base import Readout, Target
 from sightline.targets.classes import ClassPerSample, ClassScore, Contrast, TopClasses
+from sightline.targets.closest import ContrastClosest
 from sightline.targets.contrastive import InfoNCE
 from sightline.targets.custom import Custom
+from sightline.targets.head import ClassHead
 from sightline.targets.logsoftmax import LogSoftmax
 from sightline.targets.names import class_index
 from sightline.targets.neighbours import NearestNeighbours
@@ -19,12 +21,15 @@ from sightline.targets.similarity import (
     Similarity,
     similarity_of,
 )
+from sightline.targets.value import Value
 
 __all__ = [
     "SIMILARITIES",
+    "ClassHead",
     "ClassPerSample",
     "ClassScore",
     "Contrast",
+    "ContrastClosest",
     "ContrastOthers",
     "CosineSimilarity",
     "Custom",
@@ -41,6 +46,7 @@ __all__ = [
     "Target",
     "TargetLike",
     "TopClasses",
+    "Value",
     "class_index",
     "parse_target",
     "prototypes_of",

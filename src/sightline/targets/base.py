@@ -20,6 +20,10 @@ Rows = slice | list[int]
 """Some samples of a batch: a part of it, or their numbers in any order, also repeated."""
 
 
+class Sides(tuple[str, ...]):
+    """Names of the two sides of one logit: as many as classes, but one number decides between them."""
+
+
 @dataclass(frozen=True)
 class Readout:
     """The scalars that a target read, still attached to the autograd graph.
@@ -48,6 +52,9 @@ class Target(ABC):
     wants_embedding = False
     """Whether what it reads is the model's embedding `[b, d]` rather than its logits."""
 
+    reads_classes = True
+    """Whether the logits are classes to it, with names and probabilities, where it reads logits at all."""
+
     reads_rows = True
     """Whether each sample is read by itself, so that a stack of changed inputs can be read at once."""
 
@@ -65,6 +72,26 @@ class Target(ABC):
     @abstractmethod
     def read(self, output: Any, labels: Sequence[str] | None) -> Readout:
         """Read the scalars off `output`: logits `[b, classes]`, unless `wants_raw`."""
+
+
+def takes_classes(target: Target) -> bool:
+    """Whether a target reads class logits, and not whatever else a model gives."""
+    return target.reads_classes and not target.wants_raw and not target.wants_embedding
+
+
+def check_several(classes: int | None, labels: Sequence[str] | None, what: str) -> None:
+    """Refuse what compares outputs with each other where there is a single one.
+
+    Raises:
+        TargetError: saying that the one output is explained as it is.
+    """
+    if isinstance(labels, Sides):
+        raise TargetError(
+            f"{what} needs two outputs, but one logit decides between {' and '.join(map(repr, labels))}; each "
+            "is weighed against the other already, so ask for it alone"
+        )
+    if classes is not None and classes < 2:
+        raise TargetError(f"{what} needs two classes, but this model has one output; explain it as it is")
 
 
 def check_rows(readout: Readout, count: int) -> Readout:

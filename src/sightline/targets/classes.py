@@ -6,11 +6,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from sightline.errors import TargetError
-from sightline.targets.base import Readout, Rows, Target, class_logits, class_name, read_classes, top_classes
+from sightline.targets.base import (
+    Readout,
+    Rows,
+    Target,
+    check_several,
+    class_logits,
+    class_name,
+    read_classes,
+    top_classes,
+)
 from sightline.targets.names import class_index
 
 ClassId = int | str
@@ -106,8 +115,7 @@ class Contrast(Target):
 
     def check(self, classes: int | None, labels: Sequence[str] | None) -> None:
         """See `Target.check`."""
-        if classes is not None and classes < 2:
-            raise TargetError("a contrast needs two classes, but this model has one output")
+        check_several(classes, labels, "a contrast")
         named = [name for name in (self.this, self.other) if isinstance(name, int | str)]
         both = [class_index(name, labels, classes) for name in named]
         if len(both) == 2 and both[0] == both[1]:
@@ -160,3 +168,23 @@ class Contrast(Target):
 def _rows_of(name: ClassId | Tensor | None, part: Rows) -> ClassId | Tensor | None:
     """Some samples' classes, where each sample has its own."""
     return name[part] if isinstance(name, Tensor) and name.ndim and len(name) > 1 else name
+
+
+def index_of_each(
+    name: ClassId | Int[Tensor, " b"] | None, logits: Float[Tensor, "b c"], labels: Sequence[str] | None
+) -> Int[Tensor, "b 1"]:
+    """The class of each sample: its top class, one for all, or one of its own.
+
+    Raises:
+        TargetError: there is no such class, or there are more or fewer than samples.
+    """
+    if name is None:
+        return top_classes(logits, 1)
+    if not isinstance(name, Tensor):
+        index = class_index(name, labels, logits.shape[1])
+        return torch.full((len(logits), 1), index, device=logits.device)
+    if name.numel() not in (1, len(logits)):
+        raise TargetError(f"{name.numel()} classes were given for a batch of {len(logits)} samples")
+    for index in sorted(set(name.flatten().tolist())):
+        class_index(index, labels, logits.shape[1])
+    return name.to(logits.device).reshape(-1, 1).expand(len(logits), 1)

@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from sightline.errors import TargetError
-from sightline.targets.base import Readout, Rows, Target, class_logits
+from sightline.targets.base import Readout, Rows, Target, check_several, class_logits
 
 
 @dataclass(frozen=True)
@@ -32,8 +31,7 @@ class LogSoftmax(Target):
 
     def check(self, classes: int | None, labels: Sequence[str] | None) -> None:
         """See `Target.check`."""
-        if classes is not None and classes < 2:
-            raise TargetError("a log-softmax needs two classes or more, but this model has one output")
+        check_several(classes, labels, "a log-softmax")
         self.of.check(classes, labels)
 
     def frozen(self, output: Tensor, labels: Sequence[str] | None) -> Target:

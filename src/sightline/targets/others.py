@@ -9,9 +9,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from sightline.errors import TargetError
-from sightline.targets.base import Readout, Rows, Target, class_logits, class_name, top_classes
-from sightline.targets.classes import ClassId
+from sightline.targets.base import Readout, Rows, Target, check_several, class_logits, class_name
+from sightline.targets.classes import ClassId, index_of_each
 from sightline.targets.names import class_index
 
 
@@ -32,15 +31,14 @@ class ContrastOthers(Target):
 
     def check(self, classes: int | None, labels: Sequence[str] | None) -> None:
         """See `Target.check`."""
-        if classes is not None and classes < 2:
-            raise TargetError("a contrast needs two classes, but this model has one output")
+        check_several(classes, labels, "a contrast")
         if isinstance(self.this, int | str):
             class_index(self.this, labels, classes)
 
     def frozen(self, output: Tensor, labels: Sequence[str] | None) -> Target:
         """See `Target.frozen`; the weights of the others are fixed with the class."""
         logits = class_logits(output)
-        this = self._index(logits, labels)
+        this = index_of_each(self.this, logits, labels)
         return ContrastOthers(this[:, 0], weights_of_others(logits, this))
 
     def rows(self, part: Rows) -> Target:
@@ -52,24 +50,11 @@ class ContrastOthers(Target):
         """See `Target.read`."""
         logits = class_logits(output)
         self.check(logits.shape[1], labels)
-        this = self._index(logits, labels)
+        this = index_of_each(self.this, logits, labels)
         weights = weights_of_others(logits, this) if self.weights is None else self.weights.to(logits)
         scores = logits.gather(1, this) - (weights * logits).sum(1, keepdim=True)
         names = tuple((f"{class_name(i, labels)} rather than the others",) for i in this[:, 0].tolist())
         return Readout(scores, names, this, logits.detach().float().softmax(1).gather(1, this))
-
-    def _index(self, logits: Tensor, labels: Sequence[str] | None) -> Int[Tensor, "b 1"]:
-        """The class of each sample."""
-        if self.this is None:
-            return top_classes(logits, 1)
-        if not isinstance(self.this, Tensor):
-            index = class_index(self.this, labels, logits.shape[1])
-            return torch.full((len(logits), 1), index, device=logits.device)
-        if self.this.numel() not in (1, len(logits)):
-            raise TargetError(f"{self.this.numel()} classes were given for a batch of {len(logits)} samples")
-        for index in sorted(set(self.this.flatten().tolist())):
-            class_index(index, labels, logits.shape[1])
-        return self.this.to(logits.device).reshape(-1, 1).expand(len(logits), 1)
 
 
 def weights_of_others(logits: Float[Tensor, "b c"], this: Int[Tensor, "b 1"]) -> Float[Tensor, "b c"]:

@@ -19,11 +19,13 @@ from torch import Tensor
 
 from sightline.errors import TargetError
 from sightline.registry import Registry
-from sightline.targets.base import Target
+from sightline.targets.base import Target, takes_classes
 from sightline.targets.classes import ClassPerSample, ClassScore, Contrast, TopClasses
+from sightline.targets.closest import WEIGHT, ContrastClosest, closest_of
 from sightline.targets.custom import Custom
 from sightline.targets.logsoftmax import LogSoftmax
 from sightline.targets.others import ContrastOthers
+from sightline.targets.value import value_of
 
 TargetLike = Target | int | str | Tensor | Callable[[Any], Tensor] | Sequence[int | str] | None
 
@@ -36,14 +38,21 @@ FORMS: Registry[Form] = Registry("form of target", group="sightline.targets", er
 Score = Literal["logit", "log-softmax"]
 
 
-def parse_target(what: TargetLike = None, *, contrast: int | str | None = None, score: Score = "logit") -> Target:
+def parse_target(
+    what: TargetLike = None,
+    *,
+    contrast: int | str | None = None,
+    contrast_weight: float | None = None,
+    score: Score = "logit",
+) -> Target:
     """The target that a user means.
 
     Args:
         what: None (the top class), a class index or label name, `"top3"`, a list of classes, a tensor of one class
             per sample, a callable on the model's output, or a `Target`.
         contrast: a second class: explain why `what` rather than this one; `"runner-up"` is the best of the rest,
-            `"others"` all of them by their soft-max weights.
+            `"others"` all of them by their soft-max weights, `"closest:3"` the three most like it.
+        contrast_weight: how much the closest classes weigh, 0.6 by default.
         score: what is read of a class: its `logit` or its `log-softmax`.
 
     Raises:
@@ -57,10 +66,19 @@ def parse_target(what: TargetLike = None, *, contrast: int | str | None = None, 
     """
     if score not in get_args(Score):
         raise TargetError(f"the score of a class is its 'logit' or its 'log-softmax', not {score!r}")
-    target = _parsed(what) if contrast is None else _contrast(what, contrast)
+    closest = closest_of(contrast) if isinstance(contrast, str) else None
+    if contrast_weight is not None and closest is None:
+        raise TargetError("a contrast weight belongs to contrast='closest:3'; add that, or leave the weight out")
+    if contrast is None:
+        target = _parsed(what)
+    elif closest is not None:
+        weight = WEIGHT if contrast_weight is None else contrast_weight
+        target = ContrastClosest(_one_class(what), closest, weight)
+    else:
+        target = _contrast(what, contrast)
     if score == "logit":
         return target
-    if target.wants_raw or target.wants_embedding or isinstance(target, LogSoftmax):
+    if not takes_classes(target) or isinstance(target, LogSoftmax):
         raise TargetError(f"a log-softmax is taken of classes, but the target is {type(target).__name__}")
     return LogSoftmax(target)
 
@@ -70,6 +88,12 @@ def _top(text: str) -> Target | None:
     """The classes that score highest: top, top1, top-3."""
     top = re.fullmatch(r"top[-_ ]?([0-9]{0,18})", text.strip().lower())
     return TopClasses(int(top[1] or 1)) if top else None
+
+
+@FORMS.register("value:2")
+def _value(text: str) -> Target | None:
+    """One number of the output: value, value:2, lower value, both value:0,5,7."""
+    return value_of(text)
 
 
 def _of_a_form(text: str) -> Target | None:
@@ -98,8 +122,8 @@ def _parsed(what: TargetLike) -> Target:
     raise TargetError(f"a target cannot be a {type(what).__name__}; give a class index, a label name or a callable")
 
 
-def _contrast(what: TargetLike, contrast: int | str) -> Target:
-    """One class, or the top one, against another or against all others."""
+def _one_class(what: TargetLike) -> int | str | None:
+    """The class that is compared with others; None for the top one."""
     if isinstance(what, Sequence) and not isinstance(what, str) and len(what) == 1:
         what = what[0]
     target = _of_a_form(what) if isinstance(what, str) else None
@@ -107,6 +131,12 @@ def _contrast(what: TargetLike, contrast: int | str) -> Target:
         what = None
     elif target is not None or isinstance(what, bool) or not isinstance(what, int | str | None):
         raise TargetError(f"a contrast compares one class with another, but the target is {what!r}")
+    return what
+
+
+def _contrast(what: TargetLike, contrast: int | str) -> Target:
+    """One class, or the top one, against another or against all others."""
+    what = _one_class(what)
     if str(contrast).lower() == "others":
         return ContrastOthers(what)
     other = None if str(contrast).lower() in ("runner-up", "runner up", "rest") else contrast
