@@ -6,7 +6,8 @@ import torch
 
 from sightline.errors import ResultError
 from sightline.reports import panels
-from sightline.reports.subject import merged, spread, subjects_of
+from sightline.reports.spread import spread
+from sightline.reports.subject import merged, subjects_of
 from sightline.results import AttentionMap, Domain, Flow
 
 from .samples import explanation, flow, gallery, photo, smooth

@@ -290,10 +290,11 @@ def _path(photo: Input) -> Path:
 
 def thumbnail(items: Explanations) -> str:
     """A small picture of what is explained, as a data address."""
-    from sightline.reports.photo import pixels_of, thumbnail_uri
+    from sightline.reports.photo import thumbnail_uri
+    from sightline.reports.subject import subjects_of
 
-    image = next((item.image for item in items if item.image is not None), None)
-    return "" if image is None else thumbnail_uri(pixels_of(image), longest=224)
+    subject = subjects_of(items)[0]
+    return thumbnail_uri(subject.pixels, longest=224) if subject.has_photo else ""
 
 
 def make_index(job: ExplainJob, result: JobResult) -> str:

@@ -3,8 +3,9 @@
 This room knows results only: it draws what is in an `Explanation` and never computes a map.
 """
 
-from sightline.reports.animation import Frame, frames, save_animation
+from sightline.reports.animation import frames, save_animation
 from sightline.reports.colour import OPACITY, colourise, overlay
+from sightline.reports.frame import Frame
 from sightline.reports.montage import montage, save_montage
 from sightline.reports.page import page, save_page
 from sightline.reports.resize import upsample

@@ -1,6 +1,6 @@
-"""The animation: a walk through the layers, each layer's map fading into the next; GIF through Pillow, or MP4.
+"""The animation: a walk through the layers, each layer's map fading into the next, or a clip that is played.
 
-MP4 needs `imageio-ffmpeg` (extra `video`), which ships its own encoder.
+It is written as GIF through Pillow, or as MP4, which needs `imageio-ffmpeg` (extra `video`) with its own encoder.
 """
 
 from __future__ import annotations
@@ -19,12 +19,14 @@ from torch import Tensor
 
 from sightline.common.files import whole_file, write_bytes
 from sightline.errors import MissingExtraError, ResultError
+from sightline.reports.clip import Reel, moves, played
 from sightline.reports.colour import OPACITY, overlay
-from sightline.reports.frame import Caption, Layout, draw_frame
+from sightline.reports.frame import Caption, Frame, Layout, draw_frame
 from sightline.reports.glossary import decided, grid, meaning
 from sightline.reports.photo import fit
 from sightline.reports.scale import ScaleMode, check_mode
-from sightline.reports.subject import Subject, spread, subjects_of
+from sightline.reports.spread import spread
+from sightline.reports.subject import STRIP, Subject, subjects_of
 from sightline.results import Explanation, Status
 
 SIZE, HOLD, FADE = 360, 0.8, 0.24
@@ -33,19 +35,6 @@ STEP = {".gif": 0.08, ".mp4": 0.04}
 MOST_STAGES, MOST_PANELS = 24, 9
 NO_MAP = 0.3
 """Brightness of the photo where a method has no map."""
-
-
-@dataclass(frozen=True)
-class Frame:
-    """One picture of an animation.
-
-    Args:
-        picture: RGB, both sides even.
-        seconds: how long it stays.
-    """
-
-    picture: Image.Image
-    seconds: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,14 +48,17 @@ class Walk:
 
     @cached_property
     def photo(self) -> UInt8[Tensor, "h w 3"]:
-        """The photo at the size of a panel; several panels are smaller ones."""
+        """The photo at the size of a panel; several panels are smaller ones, and a strip is larger."""
+        if self.subject.wide:
+            return fit(self.subject.pixels, STRIP * self.size, enlarge=True)
         columns = Layout(len(self.subject.items), 1, 1).columns
         return fit(self.subject.pixels, max(32, 2 * self.size // (1 + columns)), enlarge=True)
 
     @cached_property
     def layout(self) -> Layout:
         """Where things lie on the frames."""
-        return Layout(len(self.subject.items), self.photo.shape[1], self.photo.shape[0])
+        height, width = self.photo.shape[:2]
+        return Layout(len(self.subject.items), width, height, stacked=self.subject.wide)
 
     @cached_property
     def places(self) -> tuple[int, ...]:
@@ -120,7 +112,7 @@ def frames(
     fade: float = FADE,
     step: float = 0.08,
 ) -> Iterator[Frame]:
-    """Walk through the layers of one photo's explanations, in forward order.
+    """Walk through the layers of one photo's explanations, in forward order; a clip or volume is played instead.
 
     Args:
         explanations: explanations of one photo; several methods and targets become panels side by side.
@@ -132,15 +124,19 @@ def frames(
         step: seconds per picture of a cross-fade.
 
     Yields:
-        The frames. Of more than 24 layers an even spread is visited, the first and the last among them.
+        The frames. Of more than 24 layers an even spread is visited, the first and the last among them. Of a clip or
+        volume at most 64 frames or slices are shown, over up to 8 layers of one explanation or the last of several.
 
     Raises:
         ResultError: there is more than one photo, or too many panels, or a time or size makes no sense.
     """
-    walk = Walk(_only(subjects_of(explanations)), size, opacity, scale)
+    items = tuple(explanations)
+    walk = Walk(_only(subjects_of(items)), size, opacity, scale)
     check_mode(scale)
     if size < 1 or hold <= 0 or fade < 0 or step <= 0:
         raise ResultError(f"an animation cannot have size={size}, hold={hold}, fade={fade}, step={step}")
+    if moves(items):
+        return played(Reel(items, size, opacity, scale))
     return _walked(walk, hold=hold, fade=fade, step=step)
 
 

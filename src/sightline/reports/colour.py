@@ -69,11 +69,16 @@ def overlay(
         RGB in 0..255, of the photo's size.
     """
     size = (photo.shape[0], photo.shape[1])
-    values = upsample(map_.values.detach().cpu(), size, smoothing=smoothing)
+    values = upsample(map_.values.detach().cpu(), size, smoothing=smoothing, sections=sections_of(map_))
     colours = colourise(values, scale or own_scale(map_))
     lines = torch.where(hatching(size), HATCH_LINE, HATCH_GROUND)[..., None].expand(-1, -1, 3)
     top = torch.where(colours[..., 3:] > 0, colours[..., :3], lines).float()
     return (photo.float() * (1.0 - opacity) + top * opacity).round().to(torch.uint8)
+
+
+def sections_of(map_: AttentionMap) -> int:
+    """Parts side by side of the picture that a map is drawn over; see `sightline.reports.panels`."""
+    return max(1, len(map_.domain.labels))
 
 
 def greyed(photo: UInt8[Tensor, "h w 3"]) -> Float[Tensor, "h w 1"]:
@@ -88,6 +93,7 @@ def overlay_difference(
     *,
     strength: float = 1.0,
     smoothing: Smoothing = "bilinear",
+    sections: int = 1,
 ) -> UInt8[Tensor, "h w 3"]:
     """A difference laid over the greyed photo: green where evidence was gained, purple where it was lost.
 
@@ -96,13 +102,15 @@ def overlay_difference(
         photo: RGB in 0..255.
         strength: share of the full colour that the largest change gets, 0..1.
         smoothing: how the grid is brought to the photo's size.
+        sections: parts of the photo, side by side, that are kept apart.
 
     Returns:
         RGB in 0..255, of the photo's size.
     """
     size = (photo.shape[0], photo.shape[1])
     reach = float(change.abs().max())
-    values = upsample(change.detach().cpu() / reach if reach > 0.0 else change, size, smoothing=smoothing)[..., None]
+    shares = change.detach().cpu() / reach if reach > 0.0 else change
+    values = upsample(shares, size, smoothing=smoothing, sections=sections)[..., None]
     share = STRONGEST * strength * values.abs().clamp(max=1.0)
     colour = torch.where(values > 0, torch.tensor(GAINED).float(), torch.tensor(LOST).float())
     return (greyed(photo) * (1.0 - share) + colour * share).round().to(torch.uint8)

@@ -23,6 +23,19 @@ NARROWEST = 300
 
 
 @dataclass(frozen=True)
+class Frame:
+    """One picture of an animation.
+
+    Args:
+        picture: RGB, both sides even.
+        seconds: how long it stays.
+    """
+
+    picture: Image.Image
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Caption:
     """The words on a frame.
 
@@ -53,16 +66,18 @@ class Layout:
         panels: how many panels there are.
         width: width of a panel.
         height: height of a panel.
+        stacked: whether panels stand under each other, as strips do.
     """
 
     panels: int
     width: int
     height: int
+    stacked: bool = False
 
     @property
     def columns(self) -> int:
         """Panels in a row."""
-        return math.ceil(math.sqrt(self.panels))
+        return 1 if self.stacked else math.ceil(math.sqrt(self.panels))
 
     @property
     def label(self) -> int:
@@ -123,8 +138,8 @@ def _draw_foot(pen: ImageDraw.ImageDraw, layout: Layout, caption: Caption) -> No
     room = wide - 2 * MARGIN
     level = high - 76
     _write(pen, (MARGIN, level), caption.layer, size=15, room=room - 80, bold=True)
-    count = _font(12, bold=False)
-    pen.text((wide - MARGIN - count.getlength(caption.count), level + 3), caption.count, font=count, fill=FADED)
+    small = font(12, bold=False)
+    pen.text((wide - MARGIN - small.getlength(caption.count), level + 3), caption.count, font=small, fill=FADED)
     _write(pen, (MARGIN, level + 23), caption.warning, size=11, room=room, fill=ALERT)
     bar = (MARGIN, high - 24, wide - MARGIN, high - 19)
     pen.rounded_rectangle(bar, 2, fill=TRACK)
@@ -142,15 +157,15 @@ def _write(
     fill: str = INK,
 ) -> None:
     """One line, cut in its middle until it fits into `room` pixels."""
-    font = _font(size, bold=bold)
+    face = font(size, bold=bold)
     most = len(text)
-    while most > 1 and font.getlength(short(text, most)) > room:
+    while most > 1 and face.getlength(short(text, most)) > room:
         most -= 1
-    pen.text(corner, short(text, most), font=font, fill=fill)
+    pen.text(corner, short(text, most), font=face, fill=fill)
 
 
 @cache
-def _font(size: int, *, bold: bool) -> ImageFont.FreeTypeFont:
+def font(size: int, *, bold: bool) -> ImageFont.FreeTypeFont:
     """DejaVu Sans, which matplotlib carries and which knows most scripts."""
     import matplotlib
 

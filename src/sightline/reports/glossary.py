@@ -77,6 +77,8 @@ def grid(map_: AttentionMap) -> str:
         >>> grid(AttentionMap(torch.ones(7, 9), "last"))
         '7×9'
     """
+    if sections := len(map_.domain.labels):
+        return f"{map_.shape[0]}×{map_.shape[1] // sections} in {sections} sections"
     return "×".join(map(str, map_.shape))
 
 

@@ -10,22 +10,24 @@ import io
 import math
 import warnings
 from collections.abc import Iterable
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, replace
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sightline.common.files import write_bytes
 from sightline.errors import ResultError
-from sightline.reports.colour import OPACITY, overlay, overlay_difference
+from sightline.reports.colour import OPACITY, overlay, overlay_difference, sections_of
 from sightline.reports.glossary import decided, grid, meaning, number, short, warning
-from sightline.reports.motion import difference, mass, moved
+from sightline.reports.motion import FINEST, difference, mass, moved
 from sightline.reports.palette import SIGNED, UNSIGNED
 from sightline.reports.photo import fit
 from sightline.reports.resize import Smoothing
-from sightline.reports.scale import ScaleMode, check_mode
-from sightline.reports.sheet import ALERT, FADED, Sheet
-from sightline.reports.subject import Subject, spread, subjects_of
+from sightline.reports.scale import Scale, ScaleMode, check_mode
+from sightline.reports.sheet import ALERT, DPI, FADED, Sheet
+from sightline.reports.signal import one_row
+from sightline.reports.spread import spread
+from sightline.reports.subject import Subject, subjects_of
 from sightline.results import AttentionMap, Explanation, Status
 
 if TYPE_CHECKING:
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 CELL, GAP, MARGIN = 1.5, 0.1, 0.3
-CAPTION, HEADING, TITLE, FOOT = 0.37, 0.44, 0.36, 0.16
+CAPTION, HEADING, TITLE, FOOT, CURVE = 0.37, 0.44, 0.36, 0.16, 0.4
 SPACE = 0.14
 """Room below a group, in inches like all of these."""
 PIXELS = 320
@@ -56,6 +58,7 @@ class Look:
     max_layers: int
     smoothing: Smoothing
     differences: bool = False
+    cell: float = CELL
 
     def __post_init__(self) -> None:
         check_mode(self.scale)
@@ -70,17 +73,36 @@ class Look:
         """Width of the sheet in inches; a narrow one still has room for its headings."""
         return 2 * MARGIN + max(self.columns, 3) * (CELL + GAP) - GAP
 
+    def of(self, subject: Subject) -> Look:
+        """How a subject is drawn: a strip has the sheet's whole width."""
+        return replace(self, columns=1, cell=self.width - 2 * MARGIN) if subject.wide else self
+
+    def height(self, subject: Subject) -> float:
+        """Height of a picture's cell: as the picture wants it, within reason."""
+        height, width = subject.pixels.shape[:2]
+        return self.cell * (height / width if subject.wide else min(1.6, max(0.4, height / width)))
+
+    @property
+    def pixels(self) -> int:
+        """Longer side of a cell's picture."""
+        return PIXELS if self.cell == CELL else round(self.cell * DPI)
+
     def shown(self, item: Explanation) -> tuple[AttentionMap, ...]:
         """The maps that are drawn: all, or an even spread of them."""
         return tuple(item.flow[place] for place in spread(len(item.flow), self.max_layers))
 
-    def rows(self, item: Explanation) -> int:
-        """Rows of cells that a group takes; its first cell is the photo."""
-        return math.ceil((1 + len(self.shown(item))) / self.columns)
+    def curve(self, item: Explanation) -> float:
+        """Height of the curve under a map of one row."""
+        return CURVE if one_row(item.flow.maps) else 0.0
 
-    def row_height(self, item: Explanation, cell: float) -> float:
-        """Height of a row of cells with what stands under them."""
-        return (cell + CAPTION) * (2 if self.differences and len(item.flow) > 1 else 1)
+    def tops(self, item: Explanation, cell: float) -> tuple[float, ...]:
+        """Where each row of cells begins, and where the last one ends; the first cell of all is the photo."""
+        heights = []
+        for row in range(math.ceil((1 + len(self.shown(item))) / self.columns)):
+            alone = self.columns == 1 and row == 0  # the photo has no curve, and the first map no map before it
+            compared = self.differences and len(item.flow) > 1 and not (self.columns == 1 and row < 2)
+            heights.append(cell + CAPTION + (0.0 if alone else self.curve(item)) + (cell + CAPTION) * compared)
+        return tuple(accumulate(heights, initial=0.0))
 
 
 def montage(
@@ -120,11 +142,11 @@ def montage(
     """
     look = Look(columns, opacity, scale, max_layers, smoothing, differences)
     subjects = subjects_of(explanations)
-    sheet = Sheet(look.width, sum(_height(subject, look) for subject in subjects) + 2 * MARGIN)
+    sheet = Sheet(look.width, sum(_height(subject, look.of(subject)) for subject in subjects) + 2 * MARGIN)
     top = MARGIN
     for subject in subjects:
-        _draw_subject(sheet, top, subject, look=look)
-        top += _height(subject, look)
+        _draw_subject(sheet, top, subject, look=look.of(subject))
+        top += _height(subject, look.of(subject))
     return sheet.figure
 
 
@@ -175,26 +197,20 @@ def save_montage(
     return path
 
 
-def _cell_height(subject: Subject) -> float:
-    """Height of a picture's cell: as the photo wants it, within reason."""
-    height, width = subject.pixels.shape[:2]
-    return CELL * min(1.6, max(0.4, height / width))
-
-
 def _height(subject: Subject, look: Look) -> float:
-    cells = sum(look.rows(item) * look.row_height(item, _cell_height(subject)) for item in subject.items)
+    cells = sum(look.tops(item, look.height(subject))[-1] for item in subject.items)
     return TITLE + len(subject.items) * (HEADING + SPACE) + cells + (len(_footnotes(subject, look)) + 1) * FOOT
 
 
 def _draw_subject(sheet: Sheet, top: float, subject: Subject, *, look: Look) -> None:
-    name = short(subject.source or "a picture without a name", look.columns * 18 + 10)
+    name = short(subject.source or "a picture without a name", int(sheet.width * 11))
     sheet.text(MARGIN, top, name, fontsize=11, weight="bold")
     top += TITLE
     for item in subject.items:
         sheet.rule(top - 0.06, MARGIN, sheet.width - MARGIN)
         _draw_heading(sheet, top, subject, item=item, look=look)
         _draw_cells(sheet, top + HEADING, subject, item=item, look=look)
-        top += HEADING + SPACE + look.rows(item) * look.row_height(item, _cell_height(subject))
+        top += HEADING + SPACE + look.tops(item, look.height(subject))[-1]
     for line in _footnotes(subject, look):
         sheet.text(MARGIN, top, line, fontsize=6.5, color=FADED)
         top += FOOT
@@ -228,44 +244,62 @@ def _draw_legend(sheet: Sheet, top: float, subject: Subject, *, item: Explanatio
 
 
 def _draw_cells(sheet: Sheet, top: float, subject: Subject, *, item: Explanation, look: Look) -> None:
-    photo, high = fit(subject.pixels, PIXELS, enlarge=True), _cell_height(subject)
+    photo, high = fit(subject.pixels, look.pixels, enlarge=True), look.height(subject)
+    tops = look.tops(item, high)
     for place, map_ in enumerate((None, *look.shown(item))):
         row, column = divmod(place, look.columns)
-        left, level = MARGIN + column * (CELL + GAP), top + row * look.row_height(item, high)
+        left, level = MARGIN + column * (look.cell + GAP), top + tops[row]
         if map_ is None:
-            sheet.picture((left, level, CELL, high), photo)
-            sheet.text(left, level + high + 0.04, "photo" if subject.has_photo else "no photo", fontsize=7)
+            sheet.picture((left, level, look.cell, high), photo)
+            sheet.text(left, level + high + 0.04, _title(subject), fontsize=7)
             continue
         limits = subject.scale(item, map_, look.scale)
         picture = overlay(map_, photo, scale=limits, opacity=look.opacity, smoothing=look.smoothing)
-        sheet.picture((left, level, CELL, high), picture)
+        sheet.picture((left, level, look.cell, high), picture)
+        if one_row(item.flow.maps):
+            _draw_curve(sheet, (left, level + high, look.cell, CURVE), map_=map_, limits=limits)
+            level += CURVE
         _draw_caption(sheet, left, level + high + 0.04, map_=map_)
     if look.differences:
         _draw_differences(sheet, top, item=item, photo=photo, high=high, look=look)
+
+
+def _title(subject: Subject) -> str:
+    """What stands under the first cell."""
+    if not subject.has_photo:
+        return "no photo"
+    return "what the network saw" if subject.wide else "photo"
+
+
+def _draw_curve(sheet: Sheet, box: tuple[float, float, float, float], *, map_: AttentionMap, limits: Scale) -> None:
+    """Under a line its map as a curve: its height is read more exactly than its colour."""
+    values = map_.values[0].detach().cpu().float()
+    sheet.curve(box, values.nan_to_num(0.0, 0.0, 0.0), low=limits.low, high=limits.high)
 
 
 def _draw_differences(
     sheet: Sheet, top: float, *, item: Explanation, photo: UInt8[Tensor, "h w 3"], high: float, look: Look
 ) -> None:
     """Under each map but the first, the difference from the map before it; colours are paler where less moved."""
-    changes = _changes(look.shown(item))
+    changes, sections = _changes(look.shown(item)), sections_of(item.flow[0])
     farthest = max((moved(change) for change in changes if change is not None), default=0.0)
+    tops, above = look.tops(item, high), high + look.curve(item) + CAPTION
     for place, change in enumerate(changes, 2):
         row, column = divmod(place, look.columns)
-        left, level = MARGIN + column * (CELL + GAP), top + row * look.row_height(item, high) + high + CAPTION
+        left, level = MARGIN + column * (look.cell + GAP), top + tops[row] + above
         if change is None:
             sheet.text(left, level + 0.04, "no difference: nothing to compare", fontsize=6, color=FADED)
             continue
         strength = math.sqrt(moved(change) / farthest) if farthest else 0.0
-        picture = overlay_difference(change, photo, strength=strength, smoothing=look.smoothing)
-        sheet.picture((left, level, CELL, high), picture)
+        picture = overlay_difference(change, photo, strength=strength, smoothing=look.smoothing, sections=sections)
+        sheet.picture((left, level, look.cell, high), picture)
         sheet.text(left, level + high + 0.04, f"{100 * moved(change):.0f} % moved", fontsize=7)
 
 
 def _changes(maps: tuple[AttentionMap, ...]) -> tuple[Float[Tensor, "y x"] | None, ...]:
     """The difference between each two neighbours; None where one of them has no evidence."""
-    masses = [mass(map_) for map_ in maps]
-    return tuple(None if a is None or b is None else difference(a, b) for a, b in pairwise(masses))
+    masses, finest = [mass(map_) for map_ in maps], FINEST * sections_of(maps[0])
+    return tuple(None if a is None or b is None else difference(a, b, finest=finest) for a, b in pairwise(masses))
 
 
 def _draw_caption(sheet: Sheet, left: float, top: float, *, map_: AttentionMap) -> None:

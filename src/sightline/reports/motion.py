@@ -126,8 +126,8 @@ def inside(mass_: Float[Tensor, "h w"], boxes: Sequence[Box]) -> tuple[float, ..
         (0.75,)
     """
     x, y, width, height = torch.tensor(boxes, dtype=torch.float64).unbind(1)
-    rows = _overlap(mass_.shape[0], torch.stack([y, y + height], 1))
-    columns = _overlap(mass_.shape[1], torch.stack([x, x + width], 1))
+    rows = overlap(mass_.shape[0], torch.stack([y, y + height], 1))
+    columns = overlap(mass_.shape[1], torch.stack([x, x + width], 1))
     return tuple((rows @ mass_ * columns).sum(1).tolist())
 
 
@@ -143,10 +143,10 @@ def _moments(profile: Float[Tensor, " n"]) -> tuple[float, float]:
 def _cells(old: int, new: int) -> Float[Tensor, "new old"]:
     """Shares of each of `old` even cells along a side that lie in each of `new` even cells."""
     edges = torch.arange(new + 1, dtype=torch.float64) / new
-    return _overlap(old, torch.stack([edges[:-1], edges[1:]], 1))
+    return overlap(old, torch.stack([edges[:-1], edges[1:]], 1))
 
 
-def _overlap(cells: int, spans: Float[Tensor, "n 2"]) -> Float[Tensor, "n cells"]:
+def overlap(cells: int, spans: Float[Tensor, "n 2"]) -> Float[Tensor, "n cells"]:
     """Share of each even cell of 0..1 that lies within each span."""
     edges = torch.arange(cells + 1, dtype=torch.float64) / cells
     low = torch.maximum(edges[:-1], spans[:, :1])

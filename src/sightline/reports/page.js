@@ -47,10 +47,11 @@ function furnish(pixels) {
   plain = makeFrame(photo, [pixels.width, pixels.height], photo.photo ? `the photo ${photo.source}` : "no photo was kept");
   plain.canvas.getContext("2d").putImageData(pixels, 0, 0);
   const figure = make("figure", "panel photo"), head = make("header");
-  head.append(make("h2", "", photo.photo ? "Photo" : "No photo"), make("p", "decided", photo.photo ? "as the network saw it" : "the picture was not kept"));
+  head.append(make("h2", "", photo.photo ? (photo.wide ? "Input" : "Photo") : "No photo"), make("p", "decided", photo.photo ? "as the network saw it" : "the picture was not kept"));
   figure.hidden = !view.plain;
   figure.append(head, plain.frame);
   find("panels").replaceChildren(figure, ...panels.map((panel) => panel.root));
+  for (const id of ["panels", "flows"]) find(id).classList.toggle("wide", photo.wide);
   find("flows").replaceChildren(...flows.map((flow) => flow.root));
   plain.root = figure;
   find("source").textContent = photos.length > 1 ? photo.source : "";

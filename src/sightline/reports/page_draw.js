@@ -29,6 +29,13 @@ function levelled(bytes, [low, high], levels) {
   return Float32Array.from(bytes, (level) => low + (level / levels) * (high - low));
 }
 
+/** The same for equal parts side by side, each by itself. */
+function partedTaps(cells, pixels, parts) {
+  const edge = (part) => Math.round((part * pixels) / parts), own = cells / parts;
+  return Array.from({ length: parts }, (_, part) => part).flatMap((part) => taps(own, edge(part + 1) - edge(part)).map((tap) => (
+    { first: tap.first + part * own, second: tap.second + part * own, weight: tap.weight, home: tap.home + part * own })));
+}
+
 /** For every pixel along a side: the two cells around it, the second one's weight, and the cell that it lies in. */
 function taps(cells, pixels) {
   return Array.from({ length: pixels }, (_, pixel) => {
@@ -58,7 +65,7 @@ function mixed(raw, width, row, column) {
 /** The map's value at every pixel; NaN over cells that are not finite. */
 function grow(map, width, height, smooth) {
   const raw = valuesOf(map), grown = new Float32Array(width * height);
-  const rows = taps(map.height, height), columns = taps(map.width, width);
+  const rows = taps(map.height, height), columns = partedTaps(map.width, width, Math.max(1, map.sections.length));
   for (let y = 0, at = 0; y < height; y++) {
     for (let x = 0; x < width; x++, at++) {
       const home = raw[rows[y].home * map.width + columns[x].home];

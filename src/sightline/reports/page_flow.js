@@ -1,6 +1,6 @@
 // One flow: its layers as a strip, the steps between them, the way of the centre, charts by layer, and all as a table.
 
-const THUMB_SIDE = 120, PATIENCE = 120, NARROWEST = 54, WIDEST = 140;
+const THUMB_SIDE = 120, PATIENCE = 120, NARROWEST = 54, WIDEST = 140, STRIP = 3;  // a strip's pictures are that many times larger
 const percent = (share) => (share === null ? "-" : `${(100 * share).toFixed(share > 0 && share < 0.1 ? 1 : 0)} %`);
 
 /** Length of what all names begin with, up to their last common dot. */
@@ -17,12 +17,14 @@ class FlowView {
     this.root.append(this.heading());
     if (this.data.remarks.length) this.root.append(this.remarks());
     if (!this.course) return;
-    this.small = shrunk(pixels, THUMB_SIDE);
+    this.times = photo.wide ? STRIP : 1;
+    this.small = shrunk(pixels, this.times * THUMB_SIDE);
     this.grey = greyed(this.small);
     this.farthest = Math.max(0, ...this.course.steps.map((step) => (step ? step.moved : 0)));
     this.prefix = commonPrefix(this.data.maps.map((map) => map.layer));
     const sheet = make("div", "sheet");
-    sheet.append(this.way(pixels), this.reel());
+    if (this.course.centres.some(Boolean)) sheet.append(this.way(pixels));
+    sheet.append(this.reel());
     this.root.append(sheet, this.table());
   }
 
@@ -145,7 +147,7 @@ class FlowView {
   draw(view) {
     if (!this.course) return;
     const now = this.data.at[view.layer], count = this.data.maps.length;
-    this.cell = Math.min(WIDEST, Math.max(NARROWEST, Math.floor((this.window.clientWidth || 600) / count)));
+    this.cell = Math.min(this.times * WIDEST, Math.max(this.times * NARROWEST, Math.floor((this.window.clientWidth || 600) / count)));
     this.track.style.setProperty("--cell", `${this.cell}px`);
     this.track.style.setProperty("--window", `${this.window.clientWidth}px`);
     this.track.style.setProperty("--ratio", this.photo.width / this.photo.height);
@@ -155,10 +157,14 @@ class FlowView {
     this.cards.forEach((card, at) => card.setAttribute("aria-pressed", String(at === now)));
     if (now !== null) this.light.style.left = `${now * this.cell}px`;
     this.follow(now);
-    drawWay(this.over, { course: this.course, ratio: this.photo.width / this.photo.height, table: this.common.unsigned, layer: now });
-    this.here.textContent = this.placeOf(now);
+    if (this.over) this.drawWay(now);
     for (const track of this.tracks) this.drawTrack(track, now);
     if (this.rows) this.rows.forEach((row, at) => row.classList.toggle("now", at === now));
+  }
+
+  drawWay(now) {
+    drawWay(this.over, { course: this.course, ratio: this.photo.width / this.photo.height, table: this.common.unsigned, layer: now });
+    this.here.textContent = this.placeOf(now);
   }
 
   /** Pictures follow the looks: at once the first time, then when a person has stopped turning a knob. */

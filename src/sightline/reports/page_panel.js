@@ -44,11 +44,12 @@ class Panel {
     Object.assign(this, makeFrame(photo, [pixels.width, pixels.height], `${data.method}: ${data.label}`));
     this.empty = make("p", "empty", "This method has no map at this layer.");
     this.frame.append(this.empty);
+    this.curve = svg("svg", { class: "curve", viewBox: "0 0 1000 60", preserveAspectRatio: "none", "aria-hidden": "true" });
     this.status = make("p", "status");
     this.readout = make("output", "readout");
     this.notes = make("dl", "notes");
     const list = this.words();
-    this.root.append(this.heading(), this.frame, this.legend(), this.readout, this.status, this.notes, this.sentences(), list, this.origin());
+    this.root.append(this.heading(), this.frame, this.curve, this.legend(), this.readout, this.status, this.notes, this.sentences(), list, this.origin());
   }
 
   heading() {
@@ -131,7 +132,19 @@ class Panel {
     const pen = this.canvas.getContext("2d");
     if (this.map) pen.putImageData(this.picture(view), 0, 0);
     else pen.putImageData(this.pixels, 0, 0);
+    this.drawCurve(view);
     this.describe(view, spot);
+  }
+
+  /** A map of one row as a curve too: its height is read more exactly than its colour. */
+  drawCurve(view) {
+    const line = this.map && this.map.height === 1 && this.map.width > 1;
+    this.curve.toggleAttribute("hidden", !line);
+    if (!line) return;
+    const [low, high] = this.limits(view), span = high - low || 1, level = (value) => 58 - (56 * (Math.min(high, Math.max(low, value)) - low)) / span;
+    const values = [...valuesOf(this.map)].map((value) => (Number.isFinite(value) ? value : 0)), step = 1000 / values.length;
+    const ground = level(0), steps = values.map((value, at) => `H${(at * step).toFixed(2)}V${level(value).toFixed(2)}H${((at + 1) * step).toFixed(2)}`);
+    this.curve.replaceChildren(svg("path", { class: "area", d: `M0 ${ground}${steps.join("")}V${ground}Z` }));
   }
 
   picture(view) {
@@ -176,7 +189,8 @@ class Panel {
     if (!where) { place(this.cell, null); this.readout.textContent = `${layer} · ${grid}`; return; }
     const column = Math.min(width - 1, Math.floor(where[0] * width)), row = Math.min(height - 1, Math.floor(where[1] * height));
     place(this.cell, [column / width, row / height, 1 / width, 1 / height]);
-    const value = make("b", "value", told(this.map, row * width + column));
-    this.readout.replaceChildren(value, ` at [${row}, ${column}] of ${grid} · ${layer}`);
+    const value = make("b", "value", told(this.map, row * width + column)), { sections } = this.map, own = width / Math.max(1, sections.length);
+    const section = sections.length ? ` in ${sections[Math.floor(column / own)]}` : "";
+    this.readout.replaceChildren(value, ` at [${row}, ${column % own}]${section} of ${grid} · ${layer}`);
   }
 }

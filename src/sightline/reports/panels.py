@@ -1,13 +1,15 @@
 """Panels: how maps over a domain become something that can be drawn, a grid of cells over a picture.
 
 Montage, animation and page draw maps over a picture and nothing else. A panel turns an explanation over another
-domain into such a one: frames side by side with a map `[h, frames * w]`, words as a strip with a map `[1, n]`. A task
-registers its own under an entry point of the group `sightline.panels`:
+domain into such a one: frames side by side with a map `[h, frames * w]`, a signal or words as a strip with a map
+`[1, n]`. Sections side by side are named in the labels of the drawn domain, and nothing bleeds from one to the next.
+A task registers its own under an entry point of the group `sightline.panels`:
 
     @PANELS.register("words")
     def words(item: Explanation) -> Explanation: ...
 
-This file knows maps over an image and over a spectrogram, which are drawn as they are.
+This file knows maps over an image and over a spectrogram, which are drawn as they are; `signal` and `sections` beside
+it bring the panels of signals, volumes and clips.
 """
 
 from __future__ import annotations
@@ -22,7 +24,12 @@ from sightline.results import AttentionMap, Explanation
 Panel = Callable[[Explanation], Explanation]
 """From an explanation whose maps all lie over one domain to one over `image` (or `spectrogram`) with its picture."""
 
-PANELS: Registry[Panel] = Registry("panel", group="sightline.panels", error=ResultError)
+PANELS: Registry[Panel] = Registry(
+    "panel",
+    group="sightline.panels",
+    modules=("sightline.reports.signal", "sightline.reports.sections"),
+    error=ResultError,
+)
 
 
 @PANELS.register("image")

@@ -15,7 +15,7 @@ from sightline.reports.glossary import NOTES, ROLES, clean, decided, grid
 from sightline.reports.motion import moved
 from sightline.reports.packing import packed, packed_difference
 from sightline.reports.palette import SIGNED, UNSIGNED
-from sightline.reports.photo import LONGEST_SIDE, data_uri, fit
+from sightline.reports.photo import LONGEST_SIDE, WIDEST, data_uri, fit
 from sightline.reports.scale import own_scale
 from sightline.reports.subject import Subject
 from sightline.reports.trajectory import Trajectory
@@ -45,13 +45,14 @@ def common_payload() -> dict[str, Any]:
 
 def subject_payload(subject: Subject) -> dict[str, Any]:
     """One photo with all its panels."""
-    pixels = fit(subject.pixels, LONGEST_SIDE)
+    pixels = fit(subject.pixels, WIDEST if subject.wide else LONGEST_SIDE)
     return {
         "source": subject.source,
         "photo": subject.has_photo,
         "image": data_uri(pixels),
         "width": pixels.shape[1],
         "height": pixels.shape[0],
+        "wide": subject.wide,
         "layers": list(subject.layers),
         "panels": [_panel(subject, item) for item in subject.items],
     }
@@ -86,6 +87,7 @@ def _map(map_: AttentionMap) -> dict[str, Any]:
         "grid": grid(map_),
         "height": map_.shape[0],
         "width": map_.shape[1],
+        "sections": list(map_.domain.labels),
         **packed(map_, limits),
         "signed": map_.signed,
         "status": str(map_.status),
@@ -100,7 +102,13 @@ def _course(course: Trajectory) -> dict[str, Any]:
     return {
         "gaps": list(course.gaps),
         "steps": [
-            None if change is None else {"moved": round(moved(change), 4), **packed_difference(change)}
+            None
+            if change is None
+            else {
+                "moved": round(moved(change), 4),
+                "sections": list(course.item.flow[0].domain.labels),
+                **packed_difference(change),
+            }
             for change in course.steps
         ],
         "centres": [

@@ -18,7 +18,8 @@ from sightline.errors import ResultError
 
 LARGEST_PNG = 400_000
 """A PNG of more bytes than this is carried as a JPEG instead."""
-LONGEST_SIDE = 1024
+LONGEST_SIDE, WIDEST = 1024, 1440
+"""Pixels of a photo, and of a strip, that a page carries."""
 BLANK = 40
 """Grey level that stands in for an unknown photo."""
 

@@ -9,6 +9,7 @@ On the CPU a small grid is grown as `R V C^T` with the two matrices of weights: 
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -23,7 +24,7 @@ SMALL = 32
 
 
 def upsample(
-    values: Float[Tensor, "h w"], size: tuple[int, int], *, smoothing: Smoothing = "bilinear"
+    values: Float[Tensor, "h w"], size: tuple[int, int], *, smoothing: Smoothing = "bilinear", sections: int = 1
 ) -> Float[Tensor, "H W"]:
     """A map's values at every pixel of a picture.
 
@@ -31,6 +32,7 @@ def upsample(
         values: the raw grid.
         size: `(H, W)` of the picture, in pixels.
         smoothing: `"bilinear"` or `"nearest"`.
+        sections: number of equal parts side by side that are grown each by itself.
 
     Returns:
         Float32 values; NaN over every cell that was not finite.
@@ -40,6 +42,9 @@ def upsample(
         [[0.0, 0.25, 0.75, 1.0]]
     """
     values = values.float()
+    if sections > 1:
+        parts = zip(values.chunk(sections, 1), _widths(size[1], sections), strict=True)
+        return torch.cat([upsample(part, (size[0], width), smoothing=smoothing) for part, width in parts], 1)
     if smoothing == "bilinear" and bool(values.sum().isfinite()):
         return _grow(values, size, "bilinear")
     finite = torch.isfinite(values)
@@ -48,6 +53,12 @@ def upsample(
     weight = _grow(finite.float(), size, "bilinear")
     mixed = _grow(values.where(finite, 0.0), size, "bilinear") / weight.clamp(min=1e-12)
     return mixed.where(_grow(finite.float(), size, "nearest-exact") > 0, torch.nan)
+
+
+def _widths(pixels: int, sections: int) -> tuple[int, ...]:
+    """Widths of equal parts of a side, in whole pixels."""
+    edges = [int(number * pixels / sections + 0.5) for number in range(sections + 1)]
+    return tuple(end - start for start, end in pairwise(edges))
 
 
 def _grow(values: Float[Tensor, "h w"], size: tuple[int, int], mode: str) -> Float[Tensor, "H W"]:

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from jaxtyping import UInt8
+import numpy as np
+from jaxtyping import Float, UInt8
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -19,6 +21,10 @@ DPI = 150
 TALLEST = 30_000
 """Most pixels that a sheet may be high."""
 INK, FADED, ALERT, RULE = "#16181d", "#6a7080", "#b3261e", "#d9dce3"
+CURVE, FILL = "#b4470a", "#f3d3bf"
+
+Box = tuple[float, float, float, float]
+"""`(left, top, width, height)` in inches."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,16 +59,25 @@ class Sheet:
         style = {"va": "top", "ha": "left", "color": INK, "fontsize": 7, **style}
         self.figure.text(left / self.width, 1 - top / self.height, text, parse_math=False, **style)
 
-    def picture(self, box: tuple[float, float, float, float], pixels: UInt8[Tensor, "h w c"]) -> None:
+    def picture(self, box: Box, pixels: UInt8[Tensor, "h w c"]) -> None:
         """Draw a picture into a box of `(left, top, width, height)`, centred, without distorting it."""
         left, top, width, height = box
         share = min(width / pixels.shape[1], height / pixels.shape[0])
         wide, high = pixels.shape[1] * share, pixels.shape[0] * share
         self._image((left + (width - wide) / 2, top + (height - high) / 2, wide, high), pixels)
 
-    def bar(self, box: tuple[float, float, float, float], table: UInt8[Tensor, "n 3"]) -> None:
+    def bar(self, box: Box, table: UInt8[Tensor, "n 3"]) -> None:
         """Draw a colour table as a horizontal bar that fills a box."""
         self._image(box, table[None])
+
+    def curve(self, box: Box, values: Float[Tensor, " n"], *, low: float, high: float) -> None:
+        """Draw values as steps over a box, filled from zero, with `low` at its lower edge and `high` at its upper."""
+        axes = self._axes(box)
+        edges = np.linspace(0.0, 1.0, len(values) + 1)
+        axes.stairs(values.numpy(), edges, baseline=0.0, fill=True, color=FILL)
+        axes.stairs(values.numpy(), edges, baseline=None, color=CURVE, linewidth=0.8)
+        axes.set_xlim(0.0, 1.0)
+        axes.set_ylim(low, high if high > low else low + 1.0)
 
     def rule(self, top: float, left: float, right: float) -> None:
         """Draw a thin line across the sheet."""
@@ -73,9 +88,13 @@ class Sheet:
             Line2D([left / self.width, right / self.width], [level, level], color=RULE, linewidth=0.7)
         )
 
-    def _image(self, box: tuple[float, float, float, float], pixels: UInt8[Tensor, "h w c"]) -> None:
+    def _image(self, box: Box, pixels: UInt8[Tensor, "h w c"]) -> None:
+        self._axes(box).imshow(pixels.numpy(), aspect="auto")
+
+    def _axes(self, box: Box) -> Axes:
+        """Axes without frame and ticks that fill a box."""
         left, top, width, height = box
         place = (left / self.width, 1 - (top + height) / self.height, width / self.width, height / self.height)
         axes = self.figure.add_axes(place)
-        axes.imshow(pixels.numpy(), aspect="auto")
         axes.set_axis_off()
+        return axes

@@ -19,6 +19,11 @@ from sightline.reports.photo import blank, pixels_of
 from sightline.reports.scale import Scale, ScaleMode, own_scale, shared_scale
 from sightline.results import AttentionMap, Explanation
 
+STRIP = 3
+"""A picture that many times as wide as it is high is a strip."""
+FLATTEST = 8
+"""How many times as wide as high the stand-in is for an input of one row that was not kept."""
+
 
 @dataclass(frozen=True, eq=False)
 class Subject:
@@ -43,7 +48,13 @@ class Subject:
                 return pixels_of(item.image)
         shapes = [map_.shape for item in self.items for map_ in item.flow.maps]
         height, width = max(shapes, key=lambda shape: shape[0] * shape[1], default=(1, 1))
-        return blank((height, width))
+        return blank((max(height, width // FLATTEST), width) if height == 1 else (height, width))
+
+    @cached_property
+    def wide(self) -> bool:
+        """Whether the picture is a strip, which wants the whole width of a sheet or page."""
+        height, width = self.pixels.shape[:2]
+        return width >= STRIP * height
 
     @property
     def has_photo(self) -> bool:
@@ -112,20 +123,6 @@ def merged(orders: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
                 result.insert(place, name)
             place = result.index(name) + 1
     return tuple(result)
-
-
-def spread(count: int, most: int) -> tuple[int, ...]:
-    """At most `most` evenly spread indices out of `count`, the first and the last always among them.
-
-    Example:
-        >>> spread(10, 4)
-        (0, 3, 6, 9)
-    """
-    if count <= most:
-        return tuple(range(count))
-    if most <= 1:
-        return (count - 1,)
-    return tuple(round(step * (count - 1) / (most - 1)) for step in range(most))
 
 
 def _key(item: Explanation, groups: dict[str, list[Explanation]]) -> str:

@@ -12,10 +12,12 @@ from itertools import pairwise
 from jaxtyping import Float
 from torch import Tensor
 
-from sightline.reports.motion import Box, Centre, centre, difference, inside, mass, silence
+from sightline.reports.colour import sections_of
+from sightline.reports.motion import FINEST, Box, Centre, centre, difference, inside, mass, silence
 from sightline.results import Explanation
 
 ROWS, COLUMNS = ("top", "middle", "bottom"), ("left", "centre", "right")
+SPANS = ("beginning", "middle", "end")
 STRONGEST = 4
 """Regions that a picture tells apart by colour."""
 
@@ -48,6 +50,17 @@ NINTHS = tuple(
 """The picture cut into three by three equal parts."""
 
 
+def columns_of(names: tuple[str, ...]) -> tuple[Region, ...]:
+    """Equal parts side by side, each as high as the picture.
+
+    Example:
+        >>> columns_of(("left", "right"))[1].box
+        (0.5, 0.0, 0.5, 1.0)
+    """
+    wide = 1 / len(names)
+    return tuple(Region(name, (place * wide, 0.0, wide, 1.0)) for place, name in enumerate(names))
+
+
 @dataclass(frozen=True, eq=False)
 class Trajectory:
     """The way of the evidence through the layers of one explanation's flow.
@@ -71,26 +84,42 @@ class Trajectory:
     @cached_property
     def steps(self) -> tuple[Float[Tensor, "y x"] | None, ...]:
         """The difference from each layer to the next; None where one of the two has no evidence."""
-        return tuple(None if a is None or b is None else difference(a, b) for a, b in pairwise(self.masses))
+        finest = FINEST * self.sections
+        return tuple(
+            None if a is None or b is None else difference(a, b, finest=finest) for a, b in pairwise(self.masses)
+        )
+
+    @property
+    def sections(self) -> int:
+        """Parts of the picture side by side: slices or frames."""
+        return sections_of(self.item.flow[0])
 
     @cached_property
     def centres(self) -> tuple[Centre | None, ...]:
-        """The centre of mass at each layer."""
-        return tuple(None if one is None else centre(one) for one in self.masses)
+        """The centre of mass at each layer; sections side by side have none in common."""
+        return tuple(None if one is None or self.sections > 1 else centre(one) for one in self.masses)
 
     @cached_property
     def regions(self) -> tuple[Region, ...]:
-        """The boxes of the explanation's own phrases, or else the ninths of the picture."""
+        """The boxes of the explanation's own phrases, or else equal parts: sections, spans of a line, or ninths."""
+        if self._boxes:
+            return tuple(Region(name, box) for name, box in self._boxes.items())
+        if self.sections > 1:
+            return columns_of(self.item.flow[0].domain.labels)
+        return columns_of(SPANS) if all(map_.shape[0] == 1 for map_ in self.item.flow.maps) else NINTHS
+
+    @cached_property
+    def _boxes(self) -> dict[str, Box]:
         boxes: dict[str, Box] = {}
         for phrase in self.item.phrases:
             if phrase.box is not None and phrase.role != "change":
                 boxes.setdefault(phrase.text, phrase.box)
-        return tuple(Region(name, box) for name, box in boxes.items()) or NINTHS
+        return boxes
 
     @property
     def named(self) -> bool:
         """Whether the regions are the explanation's own."""
-        return self.regions is not NINTHS
+        return bool(self._boxes)
 
     @cached_property
     def shares(self) -> tuple[tuple[float | None, ...], ...]:
