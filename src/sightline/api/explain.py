@@ -19,9 +19,11 @@ from sightline.capture import Plan, capture, in_chunks
 from sightline.common.threads import exclusive
 from sightline.errors import InputError, MethodError, UnfollowedError
 from sightline.explainers import METHODS, LayerMaps, Method, Outcome, Request
+from sightline.explainers.at_input import check_input_maps, without_map_at_input
 from sightline.explainers.default import DEFAULT, FALLBACK, WHY, WHY_FALLBACK
 from sightline.models import Adapter, Wanted, adapt
 from sightline.models.adapter.embedded import AUTO, NONE, place_of
+from sightline.models.adapter.layers import without_input
 from sightline.models.outputs import Probabilities
 from sightline.renamed import answering
 from sightline.results import AttentionMap, Decision, Explanation, Explanations, Flow
@@ -45,6 +47,12 @@ class _Question:
     batch_size: int | None
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     by_default: bool = False
+    preprocess: Mapping[str, Any] | None = None
+
+    @property
+    def at_input(self) -> bool:
+        """Whether a map at the network's own input is asked for."""
+        return without_input(self.plan.layers)[0]
 
 
 @answering
@@ -92,7 +100,8 @@ def explain(
             (None is that where the target wants it); `"none"`, the model's output; or the path of a module.
         method: one or more names from `METHODS`; None is the one with the best evidence, and `provenance["why"]` then
             says which it was and why.
-        layers: None (the method's own choice, mostly every block), `"last"`, `"convs"`, names or wildcards.
+        layers: None (the method's own choice, mostly every block), `"last"`, `"convs"`, names or wildcards;
+            `"input"` is the network's own input, `"all+input"` every block and the input.
         labels: class names in the order of the logits, index to name (`id2label`), or a file of them; None takes
             those in the model's configuration. Two names for one logit: the second where it is positive.
         output: which part of the model's output holds the logits: a key, an index or a callable.
@@ -103,7 +112,8 @@ def explain(
         options: options of the methods, as `{"scorecam": {"groups": 64}}`, or flat where one method is asked for.
         batch_size: most samples at a time; on memory shortage it is halved by itself.
         seed: seed of whatever is drawn at random.
-        provenance: facts about model and data to keep with the result.
+        provenance: facts about model and data to keep with the result; the range of the pixels is read off
+            `preprocess`, if it is among them.
         progress: function that is called after each chunk with the number of samples done and their total.
 
     Returns:
@@ -138,7 +148,9 @@ def explain(
         batch_size=batch_size,
         options=_options(names, options or {}),
         by_default=method is None,
+        preprocess=(provenance or {}).get("preprocess"),
     )
+    check_input_maps(question.methods, layers)
     question.plan.target.check(adapter.classes, readable.labels)
     _check_lengths(inputs, images=images, sources=sources, foreground=foreground)
     about = _provenance(question, {"target": _wording(decision), **readable.facts, **about, **(provenance or {})})
@@ -206,7 +218,8 @@ def _answers(question: _Question, inputs: Float[Tensor, "b c h w"]) -> list[tupl
     for method in question.methods:
         if method.run is not None:
             answers[method.name] = method.run(_request(question, method, inputs))
-    return [(method, answers[method.name]) for method in question.methods]
+    pairs = [(method, answers[method.name]) for method in question.methods]
+    return [(m, without_map_at_input(m, o) if m.no_input and question.at_input else o) for m, o in pairs]
 
 
 def _shared_pass(question: _Question, methods: list[Method], inputs: Tensor) -> list[tuple[str, Outcome]]:
@@ -214,6 +227,8 @@ def _shared_pass(question: _Question, methods: list[Method], inputs: Tensor) -> 
     reductions = {m.name: m.reduction for m in methods if m.reduction is not None}
     forward_only = frozenset(m.name for m in methods if m.needs == "activation")
     plan = replace(question.plan, reductions=reductions, forward_only=forward_only)
+    if all(m.no_input for m in methods):
+        plan = replace(plan, layers=_layers(without_input(plan.layers)[1]))
     result = capture(question.adapter, inputs, plan)
     outcomes = []
     for m in methods:
@@ -232,16 +247,18 @@ def _shared_pass(question: _Question, methods: list[Method], inputs: Tensor) -> 
 def _request(question: _Question, method: Method, inputs: Tensor) -> Request:
     plan = question.plan
     labels = None if plan.labels is None else tuple(plan.labels)
+    layers = _layers(without_input(plan.layers)[1]) if method.no_input else plan.layers
     return Request(
         adapter=question.adapter,
         inputs=inputs,
         target=plan.target,
-        layers=plan.layers if plan.layers is not None or method.layers == "all" else method.layers,
+        layers=layers if layers is not None or method.layers == "all" else method.layers,
         labels=labels,
         output=plan.output,
         seed=question.seed,
         batch_size=question.batch_size,
         options=question.options.get(method.name, {}),
+        preprocess=question.preprocess,
     )
 
 

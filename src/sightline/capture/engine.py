@@ -104,7 +104,7 @@ def capture(adapter: Adapter, inputs: Float[Tensor, "b c h w"], plan: Plan) -> C
     adapter.check_inputs(inputs)
     plan.target.check(adapter.classes, plan.labels)
     with leave_as_found(adapter.model, out_of_place=False):
-        inputs = inputs.clone() if inputs.is_inference() else inputs.detach()
+        inputs = inputs.detach().clone()  # the model may write into it
         if plan.layers == "last":
             return _last_layer(adapter, inputs, plan)
         return _intact_run(adapter, inputs, plan, adapter.layers(plan.layers))

@@ -27,6 +27,7 @@ Step = Callable[[AttentionLayer], Float[Tensor, "k b n n"]]
     source="abnar2020rollout",
     cost="1 forward",
     models="plain vision transformers",
+    no_input="attention lies between tokens",
 )
 def rollout(request: Request) -> Outcome:
     """Attention of all layers multiplied through, half of it the residual path [abnar2020rollout].
@@ -46,6 +47,7 @@ def rollout(request: Request) -> Outcome:
     source="chefer2021generic",
     cost="1 forward + 1 backward per target",
     models="plain vision transformers",
+    no_input="attention lies between tokens",
 )
 def gradient_rollout(request: Request) -> Outcome:
     """Rollout of attention x its positive gradient, so that heads count as they spoke [chefer2021generic]."""

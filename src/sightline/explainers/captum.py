@@ -17,6 +17,7 @@ from sightline.common.modes import leave_as_found
 from sightline.common.randomness import seeded
 from sightline.errors import MethodError, MissingExtraError
 from sightline.explainers.method import METHODS, LayerMaps, Method, Outcome, Request
+from sightline.models.adapter.layers import without_input
 from sightline.targets import Readout
 
 Attribute = Callable[[Any, nn.Module, Request, int], Float[Tensor, "b c h w"]]
@@ -46,7 +47,7 @@ def _run(attribute: Attribute, signed: bool) -> Callable[[Request], Outcome]:
     def run(request: Request) -> Outcome:
         if find_spec("captum") is None:
             raise MissingExtraError("captum", "captum", "this method")
-        if request.layers not in (None, "input", "last", "all"):
+        if not without_input(request.layers)[0] and request.layers not in (None, "last", "all"):
             raise MethodError(f"this method explains the input, not the layer {request.layers!r}; leave layers out")
         import captum.attr
 

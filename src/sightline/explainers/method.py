@@ -34,6 +34,7 @@ class Request:
         seed: seed of whatever is drawn at random.
         batch_size: most samples in one forward; None is no limit.
         options: the method's own options.
+        preprocess: how the inputs were made ready, as plain values such as `mean` and `std`, where that is known.
     """
 
     adapter: Adapter
@@ -45,6 +46,7 @@ class Request:
     seed: int = 0
     batch_size: int | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    preprocess: Mapping[str, Any] | None = None
 
     def option(self, name: str, default: Any) -> Any:
         """An option of the method, or its default."""
@@ -126,6 +128,7 @@ class Method:
         reduction, control, run: the method itself; exactly one is given.
         options: name of each option to its default and meaning.
         models: for which models it is defined.
+        no_input: why it has no map at the network's input; empty where it has one.
     """
 
     name: str
@@ -142,6 +145,7 @@ class Method:
     run: Run | None = None
     options: Mapping[str, str] = field(default_factory=dict)
     models: str = "any"
+    no_input: str = ""
 
     @property
     def default_layers(self) -> str:

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from sightline.capture import ChannelSum, Pair
 from sightline.explainers.method import reduction
 
+NO_INPUT = "it weighs whole channels, and those of the input are colours: its map would be the tinted picture"
 SHARED = "1 forward + 1 backward, shared by all of them"
 EPS = 1e-12
 VANISHED = 1e-6
@@ -39,6 +40,7 @@ def evidence(pair: Pair) -> Float[Tensor, "b h w"]:
     equation="relu( sum_c mean_j G[c,j] A[c,i] )",
     source="selvaraju2017gradcam",
     cost=SHARED,
+    no_input=NO_INPUT,
 )
 @rectified
 def gradcam(pair: Pair) -> Float[Tensor, "b c"]:
@@ -81,6 +83,7 @@ def layercam(pair: Pair) -> Float[Tensor, "b h w"]:
     equation="relu( sum_c ( sum_j G[c,j] A[c,j] / sum_j A[c,j] ) A[c,i] )",
     source="fu2020xgradcam",
     cost=SHARED,
+    no_input=NO_INPUT,
 )
 @rectified
 def xgradcam(pair: Pair) -> Float[Tensor, "b c"]:
@@ -100,6 +103,7 @@ def xgradcam(pair: Pair) -> Float[Tensor, "b c"]:
     equation="relu( sum_c ( sum_j a[c,j] relu(G[c,j]) ) A[c,i] ),  a = G^2 / ( 2 G^2 + (sum_j A[c,j]) G^3 )",
     source="chattopadhay2018gradcampp",
     cost=SHARED,
+    no_input=NO_INPUT,
 )
 @rectified
 def gradcam_plus_plus(pair: Pair) -> Float[Tensor, "b c"]:

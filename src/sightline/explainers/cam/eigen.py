@@ -18,6 +18,7 @@ from sightline.explainers.method import reduction
     equation="A v1,  A = U S V^T with places as rows and channels as columns",
     source="muhammad2020eigencam",
     cost="1 forward",
+    no_input="it knows no decision, and its map there would be the picture in its main colour",
 )
 def eigencam(pair: Pair) -> Float[Tensor, "b h w"]:
     """Projection of every place on the first right singular vector of the activations [muhammad2020eigencam].

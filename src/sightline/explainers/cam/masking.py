@@ -38,6 +38,7 @@ Weigh = Callable[[ForwardProbe, Readout, LayerSpec, Float[Tensor, "b c ..."], li
     cost="2 + groups forwards per layer",
     layers="last",
     options=OPTIONS,
+    no_input="it masks by channels of a layer, and those of the input are colours",
 )
 def scorecam(request: Request) -> Outcome:
     """Channels weighted by the score of the input seen through them [wang2020scorecam].
@@ -58,6 +59,7 @@ def scorecam(request: Request) -> Outcome:
     cost="2 + groups forwards per layer",
     layers="last",
     options=OPTIONS,
+    no_input="it masks by channels of a layer, and those of the input are colours",
 )
 def ablationcam(request: Request) -> Outcome:
     """Channels weighted by the drop of the score when they are zeroed [ramaswamy2020ablationcam].

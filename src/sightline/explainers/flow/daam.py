@@ -47,6 +47,7 @@ class Mixing:
     cost="about 1.5 forward + backward per target",
     options={"accumulate": "false gives each block's own map instead of the running sum"},
     models="plain vision transformers with a class token",
+    no_input="attention lies between tokens",
 )
 @torch.no_grad()
 def daam(request: Request) -> Outcome:

@@ -28,13 +28,13 @@ SQUASHING = frozenset(
 MOVING = frozenset(
     {
         "_reshape_alias", "_to_copy", "_unsafe_view", "alias", "as_strided", "cat",
-        "channel_shuffle", "chunk", "clone", "constant_pad_nd", "contiguous", "copy",
-        "diagonal", "expand", "flatten", "gather", "index", "index_select",
-        "lift", "movedim", "narrow", "native_dropout", "permute", "pixel_shuffle",
-        "pixel_unshuffle", "repeat", "reshape", "roll", "select", "slice",
-        "split", "split_with_sizes", "squeeze", "squeeze_", "stack", "t",
-        "transpose", "unbind", "unfold", "unsafe_split", "unsqueeze", "view",
-        "view_copy",
+        "channel_shuffle", "chunk", "clone", "constant_pad_nd", "contiguous", "copy", "diagonal",
+        "expand", "flatten", "flip", "gather", "im2col", "index", "index_select", "lift",
+        "movedim", "narrow", "native_dropout", "permute", "pixel_shuffle", "pixel_unshuffle",
+        "reflection_pad1d", "reflection_pad2d", "reflection_pad3d", "repeat", "replication_pad1d",
+        "replication_pad2d", "replication_pad3d", "reshape", "roll", "select", "slice", "split",
+        "split_with_sizes", "squeeze", "squeeze_", "stack", "t", "transpose", "unbind", "unfold",
+        "unsafe_split", "unsqueeze", "view", "view_copy",
     }
 )  # fmt: skip
 """Operations that move numbers and do not change them."""

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from sightline.capture.engine import Plan
 from sightline.capture.forward import run_forward
-from sightline.capture.record import Recorder
+from sightline.capture.record import Record, Recorder
 from sightline.common.modes import leave_as_found
 from sightline.errors import LayerError, ModelError
 from sightline.explainers.flow.affine import Step, fused
@@ -65,7 +65,7 @@ def read(request: Request) -> Reading:
     with plainly(inputs.device):
         readout, starts = _starts(tape, plan, raw, len(inputs))
         steps, inside = fused(tape)
-    nodes = [_node(tape, record.activation, layer) for record, layer in zip(recorder.records, layers, strict=True)]
+    nodes = [_node(tape, record, layer) for record, layer in zip(recorder.records, layers, strict=True)]
     if request.layers == "last":
         layers, nodes = layers[-1:], nodes[-1:]
     moved = tuple(layer.name for layer, node in zip(layers, nodes, strict=True) if node in inside)
@@ -75,8 +75,8 @@ def read(request: Request) -> Reading:
     )
 
 
-def _node(tape: Tape, activation: Tensor, layer: Layer) -> Node:
-    node = tape.node(activation)
+def _node(tape: Tape, record: Record, layer: Layer) -> Node:
+    node = tape.node_then(record.activation, record.version)
     if node is None:
         raise LayerError(f"the layer {layer.name!r} does not depend on the input, or was overwritten; leave it out")
     return node

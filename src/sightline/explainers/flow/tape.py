@@ -76,6 +76,7 @@ class Tape:
     calls: list[Call] = field(default_factory=list)
     values: list[Tensor | None] = field(default_factory=list)
     _nodes: dict[Any, Node] = field(default_factory=dict)
+    _overwritten: dict[Any, list[tuple[int, Node]]] = field(default_factory=dict)
 
     def value(self, node: Node) -> Tensor:
         """The tensor that a node is."""
@@ -92,6 +93,12 @@ class Tape:
     def node(self, tensor: Tensor) -> Node | None:
         """The node that holds this tensor; None where it does not depend on the input."""
         return self._nodes.get(_place(tensor))
+
+    def node_then(self, tensor: Tensor, version: int) -> Node | None:
+        """The node that held this tensor when its version counter stood there, before it was overwritten."""
+        place = _place(tensor)
+        before = (node for until, node in self._overwritten.get(place, ()) if version <= until)
+        return next(before, self._nodes.get(place))
 
     def enter(self, tensor: Tensor) -> Node:
         """A new node for a tensor."""
@@ -247,6 +254,7 @@ class _Recording(TorchDispatchMode):  # type: ignore[no-untyped-call]
             value = self._tape.value(node)
             self._tape.values[node] = old.as_strided(value.shape, value.stride(), value.storage_offset())
             del self._tape._nodes[place]
+            self._tape._overwritten.setdefault(place, []).append((written._version, node))
         self._stale.update(places)
 
     def _refuse_stale(self, x: Tensor) -> None:

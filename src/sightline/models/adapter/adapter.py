@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from sightline.errors import InputError, LayerError
 from sightline.models.adapter.discover import discover_blocks, discover_convolutions, prefix_tokens
 from sightline.models.adapter.embedded import AUTO, embedded
-from sightline.models.adapter.layers import LayerSpec, match_layers
+from sightline.models.adapter.layers import INPUT, LayerSpec, match_layers
 from sightline.models.adapter.layout import Layout, find_layout
 from sightline.models.adapter.unwrap import unwrap
 
@@ -59,6 +59,8 @@ class Adapter:
         return list(specs)
 
     def _group(self, name: str) -> list[LayerSpec]:
+        if name == "input" or name.endswith("+input"):
+            return [INPUT, *(self._group(name.removesuffix("+input")) if name != "input" else ())]
         if name in ("all", "blocks"):
             return list(self.blocks)
         if name == "last":

@@ -30,6 +30,10 @@ class LayerSpec:
     explicit: bool = False
 
 
+INPUT = LayerSpec("", "input", explicit=True)
+"""The network's own input."""
+
+
 @dataclass(frozen=True)
 class Layer:
     """A place where the model was read, after it has run.
@@ -59,6 +63,21 @@ class Layer:
         return self.layout.size
 
 
+def without_input(choice: str | Sequence[str] | None) -> tuple[bool, str | list[str] | None]:
+    """Whether the network's own input is among the chosen layers, and the choice without it.
+
+    Example:
+        >>> without_input("all+input"), without_input(["layer4.1"]), without_input("input")
+        ((True, ['all']), (False, ['layer4.1']), (True, []))
+    """
+    if choice is None:
+        return False, None
+    names = choice.replace(" ", ",").split(",") if isinstance(choice, str) else list(choice)
+    rest = [name.removesuffix("+input") if isinstance(name, str) else name for name in names if name != "input"]
+    asked = rest != names
+    return asked, rest if asked or not isinstance(choice, str) else choice
+
+
 def layer_name(spec: LayerSpec, call: int, calls: int) -> str:
     """The name under which a layer's map is kept.
 
@@ -66,6 +85,8 @@ def layer_name(spec: LayerSpec, call: int, calls: int) -> str:
         >>> layer_name(LayerSpec("relu"), 2, 3)
         'relu:2'
     """
+    if not spec.path:
+        return "input"
     side = "@in" if spec.side == "input" else ""
     return f"{spec.path}{side}" + (f":{call}" if calls > 1 else "")
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from typing import cast
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from sightline.errors import MethodError
+from sightline.explainers.flow.lrp.bounds import Bounds, bounds_of
+from sightline.explainers.flow.lrp.first import FIRST, Message, PixelRules, join, relevance
+from sightline.explainers.flow.lrp.pixels import Pixels, pixel_nodes
 from sightline.explainers.flow.lrp.rules import Recipe, Rules
 from sightline.explainers.flow.read import Reading, read
 from sightline.explainers.flow.tape import Node
-from sightline.explainers.flow.walk import plus, walk
+from sightline.explainers.flow.walk import Rule, walk
 from sightline.explainers.method import LayerMaps, Outcome, Request, own_pass
 from sightline.models import Layout
 
@@ -35,6 +39,10 @@ Notes = dict[str, Float[Tensor, " b"]]
         "add": "the same in sums of branches; 0",
         "epsilon": "what is added to denominators, in units of the layer's root mean square; 0",
         "attention": "value holds attention and gates constant, both gives them half; value",
+        "first": "rule of the layer that reads the pixels, for the map at the input: bounded (z^B), flat, squared, "
+        "gamma, or a gamma of its own; bounded",
+        "low": "smallest value of the normalised pixels, one or one per channel; from the preprocessing",
+        "high": "largest value of them; from the preprocessing",
     },
 )
 @torch.no_grad()
@@ -46,9 +54,15 @@ def lrp(request: Request) -> Outcome:
     [ali2022conservative]. `carried` in the notes is the sum over a layer, `drift` what of the score was
     lost or gained (to biases, above all), `prefix` the share of magnitude on class and register tokens.
     """
-    recipe = recipe_of(request)
+    recipe, first = recipe_of(request), first_of(request)
     reading = read(request)
-    each = [_relevance_maps(reading, recipe, k) for k in range(len(reading.starts))]
+    pixels, bounds = _pixels(reading, request)
+    each = []
+    for k in range(len(reading.starts)):
+        rules = Rules(reading.tape, reading.facts, recipe)
+        # Without pixels all messages are tensors, as the plain rules take them.
+        rule = cast("Rule[Message]", rules) if pixels is None else PixelRules(rules, pixels, first)
+        each.append((_relevance_maps(reading, rule, k), _remarks(reading, rules)))
     layers = tuple(
         LayerMaps(
             layer.name,
@@ -57,8 +71,16 @@ def lrp(request: Request) -> Outcome:
         )
         for i, layer in enumerate(reading.layers)
     )
-    samples = len(reading.readout.scores)
-    return Outcome(reading.readout, layers, tuple(tuple(remarks for _, remarks in each) for _ in range(samples)))
+    own = [() if bounds is None or first != "bounded" else (bounds.words(b),) for b in range(len(request.inputs))]
+    return Outcome(reading.readout, layers, tuple(tuple(remarks + words for _, remarks in each) for words in own))
+
+
+def _pixels(reading: Reading, request: Request) -> tuple[Pixels | None, Bounds | None]:
+    """The nodes that are pixels and the bounds of the pixels, if a map is wanted at one of them."""
+    if not pixel_nodes(reading.steps) & set(reading.nodes):
+        return None, None
+    bounds = bounds_of(request)
+    return Pixels.of(reading.tape, reading.steps, bounds.low, bounds.high), bounds
 
 
 def recipe_of(request: Request) -> Recipe:
@@ -80,24 +102,41 @@ def recipe_of(request: Request) -> Recipe:
     return Recipe(**numbers, attention=attention)
 
 
-def _relevance_maps(reading: Reading, recipe: Recipe, k: int) -> tuple[list[tuple[Tensor, Notes]], tuple[str, ...]]:
-    """Map and notes of every layer for one decision, and what there is to say."""
+def first_of(request: Request) -> str | float:
+    """The rule of the first layer that the option `first` asks for.
+
+    Raises:
+        MethodError: it is none of the rules and no gamma.
+    """
+    first = request.option("first", FIRST[0])
+    if first in FIRST:
+        return str(first)
+    try:
+        gamma = float(first)
+    except (TypeError, ValueError):
+        gamma = -1.0
+    if not gamma >= 0:
+        raise MethodError(f"the option first is one of {', '.join(FIRST)}, or a gamma of 0 or more, not {first!r}")
+    return gamma
+
+
+def _relevance_maps(reading: Reading, rule: Rule[Message], k: int) -> list[tuple[Tensor, Notes]]:
+    """Map and notes of every layer for one decision."""
     maps: dict[Node, tuple[Tensor, Notes]] = {}
     layouts = {node: layer.layout for node, layer in zip(reading.nodes, reading.layers, strict=True)}
-    start = reading.starts[k]
+    start: dict[Node, Message] = dict(reading.starts[k])
     shapes = {node: reading.tape.value(node).shape for node in reading.nodes}
-    score = torch.stack([_total(reading.tape.value(node) * G) for node, G in start.items()]).sum(0)
+    score = torch.stack([_total(reading.tape.value(node) * G) for node, G in reading.starts[k].items()]).sum(0)
 
-    def arrive(node: Node, G: Tensor) -> None:
+    def arrive(node: Node, message: Message) -> None:
         if node in layouts:
-            maps[node] = _map(reading.tape.value(node).float() * G.float(), layouts[node], score)
+            maps[node] = _map(relevance(reading.tape, node, message), layouts[node], score)
 
-    rules = Rules(reading.tape, reading.facts, recipe)
     last = k + 1 == len(reading.starts)
-    walk(reading.tape, reading.steps, start, rules, arrive, add=plus, last=last, destinations=layouts)
+    walk(reading.tape, reading.steps, start, rule, arrive, add=join, last=last, destinations=layouts)
     for node in set(reading.nodes) - set(maps):
         maps[node] = _map(torch.zeros(shapes[node]).to(score), layouts[node], score)
-    return [maps[node] for node in reading.nodes], _remarks(reading, rules)
+    return [maps[node] for node in reading.nodes]
 
 
 def _map(R: Float[Tensor, "b ..."], layout: Layout, score: Float[Tensor, " b"]) -> tuple[Tensor, Notes]:
@@ -106,7 +145,7 @@ def _map(R: Float[Tensor, "b ..."], layout: Layout, score: Float[Tensor, " b"]) 
     notes = {"carried": carried, "drift": carried - score}
     if layout.prefix:
         notes["prefix"] = _total(R[:, : layout.prefix].abs()) / _total(R.abs()).clamp_min(torch.finfo(R.dtype).tiny)
-    return layout.to_grid(R).sum(1), notes
+    return layout.to_grid(R).sum(1).float(), notes
 
 
 def _total(x: Float[Tensor, "b ..."]) -> Float[Tensor, " b"]:

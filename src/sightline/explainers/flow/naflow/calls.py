@@ -33,7 +33,7 @@ ONE_TO_ONE = frozenset(
     {
         "_reshape_alias", "_to_copy", "_unsafe_view", "alias", "cat", "channel_shuffle",
         "chunk", "clone", "constant_pad_nd", "contiguous", "copy", "diagonal",
-        "flatten", "lift", "movedim", "native_dropout", "permute", "pixel_shuffle",
+        "flatten", "flip", "lift", "movedim", "native_dropout", "permute", "pixel_shuffle",
         "pixel_unshuffle", "reshape", "roll", "squeeze", "split", "split_with_sizes",
         "stack", "t", "transpose", "unbind", "unsafe_split", "unsqueeze", "view",
         "view_copy",

@@ -58,7 +58,7 @@ class Chain:
 
     @classmethod
     def _checked(cls, reading: Reading, steps: list[Step], node: Node, readers: Sequence[Step]) -> Chain:
-        if not set(reading.nodes) <= {n for step in steps for n in outputs_of(step) if n is not None}:
+        if not set(reading.nodes) <= {0} | {n for step in steps for n in outputs_of(step) if n is not None}:
             names = ", ".join(sorted({s.name if isinstance(s, Call) else type(s).__name__ for s in readers}))
             raise MethodError(
                 "the mode 'published' knows chains of convolutions, ReLUs, max-pools and batch norms, such as "
