@@ -49,11 +49,6 @@ class _Question:
     by_default: bool = False
     preprocess: Mapping[str, Any] | None = None
 
-    @property
-    def at_input(self) -> bool:
-        """Whether a map at the network's own input is asked for."""
-        return without_input(self.plan.layers)[0]
-
 
 @answering
 @exclusive
@@ -218,8 +213,8 @@ def _answers(question: _Question, inputs: Float[Tensor, "b c h w"]) -> list[tupl
     for method in question.methods:
         if method.run is not None:
             answers[method.name] = method.run(_request(question, method, inputs))
-    pairs = [(method, answers[method.name]) for method in question.methods]
-    return [(m, without_map_at_input(m, o) if m.no_input and question.at_input else o) for m, o in pairs]
+    layers = question.plan.layers
+    return [(method, without_map_at_input(method, answers[method.name], layers)) for method in question.methods]
 
 
 def _shared_pass(question: _Question, methods: list[Method], inputs: Tensor) -> list[tuple[str, Outcome]]:

@@ -24,8 +24,10 @@ def check_input_maps(methods: Sequence[Method], layers: Wanted) -> None:
             raise MethodError(f"{method.name} has no map at the input: {method.no_input}; these have one: {names}")
 
 
-def without_map_at_input(method: Method, outcome: Outcome) -> Outcome:
-    """The outcome of a method that has none, of a call that asks for one: less that map, and with a sentence."""
+def without_map_at_input(method: Method, outcome: Outcome, layers: Wanted) -> Outcome:
+    """The outcome; of a method that has no such map, in a call that asks for one, without it and with a sentence."""
+    if not method.no_input or not without_input(layers)[0]:
+        return outcome
     name = layer_name(INPUT, 1, 1)
     b, k = outcome.readout.scores.shape
     remark = f"There is no map at the input: {method.no_input}."
