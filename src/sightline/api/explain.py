@@ -131,6 +131,7 @@ def explain(
     adapter = adapt(model)
     adapter.check_inputs(inputs)
     decision = parse_target(target, contrast=contrast, contrast_weight=contrast_weight, score=score)
+    decision = decision.on(tuple(inputs.shape[2:]))
     where = embedding or (AUTO if decision.wants_embedding else NONE)
     about = {} if where == NONE else {"embedding": place_of(adapter.model, where)}
     adapter = adapter if where == NONE else adapter.encoder(where)

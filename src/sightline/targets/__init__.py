@@ -1,6 +1,8 @@
 """Decisions that can be explained: each target reads scalars off a model's output, logits or an embedding."""
 
 from sightline.targets.base import Readout, Target
+from sightline.targets.box_form import box
+from sightline.targets.boxes import Box
 from sightline.targets.classes import ClassPerSample, ClassScore, Contrast, TopClasses
 from sightline.targets.closest import ContrastClosest
 from sightline.targets.contrastive import InfoNCE
@@ -25,6 +27,7 @@ from sightline.targets.value import Value
 
 __all__ = [
     "SIMILARITIES",
+    "Box",
     "ClassHead",
     "ClassPerSample",
     "ClassScore",
@@ -46,6 +49,7 @@ __all__ = [
     "Target",
     "TargetLike",
     "TopClasses",
+    "box",
     "Value",
     "class_index",
     "parse_target",

@@ -69,6 +69,14 @@ class Target(ABC):
         """The same decision for these samples of the batch; a target that holds a row per sample selects them."""
         return self
 
+    def on(self, size: tuple[int, ...]) -> Target:
+        """The same decision on inputs of this size (height and width of pictures); raises `TargetError` early."""
+        return self
+
+    def against(self, other: int | str) -> Target | None:
+        """Why this decision and not the other; None where a decision of this kind has no such contrast."""
+        return None
+
     @abstractmethod
     def read(self, output: Any, labels: Sequence[str] | None) -> Readout:
         """Read the scalars off `output`: logits `[b, classes]`, unless `wants_raw`."""

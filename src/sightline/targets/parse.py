@@ -136,6 +136,9 @@ def _one_class(what: TargetLike) -> int | str | None:
 
 def _contrast(what: TargetLike, contrast: int | str) -> Target:
     """One class, or the top one, against another or against all others."""
+    target = what if isinstance(what, Target) else _of_a_form(what) if isinstance(what, str) else None
+    if target is not None and (pair := target.against(contrast)) is not None:
+        return pair
     what = _one_class(what)
     if str(contrast).lower() == "others":
         return ContrastOthers(what)
