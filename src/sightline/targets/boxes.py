@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from sightline.errors import TargetError
-from sightline.targets.base import Readout, Target, class_name
+from sightline.targets.base import Readout, Rows, Target, class_name
 from sightline.targets.classes import ClassId
 from sightline.targets.detections import Detections, Probabilities, detections_of
 from sightline.targets.names import class_index
@@ -87,12 +87,14 @@ class Box(Target):
                 )
         return replace(self, size=(height, width))
 
-    def rows(self, part: slice) -> Target:
+    def rows(self, part: Rows) -> Target:
         """See `Target.rows`."""
-        boxes = self.boxes[part] if self.boxes is not None and self.boxes.ndim == 3 else self.boxes
-        return replace(
-            self, boxes=boxes, classes=self.classes[part] if isinstance(self.classes, Tensor) else self.classes
-        )
+        boxes, classes = self.boxes, self.classes
+        if boxes is not None and boxes.ndim == 3 and len(boxes) > 1:
+            boxes = boxes[part]
+        if isinstance(classes, Tensor) and len(classes) > 1:
+            classes = classes[part]
+        return replace(self, boxes=boxes, classes=classes)
 
     def against(self, other: ClassId) -> Target:
         """See `Target.against`: why this class in the box and not the other."""
