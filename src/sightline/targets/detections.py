@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from sightline.errors import TargetError
-from sightline.targets.select import describe
+from sightline.targets.outputs import describe
 
 Probabilities = Literal["auto", "softmax", "sigmoid"]
 """What makes class probabilities of a detector's logits; a soft-max has "no object" as its last class."""
