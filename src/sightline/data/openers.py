@@ -17,7 +17,8 @@ from inspect import signature
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from sightline.data.paths import find_files
+from sightline.common.reading import is_folder
+from sightline.data.paths import find_files, has_files
 from sightline.errors import InputError
 from sightline.registry import Registry
 
@@ -52,22 +53,27 @@ class Opener:
     Args:
         read: file in, input out; it raises InputError on a file that it cannot read. Further arguments are wishes.
         suffixes: endings of their names, in lower case, with the dot.
+        in_folders: whether such files are taken where a folder is named that holds photos too.
     """
 
     read: Callable[..., Input]
     suffixes: frozenset[str]
+    in_folders: bool = True
 
 
 OPENERS: Registry[Opener] = Registry(
-    "opener", group="sightline.openers", modules=("sightline.data.photos",), error=InputError
+    "opener",
+    group="sightline.openers",
+    modules=("sightline.data.photos", "sightline.data.arrays", "sightline.data.clips"),
+    error=InputError,
 )
 
 
-def opener(name: str, *suffixes: str) -> Callable[[Read], Read]:
+def opener(name: str, *suffixes: str, in_folders: bool = True) -> Callable[[Read], Read]:
     """Decorator that registers what opens the files of these endings."""
 
     def enter(read: Read) -> Read:
-        OPENERS.add(name, Opener(read, frozenset(suffix.lower() for suffix in suffixes)))
+        OPENERS.add(name, Opener(read, frozenset(suffix.lower() for suffix in suffixes), in_folders))
         return read
 
     return enter
@@ -95,7 +101,15 @@ def open_input(path: Path, **wishes: Any) -> Input:
 def find_inputs(paths: Iterable[str | Path]) -> list[Path]:
     """List what can be opened among files and folders; see `paths.find_files`.
 
+    A folder often holds arrays or videos beside its photos: these are taken where it has nothing else.
+
     Raises:
         InputError: a path does not exist, or a folder holds nothing that can be opened.
     """
-    return find_files(paths, frozenset().union(*(one.suffixes for one in OPENERS.values())))
+    every = frozenset[str]().union(*(one.suffixes for one in OPENERS.values()))
+    first = frozenset[str]().union(*(one.suffixes for one in OPENERS.values() if one.in_folders))
+    files: dict[Path, None] = {}
+    for path in map(Path, paths):
+        plain = is_folder(path) and has_files(path, first)
+        files.update(dict.fromkeys(find_files([path], first if plain else every)))
+    return list(files)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -29,6 +30,16 @@ def find_files(paths: Iterable[str | Path], suffixes: frozenset[str]) -> list[Pa
     return list(files)
 
 
+def has_files(folder: Path, suffixes: frozenset[str]) -> bool:
+    """Whether a folder holds, at any depth, a file of these endings that is not hidden."""
+    return bool(_inside(folder, suffixes))
+
+
+def natural(path: Path) -> list[tuple[int, str]]:
+    """A key that sorts names as people do: `2.png` before `10.png`."""
+    return [(int(part), "") if part.isdecimal() else (0, part.lower()) for part in re.split(r"(\d+)", path.name)]
+
+
 def _file(path: Path) -> Path:
     """The path itself.
 
@@ -40,12 +51,17 @@ def _file(path: Path) -> Path:
 
 
 def _in_folder(folder: Path, suffixes: frozenset[str]) -> list[Path]:
-    inside = (path for path in folder.rglob("*") if path.suffix.lower() in suffixes)
-    entries = (path for path in inside if not any(part.startswith(".") for part in path.relative_to(folder).parts))
-    photos = sorted(path for path in entries if path.is_file())
+    photos = _inside(folder, suffixes)
     if not photos:
         raise InputError(
             f"the folder {str(folder)!r} holds no picture; looked there and in its subfolders for "
             f"{', '.join(sorted(suffixes))}"
         )
     return photos
+
+
+def _inside(folder: Path, suffixes: frozenset[str]) -> list[Path]:
+    """The files of these endings in a folder, in the order of their names."""
+    inside = (path for path in folder.rglob("*") if path.suffix.lower() in suffixes)
+    entries = (path for path in inside if not any(part.startswith(".") for part in path.relative_to(folder).parts))
+    return sorted(path for path in entries if path.is_file())
