@@ -1,7 +1,7 @@
 """Signals, volumes and clips as arrays: WAV files, and numpy's `.npy` and `.npz`, taken as the network takes them.
 
 What an array lies over is told by its axes: `[t]` and `[c, t]` are signals, `[z, y, x]` and `[c, z, y, x]` volumes,
-and bytes `[t, y, x, 3]` the frames of a clip. In a `.npz` file the array's name says it: `signal`, `volume` or `clip`.
+and bytes `[t, y, x, 3]` the frames of a clip. In a `.npz` file the array's name says it: `signal`, `volume`, `clip`.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Sampled:
         return tuple(self.values.shape[1:])
 
 
-@opener("sound", ".wav", ".wave")
+@opener("sound", ".wav", ".wave", in_folders=False)
 def read_sound(path: str | Path) -> Sampled:
     """Read a WAV file: its channels in -1..1, and its samples a second.
 
@@ -144,8 +144,8 @@ def _placed(path: Path, name: str, array: NDArray[Any]) -> tuple[str, Floats, tu
     axes = AXES.get(domain, 0)
     if not domain or array.ndim not in (axes, axes - 1):
         raise InputError(
-            f"the array in {str(path)!r} has the shape {array.shape}; a signal is [t] or [c, t], a volume [z, y, x] or "
-            "[c, z, y, x], a clip [t, y, x] or [c, t, y, x]"
+            f"the array in {str(path)!r} has the shape {array.shape}; a signal is [t] or [c, t], a volume [z, y, x] "
+            "or [c, z, y, x], a clip [t, y, x] or [c, t, y, x]"
         )
     values = array.astype(np.float32)
     return domain, values if array.ndim == axes else values[None], ()

@@ -6,6 +6,7 @@ that `imageio-ffmpeg` brings (extra `video`); a folder of frames needs nothing.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,6 +19,7 @@ from sightline.data.paths import natural
 from sightline.data.photos import SUFFIXES, read_photo
 from sightline.errors import InputError, MissingExtraError
 
+logging.getLogger("imageio_ffmpeg").addHandler(logging.NullHandler())  # what it remarks is no news to a reader
 FRAMES = 16
 """Frames that are read where nobody says how many."""
 
