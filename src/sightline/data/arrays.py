@@ -138,7 +138,7 @@ def _loaded(path: Path) -> tuple[str, NDArray[Any], float | None]:
 def _placed(path: Path, name: str, array: NDArray[Any]) -> tuple[str, Floats, tuple[str, ...]]:
     """Domain and values with channels first."""
     if array.dtype == np.uint8 and array.ndim == 4 and array.shape[-1] == 3 and name in ("", "clip"):
-        frames = np.moveaxis(array, -1, 0).astype(np.float32) / 255
+        frames = np.moveaxis(array, -1, 0).astype(np.float32) / np.float32(255)
         return "space-time", frames, ("bytes of frames taken as 0..1",)
     domain = KINDS.get(name) or {1: "signal", 2: "signal", 3: "volume", 4: "volume"}.get(array.ndim, "")
     axes = AXES.get(domain, 0)
