@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 import sightline
 from sightline.errors import LayerError
-from sightline.explainers.flow.daam import _attentions, read_by_class
-from sightline.explainers.flow.read import read
+from sightline.explainers.attention.reading import read_attention
+from sightline.explainers.flow.daam import parts_of
 from sightline.explainers.method import Request
 from sightline.models import adapt
 from sightline.targets import parse_target
@@ -51,13 +51,13 @@ def test_what_the_tokens_give_sums_to_what_the_class_token_gets() -> None:
     with torch.enable_grad():
         _, inputs, _ = by_hand(model, x)
     request = Request(adapt(model), x, parse_target(TARGET))
-    reading = read(request)
-    mixings, layout = _attentions(reading, request)
-    assert layout.prefix == 1
-    assert len(mixings) == 3
-    for mixing, wanted in zip(mixings, inputs, strict=True):
-        E = read_by_class(reading.tape.value(mixing.weights), reading.tape.value(mixing.values), len(x))
-        assert float((E.sum(2).flatten(1) - wanted[:, 0]).abs().max()) < 1e-10
+    reading = read_attention(request)
+    assert reading.layout.prefix == 1
+    assert len(reading.attentions) == 3
+    for attention, wanted in zip(reading.attentions, inputs, strict=True):
+        weights, values, _ = parts_of(reading, attention)
+        drawn = (weights[:, :, 0, :, None] * values).sum(2).flatten(1)
+        assert float((drawn - wanted[:, 0]).abs().max()) < 1e-10
 
 
 @pytest.mark.parametrize("accumulate", [True, False])
@@ -82,9 +82,44 @@ def test_other_transformers_with_a_class_token_work(name: str) -> None:
     assert all(item.flow[-1].status == "ok" for item in found)
 
 
-@pytest.mark.parametrize("name", ["vit_avg", "windows", "residual"])
-def test_models_without_a_class_token_are_refused(name: str) -> None:
-    with pytest.raises(LayerError, match="has no class token"):
+def test_where_the_mean_decides_all_places_read() -> None:
+    """Each place's own map by hand, in a loop over the places that read."""
+    model, x = build("vit_avg").double(), picture().double()
+    weights: list[Tensor] = []
+    values: list[Tensor] = []
+    outputs: list[Tensor] = []
+
+    def attend(module: nn.Module, args: tuple[Tensor, ...]) -> None:
+        b, n, d = args[0].shape
+        q, k, v = module.qkv(args[0]).reshape(b, n, 3, 2, d // 2).permute(2, 0, 3, 1, 4)
+        weights.append(torch.softmax(q @ k.mT / math.sqrt(d // 2), -1))
+        values.append(v)
+
+    def project(module: nn.Module, args: tuple[Tensor, ...]) -> None:
+        args[0].retain_grad()
+        outputs.append(args[0])
+
+    for block in model.blocks:
+        block.attn.register_forward_pre_hook(attend)
+        block.attn.proj.register_forward_pre_hook(project)
+    model(x.clone().requires_grad_())[:, TARGET].sum().backward()
+    ours = sightline.explain(
+        build("vit_avg").double(), x, target=TARGET, method="daam", options={"accumulate": False}
+    )
+    for i, (a, v, out) in enumerate(zip(weights, values, outputs, strict=True)):
+        G = out.grad.reshape(2, 16, 2, 8).transpose(1, 2)
+        right = torch.zeros(2, 16, dtype=torch.float64)
+        for reader in range(16):
+            for place in range(16):
+                drawn = a[:, :, reader, place, None] * v[:, :, place]
+                right[:, place] += (G[:, :, reader] * drawn).sum((1, 2)).detach()
+        found = torch.stack([item.flow[i].values for item in ours]).double()
+        assert torch.allclose(found, right.relu().reshape(2, 4, 4), rtol=1e-5, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["windows", "residual"])
+def test_models_without_attention_over_the_whole_grid_are_refused(name: str) -> None:
+    with pytest.raises(LayerError, match="no attention over its whole grid"):
         sightline.explain(build(name), picture(), target=TARGET, method="daam")
 
 

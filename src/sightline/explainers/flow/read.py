@@ -63,7 +63,7 @@ def read(request: Request) -> Reading:
             raw = run_forward(request.adapter.model, inputs)
         layers = recorder.layers()
     with plainly(inputs.device):
-        readout, starts = _starts(tape, plan, raw, len(inputs))
+        readout, starts = decision_starts(tape, plan, raw, len(inputs))
         steps, inside = fused(tape)
     nodes = [_node(tape, record, layer) for record, layer in zip(recorder.records, layers, strict=True)]
     if request.layers == "last":
@@ -82,7 +82,7 @@ def _node(tape: Tape, record: Record, layer: Layer) -> Node:
     return node
 
 
-def _starts(tape: Tape, plan: Plan, raw: object, count: int) -> tuple[Readout, tuple[dict[Node, Tensor], ...]]:
+def decision_starts(tape: Tape, plan: Plan, raw: object, count: int) -> tuple[Readout, tuple[dict[Node, Tensor], ...]]:
     """The scores, and the gradient of each with respect to what the model returned."""
     leaves: dict[Node, Tensor] = {}
 

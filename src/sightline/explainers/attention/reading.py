@@ -1,0 +1,286 @@
+"""A forward pass with every attention of it in the open: weights, tokens, and who of them decides."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
+
+from sightline.capture.engine import Plan
+from sightline.capture.forward import run_forward
+from sightline.common.modes import leave_as_found
+from sightline.errors import LayerError
+from sightline.explainers.attention.pattern import Product, makers_of, products, tokens_of
+from sightline.explainers.attention.support import reaching
+from sightline.explainers.flow.affine import Step, fused
+from sightline.explainers.flow.facts import Facts
+from sightline.explainers.flow.read import decision_starts
+from sightline.explainers.flow.tape import Node, Tape, recording
+from sightline.explainers.flow.vjp import gradient
+from sightline.explainers.flow.walk import leading_to, plainly, plus, walk
+from sightline.explainers.method import Request
+from sightline.models import Layout
+from sightline.targets import Readout
+
+POSITIONS = ("query", "key", "value", "attn_mask", "dropout_p", "is_causal")
+"""Arguments of scaled-dot-product attention that may come without a name."""
+
+
+class OpenAttention(TorchFunctionMode):
+    """Fused attention is computed by its equation, and torch's multi-head attention with its weights."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Open the calls that are attention; pass on all others."""
+        kwargs = kwargs or {}
+        if func is F.scaled_dot_product_attention:
+            return _attended({**dict(zip(POSITIONS, args, strict=False)), **kwargs})
+        if func is F.multi_head_attention_forward:
+            need_weights = kwargs.get("need_weights", True)
+            output, weights = func(*args, **{**kwargs, "need_weights": True, "average_attn_weights": False})
+            return output, weights.mean(1) if need_weights and weights is not None else None
+        return func(*args, **kwargs)
+
+
+def _attended(call: Mapping[str, Any]) -> Tensor:
+    """`softmax(q k^T scale + mask) v`."""
+    query, key, value = call["query"], call["key"], call["value"]
+    if call.get("enable_gqa", False):
+        groups = query.shape[-3] // key.shape[-3]
+        key, value = key.repeat_interleave(groups, -3), value.repeat_interleave(groups, -3)
+    scale, attn_mask = call.get("scale"), call.get("attn_mask")
+    scores = (query @ key.mT) * (1 / math.sqrt(query.shape[-1]) if scale is None else scale)
+    if call.get("is_causal", False):
+        attn_mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=query.device).tril()
+    if attn_mask is not None and attn_mask.dtype == torch.bool:
+        scores = scores.masked_fill(~attn_mask, -torch.inf)
+    elif attn_mask is not None:
+        scores = scores + attn_mask
+    attended: Tensor = scores.softmax(-1) @ value
+    return attended
+
+
+@dataclass(frozen=True, eq=False)
+class Attention:
+    """One attention of a model.
+
+    Args:
+        name: dotted path of its module; `:N` behind it where it ran more than once.
+        product: where it stands on the tape.
+        weights: `[b, heads, q, n]` in float32: what each of q tokens takes from n.
+    """
+
+    name: str
+    product: Product
+    weights: Float[Tensor, "b heads q n"]
+
+    @property
+    def square(self) -> bool:
+        """Whether the tokens read one another."""
+        return self.weights.shape[-1] == self.weights.shape[-2]
+
+
+@dataclass(frozen=True, eq=False)
+class AttentionReading:
+    """A forward pass, its attentions in forward order, and its decisions.
+
+    Args:
+        tape: the recorded operations and their values.
+        steps: its calls, affine maps fused.
+        facts: what is known of its nodes.
+        readout: the scores, detached.
+        starts: gradient of the score at each output node, for each of the k decisions.
+        attentions: every attention that reaches the decision.
+        layout: how the tokens of the first one lie on the picture.
+        deciding: `[b, q]`, share of each token of the last attention in what reaches the decision; 0 of those that
+            do not.
+    """
+
+    tape: Tape
+    steps: list[Step]
+    facts: Facts
+    readout: Readout
+    starts: tuple[dict[Node, Tensor], ...]
+    attentions: tuple[Attention, ...]
+    layout: Layout
+    deciding: Float[Tensor, "b q"]
+
+    def gradients(self, k: int) -> list[Float[Tensor, "b heads q n"]]:
+        """Gradient of one decision with respect to the weights of each attention."""
+        arrived: dict[Node, Tensor] = {}
+        nodes = {attention.product.weights for attention in self.attentions}
+
+        def arrive(node: Node, G: Tensor) -> None:
+            if node in nodes:
+                arrived[node] = G
+
+        walk(self.tape, self.steps, self.starts[k], partial(step_gradient, self.tape), arrive, add=plus, last=False,
+             destinations=nodes)  # fmt: skip
+        return [self.gradient_of(attention, arrived.get(attention.product.weights)) for attention in self.attentions]
+
+    def to_grid(self, along: Float[Tensor, "... n"]) -> Float[Tensor, "... h w"]:
+        """A number for each token, at the places: tokens that joined later stand in front, as the others do."""
+        height, width = self.layout.size
+        return along[..., along.shape[-1] - height * width :].reshape(*along.shape[:-1], height, width)
+
+    def rows(self, attention: Attention) -> Bool[Tensor, "b q"]:
+        """Which rows of an attention are those of the tokens that decide: all, while these have not joined."""
+        b, _, q, _ = attention.weights.shape
+        joined = q == self.deciding.shape[1]
+        return self.deciding > 0 if joined else torch.ones(b, q, dtype=torch.bool, device=attention.weights.device)
+
+    @staticmethod
+    def gradient_of(attention: Attention, G: Tensor | None) -> Float[Tensor, "b heads q n"]:
+        """A gradient at an attention's weights in their shape; zero where none came."""
+        weights = attention.weights
+        return torch.zeros_like(weights) if G is None else attention.product.rows(G).reshape(weights.shape).float()
+
+
+def step_gradient(tape: Tape, step: Step, messages: Sequence[Tensor | None]) -> Sequence[Tensor | None]:
+    """The plain gradient of a step, as a rule of a walk."""
+    return gradient(tape, step, messages)
+
+
+def even(deciding: Float[Tensor, "b q"]) -> bool:
+    """Whether the same tokens decide in every sample, and each as much as the others."""
+    count = (deciding > 0).sum(1, keepdim=True)
+    alike = (deciding > 0) == (deciding[:1] > 0)
+    return bool(alike.all() and ((deciding * count - 1).abs() < 1e-4)[deciding > 0].all())
+
+
+def read_attention(request: Request, *, parts: AbstractContextManager[Any] | None = None) -> AttentionReading:
+    """Run the model once with its attention in the open.
+
+    Args:
+        request: model, inputs and decision.
+        parts: what opens fused attention; None is `OpenAttention`, a null context leaves it to torch's own equation.
+
+    Raises:
+        LayerError: no attention over all places reaches the decision (no transformer, or one with windows).
+    """
+    adapter, plan = request.adapter, Plan(request.target, output=request.output, labels=request.labels)
+    adapter.check_inputs(request.inputs)
+    plan.target.check(adapter.classes, plan.labels)
+    spans = ModuleSpans()
+    with leave_as_found(adapter.model):
+        inputs = request.inputs.detach().clone()
+        with recording(inputs) as tape, parts or OpenAttention(), spans.listening(adapter.model, tape):
+            raw = run_forward(adapter.model, inputs)
+    with plainly(inputs.device):
+        readout, starts = decision_starts(tape, plan, raw, len(inputs))
+        steps, _ = fused(tape)
+        ends = {node: (G != 0).to(G.dtype) for start in starts for node, G in start.items()}
+        whole = _whole(tape, steps, ends, len(inputs), request)
+        names = numbered([spans.name(tape, steps, product, i) for i, product in enumerate(whole)])
+        attentions = tuple(
+            Attention(name, product, _weights(tape, product, len(inputs)))
+            for name, product in zip(names, whole, strict=True)
+        )
+        deciding = _deciding(tape, steps, ends, attentions[-1])
+    layout = _layout(request, attentions)
+    return AttentionReading(tape, steps, Facts(steps, len(inputs)), readout, starts, attentions, layout, deciding)
+
+
+def _whole(tape: Tape, steps: list[Step], ends: Mapping[Node, Tensor], batch: int, request: Request) -> list[Product]:
+    """The attentions that reach the decision, if each reads all tokens of its sample."""
+    kind = type(request.adapter.model).__name__
+    candidates = [product for product in products(tape, steps) if leading_to({product.out}, steps) & set(ends)]
+    makers = makers_of(steps)
+    windows = []
+    for product in candidates:
+        weights = product.rows(tape.value(product.weights))
+        tokens = tokens_of(tape, steps, makers, product.values, batch)
+        if weights.shape[0] % batch or (tokens is not None and tokens != weights.shape[-1]):
+            windows.append(tuple(weights.shape))
+    if windows or not candidates:
+        kinds = f"windows, pooled tokens or channels, of shapes {sorted(set(windows))}" if windows else "none"
+        raise LayerError(
+            f"{kind} has no attention over its whole grid ({kinds}); "
+            "this method is for plain vision transformers, any CAM method works here"
+        )
+    return candidates
+
+
+def _weights(tape: Tape, product: Product, batch: int) -> Float[Tensor, "b heads q n"]:
+    weights = product.rows(tape.value(product.weights))
+    return weights.reshape(batch, -1, *weights.shape[1:]).float()
+
+
+def _deciding(
+    tape: Tape, steps: list[Step], ends: Mapping[Node, Tensor], attention: Attention
+) -> Float[Tensor, "b q"]:
+    """Share of each token of an attention in what reaches the decision."""
+    product = attention.product
+    support = product.rows(reaching(tape, steps, ends, {product.out})[product.out])
+    share = support.double().sum(-1).reshape(*attention.weights.shape[:3]).sum(1)
+    return (share / share.sum(1, keepdim=True)).float()
+
+
+def _layout(request: Request, attentions: Sequence[Attention]) -> Layout:
+    """How the tokens lie on the picture."""
+    b, _, height, width = request.inputs.shape
+    tokens = attentions[0].weights.shape[-1]
+    layout = request.adapter.layout((b, tokens, 1), (height, width))
+    if layout is None:
+        raise LayerError(
+            f"the {tokens} tokens that {type(request.adapter.model).__name__} attends to are no grid over a picture "
+            f"of {height}x{width}; any CAM method works at its earlier layers"
+        )
+    return layout
+
+
+class ModuleSpans:
+    """Which calls of a tape each module made: its first and the one behind its last."""
+
+    def __init__(self) -> None:
+        self._spans: list[tuple[str, int, int]] = []
+        self._open: list[tuple[str, int]] = []
+
+    @contextmanager
+    def listening(self, model: nn.Module, tape: Tape) -> Iterator[None]:
+        """Hooks are on the model inside, and off it outside."""
+        with ExitStack() as undo:
+            for path, module in model.named_modules():
+                undo.callback(module.register_forward_pre_hook(partial(self._enter, path, tape)).remove)
+                undo.callback(module.register_forward_hook(partial(self._leave, tape), always_call=True).remove)
+            yield
+
+    def _enter(self, path: str, tape: Tape, module: nn.Module, args: Any) -> None:
+        self._open.append((path, len(tape.calls)))
+
+    def _leave(self, tape: Tape, module: nn.Module, args: Any, output: Any) -> None:
+        path, start = self._open.pop()
+        self._spans.append((path, start, len(tape.calls)))
+
+    def name(self, tape: Tape, steps: Sequence[Step], product: Product, number: int) -> str:
+        """Path of the innermost module in which the shares are made and multiplied."""
+        calls = {id(call): i for i, call in enumerate(tape.calls)}
+        first, last = (calls.get(id(steps[i])) for i in (product.source, product.index))
+        if first is None or last is None:
+            return f"attention.{number}"
+        around = [(stop - start, -path.count("."), path) for path, start, stop in self._spans
+                  if start <= first and last < stop]  # fmt: skip
+        return min(around, default=(0, 0, ""))[-1] or f"attention.{number}"
+
+
+def numbered(names: Sequence[str]) -> list[str]:
+    """Names with a call number behind those that come more than once.
+
+    Example:
+        >>> numbered(["a", "b", "a"])
+        ['a:1', 'b', 'a:2']
+    """
+    counts: dict[str, int] = {}
+    each = []
+    for name in names:
+        counts[name] = counts.get(name, 0) + 1
+        each.append(f"{name}:{counts[name]}" if names.count(name) > 1 else name)
+    return each

@@ -1,0 +1,196 @@
+"""Attention flow through transformers: rollout, and attention weighted by its gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from sightline.errors import LayerError, MethodError
+from sightline.explainers.attention.reading import Attention, AttentionReading, even, read_attention
+from sightline.explainers.method import LayerMaps, Outcome, Request, own_pass
+
+Mean = Callable[[int], Float[Tensor, "k b q n"]]
+"""From an attention's number to its weights as the method counts them, heads together."""
+
+
+@own_pass(
+    name="rollout",
+    title="Attention rollout",
+    family="Attention",
+    needs="attention",
+    equation="R_l = (I + mean_h A_l)/2 R_(l-1),  map = mean of the rows that decide",
+    source="abnar2020rollout",
+    cost="1 forward",
+    models="transformers with attention over all places",
+    no_input="attention lies between tokens",
+)
+@torch.no_grad()
+def rollout(request: Request) -> Outcome:
+    """Attention of all layers multiplied through, half of it the residual path [abnar2020rollout].
+
+    The decision plays no part but for the tokens that reach it: the class token, or the mean of all places.
+    """
+    reading = read_attention(request)
+    means = [_shares(attention) for attention in reading.attentions]
+    return _outcome(request, reading, Chain(reading, lambda i: means[i], 0.5))
+
+
+@own_pass(
+    name="gradrollout",
+    title="Gradient-weighted attention",
+    family="Attention",
+    needs="attention",
+    equation="R_l = (I + mean_h relu(G_l * A_l)) R_(l-1),  map = mean of the rows that decide",
+    source="chefer2021generic",
+    cost="1 forward + 1 backward per target",
+    models="transformers with attention over all places",
+    no_input="attention lies between tokens",
+)
+@torch.no_grad()
+def gradient_rollout(request: Request) -> Outcome:
+    """Rollout of attention x its positive gradient, so that heads count as they spoke [chefer2021generic]."""
+    reading = read_attention(request)
+    each = [reading.gradients(k) for k in range(len(reading.starts))]
+    means = [
+        torch.stack([(gradients[i] * attention.weights).relu().mean(1) for gradients in each])
+        for i, attention in enumerate(reading.attentions)
+    ]
+    return _outcome(request, reading, Chain(reading, lambda i: means[i], 1.0))
+
+
+def _shares(attention: Attention) -> Float[Tensor, "1 b q n"]:
+    """Mean over heads; rows sum to one. What is negative where heads are mixed behind the soft-max is no share."""
+    mean = attention.weights.mean(1).relu()
+    return (mean / mean.sum(-1, keepdim=True).clamp_min(torch.finfo(mean.dtype).tiny))[None]
+
+
+@dataclass
+class Chain:
+    """The product of the matrices up to each attention.
+
+    Args:
+        reading: the forward pass.
+        mean: each attention's weights as the method counts them.
+        scale: what the sum of weights and residual path is multiplied by.
+    """
+
+    reading: AttentionReading
+    mean: Mean
+    scale: float
+
+    def maps(self) -> list[Float[Tensor, "k b h w"]]:
+        """What the tokens that decide draw from each place, up to each attention.
+
+        Raises:
+            LayerError: tokens were dropped, merged or taken from elsewhere between two attentions.
+        """
+        maps, last = [], self.reading.attentions[-1]
+        queries = last.weights.shape[-2]
+        product: Tensor | None = None
+        latest = 0
+        for i, attention in enumerate(self.reading.attentions):
+            q, n = attention.weights.shape[-2:]
+            rows = max(n, q) if product is None else product.shape[2]
+            if q > n or n not in (rows, rows + q):
+                raise LayerError(self._broken(i, rows))
+            product, latest = self._step(i, product, latest)
+            # Until the tokens that decide have joined, all places together stand for them.
+            decides = product.shape[2] == queries or (latest == queries and latest < product.shape[2])
+            maps.append(self.reading.to_grid(_read_off(product, self.reading.deciding if decides else None)))
+        return maps
+
+    def _step(self, i: int, product: Tensor | None, latest: int) -> tuple[Tensor, int]:
+        """One more attention; and how many tokens in front have joined for it or before."""
+        A = self.mean(i)
+        q, n = A.shape[-2:]
+        if q == n:
+            step = (A + _identity(A)) * self.scale
+            return (step if product is None else step @ product), latest
+        if product is None:
+            return A, latest
+        if n == product.shape[2] + q:
+            # Class tokens that join late have read nothing yet.
+            new = product.new_zeros(*product.shape[:2], q, product.shape[3])
+            product, latest = torch.cat([new, product], 2), q
+        if latest != q:
+            return A @ product, latest
+        own = (A + _identity(A)[:q]) * self.scale
+        tokens, places = (own @ product), product[:, :, q:].expand(len(A), -1, -1, -1)
+        return torch.cat([tokens, places], 2), latest
+
+    def _broken(self, i: int, rows: int) -> str:
+        names = [attention.name for attention in self.reading.attentions]
+        n = self.reading.attentions[i].weights.shape[-1]
+        if not i:
+            return (
+                f"the attention {names[0]!r} reads {n} tokens that were pooled of {rows}, and attention is not "
+                "multiplied through that; any CAM method or lrp works"
+            )
+        return (
+            f"{rows} tokens leave the attention {names[i - 1]!r} and {n} enter {names[i]!r}: tokens are dropped, "
+            "merged or pooled on the way, and attention is not multiplied through that; any CAM method or lrp works"
+        )
+
+
+def _read_off(product: Float[Tensor, "k b q n"], deciding: Float[Tensor, "b q"] | None) -> Float[Tensor, "k b n"]:
+    """The mean of the rows that decide; all rows where that is not known."""
+    if deciding is None:
+        return product.mean(2)
+    rows = product[:, :, : deciding.shape[1]]
+    return rows[:, :, deciding[0] > 0].mean(2) if even(deciding) else (rows * deciding[..., None]).sum(2)
+
+
+def _outcome(request: Request, reading: AttentionReading, chain: Chain) -> Outcome:
+    k = reading.readout.scores.shape[1]
+    layers = [
+        LayerMaps(attention.name, maps.movedim(0, 1).expand(-1, k, -1, -1))
+        for attention, maps in zip(reading.attentions, chain.maps(), strict=True)
+    ]
+    remarks = (_who_decides(reading),)
+    samples = len(reading.readout.scores)
+    return Outcome(reading.readout, selected_layers(request, layers), tuple((remarks,) * k for _ in range(samples)))
+
+
+def _who_decides(reading: AttentionReading) -> str:
+    """Which tokens the map is read from, in a sentence."""
+    deciding, prefix = reading.deciding[0], reading.layout.prefix
+    front = float(deciding[:prefix].sum())
+    if len(deciding) == 1:
+        return "Read from the one token that pools all others."
+    numbers = deciding.nonzero().flatten().tolist()
+    if len(numbers) == 1:
+        return f"Read from the one token that reaches the decision, number {numbers[0]}."
+    if len(numbers) <= prefix:
+        return f"Read from the tokens that reach the decision, numbers {', '.join(map(str, numbers))}."
+    if 0 < front < 1 and not even(reading.deciding):
+        return f"Read from tokens before the grid, {front:.0%}, and from the mean of the places."
+    return f"Read from the mean of the {len(numbers)} tokens that reach the decision, of {len(deciding)}."
+
+
+def selected_layers(request: Request, layers: Sequence[LayerMaps]) -> tuple[LayerMaps, ...]:
+    """The layers that were asked for: a block's name chooses the attention inside it.
+
+    Raises:
+        MethodError: no attention lies inside what was asked for.
+    """
+    selection = request.layers
+    if selection in (None, "all", "blocks", "convs"):
+        return tuple(layers)
+    if selection == "last":
+        return tuple(layers[-1:])
+    paths = [spec.path for spec in request.adapter.layers(selection)]
+    blocks = [path.rpartition(".")[0] for path in paths]
+    hits = [s for s in layers if any(s.layer.startswith(p) for p in (*paths, *blocks) if p)]
+    if not hits:
+        raise MethodError(
+            f"no attention lies inside {selection!r}; it is read at {', '.join(s.layer for s in layers)}"
+        )
+    return tuple(hits)
+
+
+def _identity(like: Tensor) -> Tensor:
+    return torch.eye(like.shape[-1], device=like.device)
