@@ -82,7 +82,9 @@ def _node(tape: Tape, record: Record, layer: Layer) -> Node:
     return node
 
 
-def decision_starts(tape: Tape, plan: Plan, raw: object, count: int) -> tuple[Readout, tuple[dict[Node, Tensor], ...]]:
+def decision_starts(
+    tape: Tape, plan: Plan, raw: object, count: int
+) -> tuple[Readout, tuple[dict[Node, Tensor], ...]]:
     """The scores, and the gradient of each with respect to what the model returned."""
     leaves: dict[Node, Tensor] = {}
 
