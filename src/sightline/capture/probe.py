@@ -46,6 +46,7 @@ class ForwardProbe:
             readout = self.plan.target.read(part, self.plan.labels)
             frozen = self.plan.target.frozen(part, self.plan.labels)
             check_rows(readout, len(self.inputs))
+        readout = replace(readout, scores=readout.scores.float())
         return readout, replace(self, plan=replace(self.plan, target=frozen))
 
     def scores(self, variants: Variants, count: int) -> Float[Tensor, "v b k"]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from importlib.util import find_spec
 from typing import Any
 
@@ -15,7 +16,7 @@ from sightline.capture.engine import Plan
 from sightline.capture.probe import ForwardProbe
 from sightline.common.modes import leave_as_found
 from sightline.common.randomness import seeded
-from sightline.errors import MethodError, MissingExtraError
+from sightline.errors import MethodError, MissingExtraError, TargetError
 from sightline.explainers.method import METHODS, LayerMaps, Method, Outcome, Request
 from sightline.models.adapter.layers import without_input
 from sightline.targets import Readout
@@ -41,6 +42,20 @@ class Scorer(nn.Module):
         return self._probe.plan.read(raw, len(inputs)).scores
 
 
+class ScorerInBatch(Scorer):
+    """The same for a callable that reads a sample by its place in the batch: each input takes its sample's place."""
+
+    def __init__(self, probe: ForwardProbe, place: int) -> None:
+        super().__init__(probe)
+        self._place = place
+
+    def forward(self, inputs: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
+        """Scores of one sample of the batch, changed in turn; the others stay as they are."""
+        batch, i = self._probe.inputs, self._place
+        filled = (torch.cat([batch[:i], one[None], batch[i + 1 :]]) for one in inputs)
+        return torch.stack([super(ScorerInBatch, self).forward(whole)[i] for whole in filled])
+
+
 def _run(attribute: Attribute, signed: bool) -> Callable[[Request], Outcome]:
     """A run that explains each sample and target by one captum call."""
 
@@ -53,8 +68,7 @@ def _run(attribute: Attribute, signed: bool) -> Callable[[Request], Outcome]:
 
         readouts, maps = [], []
         for i in range(len(request.inputs)):
-            plan = Plan(request.target.rows(slice(i, i + 1)), output=request.output, labels=request.labels)
-            readout, attributions = _one_sample(attribute, captum.attr, request, i, plan)
+            readout, attributions = _one_sample(attribute, captum.attr, request, i)
             readouts.append(readout)
             maps.append(attributions.sum(2) if signed else attributions.abs().amax(2))
         return Outcome(_joint_readout(readouts), (LayerMaps("input", torch.cat(maps)),))
@@ -63,15 +77,35 @@ def _run(attribute: Attribute, signed: bool) -> Callable[[Request], Outcome]:
 
 
 def _one_sample(
-    attribute: Attribute, attr: Any, request: Request, i: int, plan: Plan
+    attribute: Attribute, attr: Any, request: Request, i: int
 ) -> tuple[Readout, Float[Tensor, "1 k c h w"]]:
     """Attributions of one sample for each of its k decisions."""
-    readout, probe = ForwardProbe(request.adapter, request.inputs[i : i + 1], plan).decide()
+    readout, scorer = _scorer(request, i)
     with leave_as_found(request.adapter.model):
         # Cloned inside: under the caller's inference_mode too the clone can be differentiated.
-        one = _sample_request(request, probe.inputs)
-        each = [_seeded(attribute, attr, Scorer(probe), one, k) for k in range(readout.scores.shape[1])]
+        one = _sample_request(request, request.inputs[i : i + 1])
+        each = [_seeded(attribute, attr, scorer, one, k) for k in range(readout.scores.shape[1])]
     return readout, torch.stack(each, 1)
+
+
+def _scorer(request: Request, i: int) -> tuple[Readout, Scorer]:
+    """The scores of one sample, and what gives them for others in its place.
+
+    A callable may read a sample by its place in the batch. Whether it does is seen by its score: where the sample
+    alone has another, or none, it is left among the others.
+    """
+    plan = Plan(request.target.rows(slice(i, i + 1)), output=request.output, labels=request.labels)
+    if request.target.reads_rows or len(request.inputs) == 1:
+        readout, probe = ForwardProbe(request.adapter, request.inputs[i : i + 1], plan).decide()
+        return readout, Scorer(probe)
+    whole, among = ForwardProbe(request.adapter, request.inputs, replace(plan, target=request.target)).decide()
+    own = replace(whole, scores=whole.scores[i : i + 1], labels=whole.labels[i : i + 1])
+    try:
+        alone, probe = ForwardProbe(request.adapter, request.inputs[i : i + 1], plan).decide()
+    except TargetError:
+        return own, ScorerInBatch(among, i)
+    same = alone.scores.shape == own.scores.shape and torch.allclose(alone.scores, own.scores, 1e-4, 1e-6)
+    return (alone, Scorer(probe)) if same else (own, ScorerInBatch(among, i))
 
 
 def _seeded(attribute: Attribute, attr: Any, scorer: nn.Module, request: Request, k: int) -> Tensor:

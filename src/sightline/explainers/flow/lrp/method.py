@@ -126,7 +126,7 @@ def _relevance_maps(reading: Reading, rule: Rule[Message], k: int) -> list[tuple
     layouts = {node: layer.layout for node, layer in zip(reading.nodes, reading.layers, strict=True)}
     start: dict[Node, Message] = dict(reading.starts[k])
     shapes = {node: reading.tape.value(node).shape for node in reading.nodes}
-    score = torch.stack([_total(reading.tape.value(node) * G) for node, G in reading.starts[k].items()]).sum(0)
+    score = _start_score(reading, k)
 
     def arrive(node: Node, message: Message) -> None:
         if node in layouts:
@@ -148,8 +148,17 @@ def _map(R: Float[Tensor, "b ..."], layout: Layout, score: Float[Tensor, " b"]) 
     return layout.to_grid(R).sum(1).float(), notes
 
 
+def _start_score(reading: Reading, k: int) -> Float[Tensor, " b"]:
+    """The score that the walk starts from: output x gradient, or as it was read where outputs have no batch axis."""
+    scores = reading.readout.scores[:, k]
+    parts = [reading.tape.value(node) * G for node, G in reading.starts[k].items()]
+    if not all(part.ndim and len(part) == len(scores) for part in parts):
+        return scores  # a list with an entry for each image, say
+    return torch.stack([_total(part) for part in parts]).sum(0)
+
+
 def _total(x: Float[Tensor, "b ..."]) -> Float[Tensor, " b"]:
-    return x.float().flatten(1).sum(1)
+    return x.float().reshape(len(x), -1).sum(1)
 
 
 def _remarks(reading: Reading, rules: Rules) -> tuple[str, ...]:
