@@ -46,7 +46,7 @@ FLOW = PAGE.with_name("flow.md")
 METHODS: dict[str, dict[str, Any]] = {
     "lrp, contrastive": {"method": "lrp", "contrast": "others"},
     "lrp": {"method": "lrp"},
-    "lrp, z+": {"method": "lrp", "options": {"gamma": "inf"}},
+    "lrp, z+ by sign": {"method": "lrp", "options": {"gamma": "inf"}},
     "NAFlow anchored": {"method": "naflow"},
     "NAFlow anchored, signed": {"method": "naflow", "options": {"signed": True}},
     "NAFlow forward": {"method": "naflow", "options": {"mode": "forward"}},

@@ -1,4 +1,4 @@
-"""The generalised gamma rule of an affine map, from which the epsilon and z+ rules follow.
+"""The generalised gamma rule of an affine map, from which the epsilon rule and z+ by sign follow.
 
 With `z = W x + b`, contributions `x_i w_ij` that have the sign of `z_j` count `1 + gamma` times, the bias being a
 contribution like the others:
@@ -43,7 +43,8 @@ def gamma_rule(
         x: input of the map.
         z: output of the map, with bias.
         G: message at the output.
-        gamma: extra weight of supporting contributions; 0 is the epsilon rule, infinity the z+ rule.
+        gamma: extra weight of supporting contributions; 0 is the epsilon rule, infinity z+ by sign:
+            contributions of the sign of `z` alone, which is the usual z+ where a ReLU follows, and no other rule elsewhere.
         epsilon: stabiliser added to the denominator's magnitude, in units of the output's root mean square.
         positive: whether it is known that `x >= 0`, which saves work.
         rectified: whether it is known that `G` is zero wherever `z <= 0`; with `positive` it saves half the products.

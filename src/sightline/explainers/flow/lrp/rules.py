@@ -23,7 +23,7 @@ from sightline.explainers.flow.vjp import gradient
 Message = Tensor | None
 
 NEAR_ZERO = 1e-3
-"""Numbers closer to zero than this have the output-to-input ratio of an activation that this one has."""
+"""In half precision, an activation's ratio of output to input is that of this input where it is closer to zero."""
 
 
 @dataclass(frozen=True)
@@ -99,9 +99,11 @@ class Rules:
             return gradient(self.tape, call, messages)
         if call.name == "hardtanh" and call.args[1] == 0:
             return [(call.args[2] / x.clamp_min(call.args[2])).mul_(G).mul_(x > 0)]
-        # Near zero `y / x` is 0 / 0 in floating point; there the ratio at a fixed small input stands for it.
-        near = call.run([x.new_full((1,) * x.ndim, NEAR_ZERO)]) / NEAR_ZERO
-        return [torch.where(x.abs() < NEAR_ZERO, near, y / x).mul_(G)]
+        # `y / x` is exact to rounding as long as `y` is a normal number; below that its limit stands for it.
+        small = min(torch.finfo(x.dtype).tiny ** 0.5, NEAR_ZERO)
+        below, above = (call.run([x.new_full((1,) * x.ndim, side)]) / side for side in (-small, small))
+        limit = torch.where(x < 0, below, above)
+        return [torch.where(x.abs() < small, limit, y / x).mul_(G)]
 
     def _product(self, call: Call, messages: Sequence[Message]) -> Sequence[Message]:
         """A gate or attention is held constant; without one each factor gets half."""
