@@ -33,7 +33,7 @@ Notes = dict[str, Float[Tensor, " b"]]
     cost="1 forward + about 3 backward per target",
     signed=True,
     options={
-        "gamma": "how much more supporting contributions count in convolutions; 0.25, 0 is epsilon, inf is z+ by sign",
+        "gamma": "extra weight of supporting contributions in convolutions; 0.25, 0 is epsilon, inf z+ by sign",
         "head": "the same in the linear layers behind the pooling; 0",
         "norm": "the same in batch norms that stand alone; 0",
         "add": "the same in sums of branches; 0",
