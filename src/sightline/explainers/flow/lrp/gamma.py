@@ -44,7 +44,7 @@ def gamma_rule(
         z: output of the map, with bias.
         G: message at the output.
         gamma: extra weight of supporting contributions; 0 is the epsilon rule, infinity z+ by sign:
-            contributions of the sign of `z` alone, which is the usual z+ where a ReLU follows, and no other rule elsewhere.
+            contributions of the sign of `z` alone, which is the usual z+ where a ReLU follows.
         epsilon: stabiliser added to the denominator's magnitude, in units of the output's root mean square.
         positive: whether it is known that `x >= 0`, which saves work.
         rectified: whether it is known that `G` is zero wherever `z <= 0`; with `positive` it saves half the products.
