@@ -25,11 +25,14 @@ class InputOptions(Settings):
     fit: str | None = setting(None, "crop, stretch or pad the photo to the input.")
     white: float | None = setting(None, "Value that is white in files of more than 8 bits: 4095 of a 12-bit camera.")
     black: float | None = setting(None, "Value that is black in them: -1000 of a CT, for air.")
+    frames: int | None = setting(
+        None, "Frames of a clip, spread evenly; a folder of pictures is a clip then. A video's default: 16.", low=1
+    )
 
     @property
     def levels(self) -> dict[str, float | None]:
         """What `open_input` takes beside the file."""
-        return {"black": self.black, "white": self.white}
+        return {"black": self.black, "white": self.white, "frames": self.frames}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sightline.data.openers import Input
     from sightline.models.load import LoadedModel
     from sightline.models.outputs import Probabilities
+    from sightline.models.preprocess import Prepared
     from sightline.results import Explanations
     from sightline.targets import Score, Target
 
@@ -51,7 +52,7 @@ class ExplainJob:
         layers: names, wildcards and the words that the adapter knows; None is each method's own choice.
         batch_size: photos per pass.
         masks: for each photo, a picture of where the object is; empty where that is not known.
-        levels: which values of deep files are black and white, as `open_input` takes them.
+        levels: which values of deep files are black and white, and frames of a clip, as `open_input` takes them.
         opacity: opacity of the maps over the photo, 0..1.
         seed: seed of whatever is drawn at random.
     """
@@ -91,9 +92,9 @@ def gather(
     """The photos of files and folders; what is not there is noted, and raised if nothing is left.
 
     Args:
-        paths: files and folders.
+        paths: files and folders; where a number of frames is wished for, folders are clips and stay whole.
         result: what is not there is noted in it.
-        levels: which values of deep files are black and white.
+        levels: which values of deep files are black and white, and the number of frames.
 
     Raises:
         InputError: there is no photo at all.
@@ -101,9 +102,10 @@ def gather(
     from sightline.data.openers import find_inputs, open_input
 
     photos: dict[Path, None] = {}
+    clips = levels.get("frames") is not None
     for path in paths:
         try:
-            photos.update(dict.fromkeys(find_inputs([path])))
+            photos.update(dict.fromkeys([path] if clips and path.is_dir() else find_inputs([path])))
         except InputError as problem:
             result.errors.append({"source": str(path), "error": str(problem)})
     if not photos:
@@ -194,18 +196,33 @@ def _display_names(photos: Sequence[Path]) -> dict[Path, str]:
 def _explained(
     photos: Sequence[Input], loaded: LoadedModel, job: ExplainJob, names: Mapping[Path, str]
 ) -> Iterator[tuple[Input, Explanations]]:
-    """Each photo with its explanations; all of them go through the network together."""
+    """Each photo with its explanations; those of one kind and size go through the network together."""
+    from sightline.cli.prepared import alike, prepared, rate_of
+    from sightline.results import Explanations
+
+    for group, ready in alike(photos, [prepared(photo, loaded) for photo in photos]):
+        explanations = _together(group, ready, loaded, job, names)
+        for photo in group:
+            own = explanations.of(source=names[_path(photo)])
+            yield photo, Explanations(tuple(replace(item, rate=rate_of(photo)) for item in own))
+
+
+def _together(
+    photos: Sequence[Input],
+    ready: Sequence[Prepared],
+    loaded: LoadedModel,
+    job: ExplainJob,
+    names: Mapping[Path, str],
+) -> Explanations:
+    """Explanations of inputs of one size."""
     import torch
 
     from sightline.api.explain import explain
 
-    if not photos:
-        return
-    prepared = [loaded.preprocess(photo) for photo in photos]
     device = next((parameter.device for parameter in loaded.model.parameters()), torch.device("cpu"))
-    explanations = explain(
+    return explain(
         loaded.model,
-        torch.stack([one.inputs for one in prepared]).to(device),
+        torch.stack([one.inputs for one in ready]).to(device),
         target=job.target,
         contrast=job.contrast,
         contrast_weight=job.contrast_weight,
@@ -216,15 +233,13 @@ def _explained(
         options=job.options,
         layers=job.layers,
         labels=loaded.labels,
-        images=torch.stack([one.view for one in prepared]),
+        images=torch.stack([one.view for one in ready]),
         sources=[names[_path(photo)] for photo in photos],
         foreground=_foreground(photos, loaded, job),
         batch_size=job.batch_size,
         seed=job.seed,
         provenance=loaded.provenance,
     ).to("cpu")
-    for photo in photos:
-        yield photo, explanations.of(source=names[_path(photo)])
 
 
 def _foreground(photos: Sequence[Input], loaded: LoadedModel, job: ExplainJob) -> Tensor | None:

@@ -72,6 +72,7 @@ def read_clip(path: str | Path, *, frames: int = FRAMES) -> Clip:
     return Clip(tuple(pictures), path, (count, size[1], size[0]), own, (whole,) if whole else ())
 
 
+@opener("frames")
 def read_frames(folder: str | Path, *, frames: int = FRAMES) -> Clip:
     """Read the pictures of a folder as the frames of a clip, in the order of their names (`2.png` before `10.png`).
 

@@ -80,17 +80,17 @@ def opener(name: str, *suffixes: str, in_folders: bool = True) -> Callable[[Read
 
 
 def open_input(path: Path, **wishes: Any) -> Input:
-    """Read a file by the opener of its ending; as a photo where nobody claims the ending.
+    """Read a file by the opener of its ending; as a photo where nobody claims the ending, and a folder as a clip.
 
     Args:
-        path: the file.
+        path: the file, or a folder of frames.
         wishes: how it is to be read, as its opener takes it: `white=4095` of a photo; those that are None are none.
 
     Raises:
         InputError: it cannot be read, or its kind knows no such wish.
     """
     claims = (name for name, one in OPENERS.items() if path.suffix.lower() in one.suffixes)
-    kind = next(claims, "photo")
+    kind = "frames" if is_folder(path) else next(claims, "photo")
     read = OPENERS[kind].read
     wishes = {name: value for name, value in wishes.items() if value is not None}
     if unknown := wishes.keys() - signature(read).parameters:

@@ -1,0 +1,53 @@
+"""What goes into the network: photos as it preprocesses them, frames likewise, signals and volumes as they are.
+
+It knows nothing of what is explained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from sightline.data.arrays import Sampled
+from sightline.data.clips import Clip
+
+if TYPE_CHECKING:
+    from sightline.data.openers import Input
+    from sightline.models.load import LoadedModel
+    from sightline.models.preprocess import Prepared
+
+PICTURES = ("torchvision:", "timm:")
+"""Origins whose networks of the catalogue take pictures and nothing else."""
+
+
+def prepared(photo: Input, loaded: LoadedModel) -> Prepared:
+    """One input made ready for the network: `[c, h, w]`, `[c, t]`, `[c, z, h, w]` or `[c, t, h, w]`.
+
+    Raises:
+        InputError: the network takes pictures, and this is none.
+    """
+    import torch
+
+    from sightline.models.preprocess import Prepared
+
+    if not isinstance(photo, Sampled | Clip) or loaded.name.startswith(PICTURES):
+        return loaded.preprocess(photo)
+    if isinstance(photo, Sampled):
+        values = torch.from_numpy(photo.values)
+        return Prepared(values, values)
+    frames = [loaded.preprocess(frame) for frame in photo.frames]
+    return Prepared(torch.stack([one.view for one in frames], 1), torch.stack([one.inputs for one in frames], 1))
+
+
+def rate_of(photo: Input) -> float | None:
+    """Samples or frames a second, where the file says it."""
+    return photo.rate if isinstance(photo, Sampled | Clip) else None
+
+
+def alike(photos: Sequence[Input], ready: Sequence[Prepared]) -> Iterator[tuple[list[Input], list[Prepared]]]:
+    """The inputs in groups that can go through the network together: of one domain and one size."""
+    groups: dict[tuple[object, ...], list[int]] = {}
+    for place, (photo, one) in enumerate(zip(photos, ready, strict=True)):
+        groups.setdefault((photo.domain, *one.inputs.shape), []).append(place)
+    for places in groups.values():
+        yield [photos[place] for place in places], [ready[place] for place in places]
