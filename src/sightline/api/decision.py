@@ -70,9 +70,8 @@ def decided(
     if needs_classifier(target):
         target = with_classifier(target, classifier_rows(adapter.model))
     chances = chances_of(probabilities, adapter.model, ending)
-    return Decided(
-        ClassHead(target, chances.meaning), names, {"probabilities": f"{chances.meaning or 'none'}: {chances.why}"}
-    )
+    facts = {"probabilities": f"{chances.meaning or 'none'}: {chances.why}"}
+    return Decided(ClassHead(target, chances.meaning, strict=labels is not None), names, facts)
 
 
 def classifier_rows(model: nn.Module) -> Float[Tensor, "c d"] | None:

@@ -33,6 +33,8 @@ class ClassHead(Target):
         of: the target on classes.
         meaning: how the outputs become probabilities: by a `softmax` or `sigmoid`, `given` as they are, or `exp`
             where they are logarithms; None where nobody knows.
+        strict: whether labels that are not as many as outputs are refused; those that the model itself carries are
+            passed over instead.
 
     Example:
         >>> from sightline.targets import TopClasses
@@ -43,6 +45,7 @@ class ClassHead(Target):
 
     of: Target
     meaning: Meaning = "softmax"
+    strict: bool = True
 
     def check(self, classes: int | None, labels: Sequence[str] | None) -> None:
         """See `Target.check`."""
@@ -51,6 +54,8 @@ class ClassHead(Target):
                 "a log-softmax is taken of logits, but this model's outputs are probabilities or their logarithms "
                 "already; leave the score out"
             )
+        if classes is None and not self.strict:
+            return  # what the model carries may not fit its outputs, which nobody has seen yet
         one = classes == 1 or (classes is None and labels is not None and len(labels) == 1)
         sides = _sides(labels) if one and self._has_sides(labels) else None
         self.of.check(classes if sides is None else 2, labels if sides is None else sides)
@@ -82,6 +87,8 @@ class ClassHead(Target):
             other = 1 - logits if self.meaning == "given" else -logits
             first, second = (logits, other) if len(labels) == 1 else (other, logits)
             return torch.cat([first, second], 1), _sides(labels)
+        if len(labels) != count and not self.strict:
+            return self._scores(output, None)
         if len(labels) != count:
             raise TargetError(_misfit(labels, count))
         return logits, labels
