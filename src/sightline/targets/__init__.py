@@ -14,6 +14,8 @@ from sightline.targets.neighbours import NearestNeighbours
 from sightline.targets.others import ContrastOthers
 from sightline.targets.parse import Score, TargetLike, parse_target
 from sightline.targets.prototypes import Prototypes, prototypes_of
+from sightline.targets.segment_form import segment
+from sightline.targets.segments import Segment
 from sightline.targets.select import Selector, select_output
 from sightline.targets.similarity import (
     SIMILARITIES,
@@ -44,6 +46,7 @@ __all__ = [
     "Prototypes",
     "Readout",
     "Score",
+    "Segment",
     "Selector",
     "Similarity",
     "Target",
@@ -54,6 +57,7 @@ __all__ = [
     "class_index",
     "parse_target",
     "prototypes_of",
+    "segment",
     "select_output",
     "similarity_of",
 ]

@@ -138,7 +138,7 @@ def class_logits(output: Tensor) -> Float[Tensor, "b c"]:
     if output.ndim != 2:
         raise TargetError(
             f"a class target needs logits of shape [batch, classes], but the model returned {tuple(output.shape)}; "
-            "pass a callable that makes one score per sample of it"
+            "for a segmenter use targets.segment(CLASS), or pass a callable that makes one score per sample of it"
         )
     return output
 

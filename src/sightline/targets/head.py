@@ -90,7 +90,7 @@ class ClassHead(Target):
         if len(labels) != count and not self.strict:
             return self._scores(output, None)
         if len(labels) != count:
-            raise TargetError(_misfit(labels, count))
+            raise TargetError(misfit(labels, count))
         return logits, labels
 
     def _has_sides(self, labels: Sequence[str] | None) -> bool:
@@ -115,7 +115,8 @@ def _sides(labels: Sequence[str] | None) -> Sides:
     return Sides(names if len(names) == 2 else (*names, f"not {names[0]}"))
 
 
-def _misfit(labels: Sequence[str], count: int) -> str:
+def misfit(labels: Sequence[str], count: int) -> str:
+    """The sentence for labels that are not as many as the model's outputs."""
     background = len(labels) == count + 1 and labels[0].lower() in ("background", "__background__", "dummy")
     advice = (
         "the first name is a background class that this model does not have: leave it out"
