@@ -64,8 +64,8 @@ class Levels:
             InputError: what the user named as one of them leaves nothing between them.
         """
         lowest, highest = float(values.min()), float(values.max())
-        black = self.black if self.black is not None else min(lowest, 0.0)
-        white = self.white if self.white is not None else _white(lowest, highest, values.dtype.kind)
+        black = float(self.black) if self.black is not None else min(lowest, 0.0)
+        white = float(self.white) if self.white is not None else _white(lowest, highest, values.dtype.kind)
         if white <= black and self:
             raise InputError(
                 f"nothing lies between black ({black:g}) and white ({white:g}): the picture's values run from "
