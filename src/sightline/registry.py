@@ -8,8 +8,9 @@ would be missing without a word. It must not know what is registered.
 from __future__ import annotations
 
 import logging
+import re
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
@@ -22,6 +23,16 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
+def spelling(name: str) -> str:
+    """A name without what differs between spellings: case, blanks, dashes and underscores; two plus signs are `pp`.
+
+    Example:
+        >>> spelling("Grad-CAM++") == spelling("GradCAMPlusPlus") == spelling("grad_cam_pp")
+        True
+    """
+    return re.sub(r"[\W_]", "", name.lower().replace("plusplus", "pp").replace("++", "pp"))
+
+
 class Registry(Mapping[str, T]):
     """Names to things of one kind, in the order in which they were added.
 
@@ -31,6 +42,8 @@ class Registry(Mapping[str, T]):
             imported, or `module:item`, which is added under the entry point's name.
         modules: our own modules that fill it, imported when it is first read.
         error: the exception that an unknown name raises.
+        titles: further names of an item; with it, an item answers to any spelling of its names: `Grad-CAM`,
+            `grad_cam` and `GradCAM` are one.
 
     Example:
         >>> colours = Registry[int]("colour")
@@ -47,11 +60,13 @@ class Registry(Mapping[str, T]):
         group: str = "",
         modules: tuple[str, ...] = (),
         error: type[SightlineError] = SightlineError,
+        titles: Callable[[T], Iterable[str]] | None = None,
     ) -> None:
         self.kind = kind
         self.group = group
         self._modules = modules
         self._error = error
+        self._titles = titles
         self._items: dict[str, T] = {}
         self._lock = threading.RLock()
         self._loading = False
@@ -68,15 +83,32 @@ class Registry(Mapping[str, T]):
         """Decorator form of `add`."""
         return lambda item: self.add(name, item)
 
-    def __getitem__(self, name: str) -> T:
+    def name_of(self, name: str) -> str:
+        """The name under which an item is kept, by that name or, where spellings are free, by any that means it.
+
+        Raises:
+            SightlineError: nothing is called so; near names are listed.
+        """
         self._load()
-        if name not in self._items:
-            raise self._error(f"there is no {self.kind} {name!r}; {near(name, self._items)}")
-        return self._items[name]
+        if name in self._items:
+            return name
+        if (own := self._by_spelling(name)) is not None:
+            return own
+        raise self._error(f"there is no {self.kind} {name!r}; {near(name, self._items)}")
+
+    def _by_spelling(self, name: str) -> str | None:
+        if self._titles is None:
+            return None
+        wanted = spelling(name)
+        names = ((own, (own, *self._titles(item))) for own, item in self._items.items())
+        return next((own for own, called in names if wanted and wanted in map(spelling, called)), None)
+
+    def __getitem__(self, name: str) -> T:
+        return self._items[self.name_of(name)]
 
     def __contains__(self, name: object) -> bool:
         self._load()
-        return name in self._items
+        return name in self._items or (isinstance(name, str) and self._by_spelling(name) is not None)
 
     def __iter__(self) -> Iterator[str]:
         self._load()

@@ -50,7 +50,7 @@ def renamed(name: str, known: Container[str]) -> str | None:
     """
     bare = name.lstrip("-")
     dashes = name[: len(name) - len(bare)]
-    options = (dashes + new for new in NAMES.get(bare.replace("_", "-"), ()))
+    options = (dashes + new for new in NAMES.get(bare.lower().replace("_", "-"), ()))
     return next((option for option in options if option in known), None)
 
 

@@ -14,14 +14,16 @@ from torch import Tensor, nn
 
 from sightline._version import __version__
 from sightline.api.decision import LabelsLike, decided
+from sightline.api.layers import Layers, named_layers
+from sightline.api.methods import Choice, Fitting, chosen, options_of
 from sightline.api.narration import narrated
 from sightline.capture import Plan, capture, in_chunks
 from sightline.common.threads import exclusive
-from sightline.errors import InputError, MethodError, UnfollowedError
+from sightline.errors import InputError, UnfollowedError
 from sightline.explainers import METHODS, LayerMaps, Method, Outcome, Request
 from sightline.explainers.at_input import check_input_maps, without_map_at_input
 from sightline.explainers.default import DEFAULT, FALLBACK, WHY, WHY_FALLBACK
-from sightline.models import Adapter, Wanted, adapt
+from sightline.models import Adapter, adapt
 from sightline.models.adapter.embedded import AUTO, NONE, place_of
 from sightline.models.adapter.layers import without_input
 from sightline.models.outputs import Probabilities
@@ -46,7 +48,7 @@ class _Question:
     seed: int
     batch_size: int | None
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    by_default: bool = False
+    choice: Choice = Choice(())
     preprocess: Mapping[str, Any] | None = None
 
 
@@ -63,7 +65,7 @@ def explain(
     probabilities: Probabilities = "auto",
     embedding: str | None = None,
     method: str | Sequence[str] | None = None,
-    layers: Wanted = None,
+    layers: Layers = None,
     labels: LabelsLike = None,
     output: Selector | None = None,
     images: Float[Tensor, "b c h w"] | None = None,
@@ -93,10 +95,11 @@ def explain(
             computation and the model's configuration, and takes a soft-max otherwise.
         embedding: what a target reads that compares embeddings: `"auto"`, the input of the model's last classifier
             (None is that where the target wants it); `"none"`, the model's output; or the path of a module.
-        method: one or more names from `METHODS`; None is the one with the best evidence, and `provenance["why"]` then
-            says which it was and why.
-        layers: None (the method's own choice, mostly every block), `"last"`, `"convs"`, names or wildcards;
-            `"input"` is the network's own input, `"all+input"` every block and the input.
+        method: one or more names from `METHODS`, in any spelling; None is the one of the user's setting, or with the
+            best evidence, and `provenance["why"]` then says which it was and why. One of several that does not fit
+            the model is left out, and `provenance["left_out"]` says why.
+        layers: None (the method's own choice, mostly every block), `"last"`, `"convs"`, names, wildcards, or modules
+            of the model; `"input"` is the network's own input, `"all+input"` every block and the input.
         labels: class names in the order of the logits, index to name (`id2label`), or a file of them; None takes
             those in the model's configuration. Two names for one logit: the second where it is positive.
         output: which part of the model's output holds the logits: a key, an index or a callable.
@@ -125,9 +128,7 @@ def explain(
         >>> results.one().flow.layers
         ('1',)
     """
-    names = _names(method)
-    if not names:
-        raise MethodError("no method was asked for; name one of " + ", ".join(METHODS))
+    choice = chosen(method)
     adapter = adapt(model)
     adapter.check_inputs(inputs)
     decision = parse_target(target, contrast=contrast, contrast_weight=contrast_weight, score=score)
@@ -138,24 +139,26 @@ def explain(
     readable = decided(decision, adapter, labels=labels, probabilities=probabilities, ending=lambda: None)
     question = _Question(
         adapter=adapter,
-        methods=tuple(METHODS[name] for name in names),
-        plan=Plan(readable.target, _layers(layers), output=output, labels=readable.labels),
+        methods=tuple(METHODS[name] for name in choice.names),
+        plan=Plan(readable.target, named_layers(adapter.model, layers), output=output, labels=readable.labels),
         seed=seed,
         batch_size=batch_size,
-        options=_options(names, options or {}),
-        by_default=method is None,
+        options=options_of(choice.names, options or {}),
+        choice=choice,
         preprocess=(provenance or {}).get("preprocess"),
     )
-    check_input_maps(question.methods, layers)
     question.plan.target.check(adapter.classes, readable.labels)
     _check_lengths(inputs, images=images, sources=sources, foreground=foreground)
     about = _provenance(question, {"target": _wording(decision), **readable.facts, **about, **(provenance or {})})
     explanations: list[Explanation] = []
+    fitting = Fitting()
 
     def work(part: slice) -> list[Explanation]:
         plan = replace(question.plan, target=question.plan.target.rows(part))
-        outcomes = _ask(replace(question, plan=plan), inputs[part])
-        return _explanations(outcomes, part, images, sources, {**about, **_why(question, outcomes)})
+        outcomes = fitting.ask(
+            question.methods, lambda methods: _ask(replace(question, plan=plan, methods=methods), inputs[part])
+        )
+        return _explanations(outcomes, part, images, sources, {**about, **_why(question, outcomes, fitting)})
 
     for part, items in in_chunks(work, len(inputs), batch_size):
         masks = None if foreground is None else foreground[part]
@@ -165,29 +168,6 @@ def explain(
         if progress is not None:
             progress(part.stop, len(inputs))
     return Explanations(tuple(explanations))
-
-
-def _names(method: str | Sequence[str] | None) -> tuple[str, ...]:
-    """The methods that were asked for, each once; the default if none was."""
-    if method is None:
-        return (DEFAULT,)
-    return (method,) if isinstance(method, str) else tuple(dict.fromkeys(method))
-
-
-def _layers(layers: Wanted) -> Wanted:
-    """The selection of layers; `["last"]`, as the command line hands it over, is the word too."""
-    return "last" if layers is not None and not isinstance(layers, str) and list(layers) == ["last"] else layers
-
-
-def _options(names: tuple[str, ...], options: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """Options by method; flat ones belong to the only method."""
-    nested = all(isinstance(value, Mapping) and key in METHODS for key, value in options.items())
-    if options and not nested and len(names) > 1:
-        raise MethodError('with several methods, options are written {"method": {"option": value}}')
-    by_method = dict(options) if nested else {names[0]: options}
-    for name, own in by_method.items():
-        METHODS[name].check_options(own)
-    return by_method
 
 
 def _check_lengths(inputs: Tensor, **companies: Tensor | Sequence[str] | None) -> None:
@@ -201,7 +181,7 @@ def _ask(question: _Question, inputs: Float[Tensor, "b c h w"]) -> list[tuple[Me
     try:
         return _answers(question, inputs)
     except UnfollowedError as problem:
-        if not question.by_default:
+        if not question.choice.by_default:
             raise
         log.info("%s was taken instead of %s: %s", FALLBACK, DEFAULT, problem)
         return _answers(replace(question, methods=(METHODS[FALLBACK],)), inputs)
@@ -209,6 +189,7 @@ def _ask(question: _Question, inputs: Float[Tensor, "b c h w"]) -> list[tuple[Me
 
 def _answers(question: _Question, inputs: Float[Tensor, "b c h w"]) -> list[tuple[Method, Outcome]]:
     """What every method answers; those that share a pass are asked together."""
+    check_input_maps(question.methods, question.plan.layers)
     shared = [m for m in question.methods if m.run is None]
     answers = dict(_shared_pass(question, shared, inputs)) if shared else {}
     for method in question.methods:
@@ -258,11 +239,12 @@ def _request(question: _Question, method: Method, inputs: Tensor) -> Request:
     )
 
 
-def _why(question: _Question, outcomes: list[tuple[Method, Outcome]]) -> dict[str, str]:
-    """Why this method answered, where nobody chose it."""
-    if not question.by_default:
-        return {}
-    return {"why": WHY if outcomes[0][0].name == DEFAULT else WHY_FALLBACK}
+def _why(question: _Question, outcomes: list[tuple[Method, Outcome]], fitting: Fitting) -> dict[str, Any]:
+    """Why these methods answered, where the call did not name them, and which were left out."""
+    left_out = {"left_out": dict(fitting.reasons)} if fitting.reasons else {}
+    if question.choice.by_default:
+        return {**left_out, "why": WHY if outcomes[0][0].name == DEFAULT else WHY_FALLBACK}
+    return {**left_out, "why": question.choice.why} if question.choice.why else left_out
 
 
 def _explanations(

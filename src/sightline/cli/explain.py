@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -36,6 +37,7 @@ def explain(
     from sightline.cli.job import JobResult, gather, masks_of
     from sightline.models.load import load_model
 
+    logging.getLogger("sightline.api.methods").setLevel(logging.ERROR)  # what is left out is said once, at the end
     paths, job, result = _photos(photos, model.model), job_of(inputs, target, match, output), JobResult()
     _check(job)
     files = gather(paths, result, job.levels)
@@ -175,10 +177,17 @@ def _tell(result: JobResult, loaded: LoadedModel, *, as_json: bool) -> None:
     from sightline.terminal.summary import say_summary
 
     if as_json:
-        facts = {"photos": result.photos, "index": result.index, "errors": result.errors}
+        facts = {
+            "photos": result.photos,
+            "index": result.index,
+            "errors": result.errors,
+            "left_out": result.left_out,
+        }
         say_json({"sightline": __version__, "model": loaded.provenance, **facts})
     elif result.photos:
         say_summary(result.photos, index=result.index)
+    for method, reason in result.left_out.items():
+        say_note(f"{method} was left out: {reason}")
     for photo in result.photos:
         for note in photo["notes"]:
             say_note(f"{photo['source']}: {note}")

@@ -52,7 +52,9 @@ class TargetOptions(Settings):
         "auto", "What the outputs are: softmax, sigmoid, given, none, or auto (read off the model, else softmax)."
     )
     target_score: str = setting("logit", "What is explained of a class: logit or log-softmax.")
-    method: tuple[str, ...] = setting((), "One or more methods (`sightline methods`), with commas. Default: lrp.")
+    method: tuple[str, ...] = setting(
+        (), "One or more methods (`sightline methods`), with commas. Default: SIGHTLINE_METHOD, or lrp."
+    )
     option: list[str] | None = setting(None, "METHOD.NAME=VALUE, scorecam.groups=64 for example; repeat for more.")
     layers: tuple[str, ...] = setting((), "all, last, convs, or layer names and wildcards (`sightline layers`).")
     masks: Path | None = setting(
@@ -115,7 +117,7 @@ class OutputOptions(Settings):
 
 def job_of(inputs: InputOptions, target: TargetOptions, match: MatchOptions, output: OutputOptions) -> ExplainJob:
     """What is to be explained, before anything is read."""
-    from sightline.explainers.default import DEFAULT
+    from sightline.api.methods import chosen
 
     methods = target.method or None
     return ExplainJob(
@@ -131,7 +133,7 @@ def job_of(inputs: InputOptions, target: TargetOptions, match: MatchOptions, out
         similarity=match.measure,
         embedding=match.embedding,
         methods=methods,
-        options=method_options(target.option, methods or (DEFAULT,)),
+        options=method_options(target.option, chosen(methods).names),
         layers=list(target.layers) or None,
         levels=inputs.levels,
         batch_size=output.batch_size,

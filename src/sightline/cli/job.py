@@ -78,12 +78,13 @@ class ExplainJob:
 
 @dataclass
 class JobResult:
-    """What came of it: a record per photo, and what could not be read."""
+    """What came of it: a record per photo, what could not be read, and methods that do not fit the model."""
 
     photos: list[dict[str, Any]] = field(default_factory=list)
     thumbnails: list[str] = field(default_factory=list)
     errors: list[dict[str, str]] = field(default_factory=list)
     index: str | None = None
+    left_out: dict[str, str] = field(default_factory=dict)
 
 
 def gather(
@@ -168,6 +169,7 @@ def run(
         readable = list(_readable(chunk, job, result))
         for photo, items in _explained(readable, loaded, job, names):
             record = _write(photo, items, folders[_path(photo)], loaded, job)
+            result.left_out |= record["left_out"]
             result.photos.append(record)
             result.thumbnails.append(thumbnail(items))
         for path in chunk:
@@ -260,6 +262,7 @@ def _write(photo: Input, items: Explanations, folder: Path, loaded: LoadedModel,
         "source": str(photo.path),
         "size": list(photo.original_size),
         "notes": list(photo.notes),
+        "left_out": left_out(items),
         "folder": str(folder),
         "files": [],
         "explanations": [explanation_record(item) for item in items],
@@ -297,6 +300,11 @@ def write_formats(
         save_page(items, folder / "page.html", title=title)
     if "arrays" in job.formats:
         (arrays or items).save(folder)
+
+
+def left_out(items: Explanations) -> dict[str, str]:
+    """The methods that do not fit the model, and why."""
+    return dict(items[0].provenance.get("left_out", {}))
 
 
 def _path(photo: Input) -> Path:

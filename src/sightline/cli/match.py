@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sightline.cli.job import CHUNK, INDEX, ExplainJob, JobResult, make_index, thumbnail, write_formats
+from sightline.cli.job import CHUNK, INDEX, ExplainJob, JobResult, left_out, make_index, thumbnail, write_formats
 from sightline.common.files import check_ours
 from sightline.errors import InputError
 from sightline.terminal.folder import SUMMARY, check_place, folder_names, whole_folder, write_summary
@@ -136,6 +136,7 @@ def _explain_into(
         "size": [list(photo.original_size) for photo in photos],
         "notes": [f"{photo.path}: {note}" for photo in photos for note in photo.notes],
         "folder": str(folder),
+        "left_out": left_out(items),
         **more,
         "files": [],
         "explanations": [explanation_record(item) for item in items],
@@ -146,6 +147,7 @@ def _explain_into(
         record["files"] = sorted({path.name for path in partial.iterdir()} | {SUMMARY})
         content = {"sightline": __version__, "model": loaded.provenance, **record}
         write_summary(partial, content)
+    result.left_out |= record["left_out"]
     result.photos.append(record)
     result.thumbnails.append(thumbnail(figures))
 

@@ -41,11 +41,15 @@ def claimed(parts: Iterable[object]) -> Iterator[None]:
 
 
 def exclusive(function: Callable[P, R]) -> Callable[P, R]:
-    """A function whose first argument is a model, on which no other thread works meanwhile; see `alone`."""
+    """A function of a model, on which no other thread works meanwhile; see `alone`.
+
+    Its first argument is the model, or has it as its `model`.
+    """
 
     @wraps(function)
     def exclusively(*args: P.args, **kwargs: P.kwargs) -> R:
-        with alone(args[0] if args else kwargs.get("model")):
+        model = args[0] if args else kwargs.get("model")
+        with alone(model if isinstance(model, nn.Module) else getattr(model, "model", None)):
             return function(*args, **kwargs)
 
     return exclusively

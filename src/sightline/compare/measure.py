@@ -51,8 +51,7 @@ class Settings:
     fused: bool = True
 
     def __post_init__(self) -> None:
-        for name in self.methods:
-            METHODS[name]
+        object.__setattr__(self, "methods", tuple(METHODS.name_of(name) for name in self.methods))
         for name in self.metrics:
             if not set(METRICS[name].needs) <= USABLE:
                 possible = ", ".join(n for n in METRICS if set(METRICS[n].needs) <= USABLE)
@@ -81,7 +80,7 @@ class Row:
 def with_controls(methods: Sequence[str]) -> tuple[str, ...]:
     """The methods, and all controls behind them."""
     controls = [name for name, method in METHODS.items() if method.family == "Controls"]
-    return tuple(dict.fromkeys((*methods, *controls)))
+    return tuple(dict.fromkeys((*map(METHODS.name_of, methods), *controls)))
 
 
 def forwards_per_sample(settings: Settings) -> int:

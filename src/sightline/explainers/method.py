@@ -164,7 +164,9 @@ class Method:
                 raise MethodError(f"the method {self.name!r} has no option {name!r}; its options: {names}")
 
 
-METHODS: Registry[Method] = Registry("method", group="sightline.methods", error=MethodError)
+METHODS: Registry[Method] = Registry(
+    "method", group="sightline.methods", error=MethodError, titles=lambda method: (method.title,)
+)
 
 
 def reduction(**facts: Any) -> Callable[[Reduction], Reduction]:

@@ -9,6 +9,7 @@ from typing import Any
 from sightline.common.numbers import real, whole
 from sightline.common.text import clipped
 from sightline.errors import InputError, near
+from sightline.registry import spelling
 
 LARGEST = 2**15
 """Longest side of an input in pixels."""
@@ -118,7 +119,8 @@ def method_options(texts: Iterable[str] | None, methods: Sequence[str]) -> dict[
         method, dot, name = key.strip().rpartition(".")
         if not dot and len(methods) == 1:
             method = methods[0]
-        if not sign or not name.isidentifier() or method not in methods:
+        method = next((one for one in methods if spelling(one) == spelling(method)), "")
+        if not sign or not name.isidentifier() or not method:
             raise InputError(
                 f"--option {clipped(text)} is not understood; write METHOD.NAME=VALUE with one of the methods asked "
                 f"for: {', '.join(methods)}"
