@@ -45,7 +45,7 @@ def chosen(method: str | Sequence[str] | None) -> Choice:
     if method is None and setting is None:
         return Choice((DEFAULT,), by_default=True)
     wanted, why = setting or (method, "")
-    names = list(wanted) if isinstance(wanted, Iterable) and not isinstance(wanted, str) else [wanted]
+    names: list[Any] = list(wanted) if isinstance(wanted, Iterable) and not isinstance(wanted, str) else [wanted]
     if not names:
         raise MethodError("no method was asked for; name one of " + ", ".join(METHODS))
     if other := next((name for name in names if not isinstance(name, str)), None):
