@@ -205,7 +205,7 @@ def _shared_pass(question: _Question, methods: list[Method], inputs: Tensor) -> 
     forward_only = frozenset(m.name for m in methods if m.needs == "activation")
     plan = replace(question.plan, reductions=reductions, forward_only=forward_only)
     if all(m.no_input for m in methods):
-        plan = replace(plan, layers=_layers(without_input(plan.layers)[1]))
+        plan = replace(plan, layers=named_layers(question.adapter.model, without_input(plan.layers)[1]))
     result = capture(question.adapter, inputs, plan)
     outcomes = []
     for m in methods:
@@ -224,7 +224,7 @@ def _shared_pass(question: _Question, methods: list[Method], inputs: Tensor) -> 
 def _request(question: _Question, method: Method, inputs: Tensor) -> Request:
     plan = question.plan
     labels = None if plan.labels is None else tuple(plan.labels)
-    layers = _layers(without_input(plan.layers)[1]) if method.no_input else plan.layers
+    layers = named_layers(question.adapter.model, without_input(plan.layers)[1]) if method.no_input else plan.layers
     return Request(
         adapter=question.adapter,
         inputs=inputs,
