@@ -7,8 +7,8 @@ from sightline.explainers import METHODS, Method
 HEAD = """# Methods
 
 Every attribution (saliency) method that `sightline methods` lists. The default is `lrp`. Ask for others by
-name, in any spelling: `--method Grad-CAM,layercam`, or `method=["gradcam", "LayerCAM"]`. Of several, one that does not
-fit the model is left out with a sentence, and the others go on.
+name, in any spelling: `--method Grad-CAM,layercam`, or `method=["gradcam", "LayerCAM"]`. Of several, one that does
+not fit the model is left out with a sentence, and the others go on.
 
 In the equations, $A_{c,i}$ is channel $c$ of a layer's activation at place $i$, written `A[c,i]`; `G` its gradient
 $\\partial y / \\partial A$; `y` the score of the decision; `x` the network's input; `relu` keeps the positive part.
