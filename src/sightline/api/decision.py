@@ -15,7 +15,7 @@ from sightline.models import Adapter
 from sightline.models.adapter.embedded import classifiers
 from sightline.models.labels import label_names
 from sightline.models.outputs import Probabilities, chances_of, labels_of
-from sightline.targets import ClassHead, Target
+from sightline.targets import ClassHead, Readout, Target
 from sightline.targets.base import takes_classes
 from sightline.targets.closest import needs_classifier, with_classifier
 
@@ -72,6 +72,13 @@ def decided(
     chances = chances_of(probabilities, adapter.model, ending)
     facts = {"probabilities": f"{chances.meaning or 'none'}: {chances.why}"}
     return Decided(ClassHead(target, chances.meaning, strict=labels is not None), names, facts)
+
+
+def stated(facts: Mapping[str, str], readout: Readout) -> dict[str, str]:
+    """The facts, as far as they came true: what has no probability, such as a value, was not made one."""
+    return {
+        name: fact for name, fact in facts.items() if name != "probabilities" or readout.probabilities is not None
+    }
 
 
 def classifier_rows(model: nn.Module) -> Float[Tensor, "c d"] | None:

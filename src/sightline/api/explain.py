@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from sightline._version import __version__
-from sightline.api.decision import LabelsLike, decided
+from sightline.api.decision import LabelsLike, decided, stated
 from sightline.api.layers import Layers, named_layers
 from sightline.api.methods import Choice, Fitting, chosen, options_of
 from sightline.api.narration import narrated
@@ -149,7 +149,7 @@ def explain(
     )
     question.plan.target.check(adapter.classes, readable.labels)
     _check_lengths(inputs, images=images, sources=sources, foreground=foreground)
-    about = _provenance(question, {"target": _wording(decision), **readable.facts, **about, **(provenance or {})})
+    about = _provenance(question, {"target": _wording(decision), **about, **(provenance or {})})
     explanations: list[Explanation] = []
     fitting = Fitting()
 
@@ -158,7 +158,8 @@ def explain(
         outcomes = fitting.ask(
             question.methods, lambda methods: _ask(replace(question, plan=plan, methods=methods), inputs[part])
         )
-        return _explanations(outcomes, part, images, sources, {**about, **_why(question, outcomes, fitting)})
+        facts = {**about, **stated(readable.facts, outcomes[0][1].readout), **_why(question, outcomes, fitting)}
+        return _explanations(outcomes, part, images, sources, facts)
 
     for part, items in in_chunks(work, len(inputs), batch_size):
         masks = None if foreground is None else foreground[part]
