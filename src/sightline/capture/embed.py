@@ -36,6 +36,6 @@ def embeddings_of(
 
     def work(part: slice) -> Tensor:
         with leave_as_found(adapter.model), torch.no_grad():
-            return vectors_of(select_output(run_forward(adapter.model, inputs[part]), output)).clone()
+            return vectors_of(select_output(run_forward(adapter.rows(part), inputs[part]), output)).clone()
 
     return torch.cat([vectors for _, vectors in in_chunks(work, len(inputs), batch_size)])

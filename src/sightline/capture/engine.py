@@ -19,10 +19,10 @@ from torch import Tensor, nn
 from sightline.capture.forward import run_forward
 from sightline.capture.gather import Gatherer
 from sightline.capture.pair import Pair
-from sightline.capture.record import Record, Recorder
+from sightline.capture.record import Record, Recorder, StaleStructureError
 from sightline.common.modes import leave_as_found
 from sightline.errors import LayerError, TargetError
-from sightline.models import Adapter, Layer, LayerSpec, Wanted
+from sightline.models import Adapter, Layer, Structure, Wanted
 from sightline.targets import Readout, Selector, Target, select_output
 from sightline.targets.base import check_rows
 
@@ -47,7 +47,7 @@ class Plan:
 
     Args:
         target: the decision.
-        layers: selection of layers, as `Adapter.layers` takes it; `"last"` is the last block that holds a grid.
+        layers: selection of layers, as `Structure.layers` takes it.
         reductions: name to pure function of a layer's activation and gradient.
         forward_only: names of the reductions that need no gradient; if all are, no backward is run.
         output: which part of the model's output holds the logits.
@@ -103,34 +103,27 @@ def capture(adapter: Adapter, inputs: Float[Tensor, "b c h w"], plan: Plan) -> C
     """
     adapter.check_inputs(inputs)
     plan.target.check(adapter.classes, plan.labels)
+    structure = adapter.structure(inputs)
     with leave_as_found(adapter.model, out_of_place=False):
         inputs = inputs.detach().clone()  # the model may write into it
-        if plan.layers == "last":
-            return _last_layer(adapter, inputs, plan)
-        return _intact_run(adapter, inputs, plan, adapter.layers(plan.layers))
-
-
-def _last_layer(adapter: Adapter, inputs: Tensor, plan: Plan) -> Capture:
-    """The last block that holds a grid for these inputs."""
-    problem: LayerError | None = None
-    # Tried anew in every call: the answer changes with the size of the picture and with the model itself.
-    for spec in reversed(adapter.layers()):
         try:
-            return _intact_run(adapter, inputs, plan, [spec])
-        except LayerError as error:
-            problem = error
-    raise problem or LayerError("this model has no layers")
+            return _intact_run(adapter, structure, inputs, plan)
+        except StaleStructureError as problem:
+            log.info("the model computes otherwise than when it was recorded, at %s; it is recorded anew", problem)
+    structure = adapter.structure(inputs, fresh=True)
+    with leave_as_found(adapter.model, out_of_place=False):
+        return _intact_run(adapter, structure, inputs, plan)
 
 
-def _intact_run(adapter: Adapter, inputs: Tensor, plan: Plan, specs: Sequence[LayerSpec]) -> Capture:
+def _intact_run(adapter: Adapter, structure: Structure, inputs: Tensor, plan: Plan) -> Capture:
     """A run in which no activation was overwritten after it was read; if one was, it is copied in a second run."""
     copied = _OVERWRITTEN.get(adapter.model, frozenset())
     try:
-        return _run(adapter, inputs, plan, specs, copied)
+        return _run(adapter, structure, inputs, plan, copied)
     except _OverwrittenError as problem:
         _OVERWRITTEN[adapter.model] = copied | problem.paths
         log.info("layers %s are overwritten in place; they are copied and the pass is repeated", problem.paths)
-        return _run(adapter, inputs, plan, specs, copied | problem.paths)
+        return _run(adapter, structure, inputs, plan, copied | problem.paths)
 
 
 class _OverwrittenError(Exception):
@@ -141,10 +134,11 @@ class _OverwrittenError(Exception):
         self.paths = paths
 
 
-def _run(adapter: Adapter, inputs: Tensor, plan: Plan, specs: Sequence[LayerSpec], copied: frozenset[str]) -> Capture:
-    recorder = Recorder(adapter, specs, inputs, gradients=plan.needs_gradient, copied=copied)
+def _run(adapter: Adapter, structure: Structure, inputs: Tensor, plan: Plan, copied: frozenset[str]) -> Capture:
+    specs = structure.layers(plan.layers)
+    recorder = Recorder(adapter, structure, specs, inputs, gradients=plan.needs_gradient, copied=copied)
     with torch.set_grad_enabled(plan.needs_gradient), recorder.listening():
-        raw = run_forward(adapter.model, inputs)
+        raw = run_forward(adapter, inputs)
     layers = recorder.layers()
     overwritten = frozenset(record.spec.path for record in recorder.records if record.overwritten)
     if overwritten:
@@ -161,7 +155,9 @@ def _forward_maps(
 ) -> dict[tuple[str, str], Tensor]:
     """Maps that need no gradient; they are the same for every target."""
     return {
-        (layer.name, name): reduction(Pair.of(record)).detach()[:, None].expand(-1, k, -1, -1)
+        (layer.name, name): _unfolded(reduction(Pair.of(record)).detach()[:, None], layer).expand(
+            -1, k, *[-1] * len(layer.grid)
+        )
         for record, layer in zip(records, layers, strict=True)
         for name, reduction in plan.reductions.items()
         if name in plan.forward_only
@@ -197,8 +193,14 @@ def _backward_maps(
         return [m for record in records for m in maps.get(record) or _zero_maps(record, len(reductions))]
 
     directions = torch.eye(scores.shape[1], device=scores.device)
-    keys = [(layer.name, name) for layer in layers for name in reductions]
-    return dict(zip(keys, _for_each(backward, directions), strict=True))
+    keys = [(layer, name) for layer in layers for name in reductions]
+    maps = zip(keys, _for_each(backward, directions), strict=True)
+    return {(layer.name, name): _unfolded(values, layer) for (layer, name), values in maps}
+
+
+def _unfolded(maps: Float[Tensor, "b k h w"], layer: Layer) -> Float[Tensor, "b k *places"]:
+    """Maps with all their axes of places again."""
+    return maps if len(layer.grid) == 2 else maps.reshape(*maps.shape[:2], *layer.grid)
 
 
 def _for_each(backward: Backward, directions: Float[Tensor, "k k"]) -> list[Float[Tensor, "b k h w"]]:
@@ -220,8 +222,8 @@ def _for_each(backward: Backward, directions: Float[Tensor, "k k"]) -> list[Floa
 
 def _zero_maps(record: Record, count: int) -> list[Tensor]:
     """Zero maps for a layer that no path connects with the decision: its gradient is zero."""
-    batch = record.activation.shape[0]
-    return [torch.zeros(batch, *record.layout.size, device=record.activation.device)] * count
+    batch = record.batch
+    return [torch.zeros(batch, record.layout.height, record.layout.width, device=record.activation.device)] * count
 
 
 def _detached_readout(readout: Readout) -> Readout:

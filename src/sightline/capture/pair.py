@@ -39,8 +39,8 @@ class Pair:
     @classmethod
     def of(cls, record: Record, gradient: Tensor | None = None) -> Pair:
         """The pair of a record, brought into grid form."""
-        G = None if gradient is None else record.layout.to_grid(gradient).float()
-        return cls(record.layout.to_grid(record.activation).float(), G)
+        G = None if gradient is None else record.layout.folded(gradient).float()
+        return cls(record.layout.folded(record.activation).float(), G)
 
     @property
     def G(self) -> Float[Tensor, "b c h w"]:

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from sightline.capture.engine import Plan
 from sightline.capture.forward import run_forward
-from sightline.capture.record import first_tensor, replaced
 from sightline.common.chunks import in_chunks
 from sightline.common.modes import leave_as_found
 from sightline.models import Adapter, LayerSpec
+from sightline.models.adapter.nested import replaced, tensors_of
 from sightline.targets import Readout
 from sightline.targets.base import check_rows
 
@@ -41,7 +41,7 @@ class ForwardProbe:
     def decide(self) -> tuple[Readout, ForwardProbe]:
         """Score the inputs as they are, and fix the decision's classes for all that follows."""
         with leave_as_found(self.adapter.model), torch.no_grad():
-            part = self.plan.part(run_forward(self.adapter.model, self.inputs))
+            part = self.plan.part(run_forward(self.adapter, self.inputs))
             # Read inside: what the decision is must be usable in a graph, also where the caller is in inference mode.
             readout = self.plan.target.read(part, self.plan.labels)
             frozen = self.plan.target.frozen(part, self.plan.labels)
@@ -78,27 +78,23 @@ class ForwardProbe:
         """Scores of a stack of variants: the decision is read off the whole output, and no graph is kept."""
         target = self.plan.target.rows(list(range(len(self.inputs))) * (len(inputs) // len(self.inputs)))
         with leave_as_found(self.adapter.model), torch.no_grad():
-            readout = replace(self.plan, target=target).read(run_forward(self.adapter.model, inputs), len(inputs))
+            readout = replace(self.plan, target=target).read(run_forward(self.adapter, inputs), len(inputs))
         return readout.scores.float()
 
     def _hook(self, spec: LayerSpec, keep: Float[Tensor, "n c"]) -> Any:
         module = self.adapter.model.get_submodule(spec.path)
-        picture = (self.inputs.shape[2], self.inputs.shape[3])
+        structure = self.adapter.structure(self.inputs)
         calls = 0
 
         def changed(parts: Any) -> Any:
             nonlocal calls
             calls += 1
-            tensor = first_tensor(parts)
-            if tensor is None or (spec.call is not None and spec.call != calls):
-                return parts
-            layout = self.adapter.layout(tuple(tensor.shape), picture)
-            last = layout is not None and layout.kind != "grid"
-            shape = (
-                (len(keep), *([1] * (tensor.ndim - 2)), -1) if last else (len(keep), -1, *([1] * (tensor.ndim - 2)))
-            )
-            return replaced(parts, tensor, tensor * keep.reshape(shape).to(tensor.dtype))
+            site = structure.site(spec.path, spec.side, calls)
+            if site is None or site.layout is None or (spec.call is not None and spec.call != calls):
+                return None
+            tensor = tensors_of(parts)[site.leaf]
+            return replaced(parts, tensor, tensor * site.layout.on_channels(keep, tensor))
 
         if spec.side == "input":
-            return module.register_forward_pre_hook(lambda m, args: changed(args))
+            return module.register_forward_pre_hook(lambda m, args, kwargs: changed((args, kwargs)), with_kwargs=True)
         return module.register_forward_hook(lambda m, args, output: changed(output))

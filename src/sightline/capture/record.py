@@ -16,7 +16,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from sightline.errors import LayerError
-from sightline.models import Adapter, Layer, LayerSpec, Layout, layer_name
+from sightline.models import Adapter, Layer, LayerSpec, Layout, Structure, layer_name
+from sightline.models.adapter.nested import replaced, tensors_of
 
 Arrival = Callable[["Record", Tensor], None]
 
@@ -29,6 +30,7 @@ class Record:
         spec: place in the model at which the tensor was read.
         call: number of the module's call, from 1.
         layout: arrangement of the tensor's axes.
+        batch: number of samples.
         activation: the layer's tensor, detached.
         leaf: the start of the graph, if it starts here.
         version: the tensor's version counter when it was read; a later one means that it was overwritten.
@@ -37,6 +39,7 @@ class Record:
     spec: LayerSpec
     call: int
     layout: Layout
+    batch: int
     activation: Float[Tensor, "..."]
     leaf: Float[Tensor, "..."] | None
     version: int = field(init=False)
@@ -49,11 +52,11 @@ class Record:
         """Whether an in-place operation has changed the activation since it was read."""
         return self.activation._version != self.version
 
-    def layer(self, calls: int, picture: tuple[int, int]) -> Layer:
+    def layer(self, calls: int, places: tuple[int, ...]) -> Layer:
         """The layer that this call of the module is."""
         name = layer_name(self.spec, self.call, calls)
         channels = self.layout.channels(tuple(self.activation.shape))
-        return Layer(name, self.spec, self.layout, channels, round(picture[0] / self.layout.height, 2))
+        return Layer(name, self.spec, self.layout, channels, round(places[0] / self.layout.size[0], 2))
 
 
 class Recorder:
@@ -61,9 +64,9 @@ class Recorder:
 
     Args:
         adapter: the model.
+        structure: what is known of its layers for such inputs.
         specs: places at which tensors are read.
-        picture: height and width of the input.
-        batch: number of samples, which a layer's first axis must have.
+        inputs: samples of the input that is explained.
         gradients: whether the layers' gradients are recorded too.
         copied: paths whose activation is copied at once, because something overwrites it.
     """
@@ -71,23 +74,23 @@ class Recorder:
     def __init__(
         self,
         adapter: Adapter,
+        structure: Structure,
         specs: Sequence[LayerSpec],
-        inputs: Float[Tensor, "b c h w"],
+        inputs: Float[Tensor, "b ..."],
         *,
         gradients: bool,
         copied: frozenset[str] = frozenset(),
     ) -> None:
         self._adapter = adapter
+        self._structure = structure
         self._specs = specs
-        self._picture = (inputs.shape[2], inputs.shape[3])
         self._batch = inputs.shape[0]
         self._gradients = gradients
         self._copied = copied
         self.records: list[Record] = []
         self.arrive: Arrival | None = None
         self._calls: dict[LayerSpec, int] = {}
-        self._left_out: dict[str, tuple[int, ...]] = {}
-        self._layouts: dict[tuple[int, ...], Layout | None] = {}
+        self._left_out: dict[LayerSpec, str] = {}
         self._storages: set[int] = set()
 
     @contextmanager
@@ -104,8 +107,8 @@ class Recorder:
 
     def _spare(self, module: nn.Module, args: Any) -> None:
         """An in-place layer that would overwrite what was read works out of place; the guard puts its flag back."""
-        tensor = first_tensor(args)
-        if tensor is not None and tensor.untyped_storage().data_ptr() in self._storages:
+        tensors = tensors_of(args)
+        if tensors and tensors[0].untyped_storage().data_ptr() in self._storages:
             module.__dict__["inplace"] = False
 
     def _hook(self, module: nn.Module, spec: LayerSpec) -> Any:
@@ -114,23 +117,22 @@ class Recorder:
         return module.register_forward_hook(partial(self._on_output, spec))
 
     def _on_output(self, spec: LayerSpec, module: nn.Module, args: Any, output: Any) -> Any:
-        tensor = first_tensor(output)
-        live = self._read(spec, tensor)
+        tensor, live = self._read(spec, output)
         return None if live is tensor else replaced(output, tensor, live)
 
     def _on_input(self, spec: LayerSpec, module: nn.Module, args: Any, kwargs: Any) -> Any:
-        tensor = first_tensor((*args, *kwargs.values()))
-        live = self._read(spec, tensor)
-        return None if live is tensor else (replaced(args, tensor, live), replaced(kwargs, tensor, live))
+        tensor, live = self._read(spec, (args, kwargs))
+        return None if live is tensor else replaced((args, kwargs), tensor, live)
 
-    def _read(self, spec: LayerSpec, tensor: Tensor | None) -> Tensor | None:
-        """Note one call of a layer; returns the tensor with which the model goes on."""
+    def _read(self, spec: LayerSpec, parts: Any) -> tuple[Tensor | None, Tensor | None]:
+        """Note one call of a layer; returns its tensor, and the one with which the model goes on."""
         self._calls[spec] = call = self._calls.get(spec, 0) + 1
-        if tensor is None or (spec.call is not None and spec.call != call):
-            return tensor
-        layout = self._layout(spec, tensor)
-        if layout is None:
-            return tensor
+        if spec.call is not None and spec.call != call:
+            return None, None
+        tensor, layout = self._located(spec, call, parts)
+        if tensor is None or layout is None:
+            return None, None
+        read = tensor
         leaf = None
         activation = tensor.detach()
         # No graph has begun yet: it begins here, and the model goes on with a copy, which it may write into.
@@ -140,26 +142,33 @@ class Recorder:
         elif spec.path in self._copied:
             activation = activation.clone()
         self._storages.add(activation.untyped_storage().data_ptr())
-        record = Record(spec, call, layout, activation, leaf)
+        record = Record(spec, call, layout, self._batch, activation, leaf)
         self.records.append(record)
         if self._gradients and leaf is None:
+            if spec.side == "input":
+                # What others make of the tensor is not this layer's: it hears of its own use alone.
+                tensor = tensor.view_as(tensor)
             tensor.register_hook(partial(self._on_gradient, record))  # type: ignore[no-untyped-call]
-        return tensor
+        return read, tensor
 
     def _on_gradient(self, record: Record, gradient: Tensor) -> None:
         if self.arrive is not None:
             self.arrive(record, gradient)
 
-    def _layout(self, spec: LayerSpec, tensor: Tensor) -> Layout | None:
-        shape = tuple(tensor.shape)
-        usable = tensor.is_floating_point() and shape[:1] == (self._batch,)
-        if usable and shape not in self._layouts:
-            self._layouts[shape] = self._adapter.layout(shape, self._picture)
-        layout = self._layouts[shape] if usable else None
-        if layout is None or (layout.size == (1, 1) and not spec.explicit):
-            self._left_out[spec.path] = shape
-            return None
-        return layout
+    def _located(self, spec: LayerSpec, call: int, parts: Any) -> tuple[Tensor | None, Layout | None]:
+        """The tensor that is read at a call, and its layout; why there is none is noted."""
+        site = self._structure.site(spec.path, spec.side, call)
+        if site is None or site.layout is None:
+            self._left_out[spec] = self._structure.reason(spec.path, spec.side, call)
+            return None, None
+        tensors = tensors_of(parts)
+        tensor = tensors[site.leaf] if site.leaf < len(tensors) else None
+        if tensor is None or not site.layout.fits(tensor.shape, self._batch):
+            raise StaleStructureError(spec.path)
+        if max(site.layout.size) == 1 and not spec.explicit:
+            self._left_out[spec] = "it holds one place"
+            return None, None
+        return tensor, site.layout
 
     def layers(self) -> list[Layer]:
         """The layers that were read, in the order of `records`.
@@ -171,22 +180,25 @@ class Recorder:
             if spec.explicit and not any(record.spec == spec for record in self.records):
                 raise LayerError(self._why_not(spec))
         if not self.records:
+            reasons = "; ".join(f"{spec.path!r}: {why}" for spec, why in list(self._left_out.items())[:4])
+            size = "x".join(map(str, self._structure.places))
             raise LayerError(
-                f"no layer of {type(self._adapter.model).__name__} holds a grid over a picture of "
-                f"{self._picture[0]}x{self._picture[1]}; shapes seen: {self._left_out or 'none'}"
+                f"no layer of {type(self._adapter.model).__name__} that was asked for has places of an input of "
+                f"{size}: {reasons or 'none ran'}"
             )
-        return [record.layer(self._calls[record.spec], self._picture) for record in self.records]
+        return [record.layer(self._calls[record.spec], self._structure.places) for record in self.records]
 
     def _why_not(self, spec: LayerSpec) -> str:
         calls = self._calls.get(spec, 0)
         if not calls:
             return f"the layer {spec.path!r} did not run for this input, so it has no map; leave it out"
-        if spec.path in self._left_out:
-            return (
-                f"the layer {spec.path!r} holds no grid that fits a picture of "
-                f"{self._picture[0]}x{self._picture[1]}: its tensor has shape {self._left_out[spec.path]}"
-            )
+        if spec in self._left_out:
+            return f"the layer {spec.path!r} has no places of the input, so it has no map: {self._left_out[spec]}"
         return f"the layer {spec.path!r} ran {calls} times; its call {spec.call} does not exist"
+
+
+class StaleStructureError(Exception):
+    """The model computed otherwise than when it was recorded: it is recorded anew."""
 
 
 def submodule(model: nn.Module, path: str) -> nn.Module:
@@ -194,27 +206,3 @@ def submodule(model: nn.Module, path: str) -> nn.Module:
     for name in path.split(".") if path else ():
         model = cast(nn.Module, model._modules[name])
     return model
-
-
-def first_tensor(parts: Any) -> Tensor | None:
-    """The tensor that a module takes or returns; the first one, if there are several."""
-    if isinstance(parts, Tensor):
-        return parts
-    if isinstance(parts, dict):
-        parts = tuple(parts.values())
-    if isinstance(parts, tuple | list):
-        return next((part for part in parts if isinstance(part, Tensor)), None)
-    return None
-
-
-def replaced(parts: Any, old: Tensor | None, new: Tensor | None) -> Any:
-    """The same structure with every occurrence of one tensor replaced."""
-    if parts is old:
-        return new
-    if isinstance(parts, dict):
-        return type(parts)((key, replaced(part, old, new)) for key, part in parts.items())
-    if isinstance(parts, tuple) and hasattr(parts, "_fields"):
-        return type(parts)(*(replaced(part, old, new) for part in parts))
-    if isinstance(parts, tuple | list):
-        return type(parts)(replaced(part, old, new) for part in parts)
-    return parts

@@ -16,8 +16,9 @@ from torch.nn import functional as fn
 
 from sightline.common.modes import evaluating
 from sightline.errors import ModelError
-from sightline.models.adapter.discover import discover_blocks, prefix_tokens
-from sightline.models.adapter.layout import find_layout
+from sightline.models.adapter.discover import units
+from sightline.models.adapter.layout import Layout
+from sightline.models.adapter.structure import output_layout
 
 Features = Callable[[nn.Module, Tensor], Tensor]
 STRIDED = (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d)
@@ -36,17 +37,24 @@ class Trunk(nn.Module):
     def __init__(self, body: nn.Module) -> None:
         super().__init__()
         self.body, self.features = _beheaded(body)
-        self.num_prefix_tokens = prefix_tokens(body)
+        self._layouts: dict[tuple[int, ...], Layout | None] = {}
 
     def forward(self, x: Float[Tensor, "b k y x"]) -> Float[Tensor, "b c h w"]:
         """The last feature map, whatever the layout inside."""
         output = self.features(self.body, x)
-        layout = find_layout(
-            tuple(output.shape), (x.shape[2], x.shape[3]), prefix=self.num_prefix_tokens, windows=None
-        )
+        layout = self._layout(x)
+        if layout is None or not layout.fits(output.shape, len(x)):
+            layout = self._layout(x, fresh=True)
         if layout is None:
             raise ModelError(f"{type(self.body).__name__} ends in a tensor {tuple(output.shape)} that holds no grid")
         return layout.to_grid(output)
+
+    def _layout(self, x: Tensor, *, fresh: bool = False) -> Layout | None:
+        """How the features of such pictures are laid out."""
+        shape = tuple(x.shape[1:])
+        if fresh or shape not in self._layouts:
+            self._layouts[shape] = output_layout(self.body, lambda body, two: self.features(body, two), x)
+        return self._layouts[shape]
 
     def levels(self, x: Float[Tensor, "b k y x"], paths: Sequence[str]) -> tuple[Tensor, list[Tensor]]:
         """The last feature map, and the grids `[b, c, h, w]` that the modules at these paths returned on the way."""
@@ -82,7 +90,7 @@ def finer_levels(trunk: Trunk, stride: int, size: tuple[int, int]) -> tuple[tupl
         ModelError: no block has features of that stride.
     """
     end = grid_of(trunk, size).height
-    paths = [f"body.{spec.path}" for spec in discover_blocks(trunk.body) if spec.side == "output"]
+    paths = [f"body.{path}" for path in units(trunk.body)]
     shapes: list[tuple[str, tuple[int, ...]]] = []
     hooks = [
         trunk.get_submodule(path).register_forward_hook(lambda m, i, o, path=path: shapes.append((path, o.shape)))

@@ -226,13 +226,14 @@ def _deciding(
 
 def _layout(request: Request, attentions: Sequence[Attention]) -> Layout:
     """How the tokens lie on the picture."""
-    b, _, height, width = request.inputs.shape
+    structure = request.adapter.structure(request.inputs)
     tokens = attentions[0].weights.shape[-1]
-    layout = request.adapter.layout((b, tokens, 1), (height, width))
+    layout = structure.tokens(tokens)
     if layout is None:
+        size = "x".join(map(str, structure.places))
         raise LayerError(
-            f"the {tokens} tokens that {type(request.adapter.model).__name__} attends to are no grid over a picture "
-            f"of {height}x{width}; any CAM method works at its earlier layers"
+            f"the {tokens} tokens that {type(request.adapter.model).__name__} attends to are no places of an input "
+            f"of {size}; any CAM method works at its earlier layers"
         )
     return layout
 

@@ -182,7 +182,7 @@ def selected_layers(request: Request, layers: Sequence[LayerMaps]) -> tuple[Laye
         return tuple(layers)
     if selection == "last":
         return tuple(layers[-1:])
-    paths = [spec.path for spec in request.adapter.layers(selection)]
+    paths = [spec.path for spec in request.adapter.layers(request.inputs, selection)]
     blocks = [path.rpartition(".")[0] for path in paths]
     hits = [s for s in layers if any(s.layer.startswith(p) for p in (*paths, *blocks) if p)]
     if not hits:

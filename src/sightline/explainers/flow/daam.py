@@ -95,7 +95,7 @@ def read_by(
 
 def _layers(request: Request, reading: AttentionReading, flow: Float[Tensor, "l b k h w"]) -> tuple[LayerMaps, ...]:
     """One layer for each block, named by it; all, or those that were asked for."""
-    blocks = [spec.path for spec in request.adapter.blocks][-len(flow) :]
+    blocks = [spec.path for spec in request.adapter.structure(request.inputs).blocks][-len(flow) :]
     names = blocks if len(blocks) == len(flow) else [attention.name for attention in reading.attentions]
     selection = request.layers
     if selection == "last":
@@ -103,7 +103,7 @@ def _layers(request: Request, reading: AttentionReading, flow: Float[Tensor, "l 
     elif selection in (None, "all", "blocks", "convs"):
         indices = list(range(len(flow)))
     else:
-        paths = {spec.path for spec in request.adapter.layers(selection)}
+        paths = {spec.path for spec in structure.layers(selection)}
         indices = [i for i, name in enumerate(names) if any(name == p or name.startswith(f"{p}.") for p in paths)]
         if not indices:
             raise LayerError(f"daam has no map at {selection!r}; it has one for each block: {', '.join(names)}")

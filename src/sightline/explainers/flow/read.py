@@ -55,12 +55,13 @@ def read(request: Request) -> Reading:
         LayerError: a layer that was named did not run or holds no grid.
     """
     plan = Plan(request.target, output=request.output, labels=request.labels)
-    specs = request.adapter.layers(None if request.layers in (None, "all", "last") else request.layers)
+    structure = request.adapter.structure(request.inputs)
+    specs = structure.layers(None if request.layers in (None, "all", "last") else request.layers)
     with leave_as_found(request.adapter.model):
         inputs = request.inputs.detach().clone()
-        recorder = Recorder(request.adapter, specs, inputs, gradients=False)
+        recorder = Recorder(request.adapter, structure, specs, inputs, gradients=False)
         with recorder.listening(), recording(inputs) as tape:
-            raw = run_forward(request.adapter.model, inputs)
+            raw = run_forward(request.adapter, inputs)
         layers = recorder.layers()
     with plainly(inputs.device):
         readout, starts = decision_starts(tape, plan, raw, len(inputs))

@@ -1,21 +1,19 @@
-"""`Adapter`: what is known of one model - its layers, their layout, its classes - without running it."""
+"""`Adapter`: one model that can be looked into, and how it is called."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from sightline.errors import InputError, LayerError
-from sightline.models.adapter.discover import discover_blocks, discover_convolutions, prefix_tokens
+from sightline.errors import InputError
+from sightline.models.adapter.call import PLAIN, Call, told
 from sightline.models.adapter.embedded import AUTO, embedded
-from sightline.models.adapter.layers import INPUT, LayerSpec, match_layers
-from sightline.models.adapter.layout import Layout, find_layout
+from sightline.models.adapter.layers import LayerSpec
+from sightline.models.adapter.structure import Structure, Wanted, structure_of
 from sightline.models.adapter.unwrap import unwrap
-
-Wanted = str | Sequence[str] | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,72 +22,59 @@ class Adapter:
 
     Args:
         model: the plain module, unwrapped.
-        blocks: its default layers, as found in its tree.
-        prefix: tokens before the grid, in models that have tokens.
-        windows: whether four-axis tensors are `[b, h, w, c]`; None decides by shape.
         classes: number of classes where the last linear or convolutional layer tells, else None.
+        call: how it is called with the tensor that is explained.
+        names: what the axes of the input's places are called; None takes the usual ones.
     """
 
     model: nn.Module
-    blocks: tuple[LayerSpec, ...]
-    prefix: int
-    windows: bool | None
     classes: int | None
+    call: Call = PLAIN
+    names: tuple[str, ...] | None = None
 
-    def layers(self, choice: Wanted = None) -> list[LayerSpec]:
-        """Where to listen.
+    def run(self, x: Tensor) -> Any:
+        """What the model returns for samples of the explained input, and whatever goes with them."""
+        return self.call(self.model, x)
+
+    def rows(self, part: slice) -> Adapter:
+        """The same for some of the samples."""
+        return self if self.call is PLAIN else replace(self, call=self.call.rows(part))
+
+    def structure(self, x: Tensor, *, fresh: bool = False) -> Structure:
+        """What a recorded forward tells of the model for inputs like these; recorded once and kept.
 
         Args:
-            choice: None or `"all"` for every block, `"convs"` for every convolution, `"last"` for the last block,
-                or names and wildcards.
+            x: the input that is explained, samples first.
+            fresh: whether to record anew in any case.
 
         Raises:
-            LayerError: nothing found, or a name that matches nothing.
+            ModelError: the model failed on them.
         """
-        if isinstance(choice, str):
-            choice = [part for part in choice.replace(" ", ",").split(",") if part]
-        if choice is not None and not len(choice):
-            raise LayerError("no layer was asked for; leave layers out for all blocks")
-        names = list(choice or ["all"])
-        specs: dict[LayerSpec, None] = {}
-        for name in names:
-            specs.update(dict.fromkeys(self._group(name)))
-        if not specs:
-            raise LayerError(f"{type(self.model).__name__} has no blocks or convolutions; name layers by module path")
-        return list(specs)
+        with told(self.model, x):
+            return structure_of(self.model, self.call, x, self.names, fresh=fresh)
 
-    def _group(self, name: str) -> list[LayerSpec]:
-        if name == "input" or name.endswith("+input"):
-            return [INPUT, *(self._group(name.removesuffix("+input")) if name != "input" else ())]
-        if name in ("all", "blocks"):
-            return list(self.blocks)
-        if name == "last":
-            return list(self.blocks[-1:])
-        if name == "convs":
-            return discover_convolutions(self.model)
-        paths = [path for path, _ in self.model.named_modules() if path]
-        return match_layers([name], self.blocks, paths)
+    def layers(self, x: Tensor, choice: Wanted = None) -> list[LayerSpec]:
+        """Where to listen; see `Structure.layers`."""
+        return self.structure(x).layers(choice)
 
     def encoder(self, where: str = AUTO) -> Adapter:
         """The same model as an encoder that returns its embedding; see `sightline.models.adapter.embedded`."""
         return replace(self, model=embedded(self.model, where), classes=None)
 
-    def layout(self, shape: tuple[int, ...], picture: tuple[int, int]) -> Layout | None:
-        """How a layer's tensor of this shape is laid out; None where it holds no grid."""
-        return find_layout(shape, picture, prefix=self.prefix, windows=self.windows)
-
     def check_inputs(self, inputs: Tensor) -> None:
         """Refuse inputs that this model cannot take, before any work.
 
         Raises:
-            InputError: not `[b, c, h, w]` floats, empty, not finite, or of another dtype or device than the model.
+            InputError: no floats with samples first, empty, not finite, or of another dtype or device than the model.
         """
         if not isinstance(inputs, Tensor):
-            raise InputError(f"inputs must be a tensor [batch, channels, height, width], not {type(inputs).__name__}")
+            raise InputError(f"inputs must be a tensor with samples first, not {type(inputs).__name__}")
         shape = tuple(inputs.shape)
-        if inputs.ndim != 4:
-            hint = "; add the batch axis with inputs[None]" if inputs.ndim == 3 else ""
-            raise InputError(f"inputs must have shape [batch, channels, height, width], but have {shape}{hint}")
+        if inputs.ndim < 2:
+            raise InputError(
+                f"inputs must have shape [batch, channels, places...], but have {shape}; add the batch axis with "
+                "inputs[None]"
+            )
         if 0 in shape:
             raise InputError(f"inputs hold nothing: their shape is {shape}")
         if not inputs.is_floating_point():
@@ -108,11 +93,6 @@ class Adapter:
             raise InputError(f"inputs are on {inputs.device}, the model on {first.device}; move one with .to(...)")
         if first.dtype != inputs.dtype and not torch.is_autocast_enabled(inputs.device.type):
             raise InputError(f"inputs are {inputs.dtype}, the model is {first.dtype}; convert one with .to(...)")
-        channels = _input_channels(self.model)
-        if channels is not None and channels != inputs.shape[1]:
-            raise InputError(
-                f"inputs have {inputs.shape[1]} channels, but the model's first convolution takes {channels}"
-            )
 
 
 def adapt(model: nn.Module) -> Adapter:
@@ -127,20 +107,11 @@ def adapt(model: nn.Module) -> Adapter:
     Example:
         >>> from torch import nn
         >>> net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
-        >>> [spec.path for spec in adapt(net).layers()]
+        >>> [spec.path for spec in adapt(net).layers(torch.ones(1, 3, 8, 8))]
         ['1']
     """
     plain = unwrap(model)
-    blocks, prefix = tuple(discover_blocks(plain)), prefix_tokens(plain)
-    return Adapter(model=plain, blocks=blocks, prefix=prefix, windows=_windows(plain), classes=_classes(plain))
-
-
-def _windows(model: nn.Module) -> bool | None:
-    """What the model itself says about channels-last tensors; shape decides where it is silent."""
-    axes = getattr(model, "output_fmt", None)
-    if axes is not None:
-        return "NHWC" in str(axes) or None
-    return True if type(model).__name__ == "SwinTransformer" else None
+    return Adapter(model=plain, classes=_classes(plain))
 
 
 def _classes(model: nn.Module) -> int | None:
@@ -156,8 +127,3 @@ def _classes(model: nn.Module) -> int | None:
 
 def _last_linear(head: nn.Module) -> nn.Linear | None:
     return next((m for m in reversed(list(head.modules())) if isinstance(m, nn.Linear)), None)
-
-
-def _input_channels(model: nn.Module) -> int | None:
-    first = next((m for m in model.modules() if isinstance(m, nn.Conv2d)), None)
-    return None if first is None or next(iter(model.parameters())) is not first.weight else first.in_channels

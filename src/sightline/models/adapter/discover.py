@@ -1,18 +1,22 @@
-"""Finding a model's layers from its tree of modules, without running it.
+"""Which modules of a model are its layers: blocks first, what is below them where a block has no places.
 
-Blocks are found by structure: containers are descended into, chains of layers are cut behind each convolution, and
-everything else that is built of parts is one block. Families whose structure says something else are listed as data.
+Containers are descended into, chains of layers are cut behind each convolution, and everything else that is built of
+parts is one block. Which of them run, and have places, a recorded forward tells (`structure`). Families whose tree says
+something else are listed as data.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from torch import nn
 
 from sightline.models.adapter.layers import LayerSpec
+
+if TYPE_CHECKING:
+    from sightline.models.adapter.structure import Structure
 
 FAMILIES: dict[str, str] = {
     "DenseNet": r"features\.(denseblock\d+\.denselayer\d+|transition\d+|norm5)",
@@ -23,34 +27,69 @@ FAMILIES: dict[str, str] = {
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d)
 BLOCK_LISTS = ("blocks", "layers", "stages", "layer", "levels")
 NO_BLOCKS = ("head", "heads", "classifier", "fc", "AuxLogits", "pooler", "global_pool", "attn_pool", "pos_embed")
+ATTENTION = ("scaled_dot_product", "_scaled_dot_product", "_softmax", "_safe_softmax", "softmax")
+PROJECTIONS = ("addmm", "mm", "linear", "bmm", "convolution")
+SAME_NUMBERS = ("view", "_unsafe_view", "reshape", "_reshape_alias", "t", "transpose", "permute", "clone", "_to_copy",
+                "detach", "alias", "unsqueeze", "squeeze", "expand")  # fmt: skip
 
 
-def discover_blocks(model: nn.Module) -> list[LayerSpec]:
-    """The model's blocks in the order of its module tree.
+def default_layers(model: nn.Module, structure: Structure) -> list[LayerSpec]:
+    """The model's blocks, in forward order.
 
     Args:
-        model: any module; it is not run and not changed. One that is built around another says so by naming the path
-            of the inner one, `blocks_within`.
-
-    Returns:
-        Where to listen. Whether a place holds a grid shows only when the model runs; those without are left out then.
+        model: any module. One that is built around another says so by naming the path of the inner one,
+            `blocks_within`.
+        structure: what a recorded forward of it told.
     """
     inner = getattr(model, "blocks_within", "")
-    if isinstance(inner, str) and inner:
-        below = discover_blocks(model.get_submodule(inner))
-        return [replace(spec, path=f"{inner}.{spec.path}") for spec in below]
-    pattern = FAMILIES.get(type(model).__name__)
+    root = inner if isinstance(inner, str) and inner else ""
+    paths = _with_places(model, root, structure)
+    if len(paths) == 1:
+        paths = _with_places(model, paths[0], structure) or paths
+    if not paths:
+        paths = [spec.path for spec in discover_convolutions(model) if structure.has_places(spec.path)]
+    ordered = sorted(dict.fromkeys(paths), key=lambda path: structure.recording_of(path).end)
+    return [_place(structure, path) for path in ordered]
+
+
+def _with_places(model: nn.Module, root: str, structure: Structure) -> list[str]:
+    """Blocks below a module; one without places is replaced by what is below it, and so is a whole network."""
+    paths: list[str] = []
+    for path in units(model.get_submodule(root), root):
+        below = _with_places(model, path, structure) if not _is_layer(model.get_submodule(path)) else []
+        whole = structure.has_places(path)
+        if below and (not whole or _is_network(model, path, below)):
+            paths += below
+        elif whole:
+            paths.append(path)
+    return paths
+
+
+def _is_network(model: nn.Module, root: str, below: Sequence[str]) -> bool:
+    """Whether a part repeats blocks of one class, each built of parts: a network inside, and no block."""
+    modules = [model.get_submodule(path) for path in below]
+    kinds = [type(m) for m in modules if not _is_layer(m) and not _is_chain_of_layers(m)]
+    return any(kinds.count(kind) > 1 for kind in kinds)
+
+
+def units(module: nn.Module, path: str = "") -> list[str]:
+    """Paths of the blocks of a network, in the order of its module tree, as the tree alone shows them.
+
+    Args:
+        module: the network; it is not run and not changed.
+        path: its own path, which is put before.
+    """
+    pattern = FAMILIES.get(type(module).__name__)
     if pattern:
-        matches = [LayerSpec(path) for path, _ in model.named_modules() if re.fullmatch(pattern, path)]
+        matches = [_join(path, own) for own, _ in module.named_modules() if re.fullmatch(pattern, own)]
         if matches:
             return matches
-    units = list(_units(model, ""))
-    if len(units) < 3 and not isinstance(model, nn.Sequential):
-        loose = [path for path, module in model.named_children() if isinstance(module, CONVOLUTIONS)]
-        units = [path for path, _ in model.named_modules() if path in {*units, *loose}]
-    units = units or [path for path, module in model.named_modules() if isinstance(module, CONVOLUTIONS)]
-    class_token = prefix_tokens(model) > 0
-    return [_place(model, path) if class_token else LayerSpec(path) for path in units]
+    blocks = list(_units(module, path, top=True))
+    if len(blocks) < 3 and not isinstance(module, nn.Sequential):
+        loose = [_join(path, name) for name, child in module.named_children() if isinstance(child, CONVOLUTIONS)]
+        ordered = [_join(path, own) for own, _ in module.named_modules()]
+        blocks = [own for own in ordered if own in {*blocks, *loose}]
+    return blocks
 
 
 def discover_convolutions(model: nn.Module) -> list[LayerSpec]:
@@ -58,23 +97,12 @@ def discover_convolutions(model: nn.Module) -> list[LayerSpec]:
     return [LayerSpec(path) for path, module in model.named_modules() if isinstance(module, CONVOLUTIONS)]
 
 
-def prefix_tokens(model: nn.Module) -> int:
-    """How many tokens stand before the grid: class, distillation and register tokens."""
-    count = getattr(model, "num_prefix_tokens", None)
-    if isinstance(count, int):
-        return count
-    names = {name.rpartition(".")[2]: parameter for name, parameter in model.named_parameters()}
-    count = sum(1 for name in ("cls_token", "class_token", "dist_token") if name in names)
-    registers = next((names[name] for name in ("reg_token", "register_tokens") if name in names), None)
-    return count + (registers.shape[1] if registers is not None and registers.ndim == 3 else 0)
-
-
-def _units(module: nn.Module, path: str) -> Iterator[str]:
+def _units(module: nn.Module, path: str, *, top: bool = False) -> Iterator[str]:
     """Paths of the blocks below a module, in order."""
     chained = set(_cut_chain(module)) if isinstance(module, nn.Sequential) else set()
     for name, child in module.named_children():
         below = _join(path, name)
-        if not path and name in NO_BLOCKS:
+        if top and name in NO_BLOCKS:
             yield from _head_units(child, below)
         elif _is_layer(child):
             yield from (below,) if name in chained else ()
@@ -127,8 +155,9 @@ def _weights(module: nn.Module) -> bool:
     )
 
 
-def _is_chain_of_layers(chain: nn.Sequential) -> bool:
-    return len(chain) > 0 and all(_is_layer(child) for child in chain)
+def _is_chain_of_layers(chain: nn.Module) -> bool:
+    children = list(chain.children())
+    return len(children) > 0 and all(_is_layer(child) for child in children)
 
 
 def _cut_chain(chain: nn.Sequential) -> Iterator[str]:
@@ -155,26 +184,45 @@ def _ends_run(layer: nn.Module) -> bool:
     return other or "pool" in type(layer).__name__.lower() or not _is_layer(layer)
 
 
-def _place(model: nn.Module, path: str) -> LayerSpec:
-    """Where to read a transformer block of a model with a class token: the tensor that enters its attention.
+def _place(structure: Structure, path: str) -> LayerSpec:
+    """Where a block is read: at its output; one with tokens beside its places where they enter its attention.
 
-    Behind the last block only the class token reaches the decision, so the patches there have no gradient.
+    Behind the last block only the tokens that decide reach the decision, so the places there have no gradient.
     """
-    block = model.get_submodule(path)
-    names = [name for name, _ in block.named_children()]
-    attention = next((name for name in names if _is_attention(block.get_submodule(name))), None)
+    site = structure.site(path, "output", 1)
+    if site is None or site.layout is None or not (site.layout.prefix or site.layout.suffix):
+        return LayerSpec(path)
+    call = structure.recording_of(path)
+    events = structure.recording.events[call.begin : call.end]
+    attention = next((event for event in events if event.name.startswith(ATTENTION)), None)
     if attention is None:
         return LayerSpec(path)
-    norms = [n for n in names if "norm" in type(block.get_submodule(n)).__name__.lower()]
-    before = [n for n in norms if names.index(n) < names.index(attention)]
-    if getattr(block, "norm_first", None) is True:
-        before = norms[:1]
-    return LayerSpec(_join(path, before[-1])) if before else LayerSpec(path, "input")
+    node = _entrance(structure, attention.inputs, call.begin)
+    if node is None:
+        return LayerSpec(path, "input")
+    if any(entry.node == node for entry in call.inputs):
+        return LayerSpec(path, "input")
+    inner = [c for c in structure.recording.calls if c.path.startswith(f"{path}.") and c.begin >= call.begin]
+    makers = [c.path for c in inner if c.call == 1 and any(entry.node == node for entry in c.outputs)]
+    return LayerSpec(makers[0]) if makers else LayerSpec(path, "input")
 
 
-def _is_attention(module: nn.Module) -> bool:
-    name = type(module).__name__.lower()
-    return "attention" in name or name.endswith("attn") or name.startswith("attn")
+def _entrance(structure: Structure, nodes: Sequence[int], begin: int) -> int | None:
+    """The tensor from which an attention's queries and keys are made: what their projection reads."""
+    makers = structure.makers
+    waiting, seen = list(nodes), set()
+    while waiting:
+        event = makers.get(waiting.pop(0))
+        if event is None or id(event) in seen:
+            continue
+        seen.add(id(event))
+        if event.name in PROJECTIONS and len(event.inputs) == 1:
+            node = event.inputs[0]
+            while (maker := makers.get(node)) is not None and maker.name in SAME_NUMBERS:
+                node = maker.inputs[0]
+            return node
+        waiting.extend(event.inputs)
+    return None
 
 
 def _join(path: str, name: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Literal
@@ -58,8 +58,8 @@ class Layer:
         return self.layout.kind
 
     @property
-    def grid(self) -> tuple[int, int]:
-        """Rows and columns."""
+    def grid(self) -> tuple[int, ...]:
+        """Places along each axis: rows and columns of a picture."""
         return self.layout.size
 
 
@@ -91,13 +91,16 @@ def layer_name(spec: LayerSpec, call: int, calls: int) -> str:
     return f"{spec.path}{side}" + (f":{call}" if calls > 1 else "")
 
 
-def match_layers(names: Sequence[str], defaults: Sequence[LayerSpec], paths: Sequence[str]) -> list[LayerSpec]:
+def match_layers(
+    names: Sequence[str], defaults: Sequence[LayerSpec], paths: Sequence[str], ran: Container[str] | None = None
+) -> list[LayerSpec]:
     """Layers that the user named: default layers or any module, with wildcards.
 
     Args:
         names: names such as `layer4.2`, `layer3.*`, `relu:2` (second call) or `blocks.3@in` (its input).
         defaults: the model's own layers; a wildcard is tried on them first.
         paths: dotted paths of all modules of the model.
+        ran: those that were called; a wildcard passes over the others (lists, and what this input does not reach).
 
     Raises:
         LayerError: a name matches nothing; near names are listed.
@@ -106,7 +109,7 @@ def match_layers(names: Sequence[str], defaults: Sequence[LayerSpec], paths: Seq
     for name in names:
         path, side, call = _split(name)
         own = [spec.path for spec in defaults if _matches(path, spec.path)]
-        hits = own or [module for module in paths if _matches(path, module)]
+        hits = own or [m for m in paths if m == path or (_matches(path, m) and (ran is None or m in ran))]
         if not hits:
             raise LayerError(f"this model has no layer {name!r}; {near(path, [*(s.path for s in defaults), *paths])}")
         sides = {spec.path: spec.side for spec in defaults}

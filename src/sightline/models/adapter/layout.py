@@ -1,116 +1,215 @@
-"""How a layer's tensor is laid out - grid, windows or tokens - and how it becomes `[b, c, h, w]`.
+"""How a layer's tensor is laid out: which of its axes are places of the input, and how it becomes `[b, c, places...]`.
 
-Nobody writes a reshape function: the layout is found from the shape, checked against the size of the picture.
+A layout is read off the axes that a recorded forward gave the tensor (`recording`), never off its shape.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Literal, cast
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
 
-from einops import rearrange
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from sightline.models.adapter.axes import BATCH, Axes, Axis, Digit, Feature, Parts, coverage
+
 Kind = Literal["grid", "windows", "tokens"]
-EXACT = 0.02
-LOOSE = 0.35
-"""Largest difference of log aspect ratio between a layer's grid and the picture: read at sight, and read at all."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where channels and space are in a tensor.
+    """Where samples, channels and places are in a tensor.
 
     Args:
-        kind: `grid` is `[b, c, h, w]`, `windows` is `[b, h, w, c]`, `tokens` is `[b, prefix + h*w, c]`.
-        height: rows of the grid.
-        width: columns of the grid.
-        prefix: tokens before the grid (class, distillation and register tokens).
+        axes: names of the places' axes, as the domain has them: `y x`, `t`, `t y x` or `z y x`.
+        size: places along each; 1 where an axis was pooled away.
+        shape: sizes into which the tensor's axes are split, -1 for the samples.
+        order: those axes in the order samples, channels, places.
+        cuts: for axes along which something lies before or behind the places: axis, start and length of the places.
+        prefix: entries before the places (class, distillation and register tokens, whatever their names).
+        suffix: entries behind them.
+        rolls: places by which each axis was rolled; it is rolled back.
+        flips: axes that run backwards; they are turned.
+        crops: padding before and behind the places of each axis; it is cut off.
+        dims: for each axis of the tensor its size without the samples, and whether samples lie along it.
     """
 
-    kind: Kind
-    height: int
-    width: int
+    axes: tuple[str, ...]
+    size: tuple[int, ...]
+    shape: tuple[int, ...]
+    order: tuple[int, ...]
+    cuts: tuple[tuple[int, int, int], ...] = ()
     prefix: int = 0
+    suffix: int = 0
+    rolls: tuple[int, ...] = ()
+    flips: tuple[int, ...] = ()
+    crops: tuple[tuple[int, int], ...] = ()
+    dims: tuple[tuple[int, bool], ...] = ()
+    spread: tuple[int, ...] = field(default=())
 
-    def to_grid(self, x: Float[Tensor, "..."]) -> Float[Tensor, "b c h w"]:
-        """A view of the tensor with channels second and space last; no copy."""
-        if self.kind == "grid":
-            return x
-        if self.kind == "windows":
-            return cast(Tensor, rearrange(x, "b h w c -> b c h w"))
-        return cast(Tensor, rearrange(x[:, self.prefix :], "b (h w) c -> b c h w", h=self.height))
+    @property
+    def kind(self) -> Kind:
+        """`grid` is `[b, c, places...]`, `windows` has channels last, `tokens` has its places along one axis."""
+        places = sum(n > 1 for n in self.size)
+        if self.cuts or (len(self.shape) > len(self.dims) and len(self.dims) == 3 and places > 1):
+            return "tokens"
+        return "grid" if self.order == tuple(range(len(self.order))) else "windows"
+
+    @property
+    def height(self) -> int:
+        """Rows of the map, all axes but the last taken together."""
+        return math.prod(self.size[:-1])
+
+    @property
+    def width(self) -> int:
+        """Columns of the map: places along the last axis."""
+        return self.size[-1]
+
+    def fits(self, shape: Sequence[int], batch: int) -> bool:
+        """Whether a tensor of this shape, of so many samples, is laid out so."""
+        return len(shape) == len(self.dims) and all(
+            n == m * (batch if samples else 1) for n, (m, samples) in zip(shape, self.dims, strict=True)
+        )
+
+    def to_grid(self, x: Float[Tensor, "..."]) -> Float[Tensor, "b c *places"]:
+        """The tensor with samples first, channels second and places last; a view wherever one is possible."""
+        if self.kind == "grid" and len(self.shape) == len(self.dims) and not (self.crops or self.rolls or self.flips):
+            return x if tuple(x.shape[2:]) == self.size else x.reshape(*x.shape[:2], *self.size)
+        for dim, start, length in self.cuts:
+            x = x.narrow(dim, start, length)
+        padded = self._padded_size
+        channels = self._channel_count
+        x = x.reshape(self.shape).permute(self.order).reshape(-1, channels, *padded)
+        for axis, shift in enumerate(self.rolls):
+            if shift:
+                x = x.roll(-shift, axis + 2)
+        if self.flips:
+            x = x.flip([axis + 2 for axis in self.flips])
+        for axis, (before, after) in enumerate(self.crops):
+            x = x.narrow(axis + 2, before, padded[axis] - before - after)
+        return x
+
+    def folded(self, x: Float[Tensor, "..."]) -> Float[Tensor, "b c h w"]:
+        """`to_grid` with all axes of places but the last taken together, so that there are always two."""
+        grid = self.to_grid(x)
+        return grid if grid.ndim == 4 else grid.reshape(*grid.shape[:2], self.height, self.width)
 
     def channels(self, shape: tuple[int, ...]) -> int:
         """Number of channels of a tensor of this shape."""
-        return shape[1] if self.kind == "grid" else shape[-1]
+        return self._channel_count
+
+    def on_channels(self, values: Float[Tensor, "b c"], like: Tensor) -> Tensor:
+        """A number for each sample and channel, spread over a tensor of this layout; 1 where no place is."""
+        spread = torch.ones_like(like)
+        places = self.to_grid(torch.arange(like.numel(), device=like.device).reshape(like.shape))
+        each = values.to(like.dtype).reshape(*values.shape, *[1] * len(self.size)).expand(places.shape)
+        spread.view(-1)[places.reshape(-1)] = each.reshape(-1)
+        return spread
 
     @property
-    def size(self) -> tuple[int, int]:
-        """Rows and columns."""
-        return self.height, self.width
+    def _padded_size(self) -> tuple[int, ...]:
+        crops = self.crops or ((0, 0),) * len(self.size)
+        return tuple(n + before + after for n, (before, after) in zip(self.size, crops, strict=True))
+
+    @property
+    def _channel_count(self) -> int:
+        rest = [self.shape[i] for i in self.order[1 : 1 + len(self.spread)]]
+        return math.prod(rest)
 
 
-def find_layout(
-    shape: tuple[int, ...], picture: tuple[int, int], *, prefix: int = 0, windows: bool | None = None
-) -> Layout | None:
-    """The layout of a tensor of this shape, or None where it holds no grid.
+def layout_of(axes: Axes, places: Sequence[str], names: Sequence[str], batch: int) -> Layout | None:
+    """The layout of a tensor.
 
     Args:
-        shape: shape of the layer's tensor.
-        picture: height and width of the network's input.
-        prefix: how many tokens before the grid the model is known to have.
-        windows: whether four axes mean `[b, h, w, c]` where both orders fit; None decides by the aspect ratio.
+        axes: what lies along its axes.
+        places: axes of the input that are places, in order.
+        names: what they are called.
+        batch: samples of the recording.
 
-    Example:
-        >>> find_layout((1, 197, 384), (224, 224), prefix=1)
-        Layout(kind='tokens', height=14, width=14, prefix=1)
-        >>> find_layout((1, 7, 7, 768), (224, 224))
-        Layout(kind='windows', height=7, width=7, prefix=0)
+    Returns:
+        None where the tensor does not hold every sample and, for at least one axis of the input, each place once.
     """
-    if len(shape) == 4:
-        return _four_axes(shape, picture, windows)
-    if len(shape) == 3:
-        return _three_axes(shape, picture, prefix)
-    return None
-
-
-def _four_axes(shape: tuple[int, ...], picture: tuple[int, int], windows: bool | None) -> Layout | None:
-    grid = Layout("grid", shape[2], shape[3])
-    nhwc = Layout("windows", shape[1], shape[2])
-    if not (_fits(grid, picture) and _fits(nhwc, picture)):
-        return nhwc if _fits(nhwc, picture) else grid
-    if windows is not None:
-        return nhwc if windows else grid
-    return nhwc if _mismatch(nhwc, picture) + EXACT < _mismatch(grid, picture) else grid
-
-
-def _fits(layout: Layout, picture: tuple[int, int]) -> bool:
-    """Whether the grid is no finer than the picture and has about its aspect ratio."""
-    finer = layout.height > picture[0] or layout.width > picture[1]
-    return not finer and _mismatch(layout, picture) < max(LOOSE, 1.5 / min(layout.size))
-
-
-def _mismatch(layout: Layout, picture: tuple[int, int]) -> float:
-    """Difference of log aspect ratios; 0 where the grid has the picture's shape."""
-    return abs(math.log(layout.height / layout.width) - math.log(picture[0] / picture[1]))
-
-
-def _three_axes(shape: tuple[int, ...], picture: tuple[int, int], prefix: int) -> Layout | None:
-    """Tokens: the known prefix first, then none; the one whose grid has the picture's aspect ratio."""
-    candidates = [_token_grid(shape[1], before, picture) for before in dict.fromkeys((prefix, 0))]
-    layouts = [layout for layout in candidates if layout is not None]
-    if not layouts:
+    cuts: list[tuple[int, int, int]] = []
+    flat: list[tuple[int, Digit | Feature]] = []
+    around = (0, 0)
+    for dim, axis in enumerate(axes):
+        inner, ends = _without_parts(axis, places)
+        if inner is None:
+            return None
+        if ends is not None:
+            cuts.append((dim, ends[0], math.prod(atom.size for atom in inner)))
+            around = ends
+        flat += [(dim, atom) for atom in inner]
+    atoms = [atom for _, atom in flat]
+    digits = {name: [a for a in atoms if isinstance(a, Digit) and a.source == name] for name in (BATCH, *places)}
+    samples = digits.pop(BATCH)
+    covered = {name: coverage(own) for name, own in digits.items() if own}
+    if not covered or None in covered.values() or not _holds_samples(samples, batch):
         return None
-    return min(layouts, key=lambda layout: round(_mismatch(layout, picture) / EXACT))
-
-
-def _token_grid(tokens: int, prefix: int, picture: tuple[int, int]) -> Layout | None:
-    cells = tokens - prefix
-    if cells < 1:
+    if all(c is not None and c[0] == 1 for c in covered.values()) and len(covered) < len(places):
         return None
-    rows = [row for row in range(1, cells + 1) if cells % row == 0]
-    best = min((Layout("tokens", row, cells // row, prefix) for row in rows), key=lambda x: _mismatch(x, picture))
-    return best if _mismatch(best, picture) < LOOSE else None
+    ordered = {n: sorted((a for a in own), key=lambda a: -a.stride) for n, own in digits.items()}
+    position = {id(atom): i for i, atom in enumerate(atoms)}
+    place_order = [position[id(atom)] for name in places for atom in ordered[name]]
+    taken = {*place_order, *(position[id(atom)] for atom in samples)}
+    rest = [i for i in range(len(atoms)) if i not in taken]
+    first = [position[id(atom)] for atom in samples]
+    shape = [-1 if atom in samples and isinstance(atom, Digit) and atom.source == BATCH else atom.size for atom in atoms]
+    if not first:  # a recording of one sample: its axis may be gone
+        shape, first = [*shape, 1], [len(shape)]
+    if not rest:
+        shape, rest = [*shape, 1], [len(shape)]
+    size = [covered[n][0] if n in covered and covered[n] is not None else 1 for n in places]  # type: ignore[index]
+    turned = {n: ordered[n][0] for n in covered}
+    whole = {n: covered[n] is not None and covered[n][1] == 1 for n in covered}  # type: ignore[index]
+    rolls = tuple(turned[n].shift if n in turned and whole[n] else 0 for n in places)
+    crops = tuple((turned[n].before, turned[n].after) if n in turned and whole[n] else (0, 0) for n in places)
+    return Layout(
+        axes=tuple(names),
+        size=tuple(n - a - b for n, (a, b) in zip(size, crops, strict=True)),
+        shape=tuple(shape),
+        order=(*first, *rest, *place_order),
+        cuts=tuple(cuts),
+        prefix=around[0],
+        suffix=around[1],
+        rolls=rolls if any(rolls) else (),
+        flips=tuple(i for i, n in enumerate(places) if n in turned and turned[n].mirrored),
+        crops=crops if any(map(any, crops)) else (),
+        dims=_dims(axes),
+        spread=tuple(rest),
+    )
+
+
+def _without_parts(axis: Axis, places: Sequence[str]) -> tuple[list[Digit | Feature] | None, tuple[int, int] | None]:
+    """The atoms of an axis, those of its only part with places where it has parts; and what lies around that."""
+    parts = axis[0] if len(axis) == 1 and isinstance(axis[0], Parts) else None
+    if parts is None:
+        plain = [atom for atom in axis if not isinstance(atom, Parts)]
+        return (plain if len(plain) == len(axis) else None), None
+    hits = [
+        i
+        for i, (_, inner) in enumerate(parts.parts)
+        if inner is not None and any(isinstance(a, Digit) and a.source in places for a in inner)
+    ]
+    if len(hits) != 1:
+        return (None, None) if hits else ([Feature(parts.size)], None)
+    before = sum(n for n, _ in parts.parts[: hits[0]])
+    inner = parts.parts[hits[0]][1] or ()
+    return list(inner), (before, parts.size - before - parts.parts[hits[0]][0])
+
+
+def _holds_samples(samples: Sequence[Digit], batch: int) -> bool:
+    return (len(samples) == 1 and samples[0].whole) or (not samples and batch == 1)
+
+
+def _dims(axes: Axes) -> tuple[tuple[int, bool], ...]:
+    """For each axis its size without the samples, and whether they lie along it."""
+    dims = []
+    for axis in axes:
+        samples = [a for a in axis if isinstance(a, Digit) and a.source == BATCH]
+        n = math.prod(atom.size for atom in axis if atom not in samples)
+        dims.append((n, bool(samples)))
+    return tuple(dims)

@@ -127,7 +127,6 @@ class AttributeNet(nn.Module):
         self.calibration = Calibration.nothing(len(spec.classes), len(words))
         self.blocks_within = "trunk.body"
         self.num_classes = len(spec.classes)
-        self.num_prefix_tokens = trunk.num_prefix_tokens
 
     @property
     def labels(self) -> tuple[str, ...]:
