@@ -28,7 +28,7 @@ from sightline.models.adapter.embedded import AUTO, NONE, place_of
 from sightline.models.adapter.layers import without_input
 from sightline.models.outputs import Probabilities
 from sightline.renamed import answering
-from sightline.results import AttentionMap, Decision, Explanation, Explanations, Flow
+from sightline.results import AttentionMap, Decision, Domain, Explanation, Explanations, Flow
 from sightline.targets import Readout, Score, Selector, TargetLike, parse_target
 
 log = logging.getLogger(__name__)
@@ -159,7 +159,8 @@ def explain(
             question.methods, lambda methods: _ask(replace(question, plan=plan, methods=methods), inputs[part])
         )
         facts = {**about, **stated(readable.facts, outcomes[0][1].readout), **_why(question, outcomes, fitting)}
-        return _explanations(outcomes, part, images, sources, facts)
+        domain = Domain.over(question.adapter.structure(inputs).axes)
+        return _explanations(outcomes, domain, part, images, sources, facts)
 
     for part, items in in_chunks(work, len(inputs), batch_size):
         masks = None if foreground is None else foreground[part]
@@ -214,7 +215,7 @@ def _shared_pass(question: _Question, methods: list[Method], inputs: Tensor) -> 
         maps = [
             result.maps[layer.name, m.name]
             if m.control is None
-            else m.control(inputs, layer.grid, question.seed)[:, None].expand(-1, k, -1, -1)
+            else m.control(inputs, layer.grid, question.seed)[:, None].expand(-1, k, *[-1] * len(layer.grid))
             for layer in result.layers
         ]
         layers = tuple(LayerMaps(layer.name, values) for layer, values in zip(result.layers, maps, strict=True))
@@ -250,6 +251,7 @@ def _why(question: _Question, outcomes: list[tuple[Method, Outcome]], fitting: F
 
 def _explanations(
     outcomes: list[tuple[Method, Outcome]],
+    domain: Domain,
     part: slice,
     images: Tensor | None,
     sources: Sequence[str] | None,
@@ -260,7 +262,7 @@ def _explanations(
     decisions = _decisions(first)
     return [
         Explanation(
-            flow=_flow(method, outcome, b, k),
+            flow=_flow(method, outcome, domain, b, k),
             decision=decisions[b][k],
             image=None if images is None else images[part.start + b].detach(),
             source="" if sources is None else str(sources[part.start + b]),
@@ -299,11 +301,12 @@ def _decisions(readout: Readout) -> list[list[Decision]]:
     ]
 
 
-def _flow(method: Method, outcome: Outcome, b: int, k: int) -> Flow:
+def _flow(method: Method, outcome: Outcome, domain: Domain, b: int, k: int) -> Flow:
     maps = tuple(
         AttentionMap(
             values=layer.maps[b, k],
             layer=layer.layer,
+            domain=domain,
             signed=method.signed if layer.signed is None else layer.signed,
             notes={
                 name: float(values[b] if values.ndim == 1 else values[b, k]) for name, values in layer.notes.items()

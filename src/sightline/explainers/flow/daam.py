@@ -95,7 +95,8 @@ def read_by(
 
 def _layers(request: Request, reading: AttentionReading, flow: Float[Tensor, "l b k h w"]) -> tuple[LayerMaps, ...]:
     """One layer for each block, named by it; all, or those that were asked for."""
-    blocks = [spec.path for spec in request.adapter.structure(request.inputs).blocks][-len(flow) :]
+    structure = request.adapter.structure(request.inputs)
+    blocks = [spec.path for spec in structure.blocks][-len(flow) :]
     names = blocks if len(blocks) == len(flow) else [attention.name for attention in reading.attentions]
     selection = request.layers
     if selection == "last":

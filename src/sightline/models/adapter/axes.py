@@ -259,7 +259,8 @@ def padded(axis: Axis, before: int, after: int) -> Axis:
     if digit is None or digit.shift:
         return feature(n)
     if before < 0 or after < 0:
-        return cut(axis, max(-before, 0), axis_size(axis) - max(-after, 0)) if before <= 0 and after <= 0 else feature(n)
+        taken = cut(axis, max(-before, 0), axis_size(axis) - max(-after, 0))
+        return taken if before <= 0 and after <= 0 else feature(n)
     return (replace(digit, size=n, total=n, before=digit.before + before, after=digit.after + after),)
 
 

@@ -46,7 +46,8 @@ class Call:
         """What the model returns for these samples, or variants of them (sample by sample, variant by variant)."""
         if self is PLAIN:
             return model(x)
-        args, kwargs = self._rows(torch.arange(len(x), device=x.device) % max(self.samples, 1), len(x) == self.samples)
+        index = torch.arange(len(x)) % max(self.samples, 1)
+        args, kwargs = self._rows(index, len(x) == self.samples)
         return model(
             *(x if arg is HOLE else arg for arg in args),
             **{name: x if arg is HOLE else arg for name, arg in kwargs.items()},

@@ -1,8 +1,8 @@
 """Which modules of a model are its layers: blocks first, what is below them where a block has no places.
 
 Containers are descended into, chains of layers are cut behind each convolution, and everything else that is built of
-parts is one block. Which of them run, and have places, a recorded forward tells (`structure`). Families whose tree says
-something else are listed as data.
+parts is one block. Which of them run, and have places, a recorded forward tells (`structure`). Families whose tree
+says something else are listed as data.
 """
 
 from __future__ import annotations

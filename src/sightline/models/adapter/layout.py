@@ -1,4 +1,4 @@
-"""How a layer's tensor is laid out: which of its axes are places of the input, and how it becomes `[b, c, places...]`.
+"""How a layer's tensor is laid out: which axes are places of the input, and how it becomes `[b, c, places...]`.
 
 A layout is read off the axes that a recorded forward gave the tensor (`recording`), never off its shape.
 """
@@ -102,11 +102,14 @@ class Layout:
         return self._channel_count
 
     def on_channels(self, values: Float[Tensor, "b c"], like: Tensor) -> Tensor:
-        """A number for each sample and channel, spread over a tensor of this layout; 1 where no place is."""
-        spread = torch.ones_like(like)
+        """A number for each sample and channel, spread over a tensor of this layout, prefix tokens and all."""
+        spread = torch.ones(like.shape, dtype=like.dtype, device=like.device)
         places = self.to_grid(torch.arange(like.numel(), device=like.device).reshape(like.shape))
         each = values.to(like.dtype).reshape(*values.shape, *[1] * len(self.size)).expand(places.shape)
         spread.view(-1)[places.reshape(-1)] = each.reshape(-1)
+        for dim, start, length in self.cuts:
+            for low, high in ((0, start), (start + length, like.shape[dim])):
+                spread.narrow(dim, low, high - low).copy_(spread.narrow(dim, start, 1))
         return spread
 
     @property
@@ -157,7 +160,7 @@ def layout_of(axes: Axes, places: Sequence[str], names: Sequence[str], batch: in
     taken = {*place_order, *(position[id(atom)] for atom in samples)}
     rest = [i for i in range(len(atoms)) if i not in taken]
     first = [position[id(atom)] for atom in samples]
-    shape = [-1 if atom in samples and isinstance(atom, Digit) and atom.source == BATCH else atom.size for atom in atoms]
+    shape = [-1 if isinstance(atom, Digit) and atom.source == BATCH else atom.size for atom in atoms]
     if not first:  # a recording of one sample: its axis may be gone
         shape, first = [*shape, 1], [len(shape)]
     if not rest:

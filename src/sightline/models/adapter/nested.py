@@ -1,4 +1,4 @@
-"""Tensors in whatever a module takes or returns: tuples, mappings, data classes and output objects, however nested."""
+"""Tensors in whatever a module takes or returns: tuples, mappings, data classes, output objects, however nested."""
 
 from __future__ import annotations
 

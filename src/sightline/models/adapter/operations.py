@@ -1,7 +1,7 @@
 """What each operation does to the axes of the tensors that it reads: one small rule for each kind.
 
-Operations that are not named here treat every number by itself, or a whole axis alike (activations, norms, soft-max,
-dropout): the axes of what they read, broadcast, stay. Those that choose entries by data lose the axes that they touch.
+Operations that are not named here treat every number by itself, or a whole axis alike (activations, norms, soft-max):
+the axes of what they read, broadcast, stay. Those that choose entries by data lose the axes that they touch.
 """
 
 from __future__ import annotations
@@ -225,11 +225,12 @@ def _stack(op: Operation) -> Sequence[Axes]:
 def _reduction(op: Operation) -> Sequence[Axes]:
     if tuple(op.y.shape) == tuple(op.x.shape) or (op.name in ("max", "min") and len(op.inputs) > 1):
         return elementwise(op)
-    numbers = [a for a in op.args[1:] if isinstance(a, list | tuple) or (isinstance(a, int) and not isinstance(a, bool))]
+    numbers = [a for a in op.args[1:] if isinstance(a, list | tuple | int) and not isinstance(a, bool)]
     chosen = numbers[0] if numbers and op.name != "norm" else op.kwargs.get("dim", numbers[-1] if numbers else None)
     dims = set(range(op.x.ndim)) if chosen is None or chosen == [] else _dims(chosen, op.x.ndim)
-    kept = [[() if d in dims else a for d, a in enumerate(op.axes)], [a for d, a in enumerate(op.axes) if d not in dims]]
-    return [kept[y.ndim != op.x.ndim] for y in op.outputs]
+    held: Axes = [() if d in dims else a for d, a in enumerate(op.axes)]
+    gone: Axes = [a for d, a in enumerate(op.axes) if d not in dims]
+    return [held if y.ndim == op.x.ndim else gone for y in op.outputs]
 
 
 @rule("mm", "addmm")
@@ -276,7 +277,7 @@ def _convolution(op: Operation) -> Sequence[Axes]:
 @rule(
     "max_pool1d", "max_pool2d", "max_pool3d", "max_pool2d_with_indices", "max_pool3d_with_indices", "avg_pool1d",
     "avg_pool2d", "avg_pool3d", "_adaptive_avg_pool2d", "_adaptive_avg_pool3d", "adaptive_avg_pool1d",
-    "adaptive_avg_pool2d", "adaptive_max_pool1d", "adaptive_max_pool2d", "adaptive_max_pool3d", "fractional_max_pool2d",
+    "adaptive_avg_pool2d", "adaptive_max_pool1d", "adaptive_max_pool2d", "adaptive_max_pool3d",
     "upsample_nearest1d", "upsample_nearest2d", "upsample_nearest3d", "upsample_linear1d", "upsample_bilinear2d",
     "upsample_trilinear3d", "upsample_bicubic2d", "_upsample_bilinear2d_aa", "_upsample_bicubic2d_aa",
     "_upsample_nearest_exact1d", "_upsample_nearest_exact2d", "_upsample_nearest_exact3d", "pixel_shuffle",
@@ -289,7 +290,8 @@ def _pool(op: Operation) -> Sequence[Axes]:
     lead = op.axes[:-rank]
     if op.name.startswith("pixel"):
         lead = [*op.axes[:-3], feature(op.y.shape[-3])]
-    return [[*lead, *[resized(a, n) for a, n in zip(op.axes[-rank:], y.shape[-rank:], strict=True)]] for y in op.outputs]
+    places = op.axes[-rank:]
+    return [[*lead, *(resized(a, n) for a, n in zip(places, y.shape[-rank:], strict=True))] for y in op.outputs]
 
 
 @rule(

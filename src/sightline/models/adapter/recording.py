@@ -160,7 +160,7 @@ class _Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def of(self, tensor: Tensor) -> Tracked:
         """What is known of a tensor."""
-        entry: Tracked | None = self._known.get(tensor)
+        entry: Tracked | None = self._known.get(tensor)  # type: ignore[no-untyped-call]
         if entry is not None and entry.shape == tuple(tensor.shape):
             return entry
         return Tracked(None, [feature(n) for n in tensor.shape], tuple(tensor.shape), tensor.is_floating_point())
@@ -219,9 +219,7 @@ class _Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
         with ExitStack() as undo:
             for path, module in model.named_modules():
                 listener = _Listener(path, self, self._recording, self._inside)
-                undo.callback(
-                    module.register_forward_pre_hook(listener.begin, with_kwargs=True, prepend=True).remove
-                )
+                undo.callback(module.register_forward_pre_hook(listener.begin, with_kwargs=True, prepend=True).remove)
                 undo.callback(
                     module.register_forward_hook(listener.end, always_call=True).remove  # after the user's own hooks
                 )

@@ -36,8 +36,8 @@ ENDINGS: dict[str, Ending] = {
     "_log_softmax": "log_softmax", "log_softmax": "log_softmax", "sigmoid": "sigmoid",
 }  # fmt: skip
 PASSING = frozenset(
-    {"view", "_unsafe_view", "reshape", "_reshape_alias", "flatten", "squeeze", "unsqueeze", "clone", "detach", "alias",
-     "_to_copy", "to", "contiguous", "permute", "transpose", "t", "lift_fresh"}
+    {"view", "_unsafe_view", "reshape", "_reshape_alias", "flatten", "squeeze", "unsqueeze", "clone", "detach",
+     "alias", "_to_copy", "to", "contiguous", "permute", "transpose", "t", "lift_fresh"}
 )  # fmt: skip
 """Operations that change no number."""
 
@@ -160,7 +160,7 @@ class Structure:
         return None if entry.node is None else layout_of(entry.axes, self.sources, self.axes, self.batch)
 
     def tokens(self, n: int) -> Layout | None:
-        """The layout of the first tensor `[b, n, c]` whose places lie along its middle axis; None if there is none."""
+        """The layout of the first tensor `[b, n, c]` whose places lie along its middle axis, if there is one."""
         for call in self.recording.calls:
             for entry in (*call.inputs, *call.outputs):
                 if len(entry.shape) == 3 and entry.shape[1] == n:
@@ -219,7 +219,7 @@ class Structure:
 
     @cached_property
     def endings(self) -> tuple[Ending | None, ...]:
-        """For each tensor that the model returned, whether a soft-max or sigmoid was the last to change its numbers."""
+        """For each tensor that the model returned, the soft-max or sigmoid that was last to change its numbers."""
         makers = self.makers
         endings: list[Ending | None] = []
         for entry in self.recording.output:
@@ -288,7 +288,7 @@ class Structure:
         size = "x".join(map(str, self.places))
         seen = list(dict.fromkeys(self.reason(path) for path in self.ran() if self.reason(path)))
         why = f"; what was seen: {'; '.join(seen[:4])}" if seen else ""
-        return f"no layer of {kind} has places of an input of {size}{why}; name layers by module path, or take `input`"
+        return f"no layer of {kind} has places of an input of {size}{why}; name layers by module path"
 
 
 def structure_of(
