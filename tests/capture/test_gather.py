@@ -7,7 +7,8 @@ from sightline.capture.pair import Pair
 from sightline.capture.record import Record
 from sightline.capture.sums import reduced
 from sightline.explainers import METHODS
-from sightline.models import LayerSpec, Layout
+from sightline.models import LayerSpec
+from tests.layouts import grid_layout
 
 CAMS = [method.reduction for method in METHODS.values() if isinstance(method.reduction, ChannelSum)]
 SHAPES = [(3, 4, 4), (5, 4, 4), (3, 4, 4), (2, 8, 6), (3, 4, 4)]
@@ -18,7 +19,7 @@ def arrivals(batch: int = 2) -> list[tuple[Record, torch.Tensor]]:
     found = []
     for i, (c, h, w) in enumerate(SHAPES):
         A, G = torch.randn(2, batch, c, h, w, generator=generator)
-        found.append((Record(LayerSpec(str(i)), 1, Layout("grid", h, w), A, None), G))
+        found.append((Record(LayerSpec(str(i)), 1, grid_layout(c, h, w), batch, A, None), G))
     return found
 
 

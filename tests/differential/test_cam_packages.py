@@ -44,7 +44,7 @@ def test_maps_are_torchcams(name, method):
     methods = pytest.importorskip("torchcam.methods", reason="torchcam is not installed; it is in the extra 'peers'")
     model = without_inplace(name)
     found = ours(model, method)
-    paths = [spec.path for spec in adapt(model).layers() if spec.path in found]
+    paths = [spec.path for spec in adapt(model).layers(picture()) if spec.path in found]
     assert paths == list(found)
     with getattr(methods, TORCHCAM[method])(model, paths) as cam:
         scores = model(picture())

@@ -124,9 +124,9 @@ def test_code_that_changes_its_own_buffers_is_passed_over_and_put_back():
 @pytest.mark.parametrize("name", [name for name in NETS if name != "no block"])
 def test_the_layers_of_attention_stay_when_gates_are_plugged(name):
     model = build(name)
-    before = [layer.path for layer in adapt(model).layers()]
+    before = [layer.path for layer in adapt(model).layers(picture())]
     plug(model, "se")
-    assert [layer.path for layer in adapt(model).layers()] == before
+    assert [layer.path for layer in adapt(model).layers(picture())] == before
 
 
 def test_every_tiny_model_is_read_or_refused():

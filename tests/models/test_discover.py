@@ -1,4 +1,4 @@
-"""Layers of real architectures are found from their tree, without running them."""
+"""Layers of real architectures are found, with the layouts that their computation gives them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import nn
 
 from sightline.errors import LayerError
 from sightline.models import adapt
-from sightline.models.adapter.discover import discover_blocks, discover_convolutions, prefix_tokens
+from sightline.models.adapter.discover import discover_convolutions
 
 KNOWN = {
     "torchvision:resnet50": (16, "layer1.0", "layer4.2", 53),
@@ -40,7 +40,7 @@ def on_meta(name: str) -> nn.Module:
     origin, _, model = name.partition(":")
     with torch.device("meta"):
         if origin == "timm":
-            return timm.create_model(model)
+            return timm.create_model(model, pretrained=False)
         return torchvision.models.get_model(model, weights=None)
 
 
@@ -54,17 +54,31 @@ def test_blocks_and_convolutions_of_known_architectures(name: str) -> None:
     else:
         model = on_meta(name)
     count, first, last, convolutions = KNOWN[name]
-    blocks = [spec.path for spec in discover_blocks(model)]
+    blocks = [spec.path for spec in adapt(model.eval()).layers(empty(model, 299 if "inception" in name else 224))]
     assert (len(blocks), blocks[0], blocks[-1]) == (count, first, last)
     assert convolutions in (None, len(discover_convolutions(model)))
 
 
 @pytest.mark.parametrize(
-    ("name", "tokens"),
-    [("timm:deit_tiny_distilled_patch16_224", 2), ("timm:vit_small_patch14_reg4_dinov2", 5), ("timm:resnet18", 0)],
+    ("name", "size", "tokens"),
+    [
+        ("timm:deit_tiny_distilled_patch16_224", 224, 2),
+        ("timm:vit_small_patch14_reg4_dinov2", 518, 5),
+        ("timm:resnet18", 224, 0),
+    ],
 )
-def test_prefix_tokens_are_counted(name: str, tokens: int) -> None:
-    assert prefix_tokens(on_meta(name)) == tokens
+def test_tokens_before_the_places_are_counted(name: str, size: int, tokens: int) -> None:
+    model = on_meta(name).eval()
+    structure = adapt(model).structure(empty(model, size))
+    site = structure.site(structure.blocks[-1].path, "output", 1)
+    assert site is not None
+    assert site.layout is not None
+    assert site.layout.prefix == tokens
+    assert site.layout.size == {2: (14, 14), 5: (37, 37), 0: (7, 7)}[tokens]
+
+
+def empty(model: nn.Module, size: int) -> torch.Tensor:
+    return torch.empty(1, 3, size, size, device=next(model.parameters()).device)
 
 
 def test_a_plain_module_without_blocks_is_read_at_its_convolutions() -> None:
@@ -75,16 +89,20 @@ def test_a_plain_module_without_blocks_is_read_at_its_convolutions() -> None:
             self.conv2 = nn.Conv2d(4, 4, 3)
             self.fc = nn.Linear(4, 2)
 
-    assert [spec.path for spec in discover_blocks(Plain())] == ["conv1", "conv2"]
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.fc(self.conv2(self.conv1(x)).mean((2, 3)))
+
+    assert [spec.path for spec in adapt(Plain()).layers(torch.ones(1, 3, 8, 8))] == ["conv1", "conv2"]
 
 
 def test_a_model_without_any_place_to_look_is_refused() -> None:
-    with pytest.raises(LayerError, match="has no blocks or convolutions"):
-        adapt(nn.Linear(3, 2)).layers()
+    with pytest.raises(LayerError, match="no layer of Sequential has places"):
+        adapt(nn.Sequential(nn.Flatten(), nn.Linear(12, 2))).layers(torch.ones(1, 3, 2, 2))
 
 
 def test_wildcards_lists_and_groups_choose_stages() -> None:
-    adapter = adapt(on_meta("torchvision:resnet50"))
+    model = on_meta("torchvision:resnet50").eval()
+    adapter = adapt(model).structure(empty(model, 64))
     assert [s.path for s in adapter.layers("layer4.?")] == ["layer4.0", "layer4.1", "layer4.2"]
     assert [s.path for s in adapter.layers("layer4.0, layer1.*")] == ["layer4.0", "layer1.0", "layer1.1", "layer1.2"]
     assert [s.path for s in adapter.layers(["layer2.1.conv2"])] == ["layer2.1.conv2"]
@@ -96,15 +114,16 @@ def test_wildcards_lists_and_groups_choose_stages() -> None:
 
 def test_a_model_that_is_rebuilt_is_looked_at_anew() -> None:
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
-    assert [spec.path for spec in adapt(model).layers()] == ["1"]
+    x = torch.ones(1, 3, 8, 8)
+    assert [spec.path for spec in adapt(model).layers(x)] == ["1"]
     model.append(nn.Conv2d(4, 4, 3))
-    assert [spec.path for spec in adapt(model).layers()] == ["1", "2"]
-    assert adapt(model).blocks == adapt(model).blocks
+    assert [spec.path for spec in adapt(model).layers(x)] == ["1", "2"]
+    assert adapt(model).structure(x) is adapt(model).structure(x)
 
 
 def test_models_that_were_looked_at_are_not_kept_alive() -> None:
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
-    adapt(model)
+    adapt(model).structure(torch.ones(1, 3, 8, 8))
     gone = weakref.ref(model)
     del model
     gc.collect()

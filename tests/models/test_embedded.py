@@ -82,7 +82,7 @@ def test_a_module_that_is_named_ends_the_forward_there() -> None:
 def test_every_tiny_model_keeps_its_stages(name: str) -> None:
     model = build(name)
     found = adapt(model).encoder()
-    assert found.layers() == adapt(model).layers()
+    assert found.layers(picture()) == adapt(model).layers(picture())
     assert found.classes is None
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
 BATCH = "b"
 
@@ -26,6 +27,7 @@ class Digit:
         before, after: how many of them are padding, at either end.
         shift: by how many places the source was rolled.
         mirrored: whether it runs backwards.
+        window: which part of the source it is, as shares of its length: less than all of it behind a crop.
     """
 
     source: str
@@ -36,6 +38,7 @@ class Digit:
     after: int = 0
     shift: int = 0
     mirrored: bool = False
+    window: tuple[Fraction, Fraction] = (Fraction(0), Fraction(1))
 
     @property
     def whole(self) -> bool:
@@ -81,7 +84,7 @@ def resized(axis: Axis, n: int) -> Axis:
     """What a window that slides along an axis makes of it: the same source at another resolution."""
     digit = axis[0] if len(axis) == 1 else None
     if isinstance(digit, Digit) and digit.whole and not digit.shift:
-        return (Digit(digit.source, 1, n, n, mirrored=digit.mirrored),)
+        return (Digit(digit.source, 1, n, n, mirrored=digit.mirrored, window=digit.window),)
     return feature(n)
 
 
@@ -197,7 +200,7 @@ def _agree(a: Axis, b: Axis) -> bool:
 
 
 def _plain(axis: Axis) -> list[tuple[object, ...]]:
-    return [(d.source, d.stride, d.size, d.mirrored) if isinstance(d, Digit) else (d.size,) for d in axis]
+    return [(d.source, d.stride, d.size, d.mirrored, d.window) if isinstance(d, Digit) else (d.size,) for d in axis]
 
 
 def _shift(axis: Axis) -> int:
@@ -208,6 +211,9 @@ def concatenated(parts: Sequence[tuple[int, Axis]]) -> Axis:
     """The axis of a concatenation along it."""
     if not any(known(axis) for _, axis in parts):
         return feature(sum(n for n, _ in parts))
+    side_by_side = _side_by_side([axis for _, axis in parts])
+    if side_by_side is not None:
+        return side_by_side
     flat: list[tuple[int, tuple[Digit | Feature, ...] | None]] = []
     for n, axis in parts:
         if len(axis) == 1 and isinstance(axis[0], Parts):
@@ -217,6 +223,23 @@ def concatenated(parts: Sequence[tuple[int, Axis]]) -> Axis:
         else:
             flat.append((n, tuple(atom for atom in axis if not isinstance(atom, Parts))))
     return (Parts(tuple(part for part in flat if part[0])),)
+
+
+def _side_by_side(axes: Sequence[Axis]) -> Axis | None:
+    """Crops of one source that lie side by side, at one resolution, are that source again."""
+    digits = [whole_digit(axis) for axis in axes]
+    first = digits[0]
+    if first is None or len(digits) < 2:
+        return None
+    scale, at, n = first.size / (first.window[1] - first.window[0]), first.window[0], 0
+    for digit in digits:
+        if digit is None or digit.source != first.source or digit.shift or digit.mirrored or digit.before:
+            return None
+        low, high = digit.window
+        if digit.after or low != at or high <= low or digit.size / (high - low) != scale:
+            return None
+        at, n = high, n + digit.size
+    return (replace(first, size=n, total=n, window=(first.window[0], at)),)
 
 
 def cut(axis: Axis, start: int, stop: int, step: int = 1) -> Axis:
@@ -231,6 +254,10 @@ def cut(axis: Axis, start: int, stop: int, step: int = 1) -> Axis:
     if digit is not None:
         if step > 1 and start < step and stop > n - step:
             return resized(axis, kept)
+        if step == 1 and not (digit.before or digit.after or digit.shift or digit.mirrored):
+            low, high = digit.window
+            window = (low + (high - low) * Fraction(start, n), low + (high - low) * Fraction(stop, n))
+            return (replace(digit, size=kept, total=kept, window=window),)
         before, after = digit.before - start, digit.after - (n - stop)
         # A crop of padding only: what is left is the source, perhaps with some padding still.
         if step == 1 and before >= 0 and after >= 0 and (start or stop < n):
@@ -288,12 +315,13 @@ def coverage(digits: Collection[Digit]) -> tuple[int, int] | None:
     """Whether digits of one source make up its index, each once.
 
     Returns:
-        Places, and how many of the source each of them stands for; None where a digit is missing or comes twice.
+        Places, and how many of the source each of them stands for; None where a digit is missing or comes twice, or
+        where they are those of a crop.
     """
     ordered = sorted(digits, key=lambda d: (d.stride, d.size))
     at = coarse = ordered[0].stride  # inner digits may have gone into features (a patch embedding): coarser places
     for digit in ordered:
-        if digit.stride != at or digit.total != ordered[0].total:
+        if digit.stride != at or digit.total != ordered[0].total or digit.window != (0, 1):
             return None
         at *= digit.size
     return (at // coarse, coarse) if at == ordered[0].total else None

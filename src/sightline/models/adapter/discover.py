@@ -45,7 +45,8 @@ def default_layers(model: nn.Module, structure: Structure) -> list[LayerSpec]:
     root = inner if isinstance(inner, str) and inner else ""
     paths = _with_places(model, root, structure)
     if len(paths) == 1:
-        paths = _with_places(model, paths[0], structure) or paths
+        below = _with_places(model, paths[0], structure)
+        paths = below if len(below) > 1 else paths
     if not paths:
         paths = [spec.path for spec in discover_convolutions(model) if structure.has_places(spec.path)]
     ordered = sorted(dict.fromkeys(paths), key=lambda path: structure.recording_of(path).end)
@@ -58,14 +59,32 @@ def _with_places(model: nn.Module, root: str, structure: Structure) -> list[str]
     for path in units(model.get_submodule(root), root):
         below = _with_places(model, path, structure) if not _is_layer(model.get_submodule(path)) else []
         whole = structure.has_places(path)
-        if below and (not whole or _is_network(model, path, below)):
+        # A block may come down to one place, on a small input; a network that does is looked into.
+        pooled = not whole and any(site.layout is not None for site in structure.sites(path))
+        inside = _is_network(model, below) or (pooled and len(below) > 2)
+        if below and (inside or not (whole or pooled)):
             paths += below
         elif whole:
             paths.append(path)
+        elif not pooled and _is_layer(model.get_submodule(path)):
+            paths += _before(model, path, structure)
     return paths
 
 
-def _is_network(model: nn.Module, root: str, below: Sequence[str]) -> bool:
+def _before(model: nn.Module, path: str, structure: Structure) -> list[str]:
+    """The last layer with places of the run of a chain that ends at a layer without."""
+    parent, _, name = path.rpartition(".")
+    chain = [own for own, _ in model.get_submodule(parent).named_children()]
+    for own in reversed(chain[: chain.index(name)]):
+        earlier = _join(parent, own)
+        if structure.has_places(earlier):
+            return [earlier]
+        if isinstance(model.get_submodule(earlier), CONVOLUTIONS):
+            break
+    return []
+
+
+def _is_network(model: nn.Module, below: Sequence[str]) -> bool:
     """Whether a part repeats blocks of one class, each built of parts: a network inside, and no block."""
     modules = [model.get_submodule(path) for path in below]
     kinds = [type(m) for m in modules if not _is_layer(m) and not _is_chain_of_layers(m)]

@@ -56,7 +56,7 @@ class Layout:
         places = sum(n > 1 for n in self.size)
         if self.cuts or (len(self.shape) > len(self.dims) and len(self.dims) == 3 and places > 1):
             return "tokens"
-        return "grid" if self.order == tuple(range(len(self.order))) else "windows"
+        return "grid" if self.order[:2] == (0, 1) and len(self.spread) == 1 else "windows"
 
     @property
     def height(self) -> int:
@@ -76,7 +76,7 @@ class Layout:
 
     def to_grid(self, x: Float[Tensor, "..."]) -> Float[Tensor, "b c *places"]:
         """The tensor with samples first, channels second and places last; a view wherever one is possible."""
-        if self.kind == "grid" and len(self.shape) == len(self.dims) and not (self.crops or self.rolls or self.flips):
+        if self._is_plain:
             return x if tuple(x.shape[2:]) == self.size else x.reshape(*x.shape[:2], *self.size)
         for dim, start, length in self.cuts:
             x = x.narrow(dim, start, length)
@@ -111,6 +111,12 @@ class Layout:
             for low, high in ((0, start), (start + length, like.shape[dim])):
                 spread.narrow(dim, low, high - low).copy_(spread.narrow(dim, start, 1))
         return spread
+
+    @property
+    def _is_plain(self) -> bool:
+        """Whether the tensor is `[b, c, places...]` already, but for places that were pooled away."""
+        moved = self.cuts or self.crops or self.rolls or self.flips
+        return not moved and self.order == tuple(range(len(self.dims))) and len(self.spread) == 1
 
     @property
     def _padded_size(self) -> tuple[int, ...]:

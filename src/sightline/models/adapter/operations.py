@@ -322,6 +322,16 @@ def _flip(op: Operation) -> Sequence[Axes]:
     return [[mirrored(a) if d in dims else a for d, a in enumerate(op.axes)]]
 
 
+@rule("rot90")
+def _turn(op: Operation) -> Sequence[Axes]:
+    """A quarter turn is a flip of the second axis and a swap of both."""
+    i, j = (d % op.x.ndim for d in op.argument(2, "dims", [0, 1]))
+    axes = list(op.axes)
+    for _ in range(op.argument(1, "k", 1) % 4):
+        axes[i], axes[j] = mirrored(axes[j]), axes[i]
+    return [axes]
+
+
 @rule("im2col")
 def _unfold(op: Operation) -> Sequence[Axes]:
     """Windows one behind the other, each flattened into channels."""

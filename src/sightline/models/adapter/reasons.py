@@ -37,6 +37,8 @@ class Reasons:
         if node is None:
             return "it does not depend on the input (learned queries, positions or other parameters)"
         event = self._loss(node)
+        if event is None and self._has_places(node):
+            return "it is a crop of the input, or holds its places more than once or in no order that is known"
         if event is None:
             return "its places stand in no order that is known"
         where = f" in {event.module!r}" if event.module else ""
