@@ -173,7 +173,7 @@ def read_attention(request: Request, *, parts: AbstractContextManager[Any] | Non
     with leave_as_found(adapter.model):
         inputs = request.inputs.detach().clone()
         with recording(inputs) as tape, parts or OpenAttention(), spans.listening(adapter.model, tape):
-            raw = run_forward(adapter.model, inputs)
+            raw = run_forward(adapter, inputs)
     with plainly(inputs.device):
         readout, starts = decision_starts(tape, plan, raw, len(inputs))
         steps, _ = fused(tape)

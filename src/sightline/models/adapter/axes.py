@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 BATCH = "b"
+WHOLE = (Fraction(0), Fraction(1))
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Digit:
     after: int = 0
     shift: int = 0
     mirrored: bool = False
-    window: tuple[Fraction, Fraction] = (Fraction(0), Fraction(1))
+    window: tuple[Fraction, Fraction] = WHOLE
 
     @property
     def whole(self) -> bool:
@@ -321,7 +322,7 @@ def coverage(digits: Collection[Digit]) -> tuple[int, int] | None:
     ordered = sorted(digits, key=lambda d: (d.stride, d.size))
     at = coarse = ordered[0].stride  # inner digits may have gone into features (a patch embedding): coarser places
     for digit in ordered:
-        if digit.stride != at or digit.total != ordered[0].total or digit.window != (0, 1):
+        if digit.stride != at or digit.total != ordered[0].total or digit.window != WHOLE:
             return None
         at *= digit.size
     return (at // coarse, coarse) if at == ordered[0].total else None
