@@ -30,6 +30,7 @@ HOLDERS = {
     "scorecam": "tests.batteries.test_equations:test_scorecam_equals_its_equation_with_one_group_per_channel",
     "ablationcam": "tests.batteries.test_equations:test_ablationcam_equals_its_equation_with_one_group_per_channel",
     **dict.fromkeys(("rollout", "gradrollout"), ATTENTION),
+    "legrad": "tests.explainers.test_legrad:test_legrad_equals_its_equation_block_by_block",
     "lrp": "tests.explainers.flow.test_lrp:test_all_rules_together_are_autograd_of_the_detached_surrogate",
     "daam": "tests.explainers.flow.test_daam:test_the_flow_is_the_running_sum_of_the_blocks_maps",
     "naflow": f"{__name__}:test_naflow_is_the_walk_back_with_dense_inverses",

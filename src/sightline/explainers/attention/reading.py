@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -30,6 +30,7 @@ from sightline.explainers.flow.walk import leading_to, plainly, plus, walk
 from sightline.explainers.method import Request
 from sightline.models import Layout
 from sightline.targets import Readout
+from sightline.targets.outputs import mapped
 
 POSITIONS = ("query", "key", "value", "attn_mask", "dropout_p", "is_causal")
 """Arguments of scaled-dot-product attention that may come without a name."""
@@ -102,6 +103,9 @@ class AttentionReading:
         layout: how the tokens of the first one lie on the picture.
         deciding: `[b, q]`, share of each token of the last attention in what reaches the decision; 0 of those that
             do not.
+        plan: the decision, its classes fixed.
+        raw: what the model returned.
+        model: name of the model's class.
     """
 
     tape: Tape
@@ -112,6 +116,25 @@ class AttentionReading:
     attentions: tuple[Attention, ...]
     layout: Layout
     deciding: Float[Tensor, "b q"]
+    plan: Plan
+    raw: Any
+    model: str
+
+    @property
+    def pooling(self) -> Attention | None:
+        """The attention in which tokens of its own pool all others; None where there is none."""
+        last = self.attentions[-1]
+        squares = [attention.weights.shape[-1] for attention in self.attentions if attention.square]
+        return last if not last.square and (not squares or squares[-1] == last.weights.shape[-1]) else None
+
+    def score(self, values: Mapping[Node, Tensor]) -> Float[Tensor, "b k"]:
+        """The decision's scores if nodes of the output had other values."""
+
+        def changed(output: Tensor) -> Tensor:
+            node = self.tape.node(output) if output.is_floating_point() else None
+            return output if node is None else values.get(node, output)
+
+        return self.plan.read(mapped(self.raw, changed), len(self.readout.scores)).scores
 
     def gradients(self, k: int) -> list[Float[Tensor, "b heads q n"]]:
         """Gradient of one decision with respect to the weights of each attention."""
@@ -186,7 +209,11 @@ def read_attention(request: Request, *, parts: AbstractContextManager[Any] | Non
         )
         deciding = _deciding(tape, steps, ends, attentions[-1])
     layout = _layout(request, attentions)
-    return AttentionReading(tape, steps, Facts(steps, len(inputs)), readout, starts, attentions, layout, deciding)
+    frozen = replace(plan, target=plan.target.frozen(plan.part(raw), plan.labels))
+    return AttentionReading(
+        tape, steps, Facts(steps, len(inputs)), readout, starts, attentions, layout, deciding, frozen, raw,
+        type(adapter.model).__name__,
+    )  # fmt: skip
 
 
 def _whole(tape: Tape, steps: list[Step], ends: Mapping[Node, Tensor], batch: int, request: Request) -> list[Product]:

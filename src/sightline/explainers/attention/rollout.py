@@ -150,12 +150,12 @@ def _outcome(request: Request, reading: AttentionReading, chain: Chain) -> Outco
         LayerMaps(attention.name, maps.movedim(0, 1).expand(-1, k, -1, -1))
         for attention, maps in zip(reading.attentions, chain.maps(), strict=True)
     ]
-    remarks = (_who_decides(reading),)
+    remarks = (who_decides(reading),)
     samples = len(reading.readout.scores)
     return Outcome(reading.readout, selected_layers(request, layers), tuple((remarks,) * k for _ in range(samples)))
 
 
-def _who_decides(reading: AttentionReading) -> str:
+def who_decides(reading: AttentionReading) -> str:
     """Which tokens the map is read from, in a sentence."""
     deciding, prefix = reading.deciding[0], reading.layout.prefix
     front = float(deciding[:prefix].sum())
