@@ -79,7 +79,7 @@ BAD = {
     "empty": lambda path: path.write_bytes(b""),
     "text": lambda path: path.write_text("no array"),
     "cut": lambda path: path.write_bytes(path.read_bytes()[:70]),
-    "objects": lambda path: np.save(path, np.array([{"a": 1}], dtype=object), allow_pickle=True),
+    "objects": lambda path: np.save(path, np.array([{"a": 1}], dtype=object)),
     "words": lambda path: np.save(path, np.array(["a", "b"])),
     "nothing": lambda path: np.save(path, np.zeros((0, 3))),
     "no axes": lambda path: np.save(path, np.float32(3.0)),
