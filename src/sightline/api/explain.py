@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from sightline._version import __version__
 from sightline.api.decision import LabelsLike, decided, stated
+from sightline.api.domain import Rate, domain_of, kept, named, rates
 from sightline.api.layers import Layers, named_layers
 from sightline.api.methods import Choice, Fitting, chosen, options_of
 from sightline.api.narration import narrated
@@ -23,12 +24,14 @@ from sightline.errors import InputError, UnfollowedError
 from sightline.explainers import METHODS, LayerMaps, Method, Outcome, Request
 from sightline.explainers.at_input import check_input_maps, without_map_at_input
 from sightline.explainers.default import DEFAULT, FALLBACK, WHY, WHY_FALLBACK
+from sightline.explainers.places import channels_second
 from sightline.models import Adapter, adapt
 from sightline.models.adapter.embedded import AUTO, NONE, place_of
 from sightline.models.adapter.layers import without_input
 from sightline.models.outputs import Probabilities
 from sightline.renamed import answering
 from sightline.results import AttentionMap, Decision, Domain, Explanation, Explanations, Flow
+from sightline.results.domains import DomainKind
 from sightline.targets import Readout, Score, Selector, TargetLike, parse_target
 
 log = logging.getLogger(__name__)
@@ -56,7 +59,7 @@ class _Question:
 @exclusive
 def explain(
     model: nn.Module,
-    inputs: Float[Tensor, "b c h w"],
+    inputs: Float[Tensor, "b c ..."],
     *,
     target: TargetLike = None,
     contrast: int | str | None = None,
@@ -68,9 +71,11 @@ def explain(
     layers: Layers = None,
     labels: LabelsLike = None,
     output: Selector | None = None,
-    images: Float[Tensor, "b c h w"] | None = None,
+    images: Float[Tensor, "b c ..."] | None = None,
     sources: Sequence[str] | None = None,
     foreground: Bool[Tensor, "b y x"] | None = None,
+    domain: DomainKind | None = None,
+    rate: Rate = None,
     options: Mapping[str, Any] | None = None,
     batch_size: int | None = None,
     seed: int = 0,
@@ -84,7 +89,8 @@ def explain(
 
     Args:
         model: any torchvision or timm classifier or plain module, in any mode, frozen or not.
-        inputs: `[b, c, h, w]` as the model takes them (normalised), on its device and of its dtype.
+        inputs: as the model takes them (normalised), on its device and of its dtype: pictures `[b, c, h, w]`, signals
+            `[b, c, t]`, volumes `[b, c, z, y, x]` or clips `[b, c, t, y, x]`, or with these axes in another order.
         target: the decision: None (the top class), index, label name, `"top3"`, list, `[b]` tensor, callable, Target.
         contrast: a second class: why the target rather than this one; `"runner-up"` for the best of the rest,
             `"others"` for all of them by their soft-max weights, `"closest:3"` for the three most like it.
@@ -103,10 +109,13 @@ def explain(
         labels: class names in the order of the logits, index to name (`id2label`), or a file of them; None takes
             those in the model's configuration. Two names for one logit: the second where it is positive.
         output: which part of the model's output holds the logits: a key, an index or a callable.
-        images: the pictures as the network sees them, 0..1, kept with the result for drawing.
+        images: the pictures as the network sees them, 0..1, kept with the result for drawing; or the signals,
+            volumes or clips themselves.
         sources: a name for each sample.
         foreground: mask of the object in each picture, on a grid of any size: each phrase then says which share of
             its map lies there.
+        domain: what the maps lie over, `"volume"` or `"space-time"`, where the inputs have three axes of places.
+        rate: samples of a signal or frames of a clip in a second, of all or of each; three axes are a clip then.
         options: options of the methods, as `{"scorecam": {"groups": 64}}`, or flat where one method is asked for.
         batch_size: most samples at a time; on memory shortage it is halved by itself.
         seed: seed of whatever is drawn at random.
@@ -131,6 +140,7 @@ def explain(
     choice = chosen(method)
     adapter = adapt(model)
     adapter.check_inputs(inputs)
+    adapter, each_rate = named(adapter, inputs, domain, rate), rates(rate, len(inputs))
     decision = parse_target(target, contrast=contrast, contrast_weight=contrast_weight, score=score)
     decision = decision.on(tuple(inputs.shape[2:]))
     where = embedding or (AUTO if decision.wants_embedding else NONE)
@@ -159,8 +169,10 @@ def explain(
             question.methods, lambda methods: _ask(replace(question, plan=plan, methods=methods), inputs[part])
         )
         facts = {**about, **stated(readable.facts, outcomes[0][1].readout), **_why(question, outcomes, fitting)}
-        domain = Domain.over(question.adapter.structure(inputs).axes)
-        return _explanations(outcomes, domain, part, images, sources, facts)
+        pictures = kept(question.adapter, inputs, images)
+        items = _explanations(outcomes, domain_of(question.adapter, inputs), part, pictures, sources, facts)
+        per_sample = len(items) // len(inputs[part])
+        return [replace(item, rate=each_rate[part.start + i // per_sample]) for i, item in enumerate(items)]
 
     for part, items in in_chunks(work, len(inputs), batch_size):
         masks = None if foreground is None else foreground[part]
@@ -209,13 +221,14 @@ def _shared_pass(question: _Question, methods: list[Method], inputs: Tensor) -> 
     if all(m.no_input for m in methods):
         plan = replace(plan, layers=named_layers(question.adapter.model, without_input(plan.layers)[1]))
     result = capture(question.adapter, inputs, plan)
+    places = channels_second(question.adapter.structure(inputs), inputs)
     outcomes = []
     for m in methods:
         k = result.readout.scores.shape[1]
         maps = [
             result.maps[layer.name, m.name]
             if m.control is None
-            else m.control(inputs, layer.grid, question.seed)[:, None].expand(-1, k, *[-1] * len(layer.grid))
+            else m.control(places, layer.grid, question.seed)[:, None].expand(-1, k, *[-1] * len(layer.grid))
             for layer in result.layers
         ]
         layers = tuple(LayerMaps(layer.name, values) for layer, values in zip(result.layers, maps, strict=True))

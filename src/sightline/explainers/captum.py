@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -18,6 +19,7 @@ from sightline.common.modes import leave_as_found
 from sightline.common.randomness import seeded
 from sightline.errors import MethodError, MissingExtraError, TargetError
 from sightline.explainers.method import METHODS, LayerMaps, Method, Outcome, Request
+from sightline.explainers.places import channels_second, spans
 from sightline.models.adapter.layers import without_input
 from sightline.targets import Readout
 
@@ -70,10 +72,16 @@ def _run(attribute: Attribute, signed: bool) -> Callable[[Request], Outcome]:
         for i in range(len(request.inputs)):
             readout, attributions = _one_sample(attribute, captum.attr, request, i)
             readouts.append(readout)
-            maps.append(attributions.sum(2) if signed else attributions.abs().amax(2))
+            maps.append(_over_places(request, attributions, signed))
         return Outcome(_joint_readout(readouts), (LayerMaps("input", torch.cat(maps)),))
 
     return run
+
+
+def _over_places(request: Request, attributions: Float[Tensor, "1 k ..."], signed: bool) -> Float[Tensor, "1 k *p"]:
+    """Attributions summed over channels, or the largest of them, whichever axis holds the channels."""
+    each = channels_second(request.adapter.structure(request.inputs), attributions[0])
+    return (each.sum(1) if signed else each.abs().amax(1))[None]
 
 
 def _one_sample(
@@ -163,15 +171,16 @@ def _guided(attr: Any, scorer: nn.Module, request: Request, k: int) -> Tensor:
 
 
 def _occlusion(attr: Any, scorer: nn.Module, request: Request, k: int) -> Tensor:
-    channels, *sides = request.inputs.shape[1:]
-    windows = _windows(sides, request.count("window", 1) if "window" in request.options else None)
+    structure = request.adapter.structure(request.inputs)
+    windows = _windows(structure.places, request.count("window", 1) if "window" in request.options else None)
+    channels = math.prod(structure.shape) // math.prod(structure.places)
     method = attr.Occlusion(scorer)
     with torch.no_grad():
         attributions = method.attribute(
             request.inputs,
             target=k,
-            sliding_window_shapes=(channels, *windows),
-            strides=(channels, *(max(1, window // 2) for window in windows)),
+            sliding_window_shapes=spans(structure, windows),
+            strides=spans(structure, tuple(_stride(window, len(windows)) for window in windows)),
             perturbations_per_eval=request.batch_size or 8,
         )
     return _tensor(attributions) / channels
@@ -188,6 +197,11 @@ def _windows(sides: Sequence[int], wanted: int | None) -> tuple[int, ...]:
         return (max(1, min(window, *sides)),) * 2
     part = 7 if len(sides) == 1 else 4
     return tuple(max(1, min(round(side / part) if wanted is None else wanted, side)) for side in sides)
+
+
+def _stride(window: int, axes: int) -> int:
+    """Half a window; over three axes rounded up, since the number of windows grows with the third power."""
+    return max(1, (window + 1) // 2 if axes > 2 else window // 2)
 
 
 def _tensor(attributions: Any) -> Tensor:

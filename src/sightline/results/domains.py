@@ -59,6 +59,11 @@ class Domain:
         """Whether its elements are places of an input with channels, of which a coarser grid means something."""
         return self.kind in PLACES.values()
 
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Letters of its axes as an input's layout names them; none where it does not lie over places."""
+        return next((axes for axes, kind in PLACES.items() if kind == self.kind), ())
+
     @staticmethod
     def over(places: Sequence[str]) -> Domain:
         """The domain over an input whose place axes are these.

@@ -15,6 +15,7 @@ from sightline.capture.probe import ForwardProbe
 from sightline.errors import MethodError
 from sightline.explainers.cam.groups import Groups, group_channels
 from sightline.explainers.method import LayerMaps, Outcome, Request, own_pass
+from sightline.explainers.places import over_channels
 from sightline.models import LayerSpec
 from sightline.targets import Readout
 
@@ -117,12 +118,14 @@ def _score_weights(
 ) -> Float[Tensor, "b k c"]:
     """Soft-max over channels of the score of the input seen through each channel's mask."""
     most = max(len(g.sizes) for g in groups)
-    grid, size = activation.shape[2:], probe.inputs.shape[2:]
+    structure = probe.adapter.structure(probe.inputs)
+    grid, size = activation.shape[2:], structure.places
     small = torch.stack([_padded(g.centres, most).reshape(most, *grid) for g in groups], 1)
 
     def masked(part: slice) -> Tensor:
         masks = _unit(F.interpolate(small[part], size=size, mode=MODES[len(size)], align_corners=False))
-        return probe.inputs * masks[:, :, None].to(probe.inputs.dtype)
+        spread = over_channels(structure, masks.flatten(0, 1)).unflatten(0, masks.shape[:2])
+        return probe.inputs * spread.to(probe.inputs.dtype)
 
     scores = probe.scores(masked, most)
     of_channel = torch.stack([scores[g.of, i] for i, g in enumerate(groups)])
