@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -199,14 +199,12 @@ def _explained(
     photos: Sequence[Input], loaded: LoadedModel, job: ExplainJob, names: Mapping[Path, str]
 ) -> Iterator[tuple[Input, Explanations]]:
     """Each photo with its explanations; those of one kind and size go through the network together."""
-    from sightline.cli.prepared import alike, prepared, rate_of
-    from sightline.results import Explanations
+    from sightline.cli.prepared import alike, prepared
 
     for group, ready in alike(photos, [prepared(photo, loaded) for photo in photos]):
         explanations = _together(group, ready, loaded, job, names)
         for photo in group:
-            own = explanations.of(source=names[_path(photo)])
-            yield photo, Explanations(tuple(replace(item, rate=rate_of(photo)) for item in own))
+            yield photo, explanations.of(source=names[_path(photo)])
 
 
 def _together(
@@ -220,6 +218,7 @@ def _together(
     import torch
 
     from sightline.api.explain import explain
+    from sightline.cli.prepared import domain_of, rate_of
 
     device = next((parameter.device for parameter in loaded.model.parameters()), torch.device("cpu"))
     return explain(
@@ -238,6 +237,8 @@ def _together(
         images=torch.stack([one.view for one in ready]),
         sources=[names[_path(photo)] for photo in photos],
         foreground=_foreground(photos, loaded, job),
+        domain=domain_of(photos[0]),
+        rate=[rate_of(photo) for photo in photos],
         batch_size=job.batch_size,
         seed=job.seed,
         provenance=loaded.provenance,

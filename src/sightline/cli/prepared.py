@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from sightline.common.records import as_kind
 from sightline.data.arrays import Sampled
 from sightline.data.clips import Clip
+from sightline.results.domains import DomainKind
 
 if TYPE_CHECKING:
     from sightline.data.openers import Input
@@ -37,6 +39,12 @@ def prepared(photo: Input, loaded: LoadedModel) -> Prepared:
         return Prepared(values, values)
     frames = [loaded.preprocess(frame) for frame in photo.frames]
     return Prepared(torch.stack([one.view for one in frames], 1), torch.stack([one.inputs for one in frames], 1))
+
+
+def domain_of(photo: Input) -> DomainKind | None:
+    """What a map of it lies over, where the network alone does not say it."""
+    kind: DomainKind = as_kind(DomainKind, photo.domain, "domain")
+    return kind if isinstance(photo, Sampled | Clip) else None
 
 
 def rate_of(photo: Input) -> float | None:

@@ -1,7 +1,8 @@
 """The places of an input, wherever its channels are.
 
 Most inputs are `[b, c, places...]`, but a video transformer may take `[b, t, c, y, x]`, a recurrent network
-`[b, t, c]`, and a network of raw sound `[b, t]`. Which axes are which is known from the recorded forward; this file knows no method.
+`[b, t, c]`, and a network of raw sound `[b, t]`. Which axes are which is known from the recorded forward; this file
+knows no method.
 """
 
 from __future__ import annotations

@@ -124,8 +124,8 @@ def _score_weights(
 
     def masked(part: slice) -> Tensor:
         masks = _unit(F.interpolate(small[part], size=size, mode=MODES[len(size)], align_corners=False))
-        spread = over_channels(structure, masks.flatten(0, 1)).unflatten(0, masks.shape[:2])
-        return probe.inputs * spread.to(probe.inputs.dtype)
+        spread = over_channels(structure, masks.flatten(0, 1)).to(probe.inputs.dtype)
+        return probe.inputs * spread.reshape(*masks.shape[:2], *spread.shape[1:])
 
     scores = probe.scores(masked, most)
     of_channel = torch.stack([scores[g.of, i] for i, g in enumerate(groups)])
