@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from sightline._version import __version__
+from sightline.api.bound import bound
 from sightline.api.decision import LabelsLike, decided, stated
 from sightline.api.domain import Rate, domain_of, kept, named, rates
 from sightline.api.layers import Layers, named_layers
@@ -142,7 +143,7 @@ def explain(
     adapter.check_inputs(inputs)
     adapter, each_rate = named(adapter, inputs, domain, rate), rates(rate, len(inputs))
     decision = parse_target(target, contrast=contrast, contrast_weight=contrast_weight, score=score)
-    decision = decision.on(tuple(inputs.shape[2:]))
+    decision, adapter = bound(decision.on(tuple(inputs.shape[2:])), adapter)
     where = embedding or (AUTO if decision.wants_embedding else NONE)
     about = {} if where == NONE else {"embedding": place_of(adapter.model, where)}
     adapter = adapter if where == NONE else adapter.encoder(where)

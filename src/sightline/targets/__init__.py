@@ -25,6 +25,7 @@ from sightline.targets.similarity import (
     Similarity,
     similarity_of,
 )
+from sightline.targets.texts import TextSimilarity, text
 from sightline.targets.value import Value
 
 __all__ = [
@@ -51,6 +52,7 @@ __all__ = [
     "Similarity",
     "Target",
     "TargetLike",
+    "TextSimilarity",
     "TopClasses",
     "Value",
     "box",
@@ -60,4 +62,5 @@ __all__ = [
     "segment",
     "select_output",
     "similarity_of",
+    "text",
 ]

@@ -7,6 +7,7 @@ passed over, or the forward ends at a named module. It knows nothing of what is 
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any, cast
 
 from torch import Tensor, nn
@@ -113,14 +114,14 @@ def _without(model: nn.Module, paths: tuple[str, ...]) -> nn.Module:
 def _passed_over(module: nn.Module, path: list[str]) -> nn.Module:
     if not path:
         return nn.Identity().train(module.training)
-    twin = _twin(module)
+    twin = twin_of(module)
     twin._modules[path[0]] = _passed_over(cast(nn.Module, module._modules[path[0]]), path[1:])
     return twin
 
 
 def _until(model: nn.Module, path: str) -> nn.Module:
     """The model whose forward ends at a module, and gives what that gave."""
-    twin, kind = _twin(model), type(model)
+    kind = type(model)
 
     def forward(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
         handle = self.get_submodule(path).register_forward_hook(_stop)
@@ -132,6 +133,12 @@ def _until(model: nn.Module, path: str) -> nn.Module:
             handle.remove()
         raise ModelError(f"the module {path!r} did not run for this input, so there is no embedding; choose another")
 
+    return with_forward(model, forward)
+
+
+def with_forward(model: nn.Module, forward: Callable[..., Any]) -> nn.Module:
+    """Another root over the same parts, which runs otherwise."""
+    twin, kind = twin_of(model), type(model)
     twin.__class__ = type(kind.__name__, (kind,), {"forward": forward, "__module__": kind.__module__})
     return twin
 
@@ -148,7 +155,7 @@ def _stop(module: nn.Module, args: Any, output: Any) -> Tensor:
     raise _Reached(output)
 
 
-def _twin(module: nn.Module) -> nn.Module:
+def twin_of(module: nn.Module) -> nn.Module:
     """Another root over the same parts."""
     twin = copy.copy(module)
     for name, value in vars(module).items():
