@@ -211,6 +211,7 @@ def test_classes_are_asked_for_by_name_and_wrong_ones_answered_in_a_sentence(nam
 @pytest.mark.parametrize("name", DETECTORS)
 def test_several_boxes_share_one_forward(name: str) -> None:
     model, calls = build(name), []
+    sightline.explain(model, pictures(), target=targets.box(), method="gradcam", layers=[BODY])  # reads the structure
     model.register_forward_hook(lambda *_: calls.append(1))
     boxes = [(0, 0, 20, 20), (10, 10, 32, 32), (4, 4, 28, 28)]
     together = sightline.explain(model, pictures(), target=targets.box(boxes), method="gradcam", layers=[BODY])

@@ -167,6 +167,9 @@ def test_classes_are_asked_for_by_name_and_a_class_that_is_nowhere_scores_zero(n
 @pytest.mark.parametrize("name", SEGMENTERS)
 def test_several_classes_share_one_forward(name: str) -> None:
     model, calls = build(name), []
+    sightline.explain(
+        model, pictures(), target=targets.segment(), method="gradcam", layers=[BODY]
+    )  # reads the structure
     model.register_forward_hook(lambda *_: calls.append(1))
     count = 1 if name == "one" else CLASSES
     target = targets.segment(list(range(count)), region=MASK)
