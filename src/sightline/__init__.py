@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from sightline.api.embed import embed
     from sightline.api.explain import explain
     from sightline.api.explain_pair import explain_pair
+    from sightline.api.open_model import open_model
     from sightline.errors import SightlineError
     from sightline.results import AttentionMap, Decision, Explanation, Explanations, Flow, Phrase, load
 
@@ -29,6 +30,7 @@ _HOME = {
     "explain": "sightline.api.explain",
     "explain_pair": "sightline.api.explain_pair",
     "load": "sightline.results",
+    "open_model": "sightline.api.open_model",
 }
 
 __all__ = [
@@ -44,6 +46,7 @@ __all__ = [
     "explain",
     "explain_pair",
     "load",
+    "open_model",
 ]
 
 

@@ -2,34 +2,40 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from sightline.api.inputs import passed
 from sightline.capture.embed import embeddings_of
 from sightline.common.threads import exclusive
 from sightline.models import adapt
 from sightline.models.adapter.embedded import AUTO
+from sightline.models.load import LoadedModel
 from sightline.targets import Selector
 
 
 @exclusive
 def embed(
-    model: nn.Module,
-    inputs: Float[Tensor, "b c h w"],
+    model: nn.Module | LoadedModel,
+    inputs: Any,
     *,
     embedding: str = AUTO,
     output: Selector | None = None,
     batch_size: int | None = None,
+    preprocess: Any = None,
 ) -> Float[Tensor, "b d"]:
     """Embeddings of pictures, for references, prototypes and banks.
 
     Args:
         model: any model that `explain` takes; it is left as it was found.
-        inputs: as the model takes them.
+        inputs: as the model takes them, or pictures: paths, PIL images, arrays; see `explain`.
         embedding: place at which it is read: `"auto"`, the input of the model's last classifier, or its output if it
             has none; `"none"`, its output; or the path of a module.
         output: which part of the model's output is the embedding, where it returns several.
         batch_size: most samples at a time.
+        preprocess: how pictures are made ready, where the model does not say.
 
     Raises:
         ModelError, TargetError: there is no such module, or it does not give one vector per picture.
@@ -40,4 +46,6 @@ def embed(
         >>> embed(net, torch.ones(5, 3, 8, 8)).shape
         torch.Size([5, 4])
     """
-    return embeddings_of(adapt(model).encoder(embedding), inputs, output=output, batch_size=batch_size)
+    content = passed(model, inputs, preprocess=preprocess)
+    inputs = content.inputs
+    return embeddings_of(adapt(content.model).encoder(embedding), inputs, output=output, batch_size=batch_size)

@@ -16,6 +16,7 @@ from sightline._version import __version__
 from sightline.api.bound import bound
 from sightline.api.decision import LabelsLike, decided, stated
 from sightline.api.domain import Rate, domain_of, kept, named, rates
+from sightline.api.inputs import passed
 from sightline.api.layers import Layers, named_layers
 from sightline.api.methods import Choice, Fitting, chosen, options_of
 from sightline.api.narration import narrated
@@ -29,6 +30,7 @@ from sightline.explainers.places import channels_second
 from sightline.models import Adapter, adapt
 from sightline.models.adapter.embedded import AUTO, NONE, place_of
 from sightline.models.adapter.layers import without_input
+from sightline.models.load import LoadedModel
 from sightline.models.outputs import Probabilities
 from sightline.renamed import answering
 from sightline.results import AttentionMap, Decision, Domain, Explanation, Explanations, Flow
@@ -59,8 +61,8 @@ class _Question:
 @answering
 @exclusive
 def explain(
-    model: nn.Module,
-    inputs: Float[Tensor, "b c ..."],
+    model: nn.Module | LoadedModel,
+    inputs: Any,
     *,
     target: TargetLike = None,
     contrast: int | str | None = None,
@@ -77,6 +79,7 @@ def explain(
     foreground: Bool[Tensor, "b y x"] | None = None,
     domain: DomainKind | None = None,
     rate: Rate = None,
+    preprocess: Any = None,
     options: Mapping[str, Any] | None = None,
     batch_size: int | None = None,
     seed: int = 0,
@@ -89,9 +92,11 @@ def explain(
     targets. The model is left exactly as it was found. Several threads may explain one model: they take turns.
 
     Args:
-        model: any torchvision or timm classifier or plain module, in any mode, frozen or not.
+        model: any module, in any mode, frozen or not; or what `open_model` gives.
         inputs: as the model takes them (normalised), on its device and of its dtype: pictures `[b, c, h, w]`, signals
-            `[b, c, t]`, volumes `[b, c, z, y, x]` or clips `[b, c, t, y, x]`, or with these axes in another order.
+            `[b, c, t]`, volumes `[b, c, z, y, x]` or clips `[b, c, t, y, x]`, or with these axes in another order. Or
+            pictures that the model's own preprocessing makes ready: a path, a PIL image, an array of pixels, or a
+            list of these.
         target: the decision: None (the top class), index, label name, `"top3"`, list, `[b]` tensor, callable, Target.
         contrast: a second class: why the target rather than this one; `"runner-up"` for the best of the rest,
             `"others"` for all of them by their soft-max weights, `"closest:3"` for the three most like it.
@@ -111,12 +116,14 @@ def explain(
             those in the model's configuration. Two names for one logit: the second where it is positive.
         output: which part of the model's output holds the logits: a key, an index or a callable.
         images: the pictures as the network sees them, 0..1, kept with the result for drawing; or the signals,
-            volumes or clips themselves.
-        sources: a name for each sample.
+            volumes or clips themselves. Of pictures that were passed they are made here.
+        sources: a name for each sample; of files their names.
         foreground: mask of the object in each picture, on a grid of any size: each phrase then says which share of
             its map lies there.
         domain: what the maps lie over, `"volume"` or `"space-time"`, where the inputs have three axes of places.
         rate: samples of a signal or frames of a clip in a second, of all or of each; three axes are a clip then.
+        preprocess: how pictures are made ready, where the model does not say: a `Preprocess`, torchvision's weights,
+            an image processor of Hugging Face, or a callable that makes a tensor of a PIL image.
         options: options of the methods, as `{"scorecam": {"groups": 64}}`, or flat where one method is asked for.
         batch_size: most samples at a time; on memory shortage it is halved by itself.
         seed: seed of whatever is drawn at random.
@@ -139,6 +146,10 @@ def explain(
         ('1',)
     """
     choice = chosen(method)
+    content = passed(model, inputs, preprocess=preprocess).but(
+        images=images, sources=sources, labels=labels, facts=provenance
+    )
+    model, inputs, images, sources = content.model, content.inputs, content.images, content.sources
     adapter = adapt(model)
     adapter.check_inputs(inputs)
     adapter, each_rate = named(adapter, inputs, domain, rate), rates(rate, len(inputs))
@@ -147,7 +158,7 @@ def explain(
     where = embedding or (AUTO if decision.wants_embedding else NONE)
     about = {} if where == NONE else {"embedding": place_of(adapter.model, where)}
     adapter = adapter if where == NONE else adapter.encoder(where)
-    readable = decided(decision, adapter, labels=labels, probabilities=probabilities, ending=lambda: None)
+    readable = decided(decision, adapter, labels=content.labels, probabilities=probabilities, ending=lambda: None)
     question = _Question(
         adapter=adapter,
         methods=tuple(METHODS[name] for name in choice.names),
@@ -156,11 +167,11 @@ def explain(
         batch_size=batch_size,
         options=options_of(choice.names, options or {}),
         choice=choice,
-        preprocess=(provenance or {}).get("preprocess"),
+        preprocess=content.settings,
     )
     question.plan.target.check(adapter.classes, readable.labels)
     _check_lengths(inputs, images=images, sources=sources, foreground=foreground)
-    about = _provenance(question, {"target": _wording(decision), **about, **(provenance or {})})
+    about = _provenance(question, {"target": _wording(decision), **about, **content.facts})
     explanations: list[Explanation] = []
     fitting = Fitting()
 

@@ -15,9 +15,11 @@ from torch import Tensor, nn
 
 from sightline.api.embed import embed
 from sightline.api.explain import explain
+from sightline.api.inputs import Passed, passed
 from sightline.common.threads import exclusive
 from sightline.errors import InputError, ResultError
 from sightline.models.adapter.embedded import AUTO
+from sightline.models.load import LoadedModel
 from sightline.renamed import answering
 from sightline.results import Decision, Explanation, Explanations, Flow
 from sightline.targets import Selector, similarity_of
@@ -30,9 +32,9 @@ SEAM = 2
 @answering
 @exclusive
 def explain_pair(
-    model: nn.Module,
-    a: Float[Tensor, "b c h w"],
-    b: Float[Tensor, "b c h w"],
+    model: nn.Module | LoadedModel,
+    a: Any,
+    b: Any,
     *,
     similarity: str = "cosine",
     embedding: str = AUTO,
@@ -40,6 +42,7 @@ def explain_pair(
     sources: tuple[Sequence[str], Sequence[str]] | None = None,
     output: Selector | None = None,
     batch_size: int | None = None,
+    preprocess: Any = None,
     **arguments: Any,
 ) -> Explanations:
     """Show why pictures match, pair by pair: one flow over each picture of a pair.
@@ -49,7 +52,7 @@ def explain_pair(
 
     Args:
         model: the encoder, or a classifier whose pooled features are compared.
-        a: the one picture of each pair, as the model takes them.
+        a: the one picture of each pair, as the model takes them; or paths, PIL images, arrays, see `explain`.
         b: the other one; as many, and of the same size.
         similarity: `cosine`, `dot` or `euclidean`.
         embedding: place at which the embedding is read; see `embed`.
@@ -57,6 +60,7 @@ def explain_pair(
         sources: names of the pictures.
         output: which part of the model's output is the embedding.
         batch_size: most pictures at a time.
+        preprocess: how pictures are made ready, where the model does not say.
         arguments: other arguments of `explain`, such as `method`, `layers`, `options` and `seed`.
 
     Returns:
@@ -74,12 +78,17 @@ def explain_pair(
         True
     """
     kind = similarity_of(similarity)
+    one, other = (passed(model, side, preprocess=preprocess) for side in (a, b))
+    a, b = one.inputs, other.inputs
+    images = images or _images(one, other)
+    sources = sources or _sources(one, other)
+    arguments["provenance"] = {**one.facts, **(arguments.get("provenance") or {})}
     _check_pair(a, b)
     both = torch.cat([a, b])
     names = _names(sources, len(a))
-    e = embed(model, both, embedding=embedding, output=output, batch_size=batch_size)
+    e = embed(one.model, both, embedding=embedding, output=output, batch_size=batch_size)
     explanations = explain(
-        model,
+        one.model,
         both,
         target=kind(e.roll(len(a), 0), names[len(a) :] + names[: len(a)]),
         embedding=embedding,
@@ -128,6 +137,17 @@ def _joined(a: Explanation, b: Explanation) -> Tensor | None:
     middle = a.image.shape[2]
     joined[:, :, middle - SEAM // 2 : middle + SEAM // 2] = 1
     return joined
+
+
+def _images(one: Passed, other: Passed) -> Two | None:
+    return None if one.images is None or other.images is None else (one.images, other.images)
+
+
+def _sources(one: Passed, other: Passed) -> tuple[Sequence[str], Sequence[str]] | None:
+    """Names of the files, where both sides have some and none stands on both."""
+    if one.sources is None or other.sources is None or set(one.sources) & set(other.sources):
+        return None
+    return one.sources, other.sources
 
 
 def _check_pair(a: Tensor, b: Tensor) -> None:

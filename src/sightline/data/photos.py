@@ -16,34 +16,18 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from sightline.common.reading import check_file
+from sightline.data.decode import FORMATS, decoded, picture_of_page, picture_of_values, upright_rgb
 from sightline.data.levels import Levels
 from sightline.data.openers import opener
 from sightline.data.paths import find_files
 from sightline.data.tiff import Page, open_page
 from sightline.errors import InputError
 
-FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "TIFF", "BMP")
-"""Formats that are read; everything else that Pillow could open is refused."""
-
 SUFFIXES = frozenset({".png", ".apng", ".jpg", ".jpeg", ".jpe", ".webp", ".gif", ".tif", ".tiff", ".bmp"})
 """File names that a folder is searched for, in any case."""
 
 MAX_PIXELS = 150_000_000
 """Largest picture that is decoded, in pixels; the header is asked before anything is decoded."""
-
-
-ORIENTATION = 0x0112
-"""EXIF's tag for how a picture has to be turned."""
-
-TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,12 +82,44 @@ def read_photo(path: str | Path, *, black: float | None = None, white: float | N
         warnings.simplefilter("ignore")
         if (page := _page(path)) is not None:
             _check_size(path, page.size)
-            return Photo(_guarded(path, lambda: _from_page(page, levels, notes)), path, page.size, tuple(notes))
+            return Photo(_guarded(path, lambda: picture_of_page(page, levels, notes)), path, page.size, tuple(notes))
         picture = _guarded(path, lambda: _open(path))
         with picture:
             _check_size(path, picture.size)
-            image = _guarded(path, lambda: _decode(picture, levels, notes))
+            image = _guarded(path, lambda: decoded(picture, levels, notes))
             return Photo(image, path, picture.size, tuple(notes))
+
+
+def photo_of(picture: Image.Image) -> Photo:
+    """A picture in memory as a photo: upright, in RGB, at the frame at which it stands; it stays as it was.
+
+    Raises:
+        InputError: it is damaged, or too large.
+    """
+    notes: list[str] = []
+    name = getattr(picture, "filename", "")
+    file = Path(str(name)) if name else None
+    path = file or Path("picture in memory")
+    _check_size(path, picture.size)
+    size = picture.size  # Pillow may turn it while it is loaded
+    image = _guarded(path, lambda: upright_rgb(picture, Levels(), notes))
+    return Photo(image, file, size, tuple(notes))
+
+
+def photo_of_values(values: NDArray[Any], levels: Levels | None) -> Photo:
+    """Numbers `[h, w, c]` as a photo; the last of two or four channels is opacity.
+
+    Args:
+        values: numbers of any type.
+        levels: which are black and white; None takes bytes as they are.
+
+    Raises:
+        InputError: some values are NaN or infinite.
+    """
+    notes: list[str] = []
+    levels = Levels(0, 255) if levels is None else levels
+    image = picture_of_values(values, levels, notes, alpha=values.shape[2] in (2, 4))
+    return Photo(image, None, image.size, tuple(notes) if values.dtype != np.uint8 else ())
 
 
 def find_photos(paths: Iterable[str | Path]) -> list[Path]:
@@ -171,150 +187,3 @@ def _check_size(path: Path, size: tuple[int, int]) -> None:
 def _too_large(path: Path, size: str) -> str:
     most = MAX_PIXELS // 1_000_000
     return f"the picture {str(path)!r} is too large{size}: at most {most} million pixels are decoded; scale it down"
-
-
-def _decode(picture: Image.Image, levels: Levels, notes: list[str]) -> Image.Image:
-    """First frame, upright, RGB; what was done is added to `notes`."""
-    _first_frame(picture, notes)
-    if (deep := _deep_png(picture)) is not None:
-        return _upright(_from_values(deep, levels, notes, alpha=deep.shape[2] in (2, 4)), notes, picture)
-    packed = _packed(picture)
-    picture.load()
-    return _upright(_to_rgb(picture, levels.over(packed), notes, wished=bool(levels)), notes, picture)
-
-
-def _first_frame(picture: Image.Image, notes: list[str]) -> None:
-    if getattr(picture, "is_animated", False) and picture.format in FORMATS:  # an MPO's further frames are previews
-        pages = "several pages" if picture.format == "TIFF" else "an animation"
-        notes.append(f"the file holds {pages}: only the first is read")
-        picture.seek(0)
-
-
-def _deep_png(picture: Image.Image) -> NDArray[np.uint16] | None:
-    """The values `[h, w, c]` of a PNG of 16-bit colours, of which Pillow would keep the upper half."""
-    modes = [str(tile.args if isinstance(tile.args, str) else tile.args[0]) for tile in picture.tile]  # type: ignore[attr-defined]
-    if picture.format != "PNG" or not modes or not modes[0].endswith(";16B") or modes[0].startswith("I"):
-        return None
-    import torch
-    from torchvision.io import ImageReadMode, decode_image
-
-    picture.fp.seek(0)  # type: ignore[attr-defined]
-    data = torch.frombuffer(bytearray(picture.fp.read()), dtype=torch.uint8)  # type: ignore[attr-defined]
-    values: NDArray[np.uint16] = decode_image(data, ImageReadMode.UNCHANGED).permute(1, 2, 0).numpy()
-    return values
-
-
-def _packed(picture: Image.Image) -> Levels:
-    """White where the samples are of fewer bits than those in which Pillow hands them over."""
-    tags = getattr(picture, "tag_v2", {})
-    bits = tags.get(258, (16,))[0] if picture.mode.startswith("I;16") else 16
-    return Levels(white=float(2**bits - 1)) if bits < 16 else Levels()
-
-
-def _from_page(page: Page, levels: Levels, notes: list[str]) -> Image.Image:
-    """The picture that a TIFF's numbers make."""
-    if page.pages:
-        notes.append("the file holds several pages: only the first is read")
-    levels = levels.over(page.levels())
-    values = page.samples()
-    colours = _colours(values, notes, alpha=page.alpha)
-    pixels = levels.scaled(colours, notes, empty=page.empty(colours))
-    if page.inverted:
-        notes.append("its greatest value is black, as the file says")
-        pixels = 255 - pixels
-    image = _picture(pixels, values[..., -1] if page.alpha else None, notes)
-    exif = Image.Exif()
-    exif[ORIENTATION] = page.orientation
-    return _turned(image, exif, notes)
-
-
-def _from_values(values: NDArray[Any], levels: Levels, notes: list[str], *, alpha: bool) -> Image.Image:
-    """An RGB picture of numbers `[h, w, c]`, the last of which may be opacity."""
-    pixels = levels.scaled(_colours(values, notes, alpha=alpha), notes)
-    return _picture(pixels, values[..., -1] if alpha else None, notes)
-
-
-def _colours(values: NDArray[Any], notes: list[str], *, alpha: bool) -> NDArray[Any]:
-    """One or three channels of those that a file holds."""
-    colours = values[..., :-1] if alpha else values
-    count = colours.shape[2]
-    if count in (1, 3):
-        return colours
-    kept = 1 if count == 2 else 3
-    notes.append(f"the file holds {count} channels, of which {kept} can be shown: the first")
-    return colours[..., :kept]
-
-
-def _picture(pixels: NDArray[np.uint8], alpha: NDArray[Any] | None, notes: list[str]) -> Image.Image:
-    """The RGB picture of one or three channels, over white where it is not opaque."""
-    image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).convert("RGB")
-    if alpha is None:
-        return image
-    full = 1.0 if alpha.dtype.kind == "f" else float(np.iinfo(alpha.dtype).max)
-    image.putalpha(Image.fromarray(np.rint(np.clip(alpha / full, 0, 1) * 255).astype(np.uint8)))
-    return _over_white(image, notes)
-
-
-def _upright(picture: Image.Image, notes: list[str], source: Image.Image) -> Image.Image:
-    """The picture turned as its file's EXIF data says; unreadable EXIF data is noted and otherwise ignored."""
-    try:
-        return _turned(picture, source.getexif(), notes)
-    except Exception as problem:  # noqa: BLE001 - metadata of any kind of damage must not cost the picture
-        notes.append(f"its EXIF data cannot be read ({problem}): taken as upright")
-        return picture
-
-
-def _turned(picture: Image.Image, exif: Image.Exif, notes: list[str]) -> Image.Image:
-    """The picture turned as the orientation in EXIF data says."""
-    orientation = exif.get(ORIENTATION, 1)
-    if orientation not in TURNS:
-        return picture
-    notes.append(f"turned upright as its EXIF orientation {orientation} says")
-    return picture.transpose(TURNS[orientation])
-
-
-def _to_rgb(picture: Image.Image, levels: Levels, notes: list[str], *, wished: bool) -> Image.Image:
-    """An RGB copy, free of the open file.
-
-    Args:
-        picture: the first frame.
-        levels: black and white.
-        notes: what was done is added.
-        wished: whether the user named black or white, so that plain bytes are scaled too.
-    """
-    if picture.mode == "F" or picture.mode.startswith("I"):
-        return _from_values(np.asarray(picture)[..., None], levels, notes, alpha=False)
-    image = _plain_rgb(picture, notes)
-    return _from_values(np.asarray(image), levels, notes, alpha=False) if wished else image
-
-
-def _plain_rgb(picture: Image.Image, notes: list[str]) -> Image.Image:
-    if picture.mode == "RGB" and "transparency" not in picture.info:
-        return picture.copy()
-    if picture.has_transparency_data:
-        return _over_white(picture.convert("RGBA"), notes)
-    if picture.mode == "LAB":
-        notes.append("LAB colours turned into sRGB")
-        return _from_lab(picture)
-    if picture.mode == "CMYK":
-        notes.append("CMYK inks turned into RGB without a colour profile")
-    return picture.convert("RGB")
-
-
-def _over_white(picture: Image.Image, notes: list[str]) -> Image.Image:
-    """An RGBA picture laid over white."""
-    lowest, _ = picture.getchannel("A").getextrema()
-    if lowest == 255:
-        return picture.convert("RGB")
-    notes.append("transparent parts laid over white")
-    return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
-
-
-def _from_lab(picture: Image.Image) -> Image.Image:
-    from PIL import ImageCms
-
-    transform = ImageCms.buildTransform(
-        ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), inMode="LAB", outMode="RGB"
-    )
-    turned = ImageCms.applyTransform(picture, transform)
-    return turned if turned is not None else picture
