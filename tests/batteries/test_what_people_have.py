@@ -29,7 +29,7 @@ def same(one: sightline.Explanations, other: sightline.Explanations) -> bool:
     )
 
 
-# --- modules as layers -------------------------------------------------------------------------------------------
+# --- modules as layers --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("wrapped", ["plain", "DataParallel", "compiled"])
@@ -83,7 +83,7 @@ def test_what_is_no_layer_of_the_model_is_refused_in_a_sentence(layers, says):
         sightline.explain(net, picture(), layers=layers(net))
 
 
-# --- names of methods --------------------------------------------------------------------------------------------
+# --- names of methods ---------------------------------------------------------------------------------------
 
 
 def spellings():
@@ -156,7 +156,7 @@ def test_what_is_no_method_is_refused_in_a_sentence(method, says):
         sightline.explain(build("residual"), picture(), method=method)
 
 
-# --- methods that do not fit -------------------------------------------------------------------------------------
+# --- methods that do not fit --------------------------------------------------------------------------------
 
 
 def test_a_method_that_does_not_fit_is_left_out_and_the_others_go_on(caplog):
@@ -210,7 +210,7 @@ def test_what_is_wrong_with_all_methods_is_an_error():
         sightline.explain(build("residual"), picture(), method=["gradcam", "lrp"], target=99)
 
 
-# --- the user's own default ----------------------------------------------------------------------------------------
+# --- the user's own default ---------------------------------------------------------------------------------
 
 
 @pytest.fixture

@@ -55,7 +55,7 @@ def _first_frame(picture: Image.Image, notes: list[str]) -> None:
 
 def _deep_png(picture: Image.Image) -> NDArray[np.uint16] | None:
     """The values `[h, w, c]` of a PNG of 16-bit colours, of which Pillow would keep the upper half."""
-    modes = [str(tile.args if isinstance(tile.args, str) else tile.args[0]) for tile in picture.tile]  # type: ignore[attr-defined]
+    modes = [str(tile.args if isinstance(tile.args, str) else tile.args[0]) for tile in getattr(picture, "tile", ())]
     if picture.format != "PNG" or not modes or not modes[0].endswith(";16B") or modes[0].startswith("I"):
         return None
     import torch
