@@ -15,6 +15,7 @@ from sightline.models import Adapter
 from sightline.models.adapter.embedded import classifiers
 from sightline.models.labels import label_names
 from sightline.models.outputs import Probabilities, chances_of, labels_of
+from sightline.results import Decision
 from sightline.targets import ClassHead, Readout, Target
 from sightline.targets.base import takes_classes
 from sightline.targets.closest import needs_classifier, with_classifier
@@ -88,3 +89,24 @@ def classifier_rows(model: nn.Module) -> Float[Tensor, "c d"] | None:
     weight = getattr(layer, "weight", None)
     plain = isinstance(weight, Tensor) and weight.is_floating_point() and weight[0].numel() == weight.shape[1]
     return weight.detach().flatten(1) if isinstance(weight, Tensor) and plain else None
+
+
+def decisions_of(readout: Readout) -> list[list[Decision]]:
+    """The readout as plain numbers; read from the device once."""
+    scores = readout.scores.tolist()
+    indices = None if readout.indices is None else readout.indices.tolist()
+    others = None if readout.against is None else readout.against.tolist()
+    chances = None if readout.probabilities is None else readout.probabilities.tolist()
+    return [
+        [
+            Decision(
+                label=readout.labels[b][k],
+                score=score,
+                index=None if indices is None else indices[b][k],
+                probability=None if chances is None else chances[b][k],
+                against=None if others is None else others[b][k],
+            )
+            for k, score in enumerate(row)
+        ]
+        for b, row in enumerate(scores)
+    ]

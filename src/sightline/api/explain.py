@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from sightline._version import __version__
 from sightline.api.bound import bound
-from sightline.api.decision import LabelsLike, decided, stated
+from sightline.api.decision import LabelsLike, decided, decisions_of, stated
 from sightline.api.domain import Rate, domain_of, kept, named, rates
 from sightline.api.inputs import passed
 from sightline.api.layers import Layers, named_layers
@@ -33,9 +33,9 @@ from sightline.models.adapter.layers import without_input
 from sightline.models.load import LoadedModel
 from sightline.models.outputs import Probabilities
 from sightline.renamed import answering
-from sightline.results import AttentionMap, Decision, Domain, Explanation, Explanations, Flow
+from sightline.results import AttentionMap, Domain, Explanation, Explanations, Flow
 from sightline.results.domains import DomainKind
-from sightline.targets import Readout, Score, Selector, TargetLike, parse_target
+from sightline.targets import Score, Selector, TargetLike, parse_target
 
 log = logging.getLogger(__name__)
 
@@ -284,7 +284,7 @@ def _explanations(
 ) -> list[Explanation]:
     """One explanation per sample, target and method."""
     first = outcomes[0][1].readout
-    decisions = _decisions(first)
+    decisions = decisions_of(first)
     return [
         Explanation(
             flow=_flow(method, outcome, domain, b, k),
@@ -302,27 +302,6 @@ def _explanations(
         for b in range(len(first.scores))
         for k in range(first.scores.shape[1])
         for method, outcome in outcomes
-    ]
-
-
-def _decisions(readout: Readout) -> list[list[Decision]]:
-    """The readout as plain numbers; read from the device once."""
-    scores = readout.scores.tolist()
-    indices = None if readout.indices is None else readout.indices.tolist()
-    others = None if readout.against is None else readout.against.tolist()
-    chances = None if readout.probabilities is None else readout.probabilities.tolist()
-    return [
-        [
-            Decision(
-                label=readout.labels[b][k],
-                score=score,
-                index=None if indices is None else indices[b][k],
-                probability=None if chances is None else chances[b][k],
-                against=None if others is None else others[b][k],
-            )
-            for k, score in enumerate(row)
-        ]
-        for b, row in enumerate(scores)
     ]
 
 
