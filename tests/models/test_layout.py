@@ -189,3 +189,66 @@ def test_a_place_moves_when_the_input_moves(kind: str, size: tuple[int, int]) ->
         centre = [float((mass.sum(1 - d) * (torch.arange(size[d]) + 0.5)).sum() / mass.sum()) for d in (0, 1)]
         assert abs(centre[0] - 2 * (i + 0.5)) < 2
         assert abs(centre[1] - 2 * (j + 0.5)) < 2
+
+
+class PictureByPicture(nn.Module):
+    """Takes the samples apart and puts them together again, as detectors do that pad their pictures."""
+
+    def __init__(self, way: str) -> None:
+        super().__init__()
+        self.layer, self.way = nn.Conv2d(3, 4, 3, 1, 1), way
+
+    def forward(self, x: Tensor) -> Tensor:
+        pictures = [picture / 2 for picture in x]
+        if self.way == "stacked":
+            batch = torch.stack(pictures)
+        elif self.way == "joined":
+            batch = torch.cat([picture[None] for picture in pictures])
+        else:
+            batch = x.new_zeros(len(x), 3, x.shape[2] + 2, x.shape[3] + 3)
+            for i, picture in enumerate(pictures):
+                batch[i, :, : picture.shape[1], : picture.shape[2]].copy_(picture)
+        out: Tensor = self.layer(batch)
+        return out
+
+
+@pytest.mark.parametrize(("way", "size"), [("stacked", (6, 4)), ("joined", (6, 4)), ("padded", (8, 7))])
+@pytest.mark.parametrize("samples", [1, 2, 3])
+def test_samples_that_are_taken_apart_are_known_when_they_are_together_again(
+    way: str, size: tuple[int, int], samples: int
+) -> None:
+    structure = adapt(PictureByPicture(way)).structure(torch.rand(samples, 3, *SIDES))
+    site = structure.site("layer", "output", 1)
+    assert structure.batch == 2
+    assert site is not None
+    assert site.layout is not None
+    assert site.layout.size == size
+
+
+def test_samples_in_another_order_are_not_taken_for_the_batch() -> None:
+    class Turned(PictureByPicture):
+        def forward(self, x: Tensor) -> Tensor:
+            return self.layer(torch.stack([picture / 2 for picture in x][::-1]))  # type: ignore[no-any-return]
+
+    site = adapt(Turned("")).structure(torch.rand(2, 3, *SIDES)).site("layer", "output", 1)
+    assert site is not None
+    assert site.layout is None
+
+
+def test_tokens_that_are_written_into_a_row_are_places_behind_a_prefix() -> None:
+    class Written(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem, self.layer = nn.Conv2d(3, 4, 2, 2), nn.LayerNorm(4)
+
+        def forward(self, x: Tensor) -> Tensor:
+            tokens = self.stem(x).flatten(2).mT
+            row = torch.zeros(len(x), tokens.shape[1] + 2, 4)
+            row[:, 2:] = tokens
+            out: Tensor = self.layer(row)
+            return out
+
+    site = adapt(Written()).structure(torch.rand(2, 3, 8, 6)).site("layer", "output", 1)
+    assert site is not None
+    assert site.layout is not None
+    assert (site.layout.prefix, site.layout.size) == (2, (4, 3))

@@ -21,6 +21,7 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from sightline.common.threads import ProcessWide
 from sightline.errors import UnfollowedError
+from sightline.models.adapter.operations import SHAPE_ONLY
 
 Node = int
 """Number of a tensor that depends on the input, in the order in which the model computed it; 0 is the input."""
@@ -158,14 +159,6 @@ def _attention_by_parts() -> Iterator[None]:
 
 _PLAIN_ATTENTION = ProcessWide(_attention_by_parts)
 
-
-SHAPE_ONLY = frozenset(
-    {
-        "empty_like", "full_like", "new_empty", "new_empty_strided", "new_full", "new_ones",
-        "new_zeros", "ones_like", "rand_like", "randn_like", "zeros_like",
-    }
-)  # fmt: skip
-"""Operations that read a tensor's shape only."""
 
 SAME = frozenset({"detach", "alias", "lift_fresh"})
 """Operations whose result is the tensor itself."""

@@ -61,7 +61,7 @@ def _with_places(model: nn.Module, root: str, structure: Structure) -> list[str]
         whole = structure.has_places(path)
         # A block may come down to one place, on a small input; a network that does is looked into.
         pooled = not whole and any(site.layout is not None for site in structure.sites(path))
-        inside = _is_network(model, below) or (pooled and len(below) > 2)
+        inside = _is_network(model, path, below, structure) or (pooled and len(below) > 2)
         if below and (inside or not (whole or pooled)):
             paths += below
         elif whole:
@@ -84,11 +84,22 @@ def _before(model: nn.Module, path: str, structure: Structure) -> list[str]:
     return []
 
 
-def _is_network(model: nn.Module, below: Sequence[str]) -> bool:
-    """Whether a part repeats blocks of one class, each built of parts: a network inside, and no block."""
-    modules = [model.get_submodule(path) for path in below]
-    kinds = [type(m) for m in modules if not _is_layer(m) and not _is_chain_of_layers(m)]
-    return any(kinds.count(kind) > 1 for kind in kinds)
+def _is_network(model: nn.Module, path: str, below: Sequence[str], structure: Structure) -> bool:
+    """Whether a part repeats blocks of one class one behind the other, each built of parts: a network, no block."""
+    modules = {own: model.get_submodule(own) for own in below}
+    kinds = {own: type(m) for own, m in modules.items() if not _is_layer(m) and not _is_chain_of_layers(m)}
+    repeated = [own for own, kind in kinds.items() if list(kinds.values()).count(kind) > 1]
+    return sum(_is_passed(structure, path, own) for own in repeated) > 1
+
+
+def _is_passed(structure: Structure, path: str, inner: str) -> bool:
+    """Whether all that a part makes of its input goes through one module inside it, with no way around."""
+    call, nodes = structure.recording_of(path), {site.node for site in structure.sites(inner)}
+    reached = {entry.node for entry in call.inputs} - nodes
+    for event in structure.recording.events[call.begin : call.end]:
+        if not reached.isdisjoint(event.inputs):
+            reached.update(node for node in event.outputs if node not in nodes)
+    return all(entry.node is None or entry.node not in reached for entry in call.outputs)
 
 
 def units(module: nn.Module, path: str = "") -> list[str]:

@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sightline.models.adapter.axes import BATCH, Axes, Axis, Digit, Feature, Parts, coverage
+from sightline.models.adapter.axes import BATCH, WHOLE, Axes, Axis, Digit, Feature, Parts, coverage
 
 Kind = Literal["grid", "windows", "tokens"]
 
@@ -211,7 +211,7 @@ def _without_parts(axis: Axis, places: Sequence[str]) -> tuple[list[Digit | Feat
 
 
 def _holds_samples(samples: Sequence[Digit], batch: int) -> bool:
-    return (len(samples) == 1 and samples[0].whole) or (not samples and batch == 1)
+    return (len(samples) == 1 and samples[0].whole and samples[0].window == WHOLE) or (not samples and batch == 1)
 
 
 def _dims(axes: Axes) -> tuple[tuple[int, bool], ...]:

@@ -14,6 +14,8 @@ from torch import Tensor
 from torch.utils._pytree import tree_flatten
 
 from sightline.models.adapter.axes import (
+    BATCH,
+    WHOLE,
     Axes,
     Axis,
     axis_size,
@@ -33,6 +35,14 @@ from sightline.models.adapter.axes import (
 
 AxesOf = Callable[[Tensor], Axes]
 
+SHAPE_ONLY = frozenset(
+    {
+        "empty_like", "full_like", "new_empty", "new_empty_strided", "new_full", "new_ones",
+        "new_zeros", "ones_like", "rand_like", "randn_like", "zeros_like",
+    }
+)  # fmt: skip
+"""Operations that read a tensor's shape only: what they make does not depend on the input."""
+
 
 @dataclass(frozen=True, eq=False)
 class Operation:
@@ -44,6 +54,7 @@ class Operation:
         inputs: tensors among them.
         outputs: tensors that it made.
         axes_of: what is known of a tensor's axes.
+        sample_of: which sample a tensor was made of, where samples were taken apart.
     """
 
     name: str
@@ -52,6 +63,7 @@ class Operation:
     inputs: Sequence[Tensor]
     outputs: Sequence[Tensor]
     axes_of: AxesOf
+    sample_of: Callable[[Tensor], int | None]
 
     @property
     def x(self) -> Tensor:
@@ -207,6 +219,8 @@ def _cat(op: Operation) -> Sequence[Axes]:
     dim = op.argument(1, "dim", 0) % op.y.ndim
     axes = broadcast(op, parts, tuple(n if d != dim else -1 for d, n in enumerate(op.y.shape)))
     axes[dim] = concatenated([(t.shape[dim], op.axes_of(t)[dim]) for t in parts])
+    if all(t.shape[dim] == 1 for t in parts) and len(parts) == len(op.args[0]) > 1 and not known(axes[dim]):
+        axes[dim] = _side(op, len(parts))
     return [axes]
 
 
@@ -214,8 +228,28 @@ def _cat(op: Operation) -> Sequence[Axes]:
 def _stack(op: Operation) -> Sequence[Axes]:
     dim = op.argument(1, "dim", 0) % op.y.ndim
     axes = broadcast(op, op.args[0], tuple(op.args[0][0].shape))
-    axes.insert(dim, feature(len(op.args[0])))
+    axes.insert(dim, _side(op, len(op.args[0])))
     return [axes]
+
+
+def _side(op: Operation, n: int) -> Axis:
+    """The axis along which tensors are stacked: that of the samples, where each was made of one, in order."""
+    samples = [op.sample_of(t) for t in op.args[0]]
+    return source(BATCH, n) if samples == list(range(n)) else feature(n)
+
+
+def samples_of(op: Operation, entries: Sequence[Any]) -> list[int | None]:
+    """Which sample each output was made of, where samples were taken apart: by a choice, or by what it reads."""
+    if op.name in ("select", "unbind"):
+        dim = op.argument(1, "dim", 0) % op.x.ndim
+        digit = whole_digit(op.axes[dim])
+        if digit is not None and digit.source == BATCH and digit.window == WHOLE:
+            return [op.args[2] % digit.size] if op.name == "select" else list(range(len(op.outputs)))
+    # What was in a tensor before it is written into does not count.
+    read = entries[-1:] if op.name == "copy" else entries
+    samples = {entry.sample for entry in read if entry.node is not None}
+    # Once they are stacked again, what is made of all of them is made of none.
+    return [samples.pop() if len(samples) == 1 else None] * len(op.outputs)
 
 
 @rule(

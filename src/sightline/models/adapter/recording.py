@@ -18,8 +18,9 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 from sightline.common.threads import ProcessWide
 from sightline.models.adapter.axes import BATCH, Axes, feature, known, sources_of
+from sightline.models.adapter.canvas import VIEWS, Canvases
 from sightline.models.adapter.nested import tensors_of
-from sightline.models.adapter.operations import Operation, followed, input_axes, tensors_in
+from sightline.models.adapter.operations import SHAPE_ONLY, Operation, followed, input_axes, samples_of, tensors_in
 
 Node = int
 """Number of a tensor that depends on the input, in the order in which it was made; 0 is the input."""
@@ -34,12 +35,14 @@ class Tracked:
         axes: what lies along its axes.
         shape: its sizes.
         floats: whether it holds floating-point numbers.
+        sample: which sample it was made of, where the samples were taken apart.
     """
 
     node: Node | None
     axes: Axes
     shape: tuple[int, ...]
     floats: bool = True
+    sample: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,13 +151,14 @@ class _Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._known = WeakTensorKeyDictionary()
         self._nodes = 0
         self._inside: list[str] = [""]
+        self._canvases = Canvases()
 
-    def enter(self, tensor: Tensor, axes: Axes) -> Node:
+    def enter(self, tensor: Tensor, axes: Axes, sample: int | None = None) -> Node:
         """A new node."""
         node = self._nodes
         self._nodes += 1
         floats = tensor.is_floating_point() or tensor.is_complex()
-        self._known[tensor] = Tracked(node, axes, tuple(tensor.shape), floats)
+        self._known[tensor] = Tracked(node, axes, tuple(tensor.shape), floats, sample)
         self._recording.sources[node] = frozenset().union(*(sources_of(axis) for axis in axes))
         return node
 
@@ -177,14 +181,18 @@ class _Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
         inputs = tensors_in((args, kwargs))
         entries = [self.of(tensor) for tensor in inputs]
         nodes = tuple(entry.node for entry in entries if entry.node is not None)
-        if nodes:
-            name = str(func.overloadpacket.__name__).rstrip("_") if hasattr(func, "overloadpacket") else str(func)
+        name = str(func.overloadpacket.__name__).rstrip("_") if hasattr(func, "overloadpacket") else str(func)
+        if nodes and name not in SHAPE_ONLY:
             outputs = tensors_in(result)
-            operation = Operation(name, args, kwargs, inputs, outputs, lambda tensor: self.of(tensor).axes)
-            self._note(operation, nodes)
+            operation = Operation(
+                name, args, kwargs, inputs, outputs, lambda t: self.of(t).axes, lambda t: self.of(t).sample
+            )
+            self._note(operation, nodes, samples_of(operation, entries))
+        if name in VIEWS and inputs and isinstance(result, Tensor) and (not nodes or inputs[0] in self._canvases):
+            self._canvases.view(name, args, kwargs, result)
         return result
 
-    def _note(self, operation: Operation, nodes: tuple[Node, ...]) -> None:
+    def _note(self, operation: Operation, nodes: tuple[Node, ...], samples: Sequence[int | None]) -> None:
         if not operation.outputs:
             return
         try:
@@ -192,11 +200,23 @@ class _Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
         except Exception:  # noqa: BLE001 - an operation in a form that its rule does not know: nothing is known of it
             axes = [[feature(n) for n in y.shape] for y in operation.outputs]
         self._note_channels(operation)
-        outputs = tuple(self.enter(y, own) for y, own in zip(operation.outputs, axes, strict=True))
+        marked = zip(operation.outputs, axes, samples, strict=True)
+        outputs = tuple(self.enter(y, own, sample) for y, own, sample in marked)
         dim = operation.args[1] if len(operation.args) > 1 else None
         rank = operation.x.ndim
         along = dim % rank - rank if isinstance(dim, int) and not isinstance(dim, bool) and rank else None
         self._recording.events.append(Event(operation.name, self._inside[-1], nodes, outputs, along))
+        if operation.name == "copy":
+            self._paint(operation, outputs[0], samples[0])
+
+    def _paint(self, op: Operation, node: Node, sample: int | None) -> None:
+        """What was written into a view of a constant is known of the constant too."""
+        painted = self._canvases.paint(op.y, self.of(op.y).axes, sample)
+        if painted is not None:
+            before = self.of(painted[0]).node
+            nodes = (node,) if before is None else (before, node)
+            whole = self.enter(painted[0], painted[1])
+            self._recording.events.append(Event("copy", self._inside[-1], nodes, (whole,)))
 
     def _note_channels(self, op: Operation) -> None:
         """What the first convolution, or else the first product with weights, reads as channels."""

@@ -304,12 +304,17 @@ def structure_of(
         fresh: whether to record anew in any case.
     """
     shelf = _SHELVES.setdefault(model, {})
-    key = (tuple(x.shape[1:]), x.dtype, x.device, call.signature, tuple(names or ()))
-    entry = shelf.get(key)
+    key: tuple[Any, ...] = (tuple(x.shape[1:]), x.dtype, x.device, call.signature, tuple(names or ()))
+    entry = shelf.get((*key, len(x))) or shelf.get(key)
     if not fresh and entry is not None and entry.holds(model):
         return entry.structure
     recording, batch = _recorded(model, call, x)
     structure = Structure(model, recording, tuple(x.shape[1:]), batch, names)
+    if batch != len(x) and not structure.blocks:
+        # A model that takes its samples one by one is read where there is one.
+        with leave_as_found(model):
+            own = Structure(model, record(model, lambda given: call(model, given), x), structure.shape, len(x), names)
+        key, structure = ((*key, len(x)), own) if own.blocks else (key, structure)
     if len(shelf) >= SHELF:
         shelf.pop(next(iter(shelf)))
     shelf[key] = _Entry.of(structure, model)
