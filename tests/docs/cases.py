@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 import sightline
 from sightline.results import Explanations
@@ -122,6 +124,60 @@ def part_compiled() -> Explanations:
 @case("exported by torch.export")
 def exported() -> Explanations:
     return ask(torch.export.export(build("plain_inplace"), (picture(),)).module())
+
+
+class Cuts(nn.Module):
+    """A trunk under `no_grad`, a head outside of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(3, 6, 3), nn.ReLU())
+        self.fc = nn.Linear(6, CLASSES)
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.no_grad():
+            x = self.body(x)
+        return self.fc(x.mean((2, 3)))
+
+
+class Recurrent(nn.Module):
+    """Rows of a grid, read in order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(3, 6, 3, 2), nn.ReLU())
+        self.rnn, self.fc = nn.LSTM(6, 8, batch_first=True), nn.Linear(8, CLASSES)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc(self.rnn(self.body(x).mean(3).mT)[0][:, -1])
+
+
+@case("forward that cuts the graph by no_grad or detach")
+def forward_that_cuts() -> Explanations:
+    return ask(Cuts(), method=["lrp", "eigencam", "occlusion"])
+
+
+@case("forward that cuts the graph, asked for a gradient")
+def forward_that_cuts_a_gradient() -> Explanations:
+    return ask(Cuts(), method="gradcam")
+
+
+@case("int8 linear layers (dynamic quantisation)")
+def int8_linear_layers() -> Explanations:
+    model = torch.ao.quantization.quantize_dynamic(build("plain_inplace"), {nn.Linear}, dtype=torch.qint8)
+    return ask(model, method="eigencam")
+
+
+@case("gradient checkpointing")
+def gradient_checkpointing() -> Explanations:
+    model = build("plain_inplace")
+    model[3].forward = partial(checkpoint, model[3].forward, use_reentrant=True)
+    return ask(model)
+
+
+@case("recurrent head")
+def recurrent_head() -> Explanations:
+    return ask(Recurrent(), method="gradcam")
 
 
 @case("weights made under inference_mode")

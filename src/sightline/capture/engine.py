@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from sightline.capture.cut import check_uncut, explain_failure
 from sightline.capture.forward import run_forward
 from sightline.capture.gather import Gatherer
 from sightline.capture.pair import Pair
@@ -33,6 +34,8 @@ Reduction = Callable[[Pair], Float[Tensor, "b h w"]]
 
 Backward = Callable[[Tensor, bool], list[Tensor]]
 """From a direction among the k scores, and whether the graph is needed again, to all maps."""
+
+READ = "the layers that are read"
 
 _OVERWRITTEN: WeakKeyDictionary[nn.Module, frozenset[str]] = WeakKeyDictionary()
 """Layers of each model that something overwrites in place.
@@ -144,9 +147,17 @@ def _run(adapter: Adapter, structure: Structure, inputs: Tensor, plan: Plan, cop
     if overwritten:
         raise _OverwrittenError(overwritten)
     readout = plan.read(raw, len(inputs))
-    maps = _forward_maps(recorder.records, layers, plan, readout.scores.shape[1])
-    if plan.needs_gradient:
-        maps |= _backward_maps(recorder, layers, plan, readout.scores)
+    if plan.needs_gradient and not readout.scores.requires_grad:
+        check_uncut(adapter, inputs, READ)
+    # The caller's autocast is for the model: what is made of its numbers is made in float32.
+    with torch.autocast(inputs.device.type, enabled=False):
+        maps = _forward_maps(recorder.records, layers, plan, readout.scores.shape[1])
+        try:
+            maps |= _backward_maps(recorder, layers, plan, readout.scores) if plan.needs_gradient else {}
+        except RuntimeError as problem:
+            explain_failure(adapter, inputs, READ, problem)
+    if plan.needs_gradient and not recorder.reached:
+        check_uncut(adapter, inputs, READ)
     return Capture(tuple(layers), _detached_readout(readout), maps)
 
 
@@ -170,7 +181,7 @@ def _backward_maps(
     """One backward from all k scores at once; each layer's gradient is reduced and dropped as it arrives."""
     records = recorder.records
     starts = [(record, record.leaf) for record in records if record.leaf is not None]
-    if not scores.requires_grad:
+    if not starts or not scores.requires_grad:
         raise LayerError("the decision does not depend on any layer that was asked for; ask for earlier layers")
     reductions = {name: fn for name, fn in plan.reductions.items() if name not in plan.forward_only}
 
@@ -190,9 +201,10 @@ def _backward_maps(
             if gradient is not None:
                 gatherer.add(record, gradient)
         maps = gatherer.maps()
+        recorder.reached |= bool(maps)
         return [m for record in records for m in maps.get(record) or _zero_maps(record, len(reductions))]
 
-    directions = torch.eye(scores.shape[1], device=scores.device)
+    directions = torch.eye(scores.shape[1], dtype=torch.float32, device=scores.device)
     keys = [(layer, name) for layer in layers for name in reductions]
     maps = zip(keys, _for_each(backward, directions), strict=True)
     return {(layer.name, name): _unfolded(values, layer) for (layer, name), values in maps}
@@ -223,7 +235,8 @@ def _for_each(backward: Backward, directions: Float[Tensor, "k k"]) -> list[Floa
 def _zero_maps(record: Record, count: int) -> list[Tensor]:
     """Zero maps for a layer that no path connects with the decision: its gradient is zero."""
     batch = record.batch
-    return [torch.zeros(batch, record.layout.height, record.layout.width, device=record.activation.device)] * count
+    size = (record.layout.height, record.layout.width)
+    return [torch.zeros(batch, *size, dtype=torch.float32, device=record.activation.device)] * count
 
 
 def _detached_readout(readout: Readout) -> Readout:

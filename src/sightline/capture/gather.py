@@ -67,4 +67,4 @@ def together(pairs: Sequence[Pair]) -> Pair:
     """Pairs of one shape as a single batch."""
     if len(pairs) == 1:
         return pairs[0]
-    return Pair(torch.cat([pair.A for pair in pairs]), torch.cat([pair.G for pair in pairs]))
+    return Pair(torch.cat([pair.A for pair in pairs]), torch.cat([pair.G for pair in pairs]), pairs[0].rounding)

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 if TYPE_CHECKING:
@@ -23,6 +23,9 @@ SLICE = 1 << 17
 CANCELLED = 1e-4
 """A sum over channels whose largest value is below this share of its terms' magnitude has cancelled."""
 
+BALANCED = 1e-5
+"""The same for a channel's sum over places, where single numbers are no less precise."""
+
 
 class Pair:
     """Activation and gradient as `[b, c, h, w]` in float32.
@@ -30,17 +33,22 @@ class Pair:
     Args:
         A: activation.
         G: gradient of the decision with respect to it; A itself where no gradient was taken.
+        rounding: relative error of one number, in the precision in which the model works.
     """
 
-    def __init__(self, A: Float[Tensor, "b c h w"], G: Float[Tensor, "b c h w"] | None = None) -> None:
+    def __init__(
+        self, A: Float[Tensor, "b c h w"], G: Float[Tensor, "b c h w"] | None = None, rounding: float = 0.0
+    ) -> None:
         self.A = A
         self._G = G
+        self.rounding = rounding
 
     @classmethod
     def of(cls, record: Record, gradient: Tensor | None = None) -> Pair:
         """The pair of a record, brought into grid form."""
         G = None if gradient is None else record.layout.folded(gradient).float()
-        return cls(record.layout.folded(record.activation).float(), G)
+        rounding = torch.finfo(record.activation.dtype).eps
+        return cls(record.layout.folded(record.activation).float(), G, rounding)
 
     @property
     def G(self) -> Float[Tensor, "b c h w"]:
@@ -68,6 +76,19 @@ class Pair:
         """Sum of each channel's activation over space."""
         return self.A.sum((2, 3))
 
+    @cached_property
+    def balanced(self) -> Bool[Tensor, "b c"]:
+        """Channels whose activations sum to zero but for rounding: behind a norm over places their mean is gone.
+
+        The sum of n values of root mean square r has a rounding error of `n r` times the relative error of one value,
+        and more where the mean was large beside the deviation, for which some room is left. Values of one sign, whose
+        sum is no less than `sqrt(n) r`, never balance.
+        """
+        n = self.A[0, 0].numel()
+        share = min(max(BALANCED, self.rounding) * n**0.5, 0.5)
+        balanced: Tensor = self.mass.abs() <= share * torch.linalg.vector_norm(self.A, dim=(2, 3))
+        return balanced
+
     def without_noise(self, evidence: Float[Tensor, "b h w"]) -> Float[Tensor, "b h w"]:
         """Gradient x activation, summed over channels, and zero where that sum has cancelled.
 
@@ -82,7 +103,7 @@ class Pair:
         """Below this a sum over channels of gradient x activation has cancelled; read off some of the places."""
         rows, columns = (max(1, side // 8) for side in self.A.shape[2:])
         terms = self.G[:, :, ::rows, ::columns] * self.A[:, :, ::rows, ::columns]
-        return CANCELLED * peak(terms.abs().sum(1))
+        return max(CANCELLED, self.rounding) * peak(terms.abs().sum(1))
 
     def weighted(self, weights: Float[Tensor, "b m c"]) -> Float[Tensor, "b m h w"]:
         """Sums of the activation's channels with m sets of weights."""
@@ -96,7 +117,7 @@ class Pair:
             yield self
             return
         for start in range(0, c, step):
-            yield Pair(self.A[:, start : start + step], self.G[:, start : start + step])
+            yield Pair(self.A[:, start : start + step], self.G[:, start : start + step], self.rounding)
 
 
 def peak(x: Float[Tensor, "b h w"]) -> Float[Tensor, "b 1 1"]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, cast
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -33,6 +34,7 @@ class Record:
         batch: number of samples.
         activation: the layer's tensor, detached.
         leaf: the start of the graph, if it starts here.
+        copied: whether the model goes on with another tensor than this one.
         version: the tensor's version counter when it was read; a later one means that it was overwritten.
     """
 
@@ -42,14 +44,18 @@ class Record:
     batch: int
     activation: Float[Tensor, "..."]
     leaf: Float[Tensor, "..."] | None
+    copied: bool = False
     version: int = field(init=False)
 
     def __post_init__(self) -> None:
-        self.version = self.activation._version
+        # Tensors that the model made under inference_mode have no counter.
+        self.version = 0 if self.activation.is_inference() else self.activation._version
 
     @property
     def overwritten(self) -> bool:
-        """Whether an in-place operation has changed the activation since it was read."""
+        """Whether an in-place operation has changed the activation since it was read, or may have."""
+        if self.activation.is_inference():
+            return not self.copied
         return self.activation._version != self.version
 
     def layer(self, calls: int, places: tuple[int, ...]) -> Layer:
@@ -89,6 +95,7 @@ class Recorder:
         self._copied = copied
         self.records: list[Record] = []
         self.arrive: Arrival | None = None
+        self.reached = False
         self._calls: dict[LayerSpec, int] = {}
         self._left_out: dict[LayerSpec, str] = {}
         self._storages: set[int] = set()
@@ -136,23 +143,24 @@ class Recorder:
         leaf = None
         activation = tensor.detach()
         # No graph has begun yet: it begins here, and the model goes on with a copy, which it may write into.
-        if self._gradients and not tensor.requires_grad:
+        if self._gradients and not tensor.requires_grad and torch.is_grad_enabled():
             leaf = activation.requires_grad_()
             activation, tensor = leaf.detach(), leaf.clone()
         elif spec.path in self._copied:
             activation = activation.clone()
         self._storages.add(activation.untyped_storage().data_ptr())
-        record = Record(spec, call, layout, self._batch, activation, leaf)
+        record = Record(spec, call, layout, self._batch, activation, leaf, spec.path in self._copied)
         self.records.append(record)
-        if self._gradients and leaf is None:
+        if self._gradients and leaf is None and tensor.requires_grad:
             if spec.side == "input":
                 # What others make of the tensor is not this layer's: it hears of its own use alone.
                 tensor = tensor.view_as(tensor)
             tensor.register_hook(partial(self._on_gradient, record))  # type: ignore[no-untyped-call]
         return read, tensor
 
-    def _on_gradient(self, record: Record, gradient: Tensor) -> None:
-        if self.arrive is not None:
+    def _on_gradient(self, record: Record, gradient: Tensor | None) -> None:
+        # An int8 kernel hands over no gradient, where it says that it has one.
+        if self.arrive is not None and gradient is not None:
             self.arrive(record, gradient)
 
     def _located(self, spec: LayerSpec, call: int, parts: Any) -> tuple[Tensor | None, Layout | None]:

@@ -24,6 +24,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sightline.common.differentiable import recurrent_by_torch, without_checkpoints
 from sightline.common.randomness import random_state_kept
 from sightline.common.threads import alone, claimed, surely, tree
 
@@ -75,8 +76,9 @@ def evaluating(model: object, *, buffers: bool = True, randomness: bool = True) 
 def leave_as_found(model: nn.Module, *, out_of_place: bool = True) -> Iterator[None]:
     """Evaluate, freeze and listen to a model inside; outside, nothing has changed.
 
-    Inside, every submodule is in eval mode, no parameter requires a gradient, `module.compile()`d parts run eagerly
-    and gradients can be taken even under `no_grad` or `inference_mode`, and through weights that were made there.
+    Inside, every submodule is in eval mode, no parameter requires a gradient, `module.compile()`d and checkpointed
+    parts run plainly, and gradients can be taken even under `no_grad` or `inference_mode`, through weights that were
+    made there and through recurrent layers on a GPU.
 
     Args:
         model: the plain module.
@@ -87,6 +89,8 @@ def leave_as_found(model: nn.Module, *, out_of_place: bool = True) -> Iterator[N
         modules = undo.enter_context(as_found(model))
         undo.enter_context(torch.inference_mode(False))
         undo.enter_context(torch.enable_grad())
+        undo.enter_context(without_checkpoints())
+        undo.enter_context(recurrent_by_torch(modules))
         _evaluate(modules)
         for module in modules:
             own = vars(module)
@@ -123,7 +127,10 @@ def restored(*models: nn.Module) -> Iterator[None]:
 
 def _evaluate(modules: Iterable[nn.Module]) -> None:
     for module in modules:
-        if module.training is not False:
+        own = vars(module)
+        if "training" in own:
+            own["training"] = False  # past a `__setattr__` of the user's, which may forbid it
+        elif module.training is not False:
             module.training = False
 
 

@@ -13,11 +13,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from sightline.capture.cut import check_uncut
 from sightline.capture.engine import Plan
+from sightline.capture.forward import run_forward
 from sightline.capture.probe import ForwardProbe
+from sightline.common.chunks import out_of_memory
 from sightline.common.modes import leave_as_found
 from sightline.common.randomness import seeded
-from sightline.errors import MethodError, MissingExtraError, TargetError
+from sightline.errors import MethodError, MissingExtraError, ModelError, TargetError
 from sightline.explainers.method import METHODS, LayerMaps, Method, Outcome, Request
 from sightline.explainers.places import channels_second, spans
 from sightline.models.adapter.layers import without_input
@@ -37,10 +40,13 @@ class Scorer(nn.Module):
         super().__init__()
         self.model = probe.adapter.model
         self._probe = probe
+        self.adapter = probe.adapter
+        self._dtype = probe.inputs.dtype
 
     def forward(self, inputs: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
         """Scores of a batch that is the original one, repeated sample by sample or whole."""
-        raw = self.model(inputs)
+        # Captum's noise is of torch's default precision, and so is what it is added to.
+        raw = run_forward(self.adapter, inputs.to(self._dtype))
         return self._probe.plan.read(raw, len(inputs)).scores
 
 
@@ -92,7 +98,7 @@ def _one_sample(
     with leave_as_found(request.adapter.model):
         # Cloned inside: under the caller's inference_mode too the clone can be differentiated.
         one = _sample_request(request, request.inputs[i : i + 1])
-        each = [_seeded(attribute, attr, scorer, one, k) for k in range(readout.scores.shape[1])]
+        each = [_explained(attribute, attr, scorer, one, k) for k in range(readout.scores.shape[1])]
     return readout, torch.stack(each, 1)
 
 
@@ -114,6 +120,26 @@ def _scorer(request: Request, i: int) -> tuple[Readout, Scorer]:
         return own, ScorerInBatch(among, i)
     same = alone.scores.shape == own.scores.shape and torch.allclose(alone.scores, own.scores, 1e-4, 1e-6)
     return (alone, Scorer(probe)) if same else (own, ScorerInBatch(among, i))
+
+
+def _explained(attribute: Attribute, attr: Any, scorer: Scorer, request: Request, k: int) -> Tensor:
+    """Attributions of one decision, or a sentence on why there are none.
+
+    Raises:
+        MethodError: the model cuts the graph, or captum fails on it.
+    """
+    try:
+        return _seeded(attribute, attr, scorer, request, k)
+    except (ModelError, RuntimeError, AttributeError, AssertionError, TypeError) as problem:
+        if out_of_memory(problem):
+            raise
+        check_uncut(scorer.adapter, request.inputs, "the input")
+        if isinstance(problem, ModelError):
+            raise
+        reason = next(iter(str(problem).splitlines()), "") or type(problem).__name__
+        raise MethodError(
+            f"captum failed on {type(scorer.model).__name__}: {reason}; ask for another method"
+        ) from problem
 
 
 def _seeded(attribute: Attribute, attr: Any, scorer: nn.Module, request: Request, k: int) -> Tensor:

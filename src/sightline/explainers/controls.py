@@ -30,7 +30,7 @@ AVERAGES: dict[int, Callable[..., Tensor]] = {
 @control(name="uniform", title="Uniform", equation="1", source="adebayo2018sanity")
 def uniform(inputs: Float[Tensor, "b c ..."], grid: tuple[int, ...], seed: int) -> Float[Tensor, "b ..."]:
     """The same value everywhere."""
-    return torch.ones(len(inputs), *grid, device=inputs.device)
+    return torch.ones(len(inputs), *grid, dtype=torch.float32, device=inputs.device)
 
 
 @control(
@@ -42,7 +42,10 @@ def uniform(inputs: Float[Tensor, "b c ..."], grid: tuple[int, ...], seed: int) 
 def gaussian(inputs: Float[Tensor, "b c ..."], grid: tuple[int, ...], seed: int) -> Float[Tensor, "b ..."]:
     """A bump in the middle: photographers put things there."""
     first, *others = (
-        torch.exp(-(((torch.arange(n, device=inputs.device) + 0.5) / n - 0.5) ** 2) / (2 * SIGMA**2)) for n in grid
+        torch.exp(
+            -(((torch.arange(n, dtype=torch.float32, device=inputs.device) + 0.5) / n - 0.5) ** 2) / (2 * SIGMA**2)
+        )
+        for n in grid
     )
     for side in others:
         first = first[..., None] * side
@@ -60,7 +63,8 @@ def edges(inputs: Float[Tensor, "b c ..."], grid: tuple[int, ...], seed: int) ->
     gray = inputs.float().mean(1, keepdim=True)
     axes = gray.ndim - 2
     padded = F.pad(gray, (1, 1) * axes, mode="replicate")
-    steps = CONVOLUTIONS[axes](padded, _sobel(axes).to(inputs.device))
+    with torch.autocast(gray.device.type, enabled=False):
+        steps = CONVOLUTIONS[axes](padded, _sobel(axes).to(gray))
     return AVERAGES[axes](steps.norm(dim=1), grid)
 
 
@@ -87,4 +91,4 @@ def random(inputs: Float[Tensor, "b c ..."], grid: tuple[int, ...], seed: int) -
 def _noise(sample: Tensor, grid: tuple[int, ...], seed: int) -> Float[Tensor, "..."]:
     picture = int(sample.detach().float().cpu().contiguous().view(torch.int32).long().sum())
     generator = torch.Generator().manual_seed(zlib.crc32(f"{seed} {picture} {grid}".encode()))
-    return torch.rand(grid, generator=generator).to(sample.device)
+    return torch.rand(grid, dtype=torch.float32, generator=generator).to(sample.device)

@@ -198,7 +198,8 @@ def read_attention(request: Request, *, parts: AbstractContextManager[Any] | Non
         with recording(inputs) as tape, parts or OpenAttention(), spans.listening(adapter.model, tape):
             raw = run_forward(adapter, inputs)
     with plainly(inputs.device):
-        readout, starts = decision_starts(tape, plan, raw, len(inputs))
+        readout, starts = decision_starts(tape, plan, raw, inputs, adapter)
+        tape.leave_inference()
         steps, _ = fused(tape)
         ends = {node: (G != 0).to(G.dtype) for start in starts for node, G in start.items()}
         whole = _whole(tape, steps, ends, len(inputs), request)

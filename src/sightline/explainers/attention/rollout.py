@@ -193,4 +193,4 @@ def selected_layers(request: Request, layers: Sequence[LayerMaps]) -> tuple[Laye
 
 
 def _identity(like: Tensor) -> Tensor:
-    return torch.eye(like.shape[-1], device=like.device)
+    return torch.eye(like.shape[-1], dtype=like.dtype, device=like.device)

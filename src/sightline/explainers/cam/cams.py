@@ -89,9 +89,10 @@ def layercam(pair: Pair) -> Float[Tensor, "b h w"]:
 def xgradcam(pair: Pair) -> Float[Tensor, "b c"]:
     """Channels weighted by their share of gradient x activation [fu2020xgradcam].
 
-    A channel whose activations sum to zero has no defined weight and gets none.
+    A channel whose activations sum to zero has no defined weight and gets none, also where rounding has left a little
+    of the sum.
     """
-    silent = pair.mass.abs() < EPS
+    silent = pair.balanced | (pair.mass.abs() < EPS)
     return (pair.GA.sum((2, 3)) / pair.mass).masked_fill(silent, 0.0)
 
 

@@ -40,6 +40,5 @@ def first_component(X: Float[Tensor, "b n c"]) -> Float[Tensor, "b n"]:
     values, vectors = torch.linalg.eigh(gram)
     first = vectors[..., -1]
     along = first * values[..., -1:].clamp_min(0).sqrt() if by_place else (X @ first[..., None])[..., 0]
-    sign = torch.where(along.sum(1, keepdim=True) < 0, -1.0, 1.0)
-    signed: Tensor = along * sign * scale[..., 0]
+    signed: Tensor = torch.where(along.sum(1, keepdim=True) < 0, -along, along) * scale[..., 0]
     return signed

@@ -39,7 +39,7 @@ def group_channels(profiles: Float[Tensor, "c n"], count: int, *, seed: int = 0)
     channels = len(profiles)
     if count >= channels:
         index = torch.arange(channels, device=profiles.device)
-        return Groups(index, profiles, torch.ones(channels, device=profiles.device), 0.0)
+        return Groups(index, profiles, torch.ones_like(profiles[:, 0]), 0.0)
     centres = _spread(profiles, count, torch.Generator().manual_seed(seed))
     for _ in range(STEPS):
         of = torch.cdist(profiles, centres).argmin(1)
@@ -48,7 +48,7 @@ def group_channels(profiles: Float[Tensor, "c n"], count: int, *, seed: int = 0)
             break
         centres = means
     of = torch.cdist(profiles, centres).argmin(1)
-    sizes = torch.bincount(of, minlength=count).float()
+    sizes = torch.bincount(of, minlength=count).to(profiles)
     lost = (profiles - centres[of]).square().sum() / profiles.square().sum().clamp_min(1e-30)
     return Groups(of, centres, sizes, float(lost))
 

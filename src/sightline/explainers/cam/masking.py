@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -79,12 +81,14 @@ def _by_masking(request: Request, weigh: Weigh, profile: Callable[[Tensor], Tens
     readout, probe = ForwardProbe(request.adapter, request.inputs, plan, request.batch_size).decide()
     layers = []
     for name, spec, activation in _activations(request, readout):
-        groups = [
-            group_channels(profile(sample).flatten(1), count or len(sample), seed=request.seed)
-            for sample in activation
-        ]
+        with _in_float32(activation):
+            groups = [
+                group_channels(profile(sample).flatten(1), count or len(sample), seed=request.seed)
+                for sample in activation
+            ]
         weights = weigh(probe, readout, spec, activation, groups)
-        maps = torch.einsum("bkc,bcn->bkn", weights, activation.flatten(2)).relu()
+        with _in_float32(activation):
+            maps = torch.einsum("bkc,bcn->bkn", weights, activation.flatten(2)).relu()
         maps = maps.reshape(*maps.shape[:2], *activation.shape[2:])
         lost = torch.tensor([g.error for g in groups], device=maps.device)
         used = torch.tensor([float(len(g.sizes)) for g in groups], device=maps.device)
@@ -108,6 +112,11 @@ def _activations(request: Request, readout: Readout) -> list[tuple[str, LayerSpe
     return [(layer.name, spec, a.reshape(*a.shape[:2], *layer.grid)) for layer, spec, a in kept]
 
 
+def _in_float32(x: Tensor) -> AbstractContextManager[Any]:
+    """The caller's autocast is for the model, not for what is made of its numbers."""
+    return torch.autocast(x.device.type, enabled=False)
+
+
 def _call(name: str) -> int | None:
     number = name.partition(":")[2]
     return int(number) if number else None
@@ -123,7 +132,8 @@ def _score_weights(
     small = torch.stack([_padded(g.centres, most).reshape(most, *grid) for g in groups], 1)
 
     def masked(part: slice) -> Tensor:
-        masks = _unit(F.interpolate(small[part], size=size, mode=MODES[len(size)], align_corners=False))
+        with _in_float32(small):
+            masks = _unit(F.interpolate(small[part], size=size, mode=MODES[len(size)], align_corners=False))
         spread = over_channels(structure, masks.flatten(0, 1)).to(probe.inputs.dtype)
         return probe.inputs * spread.reshape(*masks.shape[:2], *spread.shape[1:])
 
@@ -139,7 +149,8 @@ def _ablation_weights(
     most = max(len(g.sizes) for g in groups)
     keep = torch.stack([(_padded_index(g, most) != g.of).float() for g in groups], 1)
     scores = probe.scores_without(spec, keep)
-    drop = (readout.scores - scores) / readout.scores.abs().clamp_min(1e-12)
+    whole = readout.scores.float()
+    drop = (whole - scores) / whole.abs().clamp_min(1e-12)
     shared = [drop[g.of, i] / g.sizes[g.of][:, None] for i, g in enumerate(groups)]
     return torch.stack(shared).movedim(1, 2)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from sightline.capture.cut import describe_cut
 from sightline.capture.engine import Plan
 from sightline.capture.forward import run_forward
 from sightline.capture.record import Record, Recorder
@@ -14,10 +15,10 @@ from sightline.common.modes import leave_as_found
 from sightline.errors import LayerError, ModelError
 from sightline.explainers.flow.affine import Step, fused
 from sightline.explainers.flow.facts import Facts
-from sightline.explainers.flow.tape import Node, Tape, recording
+from sightline.explainers.flow.tape import Node, Tape, recording, usable
 from sightline.explainers.flow.walk import plainly
 from sightline.explainers.method import Request
-from sightline.models import Layer
+from sightline.models import Adapter, Layer
 from sightline.targets import Readout
 from sightline.targets.outputs import mapped
 
@@ -64,9 +65,10 @@ def read(request: Request) -> Reading:
             raw = run_forward(request.adapter, inputs)
         layers = recorder.layers()
     with plainly(inputs.device):
-        readout, starts = decision_starts(tape, plan, raw, len(inputs))
+        readout, starts = decision_starts(tape, plan, raw, inputs, request.adapter)
+        nodes = [_node(tape, record, layer) for record, layer in zip(recorder.records, layers, strict=True)]
+        tape.leave_inference()
         steps, inside = fused(tape)
-    nodes = [_node(tape, record, layer) for record, layer in zip(recorder.records, layers, strict=True)]
     if request.layers == "last":
         layers, nodes = layers[-1:], nodes[-1:]
     moved = tuple(layer.name for layer, node in zip(layers, nodes, strict=True) if node in inside)
@@ -84,23 +86,30 @@ def _node(tape: Tape, record: Record, layer: Layer) -> Node:
 
 
 def decision_starts(
-    tape: Tape, plan: Plan, raw: object, count: int
+    tape: Tape, plan: Plan, raw: object, inputs: Tensor, adapter: Adapter
 ) -> tuple[Readout, tuple[dict[Node, Tensor], ...]]:
-    """The scores, and the gradient of each with respect to what the model returned."""
+    """The scores, and the gradient of each with respect to what the model returned.
+
+    Raises:
+        ModelError: the scores do not depend on the input, as far as can be followed.
+    """
     leaves: dict[Node, Tensor] = {}
 
     def leaf(output: Tensor) -> Tensor:
         node = tape.node(output) if output.is_floating_point() else None
-        return output if node is None else leaves.setdefault(node, output.detach().requires_grad_())
+        return output if node is None else leaves.setdefault(node, usable(output).detach().requires_grad_())
 
     with torch.enable_grad():
-        readout = plan.read(mapped(raw, leaf), count)
-        if not leaves or not readout.scores.requires_grad:
-            raise ModelError("the decision does not depend on the input, so there is nothing to follow")
+        readout = plan.read(mapped(raw, leaf), len(inputs))
+        differentiable = bool(leaves) and readout.scores.requires_grad
         starts = []
-        for k in range(readout.scores.shape[1]):
+        for k in range(readout.scores.shape[1] if differentiable else 0):
             gradients = torch.autograd.grad(
                 readout.scores[:, k].sum(), list(leaves.values()), retain_graph=True, allow_unused=True
             )
             starts.append({n: g for n, g in zip(leaves, gradients, strict=True) if g is not None})
+    if not all(starts) or not differentiable:
+        cut = describe_cut(adapter, inputs)
+        why = f": {cut}; keep to operations of torch there" if cut else ""
+        raise ModelError(f"the decision does not depend on the input, so there is nothing to follow{why}")
     return replace(readout, scores=readout.scores.detach().float()), tuple(starts)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_flatten, tree_unflatten
+from torch.utils._pytree import tree_flatten, tree_map_only, tree_unflatten
 
 from sightline.common.threads import ProcessWide
 from sightline.errors import UnfollowedError
@@ -107,6 +107,16 @@ class Tape:
         self._nodes[_place(tensor)] = node = len(self.values) - 1
         return node
 
+    def leave_inference(self) -> None:
+        """Copies in place of what the model made under inference_mode: nothing is differentiated through that."""
+        if any(value is not None and value.is_inference() for value in self.values):
+            self.values = tree_map_only(Tensor, usable, self.values)
+            self.calls = [
+                replace(call, args=tree_map_only(Tensor, usable, call.args),
+                        kwargs=tree_map_only(Tensor, usable, call.kwargs))
+                for call in self.calls
+            ]  # fmt: skip
+
     def consumers(self) -> list[list[Call]]:
         """By node, the calls that read it."""
         readers: list[list[Call]] = [[] for _ in self.values]
@@ -114,6 +124,11 @@ class Tape:
             for node in call.inputs:
                 readers[node].append(call)
         return readers
+
+
+def usable(tensor: Tensor) -> Tensor:
+    """The tensor, or a copy of one that was made under inference_mode, which can be differentiated through."""
+    return tensor.clone() if tensor.is_inference() else tensor
 
 
 def _place(tensor: Tensor) -> tuple[Any, ...]:
@@ -176,6 +191,12 @@ class _Recording(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
+        if torch.is_inference_mode_enabled():
+            # Operations that are made of others arrive whole there; elsewhere autograd has taken them apart.
+            with self:
+                parts = func.decompose(*args, **kwargs)
+            if parts is not NotImplemented:
+                return parts
         facts = _FACTS.get(func) or _FACTS.setdefault(func, _Facts.of(func))
         nodes: list[Node] = []
         refs = self._referred((args, kwargs), nodes)
@@ -225,6 +246,11 @@ class _Recording(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _in_place(self, func: Any, written: Tensor, args: Any, kwargs: Any, parts: tuple[Any, Any, Any]) -> Any:
         """The call out of place on the tape; the tensor's old value is kept, its new one is a new node."""
         twin = _out_of_place(func)
+        if written.is_inference():
+            raise UnfollowedError(
+                f"the model writes in place under inference_mode ({func}), and a flow cannot be followed through "
+                "that; use no_grad there, or work out of place"
+            )
         if written.untyped_storage().nbytes() != written.numel() * written.element_size():
             raise UnfollowedError(
                 f"the model writes into a part of a tensor ({func}), and a flow cannot be followed through that; "

@@ -170,7 +170,9 @@ class _Flow:
             Cascade(reading, at, abandoning, reader).run(k, last=k + 1 == len(reading.starts))
         blank = reader.account.blank(device)
         pairs = list(zip(reading.nodes, reading.layers, strict=True))
-        maps = [reader.maps.get(n, torch.zeros(b, *layer.grid, device=device)) for n, layer in pairs]
+        maps = [
+            reader.maps.get(n, torch.zeros(b, *layer.grid, dtype=torch.float32, device=device)) for n, layer in pairs
+        ]
         return cls(maps, [reader.account.notes.get(n, blank) for n, _ in pairs], reader.account, at.unknown)
 
 

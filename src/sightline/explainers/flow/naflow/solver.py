@@ -6,7 +6,8 @@ It knows a linear map by what it does to a tensor, and by its transpose; nothing
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -56,6 +57,9 @@ def least_squares(
         iterations: largest number of iterations.
         tolerance: relative residual of the normal equations at which a sample is done.
     """
+    if demand.dtype in (torch.float16, torch.bfloat16):
+        # Squares of half precision overflow and vanish: the maps stay in it, all that is between them does not.
+        return _in_float32(apply, transpose, demand, damping=damping, iterations=iterations, tolerance=tolerance)
     r, s = demand, transpose(demand)
     tiny = torch.finfo(s.dtype).tiny
     first = rho = dot(s, s)
@@ -96,6 +100,14 @@ def least_squares(
     return Solution(delta, iteration, torch.where(first <= tiny, 0.0, least))
 
 
+def _in_float32(apply: LinearMap, transpose: LinearMap, demand: Tensor, **limits: Any) -> Solution:
+    def wide(product: LinearMap) -> LinearMap:
+        return lambda v: product(v.to(demand.dtype)).float()
+
+    solution = least_squares(wide(apply), wide(transpose), demand.float(), **limits)
+    return replace(solution, delta=solution.delta.to(demand.dtype))
+
+
 def _better(best: Tensor | None, delta: Tensor, improved: Tensor) -> Tensor:
     """The iterate of the smallest residual so far, for each sample."""
     return delta.clone() if best is None else torch.where(_each(improved, delta), delta, best)
@@ -103,7 +115,8 @@ def _better(best: Tensor | None, delta: Tensor, improved: Tensor) -> Tensor:
 
 def dot(a: Tensor, b: Tensor) -> Float[Tensor, " b"]:
     """Inner product of each sample."""
-    return torch.bmm(a.flatten(1)[:, None], b.flatten(1)[:, :, None])[:, 0, 0]
+    wide = torch.promote_types(a.dtype, torch.float32)
+    return torch.bmm(a.to(wide).flatten(1)[:, None], b.to(wide).flatten(1)[:, :, None])[:, 0, 0]
 
 
 def _each(x: Float[Tensor, " b"], like: Tensor) -> Tensor:
