@@ -1,6 +1,6 @@
 """Which pixels do methods find where the truth is known? The table of `docs/studies/pixels.md`.
 
-    python benchmarks/xai_tris.py train --work tris.work             # a quarter of an hour on one core
+    python benchmarks/xai_tris.py train --work tris.work             # three minutes on one core
     python benchmarks/xai_tris.py tables --work tris.work --write
 
 Eight kinds of pictures of 8x8 (see `_tris.py`), five seeds of pictures and network for each. Of each network 100 test
@@ -66,7 +66,7 @@ def main() -> None:
     torch.set_num_threads(1)
     if asked.toy:
         with tempfile.TemporaryDirectory() as folder:
-            _run(CELLS, 2, Path(folder), (0, 1), TOY)
+            _run(CELLS, 1, Path(folder), (0, 1), TOY)
             publish(tables(Path(folder)), "xai_tris", json_to=asked.json)
     elif asked.what == "train":
         _run(asked.study or CELLS, asked.seeds, asked.work, part_of(asked), Size())

@@ -214,3 +214,64 @@ def test_the_published_mode_goes_down_to_the_pixels_too() -> None:
     )
     assert flow.one().flow.layers == ("input", "1")
     assert flow.one().flow["input"].status == "ok"
+
+
+def head(pool: type[nn.Module]) -> tuple[nn.Module, ...]:
+    return nn.ReLU(), pool(1), nn.Flatten(), nn.Linear(6, 4)
+
+
+class LastAxis(nn.Module):
+    """Channels come last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = nn.Sequential(nn.Conv2d(3, 6, 3), *head(nn.AdaptiveAvgPool2d))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.net(x.permute(0, 3, 1, 2))
+
+
+OTHERS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], tuple[int, ...]]] = {
+    "signal": (lambda: nn.Sequential(nn.Conv1d(2, 6, 5), *head(nn.AdaptiveAvgPool1d)), (2, 2, 40), (40,)),
+    "volume": (lambda: nn.Sequential(nn.Conv3d(1, 6, 3), *head(nn.AdaptiveAvgPool3d)), (2, 1, 6, 8, 9), (6, 8, 9)),
+    "tall picture": (lambda: nn.Sequential(nn.Conv2d(5, 6, 3), *head(nn.AdaptiveAvgPool2d)), (2, 5, 33, 7), (33, 7)),
+    "channels last": (LastAxis, (2, 8, 12, 3), (8, 12)),
+}
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_inputs_of_other_ranks_have_a_map_too(kind: str) -> None:
+    make, shape, places = OTHERS[kind]
+    torch.manual_seed(0)
+    model, x = make().eval(), torch.randn(shape)
+    channels = 3 if kind == "channels last" else 1
+    gxi = (x * gradient(model, x, 1)).sum(channels)
+    flows = {
+        m: sightline.explain(model, x, target=1, method=m, layers="input") for m in ("gradxact", "lrp", "naflow")
+    }
+    for items in flows.values():
+        assert all(item.flow["input"].shape == places for item in items)
+    torch.testing.assert_close(flows["gradxact"][1].flow[0].values, gxi[1], rtol=1e-4, atol=1e-7)
+    assert flows["lrp"][0].flow.remarks[-1].count(",") - 1 == 2 * (
+        x.shape[channels] - 1 if x.shape[channels] < 5 else 4
+    )
+
+
+def test_a_model_with_a_part_called_input_has_both() -> None:
+    class Named(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.input = nn.Sequential(nn.Conv2d(3, 6, 3), nn.ReLU())
+            self.head = nn.Sequential(nn.Conv2d(6, 6, 3), *head(nn.AdaptiveAvgPool2d))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.head(self.input(x))
+
+    model, x = Named().eval(), picture()
+    for method in ("gradxact", "lrp", "naflow"):
+        flow = sightline.explain(model, x, method=method, layers=["input:1", "input"]).one().flow
+        assert flow.layers == ("@in", "input")
+        again = sightline.explain(model, x, method=method, layers="@in").one().flow
+        torch.testing.assert_close(again["@in"].values, flow["@in"].values)
+    flow = sightline.explain(model, x, method="gradcam", layers=["input:1", "input"]).one().flow
+    assert flow.layers == ("input",)

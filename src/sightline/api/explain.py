@@ -29,7 +29,7 @@ from sightline.explainers.default import DEFAULT, FALLBACK, WHY, WHY_FALLBACK
 from sightline.explainers.places import channels_second
 from sightline.models import Adapter, adapt
 from sightline.models.adapter.embedded import AUTO, NONE, place_of
-from sightline.models.adapter.layers import without_input
+from sightline.models.adapter.layers import INPUT, without_input
 from sightline.models.load import LoadedModel
 from sightline.models.outputs import Probabilities
 from sightline.renamed import answering
@@ -236,14 +236,14 @@ def _shared_pass(question: _Question, methods: list[Method], inputs: Tensor) -> 
     places = channels_second(question.adapter.structure(inputs), inputs)
     outcomes = []
     for m in methods:
-        k = result.readout.scores.shape[1]
+        k, own = result.readout.scores.shape[1], [s for s in result.layers if not m.no_input or s.spec != INPUT]
         maps = [
             result.maps[layer.name, m.name]
             if m.control is None
             else m.control(places, layer.grid, question.seed)[:, None].expand(-1, k, *[-1] * len(layer.grid))
-            for layer in result.layers
+            for layer in own
         ]
-        layers = tuple(LayerMaps(layer.name, values) for layer, values in zip(result.layers, maps, strict=True))
+        layers = tuple(LayerMaps(layer.name, values) for layer, values in zip(own, maps, strict=True))
         outcomes.append((m.name, Outcome(result.readout, layers)))
     return outcomes
 

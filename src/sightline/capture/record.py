@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, cast
 
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from sightline.errors import LayerError
 from sightline.models import Adapter, Layer, LayerSpec, Layout, Structure, layer_name
+from sightline.models.adapter.layers import INPUT, INPUT_NAMES
 from sightline.models.adapter.nested import replaced, tensors_of
 
 Arrival = Callable[["Record", Tensor], None]
@@ -194,7 +195,10 @@ class Recorder:
                 f"no layer of {type(self._adapter.model).__name__} that was asked for has places of an input of "
                 f"{size}: {reasons or 'none ran'}"
             )
-        return [record.layer(self._calls[record.spec], self._structure.places) for record in self.records]
+        layers = [record.layer(self._calls[record.spec], self._structure.places) for record in self.records]
+        # A model with a part called "input" has two of that name.
+        taken = INPUT_NAMES[0] in self._adapter.model._modules
+        return [replace(layer, name=INPUT_NAMES[1]) if taken and layer.spec == INPUT else layer for layer in layers]
 
     def _why_not(self, spec: LayerSpec) -> str:
         calls = self._calls.get(spec, 0)

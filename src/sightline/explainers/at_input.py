@@ -8,7 +8,7 @@ from dataclasses import replace
 from sightline.errors import MethodError
 from sightline.explainers.method import METHODS, Method, Outcome
 from sightline.models import Wanted
-from sightline.models.adapter.layers import INPUT, layer_name, without_input
+from sightline.models.adapter.layers import without_input
 
 
 def check_input_maps(methods: Sequence[Method], layers: Wanted) -> None:
@@ -25,15 +25,13 @@ def check_input_maps(methods: Sequence[Method], layers: Wanted) -> None:
 
 
 def without_map_at_input(method: Method, outcome: Outcome, layers: Wanted) -> Outcome:
-    """The outcome; of a method that has no such map, in a call that asks for one, without it and with a sentence."""
+    """The outcome; of a method that has no such map, in a call that asks for one, with a sentence."""
     if not method.no_input or not without_input(layers)[0]:
         return outcome
-    name = layer_name(INPUT, 1, 1)
     b, k = outcome.readout.scores.shape
     remark = f"There is no map at the input: {method.no_input}."
     remarks = outcome.remarks or (((),) * k,) * b
     return replace(
         outcome,
-        layers=tuple(layer for layer in outcome.layers if layer.layer != name),
         remarks=tuple(tuple((*own, remark) for own in sample) for sample in remarks),
     )

@@ -33,6 +33,9 @@ class LayerSpec:
 INPUT = LayerSpec("", "input", explicit=True)
 """The network's own input."""
 
+INPUT_NAMES = ("input", "@in")
+"""What it is called; by the second name in a model that has a part called `input`."""
+
 
 @dataclass(frozen=True)
 class Layer:
@@ -73,7 +76,9 @@ def without_input(choice: str | Sequence[str] | None) -> tuple[bool, str | list[
     if choice is None:
         return False, None
     names = choice.replace(" ", ",").split(",") if isinstance(choice, str) else list(choice)
-    rest = [name.removesuffix("+input") if isinstance(name, str) else name for name in names if name != "input"]
+    rest = [
+        name.removesuffix("+input") if isinstance(name, str) else name for name in names if name not in INPUT_NAMES
+    ]
     asked = rest != names
     return asked, rest if asked or not isinstance(choice, str) else choice
 
@@ -86,7 +91,7 @@ def layer_name(spec: LayerSpec, call: int, calls: int) -> str:
         'relu:2'
     """
     if not spec.path:
-        return "input"
+        return INPUT_NAMES[0]
     side = "@in" if spec.side == "input" else ""
     return f"{spec.path}{side}" + (f":{call}" if calls > 1 else "")
 

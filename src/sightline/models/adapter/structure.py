@@ -21,7 +21,7 @@ from sightline.errors import LayerError
 from sightline.models.adapter.axes import BATCH
 from sightline.models.adapter.call import Call
 from sightline.models.adapter.discover import default_layers, discover_convolutions
-from sightline.models.adapter.layers import INPUT, LayerSpec, Side, match_layers
+from sightline.models.adapter.layers import INPUT, INPUT_NAMES, LayerSpec, Side, match_layers
 from sightline.models.adapter.layout import Layout, layout_of
 from sightline.models.adapter.reasons import Reasons
 from sightline.models.adapter.recording import Event, ModuleCall, Node, Recording, Tracked, record
@@ -264,8 +264,8 @@ class Structure:
 
     def _group(self, name: str) -> list[LayerSpec]:
         model = self._model()
-        if name == "input" or name.endswith("+input"):
-            return [INPUT, *(self._group(name.removesuffix("+input")) if name != "input" else ())]
+        if name in INPUT_NAMES or name.endswith("+input"):
+            return [INPUT, *(self._group(name.removesuffix("+input")) if name not in INPUT_NAMES else ())]
         if model is None or name in ("all", "blocks"):
             return list(self.blocks)
         if name == "last":

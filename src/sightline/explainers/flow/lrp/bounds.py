@@ -42,11 +42,12 @@ def bounds_of(request: Request) -> Bounds:
         MethodError: only one of `low` and `high` is given, they are no numbers, too many, or inputs lie beyond them.
     """
     x = request.inputs
+    axis = request.adapter.structure(x).channel_axis
     low, high = request.option("low", None), request.option("high", None)
     if (low is None) != (high is None):
         raise MethodError("the options low and high of lrp come together; give both, or none")
     if low is not None:
-        ends = _per_channel(low, "low", x), _per_channel(high, "high", x)
+        ends = _per_channel(low, "low", x, axis), _per_channel(high, "high", x, axis)
         bounds = Bounds(*ends, "so say the options low and high")
         if not _hold(bounds, x):
             raise MethodError(
@@ -56,10 +57,10 @@ def bounds_of(request: Request) -> Bounds:
             )
         return bounds
     settings = request.preprocess or _settings_of(request.adapter.model)
-    known = None if settings is None else _normalised(settings, x)
+    known = None if settings is None else _normalised(settings, x, axis)
     if known is not None and _hold(known, x):
         return known
-    dims = tuple(range(2, x.ndim))
+    dims = tuple(d for d in range(1, x.ndim) if d != axis)
     why = "the preprocessing is not known" if known is None else "they lie beyond those of the preprocessing"
     return Bounds(
         x.amin(dims, keepdim=True),
@@ -68,7 +69,7 @@ def bounds_of(request: Request) -> Bounds:
     )
 
 
-def _per_channel(value: Any, name: str, x: Tensor) -> Tensor:
+def _per_channel(value: Any, name: str, x: Tensor, axis: int | None) -> Tensor:
     """One number for all channels, or one for each."""
     parts = value.split(",") if isinstance(value, str) else value
     if isinstance(parts, Tensor):
@@ -78,22 +79,31 @@ def _per_channel(value: Any, name: str, x: Tensor) -> Tensor:
         numbers = [float(part) for part in parts]
     except (TypeError, ValueError):
         raise MethodError(f"the option {name} is a number, or one for each channel, not {value!r}") from None
-    if len(numbers) not in (1, x.shape[1]):
+    channels = _channels(x, axis)
+    if len(numbers) not in (1, channels):
         raise MethodError(
-            f"the option {name} has {len(numbers)} numbers, and the inputs have {x.shape[1]} channels; give one "
+            f"the option {name} has {len(numbers)} numbers, and the inputs have {channels} channels; give one "
             "number, or one for each channel"
         )
-    return x.new_tensor(numbers).reshape(1, -1, *[1] * (x.ndim - 2))
+    return _along(x.new_tensor(numbers), x, axis)
 
 
-def _normalised(settings: Mapping[str, Any], x: Tensor) -> Bounds | None:
+def _channels(x: Tensor, axis: int | None) -> int:
+    return 1 if axis is None else x.shape[axis]
+
+
+def _along(values: Tensor, x: Tensor, axis: int | None) -> Tensor:
+    """One value, or one for each channel, shaped to work on the inputs."""
+    return values.reshape([-1 if d == (axis or 0) else 1 for d in range(x.ndim)])
+
+
+def _normalised(settings: Mapping[str, Any], x: Tensor, axis: int | None) -> Bounds | None:
     """What becomes of 0 and 1 in the preprocessing; None where it does not say, or is for other channels."""
     mean, std = (torch.as_tensor(settings.get(name, ()), dtype=torch.float32).flatten() for name in ("mean", "std"))
-    if len(mean) != len(std) or len(mean) not in (1, x.shape[1]) or not bool((std > 0).all()):
+    if len(mean) != len(std) or len(mean) not in (1, _channels(x, axis)) or not bool((std > 0).all()):
         return None
     low, high = ((end - mean) / std for end in (0.0, 1.0))
-    shape = (1, -1, *[1] * (x.ndim - 2))
-    return Bounds(low.reshape(shape).to(x), high.reshape(shape).to(x), "0 and 1 after the model's preprocessing")
+    return Bounds(_along(low.to(x), x, axis), _along(high.to(x), x, axis), "0 and 1 after the model's preprocessing")
 
 
 def _settings_of(model: nn.Module) -> Mapping[str, Any] | None:
