@@ -19,7 +19,7 @@ from torch.utils.checkpoint import checkpoint
 import sightline
 from sightline.errors import LayerError
 
-WIDTH, HEADS, SIDE, PATCH, CLASSES = 24, 2, 16, 4, 5
+WIDTH, HEADS, SIDE, PATCH, CLASSES = 16, 2, 16, 4, 5
 GRID = SIDE // PATCH
 PLACES = GRID * GRID
 Mix = Callable[["Mixer", Tensor, Tensor, Tensor], Tensor]
@@ -175,15 +175,15 @@ READS: dict[str, Callable[[Net, Tensor], Tensor]] = {
 }
 """How the tokens become one vector."""
 
-ONE = {"cls_token": 1}
+ONE = {"first": 1}
 KINDS: dict[str, Callable[[], Net]] = {
     "class token": lambda: Net("first", ONE),
     "mean of the places": lambda: Net("places"),
     "mean of the places beside a class token": lambda: Net("places", ONE),
-    "mean beside a class token and registers": lambda: Net("places", {"cls_token": 1, "reg_token": 3}),
-    "class token beside registers": lambda: Net("first", {"cls_token": 1, "register_tokens": 3}),
-    "two tokens averaged": lambda: Net("two", {"cls_token": 1, "dist_token": 1}),
-    "the second token": lambda: Net("second", {"cls_token": 1, "dist_token": 1}),
+    "mean beside a class token and registers": lambda: Net("places", {"own": 1, "storage_tokens": 3}),
+    "class token beside registers": lambda: Net("first", {"class_embedding": 1, "extra": 3}),
+    "two tokens averaged": lambda: Net("two", {"cls": 1, "teacher": 1}),
+    "the second token": lambda: Net("second", {"cls": 1, "teacher": 1}),
     "mean of all tokens": lambda: Net("all", ONE),
     "maximum over the places": lambda: Net("max", ONE),
     "sum over the places": lambda: Net("sum", ONE),

@@ -94,12 +94,12 @@ class PostNorm(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.patch = nn.Conv2d(3, 16, 4, 4)
-        self.cls_token = nn.Parameter(torch.randn(1, 1, 16))
+        self.word = nn.Parameter(torch.randn(1, 1, 16))
         self.blocks = nn.ModuleList(nn.TransformerEncoderLayer(16, 2, 32, batch_first=True) for _ in range(3))
         self.fc = nn.Linear(16, 5)
 
     def upto(self, x: Tensor, depth: int) -> Tensor:
-        tokens = torch.cat([self.cls_token.expand(len(x), -1, -1), self.patch(x).flatten(2).mT], 1)
+        tokens = torch.cat([self.word.expand(len(x), -1, -1), self.patch(x).flatten(2).mT], 1)
         for block in self.blocks[:depth]:
             tokens = block(tokens)
         return tokens
@@ -153,5 +153,5 @@ def test_checkpointed_models_give_the_maps_of_the_plain_ones() -> None:
 
 @pytest.mark.parametrize("make", [lambda: Dropping("first")], ids=["dropping"])
 def test_blocks_of_other_tokens_are_refused(make: Callable[[], nn.Module]) -> None:
-    with pytest.raises(LayerError, match="cannot read the tokens behind"):
+    with pytest.raises(LayerError, match="tokens leave the attention"):
         sightline.explain(built(make), pictures(), target=TARGET, method="legrad")

@@ -43,6 +43,7 @@ def legrad(request: Request) -> Outcome:
         LayerError: no attention over all places, or blocks whose tokens cannot be handed to the end of the network.
     """
     reading = read_attention(request)
+    reading.same_places()
     with plainly(request.inputs.device):
         blocks = _blocks(reading)
         each = [[_own_map(reading, block, k) for block in blocks] for k in range(len(reading.starts))]

@@ -6,9 +6,10 @@ moved, scaled, masked or mixed over heads. Where a batched product takes such a 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -99,20 +100,38 @@ def _origin(tape: Tape, step: Step, origins: dict[Node, int]) -> int | None:
     return origins[node] if moves or (mixes and same) else None
 
 
-def tokens_of(tape: Tape, steps: Sequence[Step], makers: dict[Node, int], node: Node, batch: int) -> int | None:
-    """How many tokens of a sample the affine map made from which a node was moved; None where there is none.
+def reads_all_tokens(
+    tape: Tape, steps: Sequence[Step], makers: Mapping[Node, int], product: Product, batch: int
+) -> bool:
+    """Whether the values of an attention are all tokens of a sample: no window of them, and no channels.
 
-    Windows cut the tokens of a sample apart, so that a window has fewer of them than the sample.
+    Known from the layer that made the values: how many tokens it made, and where its channels went from there.
     """
+    path: list[Call] = []
+    node, tokens = product.values, product.rows(tape.value(product.weights)).shape[-1]
     while node in makers:
-        step = steps[makers[node]]
-        value = tape.value(node)
-        if isinstance(step, Convolution | Diagonal):
-            return value.numel() // (value.shape[1] * batch)
+        step, value = steps[makers[node]], tape.value(node)
         if isinstance(step, Affine) or (step.name == "bmm" and len(step.inputs) == 1):
-            # A linear layer on tokens that lie apart in memory is a batched product with its weights.
-            return value.numel() // (value.shape[-1] * batch)
+            axis = 1 if isinstance(step, Convolution | Diagonal) else value.ndim - 1
+            if value.numel() != tokens * value.shape[axis] * batch:
+                return False
+            channels = torch.arange(value.shape[axis], device=value.device, dtype=value.dtype)
+            moved = _moved(path, channels.reshape(-1, *[1] * (value.ndim - 1 - axis)).expand(value.shape))
+            return moved is None or bool((product.rows(moved) == product.rows(moved)[:, :1]).all())
         if len(step.inputs) != 1 or step.name == "cat":
-            return None
+            break
+        path.append(step)
         node = step.inputs[0]
-    return None
+    return True
+
+
+def _moved(path: Sequence[Call], numbers: Tensor) -> Tensor | None:
+    """What becomes of numbers that are moved as the values were; None where more than moving was done."""
+    for call in reversed(path):
+        if call.name not in MOVING:
+            continue
+        results = call.run([numbers])
+        if not isinstance(results, Tensor):
+            return None
+        numbers = results
+    return numbers

@@ -19,7 +19,7 @@ from sightline.capture.engine import Plan
 from sightline.capture.forward import run_forward
 from sightline.common.modes import leave_as_found
 from sightline.errors import LayerError
-from sightline.explainers.attention.pattern import Product, makers_of, products, tokens_of
+from sightline.explainers.attention.pattern import Product, makers_of, products, reads_all_tokens
 from sightline.explainers.attention.support import reaching
 from sightline.explainers.flow.affine import Step, fused
 from sightline.explainers.flow.facts import Facts
@@ -100,7 +100,7 @@ class AttentionReading:
         readout: the scores, detached.
         starts: gradient of the score at each output node, for each of the k decisions.
         attentions: every attention that reaches the decision.
-        layout: how the tokens of the first one lie on the picture.
+        layouts: how tokens lie in the input, by their number.
         deciding: `[b, q]`, share of each token of the last attention in what reaches the decision; 0 of those that
             do not.
         plan: the decision, its classes fixed.
@@ -114,7 +114,7 @@ class AttentionReading:
     readout: Readout
     starts: tuple[dict[Node, Tensor], ...]
     attentions: tuple[Attention, ...]
-    layout: Layout
+    layouts: Mapping[int, Layout]
     deciding: Float[Tensor, "b q"]
     plan: Plan
     raw: Any
@@ -149,10 +149,46 @@ class AttentionReading:
              destinations=nodes)  # fmt: skip
         return [self.gradient_of(attention, arrived.get(attention.product.weights)) for attention in self.attentions]
 
-    def to_grid(self, along: Float[Tensor, "... n"]) -> Float[Tensor, "... h w"]:
-        """A number for each token, at the places: tokens that joined later stand in front, as the others do."""
-        height, width = self.layout.size
-        return along[..., along.shape[-1] - height * width :].reshape(*along.shape[:-1], height, width)
+    @property
+    def layout(self) -> Layout:
+        """How the tokens of the first attention lie in the input."""
+        return self.layouts[self.attentions[0].weights.shape[-1]]
+
+    def to_grid(self, along: Float[Tensor, "... n"]) -> Float[Tensor, "... *places"]:
+        """A number for each token, at the places."""
+        flat = along.reshape(-1, along.shape[-1])
+        layout = self.layouts.get(flat.shape[1], self.layout)
+        # Tokens that joined on the way, and whose layout is not known apart, stand in front.
+        flat = flat[:, flat.shape[1] - layout.dims[1][0] :]
+        grid = layout.to_grid(flat[..., None].expand(-1, -1, layout.channels(())))[:, 0]
+        return grid.reshape(*along.shape[:-1], *layout.size)
+
+    def joins(self, rows: int, n: int) -> bool:
+        """Whether `n` tokens are those `rows`, or some that joined and those behind: the same places, more before."""
+        before, after = self.layouts.get(rows), self.layouts.get(n)
+        if rows == n or before is None or after is None:
+            return rows == n
+        return after.size == before.size and after.prefix - before.prefix == n - rows > 0
+
+    def same_places(self) -> None:
+        """Refuse a model whose attentions read other places as it goes on.
+
+        Raises:
+            LayerError: tokens were dropped, merged or pooled on the way.
+        """
+        for before, after in zip(self.attentions, self.attentions[1:], strict=False):
+            rows, n = before.weights.shape[-1], after.weights.shape[-1]
+            if n != rows and not self.joins(rows, n):
+                raise LayerError(self.broken(after, rows))
+
+    def broken(self, attention: Attention, rows: int) -> str:
+        """Why attention cannot be followed from one attention to the next, in a sentence."""
+        before = self.attentions[self.attentions.index(attention) - 1]
+        return (
+            f"{rows} tokens leave the attention {before.name!r} and {attention.weights.shape[-1]} enter "
+            f"{attention.name!r}: tokens are dropped, merged or pooled on the way, and attention is not multiplied "
+            "through that; any CAM method or lrp works"
+        )
 
     def rows(self, attention: Attention) -> Bool[Tensor, "b q"]:
         """Which rows of an attention are those of the tokens that decide: all, while these have not joined."""
@@ -209,10 +245,10 @@ def read_attention(request: Request, *, parts: AbstractContextManager[Any] | Non
             for name, product in zip(names, whole, strict=True)
         )
         deciding = _deciding(tape, steps, ends, attentions[-1])
-    layout = _layout(request, attentions)
+    layouts = _layouts(request, attentions)
     frozen = replace(plan, target=plan.target.frozen(plan.part(raw), plan.labels))
     return AttentionReading(
-        tape, steps, Facts(steps, len(inputs)), readout, starts, attentions, layout, deciding, frozen, raw,
+        tape, steps, Facts(steps, len(inputs)), readout, starts, attentions, layouts, deciding, frozen, raw,
         type(adapter.model).__name__,
     )  # fmt: skip
 
@@ -225,8 +261,7 @@ def _whole(tape: Tape, steps: list[Step], ends: Mapping[Node, Tensor], batch: in
     windows = []
     for product in candidates:
         weights = product.rows(tape.value(product.weights))
-        tokens = tokens_of(tape, steps, makers, product.values, batch)
-        if weights.shape[0] % batch or (tokens is not None and tokens != weights.shape[-1]):
+        if weights.shape[0] % batch or not reads_all_tokens(tape, steps, makers, product, batch):
             windows.append(tuple(weights.shape))
     if windows or not candidates:
         kinds = f"windows, pooled tokens or channels, of shapes {sorted(set(windows))}" if windows else "none"
@@ -252,18 +287,29 @@ def _deciding(
     return (share / share.sum(1, keepdim=True)).float()
 
 
-def _layout(request: Request, attentions: Sequence[Attention]) -> Layout:
-    """How the tokens lie on the picture."""
+def _layouts(request: Request, attentions: Sequence[Attention]) -> dict[int, Layout]:
+    """How tokens lie in the input, by their number; the first attention's are known.
+
+    Raises:
+        LayerError: what the first attention reads are no places, or keys were pooled.
+    """
     structure = request.adapter.structure(request.inputs)
-    tokens = attentions[0].weights.shape[-1]
-    layout = structure.tokens(tokens)
-    if layout is None:
+    pooled = next((a for a in attentions if a.weights.shape[-2] > a.weights.shape[-1]), None)
+    if pooled is not None:
+        rows, read = pooled.weights.shape[-2:]
+        raise LayerError(
+            f"the attention {pooled.name!r} reads {read} tokens that were pooled of {rows}, and rows and columns are "
+            "other tokens then; any CAM method or lrp works"
+        )
+    numbers = [attention.weights.shape[-1] for attention in attentions]
+    layouts = {n: structure.tokens(n) for n in dict.fromkeys(numbers)}
+    if layouts[numbers[0]] is None:
         size = "x".join(map(str, structure.places))
         raise LayerError(
-            f"the {tokens} tokens that {type(request.adapter.model).__name__} attends to are no places of an input "
-            f"of {size}; any CAM method works at its earlier layers"
+            f"the {numbers[0]} tokens that {type(request.adapter.model).__name__} attends to are no places of an "
+            f"input of {size}; any CAM method works at its earlier layers"
         )
-    return layout
+    return {n: layout for n, layout in layouts.items() if layout is not None}
 
 
 class ModuleSpans:

@@ -82,7 +82,7 @@ class Chain:
     mean: Mean
     scale: float
 
-    def maps(self) -> list[Float[Tensor, "k b h w"]]:
+    def maps(self) -> list[Float[Tensor, "k b *places"]]:
         """What the tokens that decide draw from each place, up to each attention.
 
         Raises:
@@ -93,10 +93,10 @@ class Chain:
         product: Tensor | None = None
         latest = 0
         for i, attention in enumerate(self.reading.attentions):
-            q, n = attention.weights.shape[-2:]
-            rows = max(n, q) if product is None else product.shape[2]
-            if q > n or n not in (rows, rows + q):
-                raise LayerError(self._broken(i, rows))
+            n = attention.weights.shape[-1]
+            rows = n if product is None else product.shape[2]
+            if not self.reading.joins(rows, n):
+                raise LayerError(self.reading.broken(attention, rows))
             product, latest = self._step(i, product, latest)
             # Until the tokens that decide have joined, all places together stand for them.
             decides = product.shape[2] == queries or (latest == queries and latest < product.shape[2])
@@ -107,33 +107,20 @@ class Chain:
         """One more attention; and how many tokens in front have joined for it or before."""
         A = self.mean(i)
         q, n = A.shape[-2:]
-        if q == n:
-            step = (A + _identity(A)) * self.scale
-            return (step if product is None else step @ product), latest
         if product is None:
-            return A, latest
-        if n == product.shape[2] + q:
+            return ((A + _identity(A)) * self.scale if q == n else A), latest
+        if n > product.shape[2]:
             # Class tokens that join late have read nothing yet.
-            new = product.new_zeros(*product.shape[:2], q, product.shape[3])
-            product, latest = torch.cat([new, product], 2), q
+            latest = n - product.shape[2]
+            new = product.new_zeros(*product.shape[:2], latest, product.shape[3])
+            product = torch.cat([new, product], 2)
+        if q == n:
+            return (A + _identity(A)) * self.scale @ product, latest
         if latest != q:
             return A @ product, latest
         own = (A + _identity(A)[:q]) * self.scale
         tokens, places = (own @ product), product[:, :, q:].expand(len(A), -1, -1, -1)
         return torch.cat([tokens, places], 2), latest
-
-    def _broken(self, i: int, rows: int) -> str:
-        names = [attention.name for attention in self.reading.attentions]
-        n = self.reading.attentions[i].weights.shape[-1]
-        if not i:
-            return (
-                f"the attention {names[0]!r} reads {n} tokens that were pooled of {rows}, and attention is not "
-                "multiplied through that; any CAM method or lrp works"
-            )
-        return (
-            f"{rows} tokens leave the attention {names[i - 1]!r} and {n} enter {names[i]!r}: tokens are dropped, "
-            "merged or pooled on the way, and attention is not multiplied through that; any CAM method or lrp works"
-        )
 
 
 def _read_off(product: Float[Tensor, "k b q n"], deciding: Float[Tensor, "b q"] | None) -> Float[Tensor, "k b n"]:
@@ -147,7 +134,7 @@ def _read_off(product: Float[Tensor, "k b q n"], deciding: Float[Tensor, "b q"] 
 def _outcome(request: Request, reading: AttentionReading, chain: Chain) -> Outcome:
     k = reading.readout.scores.shape[1]
     layers = [
-        LayerMaps(attention.name, maps.movedim(0, 1).expand(-1, k, -1, -1))
+        LayerMaps(attention.name, maps.movedim(0, 1).expand(-1, k, *[-1] * (maps.ndim - 2)))
         for attention, maps in zip(reading.attentions, chain.maps(), strict=True)
     ]
     remarks = (who_decides(reading),)

@@ -43,6 +43,7 @@ def daam(request: Request) -> Outcome:
         LayerError: the model has no attention over its whole grid.
     """
     reading = read_attention(request, parts=nullcontext())
+    reading.same_places()
     each = torch.stack([_maps(reading, k) for k in range(len(reading.starts))], 2)
     flow = each.cumsum(0) if request.option("accumulate", True) else each
     return Outcome(reading.readout, _layers(request, reading, flow))
