@@ -29,7 +29,7 @@ def class_labels(labels: str | Path | Sequence[str] | None, classes: int) -> tup
         classes: number of outputs of the model.
 
     Returns:
-        The names, each of them different, or None where none are known.
+        The names, each of them different, or None where none are known; a single logit may have two.
 
     Raises:
         InputError: the file cannot be read, or the number of names is not the number of classes.
@@ -38,7 +38,7 @@ def class_labels(labels: str | Path | Sequence[str] | None, classes: int) -> tup
         return imagenet_labels() if classes == IMAGENET else None
     from_file = isinstance(labels, str | Path)
     names = label_names(labels)
-    if len(names) != classes:
+    if len(names) != classes and not (classes == 1 and len(names) == 2):  # one logit decides between two
         where = f"the labels file {str(labels)!r} holds" if from_file else "there are"
         raise InputError(
             f"{where} {len(names)} names, but the model has {classes} classes; {_advice(names, classes)}"
