@@ -44,8 +44,8 @@ def main() -> None:
     ]
     picture.TARGET = picture.TARGET.with_name("outputs.jpg")
     with tempfile.TemporaryDirectory() as folder:
-        with Image.open(save_montage(items, Path(folder) / "outputs.png")) as montage:
-            picture.save_small(montage.convert("RGB"))
+        montage = Image.open(save_montage(items, Path(folder) / "outputs.png"))
+        picture.save_small(montage.convert("RGB"))
 
 
 if __name__ == "__main__":

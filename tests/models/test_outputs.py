@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 import sightline
 from sightline.errors import InputError, SightlineError, TargetError
+from sightline.models import adapt
+from sightline.models.ending import ending_of
 from sightline.models.labels import label_names
 from sightline.models.outputs import chances_of, labels_of
 
@@ -208,3 +210,127 @@ def test_a_configuration_without_names_for_these_outputs_is_passed_over(table: A
     for model in (net, Wrapper(net)):
         item = sightline.explain(model, X[:1], target=3, method="gradcam", layers="*body").one()
         assert item.decision.label == "class 3"
+
+
+class Ended(nn.Module):
+    """Logits of four or one outputs, and what is done with them at the end."""
+
+    def __init__(self, end: Any, classes: int = 4) -> None:
+        super().__init__()
+        torch.manual_seed(2)
+        self.body = nn.Sequential(nn.Conv2d(3, 6, 3, 2, 1), nn.ReLU())
+        self.fc = nn.Linear(6, classes)
+        self.end = end
+
+    def logits(self, x: Tensor) -> Tensor:
+        features = self.body(x)
+        # a soft-max and a sigmoid on the way are no ending
+        weights = features.mean(1).flatten(1).softmax(1)
+        return (
+            self.fc(torch.einsum("bn,bcn->bc", weights, features.flatten(2)) * features.mean((2, 3)).sigmoid()) * 20
+        )
+
+    def forward(self, x: Tensor) -> Any:
+        return self.end(self.logits(x))
+
+
+def each(function: Any) -> Any:
+    """Heads of their own for each label, joined."""
+    return lambda y: torch.cat([function(y[:, i : i + 1]) for i in range(y.shape[1])], 1)
+
+
+ENDS: dict[str, tuple[Any, Any, str | None]] = {
+    "soft-max module": (nn.Softmax(1), lambda y: y.softmax(1), "softmax"),
+    "soft-max function": (lambda y: nn.functional.softmax(y, -1), lambda y: y.softmax(1), "softmax"),
+    "soft-max method": (lambda y: y.softmax(dim=1), lambda y: y.softmax(1), "softmax"),
+    "with a temperature": (lambda y: (y / 2).softmax(1), lambda y: (y / 2).softmax(1), "softmax"),
+    "soft-max of a 1x1 head": (lambda y: y[:, :, None, None].softmax(1), lambda y: y.softmax(1), "softmax"),
+    "soft-max and flattened": (lambda y: y[..., None, None].softmax(1).flatten(1), lambda y: y.softmax(1), "softmax"),
+    "soft-max in double": (lambda y: y.double().softmax(1).float(), lambda y: y.softmax(1), "softmax"),
+    "soft-max and clamped": (lambda y: y.softmax(1).clamp(1e-7, 1), lambda y: y.softmax(1), "softmax"),
+    "soft-max without background": (
+        lambda y: torch.cat([y[:, :1], y], 1).softmax(1)[:, 1:],
+        lambda y: torch.cat([y[:, :1], y], 1).softmax(1)[:, 1:],
+        "softmax",
+    ),
+    "exponential of a log-soft-max": (lambda y: y.log_softmax(1).exp(), lambda y: y.softmax(1), "softmax"),
+    "an ensemble": (
+        lambda y: torch.stack([y.softmax(1), (y / 3).softmax(1)]).mean(0),
+        lambda y: (y.softmax(1) + (y / 3).softmax(1)) / 2,
+        "softmax",
+    ),
+    "log-soft-max": (nn.LogSoftmax(1), lambda y: y.softmax(1), "log_softmax"),
+    "logarithm of a soft-max": (lambda y: y.softmax(1).log(), lambda y: y.softmax(1), "log_softmax"),
+    "sigmoid module": (nn.Sigmoid(), lambda y: y.sigmoid(), "sigmoid"),
+    "sigmoid function": (torch.sigmoid, lambda y: y.sigmoid(), "sigmoid"),
+    "a sigmoid for each label": (each(torch.sigmoid), lambda y: y.sigmoid(), "sigmoid"),
+    "sigmoid in a dictionary": (
+        lambda y: {"loss": y.mean(), "hidden": (y,), "logits": y.sigmoid()}, lambda y: y.sigmoid(), "sigmoid",
+    ),
+    "probabilities beside logits": (
+        lambda y: {"logits": y, "probabilities": y.softmax(1)}, lambda y: y.softmax(1), None,
+    ),
+    "sigmoids beside logits": (lambda y: (y.sigmoid().argmax(1), y), lambda y: y.softmax(1), None),
+    "soft-max in a record": (
+        lambda y: types.SimpleNamespace(features=y, scores=y.softmax(1)), lambda y: y.softmax(1), "softmax",
+    ),
+    "logits": (lambda y: y, lambda y: y.softmax(1), None),
+    "scaled sigmoid": (lambda y: 4 * y.sigmoid() - 2, lambda y: (4 * y.sigmoid() - 2).softmax(1), None),
+    "both at once": (lambda y: y.softmax(1) * y.sigmoid(), lambda y: (y.softmax(1) * y.sigmoid()).softmax(1), None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("end", "right", "ending"), ENDS.values(), ids=ENDS)
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_what_the_logits_end_in_is_read_off_the_computation(
+    end: Any, right: Any, ending: str | None, wrapped: bool
+) -> None:
+    net = Ended(end).eval()
+    model = nn.Sequential(nn.Identity(), net) if wrapped else net
+    assert ending_of(adapt(model).structure(X)) == ending
+    with torch.no_grad():
+        chances = right(net.logits(X))
+    for number, item in enumerate(sightline.explain(model, X, target="top3", method="gradcam")):
+        assert item.decision.probability == pytest.approx(float(chances[number // 3, item.decision.index]), abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("selector", "ending"),
+    [
+        ("probs", "softmax"),
+        ("raw", None),
+        ("inner.logs", "log_softmax"),
+        (lambda out: out["probs"], "softmax"),
+        (lambda out: out["inner"]["sigmoids"][:, :2], "sigmoid"),
+        (lambda out: out["inner"]["sigmoids"][:, None].squeeze(1), "sigmoid"),
+        (lambda out: out["raw"].softmax(1), "softmax"),
+        (lambda out: torch.sigmoid(out["raw"])[:, :3], "sigmoid"),
+        (lambda out: out["raw"].log_softmax(1).float(), "log_softmax"),
+        (lambda out: out["raw"] * 2, None),
+        (lambda out: out["probs"] * 2, None),
+        (lambda out: out["missing"], None),
+        (lambda out: out["raw"].tolist(), None),
+    ],
+)
+def test_the_ending_is_that_of_the_part_that_holds_the_logits(selector: Any, ending: str | None) -> None:
+    def end(y: Tensor) -> Any:
+        inner = {"logs": y.log_softmax(1), "sigmoids": y.sigmoid()}
+        return {"raw": y, "probs": y.softmax(1), "inner": inner}
+
+    assert ending_of(adapt(Ended(end).eval()).structure(X), selector) == ending
+
+
+@pytest.mark.parametrize("end", [torch.sigmoid, lambda y: {"logits": y.sigmoid()[:, 0]}])
+@pytest.mark.parametrize("shift", [3.0, -3.0])
+@pytest.mark.parametrize("method", ["gradcam", "lrp", "scorecam", "occlusion"])
+def test_two_names_share_the_probability_that_a_sigmoid_gives(end: Any, shift: float, method: str) -> None:
+    net = Ended(end, 1).eval()
+    net.fc.weight.data.mul_(0.01)
+    net.fc.bias.data.fill_(shift / 20)
+    with torch.no_grad():
+        p = net.logits(X)[:, 0].sigmoid()
+    for i, item in enumerate(sightline.explain(net, X, labels=["benign", "malignant"], method=method)):
+        likely = float(p[i]) if shift > 0 else 1 - float(p[i])
+        assert item.decision.label == ("malignant" if shift > 0 else "benign")
+        assert item.decision.score == pytest.approx(likely, abs=1e-5)
+        assert item.decision.probability == pytest.approx(likely, abs=1e-5)

@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 
 DEPTH = 8
-"""Levels that are opened; an object may hold itself."""
+"""Levels that are opened."""
 
 
 def parts_of(output: Any) -> dict[str | int, Any]:
@@ -33,7 +33,7 @@ def parts_of(output: Any) -> dict[str | int, Any]:
     return dict(vars(output)) if hasattr(output, "__dict__") else {}
 
 
-def mapped(output: Any, change: Callable[[Tensor], Tensor], depth: int = DEPTH) -> Any:
+def mapped(output: Any, change: Callable[[Tensor], Tensor]) -> Any:
     """The same output with every tensor replaced; what holds none is handed on as it is.
 
     Example:
@@ -41,10 +41,16 @@ def mapped(output: Any, change: Callable[[Tensor], Tensor], depth: int = DEPTH) 
         >>> mapped({"y": torch.ones(1), "n": 3}, torch.neg)
         {'y': tensor([-1.]), 'n': 3}
     """
+    return _mapped(output, change, ())
+
+
+def _mapped(output: Any, change: Callable[[Tensor], Tensor], around: tuple[int, ...]) -> Any:
+    """The same for a part of an output that lies inside of others, which it may hold itself."""
     if isinstance(output, Tensor):
         return change(output)
-    parts = parts_of(output)
-    changed = {key: mapped(part, change, depth - 1) for key, part in parts.items()} if depth else parts
+    opened = len(around) < DEPTH and id(output) not in around
+    parts = parts_of(output) if opened else {}
+    changed = {key: _mapped(part, change, (*around, id(output))) for key, part in parts.items()}
     if all(changed[key] is part for key, part in parts.items()):
         return output
     if isinstance(output, tuple):

@@ -32,8 +32,13 @@ def _members(parts: Any) -> list[Any]:
     if isinstance(parts, tuple | list):
         return list(parts)
     if _is_record(parts):
-        return list(vars(parts).values())
+        return [getattr(parts, name) for name in _names(parts)]
     return []
+
+
+def _names(parts: Any) -> list[str]:
+    """What a record holds; a data class with slots has no dictionary."""
+    return list(vars(parts)) if hasattr(parts, "__dict__") else [part.name for part in dataclasses.fields(parts)]
 
 
 def _is_record(parts: Any) -> bool:
@@ -72,7 +77,7 @@ def _rebuilt(parts: Any, members: list[Any]) -> Any:
     if isinstance(parts, tuple | list):
         return type(parts)(members)
     twin = copy.copy(parts)
-    for name, member in zip(list(vars(parts)), members, strict=True):
+    for name, member in zip(_names(parts), members, strict=True):
         object.__setattr__(twin, name, member)
     return twin
 

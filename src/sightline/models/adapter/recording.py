@@ -21,6 +21,7 @@ from sightline.models.adapter.axes import BATCH, Axes, feature, known, sources_o
 from sightline.models.adapter.canvas import VIEWS, Canvases
 from sightline.models.adapter.nested import tensors_of
 from sightline.models.adapter.operations import SHAPE_ONLY, Operation, followed, input_axes, samples_of, tensors_in
+from sightline.targets.outputs import mapped
 
 Node = int
 """Number of a tensor that depends on the input, in the order in which it was made; 0 is the input."""
@@ -91,6 +92,7 @@ class Recording:
         calls: calls of modules in the order in which they ended.
         events: operations in order.
         output: tensors that the model returned.
+        returned: what the model returned, its tensors without numbers: as many as `output`, in that order.
         channels: axes of the input that turned out to be channels.
         contracted: places of nothing: axes of the input that were contracted whole before any convolution.
         sources: for each node, which axes of the input lie along its axes.
@@ -99,6 +101,7 @@ class Recording:
     calls: list[ModuleCall] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     output: tuple[Tracked, ...] = ()
+    returned: Any = None
     channels: frozenset[str] | None = None
     contracted: frozenset[str] | None = None
     sources: dict[Node, frozenset[str]] = field(default_factory=dict)
@@ -124,7 +127,14 @@ def record(model: nn.Module, run: Callable[[Tensor], Any], x: Tensor) -> Recordi
         undo.enter_context(follower.listening(model))
         undo.enter_context(follower)
         raw = run(x)
-    recording.output = follower.tracked(raw)
+    returned: list[Tensor] = []
+
+    def without_numbers(tensor: Tensor) -> Tensor:
+        returned.append(tensor)
+        return torch.empty(tensor.shape, dtype=tensor.dtype, device="meta")
+
+    recording.returned = mapped(raw, without_numbers)
+    recording.output = follower.tracked(returned)
     return recording
 
 
