@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from sightline._version import __version__
 from sightline.api.bound import bound
+from sightline.api.companions import Part, parts_of
 from sightline.api.decision import LabelsLike, decided, decisions_of, stated
 from sightline.api.domain import Rate, domain_of, kept, named, rates
 from sightline.api.inputs import passed
@@ -65,6 +66,7 @@ def explain(
     model: nn.Module | LoadedModel,
     inputs: Any,
     *,
+    explained: str | int | None = None,
     target: TargetLike = None,
     contrast: int | str | None = None,
     contrast_weight: float | None = None,
@@ -97,7 +99,10 @@ def explain(
         inputs: as the model takes them (normalised), on its device and of its dtype: pictures `[b, c, h, w]`, signals
             `[b, c, t]`, volumes `[b, c, z, y, x]` or clips `[b, c, t, y, x]`, or with these axes in another order. Or
             pictures that the model's own preprocessing makes ready: a path, a PIL image, an array of pixels, or a
-            list of these.
+            list of these. Where the model takes several inputs: a mapping of its keyword arguments (a dict, or what
+            a processor returns), or a tuple.
+        explained: which of several inputs is explained, by name or position; None where one alone holds floats;
+            `"all"` explains each.
         target: the decision: None (the top class), index, label name, `"top3"`, list, `[b]` tensor, callable, Target.
         contrast: a second class: why the target rather than this one; `"runner-up"` for the best of the rest,
             `"others"` for all of them by their soft-max weights, `"closest:3"` for the three most like it.
@@ -146,12 +151,17 @@ def explain(
         >>> results.one().flow.layers
         ('1',)
     """
+    settings = {name: value for name, value in locals().items() if name not in ("model", "inputs", "explained")}
     choice = chosen(method)
-    content = passed(model, inputs, preprocess=preprocess).but(
-        images=images, sources=sources, labels=labels, facts=provenance
+    asked, *others = parts_of(inputs, explained)
+    if others:
+        return _each_part(model, inputs, [asked, *others], settings)
+    facts = provenance if asked.name is None else {**(provenance or {}), "input": str(asked.name)}
+    content = passed(model, asked.values, preprocess=preprocess).but(
+        images=images, sources=sources, labels=labels, facts=facts
     )
     model, inputs, images, sources = content.model, content.inputs, content.images, content.sources
-    adapter = adapt(model)
+    adapter = replace(adapt(model), call=asked.call)
     adapter.check_inputs(inputs)
     adapter, each_rate = named(adapter, inputs, domain, rate), rates(rate, len(inputs))
     decision = parse_target(target, contrast=contrast, contrast_weight=contrast_weight, score=score)
@@ -184,8 +194,9 @@ def explain(
 
     def work(part: slice) -> list[Explanation]:
         plan = replace(question.plan, target=question.plan.target.rows(part))
+        own = replace(question, adapter=question.adapter.rows(part))
         outcomes = fitting.ask(
-            question.methods, lambda methods: _ask(replace(question, plan=plan, methods=methods), inputs[part])
+            question.methods, lambda methods: _ask(replace(own, plan=plan, methods=methods), inputs[part])
         )
         facts = {**about, **stated(readable.facts, outcomes[0][1].readout), **_why(question, outcomes, fitting)}
         pictures = kept(question.adapter, inputs, images)
@@ -201,6 +212,12 @@ def explain(
         if progress is not None:
             progress(part.stop, len(inputs))
     return Explanations(tuple(explanations))
+
+
+def _each_part(model: Any, inputs: Any, parts: Sequence[Part], settings: Mapping[str, Any]) -> Explanations:
+    """Explanations of each part, one part behind the other."""
+    each = [explain(model, inputs, explained=part.name, **settings) for part in parts]
+    return Explanations(tuple(item for explanations in each for item in explanations))
 
 
 def _check_lengths(inputs: Tensor, **companies: Tensor | Sequence[str] | None) -> None:

@@ -110,12 +110,12 @@ def _scorer(request: Request, i: int) -> tuple[Readout, Scorer]:
     """
     plan = Plan(request.target.rows(slice(i, i + 1)), output=request.output, labels=request.labels)
     if request.target.reads_rows or len(request.inputs) == 1:
-        readout, probe = ForwardProbe(request.adapter, request.inputs[i : i + 1], plan).decide()
+        readout, probe = ForwardProbe(request.adapter.rows(slice(i, i + 1)), request.inputs[i : i + 1], plan).decide()
         return readout, Scorer(probe)
     whole, among = ForwardProbe(request.adapter, request.inputs, replace(plan, target=request.target)).decide()
     own = replace(whole, scores=whole.scores[i : i + 1], labels=whole.labels[i : i + 1])
     try:
-        alone, probe = ForwardProbe(request.adapter, request.inputs[i : i + 1], plan).decide()
+        alone, probe = ForwardProbe(request.adapter.rows(slice(i, i + 1)), request.inputs[i : i + 1], plan).decide()
     except TargetError:
         return own, ScorerInBatch(among, i)
     same = alone.scores.shape == own.scores.shape and torch.allclose(alone.scores, own.scores, 1e-4, 1e-6)
