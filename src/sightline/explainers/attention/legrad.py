@@ -49,7 +49,7 @@ def legrad(request: Request) -> Outcome:
         each = [[_own_map(reading, block, k) for block in blocks] for k in range(len(reading.starts))]
     maps = torch.stack([torch.stack(own) for own in each], 2)
     if request.option("accumulate", True):
-        maps = maps.cumsum(0) / torch.arange(1, len(maps) + 1, device=maps.device).reshape(-1, 1, 1, 1, 1)
+        maps = maps.cumsum(0) / torch.arange(1, len(maps) + 1, device=maps.device).reshape(-1, *[1] * (maps.ndim - 1))
     layers = [LayerMaps(block.attention.name, own) for block, own in zip(blocks, maps, strict=True)]
     remarks = ((who_decides(reading),),) * len(each)
     return Outcome(reading.readout, selected_layers(request, layers), (remarks,) * len(reading.readout.scores))
