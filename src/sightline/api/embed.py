@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from sightline.api.inputs import passed
 from sightline.capture.embed import embeddings_of
 from sightline.common.threads import exclusive
-from sightline.models import adapt
 from sightline.models.adapter.embedded import AUTO
 from sightline.models.load import LoadedModel
 from sightline.targets import Selector
@@ -47,5 +46,4 @@ def embed(
         torch.Size([5, 4])
     """
     content = passed(model, inputs, preprocess=preprocess)
-    inputs = content.inputs
-    return embeddings_of(adapt(content.model).encoder(embedding), inputs, output=output, batch_size=batch_size)
+    return embeddings_of(content.adapter().encoder(embedding), content.inputs, output=output, batch_size=batch_size)

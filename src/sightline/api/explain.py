@@ -13,22 +13,22 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from sightline._version import __version__
+from sightline.api.arguments import Explained, over_each_input
 from sightline.api.bound import bound
-from sightline.api.companions import Part, parts_of
 from sightline.api.decision import LabelsLike, decided, decisions_of, stated
 from sightline.api.domain import Rate, domain_of, kept, named, rates
-from sightline.api.inputs import passed
+from sightline.api.inputs import check_lengths, passed
 from sightline.api.layers import Layers, named_layers
 from sightline.api.methods import Choice, Fitting, chosen, options_of
 from sightline.api.narration import narrated
 from sightline.capture import Plan, capture, in_chunks
 from sightline.common.threads import exclusive
-from sightline.errors import InputError, UnfollowedError
+from sightline.errors import UnfollowedError
 from sightline.explainers import METHODS, LayerMaps, Method, Outcome, Request
 from sightline.explainers.at_input import check_input_maps, without_map_at_input
 from sightline.explainers.default import DEFAULT, FALLBACK, WHY, WHY_FALLBACK
 from sightline.explainers.places import channels_second
-from sightline.models import Adapter, adapt
+from sightline.models import Adapter
 from sightline.models.adapter.embedded import AUTO, NONE, place_of
 from sightline.models.adapter.layers import INPUT, without_input
 from sightline.models.ending import ending_of
@@ -61,12 +61,12 @@ class _Question:
 
 
 @answering
+@over_each_input
 @exclusive
 def explain(
     model: nn.Module | LoadedModel,
     inputs: Any,
     *,
-    explained: str | int | None = None,
     target: TargetLike = None,
     contrast: int | str | None = None,
     contrast_weight: float | None = None,
@@ -83,6 +83,7 @@ def explain(
     domain: DomainKind | None = None,
     rate: Rate = None,
     preprocess: Any = None,
+    explained: Explained = None,
     options: Mapping[str, Any] | None = None,
     batch_size: int | None = None,
     seed: int = 0,
@@ -101,8 +102,7 @@ def explain(
             pictures that the model's own preprocessing makes ready: a path, a PIL image, an array of pixels, or a
             list of these. Where the model takes several inputs: a mapping of its keyword arguments (a dict, or what
             a processor returns), or a tuple.
-        explained: which of several inputs is explained, by name or position; None where one alone holds floats;
-            `"all"` explains each.
+        explained: which of several inputs is explained, by name or position; None finds it; `"all"` explains each.
         target: the decision: None (the top class), index, label name, `"top3"`, list, `[b]` tensor, callable, Target.
         contrast: a second class: why the target rather than this one; `"runner-up"` for the best of the rest,
             `"others"` for all of them by their soft-max weights, `"closest:3"` for the three most like it.
@@ -151,17 +151,12 @@ def explain(
         >>> results.one().flow.layers
         ('1',)
     """
-    settings = {name: value for name, value in locals().items() if name not in ("model", "inputs", "explained")}
     choice = chosen(method)
-    asked, *others = parts_of(inputs, explained)
-    if others:
-        return _each_part(model, inputs, [asked, *others], settings)
-    facts = provenance if asked.name is None else {**(provenance or {}), "input": str(asked.name)}
-    content = passed(model, asked.values, preprocess=preprocess).but(
-        images=images, sources=sources, labels=labels, facts=facts
+    content = passed(model, inputs, preprocess=preprocess, explained=explained).but(
+        images=images, sources=sources, labels=labels, facts=provenance
     )
     model, inputs, images, sources = content.model, content.inputs, content.images, content.sources
-    adapter = replace(adapt(model), call=asked.call)
+    adapter = content.adapter()
     adapter.check_inputs(inputs)
     adapter, each_rate = named(adapter, inputs, domain, rate), rates(rate, len(inputs))
     decision = parse_target(target, contrast=contrast, contrast_weight=contrast_weight, score=score)
@@ -187,7 +182,7 @@ def explain(
         preprocess=content.settings,
     )
     question.plan.target.check(adapter.classes, readable.labels)
-    _check_lengths(inputs, images=images, sources=sources, foreground=foreground)
+    check_lengths(inputs, images=images, sources=sources, foreground=foreground)
     about = _provenance(question, {"target": _wording(decision), **about, **content.facts})
     explanations: list[Explanation] = []
     fitting = Fitting()
@@ -212,18 +207,6 @@ def explain(
         if progress is not None:
             progress(part.stop, len(inputs))
     return Explanations(tuple(explanations))
-
-
-def _each_part(model: Any, inputs: Any, parts: Sequence[Part], settings: Mapping[str, Any]) -> Explanations:
-    """Explanations of each part, one part behind the other."""
-    each = [explain(model, inputs, explained=part.name, **settings) for part in parts]
-    return Explanations(tuple(item for explanations in each for item in explanations))
-
-
-def _check_lengths(inputs: Tensor, **companies: Tensor | Sequence[str] | None) -> None:
-    for what, company in companies.items():
-        if company is not None and len(company) != len(inputs):
-            raise InputError(f"{len(inputs)} inputs came with {len(company)} {what}; give one for each")
 
 
 def _ask(question: _Question, inputs: Float[Tensor, "b c h w"]) -> list[tuple[Method, Outcome]]:

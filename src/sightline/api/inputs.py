@@ -17,11 +17,14 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor, nn
 
+from sightline.api.arguments import Arguments, Explained
 from sightline.api.decision import LabelsLike
 from sightline.common.text import clipped
 from sightline.data.openers import find_inputs, open_input
 from sightline.data.pictures import is_pixels, photo_in_memory
 from sightline.errors import InputError
+from sightline.models import Adapter, adapt
+from sightline.models.adapter.call import Call
 from sightline.models.load import LoadedModel
 from sightline.models.prepare import Preparation, own_preparation, preparation
 
@@ -41,6 +44,7 @@ class Passed:
         images: what the network sees of the pictures, 0..1, or None.
         sources: a name for each sample, or None.
         labels: names of the classes that came with the model, or None.
+        call: what goes to the model beside the inputs that are explained, or None.
         facts: what is known of model and pictures, for the provenance.
     """
 
@@ -49,6 +53,7 @@ class Passed:
     images: Float[Tensor, "b c h w"] | None = None
     sources: Sequence[str] | None = None
     labels: LabelsLike = None
+    call: Call | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -57,24 +62,38 @@ class Passed:
         settings = self.facts.get("preprocess")
         return settings if isinstance(settings, Mapping) else None
 
+    def adapter(self) -> Adapter:
+        """The model as it is called for these inputs.
+
+        Raises:
+            ModelError: its inside cannot be read.
+        """
+        plain = adapt(self.model)
+        return plain if self.call is None else replace(plain, call=self.call)
+
     def but(self, **own: Any) -> Passed:
         """The same, with what the user says of it; what is None is not said."""
         facts = {**self.facts, **(own.pop("facts", None) or {})}
         return replace(self, facts=facts, **{name: value for name, value in own.items() if value is not None})
 
 
-def passed(model: Any, inputs: Any, *, preprocess: Any = None) -> Passed:
+def passed(model: Any, inputs: Any, *, preprocess: Any = None, explained: Explained = None) -> Passed:
     """What the user passed.
 
     Args:
         model: a module, or what `sightline.open_model` gives.
         inputs: a tensor of floats as the model takes it; or pictures: a path, a PIL image, an array or a tensor of
-            bytes, a photo that is opened, or a list of these.
+            bytes, a photo that is opened, or a list of these; or several inputs, as a mapping or a tuple.
         preprocess: how pictures are made ready; None is the model's own way. See `models.prepare.preparation`.
+        explained: which of several inputs is explained; None finds it.
 
     Raises:
         InputError: the pictures cannot be read, or nobody says how they are made ready.
     """
+    if (arguments := Arguments.of(inputs)) is not None:
+        return _one_of(model, arguments, preprocess, explained)
+    if explained is not None:
+        raise InputError(f"explained={explained!r} names a part of the inputs, but they are one tensor, or pictures")
     plain = model.model if isinstance(model, LoadedModel) else model
     labels, facts = (model.labels, model.provenance) if isinstance(model, LoadedModel) else (None, {})
     pictures = _pictures(inputs)
@@ -104,6 +123,34 @@ def passed(model: Any, inputs: Any, *, preprocess: Any = None) -> Passed:
         labels=labels,
         facts={**facts, "preprocess": way.record, **({"notes": notes} if notes else {})},
     )
+
+
+def check_lengths(inputs: Tensor, **companies: Tensor | Sequence[str] | None) -> None:
+    """Refuse what does not come one for each sample.
+
+    Raises:
+        InputError: there are more or fewer.
+    """
+    for what, company in companies.items():
+        if company is not None and len(company) != len(inputs):
+            raise InputError(f"{len(inputs)} inputs came with {len(company)} {what}; give one for each")
+
+
+def _one_of(model: Any, arguments: Arguments, preprocess: Any, explained: Explained) -> Passed:
+    """One of several inputs, with the others beside it; pictures among them are what is explained."""
+    pictures = [name for name, value in arguments.values.items() if _is_picture(value)]
+    name = arguments.explained(pictures[0] if explained is None and len(pictures) == 1 else explained)
+    value = arguments.values[name]
+    if not isinstance(value, Tensor) and not _is_picture(value):
+        raise InputError(f"the inputs have no part {name!r} of floats; they hold {arguments.wording}")
+    one = passed(model, value, preprocess=preprocess)
+    call = arguments.without(name, len(one.inputs))
+    return replace(one, call=call, facts={**one.facts, "input": str(name)})
+
+
+def _is_picture(value: Any) -> bool:
+    """Whether a value among several inputs is pictures; a text is none, as models take texts too."""
+    return isinstance(value, Path | Image.Image) or is_pixels(value)
 
 
 def _pictures(inputs: Any) -> list[Any] | None:
