@@ -69,7 +69,7 @@ class Arguments:
             raise InputError(
                 f"no part of the inputs holds floats, which could be explained; they hold {self.wording}"
             )
-        usual = [name for name in USUAL if name in names]
+        usual: list[str | int] = [name for name in USUAL if name in names]
         most = max(self.values[name].ndim for name in names)
         likely = usual or [name for name in names if self.values[name].ndim == most]
         if len(likely) > 1 and not usual:
