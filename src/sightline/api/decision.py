@@ -102,7 +102,7 @@ def decisions_of(readout: Readout) -> list[list[Decision]]:
             Decision(
                 label=readout.labels[b][k],
                 score=score,
-                index=None if indices is None else indices[b][k],
+                index=None if indices is None or indices[b][k] < 0 else indices[b][k],
                 probability=None if chances is None else chances[b][k],
                 against=None if others is None else others[b][k],
             )

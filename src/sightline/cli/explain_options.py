@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -11,6 +12,9 @@ from sightline.cli.job import FORMATS, ExplainJob
 from sightline.common.numbers import SEEDS
 from sightline.common.settings import Settings, setting
 from sightline.terminal.options import method_options, one_of, selection
+
+if TYPE_CHECKING:
+    from sightline.targets import Target
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +48,11 @@ class TargetOptions(Settings):
     target: list[str] | None = setting(
         None, "A class by name or index, or top3; repeat for more. Default: the top class.", "--target", "-t"
     )
+    box: list[str] | None = setting(
+        None, "Of a detector: x0,y0,x1,y1[,CLASS] in pixels of the photo, or top3; repeat for more."
+    )
+    segment: list[str] | None = setting(None, "Of a segmenter: a class where it is, or top3; repeat for more.")
+    text: list[str] | None = setting(None, "Of a model of images and text: a sentence; repeat for more.")
     contrast: str | None = setting(
         None, "Why the target rather than this class; or 'runner-up', 'others', 'closest:3'."
     )
@@ -64,8 +73,15 @@ class TargetOptions(Settings):
     seed: int = setting(0, "Seed of whatever is random.", low=0, high=SEEDS - 1)
 
     @property
-    def classes(self) -> str | list[str] | None:
+    def classes(self) -> str | list[str] | Target | None:
         """The target as a job has it."""
+        from sightline.cli.dense_targets import dense_target
+
+        dense = dense_target(box=self.box, segment=self.segment, text=self.text)
+        if dense is not None:
+            if self.target or self.topk is not None:
+                raise typer.BadParameter("it excludes --target and --topk", param_hint=dense[0])
+            return dense[1]
         if self.topk is not None:
             if self.target or self.contrast:
                 raise typer.BadParameter("it excludes --target and --contrast", param_hint="--topk")

@@ -218,13 +218,14 @@ def _together(
     import torch
 
     from sightline.api.explain import explain
+    from sightline.cli.dense_targets import on_photos
     from sightline.cli.prepared import domain_of, rate_of
 
     device = next((parameter.device for parameter in loaded.model.parameters()), torch.device("cpu"))
     return explain(
         loaded.model,
         torch.stack([one.inputs for one in ready]).to(device),
-        target=job.target,
+        target=on_photos(job.target, photos, loaded.preprocess),
         contrast=job.contrast,
         contrast_weight=job.contrast_weight,
         score=job.score,

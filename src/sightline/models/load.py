@@ -18,11 +18,12 @@ from sightline.common.reading import parse_json
 from sightline.common.records import as_kind
 from sightline.errors import ModelError
 from sightline.models.architectures import ARCHITECTURES, BuiltNetwork
-from sightline.models.labels import class_labels
+from sightline.models.labels import class_labels, label_names
 from sightline.models.preprocess import Preprocess, from_timm, from_torchvision
 from sightline.models.weights import Weights, fit_weights, matched, read_weights
 from sightline.models.zoo import birdnet, conv4, encoder  # noqa: F401 - each registers its network
 from sightline.models.zoo.catalog import ModelName, find_model
+from sightline.models.zoo.dense import dense_arguments, dense_labels, dense_preprocess, dense_task
 from sightline.models.zoo.published import published_timm, published_torchvision
 
 RANDOM = "random"
@@ -94,9 +95,20 @@ def load_model(
     order = _Order(full, dict(model_args or {}), seed)
     model, came_from, file = _filled(order, weights)
     preprocess = _preprocess(order, model, file)
-    names = class_labels(labels if labels is not None else _own_labels(file), count_classes(model))
+    names = _labels(order, model, file, labels)
     provenance = {"model": str(full), "arguments": order.arguments, **came_from, "preprocess": preprocess.record()}
     return LoadedModel(model.eval().to(place), str(full), names, preprocess, provenance)
+
+
+def _labels(
+    order: _Order, model: nn.Module, file: Weights | None, labels: str | Path | Sequence[str] | None
+) -> tuple[str, ...] | None:
+    """Names of the classes: the user's, those in the file, or the published ones."""
+    own = labels if labels is not None else _own_labels(file)
+    if dense_task(order.full) is None:
+        return class_labels(own, count_classes(model))
+    # How many classes a detector or segmenter has is seen in its output; its target checks the names against that.
+    return dense_labels(order.full, order.arguments) if own is None else label_names(own)
 
 
 @dataclass(frozen=True)
@@ -140,6 +152,9 @@ def _builder(full: ModelName) -> Any:
 
 def _as_published(full: ModelName) -> dict[str, Any]:
     """Arguments with which torchvision itself builds what its weights belong to, without the training-only heads."""
+    task = dense_task(full)
+    if task is not None:
+        return dense_arguments(task)
     if _has_training_heads(full):
         return {"init_weights": False, "transform_input": True, "aux_logits": False}
     return {}
@@ -167,6 +182,11 @@ def _from_file(order: _Order, file: Weights) -> nn.Module:
     """The network that the file's tensors fit, with as many classes as the file has."""
     if _has_training_heads(order.full) and not order.arguments.get("aux_logits"):
         file = replace(file, tensors={k: v for k, v in file.tensors.items() if not k.lower().startswith("aux")})
+    task = dense_task(order.full)
+    if task is not None:
+        model = order.build(**dense_arguments(task, file.tensors))
+        fit_weights(model, file, name=str(order.full))
+        return model
     model = order.build()
     if "num_classes" not in order.arguments:
         classes = _classes_in(file, model)
@@ -212,6 +232,9 @@ def _preprocess(order: _Order, model: nn.Module, file: Weights | None) -> Prepro
         channels, height, width = config["input_size"]
         config["input_size"] = (built.get("in_chans", channels), height, width)
         return from_timm(config).with_(size=_pair(built.get("img_size")))
+    task = dense_task(order.full)
+    if task is not None:
+        return dense_preprocess(order.full, task)
     import torchvision
 
     versions: Any = torchvision.models.get_model_weights(order.full.name)

@@ -106,6 +106,23 @@ class Preprocess:
         std = view.new_tensor(self.std)[:, None, None]
         return (view - mean) / std
 
+    def placed(self, box: Sequence[float], size: tuple[int, int]) -> tuple[float, float, float, float]:
+        """A box of a photo in pixels of the input; what was cut off lies outside of it.
+
+        Args:
+            box: x0, y0, x1, y1 in pixels of the photo.
+            size: `(width, height)` of the photo.
+
+        Example:
+            >>> Preprocess((100, 100), fit="pad").placed((0, 0, 200, 100), (200, 100))
+            (0.0, 25.0, 100.0, 75.0)
+        """
+        scaled = self._scaled(size)
+        left, top = _offset(scaled[0], self.size[1]), _offset(scaled[1], self.size[0])
+        x0, x1 = (side * scaled[0] / size[0] - left for side in (box[0], box[2]))
+        y0, y1 = (side * scaled[1] / size[1] - top for side in (box[1], box[3]))
+        return x0, y0, x1, y1
+
     def with_(self, **changes: Any) -> Preprocess:
         """A copy with some settings changed; those that are None stay. A new size drops the old margin's pixels."""
         settings = {name: value for name, value in changes.items() if value is not None}

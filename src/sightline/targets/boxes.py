@@ -21,6 +21,8 @@ from sightline.targets.names import class_index
 
 NOTHING = -1
 """Class of a box in which no proposal lies."""
+NOWHERE = "0,0,0,0"
+"""The box of a detection that there is not."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -41,6 +43,7 @@ class Box(Target):
         probabilities: what makes them of logits: `softmax` (the last class is "no object"), `sigmoid`, or `auto`.
         reader: callable that brings the model's output into a form that `detections_of` reads.
         size: height and width of the input, where they are known.
+        wording: what each box is called, where it was asked for in other units than pixels of the input.
     """
 
     boxes: Float[Tensor, "*b k 4"] | None = None
@@ -50,15 +53,16 @@ class Box(Target):
     probabilities: Probabilities = "auto"
     reader: Callable[[Any], Any] | None = None
     size: tuple[int, int] | None = None
+    wording: tuple[str, ...] = ()
 
     wants_raw = True
 
     def __repr__(self) -> str:
         if self.boxes is None:
             return f"Box(top{self.k})"
-        rows = [in_words(row) for row in self.boxes.reshape(-1, 4).tolist()]
+        rows = list(self.wording) or [in_words(row) for row in self.boxes.reshape(-1, 4).tolist()]
         if not isinstance(self.classes, Tensor):
-            rows = [row if name is None else f"{row} {name}" for row, name in zip(rows, self.classes, strict=True)]
+            rows = [row if name is None else f"{row} {name}" for row, name in zip(rows, self.classes, strict=False)]
         return f"Box({'; '.join(rows)}{'' if self.contrast is None else f' rather than {self.contrast}'})"
 
     def check(self, classes: int | None, labels: Sequence[str] | None) -> None:
@@ -117,8 +121,11 @@ class Box(Target):
         return Readout(
             scores=torch.stack([torch.stack([cell.score for cell in row]) for row in cells]),
             labels=tuple(
-                tuple(_label(cell, box, index, other, labels) for cell, box, index in zip(*columns, strict=True))
-                for columns in zip(cells, boxes.tolist(), classes.tolist(), strict=True)
+                tuple(
+                    _label(cell, where, index, other, labels)
+                    for cell, where, index in zip(row, self.wording or map(in_words, corners), indices, strict=True)
+                )
+                for row, corners, indices in zip(cells, boxes.tolist(), classes.tolist(), strict=True)
             ),
             indices=classes,
             probabilities=torch.tensor([[cell.probability for cell in row] for row in cells], device=boxes.device),
@@ -210,12 +217,12 @@ def _overlap(detections: Detections, box: Float[Tensor, "4"]) -> Float[Tensor, "
     return overlap.nan_to_num(0.0)
 
 
-def _label(answer: _Answer, box: Sequence[float], index: int, other: int | None, labels: Sequence[str] | None) -> str:
+def _label(answer: _Answer, where: str, index: int, other: int | None, labels: Sequence[str] | None) -> str:
     """The decision in words."""
     if index == NOTHING:
-        return f"no detection at {in_words(box)}" if any(box) else "no such detection"
+        return f"no detection at {where}" if where != NOWHERE else "no such detection"
     name = class_name(index, labels) + ("" if other is None else f" rather than {class_name(other, labels)}")
-    return f"{name} at {in_words(box)}" + ("" if answer.there else " (no such detection)")
+    return f"{name} at {where}" + ("" if answer.there else " (no such detection)")
 
 
 def in_words(box: Sequence[float]) -> str:

@@ -1,4 +1,6 @@
-"""The catalogue: every image classifier of torchvision and timm by name, and what is known of it without building it.
+"""The catalogue: classifiers of torchvision and timm by name, torchvision's detectors and segmenters among them.
+
+What is known of them without building them.
 
 A name is `resnet50` (torchvision's where both have one), `torchvision:resnet50` or `timm:resnet50`.
 It knows nothing of weights files or of how a model is looked into.
@@ -92,9 +94,9 @@ def _names(origin: Origin) -> frozenset[str]:
         import timm
 
         return frozenset(timm.list_models())
-    import torchvision
+    from torchvision import models as tv
 
-    return frozenset(torchvision.models.list_models(module=torchvision.models))
+    return frozenset(name for room in (tv, tv.detection, tv.segmentation) for name in tv.list_models(module=room))
 
 
 def _forms(entry: Entry) -> tuple[str, str]:
