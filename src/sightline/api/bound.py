@@ -1,11 +1,13 @@
-"""A decision that needs a part of the model of its own: the tower that is explained, and the sentence's embedding."""
+"""A decision made ready for a model and its inputs: the tower that is explained, a sentence's embedding, the size."""
 
 from __future__ import annotations
+
+from torch import Tensor
 
 from sightline.errors import TargetError
 from sightline.models import Adapter, adapt
 from sightline.models.towers import towers_of
-from sightline.targets import Target
+from sightline.targets import Box, Segment, Target
 from sightline.targets.texts import TextSimilarity
 
 
@@ -27,3 +29,14 @@ def bound(target: Target, adapter: Adapter) -> tuple[Target, Adapter]:
         return target.bound(None, None, None), adapter
     embeddings = towers.embeddings(words, target.tokenizer) if words else None
     return target.bound(embeddings, *towers.chances()), adapt(towers.of_images())
+
+
+def sized(target: Target, adapter: Adapter, inputs: Tensor) -> Target:
+    """The decision on inputs of this size, where it asks about places.
+
+    Raises:
+        TargetError: the places that it asks about are not in the inputs.
+    """
+    if not isinstance(target, Box | Segment):
+        return target
+    return target.on(adapter.structure(inputs).places)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from sightline._version import __version__
 from sightline.api.arguments import Explained, over_each_input
-from sightline.api.bound import bound
+from sightline.api.bound import bound, sized
 from sightline.api.decision import LabelsLike, decided, decisions_of, stated
 from sightline.api.domain import Rate, domain_of, kept, named, rates
 from sightline.api.inputs import check_lengths, passed
@@ -156,11 +156,11 @@ def explain(
         images=images, sources=sources, labels=labels, facts=provenance
     )
     model, inputs, images, sources = content.model, content.inputs, content.images, content.sources
-    adapter = content.adapter()
+    decision = parse_target(target, contrast=contrast, contrast_weight=contrast_weight, score=score)
+    decision, adapter = bound(decision, content.adapter())
     adapter.check_inputs(inputs)
     adapter, each_rate = named(adapter, inputs, domain, rate), rates(rate, len(inputs))
-    decision = parse_target(target, contrast=contrast, contrast_weight=contrast_weight, score=score)
-    decision, adapter = bound(decision.on(tuple(inputs.shape[2:])), adapter)
+    decision = sized(decision, adapter, inputs)
     where = embedding or (AUTO if decision.wants_embedding else NONE)
     about = {} if where == NONE else {"embedding": place_of(adapter.model, where)}
     adapter = adapter if where == NONE else adapter.encoder(where)
