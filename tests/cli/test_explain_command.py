@@ -273,3 +273,48 @@ def test_masks_that_do_not_fit_are_refused(scene, words, said):
     assert result.exit_code == 1, result.output
     assert said in " ".join(result.stderr.split())
     assert not (scene / "sightline_out").exists()
+
+
+def decisions(result):
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)["photos"][0]["explanations"]
+
+
+@pytest.mark.parametrize("mode", ["softmax", "sigmoid", "given", "none", "auto"])
+def test_probabilities_are_as_the_user_says(here, mode):
+    (item,) = decisions(explain("one.png", "--json", "--format", "arrays", "--target", "5", "--probabilities", mode))
+    score = item["score"]
+    if mode == "sigmoid":
+        assert item["probability"] == pytest.approx(1 / (1 + np.exp(-score)), abs=1e-6)
+    elif mode in ("given", "none"):
+        assert item["probability"] == (pytest.approx(score) if mode == "given" else None)
+    else:
+        assert 0 < item["probability"] < 0.1
+
+
+def test_a_class_is_set_apart_from_those_most_like_it(here):
+    asked = ("one.png", "--json", "--format", "arrays", "--target", "5", "--method", "gradcam")
+    (alone,) = decisions(explain(*asked, "--contrast", "closest:2", "--contrast-weight", "0"))
+    (apart,) = decisions(explain(*asked, "--contrast", "closest:2"))
+    (plain,) = decisions(explain(*asked))
+    assert alone["score"] == pytest.approx(plain["score"], abs=1e-6)
+    assert apart["score"] != plain["score"]
+    assert apart["decision"].endswith("(closest by the classifier)")
+
+
+def test_a_value_is_explained_up_and_down(here):
+    up, down = decisions(explain("one.png", "--json", "--format", "arrays", "--target", "both value:7"))
+    assert up["score"] == pytest.approx(-down["score"])
+    assert up["probability"] is None
+    assert up["decision"].startswith("higher ")
+    assert down["decision"].startswith("lower ")
+
+
+def test_one_logit_may_have_two_labels(here):
+    (here / "two.txt").write_text("benign\nmalignant\n")
+    (item,) = decisions(
+        explain("one.png", "--json", "--format", "arrays", "--labels", "two.txt", "--model-arg", "num_classes=1")
+    )
+    assert item["decision"] in ("benign", "malignant")
+    assert item["probability"] > 0.5
+    assert item["score"] > 0

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 import sightline
 from sightline.errors import InputError, SightlineError, TargetError
 from sightline.models import adapt
-from sightline.models.ending import ending_of
 from sightline.models.labels import label_names
+from sightline.models.logits import logits_of
 from sightline.models.outputs import chances_of, labels_of
 
 
@@ -120,10 +120,10 @@ def test_contrasts_have_the_probability_of_their_class(contrast: Any) -> None:
 )
 def test_what_the_computation_ends_in_goes_first(end: str | None, meaning: str) -> None:
     multi = Net(config(problem_type="multi_label_classification"))
-    assert chances_of("auto", Net(), lambda: end).meaning == meaning
-    assert chances_of("auto", multi, lambda: end).meaning == ("sigmoid" if end is None else meaning)
-    assert chances_of("sigmoid", Net(), lambda: end).meaning == "sigmoid"
-    assert chances_of("given", Net(), lambda: end).meaning == ("exp" if end == "log_softmax" else "given")
+    assert chances_of("auto", Net(), end).meaning == meaning
+    assert chances_of("auto", multi, end).meaning == ("sigmoid" if end is None else meaning)
+    assert chances_of("sigmoid", Net(), end).meaning == "sigmoid"
+    assert chances_of("given", Net(), end).meaning == ("exp" if end == "log_softmax" else "given")
 
 
 def test_an_unknown_word_is_refused() -> None:
@@ -287,7 +287,7 @@ def test_what_the_logits_end_in_is_read_off_the_computation(
 ) -> None:
     net = Ended(end).eval()
     model = nn.Sequential(nn.Identity(), net) if wrapped else net
-    assert ending_of(adapt(model).structure(X)) == ending
+    assert logits_of(adapt(model).structure(X)).ending == ending
     with torch.no_grad():
         chances = right(net.logits(X))
     for number, item in enumerate(sightline.explain(model, X, target="top3", method="gradcam")):
@@ -317,7 +317,7 @@ def test_the_ending_is_that_of_the_part_that_holds_the_logits(selector: Any, end
         inner = {"logs": y.log_softmax(1), "sigmoids": y.sigmoid()}
         return {"raw": y, "probs": y.softmax(1), "inner": inner}
 
-    assert ending_of(adapt(Ended(end).eval()).structure(X), selector) == ending
+    assert logits_of(adapt(Ended(end).eval()).structure(X), selector).ending == ending
 
 
 @pytest.mark.parametrize("end", [torch.sigmoid, lambda y: {"logits": y.sigmoid()[:, 0]}])
@@ -334,3 +334,15 @@ def test_two_names_share_the_probability_that_a_sigmoid_gives(end: Any, shift: f
         assert item.decision.label == ("malignant" if shift > 0 else "benign")
         assert item.decision.score == pytest.approx(likely, abs=1e-5)
         assert item.decision.probability == pytest.approx(likely, abs=1e-5)
+
+
+@pytest.mark.parametrize("stale", [2, 1000, 1])
+def test_classes_are_counted_where_they_come_out_not_in_an_attribute(stale: int) -> None:
+    net = Net()
+    net.num_classes = stale  # as a head that was put in later leaves it
+    assert sightline.explain(net, X[:1], target=3, method="gradcam").one().decision.index == 3
+    assert sightline.explain(net, X[:1], target="hen", labels=NAMES, method="gradcam").one().decision.index == 3
+    with pytest.raises(TargetError, match="the classes of this model are 0 to 3"):
+        sightline.explain(net, X[:1], target=4, method="gradcam")
+    with pytest.raises(TargetError, match="allows at most 4"):
+        sightline.explain(net, X[:1], target="top5", method="gradcam")

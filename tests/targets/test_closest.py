@@ -24,19 +24,21 @@ class Net(nn.Module):
         self.fc: nn.Module = nn.Linear(8, 6)
         if head == "convolution":
             self.fc = nn.Conv2d(8, 6, 1)
-        if head == "none":
+        if head in ("functional", "two"):
             self.weight = nn.Parameter(torch.randn(6, 8))
-            self.fc = nn.Identity()
+            self.fc = nn.Identity() if head == "functional" else self.fc
+        self.head = head
 
     def forward(self, x: Tensor) -> Tensor:
         features = self.body(x).mean((2, 3))
         if isinstance(self.fc, nn.Conv2d):
             return self.fc(features[:, :, None, None]).flatten(1)
-        return features @ self.weight.T if isinstance(self.fc, nn.Identity) else self.fc(features)
+        own = features @ self.weight.T if self.head in ("functional", "two") else 0
+        return own if self.head == "functional" else self.fc(features) + own
 
     @property
     def rows(self) -> Tensor:
-        return self.weight if isinstance(self.fc, nn.Identity) else self.fc.weight.flatten(1)  # type: ignore[union-attr]
+        return self.weight if self.head == "functional" else self.fc.weight.flatten(1)  # type: ignore[union-attr]
 
 
 X = torch.rand(3, 3, 12, 12, generator=torch.Generator().manual_seed(0))
@@ -57,7 +59,13 @@ def score(logits: Tensor, this: int, others: list[int], weight: float) -> Tensor
 
 
 @pytest.mark.parametrize(
-    ("head", "by"), [("linear", "the classifier"), ("convolution", "the classifier"), ("none", "logits")]
+    ("head", "by"),
+    [
+        ("linear", "the classifier"),
+        ("convolution", "the classifier"),
+        ("functional", "the classifier"),
+        ("two", "logits"),
+    ],
 )
 @pytest.mark.parametrize(("count", "weight"), [(3, 0.6), (1, 1.0), (5, 0.0), (2, 2.0)])
 def test_the_score_is_the_class_less_the_mean_of_its_likes(head: str, by: str, count: int, weight: float) -> None:
@@ -105,8 +113,31 @@ def test_gradcam_layercam_and_saliency_are_those_of_plain_autograd() -> None:
         assert torch.allclose(item.flow[-1].values, values[0].detach(), atol=1e-6), method
 
 
+class Wrapper(nn.Module):
+    """The network under a name that tells nothing, in a soft-max with a temperature."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.something = net
+        self.fc = nn.Linear(3, 6)  # not used
+
+    def forward(self, x: Tensor) -> dict[str, Any]:
+        return {"loss": None, "scores": (self.something(x) / 2).softmax(1)}
+
+
+def test_the_classifier_is_found_by_the_computation_not_by_its_name() -> None:
+    net = Net()
+    item = sightline.explain(Wrapper(net).eval(), X[:1], target=2, contrast="closest:2", method="saliency").one()
+    with torch.no_grad():
+        y = (net(X[:1]) / 2).softmax(1)
+    others = closest(net, y[0], 2, 2, "the classifier")
+    assert item.decision.label.endswith("(closest by the classifier)")
+    assert item.decision.score == pytest.approx(float(score(y, 2, others, 0.6)), abs=1e-6)
+    assert item.decision.probability == pytest.approx(float(y[0, 2]), abs=1e-6)
+
+
 def test_a_batch_and_variants_keep_the_classes_of_each_sample() -> None:
-    model = Net("none").eval()
+    model = Net("two").eval()
     for method in ("scorecam", "ablationcam", "occlusion"):
         together = sightline.explain(model, X, contrast="closest:2", method=method)
         for i, item in enumerate(together):

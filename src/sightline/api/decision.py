@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,11 @@ from torch import Tensor, nn
 
 from sightline.errors import TargetError
 from sightline.models import Adapter
-from sightline.models.adapter.embedded import classifiers
 from sightline.models.labels import label_names
+from sightline.models.logits import Logits, logits_of
 from sightline.models.outputs import Probabilities, chances_of, labels_of
 from sightline.results import Decision
-from sightline.targets import ClassHead, Readout, Target
+from sightline.targets import ClassHead, Readout, Selector, Target
 from sightline.targets.base import takes_classes
 from sightline.targets.closest import needs_classifier, with_classifier
 
@@ -32,47 +32,56 @@ class Decided:
         target: the target.
         labels: names of the classes.
         facts: what is said of it in the result.
+        adapter: the model, with the number of its classes.
     """
 
     target: Target
     labels: tuple[str, ...] | None
     facts: Mapping[str, str]
+    adapter: Adapter
 
 
 def decided(
     target: Target,
     adapter: Adapter,
+    inputs: Tensor,
     *,
     labels: LabelsLike,
     probabilities: Probabilities,
-    ending: Callable[[], str | None],
+    output: Selector | None,
 ) -> Decided:
     """The target with what this model says of its outputs.
 
     Args:
         target: what is asked.
         adapter: the model.
+        inputs: what is explained.
         labels: names that the user gives; None takes those of the model's configuration.
         probabilities: how outputs become probabilities.
-        ending: last operation over the outputs.
+        output: which part of the output holds the logits.
 
     Raises:
         InputError: the labels cannot be understood.
         TargetError: probabilities are asked for where the decision is no class, or in a mode that there is not.
     """
-    names = labels_of(adapter.model, adapter.classes) if labels is None else label_names(labels)
     if not takes_classes(target):
         if probabilities not in ("auto", "none"):
             raise TargetError(
                 f"probabilities={probabilities!r} is about classes, but the target is {type(target).__name__}; leave "
                 "it out"
             )
-        return Decided(target, names, {})
+        names = labels_of(adapter.model, adapter.classes) if labels is None else label_names(labels)
+        return Decided(target, names, {}, adapter)
+    logits = logits_of(adapter.structure(inputs), output)
+    chances = chances_of(probabilities, adapter.model, logits.ending)
     if needs_classifier(target):
-        target = with_classifier(target, classifier_rows(adapter.model))
-    chances = chances_of(probabilities, adapter.model, ending)
-    facts = {"probabilities": f"{chances.meaning or 'none'}: {chances.why}"}
-    return Decided(ClassHead(target, chances.meaning, strict=labels is not None), names, facts)
+        target = with_classifier(target, classifier_rows(adapter.model, logits))
+    return Decided(
+        target=ClassHead(target, chances.meaning, strict=labels is not None),
+        labels=labels_of(adapter.model, logits.count) if labels is None else label_names(labels),
+        facts={"probabilities": f"{chances.meaning or 'none'}: {chances.why}"},
+        adapter=replace(adapter, classes=logits.count),  # as it was seen, not as an attribute of the model has it
+    )
 
 
 def stated(facts: Mapping[str, str], readout: Readout) -> dict[str, str]:
@@ -82,13 +91,16 @@ def stated(facts: Mapping[str, str], readout: Readout) -> dict[str, str]:
     }
 
 
-def classifier_rows(model: nn.Module) -> Float[Tensor, "c d"] | None:
-    """The row of each class in the model's classifier; None where there is not exactly one."""
-    paths = classifiers(model)
-    layer = model.get_submodule(paths[0]) if len(paths) == 1 else None
-    weight = getattr(layer, "weight", None)
-    plain = isinstance(weight, Tensor) and weight.is_floating_point() and weight[0].numel() == weight.shape[1]
-    return weight.detach().flatten(1) if isinstance(weight, Tensor) and plain else None
+def classifier_rows(model: nn.Module, logits: Logits) -> Float[Tensor, "c d"] | None:
+    """The row of each class in the linear map that made the logits; None where there is not exactly one."""
+    if logits.maker is None:
+        return None
+    weights = [
+        weight.detach().flatten(1)
+        for _, weight in model.get_submodule(logits.maker).named_parameters(recurse=False)
+        if weight.ndim > 1 and weight.is_floating_point() and len(weight) == logits.count
+    ]
+    return weights[0] if len(weights) == 1 else None
 
 
 def decisions_of(readout: Readout) -> list[list[Decision]]:

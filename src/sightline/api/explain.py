@@ -31,7 +31,6 @@ from sightline.explainers.places import channels_second
 from sightline.models import Adapter
 from sightline.models.adapter.embedded import AUTO, NONE, place_of
 from sightline.models.adapter.layers import INPUT, without_input
-from sightline.models.ending import ending_of
 from sightline.models.load import LoadedModel
 from sightline.models.outputs import Probabilities
 from sightline.renamed import answering
@@ -164,13 +163,8 @@ def explain(
     where = embedding or (AUTO if decision.wants_embedding else NONE)
     about = {} if where == NONE else {"embedding": place_of(adapter.model, where)}
     adapter = adapter if where == NONE else adapter.encoder(where)
-    readable = decided(
-        decision,
-        adapter,
-        labels=content.labels,
-        probabilities=probabilities,
-        ending=lambda: ending_of(adapter.structure(inputs), output),
-    )
+    readable = decided(decision, adapter, inputs, labels=content.labels, probabilities=probabilities, output=output)
+    adapter = readable.adapter
     question = _Question(
         adapter=adapter,
         methods=tuple(METHODS[name] for name in choice.names),

@@ -5,7 +5,7 @@ It reads declarations - what the computation ends in, a configuration, a loss - 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -56,7 +56,7 @@ class Chances:
     why: str
 
 
-def chances_of(mode: Probabilities, model: nn.Module, ending: Callable[[], str | None]) -> Chances:
+def chances_of(mode: Probabilities, model: nn.Module, ending: str | None) -> Chances:
     """How the outputs of a model become probabilities.
 
     Args:
@@ -70,16 +70,15 @@ def chances_of(mode: Probabilities, model: nn.Module, ending: Callable[[], str |
         TargetError: there is no such mode.
 
     Example:
-        >>> chances_of("auto", nn.Linear(4, 3), lambda: "softmax").meaning
+        >>> chances_of("auto", nn.Linear(4, 3), "softmax").meaning
         'given'
     """
     if mode not in get_args(Probabilities):
         raise TargetError(f"there are no probabilities {mode!r}; {near(str(mode), get_args(Probabilities))}")
     if mode == "none":
         return Chances(None, "none were asked for")
-    end = ending() if mode in ("auto", "given") else None
-    if end in ENDINGS and (mode == "auto" or end == "log_softmax"):
-        return Chances(*ENDINGS[end])
+    if ending in ENDINGS and (mode == "auto" or (mode == "given" and ending == "log_softmax")):
+        return Chances(*ENDINGS[ending])
     return _declared(model) if mode == "auto" else Chances(mode, "as asked")
 
 

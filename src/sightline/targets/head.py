@@ -58,6 +58,10 @@ class ClassHead(Target):
             return  # what the model carries may not fit its outputs, which nobody has seen yet
         one = classes == 1 or (classes is None and labels is not None and len(labels) == 1)
         sides = _sides(labels) if one and self._has_sides(labels) else None
+        if sides is None and labels is not None and classes not in (None, len(labels)):
+            if self.strict:
+                raise TargetError(misfit(labels, classes or 0))
+            labels = None
         self.of.check(classes if sides is None else 2, labels if sides is None else sides)
 
     def rows(self, part: Rows) -> Target:
@@ -123,4 +127,5 @@ def misfit(labels: Sequence[str], count: int) -> str:
         if background
         else "give the labels that the model was trained with, one for each output"
     )
-    return f"there are {len(labels)} labels, but the model has {count} outputs; {advice}"
+    outputs = "1 output" if count == 1 else f"{count} outputs"
+    return f"there are {len(labels)} labels, but the model has {outputs}; {advice}"

@@ -1,10 +1,11 @@
-"""What the logits of a model end in: the soft-max or sigmoid that was last to change their numbers.
+"""`Logits`: what is known of a model's logits before it runs again - how many, what they end in, what made them.
 
 It is read off the recorded operations, never off a name or the values.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor
 from sightline.errors import TargetError
 from sightline.models.adapter.recording import Node
 from sightline.models.adapter.structure import ENDINGS, PASSING, Ending, Structure
+from sightline.targets.base import class_logits
 from sightline.targets.outputs import mapped
 from sightline.targets.select import Selector, select_output
 
@@ -34,11 +36,29 @@ VIEWS = frozenset(
      "T", "Clone", "ToCopy", "Alias", "Expand", "Split", "Unbind", "Clamp"}
 )  # fmt: skip
 """The same two in torch's own graph, which shows what a callable does that selects the logits."""
+LINEAR = frozenset({"addmm", "mm", "linear", "convolution", "_convolution", "matmul", "addmv", "mv", "bmm"})
+SCALING = frozenset({"add", "sub", "mul", "div"})
+"""With a single tensor that depends on the input: a bias, a temperature."""
 KNOWN = CHOOSING | {name for name, _ in LOGARITHMS}
 
 
-def ending_of(structure: Structure, selector: Selector | None = None) -> Ending | None:
-    """The ending of the part of the output that holds the logits; None where there is none, or it is not known.
+@dataclass(frozen=True)
+class Logits:
+    """What is known of the part of a model's output that holds the logits.
+
+    Args:
+        count: how many there are for each sample; None where that is not clear.
+        ending: the soft-max or sigmoid that was last to change their numbers, if there was one.
+        maker: path of the module that made them by a linear map; None where there was none.
+    """
+
+    count: int | None = None
+    ending: Ending | None = None
+    maker: str | None = None
+
+
+def logits_of(structure: Structure, selector: Selector | None = None) -> Logits:
+    """What a recording tells of the logits.
 
     Args:
         structure: what is known of the model for these inputs.
@@ -55,21 +75,36 @@ def ending_of(structure: Structure, selector: Selector | None = None) -> Ending 
     try:
         with torch.inference_mode(False), torch.enable_grad():
             part = select_output(output, selector)
+            count = class_logits(part).shape[1]
     except TargetError:
-        return None  # said in its own words when the output is read
+        return Logits()  # said in its own words when the output is read
     except Exception:  # noqa: BLE001 - a callable may do anything, also what it cannot do without numbers
-        return None
+        return Logits()
+    source, ending = _start(part)
+    index = next((i for i, tensor in enumerate(tensors) if tensor is source), None)
+    if index is None:
+        return Logits(count, ending)
+    node = structure.recording.output[index].node
+    return Logits(count, ending or _ending(structure, node), _maker(structure, node))
+
+
+def _start(part: Tensor) -> tuple[Any, Ending | None]:
+    """The tensor of the output that a part is a view of, and the soft-max or sigmoid that was taken of it."""
     if part.grad_fn is None:
-        step: Any = part
-    else:
-        step = part.grad_fn
-        while (name := _operation(step)) in VIEWS and len(step.next_functions) == 1:
-            step = step.next_functions[0][0]
-        if name in BACKWARD:
-            return BACKWARD[name]
-        step = getattr(step, "variable", None)
-    index = next((i for i, tensor in enumerate(tensors) if tensor is step), None)
-    return None if index is None else _ending(structure, structure.recording.output[index].node)
+        return part, None
+    step: Any = part.grad_fn
+    while (name := _operation(step)) in VIEWS and len(step.next_functions) == 1:
+        step = step.next_functions[0][0]
+    return getattr(step, "variable", None), BACKWARD.get(name)
+
+
+def _maker(structure: Structure, node: Node | None) -> str | None:
+    """The module in which the last linear map ran that the logits were made by."""
+    event = None if node is None else structure.makers.get(node)
+    while event is not None and event.name not in LINEAR:
+        straight = event.name in PASSING or event.name in ENDINGS or event.name in SCALING
+        event = structure.makers.get(event.inputs[0]) if straight and len(event.inputs) == 1 else None
+    return None if event is None else event.module
 
 
 def _operation(step: Any) -> str:
