@@ -16,11 +16,12 @@ from torch import Tensor
 
 from sightline.errors import LayerError
 from sightline.explainers.attention.reading import Attention, AttentionReading, read_attention, step_gradient
-from sightline.explainers.attention.rollout import selected_layers, who_decides
+from sightline.explainers.attention.rollout import blanked, selected_layers, who_decides
+from sightline.explainers.attention.sinks import BLANK
 from sightline.explainers.attention.stream import replayed, tokens_behind
 from sightline.explainers.flow.tape import Node
 from sightline.explainers.flow.walk import plainly, plus, walk
-from sightline.explainers.method import LayerMaps, Outcome, Request, own_pass
+from sightline.explainers.method import Outcome, Request, own_pass
 
 
 @own_pass(
@@ -31,7 +32,7 @@ from sightline.explainers.method import LayerMaps, Outcome, Request, own_pass
     equation="mean_(l'<=l) mean_h mean_i relu( d s_l' / d A_l'[h,i,n] ),  s_l: the score of block l's own tokens",
     source="bousselham2024legrad",
     cost="1 forward + 1 partial backward per block and target",
-    options={"accumulate": "false gives each block's own map instead of the mean up to it"},
+    options={"accumulate": "false gives each block's own map instead of the mean up to it", "sinks": BLANK},
     models="transformers whose blocks have tokens of one shape",
     no_input="attention lies between tokens",
 )
@@ -50,7 +51,8 @@ def legrad(request: Request) -> Outcome:
     maps = torch.stack([torch.stack(own) for own in each], 2)
     if request.option("accumulate", True):
         maps = maps.cumsum(0) / torch.arange(1, len(maps) + 1, device=maps.device).reshape(-1, *[1] * (maps.ndim - 1))
-    layers = [LayerMaps(block.attention.name, own) for block, own in zip(blocks, maps, strict=True)]
+    positions = [reading.attentions.index(block.attention) for block in blocks]
+    layers = [blanked(request, reading, i, own) for i, own in zip(positions, maps, strict=True)]
     remarks = ((who_decides(reading),),) * len(each)
     return Outcome(reading.readout, selected_layers(request, layers), (remarks,) * len(reading.readout.scores))
 

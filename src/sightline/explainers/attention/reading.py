@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -20,6 +20,8 @@ from sightline.capture.forward import run_forward
 from sightline.common.modes import leave_as_found
 from sightline.errors import LayerError
 from sightline.explainers.attention.pattern import Product, makers_of, products, reads_all_tokens
+from sightline.explainers.attention.sinks import share, sinks_of, unnormed
+from sightline.explainers.attention.stream import tokens_behind
 from sightline.explainers.attention.support import reaching
 from sightline.explainers.flow.affine import Step, fused
 from sightline.explainers.flow.facts import Facts
@@ -169,6 +171,57 @@ class AttentionReading:
         if rows == n or before is None or after is None:
             return rows == n
         return after.size == before.size and after.prefix - before.prefix == n - rows > 0
+
+    def registers(self, attention: Attention) -> Bool[Tensor, " n"]:
+        """Which tokens that an attention reads are neither places nor decide anything."""
+        n, device = attention.weights.shape[-1], attention.weights.device
+        layout = self.layouts.get(n, self.layout)
+        places = torch.zeros(n, dtype=torch.bool, device=device)
+        start = n - layout.dims[1][0] + layout.prefix
+        places[start : n - layout.suffix] = True
+        decides = torch.zeros_like(places)
+        front = self.deciding.shape[1]
+        if n == front or not attention.square:
+            decides[:front] = (self.deciding > 0).any(0)
+        return ~places & ~decides
+
+    @cached_property
+    def sinks(self) -> tuple[Bool[Tensor, "b *places"], ...]:
+        """By attention, places whose tokens behind the block are sinks; none where there is no block of tokens."""
+        squares = [attention for attention in self.attentions if attention.square]
+        ends = {node for start in self.starts for node in start}
+        behind = tokens_behind(self.tape, self.steps, [a.product for a in squares], ends) if squares else []
+        nodes = dict(zip(squares, behind, strict=True))
+        each: list[Bool[Tensor, "b *places"]] = []
+        for attention in self.attentions:
+            node = nodes.get(attention)
+            tokens = None if node is None else self.tape.value(unnormed(self.tape, self.steps, node))
+            n = attention.weights.shape[-1]
+            if tokens is not None and tokens.ndim == 3 and tokens.shape[:2] == (len(attention.weights), n):
+                each.append(sinks_of(self.to_grid(tokens.float().norm(dim=-1))))
+            else:
+                each.append(each[-1] if each else torch.zeros(len(attention.weights), *self.layout.size).bool())
+        return tuple(sinks.to(attention.weights.device) for sinks in each)
+
+    def on_tokens(self, places: Bool[Tensor, "b *places"], attention: Attention) -> Bool[Tensor, "b n"]:
+        """A mask over places as one over the tokens that an attention reads."""
+        n = attention.weights.shape[-1]
+        number = self.to_grid(torch.arange(n, device=places.device, dtype=torch.float)[None])[0].long()
+        mask = torch.zeros(len(places), n, dtype=torch.bool, device=places.device)
+        mask[:, number.flatten()] = places.flatten(1)
+        return mask
+
+    def notes(self, i: int) -> dict[str, Float[Tensor, " b"]]:
+        """How many registers and sinks an attention reads, and which share of it they get from tokens that decide."""
+        attention = self.attentions[i]
+        registers = self.registers(attention)[None].expand(len(attention.weights), -1)
+        masks = {"registers": registers, "sinks": self.on_tokens(self.sinks[i], attention)}
+        rows = self.rows(attention)[:, None, :, None]
+        notes: dict[str, Float[Tensor, " b"]] = {}
+        for name, mask in masks.items():
+            notes[name] = mask.sum(1).float()
+            notes[f"{name}_attention"] = share(attention.weights * rows, mask[:, None, None, :])
+        return notes
 
     def same_places(self) -> None:
         """Refuse a model whose attentions read other places as it goes on.

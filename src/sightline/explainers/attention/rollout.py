@@ -11,6 +11,7 @@ from torch import Tensor
 
 from sightline.errors import LayerError, MethodError
 from sightline.explainers.attention.reading import Attention, AttentionReading, even, read_attention
+from sightline.explainers.attention.sinks import OPTION, drops_sinks
 from sightline.explainers.method import LayerMaps, Outcome, Request, own_pass
 
 Mean = Callable[[int], Float[Tensor, "k b q n"]]
@@ -25,6 +26,7 @@ Mean = Callable[[int], Float[Tensor, "k b q n"]]
     equation="R_l = (I + mean_h A_l)/2 R_(l-1),  map = mean of the rows that decide",
     source="abnar2020rollout",
     cost="1 forward",
+    options={"sinks": OPTION},
     models="transformers with attention over all places",
     no_input="attention lies between tokens",
 )
@@ -35,7 +37,9 @@ def rollout(request: Request) -> Outcome:
     The decision plays no part but for the tokens that reach it: the class token, or the mean of all places.
     """
     reading = read_attention(request)
-    means = [_shares(attention) for attention in reading.attentions]
+    means = [
+        _shares(attention, kept) for attention, kept in zip(reading.attentions, _kept(request, reading), strict=True)
+    ]
     return _outcome(request, reading, Chain(reading, lambda i: means[i], 0.5))
 
 
@@ -47,6 +51,7 @@ def rollout(request: Request) -> Outcome:
     equation="R_l = (I + mean_h relu(G_l * A_l)) R_(l-1),  map = mean of the rows that decide",
     source="chefer2021generic",
     cost="1 forward + 1 backward per target",
+    options={"sinks": OPTION},
     models="transformers with attention over all places",
     no_input="attention lies between tokens",
 )
@@ -56,15 +61,27 @@ def gradient_rollout(request: Request) -> Outcome:
     reading = read_attention(request)
     each = [reading.gradients(k) for k in range(len(reading.starts))]
     means = [
-        torch.stack([(gradients[i] * attention.weights).relu().mean(1) for gradients in each])
-        for i, attention in enumerate(reading.attentions)
+        torch.stack([(gradients[i] * attention.weights).relu().mean(1) * kept for gradients in each])
+        for i, (attention, kept) in enumerate(zip(reading.attentions, _kept(request, reading), strict=True))
     ]
     return _outcome(request, reading, Chain(reading, lambda i: means[i], 1.0))
 
 
-def _shares(attention: Attention) -> Float[Tensor, "1 b q n"]:
+def _kept(request: Request, reading: AttentionReading) -> list[Float[Tensor, "b 1 n"]]:
+    """By attention, 1 for the tokens that are read, 0 for those that are left out."""
+    ones = [torch.ones_like(attention.weights[:, 0, :1]) for attention in reading.attentions]
+    if not drops_sinks(request):
+        return ones
+    left_out = [
+        reading.registers(attention) | reading.on_tokens(sinks, attention)
+        for attention, sinks in zip(reading.attentions, reading.sinks, strict=True)
+    ]
+    return [one * ~mask[:, None] for one, mask in zip(ones, left_out, strict=True)]
+
+
+def _shares(attention: Attention, kept: Float[Tensor, "b 1 n"]) -> Float[Tensor, "1 b q n"]:
     """Mean over heads; rows sum to one. What is negative where heads are mixed behind the soft-max is no share."""
-    mean = attention.weights.mean(1).relu()
+    mean = attention.weights.mean(1).relu() * kept
     return (mean / mean.sum(-1, keepdim=True).clamp_min(torch.finfo(mean.dtype).tiny))[None]
 
 
@@ -133,13 +150,19 @@ def _read_off(product: Float[Tensor, "k b q n"], deciding: Float[Tensor, "b q"] 
 
 def _outcome(request: Request, reading: AttentionReading, chain: Chain) -> Outcome:
     k = reading.readout.scores.shape[1]
-    layers = [
-        LayerMaps(attention.name, maps.movedim(0, 1).expand(-1, k, *[-1] * (maps.ndim - 2)))
-        for attention, maps in zip(reading.attentions, chain.maps(), strict=True)
-    ]
+    each = [maps.movedim(0, 1).expand(-1, k, *[-1] * (maps.ndim - 2)) for maps in chain.maps()]
+    layers = [blanked(request, reading, i, maps) for i, maps in enumerate(each)]
     remarks = (who_decides(reading),)
     samples = len(reading.readout.scores)
     return Outcome(reading.readout, selected_layers(request, layers), tuple((remarks,) * k for _ in range(samples)))
+
+
+def blanked(request: Request, reading: AttentionReading, i: int, maps: Float[Tensor, "b k *places"]) -> LayerMaps:
+    """Maps of an attention with what is known of its registers and sinks; sinks are zero if they are left out."""
+    sinks = torch.stack(reading.sinks[: i + 1]).any(0)
+    return LayerMaps(
+        reading.attentions[i].name, maps * ~sinks[:, None] if drops_sinks(request) else maps, reading.notes(i)
+    )
 
 
 def who_decides(reading: AttentionReading) -> str:

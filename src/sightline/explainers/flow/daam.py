@@ -10,6 +10,7 @@ these reads as the class token would, and their parts are added.
 from __future__ import annotations
 
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -18,6 +19,8 @@ from torch import Tensor
 
 from sightline.errors import LayerError
 from sightline.explainers.attention.reading import Attention, AttentionReading, read_attention, step_gradient
+from sightline.explainers.attention.rollout import blanked
+from sightline.explainers.attention.sinks import BLANK
 from sightline.explainers.flow.tape import Node
 from sightline.explainers.flow.walk import plus, walk
 from sightline.explainers.method import LayerMaps, Outcome, Request, own_pass
@@ -31,7 +34,7 @@ from sightline.explainers.method import LayerMaps, Outcome, Request, own_pass
     equation="sum_(b'<=b) relu( sum_i sum_c G_b'[i,c] a_b'[i,n] v_b'[n,c] ),  i: the class token, or all that decide",
     source="liao2025daam",
     cost="about 1.5 forward + backward per target",
-    options={"accumulate": "false gives each block's own map instead of the running sum"},
+    options={"accumulate": "false gives each block's own map instead of the running sum", "sinks": BLANK},
     models="transformers with attention over all places",
     no_input="attention lies between tokens",
 )
@@ -109,4 +112,4 @@ def _layers(request: Request, reading: AttentionReading, flow: Float[Tensor, "l 
         indices = [i for i, name in enumerate(names) if any(name == p or name.startswith(f"{p}.") for p in paths)]
         if not indices:
             raise LayerError(f"daam has no map at {selection!r}; it has one for each block: {', '.join(names)}")
-    return tuple(LayerMaps(names[i], flow[i]) for i in indices)
+    return tuple(replace(blanked(request, reading, i, flow[i]), layer=names[i]) for i in indices)

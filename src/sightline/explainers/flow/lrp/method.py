@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sightline.errors import MethodError
+from sightline.explainers.attention.sinks import BLANK, drops_sinks, share, sinks_of, unnormed
 from sightline.explainers.flow.lrp.bounds import Bounds, bounds_of
 from sightline.explainers.flow.lrp.first import FIRST, Message, PixelRules, join, relevance
 from sightline.explainers.flow.lrp.pixels import Pixels, pixel_nodes
@@ -39,6 +40,7 @@ Notes = dict[str, Float[Tensor, " b"]]
         "add": "the same in sums of branches; 0",
         "epsilon": "what is added to denominators, in units of the layer's root mean square; 0",
         "attention": "value holds attention and gates constant, both gives them half; value",
+        "sinks": BLANK,
         "first": "rule of the layer that reads the pixels, for the map at the input: bounded (z^B), flat, squared, "
         "gamma, or a gamma of its own; bounded",
         "low": "smallest value of the normalised pixels, one or one per channel; from the preprocessing",
@@ -52,7 +54,8 @@ def lrp(request: Request) -> Outcome:
     Convolutions and linear layers share relevance by the generalised gamma rule, batch norms being part of the layer
     that feeds them; activations pass it on; attention weights, gates and the scale of norms are held constant
     [ali2022conservative]. `carried` in the notes is the sum over a layer, `drift` what of the score was
-    lost or gained (to biases, above all), `prefix` the share of magnitude on class and register tokens.
+    lost or gained (to biases, above all), `prefix` the share of magnitude on class and register tokens,
+    `sinks` and `sinks_relevance` the number of sink tokens and their share.
     """
     recipe, first = recipe_of(request), first_of(request)
     reading = read(request)
@@ -62,7 +65,7 @@ def lrp(request: Request) -> Outcome:
         rules = Rules(reading.tape, reading.facts, recipe)
         # Without pixels all messages are tensors, as the plain rules take them.
         rule = cast("Rule[Message]", rules) if pixels is None else PixelRules(rules, pixels, first)
-        each.append((_relevance_maps(reading, rule, k), _remarks(reading, rules)))
+        each.append((_relevance_maps(reading, rule, k, drop=drops_sinks(request)), _remarks(reading, rules)))
     layers = tuple(
         LayerMaps(
             layer.name,
@@ -120,12 +123,13 @@ def first_of(request: Request) -> str | float:
     return gamma
 
 
-def _relevance_maps(reading: Reading, rule: Rule[Message], k: int) -> list[tuple[Tensor, Notes]]:
+def _relevance_maps(reading: Reading, rule: Rule[Message], k: int, *, drop: bool) -> list[tuple[Tensor, Notes]]:
     """Map and notes of every layer for one decision."""
     maps: dict[Node, tuple[Tensor, Notes]] = {}
     layouts = {node: layer.layout for node, layer in zip(reading.nodes, reading.layers, strict=True)}
     start: dict[Node, Message] = dict(reading.starts[k])
     shapes = {node: reading.tape.value(node).shape for node in reading.nodes}
+    sinks = _sinks(reading)
     score = _start_score(reading, k)
 
     def arrive(node: Node, message: Message) -> None:
@@ -136,7 +140,26 @@ def _relevance_maps(reading: Reading, rule: Rule[Message], k: int) -> list[tuple
     walk(reading.tape, reading.steps, start, rule, arrive, add=join, last=last, destinations=layouts)
     for node in set(reading.nodes) - set(maps):
         maps[node] = _map(torch.zeros(shapes[node]).to(score), layouts[node], score)
-    return [maps[node] for node in reading.nodes]
+    return [_with_sinks(*maps[node], sinks.get(node), drop=drop) for node in reading.nodes]
+
+
+def _sinks(reading: Reading) -> dict[Node, Tensor]:
+    """Places of each layer of tokens whose token is a sink, `[b, places...]`."""
+    sinks = {}
+    for node, layer in zip(reading.nodes, reading.layers, strict=True):
+        if layer.layout.kind == "tokens":
+            tokens = reading.tape.value(unnormed(reading.tape, reading.steps, node))
+            if tokens.shape == reading.tape.value(node).shape:
+                sinks[node] = sinks_of(layer.layout.to_grid(tokens.float()).norm(dim=1))
+    return sinks
+
+
+def _with_sinks(R: Tensor, notes: Notes, sinks: Tensor | None, *, drop: bool) -> tuple[Tensor, Notes]:
+    """A map and its notes with the number and share of the sinks, which are zero if they are left out."""
+    if sinks is None:
+        return R, notes
+    counts = {"sinks": sinks.flatten(1).sum(1).float(), "sinks_relevance": share(R, sinks)}
+    return (R * ~sinks if drop else R), notes | counts
 
 
 def _map(R: Float[Tensor, "b ..."], layout: Layout, score: Float[Tensor, " b"]) -> tuple[Tensor, Notes]:
