@@ -19,6 +19,7 @@ from sightline.models.adapter.axes import (
     Axes,
     Axis,
     axis_size,
+    coarsened,
     common,
     concatenated,
     cut,
@@ -26,6 +27,7 @@ from sightline.models.adapter.axes import (
     known,
     mirrored,
     padded,
+    rescaled,
     reshaped,
     resized,
     rolled,
@@ -105,7 +107,7 @@ def followed(op: Operation) -> Sequence[Axes]:
     axes = RULES.get(op.name, elementwise)(op)
     return [
         # What does not fit the tensor is no knowledge.
-        [a if axis_size(a) == n else feature(n) for a, n in zip(own, y.shape, strict=True)]
+        coarsened([a if axis_size(a) == n else feature(n) for a, n in zip(own, y.shape, strict=True)])
         if len(own) == y.ndim
         else [feature(n) for n in y.shape]
         for own, y in zip([*axes, *([[]] * (len(op.outputs) - len(axes)))], op.outputs, strict=True)
@@ -276,7 +278,10 @@ def _mm(op: Operation) -> Sequence[Axes]:
 @rule("bmm", "baddbmm")
 def _bmm(op: Operation) -> Sequence[Axes]:
     a, b = op.args[:2] if op.name == "bmm" else op.args[1:3]
-    batch = common([op.axes_of(a)[0], op.axes_of(b)[0]], a.shape[0])
+    own = op.axes_of(a)[0]
+    batch = common([own, op.axes_of(b)[0]], a.shape[0])
+    # Rows are those of the first: so are their windows, where both have windows of their own size.
+    batch = own if known(own) and known(batch) else batch
     return [[batch, op.axes_of(a)[1], op.axes_of(b)[2]]]
 
 
@@ -305,7 +310,8 @@ def _convolution(op: Operation) -> Sequence[Axes]:
     lead = [op.axes[0], feature(op.y.shape[1])]
     kernel, stride, padding = op.args[1].shape[2:], op.args[3], op.args[4]
     pointwise = all(k == 1 for k in kernel) and all(s == 1 for s in stride) and not any(padding)
-    return [lead + [a if pointwise else resized(a, n) for a, n in zip(op.axes[2:], op.y.shape[2:], strict=True)]]
+    axes = [*lead, *op.axes[2:]]
+    return [axes if pointwise else rescaled(axes, dict(enumerate(op.y.shape[2:], 2)))]
 
 
 @rule(
@@ -324,8 +330,8 @@ def _pool(op: Operation) -> Sequence[Axes]:
     lead = op.axes[:-rank]
     if op.name.startswith("pixel"):
         lead = [*op.axes[:-3], feature(op.y.shape[-3])]
-    places = op.axes[-rank:]
-    return [[*lead, *(resized(a, n) for a, n in zip(places, y.shape[-rank:], strict=True))] for y in op.outputs]
+    axes = [*lead, *op.axes[-rank:]]
+    return [rescaled(axes, {len(axes) - rank + i: n for i, n in enumerate(y.shape[-rank:])}) for y in op.outputs]
 
 
 @rule(
