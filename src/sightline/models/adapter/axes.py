@@ -8,7 +8,7 @@ other along one axis (class tokens before places), the axis is one `Parts`, whic
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -87,77 +87,6 @@ def resized(axis: Axis, n: int) -> Axis:
     if isinstance(digit, Digit) and digit.whole and not digit.shift:
         return (Digit(digit.source, 1, n, n, mirrored=digit.mirrored, window=digit.window),)
     return feature(n)
-
-
-def rescaled(axes: Axes, sizes: Mapping[int, int]) -> Axes:
-    """What windows that slide along some axes of a tensor make of all of them.
-
-    A digit that is only a part of its source (windows of a partition, or what a space-to-depth left) is resized
-    where it stands, and the other digits of that source follow.
-
-    Args:
-        axes: of the tensor.
-        sizes: new size of each axis along which they slide.
-    """
-    out = list(axes)
-    for dim, n in sizes.items():
-        digit = out[dim][0] if len(out[dim]) == 1 else None
-        if not isinstance(digit, Digit) or digit.whole or digit.source == BATCH:
-            same = isinstance(digit, Digit) and digit.shift and n == digit.size
-            out[dim] = out[dim] if same else resized(out[dim], n)
-        elif n != digit.size:
-            out = [_with_digit_of(axis, digit, n) for axis in out]
-            out[dim] = feature(n) if _displaced(digit) else out[dim]
-    return out
-
-
-def _resolutions(axis: Axis) -> int:
-    """At how many resolutions one source lies along an axis."""
-    totals = {(atom.source, atom.total) for atom in axis if isinstance(atom, Digit)}
-    return len(totals) - len({name for name, _ in totals}) + 1
-
-
-def _displaced(digit: Digit) -> bool:
-    return bool(digit.shift or digit.before or digit.after)
-
-
-def _with_digit_of(axis: Axis, digit: Digit, n: int) -> Axis:
-    """An axis of a tensor in which a digit gets another size."""
-
-    def scaled(atom: Atom) -> Atom:
-        if not isinstance(atom, Digit) or (atom.source, atom.total) != (digit.source, digit.total):
-            return atom
-        total = atom.total // digit.size * n
-        if atom == digit:
-            return replace(atom, size=n, total=total)
-        return replace(atom, stride=atom.stride // digit.size * n if atom.stride > digit.stride else atom.stride, total=total)
-
-    return tuple(scaled(atom) for atom in axis)
-
-
-def coarsened(axes: Axes) -> Axes:
-    """Digits whose inner ones are nowhere in the tensor any more are whole: coarser places of their source.
-
-    An axis of digits at several resolutions (queries of one window, asked in every window) is no place of any.
-    """
-    axes = [axis if _resolutions(axis) < 2 else feature(axis_size(axis)) for axis in axes]
-    digits = [atom for axis in axes for atom in axis if isinstance(atom, Digit)]
-    if all(digit.whole for digit in digits):
-        return axes
-    inner = {name: math.gcd(*(d.stride for d in digits if d.source == name)) for name in {d.source for d in digits}}
-    for digit in digits:
-        if digit.source == BATCH or _displaced(digit) or digit.total % inner[digit.source]:
-            inner[digit.source] = 1
-    if all(k == 1 for k in inner.values()):
-        return axes
-
-    def coarse(atom: Atom) -> Atom:
-        if not isinstance(atom, Digit):
-            return atom
-        k = inner[atom.source]
-        return replace(atom, stride=atom.stride // k, total=atom.total // k)
-
-    return [tuple(map(coarse, axis)) for axis in axes]
 
 
 def axis_size(axis: Axis) -> int:

@@ -19,7 +19,6 @@ from sightline.models.adapter.axes import (
     Axes,
     Axis,
     axis_size,
-    coarsened,
     common,
     concatenated,
     cut,
@@ -27,13 +26,13 @@ from sightline.models.adapter.axes import (
     known,
     mirrored,
     padded,
-    rescaled,
     reshaped,
     resized,
     rolled,
     source,
     whole_digit,
 )
+from sightline.models.adapter.resolution import coarsened, rescaled
 
 AxesOf = Callable[[Tensor], Axes]
 
