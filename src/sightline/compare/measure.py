@@ -18,12 +18,18 @@ from sightline.compare.samples import Batch
 from sightline.errors import MethodError
 from sightline.explainers import METHODS
 from sightline.metrics import METRICS, MetricSpec, Probe, Scores, on_grid
+from sightline.metrics.probe import Output
 from sightline.metrics.scores import map_check
+from sightline.models import adapt
+from sightline.models.logits import logits_of
+from sightline.models.outputs import chances_of
 from sightline.results import Explanations
 
 PLACES = ("early", "middle", "late")
 WITHOUT_LOCATION = ("deletion", "insertion", "average-drop", "sparseness")
 WITH_LOCATION = ("energy-in-mask", "concentration", "pointing-game", "iou-best", *WITHOUT_LOCATION)
+OUTPUTS: dict[str, Output] = {"softmax": "probability", "exp": "probability", "sigmoid": "sigmoid", "given": "logit"}
+"""What the outputs mean, and how the metrics read them; a soft-max of log-probabilities gives the probabilities."""
 USABLE = {"probe", "inputs", "maps", "masks"}
 
 
@@ -109,7 +115,7 @@ def measure(
     """
     explanations = explain(model, batch.inputs, method=settings.methods, sources=names, seed=settings.seed)
     classes = torch.tensor([item.decision.index for item in explanations.of(method=settings.methods[0])])
-    probe = Probe(judge or model, classes, batch_size=settings.batch_size)
+    probe = Probe(judge or model, classes, output=_output(model, batch.inputs), batch_size=settings.batch_size)
     if any("probe" in METRICS[name].needs for name in settings.metrics):
         probe = probe.remembering(batch.inputs)
     for method in settings.methods:
@@ -118,6 +124,13 @@ def measure(
                 scores = _score(METRICS[name], probe, batch, maps, settings.options.get(name, {}))
                 for i, (value, status) in enumerate(zip(scores.values.tolist(), scores.statuses(), strict=True)):
                     yield Row(names[i], method, place, layers[i], name, value, str(status))
+
+
+def _output(model: nn.Module, inputs: Tensor) -> Output:
+    """How the metrics read the probability of a class off this model: once, not a soft-max of a soft-max."""
+    adapter = adapt(model)
+    chances = chances_of("auto", adapter.model, logits_of(adapter.structure(inputs)).ending)
+    return "logit" if chances.meaning is None else OUTPUTS[chances.meaning]
 
 
 def maps_at(

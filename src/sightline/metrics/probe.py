@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal, get_args
 
 import torch
 from jaxtyping import Float, Int, Num
@@ -17,10 +17,15 @@ from sightline.common.chunks import in_chunks
 from sightline.common.modes import evaluating
 from sightline.errors import InputError, TargetError
 from sightline.results.domains import IMAGE, Domain
+from sightline.targets.base import class_logits
+from sightline.targets.outputs import describe
+from sightline.targets.select import select_output
 
 CACHED = 4 * 3 * 224 * 224
 """Numbers of input whose activations a CPU's caches hold about: more rows at once make each of them dearer."""
 
+Output = Literal["probability", "sigmoid", "logit"]
+"""What is read of a class."""
 Reader = Callable[[Tensor, Tensor], Tensor]
 """Reads scores `[r]` off a model's output, given the sample `[r]` that each row belongs to."""
 
@@ -33,7 +38,8 @@ class Probe:
         model: a callable from inputs `[r, ...]` to class scores `[r, k]`. A module is put into evaluation mode for
             the time of a measurement and given back as it was.
         targets: a class per sample; or a `Reader`; or None for the class that the model itself prefers.
-        output: `"probability"` reads soft-max probabilities, `"logit"` the raw output.
+        output: `"probability"` reads soft-max probabilities, `"sigmoid"` those of labels that do not exclude each
+            other, `"logit"` the raw output, which may be probabilities already.
         batch_size: rows per forward; None for as many as the CPU's caches hold (four pictures of 224 px, eight small
             ones), and 64 elsewhere. Halved, and
             logged, when the memory does not suffice.
@@ -50,16 +56,16 @@ class Probe:
 
     model: Callable[[Tensor], Tensor]
     targets: Int[Tensor, "b"] | Reader | None = None
-    output: Literal["probability", "logit"] = "probability"
+    output: Output = "probability"
     batch_size: int | None = None
     domain: Domain = IMAGE
     grid: Literal["input", "cells"] = "input"
     memory: tuple[Tensor, Float[Tensor, "b"]] | None = None
 
     def __post_init__(self) -> None:
-        if self.output not in ("probability", "logit") or self.grid not in ("input", "cells"):
+        if self.output not in get_args(Output) or self.grid not in ("input", "cells"):
             raise InputError(
-                "output is 'probability' or 'logit' and grid is 'input' or 'cells'; "
+                "output is 'probability', 'sigmoid' or 'logit' and grid is 'input' or 'cells'; "
                 f"got {self.output!r} and {self.grid!r}"
             )
         if self.batch_size is not None and self.batch_size < 1:
@@ -152,7 +158,7 @@ class Probe:
         return _precise(scores)
 
 
-def _favourite(output: Literal["probability", "logit"]) -> Reader:
+def _favourite(output: Output) -> Reader:
     def read(logits: Tensor, _: Tensor) -> Tensor:
         best = _scaled(_matrix(logits), output).max(1)
         return torch.stack([best.indices.to(best.values.dtype), best.values], dim=1)
@@ -160,19 +166,19 @@ def _favourite(output: Literal["probability", "logit"]) -> Reader:
     return read
 
 
-def _matrix(output: Tensor) -> Float[Tensor, "r k"]:
-    if not isinstance(output, Tensor) or output.ndim != 2:
-        answer = f"a tensor of shape {tuple(output.shape)}" if isinstance(output, Tensor) else type(output).__name__
+def _matrix(output: Any) -> Float[Tensor, "r k"]:
+    try:
+        return _precise(class_logits(select_output(output)))
+    except TargetError as problem:
         raise TargetError(
-            f"class targets are read off logits [rows, classes], but the model returned {answer}. "
+            f"class targets are read off logits [rows, classes], but the model returned {describe(output)}. "
             "Try: a lambda that returns the logits, or a reader as targets"
-        )
-    return _precise(output)
+        ) from problem
 
 
-def _scaled(logits: Float[Tensor, "r k"], output: Literal["probability", "logit"]) -> Float[Tensor, "r k"]:
-    if output == "logit":
-        return logits
+def _scaled(logits: Float[Tensor, "r k"], output: Output) -> Float[Tensor, "r k"]:
+    if output != "probability":
+        return logits.sigmoid() if output == "sigmoid" else logits
     if logits.shape[1] < 2:
         raise TargetError(
             "the model has one class only, whose soft-max probability is 1 whatever is deleted. Try: output='logit'"
