@@ -102,7 +102,7 @@ def test_what_cannot_be_read_is_said_in_words() -> None:
     inputs = torch.rand(2, 3)
     with pytest.raises(TargetError, match="one class only"):
         Probe(lambda x: x[:, :1], torch.zeros(2, dtype=torch.long)).scores(inputs)
-    with pytest.raises(TargetError, match="returned {'a': a tensor"):
+    with pytest.raises(TargetError, match="'a': a tensor"):
         Probe(lambda x: {"a": x, "b": x}, torch.zeros(2, dtype=torch.long)).scores(inputs)  # type: ignore[arg-type, return-value]
     with pytest.raises(TargetError, match="one class per sample"):
         Probe(lambda x: x, torch.zeros(3, dtype=torch.long)).scores(inputs)
