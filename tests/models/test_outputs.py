@@ -14,7 +14,7 @@ from sightline.errors import InputError, SightlineError, TargetError
 from sightline.models import adapt
 from sightline.models.labels import label_names
 from sightline.models.logits import logits_of
-from sightline.models.outputs import chances_of, labels_of
+from sightline.models.outputs import chances_of, declarations_of, labels_of
 
 
 class Net(nn.Module):
@@ -120,10 +120,10 @@ def test_contrasts_have_the_probability_of_their_class(contrast: Any) -> None:
 )
 def test_what_the_computation_ends_in_goes_first(end: str | None, meaning: str) -> None:
     multi = Net(config(problem_type="multi_label_classification"))
-    assert chances_of("auto", Net(), end).meaning == meaning
-    assert chances_of("auto", multi, end).meaning == ("sigmoid" if end is None else meaning)
-    assert chances_of("sigmoid", Net(), end).meaning == "sigmoid"
-    assert chances_of("given", Net(), end).meaning == ("exp" if end == "log_softmax" else "given")
+    assert chances_of("auto", declarations_of(Net()), end).meaning == meaning
+    assert chances_of("auto", declarations_of(multi), end).meaning == ("sigmoid" if end is None else meaning)
+    assert chances_of("sigmoid", declarations_of(Net()), end).meaning == "sigmoid"
+    assert chances_of("given", declarations_of(Net()), end).meaning == ("exp" if end == "log_softmax" else "given")
 
 
 def test_an_unknown_word_is_refused() -> None:
@@ -202,11 +202,21 @@ def test_what_a_user_gives_goes_before_the_configuration() -> None:
 
 
 @pytest.mark.parametrize(
-    "table", [{0: "LABEL_0", 1: "LABEL_1", 2: "LABEL_2", 3: "LABEL_3"}, {}, None, "names", {0: "cat"}, ["cat"]]
+    "table",
+    [
+        {0: "LABEL_0", 1: "LABEL_1", 2: "LABEL_2", 3: "LABEL_3"},
+        {},
+        None,
+        "names",
+        {0: "cat"},
+        ["cat"],
+        {0: None},
+        {1: "dog"},
+    ],
 )
 def test_a_configuration_without_names_for_these_outputs_is_passed_over(table: Any) -> None:
     net = Net(config(id2label=table))
-    assert labels_of(net, 4) is None
+    assert labels_of(declarations_of(net), 4) is None
     for model in (net, Wrapper(net)):
         item = sightline.explain(model, X[:1], target=3, method="gradcam", layers="*body").one()
         assert item.decision.label == "class 3"

@@ -14,7 +14,7 @@ from sightline.errors import TargetError
 from sightline.models import Adapter
 from sightline.models.labels import label_names
 from sightline.models.logits import Logits, logits_of
-from sightline.models.outputs import Probabilities, chances_of, labels_of
+from sightline.models.outputs import Probabilities, chances_of, declarations_of, labels_of
 from sightline.results import Decision
 from sightline.targets import ClassHead, Readout, Selector, Target
 from sightline.targets.base import takes_classes
@@ -64,21 +64,22 @@ def decided(
         InputError: the labels cannot be understood.
         TargetError: probabilities are asked for where the decision is no class, or in a mode that there is not.
     """
+    declarations = declarations_of(adapter.model)
     if not takes_classes(target):
         if probabilities not in ("auto", "none"):
             raise TargetError(
                 f"probabilities={probabilities!r} is about classes, but the target is {type(target).__name__}; leave "
                 "it out"
             )
-        names = labels_of(adapter.model, adapter.classes) if labels is None else label_names(labels)
+        names = labels_of(declarations, adapter.classes) if labels is None else label_names(labels)
         return Decided(target, names, {}, adapter)
     logits = logits_of(adapter.structure(inputs), output)
-    chances = chances_of(probabilities, adapter.model, logits.ending)
+    chances = chances_of(probabilities, declarations, logits.ending)
     if needs_classifier(target):
         target = with_classifier(target, classifier_rows(adapter.model, logits))
     return Decided(
         target=ClassHead(target, chances.meaning, strict=labels is not None),
-        labels=labels_of(adapter.model, logits.count) if labels is None else label_names(labels),
+        labels=labels_of(declarations, logits.count) if labels is None else label_names(labels),
         facts={"probabilities": f"{chances.meaning or 'none'}: {chances.why}"},
         adapter=replace(adapter, classes=logits.count),  # as it was seen, not as an attribute of the model has it
     )

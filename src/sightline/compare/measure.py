@@ -22,7 +22,7 @@ from sightline.metrics.probe import Output
 from sightline.metrics.scores import map_check
 from sightline.models import adapt
 from sightline.models.logits import logits_of
-from sightline.models.outputs import chances_of
+from sightline.models.outputs import chances_of, declarations_of
 from sightline.results import Explanations
 
 PLACES = ("early", "middle", "late")
@@ -129,7 +129,7 @@ def measure(
 def _output(model: nn.Module, inputs: Tensor) -> Output:
     """How the metrics read the probability of a class off this model: once, not a soft-max of a soft-max."""
     adapter = adapt(model)
-    chances = chances_of("auto", adapter.model, logits_of(adapter.structure(inputs)).ending)
+    chances = chances_of("auto", declarations_of(adapter.model), logits_of(adapter.structure(inputs)).ending)
     return "logit" if chances.meaning is None else OUTPUTS[chances.meaning]
 
 
