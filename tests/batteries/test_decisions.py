@@ -158,10 +158,26 @@ def test_the_lrp_flow_of_a_box_conserves_its_logit_without_biases() -> None:
     assert float(item.flow[-1].values.sum()) == pytest.approx(item.decision.score, rel=1e-3)
 
 
+@pytest.mark.parametrize("count", [1, 2])
 @pytest.mark.parametrize("name", DETECTORS)
-def test_the_default_method_answers(name: str) -> None:
+def test_the_default_flow_follows_every_detector(name: str, count: int) -> None:
     target = targets.box((4, 4, 28, 28), 1)
-    assert sightline.explain(build(name), pictures(2), target=target, layers=[BODY])[0].flow[-1].status == "ok"
+    items = sightline.explain(build(name), pictures(count), target=target)
+    assert {item.method for item in items} == {"lrp"}
+    assert {(item.flow[-1].layer, item.flow[-1].status) for item in items} == {("backbone.body.3", "ok")}
+    assert not any("No rule" in remark for remark in items[0].flow.remarks if name != "fcos")
+
+
+@pytest.mark.parametrize("name", ["faster_rcnn", "retinanet"])
+def test_without_gamma_the_flow_through_a_detector_is_gradient_x_activation(name: str) -> None:
+    model, target = build(name), targets.box((4, 4, 28, 28), 1)
+    ask = lambda method, **options: sightline.explain(  # noqa: E731
+        model, pictures(2), target=target, method=method, layers=[BODY], options=options
+    )
+    for flow, plain in zip(ask("lrp", gamma=0), ask("gradxact"), strict=True):
+        left, right = flow.flow[-1].values, plain.flow[-1].values
+        assert float(right.abs().max()) > 0
+        assert torch.allclose(left, right, atol=1e-5 * float(right.abs().max()))
 
 
 @pytest.mark.parametrize("name", ["faster_rcnn", "retinanet", "fcos"])

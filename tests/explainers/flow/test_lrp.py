@@ -359,7 +359,7 @@ def test_relevance_answers_where_no_method_was_asked_for_and_says_why() -> None:
 
 
 def test_another_method_answers_where_the_default_cannot_follow() -> None:
-    class WritesAPart(nn.Module):
+    class ReadsAStaleView(nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.block = nn.Conv2d(3, 4, 3)
@@ -367,12 +367,13 @@ def test_another_method_answers_where_the_default_cannot_follow() -> None:
         def forward(self, x: Tensor) -> Tensor:
             y = self.block(x)
             y = y * 1
-            y[:, :, 0] *= 3
-            return y.mean((2, 3))
+            view = y.flatten(1)
+            y.relu_()
+            return y.mean((2, 3)) + view.mean(1, keepdim=True)
 
     x = torch.randn(1, 3, 8, 8)
-    found = sightline.explain(WritesAPart(), x, target=1, layers=["block"]).one()
+    found = sightline.explain(ReadsAStaleView(), x, target=1, layers=["block"]).one()
     assert found.method == "hirescam"
     assert "HiResCAM" in found.provenance["why"]
-    with pytest.raises(UnfollowedError, match="part of a tensor"):
-        sightline.explain(WritesAPart(), x, target=1, layers=["block"], method="lrp")
+    with pytest.raises(UnfollowedError, match="overwritten in place"):
+        sightline.explain(ReadsAStaleView(), x, target=1, layers=["block"], method="lrp")

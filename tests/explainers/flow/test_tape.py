@@ -142,6 +142,55 @@ class WritesAPart(nn.Module):
         return x.mean((2, 3))
 
 
+class Canvas(nn.Module):
+    """Pictures are laid one by one on a larger canvas, as torchvision's detectors do."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        canvas = x.new_full((len(x), 3, 10, 10), 0.5)
+        for i, image in enumerate(x.unbind()):
+            place = canvas[i]
+            place[:, :8, 1:9].copy_(image * 2)
+        canvas[:, 0] *= 1.5
+        return (canvas * canvas).mean((2, 3))
+
+
+class Rows(nn.Module):
+    """Parts of one tensor are set, added to and multiplied, by what depends on the input and by constants."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = x.new_ones(2, 3, 8, 8)[: len(x)].clone() * 2
+        y[:, 1].mul_(x[:, 0])
+        y[:, 2, ::2] = x[:, 1, ::2]
+        y[:, 0, 3] = 0
+        y.view(len(x), -1).add_(x.flatten(1))
+        y[0] += 1
+        y[0, 0] = 7
+        return (y * y).mean((2, 3))
+
+
+class AView(nn.Module):
+    """All of a tensor is overwritten through a view of another shape."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = x * 2
+        y.view(len(x), -1).mul_(x.flatten(1))
+        return y.mean((2, 3))
+
+
+@pytest.mark.parametrize("memory", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("model", [WritesAPart(), Canvas(), Rows(), AView()], ids=lambda model: type(model).__name__)
+def test_what_is_written_into_parts_of_tensors_is_followed(
+    model: nn.Module, count: int, memory: torch.memory_format
+) -> None:
+    if memory is torch.channels_last and not isinstance(model, WritesAPart | Canvas):
+        pytest.skip("a view of it needs the usual layout")
+    x = torch.randn(count, 3, 8, 8, dtype=torch.float64).to(memory_format=memory)
+    leaf = x.clone().requires_grad_()
+    (expected,) = torch.autograd.grad(model(leaf)[:, 1].sum(), leaf)
+    torch.testing.assert_close(input_gradient(*taped(model, x), 1), expected, rtol=0, atol=1e-12)
+
+
 class ReadsAStaleView(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = x * 2
@@ -150,7 +199,19 @@ class ReadsAStaleView(nn.Module):
         return x.mean((2, 3)) + view.mean(1, keepdim=True)
 
 
-@pytest.mark.parametrize(("model", "said"), [(WritesAPart(), "part of a tensor"), (ReadsAStaleView(), "overwritten")])
+class WritesIntoStorage(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        x = x * 2
+        rest = torch.empty(0, dtype=x.dtype).set_(
+            x.untyped_storage(), 8, (8,), (1,)
+        )  # nothing says that it is a view
+        rest.mul_(x[0, 0, 0])
+        return x.mean((2, 3))
+
+
+@pytest.mark.parametrize(
+    ("model", "said"), [(WritesIntoStorage(), "part of a tensor"), (ReadsAStaleView(), "overwritten")]
+)
 def test_what_cannot_be_followed_is_refused(model: nn.Module, said: str) -> None:
     with pytest.raises(ModelError, match=said):
         taped(model, torch.randn(1, 3, 8, 8))

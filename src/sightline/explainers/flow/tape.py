@@ -251,17 +251,35 @@ class _Recording(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 f"the model writes in place under inference_mode ({func}), and a flow cannot be followed through "
                 "that; use no_grad there, or work out of place"
             )
-        if written.untyped_storage().nbytes() != written.numel() * written.element_size():
+        base = written if written._base is None or _place(written._base) == _place(written) else written._base
+        if base.untyped_storage().nbytes() != base.numel() * base.element_size():
             raise UnfollowedError(
                 f"the model writes into a part of a tensor ({func}), and a flow cannot be followed through that; "
                 "build the tensor with torch.cat or torch.where instead"
             )
-        self._keep_old(written)
-        func(*args, **kwargs)
         call_args, call_kwargs, inputs = parts
+        if self._tape.node(written) is None and twin is not torch.ops.aten.copy.default:
+            old = written.clone()
+            call_args = [old if x is written else x for x in call_args]
+        whole = None if base is written else self._referred(base, [])
+        before = base.clone() if isinstance(whole, Tensor) else whole
+        self._keep_old(base)
+        func(*args, **kwargs)
         self._note(twin, call_args, call_kwargs, inputs, written)
         self._stale.discard(_place(written))
+        if before is not None:
+            self._put_back(base, written, before)
         return written
+
+    def _put_back(self, base: Tensor, written: Tensor, before: Tensor | Ref) -> None:
+        """The tensor of which a part was written is what it was, with that part in its place."""
+        node = self._tape.node(written)
+        if node is None:  # no floats
+            return
+        inputs = (before.node, node) if isinstance(before, Ref) else (node,)
+        geometry = (list(written.shape), list(written.stride()), written.storage_offset())
+        self._note(torch.ops.aten.as_strided_scatter.default, (before, Ref(node), *geometry), {}, inputs, base)
+        self._stale.discard(_place(base))
 
     def _keep_old(self, written: Tensor) -> None:
         """What a tensor was before it is overwritten, for all nodes that lie in its memory."""

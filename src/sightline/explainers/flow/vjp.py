@@ -58,7 +58,7 @@ def local_gradient(
         return [next(gradients) if leaf.requires_grad else None for leaf in inputs]
 
 
-Transpose = Callable[[Call, Sequence[Tensor], Sequence[Tensor]], Sequence[Tensor] | None]
+Transpose = Callable[[Call, Sequence[Tensor], Sequence[Tensor]], Sequence[Tensor | None] | None]
 """From a call, its inputs' values and the gradients at its outputs to those at its inputs; None: use autograd."""
 
 
@@ -120,11 +120,34 @@ def _other_factor(call: Call, values: Sequence[Tensor], grad_outputs: Sequence[T
     return None
 
 
+def _copied(call: Call, values: Sequence[Tensor], grad_outputs: Sequence[Tensor]) -> list[Tensor | None]:
+    """What was overwritten has no gradient, what was written there has all."""
+    into = [None] if isinstance(call.args[0], Ref) else []
+    return [*into, *(grad_outputs[0].sum_to_size(value.shape) for value in values[len(into) :])]
+
+
+def _put_in(call: Call, values: Sequence[Tensor], grad_outputs: Sequence[Tensor]) -> list[Tensor | None]:
+    """A part of a tensor was replaced: its gradient is the part's, that of the rest the tensor's."""
+    base, _, *geometry = call.args
+    whole = values[0] if isinstance(base, Ref) else base
+    # Laid out in memory as the tensor was, so that the part lies where it lay there.
+    G = torch.empty_strided(
+        whole.shape, whole.stride(), dtype=grad_outputs[0].dtype, device=grad_outputs[0].device
+    ).copy_(grad_outputs[0])
+    part = G.as_strided(*geometry).clone()
+    if not isinstance(base, Ref):
+        return [part]
+    G.as_strided(*geometry).zero_()
+    return [G, part]
+
+
 TRANSPOSES: dict[str, Transpose] = {
     **dict.fromkeys(("view", "_unsafe_view", "squeeze", "unsqueeze"), _reshape),
     **dict.fromkeys(("clone", "expand", "add"), _sum),
     **dict.fromkeys(("split", "split_with_sizes"), _concatenation),
+    "as_strided_scatter": _put_in,
     "cat": _split,
+    "copy": _copied,
     "mean": _expansion,
     "mul": _other_factor,
     "permute": _inverse_permutation,
