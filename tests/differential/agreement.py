@@ -1,6 +1,10 @@
-"""What the differential tests share: how far two maps are apart."""
+"""What the differential tests share: how far two maps are apart, and whether another tool is there."""
 
 from __future__ import annotations
+
+import importlib
+import os
+from types import ModuleType
 
 import pytest
 from torch import Tensor
@@ -14,6 +18,11 @@ def assert_same(found: Tensor, expected: Tensor, *, within: float = 1e-5) -> Non
     assert (found - expected).abs().max().item() <= within * scale
 
 
-def needs(package: str) -> None:
-    """Skip where a package is not installed."""
-    pytest.importorskip(package, reason=f"{package} is not installed; it comes with the extra 'peers'")
+def needs(package: str) -> ModuleType:
+    """A package to compare with; skip where it is not installed, fail where all peers were promised."""
+    if os.environ.get("SIGHTLINE_PEERS") == "all":
+        return importlib.import_module(package)
+    reason = (
+        f"{package} is not installed; `python -m benchmarks.peers --make ENV` makes an environment with the peers"
+    )
+    return pytest.importorskip(package, reason=reason)

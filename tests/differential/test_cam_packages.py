@@ -14,7 +14,7 @@ from torch.nn.functional import interpolate
 
 import sightline
 from sightline.models import adapt
-from tests.differential.agreement import assert_same
+from tests.differential.agreement import assert_same, needs
 from tests.tiny import build, picture
 
 RIGHT = ["plain_inplace", "residual", "dense", "depthwise"]
@@ -41,7 +41,7 @@ def ours(model: nn.Module, method: str) -> dict[str, Tensor]:
 @pytest.mark.parametrize("method", TORCHCAM)
 @pytest.mark.parametrize("name", RIGHT)
 def test_maps_are_torchcams(name, method):
-    methods = pytest.importorskip("torchcam.methods", reason="torchcam is not installed; it is in the extra 'peers'")
+    methods = needs("torchcam.methods")
     model = without_inplace(name)
     found = ours(model, method)
     paths = [spec.path for spec in adapt(model).layers(picture()) if spec.path in found]
@@ -60,7 +60,7 @@ def test_maps_are_torchcams(name, method):
 @pytest.mark.parametrize("method", GRADCAM)
 @pytest.mark.parametrize("name", RIGHT)
 def test_maps_are_grad_cams(name, method):
-    package = pytest.importorskip("pytorch_grad_cam", reason="grad-cam is not installed; it is in the extra 'peers'")
+    package = needs("pytorch_grad_cam")
     from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
     model = without_inplace(name)
