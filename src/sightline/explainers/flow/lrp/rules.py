@@ -155,7 +155,7 @@ RULES: dict[str, Callable[[Rules, Call, Sequence[Message]], Sequence[Message]]] 
     **dict.fromkeys(
         ("sub", "neg", "addmm", "as_strided_scatter", "upsample_bilinear2d", "upsample_nearest2d"), Rules._gradient
     ),
-    **dict.fromkeys(("max", "topk", "sort", "torchvision.roi_align"), Rules._gradient),  # numbers are chosen or averaged
+    **dict.fromkeys(("max", "topk", "sort", "torchvision.roi_align"), Rules._gradient),  # chosen or averaged
     **dict.fromkeys(("sigmoid", "hardsigmoid", "softplus"), Rules._gradient),
     **dict.fromkeys(("_softmax", "_safe_softmax"), Rules._gradient),  # no message comes where attention is constant
     **dict.fromkeys(ACTIVATIONS, Rules._activation),
