@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 
+import pytest
 import torch
 from torch import nn
 
 from sightline.common.modes import evaluating, restored
 from sightline.common.randomness import seeded
-from sightline.common.threads import ProcessWide, alone, exclusive
+from sightline.common.threads import ProcessWide, alone, exclusive, marks, steady, tree
 
 SOON = 0.2
 """Seconds after which a thread that has not come in is waiting."""
@@ -173,3 +174,37 @@ def test_seeded_numbers_are_not_disturbed_by_another_threads_leaving() -> None:
         second = torch.rand(2)
     thread.join(10)
     assert torch.equal(torch.cat([first, second]), right)
+
+
+def test_a_steady_tree_is_walked_once_and_a_free_one_each_time() -> None:
+    model = nn.Sequential(nn.Linear(1, 1))
+    with steady():
+        before = tree(model)
+        model.append(nn.ReLU())
+        assert tree(model) is before
+        with steady():
+            assert tree(model) is before
+    assert len(tree(model)) == 3
+    model.append(nn.ReLU())
+    assert len(tree(model)) == 4
+
+
+def test_what_one_thread_holds_steady_is_free_in_another() -> None:
+    model, seen = nn.Sequential(nn.Linear(1, 1)), []
+    with steady():
+        tree(model)
+        marks().add("held")
+        model.append(nn.ReLU())
+        other = threading.Thread(target=lambda: seen.extend([len(tree(model)), len(marks())]))
+        other.start()
+        other.join()
+    assert seen == [3, 0]
+    assert not marks()
+
+
+def test_a_steady_tree_is_forgotten_after_an_error() -> None:
+    model = nn.Sequential(nn.Linear(1, 1))
+    with pytest.raises(ZeroDivisionError), steady():
+        1 / len(tree(model)[1:-1])
+    model.append(nn.ReLU())
+    assert len(tree(model)) == 3

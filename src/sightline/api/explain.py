@@ -22,7 +22,7 @@ from sightline.api.layers import Layers, named_layers
 from sightline.api.methods import Choice, Fitting, chosen, options_of
 from sightline.api.narration import narrated
 from sightline.capture import Plan, capture, in_chunks
-from sightline.common.threads import exclusive
+from sightline.common.threads import exclusive, steady
 from sightline.errors import UnfollowedError
 from sightline.explainers import METHODS, LayerMaps, Method, Outcome, Request
 from sightline.explainers.at_input import check_input_maps, without_map_at_input
@@ -62,6 +62,7 @@ class _Question:
 @answering
 @over_each_input
 @exclusive
+@steady()  # within the claim: until it is had, another thread may change the model
 def explain(
     model: nn.Module | LoadedModel,
     inputs: Any,

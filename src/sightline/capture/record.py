@@ -11,11 +11,13 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, cast
+from weakref import WeakKeyDictionary
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from sightline.common.threads import tree
 from sightline.errors import LayerError
 from sightline.models import Adapter, Layer, LayerSpec, Layout, Structure, layer_name
 from sightline.models.adapter.layers import INPUT, INPUT_NAMES
@@ -66,6 +68,13 @@ class Record:
         return Layer(name, self.spec, self.layout, channels, round(places[0] / self.layout.size[0], 2))
 
 
+_SPARED: WeakKeyDictionary[Structure, dict[Any, tuple[int, ...]]] = WeakKeyDictionary()
+"""Which in-place layers had to work out of place when these layers were read, by their number in the tree.
+
+A hint that saves a hook on each of them: if another one overwrites what was read, that is seen and made good.
+"""
+
+
 class Recorder:
     """Listens to a model's layers for one forward.
 
@@ -108,14 +117,21 @@ class Recorder:
             for spec in self._specs:
                 module = submodule(self._adapter.model, spec.path)
                 undo.callback(self._hook(module, spec).remove)
-            for module in self._adapter.model.modules():
-                if module.__dict__.get("inplace") is True:
-                    undo.callback(module.register_forward_pre_hook(self._spare).remove)
+            modules = tree(self._adapter.model)
+            in_place = tuple(i for i, module in enumerate(modules) if module.__dict__.get("inplace") is True)
+            key = (tuple(self._specs), self._gradients, in_place)
+            known = _SPARED.setdefault(self._structure, {})
+            for i in known.get(key, in_place):
+                if key in known:
+                    modules[i].__dict__["inplace"] = False
+                else:
+                    undo.callback(modules[i].register_forward_pre_hook(self._spare).remove)
             yield
+        known[key] = tuple(i for i in in_place if modules[i].__dict__["inplace"] is False)
 
     def _spare(self, module: nn.Module, args: Any) -> None:
         """An in-place layer that would overwrite what was read works out of place; the guard puts its flag back."""
-        tensors = tensors_of(args)
+        tensors = args[:1] if args and isinstance(args[0], Tensor) else tensors_of(args)
         if tensors and tensors[0].untyped_storage().data_ptr() in self._storages:
             module.__dict__["inplace"] = False
 

@@ -32,6 +32,7 @@ HOOKS = (
     "_forward_hooks", "_forward_hooks_with_kwargs", "_forward_hooks_always_called", "_forward_pre_hooks",
     "_forward_pre_hooks_with_kwargs", "_backward_hooks", "_backward_pre_hooks",
 )  # fmt: skip
+QUANTIZED = frozenset({torch.qint8, torch.quint8, torch.qint32, torch.quint4x2, torch.quint2x4})
 TABLES_ELSE = itemgetter("_parameters", "_modules", *HOOKS)
 TABLES = itemgetter("_parameters", "_modules", "_buffers", *HOOKS)
 """Dictionaries in which torch keeps what belongs to a module."""
@@ -53,7 +54,7 @@ def as_found(model: object, *, buffers: bool = True, randomness: bool = True) ->
     with ExitStack() as undo:
         undo.enter_context(claimed(modules))
         if randomness:
-            undo.enter_context(random_state_kept({t.device for m in modules for t in _tensors(m) if t.is_cuda}))
+            undo.enter_context(random_state_kept(_devices(modules)))
         undo.callback(surely, _Snapshot(modules, buffers=buffers).put_back)
         yield modules
 
@@ -92,13 +93,14 @@ def leave_as_found(model: nn.Module, *, out_of_place: bool = True) -> Iterator[N
         undo.enter_context(without_checkpoints())
         undo.enter_context(recurrent_by_torch(modules))
         _evaluate(modules)
-        for module in modules:
-            own = vars(module)
+        for own in map(vars, modules):
             if own.get("_compiled_call_impl") is not None:
                 own["_compiled_call_impl"] = None
             if out_of_place and own.get("inplace") is True:
                 own["inplace"] = False
-            _stand_in(module)
+            for table in (own["_parameters"], own["_buffers"]):
+                if table:
+                    _stand_in(table)
         learning = [p for m in modules for p in m._parameters.values() if p is not None and p.requires_grad]
         undo.callback(surely, lambda: _for_all(learning, lambda p: p.requires_grad_(True)))
         for parameter in learning:
@@ -134,19 +136,21 @@ def _evaluate(modules: Iterable[nn.Module]) -> None:
             module.training = False
 
 
-def _stand_in(module: nn.Module) -> None:
+def _stand_in(table: dict[str, Any]) -> None:
     """Put twins in place of tensors that cannot be frozen or differentiated through; the snapshot puts them back."""
-    tables: tuple[dict[str, Any], ...] = (module._parameters, module._buffers)
-    for table in tables:
-        for name, tensor in table.items():
-            if tensor is not None and tensor.is_inference():
-                table[name] = tensor.detach().clone()
-            elif tensor is not None and not tensor.is_leaf:
-                table[name] = tensor.detach()
+    for name, tensor in table.items():
+        if tensor is not None and tensor.is_inference():
+            table[name] = tensor.detach().clone()
+        elif tensor is not None and not tensor.is_leaf:
+            table[name] = tensor.detach()
 
 
-def _tensors(module: nn.Module) -> list[Tensor]:
-    return [t for table in (module._parameters, module._buffers) for t in table.values() if t is not None]
+def _devices(modules: Iterable[nn.Module]) -> set[torch.device]:
+    """The GPUs on which a model lies."""
+    if not torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        return set()
+    tensors = (t for m in modules for table in (m._parameters, m._buffers) for t in table.values())
+    return {t.device for t in tensors if t is not None and t.is_cuda}
 
 
 def _for_all(items: Iterable[Any], act: Callable[[Any], object]) -> None:
@@ -172,10 +176,11 @@ class _Snapshot:
     def __init__(self, modules: Iterable[nn.Module], *, buffers: bool) -> None:
         own = [vars(module) for module in modules]
         tables = [table for live in own for table in (TABLES if buffers else TABLES_ELSE)(live)]
-        self._empty = [table for table in tables if not table]
+        names = [live["_non_persistent_buffers_set"] for live in own]
+        self._empty: list[dict[str, Any] | set[str]] = [table for table in (*tables, *names) if not table]
         # Attributes first: a table that was replaced as a whole is the old one again before it is refilled.
-        self._dicts = [(live, dict(live)) for live in own] + [(table, table.copy()) for table in tables if table]
-        self._sets = [(names, names.copy()) for names in map(itemgetter("_non_persistent_buffers_set"), own)]
+        self._dicts = [(live, live.copy()) for live in own] + [(table, table.copy()) for table in tables if table]
+        self._sets = [(own_names, own_names.copy()) for own_names in names if own_names]
         parameters = [p for live in own for p in live["_parameters"].values() if p is not None and p.is_leaf]
         self._gradients = [(parameter, parameter.grad) for parameter in parameters]
         self._values = _Values(b for live in own for b in live["_buffers"].values() if b is not None and buffers)
@@ -191,14 +196,15 @@ class _Snapshot:
                 if names != before:
                     steps.callback(names.update, before)
                     names.intersection_update(before)
-            _for_all([pair for pair in self._dicts if _differs(*pair)], lambda pair: _refill(*pair))
+            # By identity: values may be tensors, or compare in a way of their own.
+            changed = [
+                (live, before)
+                for live, before in self._dicts
+                if [*live] != [*before] or any(map(is_not, live.values(), before.values()))
+            ]
+            _for_all(changed, lambda pair: _refill(*pair))
             if any(self._empty):
                 _for_all(self._empty, lambda table: table.clear())
-
-
-def _differs(live: Mapping[str, object], before: Mapping[str, object]) -> bool:
-    # By identity: values may be tensors, or compare in a way of their own.
-    return live.keys() != before.keys() or any(map(is_not, live.values(), before.values()))
 
 
 def _refill(live: dict[str, object], before: Mapping[str, object]) -> None:
@@ -222,18 +228,19 @@ class _Values:
 
     def __init__(self, tensors: Iterable[Tensor]) -> None:
         groups: dict[tuple[object, ...], list[Tensor]] = {}
-        for tensor in {id(t): t for t in tensors}.values():
-            if not tensor.is_meta and tensor.numel():
-                key = (tensor.device, tensor.dtype, tensor.is_inference()) if _plain(tensor) else (id(tensor),)
-                groups.setdefault(key, []).append(tensor)
-        self._saved = [(group, [t.shape for t in group], _joined(group)) for group in groups.values()]
+        for number, tensor in {id(t): t for t in tensors}.items():
+            key = (tensor.device, tensor.dtype, tensor.ndim, tensor.is_inference())
+            groups.setdefault(key if _plain(tensor) else (number,), []).append(tensor)
+        real = [group for group in groups.values() if not group[0].is_meta]
+        self._saved = [(group, [t.shape for t in group], _joined(group)) for group in real]
 
     def put_back(self) -> None:
         """The numbers as they were; a tensor that cannot be written to keeps no other one from it."""
         with ExitStack() as steps:
             for group, shapes, values in self._saved:
-                unresized = [t.shape for t in group] == shapes and {(t.device, t.dtype) for t in group}
-                if unresized == {(values.device, values.dtype)} and _equal(_joined(group), values):
+                unresized = [t.shape for t in group] == shapes
+                alike = unresized and {t.dtype for t in group} == {values.dtype}
+                if alike and {t.device for t in group} == {values.device} and _equal(_joined(group), values):
                     continue
                 parts = torch.split(values, [s.numel() for s in shapes]) if len(group) > 1 else (values,)
                 for tensor, shape, part in zip(group, shapes, parts, strict=True):
@@ -242,15 +249,18 @@ class _Values:
 
 def _joined(group: list[Tensor]) -> Tensor:
     """One tensor with the numbers of all, which shares no memory with them."""
-    if len(group) == 1:
-        return group[0].detach().clone()
-    return torch.cat([tensor.detach().reshape(-1) for tensor in group])
+    with torch.no_grad():
+        if len(group) == 1:
+            return group[0].detach().clone()
+        if group[0].ndim == 1:
+            return torch.cat(group)
+        return torch.stack(group) if group[0].ndim == 0 else torch.cat([tensor.reshape(-1) for tensor in group])
 
 
 def _plain(tensor: Tensor) -> bool:
     """Whether it is numbers in memory and nothing else: not sparse, quantised, or of a class of somebody's."""
     kinds = (Tensor, nn.Parameter)
-    return type(tensor) in kinds and tensor.layout is torch.strided and not tensor.is_quantized
+    return type(tensor) in kinds and tensor.layout is torch.strided and tensor.dtype not in QUANTIZED
 
 
 def _equal(one: Tensor, other: Tensor) -> bool:

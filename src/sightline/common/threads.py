@@ -93,10 +93,48 @@ def surely(step: Callable[[], object]) -> None:
         raise
 
 
+class _Walks(threading.local):
+    """What this thread knows of trees that stay as they are; None where it may not rely on any."""
+
+    trees: dict[int, tuple[nn.Module, ...]] | None = None
+    marks: set[object] | None = None
+
+
+_WALKS = _Walks()
+
+
+@contextmanager
+def steady() -> Iterator[None]:
+    """Trees of modules stay as they are inside, in this thread, so that each is walked once.
+
+    What changes a tree inside puts it back before the tree is asked for again, as `modes.as_found` does.
+    """
+    before = _WALKS.trees, _WALKS.marks
+    _WALKS.trees, _WALKS.marks = ({}, set()) if before[0] is None else before
+    try:
+        yield
+    finally:
+        _WALKS.trees, _WALKS.marks = before
+
+
+def marks() -> set[object]:
+    """What was found to hold for trees that stay as they are; an empty set where none may be relied on."""
+    return set() if _WALKS.marks is None else _WALKS.marks
+
+
 def tree(model: object) -> tuple[nn.Module, ...]:
     """Every submodule once, the model first; nothing of an object that is no module."""
     if not isinstance(model, nn.Module):
         return ()
+    if _WALKS.trees is None:
+        return _walked(model)
+    modules = _WALKS.trees.get(id(model))  # which live as long as this does, so that no other gets the number
+    if modules is None:
+        modules = _WALKS.trees[id(model)] = _walked(model)
+    return modules
+
+
+def _walked(model: nn.Module) -> tuple[nn.Module, ...]:
     # By identity: a class of the user's may compare in a way of its own, and then cannot be hashed.
     modules = {id(model): model}
     waiting: list[nn.Module] = [model]

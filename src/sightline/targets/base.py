@@ -157,6 +157,8 @@ def read_classes(logits: Float[Tensor, "b c"], indices: Int[Tensor, "b k"], labe
 
 def top_classes(logits: Float[Tensor, "b c"], k: int) -> Int[Tensor, "b k"]:
     """Indices of the k highest logits; ties go to the lower index."""
+    if k == 1:
+        return logits.detach().argmax(1, keepdim=True)  # the first of equals, as below
     return torch.sort(logits.detach(), dim=1, descending=True, stable=True).indices[:, :k]
 
 

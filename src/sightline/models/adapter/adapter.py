@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sightline.common.threads import tree
 from sightline.errors import InputError
 from sightline.models.adapter.call import PLAIN, Call, told
 from sightline.models.adapter.embedded import AUTO, embedded
@@ -86,7 +87,8 @@ class Adapter:
         self._check_home(inputs)
 
     def _check_home(self, inputs: Tensor) -> None:
-        first = next((p for p in self.model.parameters() if p.is_floating_point()), None)
+        parameters = (p for part in tree(self.model) for p in part._parameters.values() if p is not None)
+        first = next((p for p in parameters if p.is_floating_point()), None)
         if first is None:
             return
         if first.device != inputs.device:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from sightline.common.chunks import out_of_memory
 from sightline.common.modes import leave_as_found
-from sightline.common.threads import tree
+from sightline.common.threads import marks, tree
 from sightline.errors import LayerError
 from sightline.models.adapter.axes import BATCH
 from sightline.models.adapter.call import Call
@@ -306,7 +306,9 @@ def structure_of(
     shelf = _SHELVES.setdefault(model, {})
     key: tuple[Any, ...] = (tuple(x.shape[1:]), x.dtype, x.device, call.signature, tuple(names or ()))
     entry = shelf.get((*key, len(x))) or shelf.get(key)
-    if not fresh and entry is not None and entry.holds(model):
+    known = marks()
+    if not fresh and entry is not None and (entry in known or entry.holds(model)):
+        known.add(entry)
         return entry.structure
     recording, batch = _recorded(model, call, x)
     structure = Structure(model, recording, tuple(x.shape[1:]), batch, names)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from sightline.common.threads import tree
 from sightline.errors import ModelError
 
 
@@ -29,13 +30,17 @@ def unwrap(model: nn.Module) -> nn.Module:
         raise ModelError(f"{kind} is sharded, so its layers cannot be read whole; pass the gathered module")
     if isinstance(model, torch.fx.GraphModule) and not _has_layers(model):
         raise ModelError(f"{kind} is an exported graph without layers; pass the original module")
-    for path, part in model.named_modules():
-        if path and (type(part).__name__ == "OptimizedModule" or isinstance(part, torch.jit.ScriptModule)):
-            raise ModelError(
-                f"the part {path!r} of the model is compiled or scripted by itself, so its layers cannot be read; "
-                "build the model without that, or explain it before it is compiled"
-            )
+    if any(_closed(part) for part in tree(model)):
+        path = next(path for path, part in model.named_modules() if _closed(part))
+        raise ModelError(
+            f"the part {path!r} of the model is compiled or scripted by itself, so its layers cannot be read; "
+            "build the model without that, or explain it before it is compiled"
+        )
     return model
+
+
+def _closed(part: nn.Module) -> bool:
+    return type(part).__name__ == "OptimizedModule" or isinstance(part, torch.jit.ScriptModule)
 
 
 def _has_layers(model: nn.Module) -> bool:
