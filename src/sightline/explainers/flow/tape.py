@@ -175,6 +175,11 @@ def _attention_by_parts() -> Iterator[None]:
 _PLAIN_ATTENTION = ProcessWide(_attention_by_parts)
 
 
+PLAIN = frozenset(
+    {bool, float, int, str, type(None), torch.device, torch.dtype, torch.layout, torch.memory_format}
+)  # fmt: skip
+"""Types of arguments that hold no tensor."""
+
 SAME = frozenset({"detach", "alias", "lift_fresh"})
 """Operations whose result is the tensor itself."""
 
@@ -186,6 +191,8 @@ class _Recording(TorchDispatchMode):  # type: ignore[no-untyped-call]
         super().__init__()  # type: ignore[no-untyped-call]
         self._tape = tape
         self._stale: set[Any] = set()
+        self._met: dict[int, tuple[Node | None, int]] = {}
+        self._kept: list[Tensor] = []
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -214,20 +221,40 @@ class _Recording(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._note(func, refs[0], refs[1], tuple(nodes), result)
         return result
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Nothing inside is compiled, so torch need not look at every operation whether it is."""
+        return False
+
     def _referred(self, x: Any, nodes: list[Node]) -> Any:
-        """The same arguments with `Ref`s in place of what depends on the input; its nodes are appended to `found`."""
+        """The same arguments with `Ref`s in place of what depends on the input; its nodes are appended to `nodes`."""
+        kind = type(x)
+        if kind in PLAIN:
+            return x
         if isinstance(x, Tensor):
-            node = self._tape.node(x)
+            node = self._node(x)
             if node is None:
-                self._refuse_stale(x)
                 return x
             nodes.append(node)
             return Ref(node)
         if isinstance(x, tuple | list):
-            return type(x)(self._referred(part, nodes) for part in x)
+            return x if all(type(part) in PLAIN for part in x) else kind(self._referred(part, nodes) for part in x)
         if isinstance(x, dict):
-            return {name: self._referred(part, nodes) for name, part in x.items()}
+            return {name: self._referred(part, nodes) for name, part in x.items()} if x else x
         return x
+
+    def _node(self, x: Tensor) -> Node | None:
+        """The node of an argument; that of a tensor that was met before is known by the object itself."""
+        place = x.data_ptr()
+        before = self._met.get(id(x))
+        if before is not None and before[1] == place:
+            return before[0]
+        node = self._tape.node(x)
+        if node is None:
+            self._refuse_stale(x)
+        self._met[id(x)] = node, place
+        self._kept.append(x)  # as long as it lives no other object has its number
+        return node
 
     def _same(self, result: Tensor, node: Node) -> Tensor:
         """The result is the same node, wherever it lies."""
@@ -235,11 +262,14 @@ class _Recording(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return result
 
     def _note(self, func: Any, args: Any, kwargs: Any, inputs: tuple[Node, ...], result: Any) -> None:
-        results = tree_flatten(result)[0]
+        results = (result,) if isinstance(result, Tensor) else tree_flatten(result)[0]
         outputs = tuple(
             self._tape.enter(x) if isinstance(x, Tensor) and x.is_floating_point() and x.numel() else None
             for x in results
         )
+        for x, node in zip(results, outputs, strict=True):
+            if node is not None:
+                self._met[id(x)] = node, x.data_ptr()
         if any(node is not None for node in outputs):
             self._tape.calls.append(Call(func, tuple(args), kwargs, inputs, outputs))
 
@@ -264,6 +294,7 @@ class _Recording(TorchDispatchMode):  # type: ignore[no-untyped-call]
         whole = None if base is written else self._referred(base, [])
         before = base.clone() if isinstance(whole, Tensor) else whole
         self._keep_old(base)
+        self._met.clear()
         func(*args, **kwargs)
         self._note(twin, call_args, call_kwargs, inputs, written)
         self._stale.discard(_place(written))

@@ -73,7 +73,8 @@ def _rectified(
 ) -> Tensor:
     """Where nothing is negative the weights alone decide what supports: `w + gamma w^+`, in units of `1 + gamma`."""
     unit = plain + raised
-    W = leaky_relu(step.W, plain / unit)
+    # With a norm's factor in them the weights are a copy already, which may be written into.
+    W = leaky_relu(step.W, plain / unit, inplace=step.scale is not None)
     below = step.apply(x, W)
     below = below if step.bias is None else below.add_(step.on_outputs(leaky_relu(step.bias, plain / unit), below))
     return step.transpose((G * z).div_(_denominator(below, None if slack is None else slack / unit)), W, x)
