@@ -21,7 +21,7 @@ from torch.utils._pytree import tree_flatten, tree_map_only, tree_unflatten
 
 from sightline.common.threads import ProcessWide
 from sightline.errors import UnfollowedError
-from sightline.models.adapter.operations import SHAPE_ONLY
+from sightline.explainers.flow.schema import PLAIN, out_of_place, schema_of
 
 Node = int
 """Number of a tensor that depends on the input, in the order in which the model computed it; 0 is the input."""
@@ -175,15 +175,6 @@ def _attention_by_parts() -> Iterator[None]:
 _PLAIN_ATTENTION = ProcessWide(_attention_by_parts)
 
 
-PLAIN = frozenset(
-    {bool, float, int, str, type(None), torch.device, torch.dtype, torch.layout, torch.memory_format}
-)  # fmt: skip
-"""Types of arguments that hold no tensor."""
-
-SAME = frozenset({"detach", "alias", "lift_fresh"})
-"""Operations whose result is the tensor itself."""
-
-
 class _Recording(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Sees every operation of the forward pass below autograd."""
 
@@ -204,7 +195,7 @@ class _Recording(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 parts = func.decompose(*args, **kwargs)
             if parts is not NotImplemented:
                 return parts
-        facts = _FACTS.get(func) or _FACTS.setdefault(func, _Facts.of(func))
+        facts = schema_of(func)
         nodes: list[Node] = []
         refs = self._referred((args, kwargs), nodes)
         if not nodes or facts.shape_only:
@@ -275,7 +266,7 @@ class _Recording(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _in_place(self, func: Any, written: Tensor, args: Any, kwargs: Any, parts: tuple[Any, Any, Any]) -> Any:
         """The call out of place on the tape; the tensor's old value is kept, its new one is a new node."""
-        twin = _out_of_place(func)
+        twin = out_of_place(func)
         if written.is_inference():
             raise UnfollowedError(
                 f"the model writes in place under inference_mode ({func}), and a flow cannot be followed through "
@@ -331,41 +322,3 @@ class _Recording(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 "the model reads a view of a tensor after the tensor was overwritten in place, and a flow cannot be "
                 "followed through that; work out of place there"
             )
-
-
-@dataclass(frozen=True)
-class _Facts:
-    """What the recording must know of an operation before it runs.
-
-    Args:
-        shape_only: it reads a tensor's shape only, so its result does not depend on the input.
-        same: its result is the tensor itself.
-        quantized: it works on quantized numbers.
-        written: position of the argument that it writes to.
-    """
-
-    shape_only: bool
-    same: bool
-    quantized: bool
-    written: int | None
-
-    @classmethod
-    def of(cls, func: Any) -> _Facts:
-        """The facts of one operation, read off its schema."""
-        name = str(func.overloadpacket).removeprefix("aten.")
-        aliases = [argument.alias_info for argument in func._schema.arguments]
-        writes = [i for i, alias in enumerate(aliases) if alias is not None and alias.is_write]
-        return cls(name in SHAPE_ONLY, name in SAME, "quantize" in str(func), writes[0] if writes else None)
-
-
-_FACTS: dict[Any, _Facts] = {}
-
-
-def _out_of_place(func: Any) -> Any:
-    """The operation that returns what this one writes."""
-    packet = str(func.overloadpacket).removeprefix("aten.")
-    twin = getattr(torch.ops.aten, packet.removesuffix("_"), None)
-    overload = getattr(twin, func._overloadname, None) if packet.endswith("_") else None
-    if overload is None:
-        raise UnfollowedError(f"the model uses {func}, which writes in place in a way that a flow cannot follow")
-    return overload
