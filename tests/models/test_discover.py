@@ -128,3 +128,66 @@ def test_models_that_were_looked_at_are_not_kept_alive() -> None:
     del model
     gc.collect()
     assert gone() is None
+
+
+class Queries(nn.Module):
+    """A backbone, and queries that read it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.backbone = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.ReLU(), nn.Conv2d(8, 8, 3, 2, 1), nn.ReLU())
+        self.queries = nn.Parameter(torch.randn(10, 8))
+        self.decoder = nn.ModuleList([nn.TransformerDecoderLayer(8, 2, 16, batch_first=True) for _ in range(2)])
+        self.idle, self.head = nn.Linear(8, 8), nn.Linear(8, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        memory, queries = self.backbone(x).flatten(2).mT, self.queries.expand(len(x), -1, -1)
+        for block in self.decoder:
+            queries = block(queries, memory)
+        return self.head(queries.mean(1))
+
+
+def test_blocks_without_places_are_named_with_the_reason() -> None:
+    model = Queries().eval()
+    structure = adapt(model).structure(torch.rand(1, 3, 16, 16))
+    assert [spec.path for spec in structure.blocks] == ["backbone.1", "backbone.3"]
+    assert list(structure.without_places) == ["decoder.0", "decoder.1", "head"]
+    assert "queries" in structure.without_places["decoder.0"]
+
+
+def test_a_part_that_takes_places_and_gives_none_is_read_where_it_takes_them() -> None:
+    model = Queries().eval()
+    structure = adapt(model).structure(torch.rand(1, 3, 16, 16))
+    (spec,) = structure.layers("decoder.1")
+    assert (spec.path, spec.side) == ("decoder.1", "input")
+    site = structure.site("decoder.1", "input", 1)
+    assert site is not None
+    assert site.layout is not None
+    assert site.layout.size == (4, 4)
+
+
+class Wrapper(nn.Module):
+    """A network as an attribute, as most code holds it."""
+
+    def __init__(self, net: nn.Module, name: str = "net") -> None:
+        super().__init__()
+        self.name = name
+        setattr(self, name, net)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = getattr(self, self.name)((x - 0.45) / 0.2)
+        return out
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+@pytest.mark.parametrize("attribute", ["backbone", "model", "head", "classifier", "encoder", "_net"])
+@pytest.mark.parametrize("name", ["torchvision:resnet18", "timm:vit_tiny_patch16_224", "torchvision:densenet121"])
+def test_a_network_inside_modules_has_the_layers_that_it_has_alone(name: str, attribute: str, depth: int) -> None:
+    inner = on_meta(name).eval()
+    alone = [spec.path for spec in adapt(inner).layers(empty(inner, 224))]
+    model: nn.Module = inner
+    for _ in range(depth):
+        model = Wrapper(model, attribute)
+    prefix = ".".join([attribute] * depth)
+    layers = [spec.path for spec in adapt(model.eval()).layers(empty(inner, 224))]
+    assert layers == [f"{prefix}.{path}" for path in alone]

@@ -24,25 +24,39 @@ def layers(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON on standard output.")] = False,
 ) -> None:
-    """List a network's layers: name, kind, grid, channels, stride."""
+    """List a network's layers with their layouts, and the blocks that have no places, with the reason."""
     from sightline.models.load import BUNDLED, RANDOM, load_model
     from sightline.terminal.options import arguments_of, listed, size_of
 
     source = weights or (RANDOM if model not in (None, BUNDLED) else None)
     loaded = load_model(model, weights=source, model_args=arguments_of(model_arg))
-    rows = _rows(loaded, size_of(size) or loaded.preprocess.size, listed(patterns))
+    rows, left_out = _rows(loaded, size_of(size) or loaded.preprocess.size, listed(patterns))
     if as_json:
-        say_json({"model": loaded.name, "layers": rows})
+        say_json({"model": loaded.name, "layers": rows, "without_places": left_out})
         return
     say_table(
-        ("layer", "kind", "grid", ">channels", ">stride"),
-        ((r["name"], r["kind"], "x".join(map(str, r["grid"])), r["channels"], f"{r['stride']:g}") for r in rows),
+        ("layer", "kind", "grid", ">before", ">channels", ">stride"),
+        (
+            (
+                r["name"],
+                r["kind"],
+                "x".join(map(str, r["grid"])),
+                r["prefix"] or "",
+                r["channels"],
+                f"{r['stride']:g}",
+            )
+            for r in rows
+        ),
         title=loaded.name,
     )
+    if left_out:
+        say_table(("without places", "why"), left_out.items(), title="")
 
 
-def _rows(loaded: LoadedModel, size: tuple[int, int], patterns: list[str]) -> list[dict[str, Any]]:
-    """One row per layer, in forward order, from one pass over an empty picture."""
+def _rows(
+    loaded: LoadedModel, size: tuple[int, int], patterns: list[str]
+) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """One row per layer, in forward order, from one pass over an empty picture; and blocks that are no layers."""
     import torch
 
     from sightline.capture import Plan, capture
@@ -51,14 +65,17 @@ def _rows(loaded: LoadedModel, size: tuple[int, int], patterns: list[str]) -> li
 
     adapter = adapt(loaded.model)
     plan = Plan(target=parse_target(), layers=patterns or None)
-    record = capture(adapter, torch.zeros(1, loaded.preprocess.channels, *size), plan)
-    return [
+    x = torch.zeros(1, loaded.preprocess.channels, *size)
+    record = capture(adapter, x, plan)
+    rows = [
         {
             "name": layer.name,
             "kind": layer.kind,
             "grid": list(layer.grid),
+            "prefix": layer.layout.prefix,
             "channels": layer.channels,
             "stride": layer.stride,
         }
         for layer in record.layers
     ]
+    return rows, {} if patterns else adapter.structure(x).without_places

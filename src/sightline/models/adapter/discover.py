@@ -26,7 +26,6 @@ FAMILIES: dict[str, str] = {
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d)
 BLOCK_LISTS = ("blocks", "layers", "stages", "layer", "levels")
-NO_BLOCKS = ("head", "heads", "classifier", "fc", "AuxLogits", "pooler", "global_pool", "attn_pool", "pos_embed")
 ATTENTION = ("scaled_dot_product", "_scaled_dot_product", "_softmax", "_safe_softmax", "softmax")
 PROJECTIONS = ("addmm", "mm", "linear", "bmm", "convolution")
 SAME_NUMBERS = ("view", "_unsafe_view", "reshape", "_reshape_alias", "t", "transpose", "permute", "clone", "_to_copy",
@@ -61,7 +60,9 @@ def _with_places(model: nn.Module, root: str, structure: Structure) -> list[str]
         whole = structure.has_places(path)
         # A block may come down to one place, on a small input; a network that does is looked into.
         pooled = not whole and any(site.layout is not None for site in structure.sites(path))
-        inside = _is_network(model, path, below, structure) or (pooled and len(below) > 2)
+        module = model.get_submodule(path)
+        chain = isinstance(module, nn.Sequential) and _is_chain_of_layers(module)
+        inside = _is_network(model, path, below, structure) or (pooled and (chain or len(below) > 2))
         if below and (inside or not (whole or pooled)):
             paths += below
         elif whole:
@@ -69,6 +70,30 @@ def _with_places(model: nn.Module, root: str, structure: Structure) -> list[str]
         elif not pooled and _is_layer(model.get_submodule(path)):
             paths += _before(model, path, structure)
     return paths
+
+
+def without_places(model: nn.Module, structure: Structure) -> dict[str, str]:
+    """Blocks that are no layers, and why: what ran and lies neither in a layer nor around one.
+
+    Args:
+        model: the model.
+        structure: what a recorded forward of it told.
+    """
+    layers = [spec.path for spec in structure.blocks]
+
+    def left_out(root: str) -> Iterator[tuple[str, str]]:
+        module = model.get_submodule(root)
+        weighty = [_join(root, name) for name, child in module.named_children() if _weights(child)]
+        for path in dict.fromkeys((*units(module, root), *weighty)):
+            around = any(own == path or own.startswith(f"{path}.") for own in layers)
+            if around or structure.has_places(path):
+                continue
+            if structure.calls(path):
+                yield path, structure.reason(path) or "it holds one place"
+            elif not _is_layer(model.get_submodule(path)):
+                yield from left_out(path)
+
+    return dict(left_out(""))
 
 
 def _before(model: nn.Module, path: str, structure: Structure) -> list[str]:
@@ -114,7 +139,7 @@ def units(module: nn.Module, path: str = "") -> list[str]:
         matches = [_join(path, own) for own, _ in module.named_modules() if re.fullmatch(pattern, own)]
         if matches:
             return matches
-    blocks = list(_units(module, path, top=True))
+    blocks = list(_units(module, path))
     if len(blocks) < 3 and not isinstance(module, nn.Sequential):
         loose = [_join(path, name) for name, child in module.named_children() if isinstance(child, CONVOLUTIONS)]
         ordered = [_join(path, own) for own, _ in module.named_modules()]
@@ -127,25 +152,17 @@ def discover_convolutions(model: nn.Module) -> list[LayerSpec]:
     return [LayerSpec(path) for path, module in model.named_modules() if isinstance(module, CONVOLUTIONS)]
 
 
-def _units(module: nn.Module, path: str, *, top: bool = False) -> Iterator[str]:
+def _units(module: nn.Module, path: str) -> Iterator[str]:
     """Paths of the blocks below a module, in order."""
     chained = set(_cut_chain(module)) if isinstance(module, nn.Sequential) else set()
     for name, child in module.named_children():
         below = _join(path, name)
-        if top and name in NO_BLOCKS:
-            yield from _head_units(child, below)
-        elif _is_layer(child):
+        if _is_layer(child):
             yield from (below,) if name in chained else ()
         elif _is_container(child):
             yield from _container_units(child, below)
         else:
             yield below
-
-
-def _head_units(head: nn.Module, path: str) -> Iterator[str]:
-    """A classifier that convolves (SqueezeNet's) still has a grid."""
-    if isinstance(head, nn.Sequential):
-        yield from (_join(path, name) for name in _cut_chain(head))
 
 
 def _container_units(container: nn.Module, path: str) -> Iterator[str]:

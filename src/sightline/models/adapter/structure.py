@@ -5,7 +5,7 @@ It is recorded once for each structure of the model and shape of the input, and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -20,7 +20,7 @@ from sightline.common.threads import marks, tree
 from sightline.errors import LayerError
 from sightline.models.adapter.axes import BATCH
 from sightline.models.adapter.call import Call
-from sightline.models.adapter.discover import default_layers, discover_convolutions
+from sightline.models.adapter.discover import default_layers, discover_convolutions, without_places
 from sightline.models.adapter.layers import INPUT, INPUT_NAMES, LayerSpec, Side, match_layers
 from sightline.models.adapter.layout import Layout, layout_of
 from sightline.models.adapter.reasons import Reasons
@@ -241,6 +241,12 @@ class Structure:
         model = self._model()
         return () if model is None else tuple(default_layers(model, self))
 
+    @cached_property
+    def without_places(self) -> dict[str, str]:
+        """Blocks that are no layers of this model, and why."""
+        model = self._model()
+        return {} if model is None else without_places(model, self)
+
     def layers(self, choice: Wanted = None) -> list[LayerSpec]:
         """Where to listen.
 
@@ -266,7 +272,9 @@ class Structure:
         model = self._model()
         if name in INPUT_NAMES or name.endswith("+input"):
             return [INPUT, *(self._group(name.removesuffix("+input")) if name not in INPUT_NAMES else ())]
-        if model is None or name in ("all", "blocks"):
+        if model is None:
+            raise LayerError("the model whose layers are asked for is gone; keep it as long as its structure")
+        if name in ("all", "blocks"):
             return list(self.blocks)
         if name == "last":
             return list(self.blocks[-1:])
@@ -375,8 +383,3 @@ def output_layout(model: nn.Module, call: Callable[[nn.Module, Tensor], Any], x:
     entries: Iterable[Tracked] = recording.output
     layouts = (structure._layout(entry) for entry in entries)
     return next((layout for layout in layouts if layout is not None), None)
-
-
-def kept_structures() -> Mapping[nn.Module, int]:
-    """How many structures are kept for each model that lives."""
-    return {model: len(shelf) for model, shelf in _SHELVES.items()}
