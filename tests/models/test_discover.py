@@ -12,6 +12,7 @@ from torch import nn
 from sightline.errors import LayerError
 from sightline.models import adapt
 from sightline.models.adapter.discover import discover_convolutions
+from sightline.models.zoo.birdnet import load_birdnet
 
 KNOWN = {
     "torchvision:resnet50": (16, "layer1.0", "layer4.2", 53),
@@ -191,3 +192,21 @@ def test_a_network_inside_modules_has_the_layers_that_it_has_alone(name: str, at
     prefix = ".".join([attribute] * depth)
     layers = [spec.path for spec in adapt(model.eval()).layers(empty(inner, 224))]
     assert layers == [f"{prefix}.{path}" for path in alone]
+
+
+def test_a_network_of_which_only_parts_are_called_is_looked_into() -> None:
+    """`self.net.forward_features(x)`, as people use timm's models: the network itself never runs."""
+
+    class Frame(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = load_birdnet()
+            self.there, self.sides = nn.Conv2d(112, 1, 1), nn.Conv2d(112, 4, 1)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            x = self.net.forward_features(x)
+            return torch.cat([self.there(x), self.sides(x)], 1).mean((2, 3))
+
+    model = Frame().eval()
+    layers = adapt(model).structure(torch.rand(2, 3, 64, 64)).layers()
+    assert {"net.stage1.0", "net.stage4.2"} <= {spec.path for spec in layers}

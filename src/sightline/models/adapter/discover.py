@@ -111,6 +111,8 @@ def _before(model: nn.Module, path: str, structure: Structure) -> list[str]:
 
 def _is_network(model: nn.Module, path: str, below: Sequence[str], structure: Structure) -> bool:
     """Whether a part repeats blocks of one class one behind the other, each built of parts: a network, no block."""
+    if not structure.calls(path):  # its parts are called from outside it (`self.net.forward_features(x)`)
+        return False
     modules = {own: model.get_submodule(own) for own in below}
     kinds = {own: type(m) for own, m in modules.items() if not _is_layer(m) and not _is_chain_of_layers(m)}
     repeated = [own for own, kind in kinds.items() if list(kinds.values()).count(kind) > 1]
