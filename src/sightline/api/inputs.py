@@ -229,12 +229,9 @@ def _batch(model: nn.Module, inputs: Any) -> Any:
 def _seen(model: LoadedModel, inputs: Any) -> Float[Tensor, "b c h w"] | None:
     """What the network sees, 0..1, of inputs that its own preprocessing may have made; None where it has not."""
     settings = model.preprocess
-    if (
-        not isinstance(inputs, Tensor)
-        or inputs.ndim != 4
-        or inputs.shape[1] != settings.channels
-        or not inputs.numel()
-    ):
+    if not isinstance(inputs, Tensor) or inputs.ndim != 4 or not inputs.numel():
+        return None
+    if inputs.shape[1] != settings.channels or settings.order == "bgr":
         return None
     shape = (1, -1, 1, 1)
     deviation, mean = (inputs.new_tensor(part).reshape(shape) for part in (settings.std, settings.mean))

@@ -45,6 +45,8 @@ def explain(
     job = replace(job, masks=masks_of(files, target.masks))
     others = gather(match.gallery, result) if match.gallery else []
     loaded = _adjusted(load_model(model.model, **model.arguments(), seed=target.seed), inputs)
+    for note in () if inputs.complete else loaded.notes:
+        say_note(note)
     with progress() as bar:
         task = bar.add_task("explaining", total=len(files))
         job = _with_support(job, match.support, loaded, result)

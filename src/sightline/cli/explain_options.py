@@ -34,6 +34,11 @@ class InputOptions(Settings):
     )
 
     @property
+    def complete(self) -> bool:
+        """Whether the user says all of it, so that nothing had to be assumed."""
+        return None not in (self.size, self.mean, self.std)
+
+    @property
     def levels(self) -> dict[str, float | None]:
         """What `open_input` takes beside the file."""
         return {"black": self.black, "white": self.white, "frames": self.frames}

@@ -28,7 +28,8 @@ def sites(
     """List a network's places for gates: stage, block, path, channels, kind of block."""
     from sightline.gates import sites as sites_of
     from sightline.gates.scheme import scheme_of
-    from sightline.models.load import BUNDLED, RANDOM, load_model
+    from sightline.models.load import BUNDLED, load_model
+    from sightline.models.order import RANDOM
     from sightline.terminal.options import arguments_of
 
     weights = RANDOM if model not in (None, BUNDLED) else None

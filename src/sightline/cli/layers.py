@@ -25,7 +25,8 @@ def layers(
     as_json: Annotated[bool, typer.Option("--json", help="As JSON on standard output.")] = False,
 ) -> None:
     """List a network's layers with their layouts, and the blocks that have no places, with the reason."""
-    from sightline.models.load import BUNDLED, RANDOM, load_model
+    from sightline.models.load import BUNDLED, load_model
+    from sightline.models.order import RANDOM
     from sightline.terminal.options import arguments_of, listed, size_of
 
     source = weights or (RANDOM if model not in (None, BUNDLED) else None)

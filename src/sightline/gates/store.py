@@ -20,7 +20,8 @@ from sightline.errors import ModelError
 from sightline.gates.surgery.plug import plug, plugged
 from sightline.models.adapter.embedded import classifiers
 from sightline.models.architectures import BuiltNetwork, architecture, build_network, read_spec, write_network
-from sightline.models.load import count_classes, load_model
+from sightline.models.load import load_model
+from sightline.models.order import count_classes
 from sightline.models.preprocess import Preprocess
 from sightline.models.weights import Weights, fit_weights, read_weights
 from sightline.models.zoo.cifar_names import cifar_net, is_cifar

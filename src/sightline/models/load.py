@@ -6,7 +6,7 @@ It knows nothing of layers or of how the model is looked into.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +18,17 @@ from sightline.common.reading import parse_json
 from sightline.common.records import as_kind
 from sightline.errors import ModelError
 from sightline.models.architectures import ARCHITECTURES, BuiltNetwork
-from sightline.models.labels import class_labels, label_names
+from sightline.models.huggingface import build_from_folder, is_folder, processing_of
+from sightline.models.labels import class_labels, distinct, label_names, read_labels
+from sightline.models.order import RANDOM, Order, count_classes, filled, first_line
+from sightline.models.outputs import labels_of
+from sightline.models.own_code import build_own, is_own_code
+from sightline.models.prepare import own_preparation
 from sightline.models.preprocess import Preprocess, from_timm, from_torchvision
-from sightline.models.weights import Weights, fit_weights, matched, read_weights
+from sightline.models.weights import Weights, fit_weights, read_weights
 from sightline.models.zoo import birdnet, conv4, encoder  # noqa: F401 - each registers its network
-from sightline.models.zoo.catalog import ModelName, find_model
-from sightline.models.zoo.dense import dense_arguments, dense_labels, dense_preprocess, dense_task
-from sightline.models.zoo.published import published_timm, published_torchvision
-
-RANDOM = "random"
-"""The word that asks for random weights instead of a file."""
+from sightline.models.zoo.catalog import find_model
+from sightline.models.zoo.dense import dense_labels, dense_preprocess, dense_task
 
 BUNDLED = "birdnet"
 """Name of the model that comes with the package."""
@@ -43,6 +44,7 @@ class LoadedModel:
         labels: a name per class, or None where none are known.
         preprocess: how a photo is made ready for it.
         provenance: name, arguments, where the weights are from and their sha256, and the preprocessing.
+        notes: sentences on what was assumed, as nothing said it.
     """
 
     model: nn.Module
@@ -50,6 +52,7 @@ class LoadedModel:
     labels: tuple[str, ...] | None
     preprocess: Preprocess
     provenance: dict[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 def load_model(
@@ -65,7 +68,8 @@ def load_model(
 
     Args:
         name: a name of the catalogue (`resnet50`, `timm:vit_small_patch16_224`); None or `birdnet` is the bundled
-            bird model; `bird-encoder` and `conv4` are encoders without classes.
+            bird model; `bird-encoder` and `conv4` are encoders without classes. Or code that builds a network
+            (`package.module:build`, `file.py:Net`), or a folder of Hugging Face with `config.json`.
         weights: None for the published weights, a file (safetensors, or tensors written by `torch.save`), or
             `random` for a random initialisation. With a file, the number of classes is read off the file.
         labels: class names or a file of them; None takes what is known (ImageNet's for 1000 classes).
@@ -91,9 +95,11 @@ def load_model(
                 "--model NAME, or leave --model-arg out"
             )
         return _own(name, _Source.of(weights, seed), labels, place)
+    if is_folder(name) or is_own_code(name):
+        return _of_user(name, dict(model_args or {}), weights, labels, place, seed)
     full = find_model(name)
-    order = _Order(full, dict(model_args or {}), seed)
-    model, came_from, file = _filled(order, weights)
+    order = Order(full, dict(model_args or {}), seed)
+    model, came_from, file = filled(order, weights)
     preprocess = _preprocess(order, model, file)
     names = _labels(order, model, file, labels)
     provenance = {"model": str(full), "arguments": order.arguments, **came_from, "preprocess": preprocess.record()}
@@ -101,7 +107,7 @@ def load_model(
 
 
 def _labels(
-    order: _Order, model: nn.Module, file: Weights | None, labels: str | Path | Sequence[str] | None
+    order: Order, model: nn.Module, file: Weights | None, labels: str | Path | Sequence[str] | None
 ) -> tuple[str, ...] | None:
     """Names of the classes: the user's, those in the file, or the published ones."""
     own = labels if labels is not None else _own_labels(file)
@@ -111,113 +117,52 @@ def _labels(
     return dense_labels(order.full, order.arguments) if own is None else label_names(own)
 
 
-@dataclass(frozen=True)
-class _Order:
-    """What is to be built."""
-
-    full: ModelName
-    arguments: dict[str, Any]
-    seed: int
-
-    def build(self, **more: Any) -> nn.Module:
-        """The network in float32 with random weights of `seed`; the global random state stays as it was.
-
-        Raises:
-            ModelError: the builder refuses the arguments.
-        """
-        arguments = {**_as_published(self.full), **more, **self.arguments}
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.seed)
-            try:
-                model: nn.Module = _builder(self.full)(**arguments)
-            except Exception as problem:  # a builder may raise anything on arguments that it does not know
-                listed = ", ".join(f"{key}={value!r}" for key, value in self.arguments.items()) or "no arguments"
-                raise ModelError(
-                    f"{self.full} cannot be built with {listed}: {_first_line(problem)}; check --model-arg"
-                ) from problem
-        return model.float()
-
-
-def _builder(full: ModelName) -> Any:
-    if full.origin == "timm":
-        from functools import partial
-
-        import timm
-
-        return partial(timm.create_model, full.name, pretrained=False)
-    import torchvision
-
-    return torchvision.models.get_model_builder(full.name)
+def _of_user(
+    name: str,
+    arguments: dict[str, Any],
+    weights: str | Path | None,
+    labels: str | Path | Sequence[str] | None,
+    place: torch.device,
+    seed: int,
+) -> LoadedModel:
+    """A network of the user's: in a folder of Hugging Face, or built by code."""
+    random = weights is not None and str(weights) == RANDOM
+    file = None if weights is None or random else read_weights(weights)
+    if is_folder(name):
+        model = build_from_folder(name, arguments, RANDOM if file is not None else weights, seed)
+        preprocess, note = processing_of(name)
+        origin = {"weights": f"random, seed {seed}" if random else f"in {Path(name).name}"}
+    else:
+        model = build_own(name, arguments, seed)
+        preprocess, note = _assumed(model, name)
+        origin = {"weights": "as the code made them" if weights is None else f"random, seed {seed}"}
+    if file is not None:
+        fit_weights(model, file, name=name)
+        origin = {"weights": file.path.name, "sha256": file.sha256}
+    given = read_labels(labels) if isinstance(labels, str | Path) else labels
+    names = distinct(given) if given is not None else labels_of(model, None)
+    provenance = {"model": name, "arguments": arguments, **origin, "preprocess": preprocess.record()}
+    if note:
+        provenance["assumed"] = note
+    return LoadedModel(model.eval().to(place), name, names, preprocess, provenance, (note,) if note else ())
 
 
-def _as_published(full: ModelName) -> dict[str, Any]:
-    """Arguments with which torchvision itself builds what its weights belong to, without the training-only heads."""
-    task = dense_task(full)
-    if task is not None:
-        return dense_arguments(task)
-    if _has_training_heads(full):
-        return {"init_weights": False, "transform_input": True, "aux_logits": False}
-    return {}
+def _assumed(model: nn.Module, name: str) -> tuple[Preprocess, str]:
+    """How photos are made ready for a network of the user's own code, and what had to be assumed."""
+    own = own_preparation(model)
+    if own is not None and isinstance(own.record, Mapping):
+        return Preprocess.from_record({key: value for key, value in own.record.items() if key != "of"}), ""
+    first = next((part for part in model.modules() if isinstance(part, nn.Conv2d)), None)
+    grey = first is not None and first.in_channels == 1
+    assumed = Preprocess(mean=(0.5,), std=(0.5,)) if grey else Preprocess()
+    return assumed, (
+        f"how photos are made ready for {name} is not known: they are cut to {assumed.size[0]}x{assumed.size[1]} and "
+        f"normalised {'to -1..1' if grey else 'as for ImageNet'}; say --size, --mean and --std, or give the network "
+        "an attribute `preprocess`"
+    )
 
 
-def _has_training_heads(full: ModelName) -> bool:
-    return full.origin == "torchvision" and full.name in ("inception_v3", "googlenet")
-
-
-def _filled(order: _Order, weights: str | Path | None) -> tuple[nn.Module, dict[str, Any], Weights | None]:
-    """The network with its weights, where these came from, and the file if they came from one."""
-    if weights is not None and str(weights) == RANDOM:
-        return order.build(), {"weights": f"random, seed {order.seed}"}, None
-    if weights is not None:
-        file = read_weights(weights)
-        return _from_file(order, file), {"weights": file.path.name, "sha256": file.sha256}, file
-    if order.full.origin == "timm":
-        model, record = published_timm(order.full, order.arguments)
-        return model.float(), record, None
-    file = read_weights(published_torchvision(order.full))
-    return _from_file(order, file), {"weights": f"published: {file.path.name}", "sha256": file.sha256}, file
-
-
-def _from_file(order: _Order, file: Weights) -> nn.Module:
-    """The network that the file's tensors fit, with as many classes as the file has."""
-    if _has_training_heads(order.full) and not order.arguments.get("aux_logits"):
-        file = replace(file, tensors={k: v for k, v in file.tensors.items() if not k.lower().startswith("aux")})
-    task = dense_task(order.full)
-    if task is not None:
-        model = order.build(**dense_arguments(task, file.tensors))
-        fit_weights(model, file, name=str(order.full))
-        return model
-    model = order.build()
-    if "num_classes" not in order.arguments:
-        classes = _classes_in(file, model)
-        model = order.build(num_classes=classes) if classes else model
-    fit_weights(model, file, name=str(order.full))
-    return model
-
-
-def _classes_in(file: Weights, model: nn.Module) -> int | None:
-    """How many classes the file has, where that is all in which the shapes of its heads differ from the model's."""
-    own = model.state_dict()
-    tensors = matched(file.tensors, own)
-    pairs = [(tensors[key].shape, value.shape) for key, value in own.items() if key in tensors]
-    heads = {
-        theirs[0]
-        for theirs, mine in pairs
-        if theirs != mine and theirs[1:] == mine[1:] and mine[0] == count_classes(model)
-    }
-    return heads.pop() if len(heads) == 1 else None
-
-
-def count_classes(model: nn.Module) -> int:
-    """Number of outputs: what the model says of itself (timm's do), or else the width of its last layer."""
-    own = getattr(model, "num_classes", None)
-    if isinstance(own, int):
-        return own
-    last = [module for module in model.modules() if isinstance(module, nn.Linear | nn.Conv2d)][-1]
-    return last.out_features if isinstance(last, nn.Linear) else last.out_channels
-
-
-def _preprocess(order: _Order, model: nn.Module, file: Weights | None) -> Preprocess:
+def _preprocess(order: Order, model: nn.Module, file: Weights | None) -> Preprocess:
     """The settings in the weights file if it names them, or else those published with the network.
 
     The size and the number of channels for which the user had it built are kept.
@@ -351,10 +296,6 @@ def _device(device: str | torch.device) -> torch.device:
         torch.zeros(1, device=place).item()
     except Exception as problem:  # a kind of device that torch knows by name, without memory or a driver here
         raise ModelError(
-            f"the device {str(device)!r} cannot hold numbers here ({_first_line(problem)}); try --device cpu"
+            f"the device {str(device)!r} cannot hold numbers here ({first_line(problem)}); try --device cpu"
         ) from problem
     return place
-
-
-def _first_line(problem: Exception) -> str:
-    return next(iter(str(problem).splitlines()), "") or type(problem).__name__

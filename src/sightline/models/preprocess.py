@@ -23,6 +23,7 @@ from sightline.data.photos import Photo
 from sightline.errors import InputError, ModelError, near
 
 Fit = Literal["crop", "stretch", "pad"]
+Order = Literal["rgb", "bgr"]
 
 INTERPOLATIONS: dict[str, Image.Resampling] = {
     "nearest": Image.Resampling.NEAREST,
@@ -62,6 +63,7 @@ class Preprocess:
         interpolation: one of `INTERPOLATIONS`, always with antialiasing.
         fit: `crop` keeps the shape of things and cuts the middle out, `stretch` distorts, `pad` shows the whole
             photo between bars of the mean colour.
+        order: `rgb`, or `bgr` where the network takes blue first; mean and deviation are of red, green and blue.
 
     Raises:
         InputError: the settings contradict each other.
@@ -77,6 +79,7 @@ class Preprocess:
     std: tuple[float, ...] = IMAGENET_STD
     interpolation: str = "bilinear"
     fit: Fit = "crop"
+    order: Order = "rgb"
 
     def __post_init__(self) -> None:
         _check(self)
@@ -98,7 +101,8 @@ class Preprocess:
         image = image.convert("L" if self.channels == 1 else "RGB")
         pixels = np.asarray(self._placed(image), dtype=np.uint8)
         view = torch.from_numpy(np.atleast_3d(pixels).copy()).permute(2, 0, 1).contiguous().float() / 255
-        return Prepared(view, self.normalise(view))
+        inputs = self.normalise(view)
+        return Prepared(view, inputs.flip(0) if self.order == "bgr" else inputs)
 
     def normalise(self, view: Float[Tensor, "*b c h w"]) -> Float[Tensor, "*b c h w"]:
         """`(view - mean) / std`."""
@@ -139,6 +143,7 @@ class Preprocess:
             "std": list(self.std),
             "interpolation": self.interpolation,
             "fit": self.fit,
+            **({} if self.order == "rgb" else {"order": self.order}),
         }
 
     @classmethod
@@ -244,5 +249,7 @@ def _check(settings: Preprocess) -> None:
         raise InputError(
             f"there is no interpolation {settings.interpolation!r}; {near(settings.interpolation, INTERPOLATIONS)}"
         )
+    if settings.order not in get_args(Order):
+        raise InputError(f"there is no order {settings.order!r} of channels; known: {', '.join(get_args(Order))}")
     if settings.fit not in get_args(Fit):
         raise InputError(f"there is no fit {settings.fit!r}; known: {', '.join(get_args(Fit))}")

@@ -5,6 +5,7 @@ The package `transformers` is imported where a processor has to run itself; sett
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,13 @@ RESAMPLING = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic", 4: "box",
 WARPED = 384
 """Side from which on ConvNeXt's processor stretches a picture, where it cuts smaller ones out of the middle."""
 
-OTHER_STEPS = ("do_flip_channel_order", "do_pad", "do_color_quantize", "do_reduce_labels", "do_convert_grayscale")
+KNOWN = frozenset(
+    {"", "BEiT", "Beit", "Bit", "CLIP", "ConvNext", "DeiT", "Flava", "MobileNetV1", "MobileNetV2", "MobileViT", "Pvt",
+     "Segformer", "Siglip", "ViT"}
+)  # fmt: skip
+"""Processors whose settings mean what ours do; another one runs itself, as the same words may mean something else."""
+
+OTHER_STEPS = ("do_pad", "do_color_quantize", "do_reduce_labels", "do_convert_grayscale")
 """Steps that a `Preprocess` does not know: where one is on, the processor runs itself."""
 
 
@@ -31,6 +38,9 @@ def from_processor(settings: Mapping[str, Any]) -> Preprocess | None:
         >>> from_processor({"size": {"height": 32, "width": 48}, "image_mean": [0.5] * 3, "image_std": [0.5] * 3}).fit
         'stretch'
     """
+    kind = str(settings.get("image_processor_type", settings.get("feature_extractor_type", "")))
+    if re.sub(r"(ImageProcessor|FeatureExtractor)(Fast|Pil)?$", "", kind) not in KNOWN:
+        return None
     if any(settings.get(step) for step in OTHER_STEPS) or not settings.get("do_resize", True):
         return None
     if not settings.get("do_rescale", True) or abs(settings.get("rescale_factor", 1 / 255) - 1 / 255) > 1e-9:
@@ -41,7 +51,8 @@ def from_processor(settings: Mapping[str, Any]) -> Preprocess | None:
     interpolation = RESAMPLING.get(settings.get("resample", 2), "")
     if frame is None or interpolation not in INTERPOLATIONS:
         return None
-    normalised = settings.get("do_normalize", True)
+    flipped = bool(settings.get("do_flip_channel_order"))
+    normalised = settings.get("do_normalize", not flipped)  # MobileViT's processor flips, and does not normalise
     mean, std = (settings.get(f"image_{what}") if normalised else None for what in ("mean", "std"))
     size, resize, fit = frame
     return Preprocess(
@@ -51,6 +62,7 @@ def from_processor(settings: Mapping[str, Any]) -> Preprocess | None:
         std=tuple(std or (1.0,) * 3),
         interpolation=interpolation,
         fit=fit,
+        order="bgr" if flipped else "rgb",
     )
 
 
@@ -87,7 +99,7 @@ def _frame(settings: Mapping[str, Any]) -> tuple[tuple[int, int], int | None, Fi
         size = {"height": size, "width": size} if crop is None else {"shortest_edge": size}
     if not isinstance(size, Mapping):
         return None
-    cut = _sides(crop)
+    cut = sides_of(crop)
     if "shortest_edge" in size and "longest_edge" not in size:
         short = int(size["shortest_edge"])
         if cut is not None:
@@ -97,7 +109,7 @@ def _frame(settings: Mapping[str, Any]) -> tuple[tuple[int, int], int | None, Fi
         if short >= WARPED:
             return (short, short), None, "stretch"
         return (short, short), int(short / settings["crop_pct"]), "crop"
-    sides = _sides(size)
+    sides = sides_of(size)
     if sides is None:
         return None
     if cut is None or cut == sides:
@@ -107,7 +119,8 @@ def _frame(settings: Mapping[str, Any]) -> tuple[tuple[int, int], int | None, Fi
     return cut, min(sides), "stretch"
 
 
-def _sides(size: Any) -> tuple[int, int] | None:
+def sides_of(size: Any) -> tuple[int, int] | None:
+    """Height and width from one number or a mapping; None where it says neither."""
     if isinstance(size, int):
         return size, size
     if isinstance(size, Mapping) and "height" in size and "width" in size:

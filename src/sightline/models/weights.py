@@ -26,6 +26,30 @@ WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "state_dict_ema", 
 
 TO_TENSORS = "save its tensors with safetensors.torch.save_model, or torch.save(model.state_dict(), FILE)"
 
+BESIDE_WEIGHTS = (
+    "argparse.Namespace", "collections.", "datetime.", "functools.partial", "lightning.", "lightning_fabric.",
+    "numpy.", "omegaconf.", "pathlib.", "pytorch_lightning.", "torch.optim.", "torchmetrics.", "typing.",
+)  # fmt: skip
+"""Kinds of objects that training programs keep beside the tensors: settings, paths, figures. Stand-ins that do
+nothing take their places, so that none of their code is run; a file with any other kind is refused."""
+
+
+class StandIn(dict[Any, Any]):
+    """Takes the place of an object in a checkpoint that is no tensor; it takes anything and does nothing."""
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__()
+
+    def __setstate__(self, state: object) -> None:
+        """What the object held is dropped."""
+
+    def append(self, item: object) -> None:
+        """Dropped."""
+
+    def extend(self, items: object) -> None:
+        """Dropped."""
+
+
 _OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12]\.)")
 """torchvision's published DenseNets still carry the names of an older version."""
 
@@ -159,13 +183,13 @@ def _read_torch(path: Path) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch would explain how to open a TorchScript, which is refused here
-            return torch.load(path, map_location="cpu", weights_only=True)
+            return _loaded(path)
     except pickle.UnpicklingError as problem:
         if not _is_pickle(path):
             raise ModelError(_not_weights(path)) from problem
-        named = re.search(r"(?:GLOBAL|global) ([\w.]+)", str(problem))
+        name = _named(problem)
         raise ModelError(
-            f"the weights file {str(path)!r} holds Python objects{f' ({named[1]})' if named else ''} that would run "
+            f"the weights file {str(path)!r} holds Python objects{f' ({name})' if name else ''} that would run "
             f"code when loaded, and is refused; where you trust it, {TO_TENSORS}"
         ) from problem
     except RuntimeError as problem:
@@ -177,6 +201,26 @@ def _read_torch(path: Path) -> Any:
         raise ModelError(_not_weights(path)) from problem
     except Exception as problem:  # a damaged archive may raise anything
         raise ModelError(_not_weights(path)) from problem
+
+
+def _loaded(path: Path) -> Any:
+    """The file's content, with stand-ins for what training programs keep beside the tensors."""
+    stand_ins: dict[str, Any] = {}
+    while True:
+        try:
+            with torch.serialization.safe_globals([(kind, name) for name, kind in stand_ins.items()]):
+                return torch.load(path, map_location="cpu", weights_only=True)
+        except pickle.UnpicklingError as problem:
+            name = _named(problem)
+            if not name.startswith(BESIDE_WEIGHTS) or name in stand_ins:
+                raise
+            stand_ins[name] = type("StandIn", (StandIn,), {})
+
+
+def _named(problem: Exception) -> str:
+    """The object that torch's reader stumbled over; empty where it does not say."""
+    match = re.search(r"(?:GLOBAL|global) ([\w.]+)", str(problem))
+    return match[1].rstrip(".") if match else ""
 
 
 def _not_weights(path: Path) -> str:

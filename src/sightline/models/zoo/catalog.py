@@ -80,7 +80,10 @@ def find_model(name: str) -> ModelName:
         if rest.partition(".")[0] in _names(candidate) and (candidate == "timm" or "." not in rest):
             return ModelName(candidate, rest)
     names = [entry for candidate in _origins(origin) for entry in _names(candidate)]
-    raise ModelError(f"there is no model {name!r}; {near(rest, names)}; `sightline models` lists all")
+    raise ModelError(
+        f"there is no model {name!r}; {near(rest, names)}; `sightline models` lists all; own code is named "
+        "package.module:build, and a folder of Hugging Face has to hold config.json"
+    )
 
 
 def _origins(origin: str) -> tuple[Origin, ...]:
