@@ -21,7 +21,7 @@ from sightline.models.architectures import ARCHITECTURES, BuiltNetwork
 from sightline.models.huggingface import build_from_folder, is_folder, processing_of
 from sightline.models.labels import class_labels, distinct, label_names, read_labels
 from sightline.models.order import RANDOM, Order, count_classes, filled, first_line
-from sightline.models.outputs import labels_of
+from sightline.models.outputs import declarations_of, labels_of
 from sightline.models.own_code import build_own, is_own_code
 from sightline.models.prepare import own_preparation
 from sightline.models.preprocess import Preprocess, from_timm, from_torchvision
@@ -140,7 +140,7 @@ def _of_user(
         fit_weights(model, file, name=name)
         origin = {"weights": file.path.name, "sha256": file.sha256}
     given = read_labels(labels) if isinstance(labels, str | Path) else labels
-    names = distinct(given) if given is not None else labels_of(model, None)
+    names = distinct(given) if given is not None else labels_of(declarations_of(model), None)
     provenance = {"model": name, "arguments": arguments, **origin, "preprocess": preprocess.record()}
     if note:
         provenance["assumed"] = note
