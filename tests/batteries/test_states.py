@@ -409,3 +409,48 @@ def test_the_sentence_names_the_part_that_cuts_and_what_to_try(how: str) -> None
     for method, layers in (("gradcam", ["net.body"]), ("saliency", None)):
         with pytest.raises(SightlineError, match=sentence):
             sightline.explain(model, picture(), target=1, method=method, layers=layers)
+
+
+class FrozenTrunk(Net):
+    """As a probe on a trunk is trained: what comes first runs under `no_grad`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.no_grad():
+            x = self.body(self.stem(x))
+        return self.fc(self.last(x).mean((2, 3)))
+
+
+@pytest.mark.parametrize("method", ["gradcam", "hirescam", "layercam", "xgradcam", "gradcam++", "gradxact"])
+def test_layers_before_a_cut_have_no_map_and_those_behind_it_the_right_one(method: str) -> None:
+    right = {map_.layer: map_ for map_ in right_maps(made, method)[3:]}
+    item = sightline.explain(made(FrozenTrunk), picture(), target=1, method=method)[1]
+    assert item.flow.layers == ("last",)
+    assert gap(item.flow["last"], right["last"]) <= 1e-5
+    assert item.flow.remarks == (
+        "There is no map at stem, body: the model cuts the graph behind them, so no gradient of the decision comes "
+        "there.",
+    )
+
+
+def test_other_methods_of_the_same_call_keep_the_layers_before_a_cut() -> None:
+    model = made(FrozenTrunk)
+    items = sightline.explain(model, picture(), target=1, method=["gradcam", "eigencam", "uniform"])
+    assert [item.flow.layers for item in items[:3]] == [("last",), *[("stem", "body", "last")] * 2]
+    forward = sightline.explain(model, picture(), target=1, method="naflow", options={"mode": "forward"})[0]
+    assert forward.flow.layers == ("last",)
+
+
+def test_a_layer_before_a_cut_that_was_asked_for_by_name_is_refused() -> None:
+    for layers in (["stem"], ["stem", "last"]):
+        with pytest.raises(SightlineError, match="no gradient of the decision reaches"):
+            sightline.explain(made(FrozenTrunk), picture(), target=1, method="gradcam", layers=layers)
+
+
+def test_a_layer_that_leads_to_another_output_is_not_taken_for_one_before_a_cut() -> None:
+    class Two(Net):
+        def forward(self, x: Tensor) -> Any:
+            x = self.stem(x)
+            return {"logits": self.fc(self.body(x).mean((2, 3))), "other": self.last(x)}
+
+    item = sightline.explain(made(Two), picture(), target=1, method="gradcam")[0]
+    assert {name: str(status) for name, status in item.flow.statuses.items()}["last"] == "zero"

@@ -40,6 +40,8 @@ from sightline.targets import Score, Selector, TargetLike, parse_target
 
 log = logging.getLogger(__name__)
 
+CUT = "There is no map at {}: the model cuts the graph behind them, so no gradient of the decision comes there."
+
 
 Progress = Callable[[int, int], None]
 """Called after each chunk with the number of samples done and their total."""
@@ -239,6 +241,8 @@ def _shared_pass(question: _Question, methods: list[Method], inputs: Tensor) -> 
     outcomes = []
     for m in methods:
         k, own = result.readout.scores.shape[1], [s for s in result.layers if not m.no_input or s.spec != INPUT]
+        cut = [s.name for s in own if s.name in result.cut and m.needs == "gradient"]
+        own = [s for s in own if s.name not in cut]
         maps = [
             result.maps[layer.name, m.name]
             if m.control is None
@@ -246,7 +250,8 @@ def _shared_pass(question: _Question, methods: list[Method], inputs: Tensor) -> 
             for layer in own
         ]
         layers = tuple(LayerMaps(layer.name, values) for layer, values in zip(own, maps, strict=True))
-        outcomes.append((m.name, Outcome(result.readout, layers)))
+        remarks = (CUT.format(", ".join(cut)),) if cut else ()
+        outcomes.append((m.name, Outcome(result.readout, layers, ((remarks,) * k,) * len(inputs) if cut else ())))
     return outcomes
 
 

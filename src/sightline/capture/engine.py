@@ -16,13 +16,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from sightline.capture.cut import check_uncut, explain_failure
+from sightline.capture.cut import REMEDY, check_uncut, explain_failure
 from sightline.capture.forward import run_forward
 from sightline.capture.gather import Gatherer
 from sightline.capture.pair import Pair
 from sightline.capture.record import Record, Recorder, StaleStructureError
 from sightline.common.modes import leave_as_found
-from sightline.errors import LayerError, TargetError
+from sightline.errors import LayerError, MethodError, TargetError
 from sightline.models import Adapter, Layer, Structure, Wanted
 from sightline.targets import Readout, Selector, Target, select_output
 from sightline.targets.base import check_rows
@@ -86,11 +86,13 @@ class Capture:
         layers: the places that were read, in forward order.
         readout: the scores that were explained, detached.
         maps: `[b, k, h, w]` float32 maps by layer name and reduction name.
+        cut: names of the layers to which the model lets no gradient come; maps that need one say nothing there.
     """
 
     layers: tuple[Layer, ...]
     readout: Readout
     maps: Mapping[tuple[str, str], Float[Tensor, "b k h w"]]
+    cut: frozenset[str] = frozenset()
 
 
 def capture(adapter: Adapter, inputs: Float[Tensor, "b c h w"], plan: Plan) -> Capture:
@@ -158,7 +160,29 @@ def _run(adapter: Adapter, structure: Structure, inputs: Tensor, plan: Plan, cop
             explain_failure(adapter, inputs, READ, problem)
     if plan.needs_gradient and not recorder.reached:
         check_uncut(adapter, inputs, READ)
-    return Capture(tuple(layers), _detached_readout(readout), maps)
+    cut = frozenset(_cut_off(structure, recorder, layers)) if plan.needs_gradient else frozenset()
+    return Capture(tuple(layers), _detached_readout(readout), maps, cut)
+
+
+def _cut_off(structure: Structure, recorder: Recorder, layers: Sequence[Layer]) -> list[str]:
+    """Layers that the output was made of and that no gradient reached: the model cuts the graph behind them.
+
+    Raises:
+        MethodError: one of them was asked for by name.
+    """
+    if len(structure.recording.output) != 1:
+        return []  # they may lead to another output than the one that is explained
+    names = []
+    for record, layer in zip(recorder.records, layers, strict=True):
+        site = structure.site(record.spec.path, record.spec.side, record.call)
+        if record not in recorder.reached and site is not None and site.node in structure.leading:
+            names.append(layer.name)
+            if record.spec.explicit:
+                raise MethodError(
+                    f"no gradient of the decision reaches {layer.name!r}: the model cuts the graph behind it "
+                    f"(no_grad, detach, or an operation without a gradient); {REMEDY}"
+                )
+    return names
 
 
 def _forward_maps(
@@ -201,7 +225,7 @@ def _backward_maps(
             if gradient is not None:
                 gatherer.add(record, gradient)
         maps = gatherer.maps()
-        recorder.reached |= bool(maps)
+        recorder.reached.update(maps)
         return [m for record in records for m in maps.get(record) or _zero_maps(record, len(reductions))]
 
     directions = torch.eye(scores.shape[1], dtype=torch.float32, device=scores.device)

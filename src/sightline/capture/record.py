@@ -105,7 +105,7 @@ class Recorder:
         self._copied = copied
         self.records: list[Record] = []
         self.arrive: Arrival | None = None
-        self.reached = False
+        self.reached: set[Record] = set()
         self._calls: dict[LayerSpec, int] = {}
         self._left_out: dict[LayerSpec, str] = {}
         self._storages: set[int] = set()

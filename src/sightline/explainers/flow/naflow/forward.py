@@ -64,6 +64,7 @@ def forward(request: Request) -> Outcome:
             bool(request.option("signed", False)),
         )
         for layer in result.layers
+        if layer.name not in result.cut
     )
     remark = f"NAFlow, mode forward: activation x gradient, positive per neuron, rule {rule}; no inverse is taken."
     b, k = result.readout.scores.shape
