@@ -163,7 +163,9 @@ def test_labels_may_lie_in_a_file(tmp_path: Any) -> None:
     assert item.decision.index == 2
 
 
-@pytest.mark.parametrize("labels", [3, [1, 2, 3, 4], {0: "cat", 2: "dog"}, {0: "cat", 1: None}, {"a": "b"}, [None]])
+@pytest.mark.parametrize(
+    "labels", [3, [1, 2, 3, 4], {0: "cat", 2: "dog"}, {0: "cat", 1: None}, {"a": "b"}, [None], {"cat", "dog"}]
+)
 def test_labels_that_cannot_be_understood_are_refused(labels: Any) -> None:
     with pytest.raises(InputError, match="the labels cannot be understood"):
         sightline.explain(Net(), X, labels=labels)

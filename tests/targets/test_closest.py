@@ -162,6 +162,7 @@ def test_a_log_softmax_may_be_contrasted_too() -> None:
         ({"contrast": "closest:0"}, "allows 1 to 5"),
         ({"contrast": "closest:3", "contrast_weight": -0.1}, "0 or more"),
         ({"contrast": "closest:3", "contrast_weight": float("nan")}, "0 or more"),
+        ({"contrast": "closest:3", "contrast_weight": "0.5"}, "is a number, not '0.5'"),
         ({"contrast": 1, "contrast_weight": 0.5}, "belongs to contrast='closest:3'"),
         ({"contrast_weight": 0.5}, "belongs to contrast='closest:3'"),
         ({"target": "top3", "contrast": "closest"}, "compares one class with another"),

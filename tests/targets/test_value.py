@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 import sightline
 from sightline.errors import TargetError
-from sightline.targets import Value, parse_target
+from sightline.targets import (
+    Contrast,
+    ContrastClosest,
+    ContrastOthers,
+    CosineSimilarity,
+    LogSoftmax,
+    Value,
+    parse_target,
+)
 
 Y = torch.arange(24.0).reshape(2, 3, 2, 2)
 
@@ -84,3 +93,56 @@ def test_probabilities_are_not_asked_of_a_value() -> None:
     net = nn.Sequential(nn.Conv2d(3, 1, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     with pytest.raises(TargetError, match="is about classes"):
         sightline.explain(net, torch.rand(1, 3, 8, 8), target="value", probabilities="sigmoid")
+
+
+NET = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3)).eval()
+X = torch.rand(2, 3, 8, 8)
+
+
+@pytest.mark.parametrize(
+    ("target", "indices"),
+    [
+        (torch.tensor(2), [2, 2]),
+        (np.int64(1), [1, 1]),
+        (np.array(1), [1, 1]),
+        (np.array([0, 2]), [0, 2]),
+        (torch.tensor([0, 2], dtype=torch.int32), [0, 2]),
+        (torch.tensor([1]), [1, 1]),
+        (torch.tensor([[1], [0]]), [1, 0]),
+    ],
+)
+def test_classes_are_taken_as_arrays_hold_them(target: Any, indices: list[int]) -> None:
+    results = sightline.explain(NET, X, target=target, method="gradcam")
+    assert [item.decision.index for item in results] == indices
+
+
+def test_a_number_of_an_array_is_contrasted_as_a_plain_one() -> None:
+    one, other = (
+        sightline.explain(NET, X, target=this, contrast=that, method="gradcam")[0].decision.label
+        for this, that in ((2, 1), (torch.tensor(2), np.int64(1)))
+    )
+    assert one == other == "class 2 rather than class 1"
+
+
+@pytest.mark.parametrize("method", ["gradcam", "lrp", "scorecam", "saliency"])
+@pytest.mark.parametrize("batch_size", [None, 1])
+@pytest.mark.parametrize(
+    ("target", "text"),
+    [
+        (torch.tensor([0, 1, 2]), "3 rows, one for each sample, but there are 2 inputs"),
+        (torch.tensor([], dtype=torch.long), "0 rows"),
+        (Contrast(torch.tensor([0, 1, 2]), 0), "3 rows"),
+        (ContrastClosest(torch.tensor([0, 1, 2]), 1), "3 rows"),
+        (LogSoftmax(ContrastOthers(torch.tensor([0, 1, 2]))), "3 rows"),
+        (CosineSimilarity(torch.ones(3, 4)), "3 rows"),
+        (torch.tensor([0.0, 1.0]), "whole numbers"),
+        (torch.tensor([True, False]), "whole numbers"),
+        (np.array([0.5, 1.5]), "whole numbers"),
+        (torch.zeros(2, 1, 1, dtype=torch.long), "whole numbers"),
+    ],
+)
+def test_rows_that_are_not_those_of_the_batch_are_refused(
+    target: Any, text: str, method: str, batch_size: int | None
+) -> None:
+    with pytest.raises(TargetError, match=text):
+        sightline.explain(NET, X, target=target, method=method, batch_size=batch_size)

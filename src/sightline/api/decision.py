@@ -64,6 +64,12 @@ def decided(
         InputError: the labels cannot be understood.
         TargetError: probabilities are asked for where the decision is no class, or in a mode that there is not.
     """
+    count = target.row_count()
+    if count not in (None, len(inputs)):
+        raise TargetError(
+            f"the target has {count} rows, one for each sample, but there are {len(inputs)} inputs; give one row for "
+            "each, or one for all"
+        )
     declarations = declarations_of(adapter.model)
     if not takes_classes(target):
         if probabilities not in ("auto", "none"):

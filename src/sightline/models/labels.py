@@ -6,7 +6,7 @@ It knows nothing of models but how many outputs they have.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,8 @@ def label_names(labels: str | Path | Mapping[Any, Any] | Sequence[str]) -> tuple
     if isinstance(labels, str | Path):
         return read_labels(labels)
     try:
+        if isinstance(labels, Set):
+            raise TypeError("a set has no order")
         if isinstance(labels, Mapping):
             keys_are_names = all(type(value) is int for value in labels.values())
             content = {key if keys_are_names else str(key): value for key, value in labels.items()}

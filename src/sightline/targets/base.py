@@ -69,6 +69,10 @@ class Target(ABC):
         """The same decision for these samples of the batch; a target that holds a row per sample selects them."""
         return self
 
+    def row_count(self) -> int | None:
+        """For how many samples it holds a row of its own; None where one question serves all."""
+        return None
+
     def on(self, size: tuple[int, ...]) -> Target:
         """The same decision on inputs of this size (height and width of pictures); raises `TargetError` early."""
         return self
@@ -80,6 +84,12 @@ class Target(ABC):
     @abstractmethod
     def read(self, output: Any, labels: Sequence[str] | None) -> Readout:
         """Read the scalars off `output`: logits `[b, classes]`, unless `wants_raw`."""
+
+
+def rows_in(*rows: Any, single: int = 0) -> int | None:
+    """The number of rows of the first tensor among these that has several; `single` is the axes of one row."""
+    held = (row for row in rows if isinstance(row, Tensor) and row.ndim > single and len(row) != 1)
+    return next((len(row) for row in held), None)
 
 
 def takes_classes(target: Target) -> bool:

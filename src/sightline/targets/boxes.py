@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from sightline.errors import TargetError
-from sightline.targets.base import Readout, Rows, Target, class_name
+from sightline.targets.base import Readout, Rows, Target, class_name, rows_in
 from sightline.targets.classes import ClassId
 from sightline.targets.detections import Detections, Probabilities, detections_of
 from sightline.targets.names import class_index
@@ -90,6 +90,10 @@ class Box(Target):
                     f"{height} high; a box is x0,y0,x1,y1 in pixels of it"
                 )
         return replace(self, size=(height, width))
+
+    def row_count(self) -> int | None:
+        """See `Target.row_count`."""
+        return rows_in(self.boxes, single=2) or rows_in(self.classes)
 
     def rows(self, part: Rows) -> Target:
         """See `Target.rows`."""

@@ -18,6 +18,7 @@ from sightline.targets.base import (
     class_logits,
     class_name,
     read_classes,
+    rows_in,
     top_classes,
 )
 from sightline.targets.names import class_index
@@ -63,6 +64,10 @@ class ClassPerSample(Target):
         """See `Target.check`."""
         for index in sorted(set(self.indices.flatten().tolist())):
             class_index(index, labels, classes)
+
+    def row_count(self) -> int | None:
+        """See `Target.row_count`."""
+        return rows_in(self.indices)
 
     def rows(self, part: Rows) -> Target:
         """See `Target.rows`."""
@@ -120,6 +125,10 @@ class Contrast(Target):
         both = [class_index(name, labels, classes) for name in named]
         if len(both) == 2 and both[0] == both[1]:
             raise TargetError(f"a contrast needs two classes, but {self.this!r} and {self.other!r} are the same")
+
+    def row_count(self) -> int | None:
+        """See `Target.row_count`."""
+        return rows_in(self.this, self.other)
 
     def rows(self, part: Rows) -> Target:
         """See `Target.rows`."""

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sightline.errors import TargetError
-from sightline.targets.base import Readout, Rows, Target, check_several, class_logits, class_name
+from sightline.targets.base import Readout, Rows, Target, check_several, class_logits, class_name, rows_in
 from sightline.targets.classes import ClassId, index_of_each
 from sightline.targets.logsoftmax import LogSoftmax
 from sightline.targets.names import class_index
@@ -64,6 +64,10 @@ class ContrastClosest(Target):
         logits = class_logits(output)
         this = index_of_each(self.this, logits, labels)
         return replace(self, this=this[:, 0], others=self._closest(logits.detach(), this))
+
+    def row_count(self) -> int | None:
+        """See `Target.row_count`."""
+        return rows_in(self.this, self.others)
 
     def rows(self, part: Rows) -> Target:
         """See `Target.rows`."""

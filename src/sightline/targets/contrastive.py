@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from sightline.errors import TargetError
-from sightline.targets.base import Readout, Rows, Target
+from sightline.targets.base import Readout, Rows, Target, rows_in
 from sightline.targets.classes import ClassPerSample
 from sightline.targets.embedding import vectors_of
 from sightline.targets.logsoftmax import LogSoftmax
@@ -58,6 +58,10 @@ class InfoNCE(Target):
     def frozen(self, output: Tensor, labels: Sequence[str] | None) -> Target:
         """See `Target.frozen`."""
         return replace(self, tolerant=True)
+
+    def row_count(self) -> int | None:
+        """See `Target.row_count`."""
+        return rows_in(self.positive)
 
     def rows(self, part: Rows) -> Target:
         """See `Target.rows`."""

@@ -64,6 +64,10 @@ class ClassHead(Target):
             labels = None
         self.of.check(classes if sides is None else 2, labels if sides is None else sides)
 
+    def row_count(self) -> int | None:
+        """See `Target.row_count`."""
+        return self.of.row_count()
+
     def rows(self, part: Rows) -> Target:
         """See `Target.rows`."""
         return replace(self, of=self.of.rows(part))

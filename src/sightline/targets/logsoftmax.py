@@ -38,6 +38,10 @@ class LogSoftmax(Target):
         """See `Target.frozen`."""
         return LogSoftmax(self.of.frozen(output, labels))
 
+    def row_count(self) -> int | None:
+        """See `Target.row_count`."""
+        return self.of.row_count()
+
     def rows(self, part: Rows) -> Target:
         """See `Target.rows`."""
         return LogSoftmax(self.of.rows(part))

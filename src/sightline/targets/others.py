@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from sightline.targets.base import Readout, Rows, Target, check_several, class_logits, class_name
+from sightline.targets.base import Readout, Rows, Target, check_several, class_logits, class_name, rows_in
 from sightline.targets.classes import ClassId, index_of_each
 from sightline.targets.names import class_index
 
@@ -40,6 +40,10 @@ class ContrastOthers(Target):
         logits = class_logits(output)
         this = index_of_each(self.this, logits, labels)
         return ContrastOthers(this[:, 0], weights_of_others(logits, this))
+
+    def row_count(self) -> int | None:
+        """See `Target.row_count`."""
+        return rows_in(self.this, self.weights)
 
     def rows(self, part: Rows) -> Target:
         """See `Target.rows`."""

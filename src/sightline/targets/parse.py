@@ -13,8 +13,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from numbers import Real
 from typing import Any, Literal, get_args
 
+import numpy as np
+import torch
 from torch import Tensor
 
 from sightline.errors import TargetError
@@ -66,6 +69,10 @@ def parse_target(
     """
     if score not in get_args(Score):
         raise TargetError(f"the score of a class is its 'logit' or its 'log-softmax', not {score!r}")
+    if contrast_weight is not None and (isinstance(contrast_weight, bool) or not isinstance(contrast_weight, Real)):
+        raise TargetError(f"the weight of a contrast is a number, not {contrast_weight!r}")
+    if isinstance(what, Tensor | np.ndarray | np.generic):
+        what = _of_numbers(torch.as_tensor(what))
     closest = closest_of(contrast) if isinstance(contrast, str) else None
     if contrast_weight is not None and closest is None:
         raise TargetError("a contrast weight belongs to contrast='closest:3'; add that, or leave the weight out")
@@ -120,6 +127,16 @@ def _parsed(what: TargetLike) -> Target:
     if isinstance(what, Sequence):
         return ClassScore(tuple(what)) if len(what) != 1 else _parsed(what[0])
     raise TargetError(f"a target cannot be a {type(what).__name__}; give a class index, a label name or a callable")
+
+
+def _of_numbers(indices: Tensor) -> Tensor | int:
+    """Class indices in a tensor or an array: a single number is a class, several are one for each sample."""
+    if indices.dtype == torch.bool or indices.is_floating_point() or indices.is_complex() or indices.ndim > 2:
+        raise TargetError(
+            f"a tensor of classes holds whole numbers, one for each sample or a row of them, not {indices.dtype} of "
+            f"shape {tuple(indices.shape)}"
+        )
+    return indices if indices.ndim else int(indices)
 
 
 def _one_class(what: TargetLike) -> int | str | None:

@@ -80,6 +80,10 @@ class Prototypes(Target):
         logits = self.logits(vectors_of(output))
         return replace(self, of=self._of.frozen(logits, self.names), tolerant=True)
 
+    def row_count(self) -> int | None:
+        """See `Target.row_count`."""
+        return self.of.row_count() if isinstance(self.of, Target) else None
+
     def rows(self, part: Rows) -> Target:
         """See `Target.rows`."""
         return replace(self, of=self.of.rows(part)) if isinstance(self.of, Target) else self

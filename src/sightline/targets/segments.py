@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from sightline.errors import TargetError
-from sightline.targets.base import Readout, Rows, Target, class_name
+from sightline.targets.base import Readout, Rows, Target, class_name, rows_in
 from sightline.targets.classes import ClassId
 from sightline.targets.embedding import HALF
 from sightline.targets.head import misfit
@@ -76,6 +76,10 @@ class Segment(Target):
         if isinstance(self.region, Tensor) and (shape := tuple(self.region.shape[-len(size) :])) != size:
             raise TargetError(f"the mask of the region has shape {shape}, but the input has {size}; resize the mask")
         return self
+
+    def row_count(self) -> int | None:
+        """See `Target.row_count`."""
+        return rows_in(self.region, single=2) or rows_in(self.weights)
 
     def rows(self, part: Rows) -> Target:
         """See `Target.rows`."""

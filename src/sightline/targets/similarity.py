@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sightline.errors import TargetError, near
-from sightline.targets.base import Readout, Rows, Target, chosen_rows
+from sightline.targets.base import Readout, Rows, Target, chosen_rows, rows_in
 from sightline.targets.embedding import directions_of, rows_for, vectors_of
 
 
@@ -32,6 +32,10 @@ class Similarity(Target):
 
     wants_embedding = True
     kind = "similarity"
+
+    def row_count(self) -> int | None:
+        """See `Target.row_count`."""
+        return rows_in(self.reference, single=1)
 
     def rows(self, part: Rows) -> Target:
         """See `Target.rows`."""
