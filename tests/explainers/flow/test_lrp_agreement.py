@@ -149,3 +149,52 @@ def test_what_softmax_keeps_back_is_its_taylor_rest() -> None:
             p, g = s[b, row], G[b, row]
             by_hand = torch.stack([p[i] * (g[i] - sum(p[j] * g[j] for j in range(5))) for i in range(5)])
             torch.testing.assert_close(found[b, row], by_hand)
+
+
+class Squared(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(x) ** 2
+
+
+class Norm(nn.Module):
+    """The root of the mean square, written out."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * torch.rsqrt(x.pow(2).mean(1, keepdim=True))
+
+
+class ResponseNorm(nn.Module):
+    """The global response normalisation of ConvNeXt V2."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.linspace(0.5, 2, 3).reshape(1, 3, 1, 1))
+        self.bias = nn.Parameter(torch.zeros(1, 3, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        size = x.norm(p=2, dim=(2, 3), keepdim=True)
+        return x + torch.addcmul(self.bias, self.weight, x * (size / size.mean(1, keepdim=True)))
+
+
+class Folded(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return F.fold(F.unfold(x, 3, padding=1), (4, 4), 3, padding=1)
+
+
+class Chosen(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.where(x > 0, x, 0.1 * x).maximum(x.flip(3)).amax(3) + x.max(3).values
+
+
+@pytest.mark.parametrize("make", [Squared, Norm, ResponseNorm, Folded, Chosen])
+def test_operations_of_other_families_conserve_relevance(make: Callable[[], nn.Module]) -> None:
+    """Without a bias all relevance goes back to what was read, and no operation is unknown."""
+    x = torch.randn(1, 3, 4, 4, dtype=DOUBLE, generator=torch.Generator().manual_seed(3))
+    tape, y = taped(make().to(DOUBLE), x)
+    steps, _ = fused(tape)
+    rules = Rules(tape, Facts(steps, 1), Recipe())
+    arrived: dict[int, Tensor] = {}
+    G = torch.randn(y.shape, dtype=DOUBLE, generator=torch.Generator().manual_seed(4))
+    walk(tape, steps, {tape.node(y): G}, rules, arrived.__setitem__, add=plus, last=False)
+    assert float((x * arrived[0]).sum()) == pytest.approx(float((y * G).sum()), rel=1e-9)
+    assert not rules.unknown

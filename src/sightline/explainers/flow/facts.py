@@ -25,6 +25,9 @@ SQUASHING = frozenset(
 )  # fmt: skip
 """Functions whose result is a share: what is multiplied by them is gated."""
 
+SCALES = frozenset({"linalg_vector_norm", "rsqrt", "std", "var"})
+"""Operations whose result is the size of many numbers: what is multiplied by it is normalised."""
+
 MOVING = frozenset(
     {
         "_reshape_alias", "_to_copy", "_unsafe_view", "alias", "as_strided", "cat",
@@ -82,6 +85,18 @@ class Facts:
     def _keeps(call: Call, gates: set[Node]) -> bool:
         moves = call.name in MOVING or (call.name in ("mul", "div") and len(call.inputs) == 1)
         return moves and bool(call.inputs) and all(node in gates for node in call.inputs)
+
+    @cached_property
+    def scales(self) -> frozenset[Node]:
+        """Nodes that are sizes of other nodes or made of such alone: scales of norms that are written out by hand."""
+        scales: set[Node] = set()
+        for step in self.steps:
+            if not isinstance(step, Call):
+                continue
+            made = step.name in (*MOVING, "add", "clamp", "clamp_min", "div", "mean", "mul", "reciprocal", "sqrt")
+            if step.name in SCALES or (made and step.inputs and all(node in scales for node in step.inputs)):
+                scales.update(node for node in step.outputs if node is not None)
+        return frozenset(scales)
 
     @cached_property
     def not_negative(self) -> frozenset[Node]:

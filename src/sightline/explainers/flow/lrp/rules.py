@@ -68,11 +68,7 @@ class Rules:
         """Messages at a step's inputs."""
         if isinstance(step, Affine):
             return [self._affine(step, cast(Tensor, messages[0]))]
-        rule = RULES.get(step.name)
-        if rule is None:
-            self.unknown.add(step.name)
-            rule = Rules._gradient
-        return rule(self, step, messages)
+        return RULES.get(step.name, Rules._unknown)(self, step, messages)
 
     def _affine(self, step: Affine, G: Tensor) -> Message:
         x, z = self.tape.value(step.input), self.tape.value(step.output)
@@ -105,8 +101,25 @@ class Rules:
         limit = torch.where(x < 0, below, above)
         return [torch.where(x.abs() < small, limit, y / x).mul_(G)]
 
+    def _power(self, call: Call, messages: Sequence[Message]) -> Sequence[Message]:
+        """A power by a number is an activation, as in `relu(x) ** 2`."""
+        plain = len(call.inputs) == 1 and isinstance(call.args[0], Ref)
+        return self._activation(call, messages) if plain else self._unknown(call, messages)
+
+    def _scaled_sum(self, call: Call, messages: Sequence[Message]) -> Sequence[Message]:
+        """`a + s b c` is linear where one of the three depends on the input."""
+        return gradient(self.tape, call, messages) if len(call.inputs) == 1 else self._unknown(call, messages)
+
+    def _unknown(self, call: Call, messages: Sequence[Message]) -> Sequence[Message]:
+        """The plain gradient, and the operation is named."""
+        self.unknown.add(call.name)
+        return gradient(self.tape, call, messages)
+
     def _product(self, call: Call, messages: Sequence[Message]) -> Sequence[Message]:
-        """A gate or attention is held constant; without one each factor gets half."""
+        """A gate, attention or the scale of a norm is held constant; without one each factor gets half."""
+        scales = [node in self.facts.scales for node in call.inputs]
+        if any(scales) and not all(scales):
+            return gradient(self.tape, call, messages, [not scale for scale in scales])
         gates = [node in self.facts.gates for node in call.inputs]
         if self.recipe.attention == "value" and any(gates) and not all(gates):
             return gradient(self.tape, call, messages, [not gate for gate in gates])
@@ -150,6 +163,15 @@ class Rules:
         ]
 
 
+LINEAR = (
+    "_adaptive_avg_pool3d", "adaptive_max_pool3d", "as_strided_scatter", "avg_pool3d", "col2im", "cumsum", "im2col",
+    "index_add", "masked_fill", "max", "max_pool3d_with_indices", "maximum", "min", "minimum", "reflection_pad1d",
+    "reflection_pad2d", "replication_pad2d", "scatter", "scatter_add", "select_scatter", "slice_scatter",
+    "upsample_bicubic2d", "upsample_linear1d", "upsample_nearest1d", "upsample_nearest3d", "upsample_trilinear3d",
+    "where",
+)  # fmt: skip
+"""Operations that sum, weigh by constants or choose among what they read: their gradient shares all relevance out."""
+
 RULES: dict[str, Callable[[Rules, Call, Sequence[Message]], Sequence[Message]]] = {
     **dict.fromkeys(MOVING | POOLING, Rules._gradient),
     **dict.fromkeys(
@@ -157,11 +179,14 @@ RULES: dict[str, Callable[[Rules, Call, Sequence[Message]], Sequence[Message]]] 
     ),
     **dict.fromkeys(("max", "topk", "sort", "torchvision.roi_align"), Rules._gradient),  # chosen or averaged
     **dict.fromkeys(("sigmoid", "hardsigmoid", "softplus"), Rules._gradient),
+    **dict.fromkeys(LINEAR, Rules._gradient),
     **dict.fromkeys(("_softmax", "_safe_softmax"), Rules._gradient),  # no message comes where attention is constant
     **dict.fromkeys(ACTIVATIONS, Rules._activation),
     **dict.fromkeys(("mul", "bmm", "mm", "baddbmm"), Rules._product),
     "add": Rules._add,
+    "addcmul": Rules._scaled_sum,
     "div": Rules._quotient,
+    "pow": Rules._power,
     "native_layer_norm": Rules._layer_norm,
     "native_group_norm": Rules._group_norm,
 }
