@@ -160,11 +160,6 @@ BAD = {
     "no such position": (tuple(rooms().values()), 7, "no part 7 of floats"),
     "no floats": ({"input_ids": ids()}, None, "no part of the inputs holds floats.*'input_ids' .3, 5. int64"),
     "nothing": ({}, None, "they hold nothing"),
-    "too few rows": (
-        {"pixel_values": pixels(4), "input_ids": ids(3)},
-        None,
-        "4 samples came with 3 rows of 'input_ids'",
-    ),
     "no tensor is named": (
         {"pixel_values": pixels(), "mode": "fast"},
         "mode",
@@ -183,6 +178,36 @@ def test_what_cannot_be_told_apart_is_asked_in_a_sentence(name):
 def test_all_is_for_several_inputs():
     with pytest.raises(InputError, match="a mapping or a tuple"):
         sightline.explain(Two(), pixels(), explained="all")
+
+
+class Towers(nn.Module):
+    """Every picture against every sentence, whatever their numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.two = Two()
+
+    def forward(self, pixel_values, input_ids):
+        seen, words = self.two.conv(pixel_values).mean((2, 3)), self.two.words(input_ids).mean(1)
+        return seen @ words.T
+
+
+@pytest.mark.parametrize("b", [1, 2])
+@pytest.mark.parametrize("method", ["gradcam", "lrp", "scorecam", "saliency"])
+def test_sentences_that_are_classes_go_with_every_picture(b, method):
+    both = {"pixel_values": pixels(b), "input_ids": ids(3)}
+    found = sightline.explain(Towers(), both, target=2, method=method)
+    for i, one in enumerate(found):
+        alone = sightline.explain(Towers(), {**both, "pixel_values": pixels(b)[i : i + 1]}, target=2, method=method)[
+            0
+        ]
+        assert torch.allclose(one.flow.maps[-1].values, alone.flow.maps[-1].values, atol=1e-6)
+        assert one.decision.index == 2
+
+
+def test_rows_that_do_not_fit_are_the_models_own_error_in_a_sentence():
+    with pytest.raises(sightline.SightlineError, match="Two failed on inputs"):
+        sightline.explain(Two(), {"pixel_values": pixels(4), "input_ids": ids(3)})
 
 
 def test_what_the_model_does_not_take_is_its_own_error_in_a_sentence():

@@ -88,16 +88,7 @@ class Arguments:
         ]
 
     def without(self, name: str | int, samples: int) -> Call:
-        """The call with a hole for one of them.
-
-        Raises:
-            InputError: another one has not a row for each sample.
-        """
-        for other, value in self.values.items():
-            if other != name and isinstance(value, Tensor) and value.ndim > 1 and len(value) not in (1, samples):
-                raise InputError(
-                    f"{samples} samples came with {len(value)} rows of {other!r}; give one for each, or one for all"
-                )
+        """The call with a hole for one of them; tensors with as many rows as there are samples belong to these."""
         filled = {key: HOLE if key == name else value for key, value in self.values.items()}
         args = tuple(value for key, value in filled.items() if isinstance(key, int))
         kwargs = {key: value for key, value in filled.items() if isinstance(key, str)}
