@@ -265,7 +265,11 @@ class Structure:
         for name in choice or ["all"]:
             specs.update(dict.fromkeys(self._group(name)))
         if not specs:
-            raise LayerError(self.nothing())
+            size = "x".join(map(str, self.places))
+            raise LayerError(
+                f"no layer of {type(self._model()).__name__} has places of an input of {size}: {self._seen()}; "
+                "name layers by module path"
+            )
         return list(specs)
 
     def _group(self, name: str) -> list[LayerSpec]:
@@ -289,14 +293,10 @@ class Structure:
         without, entering = (not any(s.layout is not None for s in own) for own in sites)
         return replace(spec, side="input") if spec.side == "output" and without and not entering else spec
 
-    def nothing(self) -> str:
-        """That no layer has places, and why, in a sentence."""
-        model = self._model()
-        kind = type(model).__name__
-        size = "x".join(map(str, self.places))
+    def _seen(self) -> str:
+        """Why parts that ran have no places, in words."""
         seen = list(dict.fromkeys(self.reason(path) for path in self.ran() if self.reason(path)))
-        why = f"; what was seen: {'; '.join(seen[:4])}" if seen else ""
-        return f"no layer of {kind} has places of an input of {size}{why}; name layers by module path"
+        return "; ".join(seen[:4]) or "no part of it ran"
 
 
 def structure_of(
