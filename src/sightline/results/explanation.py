@@ -31,7 +31,7 @@ class Decision:
         label: the decision in words: a class name, `"zebra rather than horse"`, ...
         score: the scalar that was explained, in the units of the model's output (a logit, a similarity).
         index: the class index where the decision is a class.
-        probability: the probability of the class as the model means it (`explain(probabilities=...)`), where there is one.
+        probability: that of the class as the model means it (`explain(probabilities=...)`), where there is one.
         against: index of the class that it was weighed against, where one was asked for.
     """
 

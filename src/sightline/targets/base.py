@@ -32,7 +32,7 @@ class Readout:
         scores: `[b, k]`, in the units of the model's output.
         labels: the k decisions of each sample in words.
         indices: `[b, k]` class indices where a decision is a class, else None.
-        probabilities: `[b, k]` where a decision is a class: by a soft-max, unless `ClassHead` knows better; else None.
+        probabilities: `[b, k]` where a decision is a class, by a soft-max unless `ClassHead` knows better; else None.
         against: `[b, k]` indices of the classes that these are weighed against, where a target names one, else None.
     """
 
