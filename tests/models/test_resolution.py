@@ -64,7 +64,7 @@ HALF: dict[str, Callable[[Tensor], Tensor]] = {
     "windows pooled": lambda x: F.avg_pool2d(windows(x), 2),
     "windows pooled and put together": lambda x: whole(F.avg_pool2d(windows(x), 2)),
     "windows pooled, joined with the pooled picture": lambda x: (
-        whole(F.avg_pool2d(windows(x), 2)) + F.avg_pool2d(x, 2)
+        (whole(F.avg_pool2d(windows(x), 2)) + F.avg_pool2d(x, 2)) / 2
     ),
     "depth, then a convolution": lambda x: F.conv2d(depth(x), torch.full((1, 12, 1, 1), 1 / 12)),
     "depth, then a convolution with a frame": lambda x: F.conv2d(
