@@ -1,143 +1,144 @@
-"""Which models Sightline can look into: one of each family, built with random weights and explained at every layer.
+"""Which networks Sightline can look into: layers, their layouts, the LRP flow, and what is refused.
 
-    python benchmarks/model_support.py          # writes docs/data/model_support.json
-    python benchmarks/model_support.py --toy    # three small ones, into a temporary file
+    python benchmarks/model_support.py --resume rows.jsonl    # all; goes on where it stopped
+    python benchmarks/model_support.py --toy                  # three small ones, into a temporary file
 
-Weights are random, so this says whether layers are found and carry a gradient, not whether the maps are good.
+Weights are random, so this says whether layers are found, laid out rightly and reached, not whether the maps are
+good. The Hugging Face classes need `transformers`; `--seconds` ends the run before that time, to go on later.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import logging
 import platform
 import tempfile
 import time
+import warnings
 from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
 
 import sightline
 from _measure import refuse
-from sightline.capture import Plan, capture
+from _support_checks import enliven, flow_row, layout_row, silenced
+from _support_zoo import NAMES, TOY, subject_of
 from sightline.common.files import write_text
-from sightline.models import adapt
-from sightline.models.load import load_model
-from sightline.targets import parse_target
+from sightline.errors import SightlineError
 
-MODELS = """
-torchvision:alexnet torchvision:vgg11_bn torchvision:resnet18 torchvision:resnext50_32x4d torchvision:wide_resnet50_2
-torchvision:densenet121 torchvision:squeezenet1_1 torchvision:googlenet torchvision:inception_v3
-torchvision:mobilenet_v2 torchvision:mobilenet_v3_small torchvision:shufflenet_v2_x0_5 torchvision:mnasnet0_5
-torchvision:efficientnet_b0 torchvision:efficientnet_v2_s torchvision:regnet_y_400mf torchvision:convnext_tiny
-torchvision:vit_b_32 torchvision:swin_t torchvision:swin_v2_t torchvision:maxvit_t
-timm:seresnet50 timm:resnest26d timm:res2net50_26w_4s timm:resnetv2_50 timm:dla34 timm:hrnet_w18_small
-timm:ese_vovnet19b_dw timm:cspdarknet53 timm:repvgg_a0 timm:ghostnet_100 timm:lcnet_050 timm:mobilenetv4_conv_small
-timm:mobileone_s0 timm:fastvit_t8 timm:xception41 timm:nf_resnet50 timm:dpn68 timm:rexnet_100
-timm:vit_tiny_patch16_224 timm:deit_tiny_distilled_patch16_224 timm:eva02_tiny_patch14_224 timm:cait_xxs24_224
-timm:xcit_nano_12_p16_224 timm:pit_ti_224 timm:levit_128s timm:coat_tiny timm:coatnet_nano_rw_224
-timm:crossvit_tiny_240 timm:twins_svt_small timm:pvt_v2_b0 timm:volo_d1_224 timm:poolformer_s12 timm:davit_tiny
-timm:focalnet_tiny_srf timm:mixer_s32_224 timm:resmlp_12_224 timm:efficientformer_l1 timm:edgenext_xx_small
-timm:mobilevit_xxs timm:mvitv2_tiny timm:hiera_tiny_224 timm:mambaout_femto timm:tiny_vit_5m_224 timm:repvit_m0_9
-""".split()  # noqa: SIM905 - a list of names reads better than one of strings
-TOY = ["torchvision:squeezenet1_1", "torchvision:shufflenet_v2_x0_5", "timm:vit_tiny_patch16_224"]
-METHOD = "gradcam"
+METHOD = "lrp"
 """Named here and on the page: the library's default may change, the table's method may not."""
 TABLE = Path(__file__).resolve().parents[1] / "docs" / "data" / "model_support.json"
+LEAST = 0.6
+"""Correlation of places with places below which a layout counts as wrong, where no closed form says it is right."""
 
 
 def main() -> None:
-    """Ask every model, and write the table."""
+    """Ask every network, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--toy", action="store_true", help="three small models, into a temporary file")
     parser.add_argument("--models", nargs="*", help="these instead of the curated ones, into a temporary file")
+    parser.add_argument("--resume", type=Path, help="file of rows; those in it are not made again")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="begin no row after so many seconds")
     given = parser.parse_args()
-    curated = not (given.toy or given.models)
-    rows = []
-    for name in given.models or (TOY if given.toy else MODELS):
-        rows.append(row_of(name))
-        print(_line(rows[-1]), flush=True)
-    refuse([f"{row['model']}: {row['error']}" for row in rows if row["error"] is not None])
-    path = TABLE if curated else Path(tempfile.mkdtemp()) / TABLE.name
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore")
+    logging.disable(logging.WARNING)
+    names = given.models or (TOY if given.toy else NAMES)
+    rows = _rows(names, given.resume, given.seconds)
+    if len(rows) < len(names):
+        print(f"{len(rows)} of {len(names)} rows; run it again to go on")
+        return
+    refuse([f"{row['model']}: {problem}" for row in rows for problem in problems(row)])
+    path = Path(tempfile.mkdtemp()) / TABLE.name if given.toy or given.models else TABLE
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, json.dumps({**_about(), "rows": rows}, indent=1) + "\n")
-    print(f"{len(rows)} models explained by {METHOD}; written to {path}")
+    follows = sum(row.get("flow") == "follows" for row in rows)
+    print(f"{len(rows)} models, {follows} explained by {METHOD}; written to {path}")
+
+
+def _rows(names: list[str], resume: Path | None, seconds: float) -> list[dict[str, Any]]:
+    kept = resume.read_text(encoding="utf-8").splitlines() if resume and resume.exists() else []
+    rows = {row["model"]: row for row in map(json.loads, kept)}
+    start = time.perf_counter()
+    for name in names:
+        if name in rows or time.perf_counter() - start > seconds:
+            continue
+        rows[name] = row_of(name)
+        print(_line(rows[name]), flush=True)
+        if resume:
+            with resume.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(rows[name]) + "\n")
+    return [rows[name] for name in names if name in rows]
 
 
 def row_of(name: str) -> dict[str, Any]:
-    """What came of explaining one model at all its layers."""
-    row: dict[str, Any] = {"model": name, "error": None}
+    """What came of one network."""
+    row: dict[str, Any] = {"model": name, "error": None, "refused": None}
+    start = time.perf_counter()
     try:
-        loaded = load_model(name, weights="random")
-        inputs = _picture(loaded.preprocess.channels, *loaded.preprocess.size)
-        _enliven(loaded.model, inputs)
-        start = time.perf_counter()
-        flow = sightline.explain(loaded.model, inputs, method=METHOD).one().flow
-        row["seconds"] = round(time.perf_counter() - start, 2)
-        row["parameters"] = sum(p.numel() for p in loaded.model.parameters())
-        row |= {"input": list(loaded.preprocess.size), **_layers(loaded.model, inputs)}
-        row["not_ok"] = {layer: str(status) for layer, status in flow.statuses.items() if status != "ok"}
-    except Exception as problem:  # noqa: BLE001 - a model that cannot be explained is a row of the table
-        row["error"] = next(iter(str(problem).splitlines()), type(problem).__name__)
-    return row
+        subject = subject_of(name)
+        enliven(subject)
+        row["parameters"] = sum(p.numel() for p in subject.model.parameters())
+        row["input"] = list(subject.inputs.shape[1:])
+        row |= layout_row(subject)
+    except Exception as problem:  # noqa: BLE001 - what cannot be read is a row of the table
+        row["error"] = _sentence(problem)
+        return row
+    if subject.target is None:
+        silenced(subject.model)
+    try:
+        row |= flow_row(subject)
+    except SightlineError as problem:
+        row["refused"] = _sentence(problem)
+    except Exception as problem:  # noqa: BLE001 - no sentence of ours: a fault
+        row["error"] = f"{type(problem).__name__}: {_sentence(problem)}"
+    return row | {"seconds": round(time.perf_counter() - start, 1)}
 
 
-def _layers(model: nn.Module, inputs: Tensor) -> dict[str, Any]:
-    """How many layers there are, and of what kind."""
-    adapter = adapt(model)
-    layers = capture(adapter, inputs, Plan(parse_target())).layers
-    return {
-        "layers": len(layers),
-        "kinds": list(dict.fromkeys(layer.kind for layer in layers)),
-        "first": {"name": layers[0].name, "grid": list(layers[0].grid)},
-        "last": {"name": layers[-1].name, "grid": list(layers[-1].grid)},
-    }
+def problems(row: dict[str, Any]) -> list[str]:
+    """What is wrong with a row; a refusal in a sentence is not."""
+    wrong = [row["error"]] if row["error"] else []
+    if row.get("misfits"):
+        wrong.append(f"{row['misfits']} layouts are not those of the closed form")
+    if not row.get("closed_form") and row.get("moves") is not None and row["moves"] < LEAST:
+        wrong.append(f"places of {row['worst']} do not move with the input ({row['moves']})")
+    return wrong
 
 
-def _picture(channels: int, height: int, width: int) -> Tensor:
-    return torch.randn(1, channels, height, width, generator=torch.Generator().manual_seed(0))
+def _sentence(problem: Exception) -> str:
+    return next(iter(str(problem).splitlines()), "") or type(problem).__name__
 
 
-def _enliven(model: nn.Module, inputs: Tensor) -> None:
-    """Give random weights what training gives: values where they start at zero, and BatchNorm's statistics."""
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if not parameter.any():
-                parameter.normal_(0, 0.02, generator=generator)
-        norms = [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
-        for norm in norms:
-            norm.train()
-            norm.momentum = None
-        model(torch.cat([inputs, inputs.flip(3)]))
-        for norm in norms:
-            norm.eval()
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"
 
 
 def _about() -> dict[str, Any]:
-    import timm
-    import torchvision
-
+    names = ("torch", "torchvision", "timm", "transformers")
     return {
-        "command": "python benchmarks/model_support.py",
+        "command": "python benchmarks/model_support.py --resume rows.jsonl",
         "date": datetime.now(UTC).date().isoformat(),
-        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, CPU",
+        "machine": f"{platform.machine()}, {torch.get_num_threads()} thread, CPU",
         "sightline": sightline.__version__,
-        "versions": {"torch": torch.__version__, "torchvision": torchvision.__version__, "timm": timm.__version__},
+        "versions": {name: _version(name) for name in names},
     }
 
 
 def _line(row: dict[str, Any]) -> str:
     if row["error"]:
-        return f"{row['model']:40} {row['error']}"
+        return f"{row['model']:55} {row['error']}"
     grids = " -> ".join("x".join(map(str, row[end]["grid"])) for end in ("first", "last"))
-    odd = f"  not ok: {row['not_ok']}" if row["not_ok"] else ""
-    return (
-        f"{row['model']:40} {row['layers']:3} layers  {'+'.join(row['kinds']):14} {grids:20} {row['seconds']} s{odd}"
-    )
+    flow = row["refused"] or f"conserved {row['conserved']} at {row['leak']}, not ok {row['not_ok']}"
+    own = f"{row['layers']:3} {row['places']:5} {grids:20} moves {row['moves']} at {row['worst']}"
+    return f"{row['model']:50} {own} {flow} {row['seconds']} s"
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ def test_a_model_that_fails_ends_the_script_and_writes_nothing(tmp_path, monkeyp
 def test_every_model_of_the_toy_run_is_explained():
     result = run("model_support.py", "--toy")
     assert result.returncode == 0, result.stderr
-    assert "3 models explained by gradcam" in result.stdout
+    assert "3 models, 3 explained by lrp" in result.stdout
 
 
 @pytest.mark.parametrize("study", ["mosaics", "causal"])

@@ -114,18 +114,24 @@ def _is_network(model: nn.Module, path: str, below: Sequence[str], structure: St
     if not structure.calls(path):  # its parts are called from outside it (`self.net.forward_features(x)`)
         return False
     modules = {own: model.get_submodule(own) for own in below}
-    kinds = {own: type(m) for own, m in modules.items() if not _is_layer(m) and not _is_chain_of_layers(m)}
+    kinds = {own: type(m) for own, m in modules.items() if _is_block(m)}
     repeated = [own for own, kind in kinds.items() if list(kinds.values()).count(kind) > 1]
     return sum(_is_passed(structure, path, own) for own in repeated) > 1
 
 
 def _is_passed(structure: Structure, path: str, inner: str) -> bool:
-    """Whether all that a part makes of its input goes through one module inside it, with no way around."""
+    """Whether all that a part makes of its input goes through one module inside it, with no way around.
+
+    Of maps at several scales one, the last, is enough.
+    """
     call, nodes = structure.recording_of(path), {site.node for site in structure.sites(inner)}
     reached = {entry.node for entry in call.inputs} - nodes
     for event in structure.recording.events[call.begin : call.end]:
         if not reached.isdisjoint(event.inputs):
             reached.update(node for node in event.outputs if node not in nodes)
+    maps = [entry for entry in call.outputs if entry.node is not None and len(entry.shape) > 2]
+    if len(maps) > 1 and len({entry.shape for entry in maps}) > 1:
+        return any(entry.node not in reached for entry in maps)
     return all(entry.node is None or entry.node not in reached for entry in call.outputs)
 
 
@@ -182,13 +188,27 @@ def _is_container(module: nn.Module) -> bool:
         return True
     if type(module).__name__.endswith(("Stage", "Stages", "Encoder")):
         return True
-    lists = (getattr(module, name, None) for name in BLOCK_LISTS)
-    return any(isinstance(entry, nn.Sequential | nn.ModuleList) and _has_parts(entry) for entry in lists)
+    lists = {name: getattr(module, name, None) for name in BLOCK_LISTS}
+    return any(
+        isinstance(entry, nn.Sequential | nn.ModuleList) and _has_parts(entry, blocks=name == "layer")
+        for name, entry in lists.items()
+    )
 
 
-def _has_parts(blocks: nn.Module) -> bool:
-    """Whether a list holds blocks that are themselves built of parts."""
-    return any(not _is_layer(child) for child in blocks.children())
+def _has_parts(entries: nn.Module, *, blocks: bool) -> bool:
+    """Whether a list holds parts that are themselves built of parts; if asked, none of a single convolution."""
+    sizes = [_multiplies(child) for child in entries.children() if not _is_layer(child)]
+    return bool(sizes) and not (blocks and 1 in sizes)
+
+
+def _is_block(module: nn.Module) -> bool:
+    """Whether a part is more than a convolution, or a separable one, with what goes with it."""
+    return not _is_layer(module) and _multiplies(module) > (2 if _is_chain_of_layers(module) else 1)
+
+
+def _multiplies(module: nn.Module) -> int:
+    """How many convolutions and linear layers a part holds."""
+    return sum(isinstance(m, (*CONVOLUTIONS, nn.Linear)) for m in module.modules())
 
 
 def _is_layer(module: nn.Module) -> bool:
