@@ -134,6 +134,15 @@ NAMES = [
 TOY = ["torchvision:squeezenet1_1", "torchvision:shufflenet_v2_x0_5", "timm:vit_tiny_patch16_224"]
 
 
+BY_HAND = {
+    "timm:levit_128s": "attention that halves the grid has no way around it: each place sees all",
+    "timm:efficientvit_b0": "[b, c, y, x] throughout; its linear attention sees all places alike",
+    "transformers:MobileViTV2ForImageClassification": "[b, c, 4, patches], row by row; its attention sees all alike",
+    "transformers:TimesformerForVideoClassification": "[places, frames, c]; its time attention sees all frames alike",
+}
+"""Networks whose places do not move with the input though their layouts are right, and how that is known."""
+
+
 @dataclass(frozen=True)
 class Subject:
     """A network and what it is asked.
@@ -179,8 +188,9 @@ def _torchvision(name: str) -> Subject:
         model = get_model(name, weights=None, weights_backbone=None, num_classes=5)
         return Subject(model.eval(), noise(3, 96, 128), targets.segment(1, region="all"))
     if name in CLIPS:
-        size = (16, 224, 224) if name.startswith("mvit") else (14, 224, 224) if name == "s3d" else (4, 64, 96)
-        return Subject(get_model(name, weights=None, num_classes=5).eval(), noise(3, *size), None, "clip")
+        size = (8, 64, 96) if name.startswith("mvit") else (14, 224, 224) if name == "s3d" else (4, 64, 96)
+        own = {"spatial_size": size[1:], "temporal_size": size[0]} if name.startswith("mvit") else {}
+        return Subject(get_model(name, weights=None, num_classes=5, **own).eval(), noise(3, *size), None, "clip")
     alone = {"aux_logits": False, "init_weights": False} if name in ("googlenet", "inception_v3") else {}
     size = {
         "inception_v3": (139, 171),
@@ -191,12 +201,18 @@ def _torchvision(name: str) -> Subject:
     return Subject(get_model(name, weights=None, num_classes=5, **alone).eval(), noise(3, *size), None)
 
 
+LARGER = {"rdnet_tiny": (192, 256), "coat_tiny": (192, 256), "hieradet_small": (256, 256)}
+"""Inputs of networks whose last map has too few places at the usual small one."""
+
+
 def _timm(name: str) -> Subject:
     import timm
 
     own = timm.get_pretrained_cfg(name)
     channels, *size = own.input_size
     attempts: list[tuple[dict[str, Any], tuple[int, ...]]] = [({"img_size": (96, 128)}, (96, 128))]
+    if name in LARGER:
+        attempts = [({"img_size": LARGER[name]}, LARGER[name]), ({}, LARGER[name])]
     attempts += [({}, (96, 128)), ({}, (128, 128)), ({}, tuple(size))]
     for keywords, shape in attempts:
         model = _built(lambda keywords=keywords: timm.create_model(name, num_classes=5, **keywords).eval())
