@@ -177,7 +177,7 @@ def options(about: str, **defaults: Any) -> argparse.ArgumentParser:
     """Arguments that every script takes."""
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--toy", action="store_true", help="a small network, few repetitions: seconds, for CI")
-    parser.add_argument("--models", nargs="+", default=list(defaults.get("models", MODELS)), metavar="NAME")
+    parser.add_argument("--models", nargs="*", default=list(defaults.get("models", MODELS)), metavar="NAME")
     parser.add_argument("--repetitions", type=int, default=defaults.get("repetitions", 7))
     parser.add_argument("--device", default="cpu", help="cpu (CPU time) or cuda (wall time, synchronised)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure here")

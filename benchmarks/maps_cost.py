@@ -3,10 +3,14 @@
     python benchmarks/maps_cost.py                        # ten models, about half an hour on one quiet core
     python benchmarks/maps_cost.py --toy                  # a small network, seconds
     python benchmarks/maps_cost.py --models resnet50 --repetitions 9 --json out.json --write
+    python benchmarks/maps_cost.py --models --write       # only what a call costs whatever the network
 
 Every tool gets the model as a user has it: in eval mode, parameters requiring gradients, in-place layers as they are.
 The yardstick has frozen parameters. Making and removing a tool's hooks is part of its time. Maps are raw where a tool
 can give them raw; grad-cam always enlarges them. captum's loop takes minutes, so it is run once (marked *).
+
+The fixed cost of a call is what Grad-CAM takes on a picture of 64x64 beyond one forward + backward, in milliseconds:
+at that size little else is left.
 """
 
 from __future__ import annotations
@@ -14,6 +18,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
 import torch
@@ -43,6 +48,11 @@ from sightline.reports import upsample
 SIX = ["gradcam", "hirescam", "layercam", "xgradcam", "gradcam++", "gradxact"]
 LONG = ("captum, Grad-CAM in a loop",)
 """Jobs that are run once."""
+FIXED = {"resnet18": 1.0, "mobilenet_v3_large": 2.0}
+"""Networks on which the fixed cost of a call is taken, and its bar in milliseconds."""
+SMALL = 64
+MORE = 6
+"""How many times as many pairs as of the long jobs."""
 OURS = ("six methods", "Grad-CAM", "gradient x activation", "Grad-CAM, convolutions")
 
 
@@ -67,9 +77,10 @@ class Case:
             return self.model(self.inputs).argmax(1)
 
 
-def case(name: str, device: str, batch: int) -> Case:
+def case(name: str, device: str, batch: int, side: int | None = None) -> Case:
     """Both sets of layers are those that Sightline found: every tool reads the same modules."""
     model, inputs = build(name)
+    inputs = inputs if side is None else inputs[..., :side, :side]
     model, inputs = model.to(device), inputs.to(device).repeat(batch, 1, 1, 1)
     blocks = [m.spec for m in _layers(model, inputs, None)]
     tokens = name.startswith("vit")
@@ -171,10 +182,8 @@ PEERS: dict[str, Callable[[Case], dict[str, Work]]] = {
 }  # fmt: skip
 
 
-def measure(name: str, *, repetitions: int, device: str, batch: int, peers: bool) -> dict[str, Ratio | str]:
-    """Ratios of every job on one model; where a job cannot be done, the reason."""
-    it = case(name, device, batch)
-    it.model.requires_grad_(True)
+def frozen_yardstick(it: Case, device: str) -> Callable[[], float]:
+    """Seconds of one forward + backward with frozen parameters."""
 
     def yardstick() -> float:
         it.model.requires_grad_(False)
@@ -182,6 +191,15 @@ def measure(name: str, *, repetitions: int, device: str, batch: int, peers: bool
         it.model.requires_grad_(True)
         return took
 
+    return yardstick
+
+
+def measure(name: str, *, repetitions: int, device: str, batch: int, peers: bool) -> dict[str, Ratio | str]:
+    """Ratios of every job on one model; where a job cannot be done, the reason."""
+    it = case(name, device, batch)
+    it.model.requires_grad_(True)
+
+    yardstick = frozen_yardstick(it, device)
     found: dict[str, Ratio | str] = {"blocks": str(len(it.blocks)), "convs": str(len(it.convs) or "")}
     jobs = ours(it)
     for package, make in PEERS.items():
@@ -197,6 +215,51 @@ def measure(name: str, *, repetitions: int, device: str, batch: int, peers: bool
         it.model.eval()
         print(f"{name}: {job}: {found[job]}", flush=True)
     return found
+
+
+@dataclass(frozen=True)
+class Extra:
+    """Milliseconds beyond the yardstick: median, smallest and largest of paired differences."""
+
+    median: float
+    least: float
+    most: float
+    yardstick: float
+
+
+def fixed(name: str, *, repetitions: int, device: str, peers: bool) -> dict[str, Extra]:
+    """What each tool's Grad-CAM at all blocks takes beyond one forward + backward, on a small picture."""
+    it = case(name, device, 1, SMALL)
+    jobs = {"Grad-CAM": ours(it)["Grad-CAM"]}
+    if peers and have("torchcam"):
+        jobs["torchcam, Grad-CAM"] = by_torchcam(it)["torchcam, Grad-CAM"]
+    yardstick = frozen_yardstick(it, device)
+    extras = {}
+    for job, work in jobs.items():
+        work()
+        before, differences, bare = yardstick(), [], []
+        for _ in range(MORE * repetitions):
+            took, behind = seconds(work, device), yardstick()
+            differences.append(1e3 * (took - (before + behind) / 2))
+            bare.append(1e3 * behind)
+            before = behind
+        extras[job] = Extra(median(differences), min(differences), max(differences), median(bare))
+        print(
+            f"{name}: {job} at {SMALL}x{SMALL}: {extras[job].median:.2f} ms beyond {extras[job].yardstick:.2f}",
+            flush=True,
+        )
+    return extras
+
+
+def fixed_table(extras: dict[str, dict[str, Extra]]) -> str:
+    """A row for each network and tool."""
+    head = ["model, 64x64", "method", "forward + backward, ms", "the call beyond it, ms", "bar, ms"]
+    rows = [
+        [model, f"**{job}**" if job in OURS else job, f"{e.yardstick:.2f}",
+         f"{e.median:.2f} ({e.least:.2f} to {e.most:.2f})", f"{FIXED.get(model, 1.0):g}" if job in OURS else "-"]
+        for model, jobs in extras.items() for job, e in jobs.items()
+    ]  # fmt: skip
+    return table(head, rows)
 
 
 def attempt(work: Work, yardstick: Callable[[], float], repetitions: int, device: str) -> Ratio | str:
@@ -250,16 +313,22 @@ def main() -> None:
         name: measure(name, repetitions=repetitions, device=asked.device, batch=asked.batch, peers=not asked.no_peers)
         for name in names
     }
+    extras = {
+        name: fixed(name, repetitions=repetitions, device=asked.device, peers=not asked.no_peers)
+        for name in (["toy"] if asked.toy else FIXED)
+    }
     own, beside = tables(found)
     about = conditions(asked.device, "captum", "grad-cam", "torchcam")
     about += f"; median of {repetitions} pairs"
-    print(f"\n{about}\n\n{own}\n\n{beside}")
+    print(f"\n{about}\n\n{own}\n\n{beside}\n\n{fixed_table(extras)}")
     missing = [package for package in PEERS if have(package) is None]
     if missing:
         print(f"\nleft out, not installed (extra 'peers'): {', '.join(missing)}")
-    dump(asked.json, {"about": about, "models": found})
+    dump(asked.json, {"about": about, "models": found, "fixed": extras})
     refuse([f"{model}: {job}: {jobs[job]}" for model, jobs in found.items() for job in OURS if failed(jobs.get(job))])
     if asked.write:
+        write("fixed_cost", f"{about}, {MORE * repetitions} of these\n\n{fixed_table(extras)}")
+    if asked.write and found:
         write("maps_cost", f"{about}\n\n{own}")
         write("peers", f"{about}; * is a single pair. Bold rows are Sightline's.\n\n{beside}")
 

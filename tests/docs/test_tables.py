@@ -54,7 +54,7 @@ class Script:
 
 
 SCRIPTS = [
-    Script("maps_cost.py", ("table: maps_cost", "table: maps_cost_again", "table: peers")),
+    Script("maps_cost.py", ("table: maps_cost", "table: maps_cost_again", "table: fixed_cost", "table: peers")),
     Script("maps_memory.py", ("table: memory",), keys=2, absent="torchcam|grad-cam|captum"),
     Script("flow_cost.py", ("table: flow_cost",)),
     Script("flow_cost.py --memory --batch 2 --repetitions 1", ("table: flow_memory",)),
