@@ -360,3 +360,37 @@ def test_what_cannot_be_read_is_refused_and_never_empty(
 ) -> None:
     with pytest.raises(LayerError, match=reason):
         sightline.explain(built(make), pictures(), target=1, method=method)
+
+
+class Anywhere(nn.Module):
+    """A transformer over a signal, picture or volume, whose deciding token stands before or behind the places."""
+
+    def __init__(self, axes: int, *, behind: bool) -> None:
+        super().__init__()
+        self.patch = (nn.Conv1d, nn.Conv2d, nn.Conv3d)[axes - 1](1, WIDTH, 4, 4)
+        self.one = nn.Parameter(torch.randn(1, 1, WIDTH))
+        self.trunk = nn.ModuleList([Part("plain") for _ in range(2)])
+        self.fc = nn.Linear(WIDTH, CLASSES)
+        self.behind = behind
+
+    def forward(self, x: Tensor) -> Tensor:
+        parts = [self.one.expand(len(x), -1, -1), self.patch(x).flatten(2).mT]
+        tokens = torch.cat(parts[::-1] if self.behind else parts, 1)
+        for part in self.trunk:
+            tokens = part(tokens)
+        return self.fc(tokens[:, -1 if self.behind else 0])
+
+
+@pytest.mark.parametrize("method", ["rollout", "gradrollout", "daam", "legrad"])
+@pytest.mark.parametrize("size", [(32,), (8, 20), (8, 16, 12)], ids=["signal", "picture", "volume"])
+def test_where_the_deciding_token_stands_and_how_many_axes_there_are_changes_nothing(
+    size: tuple[int, ...], method: str
+) -> None:
+    x = torch.randn(2, 1, *size, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    maps = [
+        sightline.explain(built(lambda b=b: Anywhere(len(size), behind=b)), x, target=1, method=method)[0].flow[-1]
+        for b in (False, True)
+    ]
+    assert tuple(maps[0].values.shape) == tuple(n // 4 for n in size)
+    assert maps[0].values.any()
+    assert torch.allclose(maps[0].values, maps[1].values, rtol=1e-5)
