@@ -61,7 +61,8 @@ def test_the_others_go_with_the_part_that_is_explained(
         assert item.decision.score == pytest.approx(wanted.decision.score, rel=1e-5)
         assert [f"inner.{name}" if name != "input" else name for name in item.flow] == list(wanted.flow)
         for map_, other in zip(item.flow.maps, wanted.flow.maps, strict=True):
-            assert torch.allclose(map_.values, other.values, atol=1e-5 * float(other.values.abs().max() or 1))
+            # Occlusion takes scores of about 1 from each other: their rounding is what is left of small differences.
+            assert torch.allclose(map_.values, other.values, atol=2e-7 + 1e-5 * float(other.values.abs().max()))
 
 
 def test_each_part_that_holds_floats_is_explained_when_all_are_asked_for() -> None:
