@@ -208,7 +208,7 @@ def test_a_checkpoint_that_would_run_code_is_refused_and_runs_none(home, call):
 
 def test_an_object_of_any_other_kind_beside_the_tensors_is_refused(home):
     torch.save({"state_dict": load_model("sightline_test_nets:Net").model.state_dict(), "run": Run()}, "run.ckpt")
-    with pytest.raises(ModelError, match="Python objects .*Run"):
+    with pytest.raises(ModelError, match=r"Python objects .*Run"):
         load_model("sightline_test_nets:Net", weights="run.ckpt")
 
 
