@@ -64,6 +64,7 @@ SCRIPTS = [
     Script("start_up.py", ("table: startup",), free="(?!)"),
     Script("words_cost.py", ("table: words",), free="(?!)"),
     Script("pairs.py", ("table: pairs",), free="(?!)"),
+    Script("domains.py", ("table: domains",), free="(?!)"),
     Script("gates_cost.py", ("table: gates", "table: gates-system"), free=r"(?!)", absent="EAN", within=True),
     Script("eat_audit.py", ("table: audit-noise", "table: audit-background"), free="(?!)", absent=".*"),
     Script("eat.py", tuple(f"eat {name}" for name in EAT), free="(?!)", absent=".*"),
