@@ -12,7 +12,7 @@ from sightline.explainers import METHODS
 from sightline.tasks.attributes.data import LAYOUTS
 from tests.docs.conftest import ROOT
 
-CONTINUED = {"aviary.md", "metrics.md"}
+CONTINUED = {"aviary.md", "metrics.md", "signals-volumes-video.md"}
 """Pages whose examples go on from block to block: the ones before are run first."""
 
 ELSEWHERE = {"docs/reports.md": "tests/reports/test_docs.py"}
