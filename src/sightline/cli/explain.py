@@ -35,6 +35,7 @@ def explain(
 ) -> None:
     """Show where a network looks in photos: at every layer, for any class."""
     from sightline.cli.job import JobResult, gather, masks_of
+    from sightline.cli.prepared import all_photos
     from sightline.models.load import load_model
 
     logging.getLogger("sightline.api.methods").setLevel(logging.ERROR)  # what is left out is said once, at the end
@@ -44,7 +45,8 @@ def explain(
     _check_options(job, files, match, result)
     job = replace(job, masks=masks_of(files, target.masks))
     others = gather(match.gallery, result) if match.gallery else []
-    loaded = _adjusted(load_model(model.model, **model.arguments(), seed=target.seed), inputs)
+    network = load_model(model.model, **model.arguments(), seed=target.seed)
+    loaded = _adjusted(network, inputs, pictures=all_photos(files))
     for note in () if inputs.complete else loaded.notes:
         say_note(note)
     with progress() as bar:
@@ -131,7 +133,7 @@ def _check(job: ExplainJob) -> None:
         raise MissingExtraError("imageio-ffmpeg", "video", "--format mp4")
 
 
-def _adjusted(loaded: LoadedModel, inputs: InputOptions) -> LoadedModel:
+def _adjusted(loaded: LoadedModel, inputs: InputOptions, *, pictures: bool) -> LoadedModel:
     """The model with its preprocessing as the user wants it."""
     from sightline.terminal.options import numbers_of, size_of
 
@@ -145,7 +147,7 @@ def _adjusted(loaded: LoadedModel, inputs: InputOptions) -> LoadedModel:
     adjusted = replace(
         loaded, preprocess=preprocess, provenance={**loaded.provenance, "preprocess": preprocess.record()}
     )
-    if inputs.size is not None:
+    if inputs.size is not None and pictures:
         _try_size(adjusted)
     return adjusted
 

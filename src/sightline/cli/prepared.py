@@ -6,11 +6,13 @@ It knows nothing of what is explained.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sightline.common.records import as_kind
 from sightline.data.arrays import Sampled
 from sightline.data.clips import Clip
+from sightline.data.photos import SUFFIXES
 from sightline.results.domains import DomainKind
 
 if TYPE_CHECKING:
@@ -20,6 +22,11 @@ if TYPE_CHECKING:
 
 PICTURES = ("torchvision:", "timm:")
 """Origins whose networks of the catalogue take pictures and nothing else."""
+
+
+def all_photos(files: Sequence[Path]) -> bool:
+    """Whether all that is explained are photos, as far as their names say it."""
+    return all(file.suffix.lower() in SUFFIXES and not file.is_dir() for file in files)
 
 
 def prepared(photo: Input, loaded: LoadedModel) -> Prepared:
