@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
-from torch import Tensor, nn
-from torch.nn import functional as F
-from torch.overrides import TorchFunctionMode
+from torch import Tensor
 
 from sightline.capture.engine import Plan
 from sightline.capture.forward import run_forward
 from sightline.common.modes import leave_as_found
 from sightline.errors import LayerError
+from sightline.explainers.attention.opening import OpenAttention
 from sightline.explainers.attention.pattern import Product, makers_of, products, reads_all_tokens
 from sightline.explainers.attention.sinks import share, sinks_of, unnormed
+from sightline.explainers.attention.spans import ModuleSpans, numbered
 from sightline.explainers.attention.stream import tokens_behind
 from sightline.explainers.attention.support import reaching
 from sightline.explainers.flow.affine import Step, fused
@@ -33,42 +32,6 @@ from sightline.explainers.method import Request
 from sightline.models import Layout
 from sightline.targets import Readout
 from sightline.targets.outputs import mapped
-
-POSITIONS = ("query", "key", "value", "attn_mask", "dropout_p", "is_causal")
-"""Arguments of scaled-dot-product attention that may come without a name."""
-
-
-class OpenAttention(TorchFunctionMode):
-    """Fused attention is computed by its equation, and torch's multi-head attention with its weights."""
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Open the calls that are attention; pass on all others."""
-        kwargs = kwargs or {}
-        if func is F.scaled_dot_product_attention:
-            return _attended({**dict(zip(POSITIONS, args, strict=False)), **kwargs})
-        if func is F.multi_head_attention_forward:
-            need_weights = kwargs.get("need_weights", True)
-            output, weights = func(*args, **{**kwargs, "need_weights": True, "average_attn_weights": False})
-            return output, weights.mean(1) if need_weights and weights is not None else None
-        return func(*args, **kwargs)
-
-
-def _attended(call: Mapping[str, Any]) -> Tensor:
-    """`softmax(q k^T scale + mask) v`."""
-    query, key, value = call["query"], call["key"], call["value"]
-    if call.get("enable_gqa", False):
-        groups = query.shape[-3] // key.shape[-3]
-        key, value = key.repeat_interleave(groups, -3), value.repeat_interleave(groups, -3)
-    scale, attn_mask = call.get("scale"), call.get("attn_mask")
-    scores = (query @ key.mT) * (1 / math.sqrt(query.shape[-1]) if scale is None else scale)
-    if call.get("is_causal", False):
-        attn_mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=query.device).tril()
-    if attn_mask is not None and attn_mask.dtype == torch.bool:
-        scores = scores.masked_fill(~attn_mask, -torch.inf)
-    elif attn_mask is not None:
-        scores = scores + attn_mask
-    attended: Tensor = scores.softmax(-1) @ value
-    return attended
 
 
 @dataclass(frozen=True, eq=False)
@@ -363,52 +326,3 @@ def _layouts(request: Request, attentions: Sequence[Attention]) -> dict[int, Lay
             f"input of {size}; any CAM method works at its earlier layers"
         )
     return {n: layout for n, layout in layouts.items() if layout is not None}
-
-
-class ModuleSpans:
-    """Which calls of a tape each module made: its first and the one behind its last."""
-
-    def __init__(self) -> None:
-        self._spans: list[tuple[str, int, int]] = []
-        self._open: list[tuple[str, int]] = []
-
-    @contextmanager
-    def listening(self, model: nn.Module, tape: Tape) -> Iterator[None]:
-        """Hooks are on the model inside, and off it outside."""
-        with ExitStack() as undo:
-            for path, module in model.named_modules():
-                undo.callback(module.register_forward_pre_hook(partial(self._enter, path, tape)).remove)
-                undo.callback(module.register_forward_hook(partial(self._leave, tape), always_call=True).remove)
-            yield
-
-    def _enter(self, path: str, tape: Tape, module: nn.Module, args: Any) -> None:
-        self._open.append((path, len(tape.calls)))
-
-    def _leave(self, tape: Tape, module: nn.Module, args: Any, output: Any) -> None:
-        path, start = self._open.pop()
-        self._spans.append((path, start, len(tape.calls)))
-
-    def name(self, tape: Tape, steps: Sequence[Step], product: Product, number: int) -> str:
-        """Path of the innermost module in which the shares are made and multiplied."""
-        calls = {id(call): i for i, call in enumerate(tape.calls)}
-        first, last = (calls.get(id(steps[i])) for i in (product.source, product.index))
-        if first is None or last is None:
-            return f"attention.{number}"
-        around = [(stop - start, -path.count("."), path) for path, start, stop in self._spans
-                  if start <= first and last < stop]  # fmt: skip
-        return min(around, default=(0, 0, ""))[-1] or f"attention.{number}"
-
-
-def numbered(names: Sequence[str]) -> list[str]:
-    """Names with a call number behind those that come more than once.
-
-    Example:
-        >>> numbered(["a", "b", "a"])
-        ['a:1', 'b', 'a:2']
-    """
-    counts: dict[str, int] = {}
-    each = []
-    for name in names:
-        counts[name] = counts.get(name, 0) + 1
-        each.append(f"{name}:{counts[name]}" if names.count(name) > 1 else name)
-    return each
