@@ -235,3 +235,9 @@ def test_several_boxes_share_one_forward(name: str) -> None:
     for box, item in zip(boxes, together, strict=True):
         alone = sightline.explain(model, pictures(), target=targets.box(box), method="gradcam", layers=[BODY]).one()
         assert torch.allclose(item.flow[-1].values, alone.flow[-1].values, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_a_detector_that_is_asked_for_a_class_says_how_it_is_asked(name: str) -> None:
+    with pytest.raises(TargetError, match=r"targets\.box"):
+        sightline.explain(build(name), pictures(), method="gradcam", layers=[BODY])

@@ -148,7 +148,8 @@ def class_logits(output: Tensor) -> Float[Tensor, "b c"]:
     if output.ndim != 2:
         raise TargetError(
             f"a class target needs logits of shape [batch, classes], but the model returned {tuple(output.shape)}; "
-            "for a segmenter use targets.segment(CLASS), or pass a callable that makes one score per sample of it"
+            "ask a segmenter about targets.segment(CLASS), a detector about targets.box(...), or pass a callable "
+            "that makes one score per sample of it"
         )
     return output
 

@@ -36,12 +36,14 @@ def select_output(output: Any, selector: Selector | None = None) -> Tensor:
 
 
 def _guess(output: Any) -> Any:
-    candidates = _candidates(output)
+    boxes = not {"boxes", "pred_boxes"}.isdisjoint(map(str, parts_of(output))) or "boxes'" in describe(output)
+    candidates = [] if boxes else _candidates(output)
     if len(candidates) == 1:
         return candidates[0]
     raise TargetError(
         f"it is not clear which part of the model's output holds the logits: it holds {describe(output)}; "
-        "say which by output=<key, index or callable>"
+        + ("ask a detector about targets.box(...), or " if boxes else "")
+        + "say which by output=<key, index or callable>"
     )
 
 
