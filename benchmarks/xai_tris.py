@@ -137,10 +137,9 @@ def tables(work: Path) -> dict[str, Rows]:
 def _cell(seeds: list[Any], sign: str = "") -> str:
     """Mean and 95 % interval, by drawing seeds, and pictures of each, with replacement."""
     draw = np.random.default_rng(0)
-    means = []
-    for _ in range(DRAWS):
-        runs = [seeds[i] for i in draw.integers(len(seeds), size=len(seeds))]
-        means.append(np.mean([run[draw.integers(len(run), size=len(run))].mean() for run in runs]))
+    own = np.stack([run[: min(map(len, seeds))] for run in seeds])
+    runs = draw.integers(len(own), size=(DRAWS, len(own), 1))
+    means = own[runs, draw.integers(own.shape[1], size=(DRAWS, *own.shape))].mean((1, 2))
     low, high = np.percentile(means, (2.5, 97.5))
     return f"{np.mean([run.mean() for run in seeds]):{sign}.2f} [{low:{sign}.2f}, {high:{sign}.2f}]"
 
