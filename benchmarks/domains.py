@@ -193,7 +193,7 @@ def joined(paths: list[Path], target: Path) -> None:
     for one in small:
         sheet.paste(one, (0, top))
         top += one.height
-    sheet.save(target, quality=80, optimize=True)
+    sheet.save(target, quality=60, optimize=True)
 
 
 def main() -> None:
