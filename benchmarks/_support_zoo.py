@@ -28,7 +28,7 @@ SEGMENTERS = """
 fcn_resnet50 fcn_resnet101 deeplabv3_resnet50 deeplabv3_resnet101 deeplabv3_mobilenet_v3_large
 lraspp_mobilenet_v3_large
 """.split()  # noqa: SIM905
-CLIPS = "r3d_18 mc3_18 r2plus1d_18 s3d mvit_v1_b mvit_v2_s swin3d_t swin3d_s swin3d_b".split()  # noqa: SIM905
+CLIPS = "r3d_18 mc3_18 r2plus1d_18 s3d mvit_v2_s swin3d_t swin3d_s swin3d_b".split()  # noqa: SIM905
 TIMM = """
 seresnet50 resnest26d res2net50_26w_4s resnetv2_50 skresnet18 resnet26t gcresnext26ts bat_resnext26ts dla34
 hrnet_w18_small ese_vovnet19b_dw cspdarknet53 cs3darknet_s darknet53 repvgg_a0 ghostnet_100 lcnet_050
@@ -135,6 +135,10 @@ TOY = ["torchvision:squeezenet1_1", "torchvision:shufflenet_v2_x0_5", "timm:vit_
 
 
 BY_HAND = {
+    "torchvision:fcos_resnet50_fpn": "[b, c, y, x] throughout; its coarsest maps have 1x2 places",
+    "torchvision:retinanet_resnet50_fpn": "[b, c, y, x] throughout; its coarsest maps have 1x2 places",
+    "torchvision:retinanet_resnet50_fpn_v2": "[b, c, y, x] throughout; its coarsest maps have 1x2 places",
+    "torchvision:ssdlite320_mobilenet_v3_large": "[b, c, y, x] throughout; its last maps have 2x2 places",
     "timm:levit_128s": "attention that halves the grid has no way around it: each place sees all",
     "timm:efficientvit_b0": "[b, c, y, x] throughout; its linear attention sees all places alike",
     "transformers:MobileViTV2ForImageClassification": "[b, c, 4, patches], row by row; its attention sees all alike",
@@ -176,11 +180,19 @@ def noise(*shape: int) -> Tensor:
     return torch.randn(1, *shape, generator=torch.Generator().manual_seed(0))
 
 
+CLIP_SIZES = {"mvit_v1_b": (16, 224, 224), "mvit_v2_s": (8, 64, 96), "s3d": (14, 224, 224)}
+ONE_STAGE = {"score_thresh": 0.0, "topk_candidates": 30, "detections_per_img": 5}
+TWO_STAGES = {"box_score_thresh": 0.0, "box_detections_per_img": 5, "rpn_pre_nms_top_n_test": 60,
+              "rpn_post_nms_top_n_test": 20}  # fmt: skip
+"""Few candidates: random weights would fill the picture with boxes."""
+
+
 def _torchvision(name: str) -> Subject:
     from torchvision.models import get_model
 
     if name in DETECTORS:
-        limit = {"score_thresh": 0.0} if name.startswith(("fcos", "retinanet", "ssd")) else {"box_score_thresh": 0.0}
+        single = name.startswith(("fcos", "retinanet", "ssd"))
+        limit: dict[str, Any] = ONE_STAGE if single else TWO_STAGES
         size = {} if name.startswith("ssd") else {"min_size": 128, "max_size": 256}
         model = get_model(name, weights=None, weights_backbone=None, num_classes=5, **limit, **size)
         return Subject(model.eval(), noise(3, 128, 160).sigmoid(), targets.box())
@@ -188,8 +200,8 @@ def _torchvision(name: str) -> Subject:
         model = get_model(name, weights=None, weights_backbone=None, num_classes=5)
         return Subject(model.eval(), noise(3, 96, 128), targets.segment(1, region="all"))
     if name in CLIPS:
-        size = (8, 64, 96) if name.startswith("mvit") else (14, 224, 224) if name == "s3d" else (4, 64, 96)
-        own = {"spatial_size": size[1:], "temporal_size": size[0]} if name.startswith("mvit") else {}
+        size = CLIP_SIZES.get(name, (4, 64, 96))
+        own = {"spatial_size": size[1:], "temporal_size": size[0]} if name == "mvit_v2_s" else {}
         return Subject(get_model(name, weights=None, num_classes=5, **own).eval(), noise(3, *size), None, "clip")
     alone = {"aux_logits": False, "init_weights": False} if name in ("googlenet", "inception_v3") else {}
     size = {

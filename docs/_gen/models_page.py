@@ -9,8 +9,9 @@ from typing import Any
 DATA = Path(__file__).resolve().parents[1] / "data" / "model_support.json"
 HEAD = """# Models
 
-Any classifier of torchvision or timm, and any plain `nn.Module`: layers are found from the tree of modules and the
-shapes that flow through it. `sightline models` lists the names, `sightline layers MODEL` prints a network's layers.
+Any classifier, detector, segmenter or video network of torchvision, timm or Hugging Face, and any plain `nn.Module`:
+layers are found at any depth, and where their places are is read off one recorded forward. `sightline models` lists
+the names, `sightline layers MODEL` prints a network's layers.
 
 ## One of each family
 
@@ -20,57 +21,77 @@ The table is written by
 {command} && python docs/_gen
 ```
 
-which builds each network with random weights (parts that begin at zero are given small values, BatchNorm its
-statistics) and explains one random picture at every layer by Grad-CAM. So it says whether layers are found and
-whether a gradient reaches them; not whether the maps of the trained network are good.
+which builds each network small or at a small input, with random weights, and asks three things:
 
-Made on {date}, {machine}, torch {torch}, torchvision {torchvision}, timm {timm}. {explained} of {total} networks were
-explained; in {clean} of them every layer's map has the status `ok`. Seconds are those of one run on a shared machine.
+- **Layout.** *moves*: the input is changed in one of twelve patches at a time, and at every layer the places that
+  change must lie where the patch is. The figure is the correlation of the two, rows or columns, the least of all
+  layers (1 is right; transposed places or channels taken for rows give about 0; where every place sees the whole
+  picture it falls as well). *form*: the network moves no axis, and all its layers are `[b, c, places...]` of the
+  shape that a hook sees; of a few networks it was looked up by hand, with the reason.
+- **Flow.** Whether the LRP flow follows it, and layers whose map is not `ok`; else the sentence that refuses it.
+- **Conserved.** With all biases, running means and additive tokens at zero nothing but the input makes a classifier's
+  score, and LRP must carry all of it through every layer through which everything goes. The figure is the largest
+  share that is lost or added; without one there is no such layer, or tokens beside the places carry a part.
 
-| model | parameters | input | layers | kind | first layer | last layer | not `ok` | seconds |
-|---|---:|---|---:|---|---|---|---|---:|
+It does not say whether the maps of the trained network are good.
+
+Made on {date}, {machine}, torch {torch}, torchvision {torchvision}, timm {timm}, transformers {transformers}.
+{total} networks: the layouts of {formed} are checked by the closed form, of {moving} by what moves, {hand} by hand.
+The flow follows {follows}, {refused} are refused in a sentence; it conserves the score to {close:.0e} in {conserving}
+of {necks}.
+
+| model | input | layers | places | kind | first layer | last layer | moves | form | flow | conserved |
+|---|---|---:|---|---|---|---|---:|---|---|---:|
 """
+CLOSE = 1e-4
 
 
 def models_page() -> str:
     """The page's text."""
     table = json.loads(DATA.read_text(encoding="utf-8"))
     rows = table["rows"]
-    explained = [row for row in rows if row["error"] is None]
+    shares = [row["conserved"] for row in rows if row.get("conserved") is not None]
     head = HEAD.format(
         command=table["command"],
         date=table["date"],
         machine=table["machine"],
         **table["versions"],
-        explained=len(explained),
         total=len(rows),
-        clean=sum(not row["not_ok"] for row in explained),
+        formed=sum(row["closed_form"] is not None for row in rows),
+        moving=sum(row["closed_form"] is None and not row.get("by_hand") for row in rows),
+        hand=sum(bool(row.get("by_hand")) for row in rows),
+        follows=sum(row["refused"] is None for row in rows),
+        refused=sum(row["refused"] is not None for row in rows),
+        close=CLOSE,
+        conserving=sum(share < CLOSE for share in shares),
+        necks=len(shares),
     )
     return head + "\n".join(map(_row, rows)) + "\n" + KINDS
 
 
 def _row(row: dict[str, Any]) -> str:
-    if row["error"] is not None:
-        error = row["error"].replace("|", r"\|")
-        return f"| `{row['model']}` | | | | | | | fails: {error} | |"
-    ends = (f"`{row[end]['name']}` {_size(row[end]['grid'])}" for end in ("first", "last"))
+    share = row.get("conserved")
     cells = (
         f"`{row['model']}`",
-        f"{row['parameters'] / 1e6:.1f} M",
         _size(row["input"]),
         str(row["layers"]),
+        row["places"],
         ", ".join(row["kinds"]),
-        *ends,
-        _odd(row["not_ok"]),
-        f"{row['seconds']:.1f}",
+        *(f"`{row[end]['name']}` {_size(row[end]['grid'])}" for end in ("first", "last")),
+        f"{row['moves']:.2f}",
+        "yes" if row["closed_form"] else f"by hand: {row['by_hand']}" if row.get("by_hand") else "",
+        _flow(row).replace("|", r"\|"),
+        "" if share is None else f"{share:.0e}",
     )
     return "| " + " | ".join(cells) + " |"
 
 
-def _odd(not_ok: dict[str, str]) -> str:
-    shown = [f"`{layer}` {status}" for layer, status in list(not_ok.items())[:2]]
-    more = [f"and {len(not_ok) - 2} more"] if len(not_ok) > 2 else []
-    return ", ".join([*shown, *more])
+def _flow(row: dict[str, Any]) -> str:
+    if row["refused"] is not None:
+        return f"refused: {row['refused']}"
+    shown = [f"`{layer}` {status}" for layer, status in list(row["not_ok"].items())[:2]]
+    more = [f"and {len(row['not_ok']) - 2} more"] if len(row["not_ok"]) > 2 else []
+    return ", ".join([*shown, *more]) or "ok"
 
 
 def _size(size: list[int]) -> str:
