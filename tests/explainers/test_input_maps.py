@@ -275,3 +275,32 @@ def test_a_model_with_a_part_called_input_has_both() -> None:
         torch.testing.assert_close(again["@in"].values, flow["@in"].values)
     flow = sightline.explain(model, x, method="gradcam", layers=["input:1", "input"]).one().flow
     assert flow.layers == ("input",)
+
+
+class AddsBehind(nn.Module):
+    """A sum behind a layer, in place or not."""
+
+    def __init__(self, *, in_place: bool) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.in_place = in_place
+        self.one, self.two, self.fc = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3, padding=1), nn.Linear(4, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.relu(self.one(x))
+        z = self.two(y)
+        if self.in_place:
+            z += y
+        else:
+            z = z + y
+        return self.fc(F.relu(z).mean((2, 3)))
+
+
+@pytest.mark.parametrize("method", ["lrp", "naflow"])
+def test_a_flow_reads_a_layer_as_it_was_before_it_was_overwritten(method: str) -> None:
+    x = picture()
+    a, b = (
+        sightline.explain(AddsBehind(in_place=i).eval(), x, target=1, method=method, layers=["two"]).one().flow
+        for i in (True, False)
+    )
+    torch.testing.assert_close(a["two"].values, b["two"].values)
