@@ -40,7 +40,7 @@ def yardstick(model: nn.Module, inputs: Tensor) -> object:
 def by_torchcam(model: nn.Module, inputs: Tensor) -> object:
     from torchcam.methods import GradCAM
 
-    with GradCAM(model, paths(model)) as cam:
+    with GradCAM(model, paths(model, inputs)) as cam:
         scores = model(inputs)
         return cam(scores.argmax(1).tolist(), scores, normalized=False)
 
@@ -48,14 +48,14 @@ def by_torchcam(model: nn.Module, inputs: Tensor) -> object:
 def by_gradcam(model: nn.Module, inputs: Tensor) -> object:
     from pytorch_grad_cam import GradCAM
 
-    with GradCAM(model, [model.get_submodule(path) for path in paths(model)]) as cam:
+    with GradCAM(model, [model.get_submodule(path) for path in paths(model, inputs)]) as cam:
         return cam(inputs, None)
 
 
 def by_captum(model: nn.Module, inputs: Tensor) -> object:
     from captum.attr import LayerGradientXActivation
 
-    layers = [model.get_submodule(path) for path in paths(model)]
+    layers = [model.get_submodule(path) for path in paths(model, inputs)]
     found = LayerGradientXActivation(model, layers).attribute(inputs, model(inputs).argmax(1))
     return [part.sum(1).detach() for part in found]
 
@@ -69,11 +69,11 @@ JOBS: dict[str, tuple[Job, str | None]] = {
 }
 
 
-def paths(model: nn.Module) -> list[str]:
+def paths(model: nn.Module, inputs: Tensor) -> list[str]:
     """The blocks that Sightline finds, so that every tool reads the same."""
     from sightline.models import adapt
 
-    return [spec.path for spec in adapt(model).layers()]
+    return [spec.path for spec in adapt(model).layers(inputs)]
 
 
 def one(job: str, name: str, batch: int, device: str) -> float:
