@@ -67,7 +67,7 @@ SIMPLE: dict[str, Callable[[], Explanations]] = {
     "not a module": lambda: ask(lambda x: x),
     "inputs made under inference_mode": lambda: ask(inputs=_inference(picture)),
     "one channel": lambda: ask(nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), _pool(4)), picture(channels=1)),
-    "non-square picture": lambda: ask(inputs=picture(height=SIDE, width=2 * SIDE)),
+    "any size and aspect": lambda: ask(inputs=picture(height=SIDE, width=2 * SIDE)),
     "batch of several pictures": lambda: ask(inputs=picture(batch=5)),
     "picture without batch axis": lambda: ask(inputs=picture()[0]),
     "volumes or video [b, c, t, h, w]": lambda: ask(inputs=picture()[:, :, None]),

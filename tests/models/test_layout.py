@@ -252,3 +252,27 @@ def test_tokens_that_are_written_into_a_row_are_places_behind_a_prefix() -> None
     assert site is not None
     assert site.layout is not None
     assert (site.layout.prefix, site.layout.size) == (2, (4, 3))
+
+
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, nn.RNN])
+@pytest.mark.parametrize("batch_first", [True, False])
+def test_a_recurrent_layer_keeps_its_sequence_and_reads_the_last_axis_as_channels(
+    kind: type[nn.RNNBase], batch_first: bool
+) -> None:
+    class Sequence(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer, self.head = kind(5, 8, batch_first=batch_first), nn.Linear(8, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = x if batch_first else x.transpose(0, 1)
+            out = self.layer(x)[0]
+            last: Tensor = self.head(out[:, -1] if batch_first else out[-1])
+            return last
+
+    structure = adapt(Sequence().eval()).structure(torch.rand(2, 7, 5))
+    site = structure.site("layer", "output", 1)
+    assert (structure.axes, structure.places, structure.channel_axis) == (("t",), (7,), 2)
+    assert site is not None
+    assert site.layout is not None
+    assert (site.layout.size, site.layout.channels(site.shape)) == ((7,), 8)

@@ -249,6 +249,15 @@ class _Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
             if kept - {BATCH}:
                 recording.contracted = frozenset(every - kept)
 
+    def note_sequence(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+        """A recurrent layer reads the last axis of its sequence as channels."""
+        recording, tensors = self._recording, tensors_of((args, kwargs))
+        if recording.channels is None and recording.contracted is None and tensors:
+            axes = self.of(tensors[0]).axes
+            kept = set().union(*(sources_of(axis) for axis in axes[:-1]))
+            if axes and kept - {BATCH}:
+                recording.contracted = frozenset(set(recording.sources[0]) - kept)
+
     @contextmanager
     def listening(self, model: nn.Module) -> Iterator[None]:
         """Hooks are on every module inside, and off outside."""
@@ -280,6 +289,8 @@ class _Listener:
     def begin(self, module: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
         """The module is called."""
         self._inside.append(self._path)
+        if isinstance(module, nn.RNNBase):
+            self._follower.note_sequence(args, kwargs)
         self._open.append((self._follower.tracked((args, kwargs)), len(self._recording.events)))
 
     def end(self, module: nn.Module, args: Sequence[Any], output: Any) -> None:
