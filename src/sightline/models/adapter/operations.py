@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from torch import Tensor
 from torch.utils._pytree import tree_flatten
@@ -34,7 +34,18 @@ from sightline.models.adapter.axes import (
 )
 from sightline.models.adapter.resolution import coarsened, rescaled
 
-AxesOf = Callable[[Tensor], Axes]
+
+class Entry(Protocol):
+    """What is known of a tensor: its axes, and the sample that it was made of."""
+
+    @property
+    def axes(self) -> Axes:
+        """What lies along its axes."""
+
+    @property
+    def sample(self) -> int | None:
+        """Which sample it was made of, where samples were taken apart."""
+
 
 SHAPE_ONLY = frozenset(
     {
@@ -54,8 +65,7 @@ class Operation:
         args, kwargs: its arguments.
         inputs: tensors among them.
         outputs: tensors that it made.
-        axes_of: what is known of a tensor's axes.
-        sample_of: which sample a tensor was made of, where samples were taken apart.
+        entry_of: what is known of a tensor.
     """
 
     name: str
@@ -63,8 +73,20 @@ class Operation:
     kwargs: Mapping[str, Any]
     inputs: Sequence[Tensor]
     outputs: Sequence[Tensor]
-    axes_of: AxesOf
-    sample_of: Callable[[Tensor], int | None]
+    entry_of: Callable[[Tensor], Entry]
+
+    def axes_of(self, tensor: Tensor) -> Axes:
+        """What lies along a tensor's axes."""
+        return self.entry_of(tensor).axes
+
+    def sample_of(self, tensor: Tensor) -> int | None:
+        """Which sample a tensor was made of, where samples were taken apart."""
+        return self.entry_of(tensor).sample
+
+    @property
+    def rank(self) -> int:
+        """Number of axes of the first tensor that it reads, before it was changed in place."""
+        return len(self.axes)
 
     @property
     def x(self) -> Tensor:
@@ -154,14 +176,14 @@ def _t(op: Operation) -> Sequence[Axes]:
 @rule("unsqueeze")
 def _unsqueeze(op: Operation) -> Sequence[Axes]:
     axes = list(op.axes)
-    axes.insert(op.args[1] % (op.x.ndim + 1), ())
+    axes.insert(op.args[1] % (op.rank + 1), ())
     return [axes]
 
 
 @rule("squeeze")
 def _squeeze(op: Operation) -> Sequence[Axes]:
-    dims = _dims(op.args[1], op.x.ndim) if len(op.args) > 1 else set(range(op.x.ndim))
-    return [[a for d, a in enumerate(op.axes) if not (d in dims and op.x.shape[d] == 1)]]
+    dims = _dims(op.args[1], op.rank) if len(op.args) > 1 else set(range(op.rank))
+    return [[a for d, a in enumerate(op.axes) if not (d in dims and axis_size(a) == 1)]]
 
 
 @rule("expand")

@@ -193,16 +193,16 @@ class _Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 parts = func.decompose(*args, **kwargs)
             if parts is not NotImplemented:
                 return parts
-        result = func(*args, **kwargs)
         inputs = tensors_in((args, kwargs))
+        # Before it runs: an operation in place may change the very shape of what it reads.
         entries = [self.of(tensor) for tensor in inputs]
+        result = func(*args, **kwargs)
         nodes = tuple(entry.node for entry in entries if entry.node is not None)
         name = str(func.overloadpacket.__name__).rstrip("_") if hasattr(func, "overloadpacket") else str(func)
         if nodes and name not in SHAPE_ONLY:
             outputs = tensors_in(result)
-            operation = Operation(
-                name, args, kwargs, inputs, outputs, lambda t: self.of(t).axes, lambda t: self.of(t).sample
-            )
+            before = {id(tensor): entry for tensor, entry in zip(inputs, entries, strict=True)}
+            operation = Operation(name, args, kwargs, inputs, outputs, lambda t: before.get(id(t)) or self.of(t))
             self._note(operation, nodes, samples_of(operation, entries))
         if name in VIEWS and inputs and isinstance(result, Tensor) and (not nodes or inputs[0] in self._canvases):
             self._canvases.view(name, args, kwargs, result)
