@@ -30,7 +30,8 @@ SAMPLE: dict[str, tuple[tuple[int, ...], int, tuple[int, ...], tuple[int, ...], 
 @pytest.mark.parametrize("name", SAMPLE)
 def test_layers_and_layouts_of_a_network_of_each_kind(name: str) -> None:
     size, count, first, last, kind = SAMPLE[name]
-    structure = adapt(on_meta(name)).structure(torch.empty(1, 3, *size, device="meta"))
+    model = on_meta(name)
+    structure = adapt(model).structure(torch.empty(1, 3, *size, device="meta"))
     specs = structure.layers()
     layouts = [structure.site(spec.path, spec.side, 1).layout for spec in specs]
     assert len(specs) == count

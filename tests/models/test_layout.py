@@ -212,7 +212,7 @@ class PictureByPicture(nn.Module):
         return out
 
 
-@pytest.mark.parametrize(("way", "size"), [("stacked", (6, 4)), ("joined", (6, 4)), ("padded", (8, 7))])
+@pytest.mark.parametrize(("way", "size"), [("stacked", (6, 4)), ("joined", (6, 4)), ("padded", (6, 4))])
 @pytest.mark.parametrize("samples", [1, 2, 3])
 def test_samples_that_are_taken_apart_are_known_when_they_are_together_again(
     way: str, size: tuple[int, int], samples: int

@@ -18,7 +18,7 @@ from sightline.common.modes import evaluating
 from sightline.errors import ModelError
 from sightline.models.adapter.discover import units
 from sightline.models.adapter.layout import Layout
-from sightline.models.adapter.structure import output_layout
+from sightline.models.adapter.shelf import output_layout
 
 Features = Callable[[nn.Module, Tensor], Tensor]
 STRIDED = (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d)

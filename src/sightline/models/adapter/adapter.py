@@ -13,7 +13,8 @@ from sightline.errors import InputError
 from sightline.models.adapter.call import PLAIN, Call, told
 from sightline.models.adapter.embedded import AUTO, embedded
 from sightline.models.adapter.layers import LayerSpec
-from sightline.models.adapter.structure import Structure, Wanted, structure_of
+from sightline.models.adapter.shelf import structure_of
+from sightline.models.adapter.structure import Structure, Wanted
 from sightline.models.adapter.unwrap import unwrap
 
 

@@ -85,7 +85,11 @@ def resized(axis: Axis, n: int) -> Axis:
     """What a window that slides along an axis makes of it: the same source at another resolution."""
     digit = axis[0] if len(axis) == 1 else None
     if isinstance(digit, Digit) and digit.whole and not digit.shift:
-        return (Digit(digit.source, 1, n, n, mirrored=digit.mirrored, window=digit.window),)
+        ratio, rest = divmod(digit.size, n)
+        # Windows that lie side by side keep whole ones of padding; other kernels have used it up.
+        kept = not rest and not digit.before % ratio and not digit.after % ratio
+        ends = (digit.before // ratio, digit.after // ratio) if kept else (0, 0)
+        return (Digit(digit.source, 1, n, n, *ends, mirrored=digit.mirrored, window=digit.window),)
     return feature(n)
 
 

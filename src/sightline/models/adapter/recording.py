@@ -20,7 +20,8 @@ from sightline.common.threads import ProcessWide
 from sightline.models.adapter.axes import BATCH, Axes, feature, known, sources_of
 from sightline.models.adapter.canvas import VIEWS, Canvases
 from sightline.models.adapter.nested import tensors_of
-from sightline.models.adapter.operations import SHAPE_ONLY, Operation, followed, input_axes, samples_of, tensors_in
+from sightline.models.adapter.operations import SHAPE_ONLY, Operation, input_axes, samples_of, tensors_in
+from sightline.models.adapter.rules import followed
 from sightline.targets.outputs import mapped
 
 Node = int
