@@ -146,13 +146,14 @@ def test_an_ambiguous_tuple_is_refused_with_its_shapes() -> None:
 @pytest.mark.parametrize(
     ("inputs", "text"),
     [
-        (picture()[0], "add the batch axis"),
+        (torch.zeros(3), "add the batch axis"),
         (torch.zeros(0, 3, 16, 16), "hold nothing"),
-        ((picture() * 255).byte(), "must be floats"),
+        ((picture() * 255).byte(), "normalise first"),
+        ((picture() * 255).int()[:, 0, 0], "must be floats"),
         (picture().fill_(float("nan")), "NaN or infinite"),
         (picture().double(), "float64"),
-        (picture(2, 1), "1 channels"),
-        ("photo.jpg", "must be a tensor"),
+        ("photo.jpg", "there is no file 'photo.jpg'"),
+        (3.0, "must be a tensor"),
     ],
 )
 def test_inputs_that_cannot_work_are_refused_before_the_model_runs(inputs: Any, text: str) -> None:
@@ -163,9 +164,18 @@ def test_inputs_that_cannot_work_are_refused_before_the_model_runs(inputs: Any, 
     assert not calls
 
 
+@pytest.mark.parametrize(
+    ("inputs", "text"), [(picture()[0], "add the batch axis"), (picture(2, 1), "to have 3 channels, but got 1")]
+)
+def test_inputs_that_the_model_does_not_take_are_told_in_its_words(inputs: Any, text: str) -> None:
+    with pytest.raises(ModelError, match=text):
+        sightline.explain(build("plain_inplace"), inputs)
+
+
 @pytest.mark.parametrize("target", [99, -1, "zebra", [0, 77], "top9", torch.tensor([0, 88])])
 def test_targets_that_do_not_exist_are_refused_before_the_model_runs(target: Any) -> None:
     model, calls = build("vit_token"), []
+    sightline.explain(model, picture(), method="gradcam")  # its structure is recorded at the first call
     model.register_forward_pre_hook(lambda m, a: calls.append(1))
     with pytest.raises(TargetError):
         sightline.explain(model, picture(), target=target)
@@ -181,7 +191,7 @@ def test_unknown_stages_and_methods_list_near_names() -> None:
     with pytest.raises(LayerError, match=r"near names: .*'layers.1'"):
         sightline.explain(build("residual"), picture(), layers="layer.1")
     with pytest.raises(MethodError, match="'gradcam'"):
-        sightline.explain(build("residual"), picture(), method="grad-cam")
+        sightline.explain(build("residual"), picture(), method="gradcan")
     with pytest.raises(MethodError, match="has no option 'group'; its options: groups"):
         sightline.explain(build("residual"), picture(), method="scorecam", options={"group": 3})
 
@@ -191,7 +201,7 @@ def test_a_stage_that_does_not_run_or_holds_no_grid_is_named() -> None:
     model.unused = nn.Conv2d(3, 3, 1)
     with pytest.raises(LayerError, match="'unused' did not run"):
         sightline.explain(model, picture(), layers="unused")
-    with pytest.raises(LayerError, match=r"'fc' holds no grid.*\(2, 5\)"):
+    with pytest.raises(LayerError, match=r"'fc' has no places of the input.*pooled"):
         sightline.explain(model, picture(), layers="fc")
     with pytest.raises(LayerError, match="call 3 does not exist"):
         sightline.explain(build("reused"), picture(), layers="shared:3")

@@ -28,6 +28,12 @@ def test_figures_are_kept_as_json_beside_what_made_them(tmp_path):
     assert "`python benchmarks/start_up.py --toy`" in about
 
 
+def test_the_sweep_over_sizes_finds_no_wrong_layout():
+    result = run("layout_sizes.py", "--toy")
+    assert result.returncode == 0, result.stderr
+    assert "0 wrong" in result.stdout
+
+
 @pytest.mark.parametrize("script", sorted(path.name for path in SCRIPTS.glob("*.py")))
 def test_every_explanation_names_its_method(script):
     tree = ast.parse((SCRIPTS / script).read_text(encoding="utf-8"))

@@ -660,8 +660,8 @@ def explain_command(at: Path, work: Path) -> Found:
     }
 
 
-NEW = ("schema", "written", "seal")
-"""What a summary says since: the number of its form, what is ours, and that nobody changed it."""
+NEW = ("schema", "written", "seal", "left_out")
+"""What a summary says since: the number of its form, what is ours, that nobody changed it, and what did not fit."""
 
 
 def _alike(held: Any, again: Any) -> list[str]:

@@ -86,6 +86,6 @@ def test_its_panel_draws_what_no_picture_can_carry_and_the_registries_list_what_
     members = {words[0]: words[1:] for words in map(str.split, done.stdout.splitlines())}
     assert "colours" in members["tasks"]
     assert "colours" in members["architectures"]
-    assert members["openers"] == ["photo", "colours"]
-    assert members["panels"] == ["spectrogram", "image", "words"]
-    assert members["targets"] == ["top3", "colour:NAME"]
+    assert {"photo", "colours"} <= set(members["openers"])
+    assert {"spectrogram", "image", "words"} <= set(members["panels"])
+    assert "colour:NAME" in members["targets"]

@@ -75,6 +75,11 @@ class ExplainJob:
     opacity: float | None = None
     seed: int = 0
 
+    @property
+    def whites(self) -> Mapping[str, float | None]:
+        """Which values of deep files are black and white, as `read_photo` takes them."""
+        return {name: value for name, value in self.levels.items() if name in ("black", "white")}
+
 
 @dataclass
 class JobResult:

@@ -126,7 +126,7 @@ def _explain_into(
     from sightline.data.photos import read_photo
 
     check_place(folder)
-    photos = (read_photo(one, **job.levels), read_photo(other, **job.levels))
+    photos = (read_photo(one, **job.whites), read_photo(other, **job.whites))
     names = (one.name, other.name) if one.name != other.name else (str(one), str(other))
     items = _pair(photos, names, loaded, job)
     figures = _pairs(items)
@@ -204,7 +204,7 @@ def _embeddings(
         ready = []
         for path in photos[start : start + size]:
             try:
-                ready.append(loaded.preprocess(read_photo(path, **job.levels)).inputs)
+                ready.append(loaded.preprocess(read_photo(path, **job.whites)).inputs)
                 sources.append(path)
             except InputError as problem:
                 result.errors.append({"source": str(path), "error": str(problem)})

@@ -41,8 +41,8 @@ class Trunk(nn.Module):
 
     def forward(self, x: Float[Tensor, "b k y x"]) -> Float[Tensor, "b c h w"]:
         """The last feature map, whatever the layout inside."""
-        output = self.features(self.body, x)
         layout = self._layout(x)
+        output = self.features(self.body, x)
         if layout is None or not layout.fits(output.shape, len(x)):
             layout = self._layout(x, fresh=True)
         if layout is None:
@@ -56,9 +56,14 @@ class Trunk(nn.Module):
             self._layouts[shape] = output_layout(self.body, lambda body, two: self.features(body, two), x)
         return self._layouts[shape]
 
+    def forget_layouts(self) -> None:
+        """The body computes otherwise from now on."""
+        self._layouts.clear()
+
     def levels(self, x: Float[Tensor, "b k y x"], paths: Sequence[str]) -> tuple[Tensor, list[Tensor]]:
         """The last feature map, and the grids `[b, c, h, w]` that the modules at these paths returned on the way."""
         outputs: dict[str, Tensor] = {}
+        self._layout(x)  # before anybody listens: it runs the body
         hooks = [self.get_submodule(path).register_forward_hook(_recorder(outputs, path)) for path in paths]
         try:
             last = self.forward(x)
@@ -150,6 +155,7 @@ def hold_stride(trunk: Trunk, stride: int, size: tuple[int, int]) -> Trunk:
             _dilate(module, excess)
         if side <= rows and _stride(module) > 1:
             _unstride(trunk, module)
+    trunk.forget_layouts()
     height = grid_of(trunk, size).height
     if height < rows:
         raise ModelError(
@@ -185,6 +191,7 @@ def _by_its_own_call(layer: nn.Module) -> bool:
 def _inputs_of_strided(trunk: Trunk, size: tuple[int, int]) -> list[tuple[nn.Module, int]]:
     """Convolutions and pools in the order in which they run, with the rows of their input."""
     calls: list[tuple[nn.Module, int]] = []
+    grid_of(trunk, size)  # its layout is known then, so that the body runs once while we listen
     hooks = [
         module.register_forward_pre_hook(lambda module, inputs: calls.append((module, inputs[0].shape[-2])))
         for module in trunk.modules()

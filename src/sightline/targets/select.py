@@ -37,8 +37,10 @@ def select_output(output: Any, selector: Selector | None = None) -> Tensor:
 
 def _guess(output: Any) -> Any:
     boxes = not {"boxes", "pred_boxes"}.isdisjoint(map(str, parts_of(output))) or "boxes'" in describe(output)
-    candidates = [] if boxes else _candidates(output)
-    if len(candidates) == 1:
+    candidates = _candidates(output)
+    # Scores beside boxes are those of proposals; logits `[b, classes]` are a classifier's, whatever else is there.
+    plain = len(candidates) == 1 and candidates[0].ndim < 3 and "'logits'" in describe(output)
+    if len(candidates) == 1 and (plain or not boxes):
         return candidates[0]
     raise TargetError(
         f"it is not clear which part of the model's output holds the logits: it holds {describe(output)}; "
