@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,7 +15,7 @@ from sightline.terminal.model import LabelledModelOptions
 from sightline.terminal.screen import progress, say_error, say_json, say_note
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from sightline.cli.job import ExplainJob, JobResult
     from sightline.models.load import LoadedModel
@@ -38,7 +39,6 @@ def explain(
     from sightline.cli.prepared import all_photos
     from sightline.models.load import load_model
 
-    logging.getLogger("sightline.api.methods").setLevel(logging.ERROR)  # what is left out is said once, at the end
     paths, job, result = _photos(photos, model.model), job_of(inputs, target, match, output), JobResult()
     _check(job)
     files = gather(paths, result, job.levels)
@@ -49,11 +49,23 @@ def explain(
     loaded = _adjusted(network, inputs, pictures=all_photos(files))
     for note in () if inputs.complete else loaded.notes:
         say_note(note)
-    with progress() as bar:
+    with _quiet("sightline.api.methods"), progress() as bar:  # what is left out is said once, at the end
         task = bar.add_task("explaining", total=len(files))
         job = _with_support(job, match.support, loaded, result)
         _run(files, others, loaded, job, result, lambda: bar.update(task, advance=1))
     _tell(result, loaded, as_json=output.as_json)
+
+
+@contextmanager
+def _quiet(name: str) -> Iterator[None]:
+    """A logger that tells errors only inside."""
+    log = logging.getLogger(name)
+    before = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
 
 
 def _photos(photos: list[Path] | None, model: str | None) -> list[Path]:
