@@ -154,12 +154,12 @@ def test_a_killed_command_leaves_whole_scenes_and_the_next_one_keeps_them(tmp_pa
     command = [*start, "world", "render", "--out", str(out), "--count", "400", "--size", "48"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     limit = time.monotonic() + 120
-    while len([*half.folder.glob("records/*.json")]) < 6 and time.monotonic() < limit:
+    while len([*half.folder.glob("records/[!.]*.json")]) < 6 and time.monotonic() < limit:
         time.sleep(0.02)
     process.kill()
     process.wait()
     assert not out.exists()
-    kept = {int(path.stem) for path in half.folder.glob("records/*.json")}
+    kept = {int(path.stem) for path in half.folder.glob("records/[!.]*.json")}
     assert 6 <= len(kept) < 400
     command[command.index("400")] = str(max(kept) + 3)
     before = {path: path.stat().st_mtime_ns for path in half.folder.glob("images/*/[!.]*.jpg")}
