@@ -22,6 +22,7 @@ from torch.utils._pytree import tree_flatten, tree_map_only, tree_unflatten
 from sightline.common.threads import ProcessWide
 from sightline.errors import UnfollowedError
 from sightline.explainers.flow.schema import PLAIN, out_of_place, schema_of
+from sightline.models.adapter.operations import taken_apart
 
 Node = int
 """Number of a tensor that depends on the input, in the order in which the model computed it; 0 is the input."""
@@ -189,12 +190,9 @@ class _Recording(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        if torch.is_inference_mode_enabled():
-            # Operations that are made of others arrive whole there; elsewhere autograd has taken them apart.
-            with self:
-                parts = func.decompose(*args, **kwargs)
-            if parts is not NotImplemented:
-                return parts
+        parts = taken_apart(self, func, args, kwargs)
+        if parts is not NotImplemented:
+            return parts
         facts = schema_of(func)
         nodes: list[Node] = []
         refs = self._referred((args, kwargs), nodes)

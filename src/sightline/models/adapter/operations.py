@@ -10,7 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 
 from sightline.models.adapter.axes import (
@@ -148,3 +150,14 @@ def input_axes(names: Sequence[str], shape: Sequence[int]) -> Axes:
 def tensors_in(parts: Any) -> list[Tensor]:
     """Tensors among arguments or results of an operation."""
     return [part for part in tree_flatten(parts)[0] if isinstance(part, Tensor)]
+
+
+def taken_apart(mode: TorchDispatchMode, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """What an operation that is made of others gives, each of them seen by the mode; else `NotImplemented`.
+
+    Such operations arrive whole in inference mode only; elsewhere autograd has taken them apart.
+    """
+    if not torch.is_inference_mode_enabled():
+        return NotImplemented
+    with mode:
+        return func.decompose(*args, **kwargs)

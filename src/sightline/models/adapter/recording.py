@@ -20,7 +20,7 @@ from sightline.common.threads import ProcessWide
 from sightline.models.adapter.axes import BATCH, Axes, feature, known, sources_of
 from sightline.models.adapter.canvas import VIEWS, Canvases
 from sightline.models.adapter.nested import tensors_of
-from sightline.models.adapter.operations import SHAPE_ONLY, Operation, input_axes, samples_of, tensors_in
+from sightline.models.adapter.operations import SHAPE_ONLY, Operation, input_axes, samples_of, taken_apart, tensors_in
 from sightline.models.adapter.rules import followed
 from sightline.targets.outputs import mapped
 
@@ -188,12 +188,9 @@ class _Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        if torch.is_inference_mode_enabled():
-            # Operations that are made of others arrive whole there; elsewhere autograd has taken them apart.
-            with self:
-                parts = func.decompose(*args, **kwargs)
-            if parts is not NotImplemented:
-                return parts
+        parts = taken_apart(self, func, args, kwargs)
+        if parts is not NotImplemented:
+            return parts
         inputs = tensors_in((args, kwargs))
         # Before it runs: an operation in place may change the very shape of what it reads.
         entries = [self.of(tensor) for tensor in inputs]

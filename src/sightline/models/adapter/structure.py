@@ -18,6 +18,7 @@ from sightline.models.adapter.axes import BATCH
 from sightline.models.adapter.discover import default_layers, discover_convolutions, without_places
 from sightline.models.adapter.layers import INPUT, INPUT_NAMES, LayerSpec, Side, match_layers
 from sightline.models.adapter.layout import Layout, layout_of
+from sightline.models.adapter.operations import input_axes
 from sightline.models.adapter.reasons import Reasons
 from sightline.models.adapter.recording import Event, ModuleCall, Node, Recording, Tracked
 
@@ -106,8 +107,6 @@ class Structure:
     @cached_property
     def input_layout(self) -> Layout:
         """Layout of the input itself."""
-        from sightline.models.adapter.operations import input_axes
-
         names = [BATCH, *(str(d) for d in range(1, len(self.shape) + 1))]
         layout = layout_of(input_axes(names, (self.batch, *self.shape)), self.sources, self.axes, self.batch)
         if layout is None:
@@ -211,24 +210,6 @@ class Structure:
 
     def _is_read(self, node: Node | None, since: int) -> bool:
         return node is not None and self._last_read.get(node, -1) >= since
-
-    @cached_property
-    def endings(self) -> tuple[Ending | None, ...]:
-        """For each tensor that the model returned, the soft-max or sigmoid that was last to change its numbers."""
-        makers = self.makers
-        endings: list[Ending | None] = []
-        for entry in self.recording.output:
-            event = makers.get(entry.node) if entry.node is not None else None
-            while event is not None and event.name in PASSING and len(event.inputs) == 1:
-                event = makers.get(event.inputs[0])
-            ending = ENDINGS.get(event.name) if event is not None else None
-            endings.append(ending)
-        return tuple(endings)
-
-    @property
-    def ending(self) -> Ending | None:
-        """The ending of the first tensor that the model returned."""
-        return self.endings[0] if self.endings else None
 
     @cached_property
     def blocks(self) -> tuple[LayerSpec, ...]:
