@@ -2,6 +2,8 @@
 
 import os
 import shutil
+from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
@@ -32,3 +34,12 @@ def browser():
         running = playwright.chromium.launch(executable_path=program, args=ARGUMENTS)
         yield running
         running.close()
+
+
+@pytest.fixture(scope="session")
+def axe():
+    """The program of axe-core, which judges how accessible a page is."""
+    spec = find_spec("axe_playwright_python")
+    if spec is None:
+        pytest.skip("axe-playwright-python is not installed (extra 'test')")
+    return (Path(spec.origin).parent / "axe.min.js").read_text(encoding="utf-8")
