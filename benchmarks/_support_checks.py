@@ -22,10 +22,10 @@ from torch import Tensor, nn
 
 import sightline
 from _support_zoo import Subject
+from sightline.common.nested import tensors_of
 from sightline.models import adapt
 from sightline.models.adapter.discover import _is_passed
 from sightline.models.adapter.layers import LayerSpec, layer_name
-from sightline.models.adapter.nested import tensors_of
 from sightline.models.adapter.structure import Site, Structure
 
 

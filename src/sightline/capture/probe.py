@@ -14,8 +14,8 @@ from sightline.capture.engine import Plan
 from sightline.capture.forward import run_forward
 from sightline.common.chunks import in_chunks
 from sightline.common.modes import leave_as_found
+from sightline.common.nested import replaced, tensors_of
 from sightline.models import Adapter, LayerSpec
-from sightline.models.adapter.nested import replaced, tensors_of
 from sightline.targets import Readout
 from sightline.targets.base import check_rows
 

@@ -17,11 +17,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from sightline.common.nested import replaced, tensors_of
 from sightline.common.threads import tree
 from sightline.errors import LayerError
 from sightline.models import Adapter, Layer, LayerSpec, Layout, Structure, layer_name
 from sightline.models.adapter.layers import INPUT, INPUT_NAMES
-from sightline.models.adapter.nested import replaced, tensors_of
 
 Arrival = Callable[["Record", Tensor], None]
 

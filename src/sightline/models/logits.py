@@ -11,11 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sightline.common.nested import mapped, parts_of
 from sightline.errors import TargetError
 from sightline.models.adapter.recording import Node
 from sightline.models.adapter.structure import ENDINGS, PASSING, Ending, Structure
 from sightline.targets.base import class_logits
-from sightline.targets.outputs import mapped
 from sightline.targets.select import Selector, select_output
 
 CHOOSING = PASSING | {
@@ -71,7 +71,7 @@ def logits_of(structure: Structure, selector: Selector | None = None) -> Logits:
         tensors.append(tensor.detach().requires_grad_(tensor.is_floating_point()))
         return tensors[-1]
 
-    output = mapped(structure.recording.returned, leaf)
+    output = mapped(structure.recording.returned, leaf, parts_of)
     try:
         with torch.inference_mode(False), torch.enable_grad():
             part = select_output(output, selector)

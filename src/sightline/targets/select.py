@@ -7,8 +7,9 @@ from typing import Any
 
 from torch import Tensor
 
+from sightline.common.nested import DEPTH, parts_of
 from sightline.errors import TargetError
-from sightline.targets.outputs import DEPTH, describe, parts_of
+from sightline.targets.outputs import describe
 
 Selector = str | int | Callable[[Any], Tensor]
 USUAL = ("logits", "out", "scores")

@@ -15,6 +15,7 @@ from torch import Tensor
 from sightline.capture.engine import Plan
 from sightline.capture.forward import run_forward
 from sightline.common.modes import leave_as_found
+from sightline.common.nested import mapped, parts_of
 from sightline.errors import LayerError
 from sightline.explainers.attention.opening import OpenAttention
 from sightline.explainers.attention.pattern import Product, makers_of, products, reads_all_tokens
@@ -31,7 +32,6 @@ from sightline.explainers.flow.walk import leading_to, plainly, plus, walk
 from sightline.explainers.method import Request
 from sightline.models import Layout
 from sightline.targets import Readout
-from sightline.targets.outputs import mapped
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +99,7 @@ class AttentionReading:
             node = self.tape.node(output) if output.is_floating_point() else None
             return output if node is None else values.get(node, output)
 
-        return self.plan.read(mapped(self.raw, changed), len(self.readout.scores)).scores
+        return self.plan.read(mapped(self.raw, changed, parts_of), len(self.readout.scores)).scores
 
     def gradients(self, k: int) -> list[Float[Tensor, "b heads q n"]]:
         """Gradient of one decision with respect to the weights of each attention."""

@@ -12,6 +12,7 @@ from sightline.capture.engine import Plan
 from sightline.capture.forward import run_forward
 from sightline.capture.record import Record, Recorder
 from sightline.common.modes import leave_as_found
+from sightline.common.nested import mapped, parts_of
 from sightline.errors import LayerError, ModelError
 from sightline.explainers.flow.affine import Step, fused
 from sightline.explainers.flow.facts import Facts
@@ -20,7 +21,6 @@ from sightline.explainers.flow.walk import plainly
 from sightline.explainers.method import Request
 from sightline.models import Adapter, Layer
 from sightline.targets import Readout
-from sightline.targets.outputs import mapped
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +100,7 @@ def decision_starts(
         return output if node is None else leaves.setdefault(node, usable(output).detach().requires_grad_())
 
     with torch.enable_grad():
-        readout = plan.read(mapped(raw, leaf), len(inputs))
+        readout = plan.read(mapped(raw, leaf, parts_of), len(inputs))
         differentiable = bool(leaves) and readout.scores.requires_grad
         starts = []
         for k in range(readout.scores.shape[1] if differentiable else 0):

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from sightline.common.chunks import out_of_memory
+from sightline.common.nested import mapped, tensors_of
 from sightline.errors import ModelError, SightlineError
-from sightline.models.adapter.nested import mapped, tensors_of
 
 
 class _Hole:

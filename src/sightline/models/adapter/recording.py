@@ -16,13 +16,12 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
+from sightline.common.nested import mapped, parts_of, tensors_of
 from sightline.common.threads import ProcessWide
 from sightline.models.adapter.axes import BATCH, Axes, feature, known, sources_of
 from sightline.models.adapter.canvas import VIEWS, Canvases
-from sightline.models.adapter.nested import tensors_of
 from sightline.models.adapter.operations import SHAPE_ONLY, Operation, input_axes, samples_of, taken_apart, tensors_in
 from sightline.models.adapter.rules import followed
-from sightline.targets.outputs import mapped
 
 Node = int
 """Number of a tensor that depends on the input, in the order in which it was made; 0 is the input."""
@@ -134,7 +133,7 @@ def record(model: nn.Module, run: Callable[[Tensor], Any], x: Tensor) -> Recordi
         returned.append(tensor)
         return torch.empty(tensor.shape, dtype=tensor.dtype, device="meta")
 
-    recording.returned = mapped(raw, without_numbers)
+    recording.returned = mapped(raw, without_numbers, parts_of)
     recording.output = follower.tracked(returned)
     return recording
 
