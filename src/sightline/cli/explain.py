@@ -30,14 +30,15 @@ def explain(
     photos: Annotated[
         list[Path] | None,
         typer.Argument(
-            help="Photos and folders of photos; none, and no model, shows the bundled scene.", metavar="PHOTO"
+            help="Photos and folders of photos; without a photo and a model, the bundled bird network and its scene.",
+            metavar="PHOTO",
         ),
     ] = None,
 ) -> None:
     """Show where a network looks in photos: at every layer, for any class."""
     from sightline.cli.job import JobResult, gather, masks_of
     from sightline.cli.prepared import all_photos
-    from sightline.models.load import load_model
+    from sightline.models.load import default_model, load_model
 
     paths, job, result = _photos(photos, model.model), job_of(inputs, target, match, output), JobResult()
     _check(job)
@@ -45,7 +46,8 @@ def explain(
     _check_options(job, files, match, result)
     job = replace(job, masks=masks_of(files, target.masks))
     others = gather(match.gallery, result) if match.gallery else []
-    network = load_model(model.model, **model.arguments(), seed=target.seed)
+    name = default_model(model.model, model.weights) if photos else model.model
+    network = load_model(name, **model.arguments(), seed=target.seed)
     loaded = _adjusted(network, inputs, pictures=all_photos(files))
     for note in () if inputs.complete else loaded.notes:
         say_note(note)

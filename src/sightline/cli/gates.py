@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def sites(
-    model: Annotated[str | None, typer.Argument(help="Name of a network; none is the bundled one.")] = None,
+    model: Annotated[str | None, typer.Argument(help="Name of a network; imagenet if none.")] = None,
     model_arg: Annotated[list[str] | None, typer.Option(help="NAME=VALUE for the network's builder.")] = None,
     scheme: Annotated[
         str | None, typer.Option(help="Show which blocks a scheme plugs: 110|0011, 6,3,50,3, every-2, dense.")
@@ -28,12 +28,13 @@ def sites(
     """List a network's places for gates: stage, block, path, channels, kind of block."""
     from sightline.gates import sites as sites_of
     from sightline.gates.scheme import scheme_of
-    from sightline.models.load import BUNDLED, load_model
+    from sightline.models.load import BUNDLED, default_model, load_model
     from sightline.models.order import RANDOM
     from sightline.terminal.options import arguments_of
 
-    weights = RANDOM if model not in (None, BUNDLED) else None
-    loaded = load_model(model, weights=weights, model_args=arguments_of(model_arg))
+    name = default_model(model, None)
+    weights = RANDOM if name != BUNDLED else None
+    loaded = load_model(name, weights=weights, model_args=arguments_of(model_arg))
     places = sites_of(loaded.model)
     bits = scheme_of(scheme, places.lengths)
     if as_json:
@@ -87,12 +88,12 @@ def show(
     from sightline.cli.gate_show import memory, plates_of, prepared, with_gates, write
     from sightline.cli.gate_show import show as show_gates
     from sightline.data.photos import find_photos
-    from sightline.models.load import load_model
+    from sightline.models.load import default_model, load_model
     from sightline.terminal.folder import check_place
 
     check_place(options.out)
     files, seed = find_photos(list(photos)), options.seed
-    loaded = load_model(model.model, **model.arguments(), seed=seed)
+    loaded = load_model(default_model(model.model, model.weights), **model.arguments(), seed=seed)
     own: Any = {"share": gates.share, "scheme": gates.scheme, "weights": gates.gated_weights}
     trained = with_gates(loaded, gates.gate, **own, seed=seed)
     with progress() as bar:

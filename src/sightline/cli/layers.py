@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def layers(
-    model: Annotated[str | None, typer.Argument(help="Name of a network; none is the bundled one.")] = None,
+    model: Annotated[str | None, typer.Argument(help="Name of a network; imagenet if none.")] = None,
     weights: Annotated[
         str | None, typer.Option(help="A weights file; without one the weights are random, as layers need none.")
     ] = None,
@@ -25,12 +25,13 @@ def layers(
     as_json: Annotated[bool, typer.Option("--json", help="As JSON on standard output.")] = False,
 ) -> None:
     """List a network's layers with their layouts, and the blocks that have no places, with the reason."""
-    from sightline.models.load import BUNDLED, load_model
+    from sightline.models.load import BUNDLED, default_model, load_model
     from sightline.models.order import RANDOM
     from sightline.terminal.options import arguments_of, listed, size_of
 
-    source = weights or (RANDOM if model not in (None, BUNDLED) else None)
-    loaded = load_model(model, weights=source, model_args=arguments_of(model_arg))
+    name = default_model(model, weights)
+    source = weights or (RANDOM if name != BUNDLED else None)
+    loaded = load_model(name, weights=source, model_args=arguments_of(model_arg))
     rows, left_out = _rows(loaded, size_of(size) or loaded.preprocess.size, listed(patterns))
     if as_json:
         say_json({"model": loaded.name, "layers": rows, "without_places": left_out})

@@ -36,4 +36,4 @@ def models(
             for entry in entries
         ),
     )
-    say_note(f"{len(entries)} {'model' if len(entries) == 1 else 'models'}; without --model, the bundled bird model")
+    say_note(f"{len(entries)} {'model' if len(entries) == 1 else 'models'}; photos without --model go to imagenet")

