@@ -166,14 +166,14 @@ CUB = (
     "parts/parts.txt", "parts/part_locs.txt", "attributes/attributes.txt", "attributes/image_attribute_labels.txt",
 )  # fmt: skip
 EVALUATE = ("evaluate", "world", "--out", "made", "--count", "2", "--metric", "energy-in-mask")
-EXPLAIN = ("explain", "0.png", "--out", "made", "--format", "arrays")
+EXPLAIN = ("explain", "0.png", "--model", "birdnet", "--out", "made", "--format", "arrays")
 DOUBLED = {"parts/part_locs.txt": ("a row too many",), "attributes/image_attribute_labels.txt": ("a row too many",)}
 READERS = {
     "labels.txt": Reader((*EXPLAIN, "--labels", "l.txt"), "l.txt", NO_TEXTS),
     "labels.csv": Reader((*EXPLAIN, "--labels", "l.csv"), "l.csv", NO_TEXTS),
     "labels.json": Reader((*EXPLAIN, "--labels", "l.json"), "l.json", {**NO_TEXTS, **NO_JSON}),
     "weights": Reader((*EXPLAIN, "--weights", "w.safetensors"), "w.safetensors", NO_WEIGHTS),
-    "weights of layers": Reader(("layers", "--weights", "w.safetensors"), "w.safetensors", NO_WEIGHTS),
+    "weights of layers": Reader(("layers", "birdnet", "--weights", "w.safetensors"), "w.safetensors", NO_WEIGHTS),
     "a photo": Reader(EXPLAIN, "0.png", {k: NO_TEXTS[k] for k in ("bytes",)}),
     "a mask": Reader((*EXPLAIN, "--masks", "mask.png"), "mask.png", {k: NO_TEXTS[k] for k in ("bytes",)}),
     "a configuration": Reader(("train", "classify", *TRAIN, "--config", "c.toml"), "c.toml", {**NO_TEXTS, **NO_TOML}),

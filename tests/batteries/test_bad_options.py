@@ -12,14 +12,14 @@ NUMBERS = ("²", "½", LONG, "x", "", "-1", "1e999", "nan")
 COUNTS = ("²", LONG, "x", "-1", "0")
 SEEDS = ("-1", "9" * 30, str(2**32), "²")
 NAME = "n" * 300
-EXPLAIN = ("explain", "0.png", "--out", "made", "--format", "arrays")
-NAMED = (*EXPLAIN, "--model", "timm:test_convnext", "--weights", "random")
+EXPLAIN = ("explain", "0.png", "--model", "birdnet", "--out", "made", "--format", "arrays")
+NAMED = (*EXPLAIN[:2], *EXPLAIN[4:], "--model", "timm:test_convnext", "--weights", "random")
 TRAIN = ("train", "classify", "--data", "set", "--out", "made/c.safetensors", "--toy")
 GATED = (*TRAIN, "--gate", "se")
 DRAWN = ("--out", "made/c.safetensors", "--toy")
 EAT = ("train", "eat", *DRAWN, "--scenes", "40")
 RENDER = ("world", "render", "--out", "made")
-EVALUATE = ("evaluate", "0.png", "--out", "made")
+EVALUATE = ("evaluate", "0.png", "--model", "birdnet", "--out", "made")
 
 VALUES = [
     (EXPLAIN, ("--size", "--std", "--topk", "--opacity", "--batch-size"), NUMBERS),

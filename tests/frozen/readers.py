@@ -59,12 +59,12 @@ SEARCH_BUDGET, SEARCH_LONGER = 5, 7
 COMPARISON = {  # `evaluate.Settings`; the nulls are added by `with_controls`
     "methods": ("gradcam", "lrp"), "metrics": ("energy-in-mask", "deletion"), "options": {"deletion": {"steps": 3}},
 }  # fmt: skip
-EVALUATE = ["--method", "lrp", "--metric", "energy-in-mask", "--device", "cpu"]
+EVALUATE = ["--model", "birdnet", "--method", "lrp", "--metric", "energy-in-mask", "--device", "cpu"]
 EVALUATE_WORLD = ["--method", "gradcam", "--metric", "energy-in-mask", "--count", "12", "--device", "cpu"]
 WORLD = {"count": 8, "size": 32, "image_format": "png", "six_token_rows": 2}
 KNOBS = {"label_noise": 0.2, "attribute_noise": 0.1, "drop_out": 0.1, "train_share": 0.5}
 JUDGED_KNOBS, JUDGED_COUNT = {"train_share": 0.4}, 24
-EXPLAIN = ["photos/bird.png", "--size", "32", "--method", "lrp,gradcam", "--target", "top2",
+EXPLAIN = ["photos/bird.png", "--model", "birdnet", "--size", "32", "--method", "lrp,gradcam", "--target", "top2",
            "--layers", "stage2.*,stage4.*", "--masks", "photos/masks/bird.png", "--format", "arrays", "--device", "cpu"]  # fmt: skip
 PAIR = ["photos/bird.png", "photos/other.png", "--weights", "encoder.safetensors", "--similarity", "cosine",
         "--method", "gradcam", "--format", "arrays", "--device", "cpu"]  # fmt: skip
