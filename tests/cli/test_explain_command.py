@@ -247,7 +247,9 @@ def energies(photo):
 
 
 def test_masks_say_how_much_of_each_phrase_lies_on_the_object(scene):
-    result = run("explain", "left.png", "right.png", "--model", "birdnet", "--masks", "masks", "--format", "arrays", "--json")
+    result = run(
+        "explain", "left.png", "right.png", "--model", "birdnet", "--masks", "masks", "--format", "arrays", "--json"
+    )
     assert result.exit_code == 0, result.output
     left, right = (energies(photo) for photo in json.loads(result.stdout)["photos"])
     assert left
