@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -27,7 +27,7 @@ from sightline.reports.photo import fit
 from sightline.reports.scale import ScaleMode, check_mode
 from sightline.reports.spread import spread
 from sightline.reports.subject import STRIP, Subject, subjects_of
-from sightline.results import Explanation, Status
+from sightline.results import Explanation, LayerChoice, Results, Status, explanations_of
 
 SIZE, HOLD, FADE = 360, 0.8, 0.24
 STEP = {".gif": 0.08, ".mp4": 0.04}
@@ -103,8 +103,9 @@ class Walk:
 
 
 def frames(
-    explanations: Iterable[Explanation],
+    explanations: Results,
     *,
+    layers: LayerChoice = None,
     size: int = SIZE,
     opacity: float = OPACITY,
     scale: ScaleMode = "own",
@@ -115,7 +116,8 @@ def frames(
     """Walk through the layers of one photo's explanations, in forward order; a clip or volume is played instead.
 
     Args:
-        explanations: explanations of one photo; several methods and targets become panels side by side.
+        explanations: one explanation or flow, or several of one photo; methods and targets become panels.
+        layers: which layers: a name, a wildcard, a place (`-1` is the last), or a list of these; None is all.
         size: longer side of the photo in pixels, if there is one panel; several are smaller.
         opacity: share of the map's colour, 0..1.
         scale: `"own"` or `"shared"`, as in `montage`.
@@ -130,7 +132,7 @@ def frames(
     Raises:
         ResultError: there is more than one photo, or too many panels, or a time or size makes no sense.
     """
-    items = tuple(explanations)
+    items = explanations_of(explanations, layers)
     walk = Walk(_only(subjects_of(items)), size, opacity, scale)
     check_mode(scale)
     if size < 1 or hold <= 0 or fade < 0 or step <= 0:
@@ -141,9 +143,10 @@ def frames(
 
 
 def save_animation(
-    explanations: Iterable[Explanation],
+    explanations: Results,
     path: str | Path,
     *,
+    layers: LayerChoice = None,
     size: int = SIZE,
     opacity: float = OPACITY,
     scale: ScaleMode = "own",
@@ -155,6 +158,7 @@ def save_animation(
     Args:
         explanations: explanations of one photo.
         path: where to.
+        layers: see `frames`.
         size: see `frames`.
         opacity: see `frames`.
         scale: see `frames`.
@@ -173,7 +177,8 @@ def save_animation(
     if kind not in STEP:
         raise ResultError(f"an animation cannot be written as {path.name!r}; end the name in .gif or .mp4")
     encoder = _encoder() if kind == ".mp4" else None
-    walked = frames(explanations, size=size, opacity=opacity, scale=scale, hold=hold, fade=fade, step=STEP[kind])
+    items = explanations_of(explanations, layers)
+    walked = frames(items, size=size, opacity=opacity, scale=scale, hold=hold, fade=fade, step=STEP[kind])
     if encoder is None:
         write_bytes(path, _gif(walked))
     else:

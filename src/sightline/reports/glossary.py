@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from sightline.results import MEANING, AttentionMap, Decision, Status
 
 NOTES: dict[str, str] = {
@@ -59,12 +61,14 @@ def number(value: float) -> str:
 
 
 def decided(decision: Decision) -> str:
-    """The decision's score and probability in words.
+    """The decision's score and probability in words; nothing where the score is not known.
 
     Example:
         >>> decided(Decision("cat", 12.5, probability=0.25))
         'score 12.5 · 25.0 %'
     """
+    if math.isnan(decision.score):
+        return ""
     chance = "" if decision.probability is None else f" · {100 * decision.probability:.1f} %"
     return f"score {number(decision.score)}{chance}"
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import math
 import warnings
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 from pathlib import Path
@@ -28,7 +27,7 @@ from sightline.reports.sheet import ALERT, DPI, FADED, Sheet
 from sightline.reports.signal import one_row
 from sightline.reports.spread import spread
 from sightline.reports.subject import Subject, subjects_of
-from sightline.results import AttentionMap, Explanation, Status
+from sightline.results import AttentionMap, Explanation, LayerChoice, Results, Status
 
 if TYPE_CHECKING:
     from jaxtyping import Float, UInt8
@@ -106,8 +105,9 @@ class Look:
 
 
 def montage(
-    explanations: Iterable[Explanation],
+    explanations: Results,
     *,
+    layers: LayerChoice = None,
     columns: int = 6,
     opacity: float = OPACITY,
     scale: ScaleMode = "own",
@@ -118,7 +118,9 @@ def montage(
     """Draw the photo and its maps, layer by layer.
 
     Args:
-        explanations: what to draw; several methods and targets become groups under each other.
+        explanations: what to draw: one explanation, flow or map, or many; several methods and targets become groups
+            under each other.
+        layers: which layers: a name, a wildcard, a place (`-1` is the last), or a list of these; None is all.
         columns: cells in a row; the first cell of a group is the photo.
         opacity: share of the map's colour over the photo, 0..1.
         scale: `"own"`, every map from zero to its own peak, or `"shared"`, one scale for all maps of a method.
@@ -141,7 +143,7 @@ def montage(
         >>> figure = montage([Explanation(flow, Decision("cat", 3.2), torch.rand(3, 32, 32))])
     """
     look = Look(columns, opacity, scale, max_layers, smoothing, differences)
-    subjects = subjects_of(explanations)
+    subjects = subjects_of(explanations, layers)
     sheet = Sheet(look.width, sum(_height(subject, look.of(subject)) for subject in subjects) + 2 * MARGIN)
     top = MARGIN
     for subject in subjects:
@@ -151,9 +153,10 @@ def montage(
 
 
 def save_montage(
-    explanations: Iterable[Explanation],
+    explanations: Results,
     path: str | Path,
     *,
+    layers: LayerChoice = None,
     columns: int = 6,
     opacity: float = OPACITY,
     scale: ScaleMode = "own",
@@ -165,6 +168,7 @@ def save_montage(
     Args:
         explanations: what to draw.
         path: where to; its ending names the format (`.png`, `.pdf`, `.svg`, `.jpg`).
+        layers: see `montage`.
         columns: see `montage`.
         opacity: see `montage`.
         scale: see `montage`.
@@ -180,6 +184,7 @@ def save_montage(
     path = Path(path)
     figure = montage(
         explanations,
+        layers=layers,
         columns=columns,
         opacity=opacity,
         scale=scale,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
@@ -18,16 +18,24 @@ from sightline.reports.output import write_page
 from sightline.reports.payload import common_payload, safe_json, subject_payload
 from sightline.reports.photo import thumbnail_uri
 from sightline.reports.subject import Subject, subjects_of
-from sightline.results import Explanation
+from sightline.results import LayerChoice, Results
 
 SCRIPTS = ("page_draw.js", "page_chart.js", "page_panel.js", "page_trajectory.js", "page_flow.js", "page.js")
 
 
-def page(explanations: Iterable[Explanation], *, title: str | None = None, plates: Sequence[ExtraFigure] = ()) -> str:
+def page(
+    explanations: Results,
+    *,
+    layers: LayerChoice = None,
+    title: str | None = None,
+    plates: Sequence[ExtraFigure] = (),
+) -> str:
     """One self-contained HTML page for explanations of any number of photos, methods and targets.
 
     Args:
-        explanations: what to show; those of one photo become panels side by side.
+        explanations: what to show: one explanation, flow or map, or many; those of one photo become panels side by
+            side.
+        layers: which layers: a name, a wildcard, a place (`-1` is the last), or a list of these; None is all.
         title: heading of the page; the photo's name, or how many there are, if None.
         plates: further figures, below the panels.
 
@@ -47,7 +55,7 @@ def page(explanations: Iterable[Explanation], *, title: str | None = None, plate
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
-    subjects = subjects_of(explanations)
+    subjects = subjects_of(explanations, layers)
     style, script = _asset("page.css"), _program()
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     return environment.from_string(_asset("page.html.j2")).render(
@@ -65,9 +73,10 @@ def page(explanations: Iterable[Explanation], *, title: str | None = None, plate
 
 
 def save_page(
-    explanations: Iterable[Explanation],
+    explanations: Results,
     path: str | Path,
     *,
+    layers: LayerChoice = None,
     title: str | None = None,
     plates: Sequence[ExtraFigure] = (),
 ) -> Path:
@@ -76,6 +85,7 @@ def save_page(
     Args:
         explanations: see `page`.
         path: where to.
+        layers: see `page`.
         title: see `page`.
         plates: see `page`.
 
@@ -85,7 +95,7 @@ def save_page(
     Raises:
         ResultError: there is nothing to show, or the file cannot be written.
     """
-    return write_page(path, page(explanations, title=title, plates=plates))
+    return write_page(path, page(explanations, layers=layers, title=title, plates=plates))
 
 
 def _title(subjects: tuple[Subject, ...]) -> str:

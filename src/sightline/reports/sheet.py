@@ -5,6 +5,8 @@ It never touches pyplot, so that it works without a display and in threads. It k
 
 from __future__ import annotations
 
+import io
+import warnings
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -17,7 +19,7 @@ from torch import Tensor
 
 from sightline.errors import ResultError
 
-DPI = 150
+DPI, NOTEBOOK_DPI = 150, 100
 TALLEST = 30_000
 """Most pixels that a sheet may be high."""
 INK, FADED, ALERT, RULE = "#16181d", "#6a7080", "#b3261e", "#d9dce3"
@@ -25,6 +27,17 @@ CURVE, FILL = "#b4470a", "#f3d3bf"
 
 Box = tuple[float, float, float, float]
 """`(left, top, width, height)` in inches."""
+
+
+class Shown(Figure):
+    """A figure that a notebook shows even where pyplot was never imported."""
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Glyph")  # a label may hold signs that the font lacks
+            self.savefig(buffer, format="png", dpi=NOTEBOOK_DPI)
+        return buffer.getvalue()
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +65,7 @@ class Sheet:
     @cached_property
     def figure(self) -> Figure:
         """The figure that all is drawn on."""
-        return Figure((self.width, self.height), dpi=DPI, facecolor="white")
+        return Shown((self.width, self.height), dpi=DPI, facecolor="white")
 
     def text(self, left: float, top: float, text: str, **style: Any) -> None:
         """Write plain text (no mathematics) with its upper left corner at a place; `style` goes to matplotlib."""

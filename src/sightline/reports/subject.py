@@ -17,7 +17,7 @@ from sightline.errors import ResultError
 from sightline.reports.panels import drawable
 from sightline.reports.photo import blank, pixels_of
 from sightline.reports.scale import Scale, ScaleMode, own_scale, shared_scale
-from sightline.results import AttentionMap, Explanation
+from sightline.results import AttentionMap, Explanation, LayerChoice, Results, explanations_of
 
 STRIP = 3
 """A picture that many times as wide as it is high is a strip."""
@@ -89,17 +89,22 @@ class Subject:
         return item.flow[layer] if layer in item.flow else None  # noqa: SIM401 - Flow raises no KeyError for get()
 
 
-def subjects_of(explanations: Iterable[Explanation]) -> tuple[Subject, ...]:
+def subjects_of(explanations: Results, layers: LayerChoice = None) -> tuple[Subject, ...]:
     """Sort explanations by photo, in the order in which the photos first appear.
 
     Explanations belong together if they carry the same source and the same picture. Without either, a method and
     decision that comes again begins a new subject.
 
+    Args:
+        explanations: one explanation, flow or map, or any number of them.
+        layers: which layers are kept; None is all.
+
     Raises:
-        ResultError: there are none, one has no maps, or one lies over a domain that cannot be drawn on a picture.
+        ResultError: there are none, one has no maps, one lies over a domain that cannot be drawn on a picture, or
+            there is no such layer.
     """
     groups: dict[str, list[Explanation]] = {}
-    for item in (drawn for explanation in explanations for drawn in drawable(explanation)):
+    for item in (drawn for explanation in explanations_of(explanations, layers) for drawn in drawable(explanation)):
         groups.setdefault(_key(item, groups), []).append(item)
     if not groups:
         raise ResultError("there is nothing to draw: no explanations were handed in")

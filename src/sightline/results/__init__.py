@@ -4,6 +4,7 @@ from sightline.results.domains import IMAGE, Domain
 from sightline.results.explanation import Decision, Explanation, Explanations, Narration, Phrase, load, save
 from sightline.results.flow import Flow
 from sightline.results.maps import MEANING, AttentionMap, Status, status_of
+from sightline.results.several import LayerChoice, Results, explanations_of
 
 __all__ = [
     "IMAGE",
@@ -14,9 +15,12 @@ __all__ = [
     "Explanation",
     "Explanations",
     "Flow",
+    "LayerChoice",
     "Narration",
     "Phrase",
+    "Results",
     "Status",
+    "explanations_of",
     "load",
     "save",
     "status_of",

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from sightline.common.records import as_kind, restored
 from sightline.errors import ResultError
+from sightline.results.display import Pictured, Shown
 from sightline.results.domains import IMAGE
 from sightline.results.flow import Flow
 from sightline.results.maps import AttentionMap, map_numbers, own_copy
@@ -106,7 +107,7 @@ class Narration:
 
 
 @dataclass(frozen=True, eq=False)
-class Explanation:
+class Explanation(Pictured):
     """On what one decision on one sample rested.
 
     Args:
@@ -196,7 +197,7 @@ class Explanation:
 
 
 @dataclass(frozen=True, eq=False)
-class Explanations(Sequence[Explanation]):
+class Explanations(Sequence[Explanation], Shown):
     """What one call of `explain` returns: an explanation for every sample, target and method, in that order."""
 
     items: tuple[Explanation, ...]

@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 import torch
 
 from sightline.errors import ResultError, near
+from sightline.results.display import Pictured
 from sightline.results.maps import AttentionMap, Status
 
 
 @dataclass(frozen=True, eq=False)
-class Flow(Mapping[str, AttentionMap]):
+class Flow(Mapping[str, AttentionMap], Pictured):
     """Maps of one decision, one per layer, in the order in which the network computes them.
 
     Args:

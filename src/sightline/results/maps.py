@@ -17,6 +17,7 @@ from torch import Tensor
 
 from sightline.common.records import as_kind
 from sightline.errors import ResultError
+from sightline.results.display import Pictured
 from sightline.results.domains import IMAGE, Domain, DomainKind
 
 FLAT = 1e-6
@@ -58,7 +59,7 @@ def status_of(values: Float[Tensor, "..."]) -> Status:
 
 
 @dataclass(frozen=True, eq=False)
-class AttentionMap:
+class AttentionMap(Pictured):
     """Raw attention values of one layer, for one decision on one sample.
 
     Args:
