@@ -47,7 +47,7 @@ def page(
 
     Example:
         >>> import torch
-        >>> from sightline.results import AttentionMap, Decision, Flow
+        >>> from sightline.results import AttentionMap, Decision, Explanation, Flow
         >>> flow = Flow((AttentionMap(torch.eye(4), "early"), AttentionMap(torch.eye(2), "late")), "gradcam")
         >>> page([Explanation(flow, Decision("cat", 3.2), torch.rand(3, 32, 32))])[:15]
         '<!doctype html>'
