@@ -1,0 +1,170 @@
+import base64
+import math
+
+import pytest
+import torch
+
+from sightline.errors import ResultError
+from sightline.reports.cmaps import CMAPS, REACH, STRONGEST, ZERO, cmap_of, opacity_of
+from sightline.reports.density import Unit, is_against, shared_unit, unit_of
+from sightline.reports.drawing import (
+    HATCH_GROUND,
+    HATCH_LINE,
+    drawing_record,
+    hatching,
+    laid,
+    map_record,
+    overlay,
+    painted,
+    rows_of,
+    stroked,
+)
+from sightline.reports.kernel import grown
+from sightline.reports.outline import outline
+from sightline.reports.photo import pixels_of
+from sightline.results import AttentionMap
+
+from .samples import photo, smooth
+
+CLEAR = [name for name in CMAPS if not CMAPS[name].opaque]
+
+
+@pytest.mark.parametrize("name", CLEAR)
+def test_a_zero_map_leaves_the_photo_as_it_is(name):
+    picture = pixels_of(photo())
+    assert torch.equal(overlay(AttentionMap(torch.zeros(6, 8), "s"), picture, cmap=name), picture)
+
+
+def test_the_photo_stays_where_nothing_is_and_changes_where_something_is():
+    values = torch.zeros(8, 8)
+    values[1:3, 1:3] = 1.0
+    picture = pixels_of(photo(64, 64))
+    change = (overlay(AttentionMap(values, "s"), picture, outlined=False).int() - picture.int()).abs().amax(-1)
+    assert int(change[40:, 40:].max()) == 0
+    assert int(change[10:22, 10:22].min()) > 30
+
+
+@pytest.mark.parametrize("name", list(CMAPS))
+def test_more_evidence_is_never_more_transparent(name):
+    alpha = CMAPS[name].table[:, 3].int()
+    assert bool((alpha[ZERO:].diff() >= 0).all())
+    assert bool((alpha[: ZERO + 1].diff() <= 0).all())
+
+
+@pytest.mark.parametrize("density", [0.0, 0.5, 1.4, 5.0])
+def test_opacity_is_the_curve_of_its_equation(density):
+    expected = STRONGEST * density**2.5 / (density**2.5 + 1.4**2.5)
+    assert float(opacity_of(torch.tensor(density))) == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("density", [-20.0, -3.0, -0.1, 0.0, 0.01, 1.0, 7.9, 9.0])
+def test_a_density_has_the_row_of_its_square_root(density):
+    share = math.copysign(min(1.0, abs(density) / REACH) ** 0.5, density)
+    assert int(rows_of(torch.tensor(density))) == math.floor(128 + 127 * share + 0.5)
+
+
+def test_evidence_for_and_against_have_different_hues():
+    colours = painted(torch.tensor([[4.0, -4.0]]))[0]
+    assert colours[0, :3].tolist() != colours[1, :3].tolist()
+    assert colours[0, 3] == colours[1, 3]
+
+
+def test_a_picture_is_photo_and_colour_mixed_by_the_colours_own_opacity():
+    map_, picture = AttentionMap(smooth(12, 16, 2), "s"), pixels_of(photo())
+    densities = grown(map_, (48, 64)) / unit_of(map_).value
+    colours = cmap_of("glow").table[rows_of(densities.clamp(min=0.0))].float()
+    alpha = colours[..., 3:] / 255 * 0.5
+    expected = picture.float() * (1 - alpha) + colours[..., :3] * alpha
+    drawn = overlay(map_, picture, opacity=0.5, outlined=False)
+    assert (drawn.float() - expected).abs().max() <= 0.51
+
+
+def test_no_opacity_is_the_photo():
+    picture = pixels_of(photo())
+    assert torch.equal(overlay(AttentionMap(smooth(3, 4, 2), "s"), picture, opacity=0.0), picture)
+
+
+@pytest.mark.parametrize(("share", "drawn"), [(0.04, False), (0.06, True)])
+def test_evidence_against_is_drawn_from_a_twentieth_of_the_absolute_sum_on(share, drawn):
+    values = torch.zeros(10, 10)
+    values[:, :5], values[9, 9] = (1 - share) / 50, -share
+    assert is_against(values) is drawn
+    picture = torch.full((100, 100, 3), 128, dtype=torch.uint8)
+    corner = overlay(AttentionMap(values, "s", signed=True), picture, outlined=False)[95, 95].int()
+    assert bool((corner != 128).any()) is drawn
+
+
+def test_a_unit_is_the_mean_magnitude_of_what_is_drawn():
+    values = smooth(10, 10, 3, signed=True)
+    fine = grown(AttentionMap(values, "s"), (160, 160))
+    assert unit_of(AttentionMap(values, "s")).value == pytest.approx(float(fine.abs().mean()), rel=1e-5)
+    assert unit_of(AttentionMap(values.relu(), "s")).value == pytest.approx(float(values.relu().mean()), rel=1e-3)
+
+
+def test_colours_do_not_depend_on_the_units_of_the_method():
+    picture = pixels_of(photo())
+    values = smooth(6, 8, 3)
+    one, other = (overlay(AttentionMap(values * factor, "s"), picture) for factor in (1.0, 1e-6))
+    assert (one.int() - other.int()).abs().max() <= 1
+
+
+def test_a_shared_unit_is_the_largest_and_draws_what_one_of_them_draws():
+    maps = [AttentionMap(torch.full((2, 2), 2.0), "a"), AttentionMap(torch.full((2, 2), -5.0), "b", signed=True)]
+    assert shared_unit(maps) == Unit(pytest.approx(5.0), True)
+
+
+def test_nan_is_hatched_and_never_drawn_as_a_value():
+    picture = torch.zeros(48, 64, 3, dtype=torch.uint8)
+    drawn = overlay(AttentionMap(torch.full((3, 4), math.nan), "s"), picture)
+    lines = hatching((48, 64))
+    assert drawn[lines].unique().tolist() == [round(0.6 * HATCH_LINE)]
+    assert drawn[~lines].unique().tolist() == [round(0.6 * HATCH_GROUND)]
+
+
+def test_an_even_map_is_one_even_tint():
+    drawn = overlay(AttentionMap(torch.full((3, 4), 0.4), "s"), torch.full((48, 64, 3), 99, dtype=torch.uint8))
+    assert len(drawn.reshape(-1, 3).unique(dim=0)) == 1
+
+
+def test_the_outline_is_light_inside_dark():
+    values = torch.zeros(10, 10)
+    values[3:7, 3:7] = 1.0
+    picture = torch.full((200, 200, 3), 128, dtype=torch.uint8)
+    profile = stroked(picture, outline(AttentionMap(values, "s")))[100, :100, 0].int()
+    light = int(profile.argmax())
+    assert profile[light] > 200
+    assert profile[light - 3 : light].min() < 100
+    assert profile[light : light + 4].min() < 100
+    assert profile[:40].unique().tolist() == [128]
+
+
+def test_laying_is_exact_at_both_ends():
+    picture = torch.full((1, 2, 3), 100, dtype=torch.uint8)
+    colours = torch.tensor([[[9, 8, 7, 255], [9, 8, 7, 0]]], dtype=torch.uint8)
+    assert laid(colours, picture)[0].tolist() == [[9, 8, 7], [100, 100, 100]]
+
+
+def test_an_unknown_colour_map_is_refused_with_those_there_are():
+    with pytest.raises(ResultError, match="there is no colour map 'jet'; colour maps: glow"):
+        overlay(AttentionMap(torch.ones(2, 2), "s"), pixels_of(photo()), cmap="jet")
+
+
+def test_the_classic_map_darkens_the_photo_where_nothing_is():
+    picture = torch.full((8, 8, 3), 200, dtype=torch.uint8)
+    drawn = overlay(AttentionMap(torch.zeros(2, 2), "s"), picture, cmap="classic")
+    assert drawn[..., 0].unique().tolist() == [80]
+
+
+def test_a_pages_script_can_draw_the_same():
+    """The steps of the record's own words, without any function of ours."""
+    map_, picture = AttentionMap(smooth(6, 8, 3, signed=True), "s", signed=True), pixels_of(photo())
+    common, own = drawing_record(), map_record(map_)
+    table = torch.frombuffer(bytearray(base64.b64decode(common["table"])), dtype=torch.uint8).reshape(256, 4).float()
+    values = grown(map_, (48, 64)).double() / own["unit"]
+    values = values if own["against"] else values.clamp(min=0)
+    rows = (128 + 127 * values.sign() * (values.abs() / common["reach"]).clamp(max=1).sqrt() + 0.5).floor().long()
+    alpha = table[rows][..., 3:] / 255
+    expected = picture * (1 - alpha) + table[rows][..., :3] * alpha
+    assert (overlay(map_, picture, outlined=False).float() - expected).abs().max() <= 1.01
+    assert own["area"] == outline(map_).area
+    assert [len(loop) // 2 for loop in own["loops"]] == [len(loop) for loop in outline(map_).loops]
