@@ -158,7 +158,7 @@ def test_the_page_escapes_names(tmp_path: Path) -> None:
     )
     empty = Bar("none", *(float("nan"),) * 3, 0, {"nan": 5}, control=True, level=False, beats_controls=False)
     page = comparison_page([Panel("m", "late", "higher", "all", (bar, empty))], title="<b>", verdict="v", facts={})
-    assert "<script>" not in page
+    assert "alert(1)</script>" not in page
     assert "&lt;b&gt;" in page
     assert "no sample could be scored: 5 nan" in page
     assert "2 skipped" in page

@@ -138,13 +138,14 @@ def _write_page(
         "data": data.name,
         "photos": str(len(samples)),
         "certificate": certificate,
-        "intervals": "95 % bootstrap; 'level' and 'beats' by paired differences, corrected for the number of methods",
+        "intervals": "95 % bootstrap; methods are compared by paired differences, corrected for their number",
         "forwards": answer.forwards,
         "seed": str(settings.seed),
         "sightline": __version__,
     }
     title = f"Which method for {loaded.name}?"
-    return save_comparison(_panels(answer), out / PAGE, title=title, verdict=answer.verdict, facts=facts)
+    words = {"title": title, "verdict": answer.verdict, "facts": facts, "wins": answer.wins}
+    return save_comparison(_panels(answer), out / PAGE, **words)
 
 
 def _panels(answer: Answer) -> list[Panel]:
@@ -160,6 +161,7 @@ def _panels(answer: Answer) -> list[Panel]:
             place=place,
             better="higher" if METRIC_SPECS[metric].higher_is_better else "lower",
             cannot=METRIC_SPECS[metric].cannot,
+            chance=METRIC_SPECS[metric].chance,
             bars=tuple(_bar(standing) for standing in standings),
         )
         for (place, metric), standings in groups.items()

@@ -8,9 +8,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
+from sightline.reports.document import document
 from sightline.reports.output import write_page
 
 
@@ -49,6 +51,7 @@ class Panel:
         better: `higher` or `lower`.
         cannot: what a good score does not show.
         bars: best first.
+        chance: what a random map scores, in words; empty if that is not known.
     """
 
     metric: str
@@ -56,42 +59,59 @@ class Panel:
     better: str
     cannot: str
     bars: tuple[Bar, ...]
+    chance: str = ""
+
+    @property
+    def samples(self) -> str:
+        """How many samples were scored, in words."""
+        counts = sorted({bar.n for bar in self.bars if bar.n})
+        if not counts:
+            return "no sample"
+        return f"{counts[0]} samples" if len(counts) == 1 else f"{counts[0]} to {counts[-1]} samples"
 
 
-def comparison_page(panels: Sequence[Panel], *, title: str, verdict: str, facts: Mapping[str, str]) -> str:
-    """One self-contained HTML page, without a script.
+def comparison_page(
+    panels: Sequence[Panel],
+    *,
+    title: str,
+    verdict: str,
+    facts: Mapping[str, str],
+    wins: Mapping[str, tuple[int, int]] = MappingProxyType({}),
+) -> str:
+    """One self-contained HTML page.
 
     Args:
         panels: the comparisons.
         title: heading.
         verdict: the answer in words.
         facts: model, data, samples and the like.
+        wins: for each method, in how many comparisons it is with the best, and of how many.
     """
-    from jinja2 import Environment, StrictUndefined
-    from markupsafe import Markup
-
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    style = (files("sightline.reports") / "comparison.css").read_text(encoding="utf-8")
-    template = (files("sightline.reports") / "comparison.html.j2").read_text(encoding="utf-8")
     places = list(dict.fromkeys(panel.place for panel in panels))
-    return environment.from_string(template).render(
+    return document(
+        "comparison.html.j2",
         title=title,
+        styles=["bars.css"],
         verdict=verdict,
         facts=facts,
-        style=Markup(style),  # noqa: S704 - our own file
+        wins=[(method, f"{won} of {total}") for method, (won, total) in wins.items()],
         places=[(place, [_drawn(panel) for panel in panels if panel.place == place]) for place in places],
+        command="sightline evaluate",
     )
 
 
-def save_comparison(
-    panels: Sequence[Panel], path: str | Path, *, title: str, verdict: str, facts: Mapping[str, str]
-) -> Path:
+def save_comparison(panels: Sequence[Panel], path: str | Path, **words: Any) -> Path:
     """Write the page, whole or not at all.
+
+    Args:
+        panels: the comparisons.
+        path: where to.
+        words: `title`, `verdict`, `facts` and `wins`, as `comparison_page` takes them.
 
     Raises:
         ResultError: the file cannot be written.
     """
-    return write_page(path, comparison_page(panels, title=title, verdict=verdict, facts=facts))
+    return write_page(path, comparison_page(panels, **words))
 
 
 def _drawn(panel: Panel) -> tuple[Panel, list[tuple[Bar, float, float, float]], str, str]:

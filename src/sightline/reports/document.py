@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
+from types import MappingProxyType
 from typing import Any
 
 OWN = "sightline.reports"
@@ -25,6 +26,7 @@ def document(
     scripts: Sequence[str] = (),
     images: str = "data:",
     inline_styles: bool = False,
+    filters: Mapping[str, Callable[..., str]] = MappingProxyType({}),
     **values: Any,
 ) -> str:
     """A page as text.
@@ -37,6 +39,7 @@ def document(
         scripts: file names of scripts, after `base.js`; all of them share one scope of their own.
         images: sources of pictures that the policy admits.
         inline_styles: whether elements carry styles of their own, as drawings of matplotlib do.
+        filters: further filters of the template.
         values: what the template shows; texts are escaped.
     """
     from jinja2 import Environment, FunctionLoader, StrictUndefined
@@ -56,10 +59,11 @@ def document(
         lstrip_blocks=True,
         loader=FunctionLoader(asset),
     )
+    environment.filters.update(filters)
     common = {"title": title, "version": __version__, "command": "sightline", **values}
     return environment.get_template(template).render(
         **common,
-        policy=policy(style, script, images=images, inline_styles=inline_styles),
+        policy=Markup(policy(style, script, images=images, inline_styles=inline_styles)),  # noqa: S704 - our own
         style=Markup(style),  # noqa: S704 - our own files
         script=Markup(script),  # noqa: S704 - our own files
     )

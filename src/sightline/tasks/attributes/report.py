@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from sightline.common.statistics.intervals import wilson
 from sightline.tasks.attributes.data.pictures import Pictures
 from sightline.tasks.attributes.metrics.evaluate import TestReport
+from sightline.tasks.attributes.metrics.scores import Choice
 from sightline.tasks.attributes.network.net import AttributeNet
 from sightline.tasks.attributes.recipe import EatRecipe
 
@@ -34,7 +35,7 @@ knows the class alone.
 ## Limits
 {limits}
 """
-_SAID = {
+SECTION_WORDS = {
     "Groups of attributes": "Exactly one value is right: share of pictures, of those where the value is known.",
     "Other attributes": "The control of the average precision is the share of pictures that have the attribute, that "
     "of the area under the curve is 0.5.",
@@ -98,6 +99,48 @@ def card(net: AttributeNet, judged: TestReport, pictures: Pictures, about: dict[
     )
 
 
+def verdict(judged: TestReport) -> str:
+    """What came of the training, beside a guess that never looks at an image."""
+    if not judged.pictures:
+        return within(judged)
+    low, high = judged.interval
+    guess = judged.chance / judged.pictures
+    text = (
+        f"The network names the class of {judged.accuracy:.1%} of {judged.pictures} test images (95 % interval "
+        f"{low:.1%} to {high:.1%}). Always naming the most frequent class would reach {guess:.1%}"
+    )
+    text += "." if low > guess else ": no more than that guess is shown, so do not use its classes."
+    return f"{text} {within(judged)}"
+
+
+def headline(judged: TestReport) -> list[tuple[str, str, str]]:
+    """Figures to look at first: name, value, and what it means."""
+    figures = []
+    if judged.pictures:
+        low, high = judged.interval
+        words = f"share of test images whose class is right; 95 % interval {low:.1%} to {high:.1%}"
+        figures.append(("class accuracy", f"{judged.accuracy:.1%}", words))
+    groups = [one for one in judged.choices if one.total]
+    if groups:
+        right, base, oracle = (
+            sum(getattr(one, name) / one.total for one in some) / len(some)
+            for name, some in (("right", groups), ("base", groups), ("right", _totals(judged.by_class)))
+        )
+        words = f"mean over groups; the most frequent value reaches {base:.1%}, the true class alone {oracle:.1%}"
+        figures.append(("attribute groups read right", f"{right:.1%}", words))
+    if judged.within is not None:
+        words = f"pairs of one class ranked right, of {judged.pairs}; a network that knows only the class reaches 0.5"
+        figures.append(("within classes", f"{judged.within.mean:.3f}", words))
+    if judged.energy is not None:
+        words = f"share of the class map on the object, which covers {judged.energy.area:.1%} of the image"
+        figures.append(("evidence on the object", f"{judged.energy.inside.mean:.1%}", words))
+    return figures
+
+
+def _totals(choices: Sequence[Choice]) -> list[Choice]:
+    return [one for one in choices if one.total]
+
+
 def within(judged: TestReport) -> str:
     """The figure that a mere recogniser of classes cannot reach, in a sentence."""
     if judged.within is None:
@@ -142,7 +185,7 @@ def tables(judged: TestReport) -> dict[str, list[list[str]]]:
 def _markdown(name: str, rows: Sequence[Sequence[str]]) -> str:
     lines = [rows[0], ["---"] * len(rows[0]), *rows[1:]]
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    return f"### {name}\n\n{_SAID[name]}\n\n{table}"
+    return f"### {name}\n\n{SECTION_WORDS[name]}\n\n{table}"
 
 
 def _limits(pictures: Pictures) -> str:

@@ -48,6 +48,43 @@ def facts(outcome: Classified, pictures: Pictures, recipe: ClassifyRecipe) -> di
     }
 
 
+def verdict(outcome: Classified) -> str:
+    """What came of the training, beside a guess that never looks at an image."""
+    low, high = outcome.interval
+    guess = outcome.frequent / outcome.total
+    text = (
+        f"The network names the class of {outcome.accuracy:.1%} of {outcome.total} test images (95 % interval "
+        f"{low:.1%} to {high:.1%}). Always naming the most frequent class would reach {guess:.1%}"
+    )
+    if low > guess:
+        return f"{text}."
+    return f"{text}: no more than that guess is shown, so do not use these weights."
+
+
+def headline(outcome: Classified) -> list[tuple[str, str, str]]:
+    """Figures to look at first: name, value, and what it means."""
+    low, high = outcome.interval
+    return [
+        (
+            "test accuracy",
+            f"{outcome.accuracy:.1%}",
+            f"share of test images whose class is right, after the last epoch; 95 % interval {low:.1%} to {high:.1%} "
+            "over images, for this one training",
+        ),
+        (
+            "most frequent class",
+            f"{outcome.frequent / outcome.total:.1%}",
+            "the control: what naming one class every time reaches",
+        ),
+        (
+            "best epoch",
+            f"{outcome.best:.1%}",
+            f"in epoch {outcome.best_epoch}; {OPTIMISTIC}, so do not report it",
+        ),
+        ("parameters", f"{outcome.parameters:,}", "numbers that were trained, gates included"),
+    ]
+
+
 def card(outcome: Classified, pictures: Pictures, about: dict[str, str], command: str) -> str:
     """Everything that a user of the weights should know.
 

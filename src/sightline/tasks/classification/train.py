@@ -20,12 +20,12 @@ from sightline.gates.surgery.plug import plugged
 from sightline.models.load import load_model
 from sightline.models.preprocess import Preprocess
 from sightline.models.zoo.cifar_names import is_cifar
-from sightline.reports.run_page import run_page
+from sightline.reports.run_page import Run, run_page
 from sightline.tasks.classification.data.pictures import Pictures, gather
 from sightline.tasks.classification.fit import fit, scores
 from sightline.tasks.classification.metrics import Classified
 from sightline.tasks.classification.recipe import ClassifyRecipe
-from sightline.tasks.classification.report import card, facts
+from sightline.tasks.classification.report import card, facts, headline, verdict
 from sightline.training.experiment import Experiment
 from sightline.training.loop import Watch
 from sightline.training.reporter import Report, Reporter, Row
@@ -109,16 +109,18 @@ class ClassifyExperiment(Experiment[ClassifyRecipe, Pictures, nn.Module, Classif
         """Card and run page."""
         recipe, (_, text, page) = self.recipe, outcome.files
         about = facts(outcome, data, recipe)
-        html = run_page(
-            rows,
+        command = self.reporter.command or "sightline train classify"
+        run = Run(
             title=f"{self.out.stem}: {recipe.network.model}, gate {recipe.gating.gate}",
+            verdict=verdict(outcome),
+            headline=headline(outcome),
             facts=about,
             recipe={name: str(value) for name, value in flat(recipe).items()},
             notes=data.notes,
             best=len(rows),
+            command=command,
         )
-        command = self.reporter.command or "sightline train classify"
-        return {text: card(outcome, data, about, command), page: html}
+        return {text: card(outcome, data, about, command), page: run_page(rows, run)}
 
 
 def built(pictures: Pictures, recipe: ClassifyRecipe) -> tuple[GatedSpec, nn.Module]:

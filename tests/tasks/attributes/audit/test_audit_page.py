@@ -27,7 +27,7 @@ def page(*sections):
 def test_findings_stand_below_their_subject():
     text = page(section(rows=(row(),)), section("constant", "data"))
     network, data = text.index("Weaknesses of the network"), text.index("Weaknesses of the data")
-    assert network < text.index("It is so") < data < text.index("Question of constant?")
+    assert text.index("It is so") < network < text.rindex("It is so") < data < text.index("Question of constant?")
     assert "1 of 40 tested" in text
     assert "0 of 40 tested" in text
 
@@ -84,5 +84,5 @@ def test_names_cannot_become_markup(tmp_path):
     )
     text = path.read_text()
     assert HOSTILE not in text
-    assert "<script" not in text
+    assert text.count("<script") == 1  # the theme button
     assert "default-src 'none'" in text

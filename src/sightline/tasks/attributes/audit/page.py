@@ -8,9 +8,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 
+from sightline.reports.document import document
 from sightline.reports.output import write_page
 
 
@@ -71,7 +71,7 @@ class Section:
 
 
 def audit_page(sections: Sequence[Section], *, title: str, verdict: str, facts: Mapping[str, str]) -> str:
-    """One self-contained HTML page, without a script.
+    """One self-contained HTML page.
 
     Args:
         sections: the detectors, in their order.
@@ -79,23 +79,20 @@ def audit_page(sections: Sequence[Section], *, title: str, verdict: str, facts: 
         verdict: what matters most, in words.
         facts: network, data, pictures and the like.
     """
-    from jinja2 import Environment, StrictUndefined
-    from markupsafe import Markup
-
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["number"] = worded
-    own, common = files("sightline.tasks.attributes.audit"), files("sightline.reports")
-    style = "".join(path.read_text(encoding="utf-8") for path in (common / "comparison.css", own / "page.css"))
-    template = (own / "page.html.j2").read_text(encoding="utf-8")
     subjects = [
         (name, [(one, _axis(one)) for one in sections if one.subject == name]) for name in ("network", "data")
     ]
-    return environment.from_string(template).render(
+    return document(
+        "page.html.j2",
         title=title,
+        package="sightline.tasks.attributes.audit",
+        styles=["bars.css", "page.css"],
+        filters={"number": worded},
         verdict=verdict,
         facts=facts,
-        style=Markup(style),  # noqa: S704 - our own files
+        first=[(one, one.rows[0]) for one in sections if one.rows],
         subjects=[(name, some) for name, some in subjects if some],
+        command="sightline audit eat",
     )
 
 

@@ -15,13 +15,21 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from sightline.common.settings import flat
 from sightline.models.zoo.catalog import find_model
-from sightline.reports.run_page import run_page
+from sightline.reports.run_page import Run, run_page
 from sightline.tasks.attributes.data.pictures import Pictures, gather
 from sightline.tasks.attributes.metrics.evaluate import TestReport, judge
 from sightline.tasks.attributes.network.net import AttributeNet, AttributeSpec, attribute_net
 from sightline.tasks.attributes.network.store import load_attribute_net, save_attribute_net
 from sightline.tasks.attributes.recipe import EatRecipe
-from sightline.tasks.attributes.report import card, facts, tables, within
+from sightline.tasks.attributes.report import (
+    SECTION_WORDS,
+    card,
+    facts,
+    headline,
+    tables,
+    verdict,
+    within,
+)
 from sightline.tasks.attributes.train.calibrate import fit_calibration
 from sightline.tasks.attributes.train.fit import fit, restored
 from sightline.tasks.attributes.train.resume import facts_of
@@ -162,17 +170,20 @@ class EatExperiment(Experiment[EatRecipe, Pictures, AttributeNet, Trained]):
         net, recipe, judged = cast(AttributeNet, self.written), self.recipe, outcome.judged
         epochs = f"{len(rows)} epochs; epoch {outcome.best} kept, by validation {recipe.loop.monitor}"
         about = facts(net, judged, data, recipe, epochs)
-        page = run_page(
-            rows,
+        command = self.reporter.command or "sightline train eat"
+        run = Run(
             title=f"{self.out.stem}: {recipe.network.backbone} with attributes",
+            verdict=verdict(judged),
+            headline=headline(judged),
             facts={**about, "within classes": within(judged).partition(": ")[2]},
             recipe={name: str(value) for name, value in flat(recipe).items()},
             notes=data.notes,
             best=outcome.best,
             tables=tables(judged),
+            words=SECTION_WORDS,
+            command=command,
         )
-        command = self.reporter.command or "sightline train eat"
-        return {self.files[2]: card(net, judged, data, about, command), self.files[3]: page}
+        return {self.files[2]: card(net, judged, data, about, command), self.files[3]: run_page(rows, run)}
 
     @property
     def files(self) -> tuple[Path, ...]:
