@@ -9,7 +9,7 @@ BROKEN_WORDS = """() => {
         const parent = node.parentElement;
         if (!parent.checkVisibility({ checkVisibilityCSS: true })) continue;
         if (parent.closest("code, pre, svg, script, style")) continue;
-        for (const match of node.textContent.matchAll(/[A-Za-z]{2,14}/g)) {
+        for (const match of node.textContent.matchAll(/(?<!\\S)[A-Za-z]{2,14}(?![^\\s.,:;)])/g)) {
             const range = document.createRange();
             range.setStart(node, match.index);
             range.setEnd(node, match.index + match[0].length);
@@ -19,7 +19,7 @@ BROKEN_WORDS = """() => {
     }
     return broken;
 }"""
-"""Words of up to fourteen letters that are broken over two lines."""
+"""Words of up to fourteen letters, between spaces, that are broken over two lines."""
 
 
 def opened(browser, path, *, theme="light", width=1400):

@@ -36,7 +36,8 @@ knows the class alone.
 {limits}
 """
 SECTION_WORDS = {
-    "Groups of attributes": "Exactly one value is right: share of pictures, of those where the value is known.",
+    "Groups of attributes": "Exactly one value is right: share of pictures, of those where the value is known. "
+    "By class: what a guess reaches that knows the true class and does not look at the picture.",
     "Other attributes": "The control of the average precision is the share of pictures that have the attribute, that "
     "of the area under the curve is 0.5.",
 }
