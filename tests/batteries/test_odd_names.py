@@ -75,7 +75,7 @@ def test_a_photo_of_an_odd_name_that_cannot_be_read_is_named(place) -> None:
     bad.write_bytes(b"no picture")
     result = done(("explain", "in", "--out", "out", "--format", "html", *MODEL))
     assert result.exit_code == 1
-    assert "is no picture" in result.stderr
+    assert "is not an image file" in result.stderr
 
 
 def test_a_pair_with_an_odd_name_is_compared(place) -> None:

@@ -126,7 +126,7 @@ def test_a_bad_photo_among_many_is_reported_and_the_others_go_on(here):
     facts = json.loads(result.stdout)
     assert [photo["source"] for photo in facts["photos"]] == ["one.png", "zwei ö.jpg"]
     assert [error["source"] for error in facts["errors"]] == ["missing.png", "bad.jpg"]
-    assert "error: 'bad.jpg' is no picture" in result.stderr
+    assert "error: 'bad.jpg' is not an image file" in result.stderr
     assert sorted(path.name for path in (here / "sightline_out").iterdir()) == ["one", "zwei ö"]
 
 
@@ -137,7 +137,7 @@ def test_notes_on_odd_photos_are_said(here):
 
 BAD = {
     "missing photo": (["missing.png"], "there is no file"),
-    "no picture": (["bad.jpg"], "no picture in a known format"),
+    "no picture": (["bad.jpg"], "not an image file of a known format"),
     "empty folder": (["empty"], "holds no picture"),
     "unknown class": (["one.png", "--target", "zebre"], "'zebra'"),
     "class out of range": (["one.png", "--target", "1000"], "0 to 999"),
@@ -263,7 +263,7 @@ def test_masks_say_how_much_of_each_phrase_lies_on_the_object(scene):
     ("words", "said"),
     [
         (("left.png", "right.png", "--masks", "masks/left.png"), "names one file for 2 photos"),
-        (("left.png", "--masks", "nowhere"), "no file and no folder"),
+        (("left.png", "--masks", "nowhere"), "neither a file nor a folder"),
         (("other.png", "--masks", "masks"), "holds no mask of the name 'other'"),
         (("small.png", "--masks", "masks/left.png"), "they must be of one size"),
     ],

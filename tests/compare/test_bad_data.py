@@ -100,7 +100,7 @@ LABELS = "attributes/image_attribute_labels.txt"
     ("damage", "text"),
     [
         (lambda folder: held_out(folder, "images")[1].unlink(), "there is no file"),
-        (lambda folder: held_out(folder, "images")[1].write_bytes(b"\x89PNG"), "no picture in a known format"),
+        (lambda folder: held_out(folder, "images")[1].write_bytes(b"\x89PNG"), "not an image file of a known format"),
         (lambda folder: held_out(folder, "masks/foreground")[1].unlink(), r"has masks, but none for .*\(1 of"),
         (lambda folder: (folder / "bounding_boxes.txt").unlink(), "bounding_boxes.txt is missing"),
         (rewritten(LABELS, lambda _: "1 6 x 3 1.0", line=5), "line 6: expected 4 numbers, found '1 6 x 3 1.0'"),

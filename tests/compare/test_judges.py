@@ -35,6 +35,6 @@ def test_a_comparison_without_certificate_asks_nobody(asked) -> None:
 
 def test_photos_are_judged_without_certificate_unless_a_cue_is_asked_for(tmp_path: Path) -> None:
     assert judging_of(tmp_path, None) is None
-    with pytest.raises(DataError, match="no rendered world"):
+    with pytest.raises(DataError, match="not a rendered world"):
         judging_of(tmp_path, "wing")
     assert list(JUDGES) == ["aviary"]

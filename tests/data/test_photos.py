@@ -181,8 +181,8 @@ def bad_files(tmp_path: Path) -> dict[str, Path]:
     ("name", "says"),
     [
         ("missing.png", "there is no file"),
-        ("text.png", "no picture in a known format"),
-        ("other.png", "no picture in a known format"),
+        ("text.png", "not an image file of a known format"),
+        ("other.png", "not an image file of a known format"),
         ("empty.jpg", "0 bytes"),
         ("cut.jpg", "damaged or cut short"),
         ("cut.png", "damaged or cut short"),

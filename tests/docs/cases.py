@@ -116,7 +116,7 @@ def compiled_in_place() -> Explanations:
     return ask(model)
 
 
-@case("part of the model compiled by itself")
+@case("part of the model compiled on its own")
 def part_compiled() -> Explanations:
     return ask(nn.Sequential(torch.compile(nn.Conv2d(3, 4, 3)), nn.ReLU(), _pool(4)))
 

@@ -354,7 +354,7 @@ def test_the_state_is_not_detached():
 
 def test_a_recurrent_block_called_by_itself_says_why_it_cannot_run():
     model = plug(build("cifar resnet"), "dia")
-    with pytest.raises(GateError, match="was called by itself, where no state reaches it; call its whole stage"):
+    with pytest.raises(GateError, match="was called alone, so it got no state; call its whole stage"):
         model.layer1[0](torch.randn(1, 16, 8, 8))
     other = plug(build("cifar resnet"), "se")
     assert other.layer1[0](torch.randn(1, 16, 8, 8)).shape == (1, 16, 8, 8)

@@ -134,7 +134,7 @@ def test_a_whole_pickled_model_and_a_torchscript_are_refused(tmp_path):
     [
         ("none.pth", None, "there is no weights file"),
         ("empty.pth", b"", "0 bytes"),
-        ("text.pth", b"hello, I am no weights file at all", "no weights file"),
+        ("text.pth", b"hello, I am no weights file at all", "not a weights file"),
         ("cut.safetensors", b"\x10\x00\x00\x00\x00\x00\x00\x00{", "damaged"),
     ],
 )

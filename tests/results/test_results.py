@@ -177,7 +177,7 @@ def test_the_manifest_is_written_last_and_a_folder_without_it_is_unfinished(
     with pytest.raises(KeyboardInterrupt):
         an_explanation().save(tmp_path)
     assert not (tmp_path / "manifest.json").exists()
-    with pytest.raises(ResultError, match="not finished"):
+    with pytest.raises(ResultError, match="saving was interrupted"):
         Explanations.load(tmp_path)
 
 

@@ -55,7 +55,7 @@ def test_its_file_is_opened_by_its_network_and_asked_for_its_decision(weights: P
 
 def test_a_file_of_its_kind_means_nothing_without_it(tmp_path: Path) -> None:
     (tmp_path / "sky.rgb").write_text("20 40 250\n")
-    with pytest.raises(InputError, match="no picture in a known format"):
+    with pytest.raises(InputError, match="not an image file of a known format"):
         open_input(tmp_path / "sky.rgb")
     with pytest.raises(InputError, match="holds no picture"):
         find_inputs([tmp_path])

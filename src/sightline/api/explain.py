@@ -92,7 +92,7 @@ def explain(
     provenance: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> Explanations:
-    """Show on what a model's decisions rested, at every layer.
+    """Show what a model's decisions were based on, layer by layer.
 
     All methods of the CAM family that are asked for share one forward and one backward, for all layers and all
     targets. The model is left exactly as it was found. Several threads may explain one model: they take turns.
@@ -133,8 +133,8 @@ def explain(
         preprocess: how pictures are made ready, where the model does not say: a `Preprocess`, torchvision's weights,
             an image processor of Hugging Face, or a callable that makes a tensor of a PIL image.
         options: options of the methods, as `{"scorecam": {"groups": 64}}`, or flat where one method is asked for.
-        batch_size: most samples at a time; on memory shortage it is halved by itself.
-        seed: seed of whatever is drawn at random.
+        batch_size: most samples at a time; on memory shortage it is halved automatically.
+        seed: seed of everything random.
         provenance: facts about model and data to keep with the result; the range of the pixels is read off
             `preprocess`, if it is among them.
         progress: function that is called after each chunk with the number of samples done and their total.

@@ -81,7 +81,7 @@ class Pair:
         """Channels whose activations sum to zero but for rounding: behind a norm over places their mean is gone.
 
         The sum of n values of root mean square r has a rounding error of `n r` times the relative error of one value,
-        and more where the mean was large beside the deviation, for which some room is left. Values of one sign, whose
+        and more where the mean was large beside the deviation, for which a margin is left. Values of one sign, whose
         sum is no less than `sqrt(n) r`, never balance.
         """
         n = self.A[0, 0].numel()

@@ -30,7 +30,7 @@ class ForwardProbe:
         adapter: the model.
         inputs: `[b, c, h, w]`.
         plan: target, labels and output selector.
-        batch_size: most samples in one forward; None is no limit.
+        batch_size: most samples in one forward; None means no limit.
     """
 
     adapter: Adapter

@@ -40,7 +40,7 @@ class JudgeOptions(Settings):
     count: int = setting(32, "Photos, drawn at random.", low=2)
     steps: int = setting(20, "Steps of deletion and insertion.", low=2)
     budget: int | None = setting(None, "Most forwards; fewer photos are drawn to keep it.", low=1)
-    seed: int = setting(0, "Seed of whatever is random.", low=0, high=SEEDS - 1)
+    seed: int = setting(0, "Seed of everything random.", low=0, high=SEEDS - 1)
     batch_size: int | None = setting(None, "Most rows in one forward.", low=1)
     fused: bool = setting(True, "Forwards through a quicker copy that says the same.", "--fused/--own-model")
 

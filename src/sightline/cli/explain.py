@@ -95,7 +95,7 @@ def _check_options(job: ExplainJob, files: list[Path], match: MatchOptions, resu
     if pair and len(files) != 2:
         raise InputError(
             f"--similarity compares two photos, but {len(files)} were given; give two, or add --gallery FOLDER to "
-            "seek each photo's best match"
+            "search for the best match of each"
         )
     if (pair or match.gallery) and (job.target is not None or job.contrast is not None or job.score != "logit"):
         raise InputError(

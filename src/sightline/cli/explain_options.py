@@ -75,7 +75,7 @@ class TargetOptions(Settings):
         None, "Where the object is, bright on dark: a picture for one photo, or a folder with one of each name."
     )
     topk: int | None = setting(None, "Explain the k highest classes; the same as --target topK.", low=1)
-    seed: int = setting(0, "Seed of whatever is random.", low=0, high=SEEDS - 1)
+    seed: int = setting(0, "Seed of everything random.", low=0, high=SEEDS - 1)
 
     @property
     def classes(self) -> str | list[str] | Target | None:
@@ -104,9 +104,10 @@ class MatchOptions(Settings):
 
     similarity: str | None = setting(None, "Why two photos match: cosine, dot or euclidean, of their embeddings.")
     embedding: str | None = setting(
-        None, "Module whose output is the embedding, or 'none' for the model's output; found if not said."
+        None,
+        "Module whose output is the embedding, or 'none' for the model's output; found automatically if not given.",
     )
-    gallery: list[Path] | None = setting(None, "Photos to seek each photo's best match in; repeat for more.")
+    gallery: list[Path] | None = setting(None, "Gallery to search for the best match; repeat for more.")
     support: Path | None = setting(None, "Few-shot: a folder with a folder of examples for each class.")
 
     @property

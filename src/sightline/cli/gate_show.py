@@ -27,12 +27,12 @@ STATE_PHOTOS = 32
 """Most photos over which the state is followed; they pass through the model in one piece."""
 DEPTH_WORDS = (
     "The mean gate of every block over the photos; columns are channels. Percent: share of the gate's variance that "
-    "the picture explains. A gate near 0 % is a constant per channel, and no attention to the picture."
+    "the picture explains. A gate near 0 % is a constant per channel, and not attention to the picture."
 )
 MEMORY_WORDS = (
     "Rows are blocks, columns the blocks before them; every map has its own scale. Forest: share of the importance "
-    "that the gate of an earlier block has in foretelling this one. All gates see the same picture, so gates without "
-    "any memory foretell one another too: read the forest against its control. Derivative: change of the gate with "
+    "that the gate of an earlier block has in predicting this one. All gates see the same picture, so gates without "
+    "any memory predict one another too: read the forest against its control. Derivative: change of the gate with "
     "what the earlier gate saw, through the state alone. Replaced: relative change of the gate when the state behind "
     "the earlier block is replaced by its mean over the photos."
 )
@@ -46,10 +46,10 @@ class ShowOptions(Settings):
 
     method: str = setting("gradcam", "How the maps are made (`sightline methods`).")
     target: str | None = setting(None, "A class; the top one if none.", "--target", "-t")
-    forest: bool = setting(True, "Grow forests that foretell each gate from earlier ones (8 photos at least).")
+    forest: bool = setting(True, "Random forests predict each gate from earlier gates (needs 8 photos).")
     shown: int = setting(12, "Photos whose maps are drawn; gates are read over all.", low=1)
     out: Path = setting(Path("gates_out"), "Folder for the figures and the page.", "--out", "-o")
-    seed: int = setting(0, "Seed of whatever is drawn.", low=0, high=SEEDS - 1)
+    seed: int = setting(0, "Seed of everything random.", low=0, high=SEEDS - 1)
     as_json: bool = setting(False, "As JSON on standard output.", "--json")
 
 
@@ -185,7 +185,7 @@ def memory(
     stages = [stage for stage, rows in record.heat().items() if len(rows) > 1]
     few = inputs[:STATE_PHOTOS]
     ways: dict[str, Callable[[int], Dependency]] = {}
-    untaken = [] if stages else ["no stage has two gates, so none can hang on another"]
+    untaken = [] if stages else ["no stage has two gates, so none can depend on another"]
     if not forest:
         untaken.append("the forest was not asked for")
     elif len(inputs) < FOREST_PHOTOS:
@@ -225,13 +225,13 @@ def plates_of(
     depth = ExtraFigure.of("Gates over depth", DEPTH_WORDS, depth_figure(heat, rows, record.gate))
     spoken = " ".join(f"Not drawn: {why}." for why in untaken)
     if not dependencies:
-        return depth, ExtraFigure("What a gate hangs on", spoken)
+        return depth, ExtraFigure("What a gate depends on", spoken)
     maps = {way: {stage: one.matrix for stage, one in by.items()} for way, by in dependencies.items()}
     photos = len(next(iter(record.values.values())))
     if photos > STATE_PHOTOS and any(not way.startswith("forest") for way in dependencies):
         spoken = f"The state is followed over the first {STATE_PHOTOS} of {photos} photos. {spoken}"
     words = " ".join([MEMORY_WORDS, *_foretold(dependencies), spoken]).strip()
-    return depth, ExtraFigure.of("What a gate hangs on", words, dependency_figure(maps, paths))
+    return depth, ExtraFigure.of("What a gate depends on", words, dependency_figure(maps, paths))
 
 
 def _foretold(dependencies: dict[str, dict[int, Dependency]]) -> list[str]:

@@ -84,7 +84,7 @@ def show(
     gates: GateOptions,
     options: ShowOptions,
 ) -> None:
-    """Show what gates do on photos: values over depth, what each hangs on, and maps with and without them."""
+    """Show what gates do on photos: values over depth, what each depends on, and maps with and without them."""
     from sightline.cli.gate_show import memory, plates_of, prepared, with_gates, write
     from sightline.cli.gate_show import show as show_gates
     from sightline.data.photos import find_photos

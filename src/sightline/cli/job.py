@@ -54,7 +54,7 @@ class ExplainJob:
         masks: for each photo, a picture of where the object is; empty where that is not known.
         levels: which values of deep files are black and white, and frames of a clip, as `open_input` takes them.
         opacity: opacity of the maps over the photo, 0..1.
-        seed: seed of whatever is drawn at random.
+        seed: seed of everything random.
     """
 
     out: Path
@@ -131,7 +131,7 @@ def masks_of(photos: Sequence[Path], where: Path | None) -> dict[Path, Path]:
         return {}
     if not where.is_dir():
         if not where.is_file():
-            raise InputError(f"--masks names {str(where)!r}, which is no file and no folder")
+            raise InputError(f"--masks names {str(where)!r}, which is neither a file nor a folder")
         if len(photos) != 1:
             raise InputError(
                 f"--masks names one file for {len(photos)} photos; give a folder with a mask of each photo's name"

@@ -1,1 +1,1 @@
-"""One of each helper that several rooms need: files, statistics, chunks. It knows no room."""
+"""One of each helper that several packages need: files, statistics, chunks. It knows no other package."""

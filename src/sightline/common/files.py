@@ -127,7 +127,7 @@ def cannot_write(path: str | Path, problem: OSError) -> str:
     """One sentence for an error of the system while a place was written."""
     why = problem.strerror or str(problem) or type(problem).__name__
     room = problem.errno in (errno.ENOSPC, errno.EDQUOT)
-    return f"cannot write to {str(path)!r}: {why}" + ("; make room, and repeat the command" if room else "")
+    return f"cannot write to {str(path)!r}: {why}" + ("; free some space and repeat the command" if room else "")
 
 
 def digest(content: bytes) -> str:

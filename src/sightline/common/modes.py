@@ -115,7 +115,7 @@ def restored(*models: nn.Module) -> Iterator[None]:
     Values are written back into the same tensors, so that ties, optimisers and views stay intact.
 
     Args:
-        models: all that are changed inside.
+        models: the models that are changed inside.
     """
     with ExitStack() as undo:
         # All at once: two threads that take the same two models one by one would wait for each other.

@@ -68,7 +68,7 @@ def _content(path: Path, stamp: int) -> dict[str, str]:
     for name, value in content.items():
         if name not in KNOWN:
             raise InputError(
-                f"the configuration {str(path)!r} sets {name!r}, which is no preference; {near(name, KNOWN)}"
+                f"the configuration {str(path)!r} sets {name!r}, which is not a setting; {near(name, KNOWN)}"
             )
         if not isinstance(value, str):
             raise InputError(f"the configuration {str(path)!r} sets {name} to {value!r}; write it in quotes")

@@ -119,7 +119,9 @@ def read_text(path: Path, what: str = "file", *, error: Error = InputError) -> s
         raise error(f"the {what} {str(path)!r}, line {line}, is not UTF-8 text; save it as UTF-8") from problem
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
-        raise error(f"the {what} {str(path)!r}, line {line}, holds a NUL and so is no UTF-8 text; save it as UTF-8")
+        raise error(
+            f"the {what} {str(path)!r}, line {line}, holds a NUL byte, so it is not UTF-8 text; save it as UTF-8"
+        )
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 

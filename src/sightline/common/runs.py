@@ -102,7 +102,7 @@ def begin(
         check_same(record.parent, upgrade(before or {}), now, holds=holds, cure=cure, error=error)
         return
     if os.path.lexists(record) and not (before is not None and before.keys() & now.keys()):
-        raise error(f"{str(record)!r} is in the way: it is no record of sightline's, and is left alone; {cure}")
+        raise error(f"{str(record)!r} is in the way: sightline did not write it, so it is left alone; {cure}")
     write_text(record, json.dumps(now, indent=1), error=error)
 
 

@@ -80,7 +80,7 @@ def judging_of(data: Path, cue: str | None) -> Judging | None:
     judging = next((one for judge in JUDGES.values() if (one := judge(data, cue)) is not None), None)
     if judging is None and cue is not None:
         raise DataError(
-            f"{data} is no rendered world: a cue can only be certified where scenes can be drawn again; "
+            f"{data} is not a rendered world: a cue can only be certified where scenes can be drawn again; "
             "`sightline world render` writes one"
         )
     return judging

@@ -42,7 +42,7 @@ class Settings:
         metrics: registry names.
         places: some of `PLACES`; methods with one map only (of the input, say) are judged at `late`.
         options: options of each metric.
-        seed: seed of whatever is drawn at random.
+        seed: seed of everything random.
         batch_size: most rows in one forward; None is what suits the device.
         fused: run the metrics' forwards through a quicker copy of the model where one is as good as the model; see
             `sightline.metrics.inference_copy`. The explanations themselves always come from the model.

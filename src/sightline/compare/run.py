@@ -71,7 +71,7 @@ def compare(
         samples: at least two.
         settings: what is compared.
         folder: where shards and table go.
-        step: told of progress.
+        step: called with the progress.
         extra: rows beside those of the metrics in `settings`.
 
     Raises:

@@ -85,8 +85,8 @@ def _records(path: Path, labels: int, classes: int) -> NDArray[np.uint8]:
     length = labels + PIXELS
     if not len(content) or len(content) % length:
         raise DataError(
-            f"{str(path)!r} has {len(content)} bytes, which is no multiple of {length} as in CIFAR's binary version; "
-            "it was cut short, unpack it again"
+            f"{str(path)!r} has {len(content)} bytes, which is not a multiple of {length} as in CIFAR's binary "
+            "version; the file is incomplete, unpack it again"
         )
     rows = content.reshape(-1, length)
     if (worst := int(rows[:, labels - 1].max())) >= classes:

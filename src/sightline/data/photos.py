@@ -159,7 +159,9 @@ def _guarded(path: Path, step: Callable[[], Image.Image]) -> Image.Image:
     except Image.DecompressionBombError as problem:
         raise InputError(_too_large(path, "")) from problem
     except UnidentifiedImageError as problem:
-        raise InputError(f"{str(path)!r} is no picture in a known format; known: {', '.join(FORMATS)}") from problem
+        raise InputError(
+            f"{str(path)!r} is not an image file of a known format; known: {', '.join(FORMATS)}"
+        ) from problem
     except (PermissionError, IsADirectoryError) as problem:
         raise InputError(f"cannot read {str(path)!r}: {problem.strerror}") from problem
     except MemoryError as problem:

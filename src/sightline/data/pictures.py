@@ -68,7 +68,7 @@ def photo_in_memory(value: Image.Image | NDArray[Any] | Tensor) -> list[Photo]:
 def _photo(values: NDArray[Any]) -> Photo:
     if values.dtype.kind == "f" and (low := float(values.min())) < 0:
         raise InputError(
-            f"an array of floats {tuple(values.shape)} holds values below 0 ({low:g}), so it is no picture; pass "
+            f"an array of floats {tuple(values.shape)} holds values below 0 ({low:g}), so it is not an image; pass "
             "what the model takes as [batch, channels, height, width]"
         )
     return photo_of_values(values, Levels() if values.dtype != np.uint8 else None)

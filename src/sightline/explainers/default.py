@@ -6,14 +6,14 @@ from sightline.common.preferences import preference
 
 DEFAULT = "lrp"
 WHY = (
-    "Nobody chose the method, so it is the LRP flow: of all methods here it kept the largest share of its "
-    "evidence on the right object at every depth of two real networks (see the page on flows in the docs)."
+    "The LRP flow is the default method. Of all methods tested, it put the largest share of its evidence on the "
+    "right object, at every depth of two real networks (documentation: The flows)."
 )
 
 FALLBACK = "hirescam"
 WHY_FALLBACK = (
-    "Nobody chose the method. The LRP flow is the default, but this network computes in a way that it cannot "
-    "follow, so this is HiResCAM, which asks for gradients only."
+    "The LRP flow is the default method, but it cannot follow this network. HiResCAM is used instead: it needs "
+    "gradients only."
 )
 
 
@@ -27,4 +27,4 @@ def preferred() -> tuple[tuple[str, ...], str] | None:
     if setting is None:
         return None
     names = tuple(name.strip() for name in setting.value.split(",") if name.strip())
-    return names, f"Nobody chose the method in this call; {setting.where} sets it."
+    return names, f"This is the default method: {setting.where} sets it."

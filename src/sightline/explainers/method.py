@@ -31,8 +31,8 @@ class Request:
         layers: selection of layers; None is the method's own choice.
         labels: class names.
         output: which part of the model's output holds the logits.
-        seed: seed of whatever is drawn at random.
-        batch_size: most samples in one forward; None is no limit.
+        seed: seed of everything random.
+        batch_size: most samples in one forward; None means no limit.
         options: the method's own options.
         preprocess: how the inputs were made ready, as plain values such as `mean` and `std`, where that is known.
     """
@@ -56,7 +56,7 @@ class Request:
         """An option that is a number, or its default.
 
         Raises:
-            MethodError: it is no number.
+            MethodError: it is not a number.
         """
         value = self.options.get(name, default)
         try:

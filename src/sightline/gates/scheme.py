@@ -52,7 +52,7 @@ class Scheme:
         """A gate at the first block of each stage and at every k-th one behind it.
 
         Raises:
-            GateError: k is no whole number of at least 1.
+            GateError: k is not a whole number of at least 1.
         """
         if isinstance(k, bool) or not isinstance(k, int) or k < 1:
             raise GateError(f"every k-th block needs a whole number k of at least 1, not {k!r}; 1 is every block")

@@ -98,7 +98,7 @@ def plain_net(spec: GatedSpec, weights: str | Path | None = "random", seed: int 
         torch.manual_seed(seed)
         net = cifar_net(spec.model, len(spec.classes), skip=spec.skip, norm=spec.norm, **spec.model_args)
     if weights is None:
-        raise ModelError(f"nobody publishes weights of {spec.model} that are known here; give a file, or random")
+        raise ModelError(f"no published weights of {spec.model} are known here; give a file, or random")
     if weights != "random":
         fit_weights(net, read_weights(weights), name=spec.model)
     return net

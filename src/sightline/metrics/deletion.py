@@ -52,7 +52,7 @@ def deletion(
     r"""Area under the deletion curve, $\int_0^1 f(x_{\setminus S_t})\,dt$ [petsiuk2018rise].
 
     Arguments and errors as for `deletion_curve`. It is not divided by the original score: a sample of which
-    the model is unsure scores low whatever the map says.
+    the model is unsure scores low for any map.
     """
     curve = deletion_curve(probe, inputs, maps, steps=steps, baseline=baseline, seed=seed)
     return _judge(curve.area(), maps, curve.scores)
@@ -62,7 +62,7 @@ def deletion(
     "insertion",
     title="Insertion: area under the score while the strongest elements come back",
     higher_is_better=True,
-    cannot="whether what came back is all that the model needs; a blurred canvas already says much",
+    cannot="whether the model needs more than what came back; a blurred canvas already says much",
     cite=("petsiuk2018rise",),
     **_CURVE,
 )
@@ -116,7 +116,7 @@ def aopc(
         seed: random seed of the order in which tied values are deleted.
 
     Raises:
-        InputError: shapes do not fit, or `until` is no share.
+        InputError: shapes do not fit, or `until` is not a share.
     """
     if not 0 < until <= 1:
         raise InputError(f"until is the share that the last step has deleted, in (0, 1]; got {until}")

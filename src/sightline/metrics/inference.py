@@ -84,9 +84,9 @@ def inference_copy(
 def _refusal(model: object, inputs: Tensor) -> str:
     """Why there will be no copy; empty if there may be one."""
     if not isinstance(model, nn.Module):
-        return "it is no module"
+        return "it is not a module"
     if inputs.ndim != 4 or not inputs.is_floating_point():
-        return "its inputs are no pictures"
+        return "its inputs are not images"
     if not any(isinstance(part, nn.Conv2d) for part in model.modules()):
         return "it has no convolutions"
     if any(getattr(part, name, None) for part in model.modules() for name in HOOKS):

@@ -197,7 +197,7 @@ def two_sided(
 ) -> TwoSided:
     """Keep and remove the most important parts, for every number of them; 2p + 3 forwards serve every threshold.
 
-    The parts above a threshold are always the first k by importance, so that nested sets are all that is needed.
+    The parts above a threshold are always the first k by importance, so that nested sets are enough.
     Arguments and errors as for `single_deletion`.
     """
     draw = render or painter(inputs, parts)

@@ -180,9 +180,7 @@ def _scaled(logits: Float[Tensor, "r k"], output: Output) -> Float[Tensor, "r k"
     if output != "probability":
         return logits.sigmoid() if output == "sigmoid" else logits
     if logits.shape[1] < 2:
-        raise TargetError(
-            "the model has one class only, whose soft-max probability is 1 whatever is deleted. Try: output='logit'"
-        )
+        raise TargetError("the model has one class only, whose soft-max probability is always 1. Try: output='logit'")
     return logits.softmax(1)
 
 

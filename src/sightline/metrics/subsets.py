@@ -164,7 +164,7 @@ def infidelity(
 def infidelity_of(
     promise: Float[Tensor, "b d"], effect: Float[Tensor, "b d"], *, scale: bool = True
 ) -> Float[Tensor, "b"]:
-    """Infidelity from promises and effects, whatever the perturbation was; see `infidelity`."""
+    """Infidelity from promises and effects, for any perturbation; see `infidelity`."""
     square = (promise * promise).mean(1, keepdim=True)
     beta = torch.where(square > 0, (promise * effect).mean(1, keepdim=True) / square, 0) if scale else 1.0
     return ((beta * promise - effect) ** 2).mean(1)

@@ -161,7 +161,7 @@ def _from_content(content: Any) -> list[str]:
 
 def _index(text: str) -> int:
     if (index := whole(text)) is None:
-        raise ValueError(f"{text[:40]!r} is no index of a class")
+        raise ValueError(f"{text[:40]!r} is not the index of a class")
     return index
 
 

@@ -263,7 +263,7 @@ def _beheaded(body: Any) -> tuple[nn.Module, Features]:
         return _chain(body), _rectified if kind == "DenseNet" else _run
     raise ModelError(
         f"no features are known of {kind}: it has neither `forward_features` (as timm's models) nor `features`, and "
-        "is no ResNet or VisionTransformer of torchvision; take the model of the same name from timm"
+        "is not a ResNet or VisionTransformer of torchvision; take the model of the same name from timm"
     )
 
 

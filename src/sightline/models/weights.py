@@ -224,7 +224,7 @@ def _named(problem: Exception) -> str:
 
 
 def _not_weights(path: Path) -> str:
-    return f"{str(path)!r} is no weights file, or is damaged; give a .safetensors, .pth or .pt file of tensors"
+    return f"{str(path)!r} is not a weights file, or is damaged; give a .safetensors, .pth or .pt file of tensors"
 
 
 def _unwrapped(content: Any, path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -193,7 +193,7 @@ def _only(subjects: tuple[Subject, ...]) -> Subject:
         )
     if len(subjects[0].items) > MOST_PANELS:
         raise ResultError(
-            f"an animation has room for {MOST_PANELS} panels, but there are {len(subjects[0].items)} methods and "
+            f"an animation shows at most {MOST_PANELS} panels, but there are {len(subjects[0].items)} methods and "
             "targets; narrow by explanations.of(method=..., label=...)"
         )
     return subjects[0]

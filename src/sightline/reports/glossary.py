@@ -8,7 +8,7 @@ from sightline.results import MEANING, AttentionMap, Decision, Status
 
 NOTES: dict[str, str] = {
     "carried": "score carried through this layer",
-    "drift": "drift from what was to be conserved",
+    "drift": "relevance lost to biases (LRP conserves the score up to this)",
     "prefix": "share on class and register tokens",
     "abandoned": "share abandoned",
     "kept": "share of neurons kept",

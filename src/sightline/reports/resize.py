@@ -32,7 +32,7 @@ def upsample(
         values: the raw grid.
         size: `(H, W)` of the picture, in pixels.
         smoothing: `"bilinear"` or `"nearest"`.
-        sections: number of equal parts side by side that are grown each by itself.
+        sections: number of equal parts side by side that are enlarged separately.
 
     Returns:
         Float32 values; NaN over every cell that was not finite.

@@ -50,15 +50,15 @@ class Phrase:
     Args:
         text: the words, for example `"red crown"`.
         probability: calibrated probability that it is so, if known.
-        contribution: share of all that was weighed for and against the decision, if known; below zero: against it.
+        contribution: share of all evidence for and against the decision, if known; below zero: against it.
         map: where in the input it was read.
         box: `(x, y, width, height)` as shares of the input's width and height.
         role: "why" it speaks for the decision; "contrast": the other class has another answer; "absent": the other
             class would have it; "against": it speaks against the decision; "doubt": it is there and unusual;
-            "change": with it the decision would be another. Empty where nobody says.
+            "change": with it the decision would be another. Empty if not given.
         energy: share of the map that lies on the object, where a mask of the object is known.
         note: what a reader has to know about it, such as "associated, not shown to cause".
-        said: `(sentence, start, end)`: where in the explanation's sentences it is said.
+        said: `(sentence, start, end)`: where it stands in the explanation's sentences.
     """
 
     text: str
@@ -81,7 +81,7 @@ class Phrase:
         """The phrase of a record; what an older schema does not have stays at its default.
 
         Raises:
-            ValueError: it is damaged, or said where there is no sentence.
+            ValueError: it is damaged, or points to a sentence that does not exist.
         """
         plain = {name: value for name, value in record.items() if name != "map"}
         map_ = None if record["map"] is None else AttentionMap.restore(record["map"], arrays)
@@ -89,7 +89,7 @@ class Phrase:
         if phrase.said is not None:
             at, start, end = phrase.said
             if not 0 <= at < len(sentences) or not 0 <= start <= end <= len(sentences[at]):
-                raise ValueError(f"the phrase {phrase.text!r} is said where there is no sentence")
+                raise ValueError(f"the phrase {phrase.text!r} points to a sentence that does not exist")
         return phrase
 
 
@@ -108,7 +108,7 @@ class Narration:
 
 @dataclass(frozen=True, eq=False)
 class Explanation(Pictured):
-    """On what one decision on one sample rested.
+    """What one decision on one sample was based on.
 
     Args:
         flow: the maps.

@@ -72,7 +72,7 @@ def read_result(
     folder = Path(folder)
     manifest = folder / MANIFEST
     if not is_there(manifest, error=ResultError):
-        raise ResultError(f"{str(folder)!r} holds no {MANIFEST}: it is no saved result, or it was not finished")
+        raise ResultError(f"{str(folder)!r} holds no {MANIFEST}: it is not a saved result, or saving was interrupted")
     content = read_json(manifest, error=ResultError)
     schema = content.get("schema") if isinstance(content, dict) else None
     if schema not in READS or isinstance(schema, bool):

@@ -29,7 +29,7 @@ NOWHERE = "0,0,0,0"
 class Box(Target):
     """The score of a class in a box: `s = y[n*, t]` with `n* = argmax_n IoU(box_n, box) p[n, t]`.
 
-    The proposal n* is sought anew in every forward and held constant by the gradient; where none of the class
+    The proposal n* is searched anew in every forward and held constant by the gradient; where none of the class
     overlaps the box the score is 0. The score is what the model gives: torchvision's detectors a probability (behind
     non-maximum suppression), DETR and its kin a logit.
 

@@ -19,8 +19,8 @@ class Custom(Target):
     """A callable that turns the model's raw output into scores.
 
     Args:
-        function: output of the model to `[b]` or `[b, k]` differentiable scores. Nobody knows what it does with a
-            batch, so methods that mask or change inputs ask it about one changed batch at a time.
+        function: output of the model to `[b]` or `[b, k]` differentiable scores. It is not known what it does
+            with a batch, so methods that mask or change inputs ask it about one changed batch at a time.
         label: what is explained, in words; a list gives one name per score.
     """
 

@@ -32,7 +32,7 @@ class ClassHead(Target):
     Args:
         of: the target on classes.
         meaning: how the outputs become probabilities: by a `softmax` or `sigmoid`, `given` as they are, or `exp`
-            where they are logarithms; None where nobody knows.
+            where they are logarithms; None where unknown.
         strict: whether labels that are not as many as outputs are refused; those that the model itself carries are
             passed over instead.
 

@@ -64,7 +64,7 @@ class Prototypes(Target):
     wants_embedding = True
 
     def check(self, classes: int | None, labels: Sequence[str] | None) -> None:
-        """See `Target.check`; the classes of the model itself play no part."""
+        """See `Target.check`; the model's own classes are not used."""
         if self.metric not in get_args(Metric):
             raise TargetError(f"there is no metric {self.metric!r}; {near(self.metric, get_args(Metric))}")
         if self.temperature <= 0:

@@ -17,12 +17,12 @@ USUAL = ("logits", "out", "scores")
 
 
 def select_output(output: Any, selector: Selector | None = None) -> Tensor:
-    """The logits in whatever the model returned.
+    """The logits in the model's output.
 
     Args:
         output: what the model returned.
         selector: a key, an index, keys with dots between them or a callable; None finds a tensor, a usual key
-            (`logits`, `out`, `scores`) or the only tensor of floats that is no single number.
+            (`logits`, `out`, `scores`) or the only tensor of floats that is not a single number.
 
     Raises:
         TargetError: nothing there, or several candidates.

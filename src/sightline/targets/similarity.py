@@ -83,7 +83,7 @@ class CosineSimilarity(Similarity):
 
     By default `|e|` is a constant of the gradient: weights `r/|r| / |e|`, and `sum_d e_d w_d = s`. The true gradient
     `(r/|r| - s e/|e|) / |e|` is orthogonal to e, so `sum_d e_d w_d = 0` always: gradient x activation then sums to
-    nothing, whatever the similarity [stylianou2019visualizing; zhu2021visual]. The score is the cosine in both cases.
+    zero for any similarity [stylianou2019visualizing; zhu2021visual]. The score is the cosine in both cases.
     Methods that follow the score along a path (integrated gradients) are complete with the true gradient only.
 
     Args:

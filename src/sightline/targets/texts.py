@@ -155,7 +155,7 @@ def text(
     """The decision of a model of two towers: how like the image is to a sentence.
 
     Args:
-        what: a sentence, or several; or embeddings `[d]` or `[k, d]` of whatever the image is compared with.
+        what: a sentence, or several; or embeddings `[d]` or `[k, d]` of what the image is compared with.
         contrast: why `what` rather than this sentence or embedding `[d]`.
         tokenizer: what makes tokens of sentences (a tokenizer or processor of transformers, open_clip's
             `get_tokenizer(...)`, any callable); None is the one that the model brings.

@@ -60,10 +60,12 @@ def _read(ctx: typer.Context, path: Path) -> None:
             name = new
         if name not in options or name == "config":
             raise InputError(
-                f"the configuration {str(path)!r} sets {key!r}, which is no option; {near(name, options)}"
+                f"the configuration {str(path)!r} sets {key!r}, which is not an option; {near(name, options)}"
             )
         if isinstance(value, dict):
-            raise InputError(f"the configuration {str(path)!r} has a table {key!r}; write every option by itself")
+            raise InputError(
+                f"the configuration {str(path)!r} has a table {key!r}; write every option on a line of its own"
+            )
         values[options[name]] = value
     ctx.default_map = {**(ctx.default_map or {}), **values}
 

@@ -102,7 +102,7 @@ class Experiment(ABC, Generic[R, Data, Net, Outcome]):
         """What is learnt from and measured on.
 
         Args:
-            report: told of every picture that is read or drawn.
+            report: called for every picture that is read or drawn.
         """
 
     def facts(self, data: Data) -> Mapping[str, Any]:

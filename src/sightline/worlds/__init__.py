@@ -1,1 +1,1 @@
-"""Generated worlds with a known answer, which several rooms use: the aviary."""
+"""Generated worlds with a known answer, which several packages use: the aviary."""

@@ -278,7 +278,7 @@ def test_the_command_line_beats_the_file_and_unknown_keys_are_refused(
     assert "sets 'rate', which is called 'lr' now" in result.stderr
     assert taken[1][0].optim.lr == 0.5
     for text, wrong in (
-        ("lamda = 1", "'lamda', which is no option; near names: 'lambda'"),
+        ("lamda = 1", "'lamda', which is not an option; near names: 'lambda'"),
         ("a = [", "not in TOML"),
         ("[only]", "table 'only'"),
     ):

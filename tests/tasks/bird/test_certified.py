@@ -238,4 +238,4 @@ def test_photos_have_no_cue(tmp_path) -> None:
     Image.new("RGB", (20, 20)).save(tmp_path / "a.png")
     done = CliRunner().invoke(app, ["evaluate", str(tmp_path), "--cue", "foreground", "--out", str(tmp_path / "o")])
     assert done.exit_code == 1
-    assert "no rendered world" in done.stderr
+    assert "not a rendered world" in done.stderr

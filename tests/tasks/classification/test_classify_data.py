@@ -142,7 +142,7 @@ def test_damaged_cifar_files_are_refused(tmp_path) -> None:
     cifar(tmp_path / "a")
     content = (tmp_path / "a" / "data_batch_2.bin").read_bytes()
     (tmp_path / "a" / "data_batch_2.bin").write_bytes(content[:-1])
-    with pytest.raises(DataError, match="no multiple of 3073"):
+    with pytest.raises(DataError, match="not a multiple of 3073"):
         gather(tmp_path / "a", SMALL, tmp_path)
     (tmp_path / "a" / "data_batch_2.bin").write_bytes(b"\x07" + content[1:])
     with pytest.raises(DataError, match="has the label 7"):

@@ -98,7 +98,7 @@ def test_other_settings_are_refused_by_name_and_the_log_is_left_as_it_is(change,
 @pytest.mark.parametrize("text", ["shopping list\n", "{}\n", "[1]\n", "no newline"])
 def test_a_file_that_is_no_log_is_left_as_it_is(text, tmp_path):
     (tmp_path / "log").write_text(text)
-    with pytest.raises(GateError, match="is no log of a search"):
+    with pytest.raises(GateError, match="is not the log of a search"):
         search(Table(), LENGTHS, budget=5, log=tmp_path / "log")
     assert (tmp_path / "log").read_text() == text
 

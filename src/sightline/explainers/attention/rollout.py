@@ -34,7 +34,7 @@ Mean = Callable[[int], Float[Tensor, "k b q n"]]
 def rollout(request: Request) -> Outcome:
     """Attention of all layers multiplied through, half of it the residual path [abnar2020rollout].
 
-    The decision plays no part but for the tokens that reach it: the class token, or the mean of all places.
+    The decision matters only through the tokens that reach it: the class token, or the mean of all places.
     """
     reading = read_attention(request)
     means = [

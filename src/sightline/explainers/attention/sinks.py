@@ -19,7 +19,7 @@ from sightline.explainers.method import Request
 LIMIT = 3.0
 """How many times the median norm of the places a sink's norm exceeds."""
 
-OPTION = "drop leaves register and sink tokens out: nobody reads them and their places are zero; keep"
+OPTION = "drop ignores register and sink tokens and sets their places to zero; keep"
 """What the option `sinks` means."""
 
 

@@ -23,7 +23,7 @@ from sightline.explainers.method import reduction
 def eigencam(pair: Pair) -> Float[Tensor, "b h w"]:
     """Projection of every place on the first right singular vector of the activations [muhammad2020eigencam].
 
-    The decision plays no part. With n = min(places, channels) one symmetric eigenproblem of size n is solved, where a
+    The decision is not used. With n = min(places, channels) one symmetric eigenproblem of size n is solved, where a
     singular value decomposition would cost the larger size as well. The sign, which the decomposition leaves open, is
     the one that makes the map's sum positive.
     """

@@ -31,7 +31,7 @@ from sightline.explainers.method import LayerMaps, Outcome, Request, own_pass
     title="DAAM",
     family="Flow",
     needs="attention",
-    equation="sum_(b'<=b) relu( sum_i sum_c G_b'[i,c] a_b'[i,n] v_b'[n,c] ),  i: the class token, or all that decide",
+    equation="sum_(b'<=b) relu( sum_i sum_c G_b'[i,c] a_b'[i,n] v_b'[n,c] ),  i: the tokens that decide",
     source="liao2025daam",
     cost="about 1.5 forward + backward per target",
     options={"accumulate": "false gives each block's own map instead of the running sum", "sinks": BLANK},

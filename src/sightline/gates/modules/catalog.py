@@ -130,7 +130,7 @@ def _squeeze(channels: int, *, reduction: int | None = None) -> nn.Module:
     return SqueezeExcite(channels, reduction=min(16, channels) if reduction is None else reduction)
 
 
-GATES.add("dia", Kind(_dia, "a recurrent unit that remembers the blocks before", "huang2020dianet"))
+GATES.add("dia", Kind(_dia, "recurrent over depth: an LSTM that the blocks of a stage share", "huang2020dianet"))
 GATES.add("se", Kind(_squeeze, "one number per channel, from its mean", "hu2018squeeze"))
 GATES.add("sge", Kind(SpatialGroups, "one map per group of channels", "li2019spatial"))
 GATES.add("constant", Kind(Constant, "the same number everywhere: a control", "huang2020dianet"))

@@ -60,7 +60,7 @@ class GatedBlock(ClassSwapped):
             return out
         if self._socket.recurrent and states is None and self._socket.thread:
             raise GateError(
-                "a block with a recurrent gate was called by itself, where no state reaches it; "
+                "a block with a recurrent gate was called alone, so it got no state; "
                 "call its whole stage (checkpoint a stage, not its blocks), or take the gates out with unplug"
             )
         return self._recipe(self, x, GatedBranch(self, {} if states is None else states))

@@ -160,7 +160,7 @@ def _probe(module: nn.Module, kind: type[nn.Module], recipe: Recipe, *, behind: 
     Raises:
         NoBranch: it cannot be run on a picture, its branch holds no maps, or the two differ.
     """
-    reason = "it cannot be run on a picture by itself"
+    reason = "it cannot be run alone on an image"
     for channels in _widths(module):
         noise = _noise(module, channels)
         branches: list[Tensor] = []
@@ -172,7 +172,7 @@ def _probe(module: nn.Module, kind: type[nn.Module], recipe: Recipe, *, behind: 
                 else:
                     out = recipe(module, noise.clone(), lambda v, bucket=branches: bucket.append(v) or v)
         except Exception as problem:  # noqa: BLE001 - a stranger's block may raise anything on noise
-            reason = f"it cannot be run on a picture by itself ({type(problem).__name__})"
+            reason = f"it cannot be run alone on an image ({type(problem).__name__})"
             continue
         if not branches or not isinstance(out, Tensor) or branches[0].ndim != 4:
             raise NoBranch("its branch holds no maps [b, c, h, w]")

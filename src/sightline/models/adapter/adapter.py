@@ -35,7 +35,7 @@ class Adapter:
     names: tuple[str, ...] | None = None
 
     def run(self, x: Tensor) -> Any:
-        """What the model returns for samples of the explained input, and whatever goes with them."""
+        """What the model returns for samples of the explained input, and what goes with them."""
         return self.call(self.model, x)
 
     def rows(self, part: slice) -> Adapter:

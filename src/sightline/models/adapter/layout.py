@@ -29,7 +29,7 @@ class Layout:
         shape: sizes into which the tensor's axes are split, -1 for the samples.
         order: those axes in the order samples, channels, places.
         cuts: for axes along which something lies before or behind the places: axis, start and length of the places.
-        prefix: entries before the places (class, distillation and register tokens, whatever their names).
+        prefix: entries before the places (class, distillation and register tokens, under any name).
         suffix: entries behind them.
         rolls: places by which each axis was rolled; it is rolled back.
         flips: axes that run backwards; they are turned.

@@ -33,7 +33,7 @@ def unwrap(model: nn.Module) -> nn.Module:
     if any(_closed(part) for part in tree(model)):
         path = next(path for path, part in model.named_modules() if _closed(part))
         raise ModelError(
-            f"the part {path!r} of the model is compiled or scripted by itself, so its layers cannot be read; "
+            f"the part {path!r} of the model is compiled or scripted on its own, so its layers cannot be read; "
             "build the model without that, or explain it before it is compiled"
         )
     return model

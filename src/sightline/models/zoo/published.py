@@ -98,7 +98,7 @@ def _fetch(url: str, target: Path) -> None:
 
 def _unreachable(full: ModelName, problem: Exception) -> str:
     reason = getattr(problem, "reason", None) or next(iter(str(problem).splitlines()), "") or type(problem).__name__
-    return f"the published weights of {full} could not be had ({reason}); {_other_ways()}"
+    return f"the published weights of {full} could not be downloaded ({reason}); {_other_ways()}"
 
 
 def _other_ways() -> str:

@@ -83,12 +83,12 @@ def _tell(outcome: Trained, *, as_json: bool) -> None:
         means = [sum(column) / len(judged.choices) for column in shares]
         say(
             f"attribute groups read right {means[0]:.1f} % (most frequent value {base / len(judged.choices):.1f} %, "
-            f"said from the true class {means[1]:.1f} %)"
+            f"predicted from the true class {means[1]:.1f} %)"
         )
     if judged.rankings:
         means = [sum(r.precision for r in read) / len(read) for read in (judged.rankings, judged.ranked_by_class)]
         share = sum(r.share for r in judged.rankings) / len(judged.rankings)
-        say(f"average precision {means[0]:.3f} (share {share:.3f}, said from the true class {means[1]:.3f})")
+        say(f"average precision {means[0]:.3f} (share {share:.3f}, predicted from the true class {means[1]:.3f})")
     if judged.within is not None:
         say(f"within classes {judged.within} of {judged.pairs} pairs ranked right (class alone: 0.5)")
     if judged.energy is not None:

@@ -52,7 +52,7 @@ class LossWeights(Part):
 
     class_weight: float = setting(1.0, "Weight of the class loss.", low=0, hidden=True, lasts=False)
     attribute_weight: float = setting(1.0, "Weight of the attribute loss beside the class loss.", "--lambda", low=0)
-    label_smoothing: float = setting(0.05, "Smoothing of the class labels.")
+    label_smoothing: float = setting(0.05, "Label smoothing of the classes.")
     balance: float = setting(0.5, "How much more rare attributes count, 0 to 1.")
     outside_weight: float = setting(
         0.0, "Guide: weight of the class map's energy outside the object (masks, boxes).", low=0

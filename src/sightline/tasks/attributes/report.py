@@ -53,7 +53,7 @@ def facts(
         "parts": "by the object's part masks",
         "mask": "by the object's masks",
         "box": "by the object's boxes",
-        "": "nobody marked the object, so it is not known where the network looks",
+        "": "the object is not marked, so it is not known where the network looks",
     }[pictures.where]
     where = (
         evidence
@@ -145,7 +145,7 @@ def _totals(choices: Sequence[Choice]) -> list[Choice]:
 def within(judged: TestReport) -> str:
     """The figure that a mere recogniser of classes cannot reach, in a sentence."""
     if judged.within is None:
-        return "Within classes: no two pictures of one class differ in an attribute, so nobody can tell."
+        return "Within classes: no two pictures of one class differ in an attribute, so this cannot be measured."
     verdict = (
         "the head sees more than the class"
         if judged.within.low > 0.5

@@ -17,7 +17,7 @@ class DataConfig(Part):
     scenes: int = setting(8_000, "Number of training scenes.", low=1)
     # Without them the attribute head would only repeat the class.
     random_scenes: int = setting(
-        12_000, "Number of training scenes whose attributes are drawn by chance and whose class is not told.", low=0
+        12_000, "Number of training scenes whose attributes are random and whose class is hidden.", low=0
     )
     held_out: int = setting(2_000, "Number of scenes that it is measured on.", low=1)
     size: int = setting(128, "Side of the scenes in pixels.", above=0)

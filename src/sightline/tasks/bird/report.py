@@ -22,7 +22,7 @@ A small residual network that names {classes} species of Sightline's generated b
 
 ## Attributes
 Share of held-out scenes with the part in sight whose value was read right. In these scenes every attribute
-is drawn by chance, so that knowing the class is no help. Each group is read at places of its own; *on its
+is drawn by chance, so that knowing the class does not help. Each group is read at places of its own; *on its
 part* is the share of the weight on cells (4 px) that touch the part, beside the share of cells that do,
 which is what a head that looks everywhere alike would have.
 

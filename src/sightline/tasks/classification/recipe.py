@@ -75,7 +75,7 @@ class GateConfig(Part):
     PANEL = "Gate"
 
     gate: str = setting("none", "A name of `sightline gates list`, or none.")
-    share: str = setting("stage", "Who shares a gate: block (nobody), stage, width.")
+    share: str = setting("stage", "Which blocks share a gate: block (none), stage or width.")
     scheme: str = setting("dense", "Which blocks have it: dense, empty, every-2, 110|0011, 6,3.")
     start: str = setting("default", "How a gate begins: default, or identity for trained weights.")
     reduction: int | None = setting(None, "Reduction of the gate's inner width. Default: the gate's own.")

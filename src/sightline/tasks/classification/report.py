@@ -20,7 +20,7 @@ This page was written by the command that trained it; the figures are of its tes
 {facts}
 
 The interval is over test pictures, for this one training. Another seed gives another network: whether a gate helps
-can only be said from several paired seeds, beside a plain network and a constant gate.
+can only be judged from several paired seeds, beside a plain network and a constant gate.
 
 ## Limits
 {limits}

@@ -186,7 +186,7 @@ class Log:
             ) from problem
 
     def _foreign(self) -> None:
-        raise GateError(f"{str(self.path)!r} is no log of a search, and is left as it is; give another --log")
+        raise GateError(f"{str(self.path)!r} is not the log of a search, and is left unchanged; give another --log")
 
 
 def scheme_from(bits: str) -> Scheme:

@@ -48,7 +48,7 @@ def search(
         searcher: a name of `SEARCHERS`: reinforce, random, greedy, exhaustive.
         budget: most evaluations.
         sparsity: weight, in units of the score; 0.02 of an accuracy in 0..1 as published [huang2021ean].
-        seed: seed of whatever is drawn.
+        seed: seed of everything random.
         log: file to which each evaluation is written, and from which a stopped search goes on, bit for bit; a larger
             budget goes on as well. Other settings are refused.
         about: what the scores depend on besides (model, weights, data); kept in the log, and held against it.

@@ -35,7 +35,7 @@ class Rendering:
     Args:
         scene: what was rendered.
         image: [h, w, 3] of bytes.
-        fine_parts: part ids at `FACTOR` times the side, after occlusion; 0 is no bird.
+        fine_parts: part ids at `FACTOR` times the side, after occlusion; 0 is not bird.
     """
 
     scene: Scene

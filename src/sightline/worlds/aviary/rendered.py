@@ -45,7 +45,7 @@ def read_world(folder: Path) -> Drawn:
     """
     if not is_world(folder):
         raise DataError(
-            f"{folder} is no rendered world: a cue can only be certified where scenes can be drawn again; "
+            f"{folder} is not a rendered world: a cue can only be certified where scenes can be drawn again; "
             "`sightline world render` writes one"
         )
     about = read_json(folder / "world.json", error=DataError)

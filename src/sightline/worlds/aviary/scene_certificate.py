@@ -105,7 +105,7 @@ def certify_scenes(
         cue: `foreground`, `background` or `part:NAME`.
         donors: exchanges per scene.
         threshold: share of exchanges that must come out as the cue predicts.
-        step: told of every scene that is done.
+        step: called for every scene that is done.
 
     Raises:
         DataError: there is no such cue.

@@ -124,7 +124,7 @@ def _twin(rng: Generator, codes: list[Code], first: int) -> Code:
         others = [code for i, code in enumerate(codes) if i != first]
         if twin != original and all(_distance(twin, other) >= 2 for other in others):
             return twin
-    raise DataError("no room for another pair of twins; lower `twins` or `species`")
+    raise DataError("no free combination for another pair of twins; lower `twins` or `species`")
 
 
 def _names(rng: Generator, codes: list[Code], partner: dict[int, int]) -> list[str]:

@@ -73,7 +73,7 @@ def test_broken_files_are_refused(tmp_path) -> None:
     with pytest.raises(DataError, match="has no variable 'images'"):
         read_attributes(tmp_path)
     (tmp_path / "images.mat").write_text("no matrix")
-    with pytest.raises(DataError, match="no MATLAB file of version 5, or is damaged"):
+    with pytest.raises(DataError, match="not a MATLAB file of version 5, or is damaged"):
         read_attributes(tmp_path)
     (tmp_path / "attributeLabels_continuous.mat").unlink()
     write_sun(tmp_path / "b", votes=VOTES)

@@ -146,7 +146,7 @@ def test_a_broken_table_is_refused(fruit, header, rows, said) -> None:
         ("[columns.size", "is not in TOML"),
         ("columns = 3", "describes no columns"),
         ("[columns]\nsize = 3", "describes no columns"),
-        ('[columns.size]\norder = "small"', "an order that is no list"),
+        ('[columns.size]\norder = "small"', "an order that is not a list"),
         ('[columns.colr]\ntype = "boolean"', "describes the column 'colr', .*; near names: 'colour'"),
         ('[columns.colour]\ntype = "categories"', "the type 'categories'; near names: 'categorical'"),
         ('[columns.colour]\nscope = "parts"', "the scope 'parts'; near names: 'part'"),
@@ -155,7 +155,7 @@ def test_a_broken_table_is_refused(fruit, header, rows, said) -> None:
             '[columns.colour]\ntype = "boolean"',
             "row 2: the column 'colour' has 'red'; it takes yes, true, 1, no, false, 0",
         ),
-        ('[columns.colour]\ntype = "continuous"', "row 2: the column 'colour' has 'red', which is no finite number"),
+        ('[columns.colour]\ntype = "continuous"', "'colour' has 'red', which is not a finite number"),
         ('[columns.size]\ntype = "ordinal"', "needs its `order`"),
         ('[columns.size]\ntype = "ordinal"\norder = ["small", "large"]', "row 4: the column 'size' has 'medium'"),
         (

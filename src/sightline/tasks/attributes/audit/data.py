@@ -106,7 +106,7 @@ def drawn_again(
     Args:
         net: the network.
         audited: its pictures.
-        observations: what the network said of them.
+        observations: what the network answered of them.
         most: scenes, those that it was not trained on first.
         step: called for every scene that is done.
 

@@ -104,7 +104,7 @@ class Verdict:
         tested: how many places were tested; 0 where it was skipped.
         rule: when something is reported, and how many tests at once are allowed for.
         skipped: why nothing was tested; empty otherwise.
-        summary: numbers about all that was tested.
+        summary: numbers about everything that was tested.
     """
 
     findings: tuple[Finding, ...]

@@ -32,7 +32,7 @@ RULE = (
 def apart(
     observations: Observations, shares: Float[Tensor, "*y k"], other: Float[Tensor, "*y k"]
 ) -> Float[Tensor, "*y g"]:
-    """For every group half the sum of absolute differences of the answers' shares; NaN where nobody said."""
+    """For every group half the sum of absolute differences of the answers' shares; NaN where unknown."""
     gaps = (shares - other).abs() / 2
     parts = []
     for group in observations.vocabulary.groups:

@@ -41,7 +41,7 @@ TINY = 1e-3
 LEAST = 40
 RULE = (
     "a label is reported where it is more probably wrong than right, at the lower end of its interval over "
-    f"{REPEATS} refits too, where both judges contradict it and the class's prototype does not side with it; only "
+    f"{REPEATS} refits too, where both predictors disagree with it and the class's prototype does too; only "
     "questions that are answered better than by their most frequent value, and of whose surest quarter of answers "
     f"at most {UNREAD:.0%} contradict the labels, are judged; the expected share of right labels among those "
     "reported is in the summary (false discovery rate)"
@@ -133,7 +133,7 @@ def label_noise(observations: Observations) -> Verdict:
         "expected share of right labels among them": float(1 - doubts.chance[doubts.flagged].mean())
         if findings
         else 0.0,
-        "questions that nobody can answer": ", ".join(doubts.unreadable) or "none",
+        "questions without a reliable answer": ", ".join(doubts.unreadable) or "none",
     }
     return Verdict(findings, tested, RULE, summary=summary)
 

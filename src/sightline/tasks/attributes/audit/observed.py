@@ -30,7 +30,7 @@ class Question(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Observations:
-    """Pictures, their labels, and what the network said.
+    """Pictures, their labels, and what the network answered.
 
     Args:
         vocabulary: the attributes.
@@ -44,10 +44,10 @@ class Observations:
         names: names of the pictures.
         head: weights from attributes to classes; None where the join has none.
         contributions: of each attribute to the margin between the predicted class and the runner-up; None where
-            nobody computed them.
+            not computed.
         features: what linear heads may be fitted on; None without.
         trained: whether the network was trained on the picture.
-        energy: share of the class map that lies on the object; NaN where nobody marked it. None without masks.
+        energy: share of the class map that lies on the object; NaN where it is not marked. None without masks.
         prior: the same share of a centred Gaussian as wide as the map.
         part_attention: for each group, the share of each part in the cell where the group's map peaks; NaN where
             unknown.
@@ -101,7 +101,7 @@ class Observations:
 
     @cached_property
     def prototypes(self) -> Float[Tensor, "y k"]:
-        """T: per class the weighted share of its pictures that have an attribute; NaN where nobody said."""
+        """T: per class the weighted share of its pictures that have an attribute; NaN where unknown."""
         with_class = self.labels >= 0
         hot = torch.nn.functional.one_hot(self.labels.clamp(min=0), len(self.classes)).float() * with_class[:, None]
         present, labelled = hot.T @ (self.targets * self.weights), hot.T @ self.weights
@@ -109,7 +109,7 @@ class Observations:
 
     @cached_property
     def questions(self) -> tuple[Question, ...]:
-        """All that has one answer."""
+        """Questions with exactly one answer."""
         return questions(self.vocabulary)
 
     def labelled(self, members: tuple[int, ...]) -> Bool[Tensor, " n"]:
@@ -129,7 +129,7 @@ class Observations:
 
 @dataclass(frozen=True, eq=False)
 class Redrawn:
-    """Scenes drawn again with one thing changed, and what the network then said.
+    """Scenes drawn again with one thing changed, and what the network then answered.
 
     Args:
         labels: true classes of the scenes.

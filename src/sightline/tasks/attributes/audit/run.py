@@ -67,7 +67,7 @@ DETECTORS: Mapping[str, Detector] = {
 
 @dataclass(frozen=True)
 class Audit:
-    """All that was found, detector by detector.
+    """All findings, detector by detector.
 
     Args:
         verdicts: verdict of every detector, by kind.
@@ -92,7 +92,7 @@ def audit(
     """Ask every detector.
 
     Args:
-        observations: pictures, labels and what the network said.
+        observations: pictures, labels and what the network answered.
         redrawn: scenes drawn again, for data that can be.
         kinds: names of the detectors to ask; empty for all.
         command: what prints the findings of a kind again.

@@ -50,7 +50,7 @@ class AwA2Tables:
         classes: names, with blanks.
         folders: names of their folders, as the file has them: with `+`.
         vocabulary: the predicates; each stands alone.
-        matrix: how much of each a class has, 0..1; NaN where nobody said, [c, a].
+        matrix: how much of each a class has, 0..1; NaN where unknown, [c, a].
     """
 
     classes: tuple[str, ...]

@@ -44,7 +44,7 @@ def scenes_of(root: Path, rows: Sequence[int]) -> tuple[World, list[Scene]]:
     """
     if not is_world(root):
         raise DataError(
-            f"{root} holds photos, not a drawn world: nobody can take them again before another background. Leave "
+            f"{root} holds photos, not a drawn world: they cannot be drawn again on another background. Leave "
             "out --consistency-weight, or train on what `sightline world render` wrote"
         )
     drawn = read_world(root)

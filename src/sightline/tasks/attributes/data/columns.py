@@ -147,7 +147,7 @@ def _looked_up(name: str, cell: str, values: dict[str, float], row: int) -> floa
 
 def _number(name: str, cell: str, row: int) -> float:
     if cell and not _is_number(cell):
-        raise DataError(f"row {row}: the column {name!r} has {cell!r}, which is no finite number")
+        raise DataError(f"row {row}: the column {name!r} has {cell!r}, which is not a finite number")
     return float(cell) if cell else np.nan
 
 

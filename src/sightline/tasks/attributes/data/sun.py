@@ -68,7 +68,7 @@ def _load(path: Path, key: str) -> NDArray[Any]:
         variables = loadmat(path, variable_names=[key])
     except Exception as problem:  # a parser may raise anything on a damaged file
         raise DataError(
-            f"{path} is no MATLAB file of version 5, or is damaged ({problem}); unpack it again"
+            f"{path} is not a MATLAB file of version 5, or is damaged ({problem}); unpack it again"
         ) from problem
     if key not in variables:
         raise DataError(f"{path} has no variable {key!r}; the SUN Attribute data set has it there")

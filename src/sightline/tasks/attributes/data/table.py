@@ -31,11 +31,11 @@ class AttributeData:
         classes: names of the classes.
         vocabulary: the attributes.
         targets: how much of each attribute a picture has, 0..1; meaningless where the weight is 0, [n, a].
-        weights: how sure that is: 0 unknown (the part is not visible, nobody said), 1 certain, [n, a].
+        weights: how sure that is: 0 unknown (the part is not visible, not annotated), 1 certain, [n, a].
         prototypes: per class the share of pictures that have the attribute, among the training pictures where it is
-            known (or as the data set's own class table says); NaN where nobody said, [c, a].
+            known (or as the data set's own class table says); NaN where unknown, [c, a].
         split: position in `SPLITS` of every picture, [n].
-        level: whether targets were said of each image, or only of its class.
+        level: whether targets are given for each image, or only of its class.
         boxes: x, y, width, height of the object in pixels of the file, [n, 4]; None where there are none.
         parts: names of the part key points; empty where there are none.
         points: x, y, visible of every part key point in pixels of the file, [n, p, 3]; None where there are none.

@@ -155,7 +155,9 @@ def _column(path: Path, name: str, about: dict[str, Any]) -> Column:
                 f"{path} gives the column {name!r} the {key} {about[key]!r}; {near(str(about[key]), allowed)}"
             )
     if not isinstance(about.get("order", []), list):
-        raise DataError(f"{path} gives the column {name!r} an order that is no list; lowest value first")
+        raise DataError(
+            f"{path} gives the column {name!r} an order that is not a list; write a list, lowest value first"
+        )
     scope = about.get("scope", "part" if about.get("part") else "object")
     return Column(about.get("type", ""), tuple(map(str, about.get("order", ()))), scope, str(about.get("part", "")))
 

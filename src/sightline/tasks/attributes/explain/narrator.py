@@ -21,7 +21,7 @@ from sightline.tasks.attributes.explain.speaking import PictureOutput, SpeakingM
 STAGE = "attribute_head"
 ASSOCIATED = "associated with the decision, not shown to cause it"
 IN_PART = "in part: features without a name take part in the decision"
-NO_NUMBERS = "Nothing can be said of this picture: what the network answers is no number."
+NO_NUMBERS = "No sentence about this image: the network's output is NaN."
 
 
 @NARRATORS.register("attributes")

@@ -54,7 +54,7 @@ class Evidence:
         prototypes: per class the share of training pictures that have them; NaN where nobody knows.
         target: class A.
         against: class B of a contrast.
-        visible: probabilities that the part in question can be seen; None where nobody knows.
+        visible: probabilities that the part in question can be seen; None where unknown.
     """
 
     vocabulary: Vocabulary

@@ -24,7 +24,7 @@ class Calibration:
         threshold: calibrated probability from which an attribute is said to be there.
         mean: training mean of a.
         mean_logit: training mean of z.
-        prototypes: per class the share of training pictures that have the attribute; NaN where nobody said.
+        prototypes: per class the share of training pictures that have the attribute; NaN where unknown.
     """
 
     slope: Float[Tensor, " k"]

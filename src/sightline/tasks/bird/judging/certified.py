@@ -99,10 +99,10 @@ def certified_samples(
         samples: scenes of it.
         cue: what `cue_of` takes.
         folder: where the table goes.
-        step: told of every scene that is done.
+        step: called for every scene that is done.
 
     Raises:
-        DataError: the folder is no world, its pictures are not what is drawn today, or there is no such cue.
+        DataError: the folder is not a world, its pictures are not what is drawn today, or there is no such cue.
         InputError: too few scenes are certified, or the model's classes are not the world's.
     """
     rendered, cue = read_world(data), cue_of(cue)

@@ -70,7 +70,7 @@ def gather(data: str | Path, recipe: ClassifyRecipe, work: Path, report: Report 
         data: a folder, or `aviary` for drawn scenes.
         recipe: their size, how many scenes, which share is tested on.
         work: folder where decoded pictures and scenes are kept.
-        report: told of every picture that is there.
+        report: called for every picture that is there.
 
     Raises:
         DataError: there is no such folder, or it has no layout that is read here.
