@@ -1,6 +1,6 @@
 """Where the flows of matching pairs lie: the share of their positive evidence on the birds, beside the controls.
 
-    python benchmarks/pairs.py encoder.safetensors --write    # into docs/howto/similarity.md
+    python benchmarks/pairs.py encoder.safetensors --write    # into docs/theory/similarity.md
     python benchmarks/pairs.py --toy
 
 Pairs are held-out scenes of one species; 95 % intervals are over pictures, normal approximation.
@@ -24,7 +24,7 @@ from sightline.worlds.aviary.batch import Batch, render_batch
 FIRST = 10_000_000
 """Scenes from this number on are never trained on."""
 METHODS = ("lrp", "gradcam", "layercam", "uniform", "gaussian", "edges", "random")
-SIMILARITY = STUDIES.parent / "howto" / "similarity.md"
+SIMILARITY = STUDIES.parent / "theory" / "similarity.md"
 LAYERS = ("stage1.0", "stage3.0", "stage4.1")
 
 
@@ -48,7 +48,7 @@ def main() -> None:
     )
     parser.add_argument("--toy", action="store_true", help="three pairs and the bundled model: seconds, for CI")
     parser.add_argument("--pairs", type=int, default=40)
-    parser.add_argument("--write", action="store_true", help="put the table into docs/howto/similarity.md")
+    parser.add_argument("--write", action="store_true", help="put the table into docs/theory/similarity.md")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     net = load_model(weights=asked.weights).model

@@ -53,7 +53,7 @@ def test_a_writer_that_fails_leaves_the_former_file_and_no_other(tmp_path, probl
 
 
 def test_a_full_disk_is_one_sentence_of_the_wanted_kind(tmp_path):
-    with pytest.raises(DataError, match=r"cannot write to '.*a': No space left.*make room"):  # noqa: SIM117
+    with pytest.raises(DataError, match=r"cannot write to '.*a': No space left.*free some space"):  # noqa: SIM117
         with whole_file(tmp_path / "a", error=DataError):
             raise OSError(28, "No space left on device")
 

@@ -13,7 +13,7 @@ from tests.docs.conftest import ROOT
 from tests.docs.test_house import SRC, public_names
 
 DOCS = ROOT / "docs"
-NOT_FOR_USERS = ("studies/", "references.md", "errors.md", "renamed.md", "design.md", "reference.md")
+NOT_FOR_USERS = ("studies/", "theory/", "references.md", "errors.md", "renamed.md", "design.md", "reference.md")
 """Pages for researchers and builders, and pages to look things up."""
 
 Text = tuple[str, str]
@@ -30,6 +30,24 @@ def prose(text: str) -> str:
     """A page without blocks of code, quotations of studies, generated parts and comments."""
     text = re.sub(r"^( *)(```|~~~).*?^\1\2", "", text, flags=re.MULTILINE | re.DOTALL)
     return re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)
+
+
+GENERATED = {
+    "methods.md": r"^## The matrix$.*",
+    "models.md": r"^\|.*?$",
+    "metrics.md": r"^\|.*?$",
+    "": r"<!-- table: \w+ -->.*?<!-- end -->",
+}
+"""What of a page a program writes, by the page's name; empty: of every page."""
+
+
+def words(page: Path) -> int:
+    """How many words of prose people have to read on a page: no code, generated tables, figures or addresses."""
+    text = page.read_text(encoding="utf-8")
+    for pattern in (GENERATED[""], GENERATED.get(page.name)):
+        text = re.sub(pattern, "", text, flags=re.MULTILINE | re.DOTALL) if pattern else text
+    text = re.sub(r"\]\([^)]*\)|\$\$.*?\$\$", "", prose(text), flags=re.DOTALL)
+    return len(re.findall(r"[A-Za-z][\w'-]*", text))
 
 
 def pages() -> Iterator[Text]:

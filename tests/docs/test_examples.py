@@ -18,7 +18,7 @@ CONTINUED = {"aviary.md", "metrics.md", "signals-volumes-video.md"}
 ELSEWHERE = {"docs/reports.md": "tests/reports/test_docs.py"}
 """Pages whose examples another test runs."""
 
-PACKAGES = re.compile(r"^\s*(?:import|from) (lightning|captum|duckdb|pyarrow)\b", re.MULTILINE)
+PACKAGES = re.compile(r"^\s*(?:import|from) (lightning|captum|duckdb|pyarrow|torchcam)\b", re.MULTILINE)
 
 
 def blocks() -> Iterator[tuple[str, str]]:

@@ -50,3 +50,9 @@ def test_an_avoided_word_is_noticed_wherever_it_stands() -> None:
     assert findings("a", "the layer is no\npicture")
     assert findings("a", "Whatever you like")
     assert not findings("a", "there is no picture; households; it is no longer there")
+
+
+def test_the_pages_for_users_are_short() -> None:
+    counts = {page.relative_to(plain.DOCS).as_posix(): plain.words(page) for page in plain.user_pages()}
+    longest = sorted(counts.items(), key=lambda item: -item[1])
+    assert sum(counts.values()) <= 18_500, f"{sum(counts.values())} words; longest pages: {longest[:8]}"
