@@ -20,7 +20,7 @@ from torchvision.ops import nms
 from torchvision.utils import draw_bounding_boxes
 
 sys.path.insert(0, str(Path(__file__).parent))
-import picture
+from photos import ASSETS, save_small
 
 import sightline
 from sightline import targets
@@ -146,10 +146,8 @@ def sides_of(foreground: Tensor, n: int) -> Tensor:
 
 def montage(name: str, items: Any) -> None:
     """Keep a picture of the page."""
-    picture.TARGET = picture.TARGET.with_name(name)
     with tempfile.TemporaryDirectory() as folder:
-        drawn = Image.open(save_montage(items, Path(folder) / "one.png"))
-        picture.save_small(drawn.convert("RGB"))
+        save_small(Image.open(save_montage(items, Path(folder) / "one.png")), ASSETS / name)
 
 
 def main() -> None:

@@ -22,7 +22,7 @@ import sightline
 from sightline.reports import save_montage
 from sightline.results import Explanation
 
-THREE = ["blocks.2.2", "blocks.4.2", "blocks.6.0"]
+THREE = ["blocks.2.1", "blocks.4.1", "blocks.6.0"]
 """An early, a middle and the last block of the network."""
 
 PICTURES: dict[str, Callable[[], Image.Image]] = {}
@@ -48,13 +48,14 @@ def explain(name: str, **wishes: Any) -> list[Explanation]:
 def drawn(items: Iterable[Explanation], **wishes: Any) -> Image.Image:
     """The montage of explanations."""
     with tempfile.TemporaryDirectory() as folder:
-        return Image.open(save_montage(list(items), Path(folder) / "montage.png", **wishes)).convert("RGB")
+        path = save_montage(list(items), Path(folder) / "montage.png", **({"columns": 4} | wishes))
+        return Image.open(path).convert("RGB")
 
 
 @picture
 def explain_photo() -> Image.Image:
     """A photo, at every block of the network."""
-    return drawn(explain("owl.jpg", layers="all"), max_layers=7, columns=4)
+    return drawn(explain("cat_720p.jpg", layers="all"), max_layers=7)
 
 
 @picture
@@ -134,7 +135,77 @@ def flow() -> Image.Image:
 def methods() -> Image.Image:
     """Every method that gives a map at the last block."""
     names = ["lrp", "naflow", "gradcam", "gradcam++", "hirescam", "layercam", "xgradcam", "gradxact", "eigencam"]
-    return drawn(explain("owl.jpg", method=names, layers="last"))
+    import matplotlib.pyplot as plt
+
+    from sightline.reports import overlay
+
+    items = explain("parrot.jpg", method=names, layers="last")
+    pixels = (items[0].image.permute(1, 2, 0) * 255).round().byte()
+    figure, axes = plt.subplots(2, 5, figsize=(11, 4.8), layout="constrained")
+    for place in axes.flat:
+        place.set_axis_off()
+    axes.flat[0].imshow(pixels)
+    axes.flat[0].set_title("photo")
+    for place, item in zip(axes.flat[1:], items, strict=True):
+        place.imshow(overlay(item.flow[-1], pixels))
+        place.set_title(item.method)
+    return rendered(figure)
+
+
+@picture
+def metrics() -> Image.Image:
+    """The score while the strongest places are deleted, for a method and three controls."""
+    import matplotlib.pyplot as plt
+    import torch
+
+    from sightline.metrics import Probe, deletion_curve
+
+    net = network()
+    inputs = net.preprocess(Image.open(photo("parrot.jpg")).convert("RGB")).inputs[None]
+    names = ["lrp", "gaussian", "edges", "random"]
+    items = sightline.explain(net, str(photo("parrot.jpg")), method=names, layers=["blocks.4.1"])
+    index = torch.tensor([items[0].decision.index])
+    probe = Probe(net.model, index, batch_size=16)
+    figure, axes = plt.subplots(figsize=(7, 3.2), layout="constrained")
+    for item in items:
+        curve = deletion_curve(probe, inputs, item.flow[-1].values[None], steps=20)
+        axes.plot(
+            100 * curve.fractions, curve.scores[0], label=item.method, linewidth=2.4 if item.method == "lrp" else 1.2
+        )
+    axes.set(xlabel="% of the image deleted, strongest places first", ylabel="probability of the class")
+    axes.legend(frameon=False)
+    return rendered(figure)
+
+
+@picture
+def aviary() -> Image.Image:
+    """Two scenes, each with another crown, another background, and without a wing."""
+    import numpy as np
+
+    from sightline.worlds.aviary import World, WorldConfig, render
+    from sightline.worlds.aviary.counterfactual import with_background, with_value, without_part
+
+    world = World(WorldConfig(species=20, seed=0))
+    rows = []
+    for number in (7, 12):
+        scene = world.scene(number)
+        scenes = [
+            scene,
+            with_value(scene, "crown_color", "red"),
+            with_background(scene, "snow"),
+            without_part(scene, "wing"),
+        ]
+        drawings = [render(one, size=256) for one in scenes]
+        mask = np.repeat((drawings[0].foreground * 255).astype(np.uint8)[:, :, None], 3, axis=2)
+        rows.append(np.concatenate([*(one.image for one in drawings), mask], axis=1))
+    return Image.fromarray(np.concatenate(rows))
+
+
+def rendered(figure: Any) -> Image.Image:
+    """A matplotlib figure as a picture."""
+    with tempfile.TemporaryDirectory() as folder:
+        figure.savefig(Path(folder) / "figure.png", dpi=140)
+        return Image.open(Path(folder) / "figure.png").convert("RGB")
 
 
 def main() -> None:

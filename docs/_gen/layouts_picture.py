@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).parent))
-import picture
+from photos import ASSETS, save_small
 
 import sightline
 from sightline.data.openers import open_input
@@ -49,10 +49,9 @@ def main() -> None:
         Mine(loaded.model), tall, labels=loaded.labels, images=view, sources=["a tall scene"],
         layers=["backbone.stage1.1", "backbone.stage2.1", "backbone.stage3.2", "backbone.stage4.2"],
     )  # fmt: skip
-    picture.TARGET = picture.TARGET.with_name("layouts.jpg")
     with tempfile.TemporaryDirectory() as folder, torch.no_grad():
         montage = Image.open(save_montage(list(items), Path(folder) / "layouts.png"))
-        picture.save_small(montage.convert("RGB"))
+        save_small(montage, ASSETS / "layouts.jpg")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from pathlib import Path
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parent))
-import picture
+from photos import ASSETS, save_small
 
 import sightline
 from sightline.data.openers import open_input
@@ -42,10 +42,9 @@ def main() -> None:
             **question,
         )
     ]
-    picture.TARGET = picture.TARGET.with_name("outputs.jpg")
     with tempfile.TemporaryDirectory() as folder:
         montage = Image.open(save_montage(items, Path(folder) / "outputs.png"))
-        picture.save_small(montage.convert("RGB"))
+        save_small(montage, ASSETS / "outputs.jpg")
 
 
 if __name__ == "__main__":

@@ -10,10 +10,11 @@ import os
 import sys
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, ImageOps
 
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
 WIDTH = 1100
+MARGIN = 20
 MOST = 200_000
 PHOTOS = {
     "owl.jpg": "Open Images V5, CC BY 2.0",
@@ -40,6 +41,7 @@ def save_small(picture: Image.Image, target: Path, *, width: int = WIDTH) -> Non
     picture = picture.convert("RGB")
     if picture.width > width:
         picture = picture.resize((width, round(picture.height * width / picture.width)), Image.Resampling.LANCZOS)
+    picture = picture.crop((0, 0, picture.width, min(picture.height, ImageOps.invert(picture).getbbox()[3] + MARGIN)))
     target.parent.mkdir(parents=True, exist_ok=True)
     for quality in (90, 82, 72, 60, 45):
         picture.save(target, quality=quality, optimize=True, subsampling=0)

@@ -12,12 +12,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from PIL import Image, ImageOps
+from PIL import Image
 
-ASSETS = Path(__file__).resolve().parents[1] / "assets"
-WIDTH = 1100
-MARGIN = 20
-MOST = 200_000
+sys.path.insert(0, str(Path(__file__).parent))
+from photos import ASSETS, save_small
 
 
 def main() -> None:
@@ -31,21 +29,7 @@ def main() -> None:
         )
         folder = Path(json.loads(said.stdout)["photos"][0]["folder"])
         with Image.open(folder / "montage.png") as picture:
-            save_small(picture.convert("RGB"), target)
-    print(f"written: {target.name}, {target.stat().st_size // 1000} kB")
-
-
-def save_small(picture: Image.Image, target: Path) -> None:
-    """At most `WIDTH` wide and `MOST` bytes, as good as fits."""
-    if picture.width > WIDTH:
-        picture = picture.resize((WIDTH, round(picture.height * WIDTH / picture.width)), Image.Resampling.LANCZOS)
-    picture = picture.crop((0, 0, picture.width, ImageOps.invert(picture).getbbox()[3] + MARGIN))
-    target.parent.mkdir(parents=True, exist_ok=True)
-    for quality in (92, 85, 75, 60):
-        picture.save(target, quality=quality, optimize=True, subsampling=0)
-        if target.stat().st_size < MOST:
-            return
-    sys.exit(f"{target.name} does not fit into {MOST} bytes")
+            save_small(picture, target)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,199 @@
+"""Make the pictures of pages, `docs/assets/howto/*.jpg`: `python docs/_gen/screenshots.py [NAME]...`.
+
+Each function runs a command at toy size in an empty folder and names the page that it wrote, which Chromium shows.
+Without a name all are made. They need playwright, a Chromium, the extras `imagenet` and `train`, and the photos of
+`photos.py`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+sys.path.insert(0, str(Path(__file__).parent))
+from photos import ASSETS, photo, save_small
+
+ARGUMENTS = (
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A page and how it is photographed.
+
+    Args:
+        page: the file.
+        width: of the window.
+        height: of the window and of the picture.
+        selector: the element that is scrolled to the top, if not the page's own top.
+        dark: whether the reader prefers dark pages.
+        keys: what is pressed first.
+    """
+
+    page: Path
+    width: int = 1200
+    height: int = 760
+    selector: str = ""
+    dark: bool = False
+    keys: tuple[str, ...] = ()
+
+
+SHOTS: dict[str, Callable[[Path], Shot]] = {}
+
+
+def shot(function: Callable[[Path], Shot]) -> Callable[[Path], Shot]:
+    """Register a function as the screenshot of its name."""
+    SHOTS[function.__name__.replace("_", "-")] = function
+    return function
+
+
+def sightline(*words: str | Path, folder: Path) -> None:
+    """Run a command in a folder; without success the program ends."""
+    command = [sys.executable, "-c", "from sightline.cli.app import main; main()", *map(str, words)]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"sightline {' '.join(map(str, words))}\n{done.stderr}")
+
+
+def world(folder: Path, count: int = 120) -> Path:
+    """A small drawn data set."""
+    sightline("world", "render", "--out", "birds", "--count", str(count), "--size", "64", folder=folder)
+    return folder / "birds"
+
+
+def taught(folder: Path) -> Path:
+    """A network that was taught attributes for two epochs."""
+    sightline(
+        "train", "eat", "--data", world(folder), "--out", "net.safetensors", "--epochs", "2", "--threads", "2",
+        folder=folder,
+    )  # fmt: skip
+    return folder / "net.safetensors"
+
+
+@shot
+def start(folder: Path) -> Shot:
+    """The page of one photo."""
+    sightline(
+        "explain", photo("parrot.jpg"), "--model", "imagenet", "--format", "html", "--out", "out", folder=folder
+    )
+    return Shot(next(folder.rglob("page.html")))
+
+
+@shot
+def reading(folder: Path) -> Shot:
+    """Two methods on one photo, at an earlier layer."""
+    sightline(
+        "explain", photo("cat_720p.jpg"), "--model", "imagenet", "--method", "lrp,gradcam", "--format", "html",
+        "--out", "out", folder=folder,
+    )  # fmt: skip
+    return Shot(next((folder / "out").rglob("page.html")), keys=("ArrowLeft",) * 5)
+
+
+@shot
+def words(folder: Path) -> Shot:
+    """Sentences about a drawn bird."""
+    sightline("explain", "--model", "birdnet", "--format", "html", "--out", "out", folder=folder)
+    return Shot(next((folder / "out").rglob("page.html")))
+
+
+@shot
+def explain_index(folder: Path) -> Shot:
+    """The index of a folder of photos."""
+    photos = [photo(name) for name in ("owl.jpg", "parrot.jpg", "cat_720p.jpg", "pets.jpg")]
+    sightline("explain", *photos, "--model", "imagenet", "--format", "html,png", "--out", "out", folder=folder)
+    return Shot(folder / "out" / "index.html", height=620)
+
+
+@shot
+def evaluate(folder: Path) -> Shot:
+    """Methods beside controls, on a drawn world."""
+    sightline(
+        "evaluate", world(folder), "--model", "birdnet", "--method", "lrp,gradcam,layercam", "--cue", "none",
+        "--metric", "energy-in-mask", "--count", "24", "--out", "out", folder=folder,
+    )  # fmt: skip
+    return Shot(folder / "out" / "comparison.html")
+
+
+@shot
+def train_classify(folder: Path) -> Shot:
+    """The page of a training."""
+    sightline(
+        "train", "classify", "--out", "net.safetensors", "--scenes", "300", "--size", "48", "--epochs", "4",
+        folder=folder,
+    )  # fmt: skip
+    return Shot(folder / "net.html")
+
+
+@shot
+def train_eat(folder: Path) -> Shot:
+    """The page of a training with attributes."""
+    return Shot(taught(folder).with_suffix(".html"))
+
+
+@shot
+def audit(folder: Path) -> Shot:
+    """The page of an audit."""
+    weights = taught(folder)
+    sightline("audit", "eat", "--weights", weights, "--data", folder / "birds", "--out", "audit", folder=folder)
+    return Shot(folder / "audit" / "audit.html")
+
+
+@shot
+def gates(folder: Path) -> Shot:
+    """What gates do over depth."""
+    sightline(
+        "gates", "show", photo("owl.jpg"), photo("parrot.jpg"), "--model", "resnet18", "--weights", "random",
+        "--gate", "dia", "--no-forest", "--out", "out", folder=folder,
+    )  # fmt: skip
+    return Shot(next((folder / "out").glob("*.html")), selector="text=Gates over depth")
+
+
+def chromium() -> str:
+    """The browser's program."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    program = os.environ.get("SIGHTLINE_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+    return program or sys.exit(f"no browser: SIGHTLINE_CHROMIUM is not set, and none of {', '.join(names)} is there")
+
+
+def photograph(wish: Shot) -> Image.Image:
+    """What the browser shows."""
+    from playwright.sync_api import sync_playwright
+
+    with (
+        sync_playwright() as playwright,
+        contextlib.closing(playwright.chromium.launch(executable_path=chromium(), args=list(ARGUMENTS))) as browser,
+    ):
+        page = browser.new_page(
+            viewport={"width": wish.width, "height": wish.height}, color_scheme="dark" if wish.dark else "light"
+        )
+        page.goto(wish.page.as_uri())
+        page.wait_for_timeout(1200)
+        for key in wish.keys:
+            page.keyboard.press(key)
+        if wish.selector:
+            page.locator(wish.selector).first.evaluate("element => element.scrollIntoView()")
+        page.wait_for_timeout(500)
+        return Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+
+
+def main() -> None:
+    """Make the pictures that are named, or all."""
+    for name in sys.argv[1:] or SHOTS:
+        with tempfile.TemporaryDirectory() as folder:
+            save_small(photograph(SHOTS[name](Path(folder))), ASSETS / "howto" / f"{name}.jpg")
+
+
+if __name__ == "__main__":
+    main()
