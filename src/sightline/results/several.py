@@ -33,7 +33,7 @@ def explanations_of(results: Results, layers: LayerChoice = None) -> tuple[Expla
         layers: which layers are kept; None keeps all. An explanation that has none of them is left out.
 
     Raises:
-        ResultError: this is no result, or none has a layer that is asked for.
+        ResultError: this is not a result, or none has a layer that is asked for.
 
     Example:
         >>> import torch
