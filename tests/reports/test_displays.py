@@ -79,7 +79,8 @@ def test_the_output_asks_for_nothing_and_has_no_element_that_could_meet_another(
 
 
 def test_a_hostile_label_stays_text():
-    html = explanation(label=HOSTILE, source=HOSTILE)._repr_html_()
+    layers = Flow((AttentionMap(smooth(4, 4, 1), HOSTILE),), "gradcam")
+    html = explanation(layers, label=HOSTILE, source=HOSTILE)._repr_html_()
     assert "<script" not in html
     assert not [a for tag, a in Tags(html).seen if tag == "img" and "hacked" in str(a.get("onerror", ""))]
 

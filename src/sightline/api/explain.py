@@ -37,6 +37,7 @@ from sightline.renamed import answering
 from sightline.results import AttentionMap, Domain, Explanation, Explanations, Flow
 from sightline.results.domains import DomainKind
 from sightline.targets import Score, Selector, TargetLike, parse_target
+from sightline.terminal.waiting import with_bar
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +63,7 @@ class _Question:
 
 
 @answering
+@with_bar("explaining")
 @over_each_input
 @exclusive
 @steady()  # within the claim: until it is had, another thread may change the model
@@ -90,7 +92,7 @@ def explain(
     batch_size: int | None = None,
     seed: int = 0,
     provenance: Mapping[str, Any] | None = None,
-    progress: Progress | None = None,
+    progress: Progress | bool | None = None,
 ) -> Explanations:
     """Show what a model's decisions were based on, layer by layer.
 
@@ -137,7 +139,8 @@ def explain(
         seed: seed of everything random.
         provenance: facts about model and data to keep with the result; the range of the pixels is read off
             `preprocess`, if it is among them.
-        progress: function that is called after each chunk with the number of samples done and their total.
+        progress: False shows no bar; by default one appears after two seconds, on a terminal or in a notebook. Or a
+            function that is called after each chunk with the number of samples done and their total.
 
     Returns:
         An explanation for every sample, target and method, in that order of nesting.
@@ -201,7 +204,7 @@ def explain(
         explanations.extend(
             items if decision.wants_embedding else narrated(adapter.model, items, inputs[part], masks)
         )
-        if progress is not None:
+        if callable(progress):
             progress(part.stop, len(inputs))
     return Explanations(tuple(explanations))
 

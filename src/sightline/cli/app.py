@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from sightline._version import __version__
+from sightline.common.steps import listening
 from sightline.errors import SightlineError
 from sightline.terminal.screen import say_error
 from sightline.terminal.tasks import TASKS
@@ -70,4 +71,5 @@ def _sightline(
 
 def main() -> None:
     """Entry point of the console script."""
-    app(prog_name="sightline")
+    with listening(lambda *_: None):  # its verbs have bars of their own
+        app(prog_name="sightline")

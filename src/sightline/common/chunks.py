@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import torch
 
+from sightline.common.steps import report
 from sightline.errors import InputError
 
 T = TypeVar("T")
@@ -47,6 +48,7 @@ def in_chunks(work: Callable[[slice], T], total: int, size: int | None = None) -
         part = slice(start, min(start + step, total))
         done, result = _attempt(work, part)
         if done:
+            report(part.stop, total)
             yield part, result  # type: ignore[misc]
             start = part.stop
             continue

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from sightline.common.reading import read_toml
 from sightline.errors import InputError, near
 
-KNOWN = ("method",)
+KNOWN = ("method", "progress")
 """Names that the file may set."""
 
 

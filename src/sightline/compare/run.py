@@ -16,6 +16,7 @@ from sightline.compare.store import Table
 from sightline.errors import InputError
 from sightline.metrics import METRICS, InferenceCopy, inference_copy
 from sightline.models.load import LoadedModel
+from sightline.terminal.waiting import with_bar
 
 CHUNK = 4
 """Samples per shard: what is lost at most when a run is stopped."""
@@ -55,6 +56,7 @@ def within_budget(
     return draw(samples, count, settings.seed)
 
 
+@with_bar("comparing", "step")
 def compare(
     loaded: LoadedModel,
     samples: Sequence[Sample],
@@ -71,7 +73,7 @@ def compare(
         samples: at least two.
         settings: what is compared.
         folder: where shards and table go.
-        step: called with the progress.
+        step: called with the photos done and their number; by default a bar appears after two seconds.
         extra: rows beside those of the metrics in `settings`.
 
     Raises:
