@@ -14,8 +14,9 @@ import torch
 from PIL import Image
 
 from sightline.errors import ResultError
-from sightline.reports import montage, overlay, page, save_animation, save_montage, save_page
-from sightline.reports.photo import pixels_of, tensor_of
+from sightline.reports import montage, page, save_animation, save_montage, save_page
+from sightline.reports.drawing import overlay
+from sightline.reports.photo import fit, pixels_of, tensor_of
 from sightline.results import AttentionMap, Domain, Explanations, Flow
 
 from .samples import HOSTILE, explanation, flow, gallery, photo, smooth
@@ -96,10 +97,15 @@ def test_the_layer_that_is_seen_first_is_the_last_with_evidence():
 def test_pictures_of_the_output_are_those_of_the_one_way_of_drawing():
     item = explanation()
     shown = pictures(item._repr_html_())[1:]
-    pixels = pixels_of(item.image)
+    pixels = fit(pixels_of(item.image), max(shown[0].size), enlarge=True)
     for picture, map_ in zip(shown, item.flow.maps, strict=True):
-        small = tensor_of(picture.resize((64, 48))).float()
-        assert (small - overlay(map_, pixels).float()).abs().mean() < 12
+        assert (tensor_of(picture).float() - overlay(map_, pixels).float()).abs().mean() < 6
+
+
+def test_a_photo_is_shown_once_and_each_decision_on_it_gets_a_card():
+    html = Explanations((explanation(), explanation(flow("lrp")), explanation(source="b.png")))._repr_html_()
+    assert html.count('class="sightline"') == 3
+    assert html.count('alt="photo"') == 2
 
 
 def test_what_cannot_be_drawn_is_shown_as_text():

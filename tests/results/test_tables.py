@@ -37,7 +37,7 @@ def test_there_is_a_row_for_each_layer_and_method() -> None:
         0.25,
     )
     assert (table["min"][0], table["max"][0], table["sum"][0]) == (-1.0, 4.0, 9.0)
-    assert table["half_area"][0] == half_share(GRID)
+    assert table["half_cells"][0] == half_share(GRID)
     assert len({len(column) for column in table.values()}) == 1
 
 

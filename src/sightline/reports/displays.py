@@ -17,7 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from sightline.errors import ResultError
-from sightline.reports.colour import overlay
+from sightline.reports.drawing import overlay
 from sightline.reports.montage import montage
 from sightline.reports.notebook import notebook
 from sightline.reports.page import save_page
@@ -40,7 +40,7 @@ def picture(results: Results, *, layer: str | int = -1, photo: Any = None, **loo
         results: one explanation, flow or map.
         layer: name or place of the layer.
         photo: another picture to lay the map over; None is the explanation's own, or grey.
-        look: options of `sightline.reports.overlay`.
+        look: options of `sightline.reports.drawing.overlay`, such as `cmap` and `outlined`.
 
     Raises:
         ResultError: the layer does not exist, or its map cannot be drawn over a picture.

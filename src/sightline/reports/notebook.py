@@ -9,26 +9,28 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from html import escape
 
 from jaxtyping import UInt8
 from torch import Tensor
 
-from sightline.reports.colour import overlay
+from sightline.reports.drawing import overlay
 from sightline.reports.glossary import clean, decided, grid, meaning
+from sightline.reports.outline import half_area
 from sightline.reports.photo import fit, picture_of
 from sightline.reports.spread import spread
 from sightline.reports.subject import Subject, subjects_of
 from sightline.results import AttentionMap, Explanation, LayerChoice, Results, Status
-from sightline.results.concentration import half_share
 
 BYTES = 290_000
 """What an output weighs at most."""
 SIDE, STRIP_SIDE, SMALLEST = 320, 720, 96
 """Longer side of a picture: at most, of a strip, and at least."""
-CARDS, PICTURES = 12, 48
-"""Cards of an output, and maps on all of them."""
+CARDS, LAYERS, PICTURES = 12, 48, 24
+"""Cards of an output, maps of a card that is alone, and maps of several cards together."""
+NARROWEST = 170
+"""Pixels that the words below a map need."""
 QUALITY = 82
 
 SLIDE = (
@@ -63,10 +65,10 @@ def notebook(results: Results, *, layers: LayerChoice = None) -> str:
     """
     cards = [(subject, item) for subject in subjects_of(results, layers) for item in subject.items]
     shown = cards[:CARDS]
-    most = max(1, PICTURES // len(shown))
+    most = LAYERS if len(shown) == 1 else max(2, PICTURES // len(shown))
     side = _side(shown, most)
     while True:
-        parts = [_card(card, side=side, most=most) for card in shown]
+        parts = [_card(card, side=side, most=most, photo=first) for card, first in _firsts(shown)]
         weight = sum(map(len, parts))
         if weight <= BYTES or side == SMALLEST:
             break
@@ -74,6 +76,14 @@ def notebook(results: Results, *, layers: LayerChoice = None) -> str:
     if len(cards) > CARDS:
         parts.append(f"<div>... and {len(cards) - CARDS} more; pick one by its number to see it</div>")
     return f'<div style="display:flex;flex-wrap:wrap;gap:20px;align-items:flex-start">{"".join(parts)}</div>'
+
+
+def _firsts(cards: Sequence[Card]) -> Iterator[tuple[Card, bool]]:
+    """Each card, and whether it shows the photo: the first one of a photo does."""
+    before = None
+    for card in cards:
+        yield card, card[0].has_photo and card[0] is not before
+        before = card[0]
 
 
 def _side(cards: Sequence[Card], most: int) -> int:
@@ -97,25 +107,25 @@ def _maps(item: Explanation, most: int) -> list[AttentionMap]:
     return [item.flow[place] for place in spread(len(item.flow), most)]
 
 
-def _card(card: Card, *, side: int, most: int) -> str:
+def _card(card: Card, *, side: int, most: int, photo: bool) -> str:
     """One explanation: its decision, the photo, its maps of which one is seen, and the slider."""
     subject, item = card
-    photo, maps = fit(subject.pixels, side, enlarge=True), _maps(item, most)
+    pixels, maps = fit(subject.pixels, side, enlarge=True), _maps(item, most)
     start = max((place for place, map_ in enumerate(maps) if map_.status is Status.OK), default=len(maps) - 1)
     layers = "".join(
-        _layer(_drawn(map_, photo), _words(item, map_), seen=place == start) for place, map_ in enumerate(maps)
+        _layer(_drawn(map_, pixels), _words(item, map_), seen=place == start) for place, map_ in enumerate(maps)
     )
     first = (
-        f'<div><img src="{_address(photo)}" alt="photo" style="display:block;max-width:100%">'
+        f'<div><img src="{_address(pixels)}" alt="photo" style="display:block;max-width:100%">'
         '<div style="opacity:.75">photo</div></div>'
-        if subject.has_photo
+        if photo
         else ""
     )
     return (
         '<div class="sightline" style="font:13px/1.4 system-ui,sans-serif;max-width:100%">'
         f"<div>{_heading(item)}</div>"
         f'<div style="display:flex;flex-wrap:wrap;gap:8px;margin:4px 0">{first}<div>{layers}</div></div>'
-        f"{_slider(maps, start, width=photo.shape[1]) if len(maps) > 1 else ''}</div>"
+        f"{_slider(maps, start, width=pixels.shape[1]) if len(maps) > 1 else ''}</div>"
     )
 
 
@@ -131,7 +141,7 @@ def _words(item: Explanation, map_: AttentionMap) -> str:
     place = "" if len(item.flow) == 1 else f" · layer {item.flow.layers.index(map_.layer) + 1} of {len(item.flow)}"
     if map_.status is not Status.OK:
         return f"{map_.layer} · {grid(map_)}{place} · {meaning(map_)}"
-    share = f"half of the evidence in {100 * half_share(map_.values):.0f} % of the picture"
+    share = f"outlined: half of the evidence, in {100 * half_area(map_):.2g} % of the picture"
     return f"{map_.layer} · {grid(map_)}{place} · {share}"
 
 
@@ -140,7 +150,7 @@ def _layer(pixels: UInt8[Tensor, "h w 3"], words: str, *, seen: bool) -> str:
     return (
         f'<div class="sightline-layer" style="display:{"block" if seen else "none"}">'
         f'<img src="{_address(pixels)}" alt="{text}" onload="{WAKE}" style="display:block;max-width:100%">'
-        f'<div style="opacity:.75;max-width:{pixels.shape[1]}px">{text}</div></div>'
+        f'<div style="opacity:.75;max-width:{max(NARROWEST, pixels.shape[1])}px">{text}</div></div>'
     )
 
 

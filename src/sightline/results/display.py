@@ -104,7 +104,7 @@ class Pictured(Shown):
             layer: name or place of the layer; the last by default.
             photo: another picture to lay it over: a Pillow image, a path, pixels `[h, w, 3]`, or a tensor `[c, h, w]`
                 in 0..1; None is the explanation's own, or grey where there is none.
-            look: options of the drawing, such as `opacity`.
+            look: options of the drawing, such as `cmap`, `opacity` and `outlined`.
 
         Raises:
             ResultError: the layer does not exist, or its map cannot be drawn over a picture.

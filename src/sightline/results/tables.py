@@ -54,7 +54,7 @@ def columns_of(results: Results, *, layers: LayerChoice = None, cells: bool = Fa
         For layers: source, label, class index, score, probability, method, place of the layer in its flow, layer,
         domain, grid, status, smallest, largest and mean value, sum, the share of the magnitude in the strongest tenth
         of the cells (`top_tenth`), and the smallest share of the cells that holds half of the positive evidence
-        (`half_area`). For cells: source, label, method, layer, an index along each axis (`h`, `w`, `t`, `z`, `f`,
+        (`half_cells`). For cells: source, label, method, layer, an index along each axis (`h`, `w`, `t`, `z`, `f`,
         `n`; None where a map lacks the axis), the element's name where it has one, and the value.
 
     Example:
@@ -90,7 +90,7 @@ def _layer(item: Explanation, place: int, map_: AttentionMap) -> Iterator[dict[s
         "status": str(map_.status),
         **map_.statistics(),
         "top_tenth": concentration(map_.values),
-        "half_area": half_share(map_.values),
+        "half_cells": half_share(map_.values),
     }
 
 
