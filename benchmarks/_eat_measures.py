@@ -22,7 +22,8 @@ from sightline.tasks.attributes.data import Vocabulary
 from sightline.tasks.attributes.data.aviary import aviary_vocabulary
 from sightline.tasks.attributes.data.examples import NOWHERE, Examples
 from sightline.tasks.attributes.explain.contributions import linear_contributions, sensitivity_contributions
-from sightline.tasks.attributes.explain.selection import Evidence, why
+from sightline.tasks.attributes.explain.evidence import Evidence
+from sightline.tasks.attributes.explain.selection import why
 from sightline.tasks.attributes.metrics.texts import mention_table
 from sightline.tasks.attributes.network.activations import activations
 from sightline.tasks.attributes.network.net import AttributeNet

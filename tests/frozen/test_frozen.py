@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.frozen.readers import READERS, differences
+from sightline.tasks.attributes.network.store import load_attribute_net
+from tests.frozen.readers import HERE, READERS, differences
 
 
 @pytest.mark.parametrize("reader", READERS)
@@ -18,3 +19,10 @@ def test_a_file_of_former_days_reads_as_it_did(reader: str, tmp_path: Path) -> N
         assert differences(reader, tmp_path.resolve()) == []
     finally:
         torch.set_num_threads(threads)
+
+
+def test_a_network_of_former_days_is_one_that_nobody_measured() -> None:
+    for path in HERE.glob("attributes*.safetensors"):
+        net = load_attribute_net(path)
+        assert not net.skill.measured
+        assert net.calibration.prior is None

@@ -27,6 +27,8 @@ ROLES: dict[str, str] = {
     "against": "against it",
     "doubt": "unusual",
     "change": "would change it",
+    "typical": "typical, not seen",
+    "unproven": "unproven",
 }
 """What the roles of phrases are called; a role of any other name stands under its name."""
 

@@ -55,7 +55,8 @@ class Phrase:
         box: `(x, y, width, height)` as shares of the input's width and height.
         role: "why" it speaks for the decision; "contrast": the other class has another answer; "absent": the other
             class would have it; "against": it speaks against the decision; "doubt": it is there and unusual;
-            "change": with it the decision would be another. Empty if not given.
+            "change": with it the decision would be another; "typical": usual for the class, not seen in the picture;
+            "unproven": read by a model whose readings were never compared with controls. Empty if not given.
         energy: share of the map that lies on the object, where a mask of the object is known.
         note: what a reader has to know about it, such as "associated, not shown to cause".
         said: `(sentence, start, end)`: where it stands in the explanation's sentences.

@@ -19,11 +19,12 @@ from sightline.tasks.attributes.explain.bundled import bird_words, fingerprint, 
 from sightline.tasks.attributes.explain.contributions import sensitivity_contributions
 from sightline.tasks.attributes.explain.grounding import centring
 from sightline.tasks.attributes.explain.narrator import ASSOCIATED, IN_PART, NO_NUMBERS, narration
-from sightline.tasks.attributes.explain.sentences import parse
+from sightline.tasks.attributes.explain.parsing import parse
 from sightline.tasks.attributes.explain.speaking import PictureOutput, speaking_model
 from sightline.tasks.attributes.explain.strategies import Integrated, Linear
 from sightline.tasks.attributes.network.calibration import Calibration
 from sightline.tasks.attributes.network.net import AttributeNet, AttributeSpec
+from sightline.tasks.attributes.network.skill import SEEN, Skill
 
 LABELS = ("Finch", "Wren", "Owl")
 GROUPS = {
@@ -76,6 +77,7 @@ def net(join: str = "bottleneck", pool: str = "average", **changes: object) -> A
             if layer is not None and layer.bias is not None:
                 layer.bias.zero_()
     mean = TABLE.mean(0)
+    model.skill = Skill.given(torch.full((7,), SEEN))
     model.calibration = replace(
         model.calibration, mean=mean, mean_logit=torch.tensor([4.0, 4, 4, 4, 8, 4, 8]), prototypes=TABLE
     )
@@ -377,8 +379,8 @@ def test_of_other_weights_of_its_kind_nothing_is_claimed_to_be_known() -> None:
         [1 / len(group.members)] * len(group.members)
     )
     found = explain(other, torch.zeros(1, 3, 128, 128), method="gradcam", layers="last").one()
-    assert {phrase.role for phrase in found.phrases} <= {"why", "against"}
-    assert found.sentences
+    assert {phrase.role for phrase in found.phrases} <= {"unproven"}
+    assert "never measured" in found.sentences[0]
 
 
 def test_maps_of_the_bundled_network_add_up_to_its_attribute_logits() -> None:
@@ -416,6 +418,7 @@ class Flat:
 
     vocabulary, labels, named = WORDS, LABELS, True
     calibration: Calibration = Calibration.nothing(3, 7)
+    skill: Skill = Skill.given(torch.full((7,), SEEN))
 
 
 def test_contributions_that_are_all_zero_make_no_shares_and_no_reasons() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -16,6 +17,7 @@ from sightline.tasks.attributes.data import Attribute, Vocabulary
 from sightline.tasks.attributes.network.activations import activations
 from sightline.tasks.attributes.network.heads import JOINS, POOLS, AttributeHead, ClassHead
 from sightline.tasks.attributes.network.net import AttributeNet, AttributeSpec, attribute_net
+from sightline.tasks.attributes.network.skill import SEEN, TYPICAL, UNREAD, Skill
 from sightline.tasks.attributes.network.store import load_attribute_net, save_attribute_net
 from sightline.tasks.attributes.train.guidance import class_maps, outside_energy, part_alignment
 from sightline.tasks.attributes.train.losses import attribute_loss, imbalance
@@ -242,6 +244,33 @@ def test_what_is_saved_comes_back(tmp_path) -> None:
     assert torch.equal(again(x), model(x))
     assert torch.equal(again.calibration.threshold, model.calibration.threshold)
     assert again.spec.to_json() == model.spec.to_json()
+
+
+def test_skill_and_prior_correction_are_saved_and_a_file_that_lost_them_is_refused(tmp_path) -> None:
+    from safetensors import safe_open
+    from safetensors.torch import save_file
+
+    model = net()
+    prior, choice = torch.rand(5), torch.tensor([0.0, 0, 0, -1, -1])
+    model.calibration = replace(model.calibration, prior=prior, choice=choice)
+    model.skill = Skill.given(torch.tensor([SEEN, TYPICAL, UNREAD, SEEN, SEEN]), 0.7)
+    path = save_attribute_net(model, tmp_path / "net.safetensors")
+    again = load_attribute_net(path)
+    assert torch.equal(again.calibration.prior, prior)
+    assert torch.equal(again.calibration.choice, choice)
+    assert again.skill.standing.tolist() == model.skill.standing.tolist()
+    assert again.skill.floor.tolist() == pytest.approx([0.7] * 5)
+    with safe_open(path, "pt") as archive:
+        tensors, facts = {name: archive.get_tensor(name) for name in archive.keys()}, archive.metadata()  # noqa: SIM118
+    for name in ("knowledge.skill.standing", "knowledge.prior"):
+        save_file({k: v for k, v in tensors.items() if k != name}, tmp_path / "less.safetensors", facts)
+        with pytest.raises(ModelError, match=f"lack {name}"):
+            load_attribute_net(tmp_path / "less.safetensors")
+    old = {k: v for k, v in tensors.items() if not re.search(r"\.(skill\..*|prior|choice|version)$", k)}
+    save_file(old, tmp_path / "old.safetensors", facts)
+    first = load_attribute_net(tmp_path / "old.safetensors")
+    assert not first.skill.measured
+    assert first.calibration.prior is None
 
 
 def test_a_weights_file_alone_is_enough_to_load_the_network(tmp_path) -> None:

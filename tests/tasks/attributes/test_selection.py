@@ -7,7 +7,8 @@ from sightline.errors import InputError
 from sightline.tasks.attributes.data.vocabulary import Attribute, Vocabulary
 from sightline.tasks.attributes.explain.contributions import linear_contributions
 from sightline.tasks.attributes.explain.counterfactual import Change, Counterfactual
-from sightline.tasks.attributes.explain.selection import Evidence, change, select
+from sightline.tasks.attributes.explain.evidence import Evidence
+from sightline.tasks.attributes.explain.selection import change, select
 
 PARTS = ("crown", "throat", "breast", "belly", "wing")
 COLOURS = ("red", "yellow", "black")

@@ -2,14 +2,16 @@ import pytest
 import torch
 
 from sightline.tasks.attributes.data.vocabulary import Attribute, Vocabulary
+from sightline.tasks.attributes.explain.evidence import Evidence
 from sightline.tasks.attributes.explain.nouns import Words, joined, phrases
-from sightline.tasks.attributes.explain.selection import Evidence, Statement, select
+from sightline.tasks.attributes.explain.parsing import parse
+from sightline.tasks.attributes.explain.selection import Statement, select
 from sightline.tasks.attributes.explain.sentences import (
+    Manner,
     against,
     class_name,
     contrast,
     doubt,
-    parse,
     tell,
     unsure,
     why,
@@ -27,7 +29,7 @@ def birds():
 
 
 def narrate(statements, name, other=None, *, causal=True):
-    return " ".join(sentence.text for sentence in tell(statements, name, other, causal=causal))
+    return " ".join(sentence.text for sentence in tell(statements, name, other, manner=Manner(causal=causal)))
 
 
 def statement(words, *names, role="why", other=None, share=None):

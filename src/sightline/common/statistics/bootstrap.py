@@ -153,6 +153,40 @@ def macro_average(
     return Interval(mean, float(ends[0]), float(ends[1]), len(data), confidence)
 
 
+def mean_columns(
+    values: Float[Tensor, "n k"], *, draws: int = 2000, confidence: float = 0.95, seed: int = 0
+) -> Float[Tensor, "3 k"]:
+    """Mean of every column and its percentile interval, all columns resampled by the same rows.
+
+    Args:
+        values: one row per sample; NaN where a sample has no value in a column.
+        draws: number of resamples.
+        confidence: nominal coverage.
+        seed: seed of the resampling.
+
+    Returns:
+        Mean, lower and upper end of each column; NaN where a column has fewer than two values.
+
+    Example:
+        >>> mean_columns(torch.tensor([[1.0, 0.0], [1.0, torch.nan]]))[:, 0].tolist()
+        [1.0, 1.0, 1.0]
+    """
+    data = values.detach().double().cpu()
+    known = data.isfinite()
+    filled, weights = data.nan_to_num(0.0), known.double()
+    generator = torch.Generator().manual_seed(seed)
+    means = []
+    rows = max(1, CHUNK // max(1, len(data)))
+    for start in range(0, draws, rows):
+        picks = torch.randint(len(data), (min(rows, draws - start), len(data)), generator=generator)
+        # how often each sample is drawn: a product with it sums the drawn rows of all columns at once
+        counts = torch.zeros(picks.shape, dtype=torch.float64).scatter_add_(1, picks, torch.ones_like(picks).double())
+        means.append((counts @ filled) / (counts @ weights))
+    ends = torch.nanquantile(torch.cat(means), torch.tensor(_plain(confidence), dtype=torch.float64), dim=0)
+    mean = filled.sum(0) / weights.sum(0)
+    return torch.where(known.sum(0) < 2, torch.nan, torch.cat([mean[None], ends]))
+
+
 def ratio(
     top: Float[Tensor, "n"],
     bottom: Float[Tensor, "n"],

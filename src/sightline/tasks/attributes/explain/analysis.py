@@ -14,9 +14,11 @@ from torch import Tensor
 
 from sightline.results import Decision
 from sightline.tasks.attributes.explain.counterfactual import Counterfactual, counterfactual
-from sightline.tasks.attributes.explain.selection import TYPICAL, Evidence, Role, Statement, select
+from sightline.tasks.attributes.explain.evidence import TYPICAL, Evidence
+from sightline.tasks.attributes.explain.selection import Role, Statement, select
 from sightline.tasks.attributes.explain.speaking import PictureOutput, SpeakingModel
 from sightline.tasks.attributes.explain.strategies import Linear
+from sightline.tasks.attributes.network.skill import SEEN
 
 SURE = 0.5
 """Nothing is named that is less likely than not, however low the threshold of its best F-score lies."""
@@ -78,6 +80,11 @@ class DecisionAnalysis:
         return float(self.output.scores.max() - self.output.scores[self.this])
 
     @cached_property
+    def carried(self) -> float:
+        """What all attributes together add to A's lead over B."""
+        return float(self.pair.contributions.sum())
+
+    @cached_property
     def complete(self) -> bool:
         """Whether contributions add up to A's lead over B."""
         return self.output.strategy.complete(self._mixture(self.other))
@@ -120,6 +127,7 @@ class DecisionAnalysis:
                 target=start,
                 against=goal,
                 prototypes=usual,
+                present=self._present,
             )
             if changes.wins:
                 return changes
@@ -129,13 +137,25 @@ class DecisionAnalysis:
         calibration = self.model.calibration
         return Evidence(
             self.model.vocabulary,
-            present=calibration.calibrated(self.output.probabilities[None])[0],
-            thresholds=calibration.threshold.clamp(min=SURE),
+            present=self._present,
+            thresholds=self._thresholds,
+            standing=self.model.skill.standing,
             contributions=contributions,
             prototypes=calibration.prototypes,
             target=self.this,
             against=against,
         )
+
+    @cached_property
+    def _present(self) -> Float[Tensor, "k"]:
+        """The one calibrated probability by which presence is decided."""
+        return self.model.calibration.calibrated(self.output.probabilities[None])[0]
+
+    @property
+    def _thresholds(self) -> Float[Tensor, "k"]:
+        """What is called seen has to be as sure as was true often enough on validation pictures."""
+        skill, threshold = self.model.skill, self.model.calibration.threshold.clamp(min=SURE)
+        return torch.where(skill.standing == SEEN, torch.maximum(threshold, skill.floor), threshold)
 
     def _contributions(self, against: int | None) -> Float[Tensor, "k"]:
         """What every attribute contributes to A's score, or to its lead over B."""

@@ -18,8 +18,12 @@ from torch import Tensor
 from sightline.models.zoo.birdnet import BirdNet
 from sightline.tasks.attributes.data import Attribute, Vocabulary, aviary_vocabulary
 from sightline.tasks.attributes.network.calibration import Calibration
+from sightline.tasks.attributes.network.skill import Skill
 
 FILE = "birdnet_words.safetensors"
+SKILL = "skill."
+VERSION = "2"
+"""Of the file beside the weights; the first version had no skill."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,11 +33,13 @@ class BirdWords:
     Args:
         vocabulary: vocabulary of its attributes.
         calibration: calibration, thresholds, means and prototypes.
+        skill: which attributes it was shown to read.
         patterns: how its pooled features move with each attribute; None where nobody looked.
     """
 
     vocabulary: Vocabulary
     calibration: Calibration
+    skill: Skill
     patterns: Float[Tensor, "c k"] | None = None
 
 
@@ -42,10 +48,10 @@ def bird_words(net: BirdNet) -> BirdWords:
     words = vocabulary_of(net)
     tensors, owner = _bundled()
     if tensors and owner == fingerprint(net):
-        patterns = tensors["patterns"]
-        fields = {name: value for name, value in tensors.items() if name != "patterns"}
-        return BirdWords(words, Calibration(**fields), patterns)
-    return BirdWords(words, nothing(words, len(net.labels)))
+        own = {name.removeprefix(SKILL): value for name, value in tensors.items() if name.startswith(SKILL)}
+        fields = {k: v for k, v in tensors.items() if k != "patterns" and not k.startswith(SKILL)}
+        return BirdWords(words, Calibration(**fields), Skill(**own), tensors["patterns"])
+    return BirdWords(words, nothing(words, len(net.labels)), Skill.unmeasured(len(words)))
 
 
 def nothing(words: Vocabulary, classes: int) -> Calibration:

@@ -15,7 +15,7 @@ from sightline.errors import InputError
 from sightline.tasks.attributes.data.vocabulary import Vocabulary
 
 SURE = 0.5
-"""An attribute above it counts as there."""
+"""An attribute from it on counts as there."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,7 @@ def counterfactual(
     target: int,
     against: int,
     prototypes: Float[Tensor, "c k"] | None = None,
+    present: Float[Tensor, "k"] | None = None,
 ) -> Counterfactual:
     """The smallest set of changes after which class B beats class A.
 
@@ -90,6 +91,7 @@ def counterfactual(
         against: class B.
         prototypes: per class the share of its pictures that have an attribute; where given only changes towards what
             most pictures of B have are made, which is the plausible variant. NaN where nobody knows.
+        present: calibrated probabilities, which decide what is there now; None takes the activations.
 
     Raises:
         InputError: shapes do not fit, an activation lies outside 0..1, or A is B.
@@ -108,7 +110,9 @@ def counterfactual(
     head, offset = weights.detach().double().cpu(), bias.detach().double().cpu()
     towards = head[against] - head[target]
     wished = None if prototypes is None else prototypes[against].detach().double().cpu()
-    best = [change for options in _options(vocabulary, state, towards, wished) if (change := _best(options))]
+    now = state if present is None else present.detach().double().cpu()
+    at_start = _Now(vocabulary, state, now, towards)
+    best = [change for options in _options(at_start, wished) if (change := _best(options))]
     margin = float(towards @ state + offset[against] - offset[target])
     changes: list[Change] = []
     for change in sorted(best, key=lambda one: -one.gain):
@@ -137,39 +141,43 @@ def applied(activations: Float[Tensor, "k"], changes: Sequence[Change], vocabula
     return after
 
 
-def _options(
-    vocabulary: Vocabulary, state: Tensor, towards: Tensor, wished: Tensor | None
-) -> list[tuple[Change, ...]]:
+@dataclass(frozen=True, eq=False)
+class _Now:
+    """A picture as it is: what the head reads, what is there, and how every attribute moves the decision."""
+
+    vocabulary: Vocabulary
+    state: Tensor
+    present: Tensor
+    towards: Tensor
+
+
+def _options(now: _Now, wished: Tensor | None) -> list[tuple[Change, ...]]:
     """For each question that can be changed on its own, the changes that there are."""
     options: list[tuple[Change, ...]] = []
-    for group in vocabulary.groups:
+    for group in now.vocabulary.groups:
         if group.exclusive:
-            options.append(_moves(vocabulary, group.members, state, towards, wished))
+            options.append(_moves(now, group.members, wished))
         else:
-            options += [_switch(vocabulary, at, state, towards, wished) for at in group.members]
+            options += [_switch(now, at, wished) for at in group.members]
     return options
 
 
-def _moves(
-    vocabulary: Vocabulary, members: tuple[int, ...], state: Tensor, towards: Tensor, wished: Tensor | None
-) -> tuple[Change, ...]:
-    now = max(members, key=lambda at: float(state[at]))
-    others = [at for at in members if at != now]
+def _moves(now: _Now, members: tuple[int, ...], wished: Tensor | None) -> tuple[Change, ...]:
+    first = max(members, key=lambda at: float(now.present[at]))
+    others = [at for at in members if at != first]
     if wished is not None:
         candidates = [at for at in members if not bool(wished[at].isnan())]
         others = [at for at in others if candidates and at == max(candidates, key=lambda k: float(wished[k]))]
-    current = float(towards[list(members)] @ state[list(members)])
-    return tuple(_change(vocabulary, now, at, float(towards[at]) - current) for at in others)
+    current = float(now.towards[list(members)] @ now.state[list(members)])
+    return tuple(_change(now.vocabulary, first, at, float(now.towards[at]) - current) for at in others)
 
 
-def _switch(
-    vocabulary: Vocabulary, at: int, state: Tensor, towards: Tensor, wished: Tensor | None
-) -> tuple[Change, ...]:
-    on = float(state[at]) < SURE
+def _switch(now: _Now, at: int, wished: Tensor | None) -> tuple[Change, ...]:
+    on = float(now.present[at]) < SURE
     if wished is not None and not (float(wished[at]) >= SURE if on else float(wished[at]) < SURE):
         return ()
-    gain = float(towards[at]) * ((1.0 if on else 0.0) - float(state[at]))
-    return (_change(vocabulary, None if on else at, at if on else None, gain),)
+    gain = float(now.towards[at]) * ((1.0 if on else 0.0) - float(now.state[at]))
+    return (_change(now.vocabulary, None if on else at, at if on else None, gain),)
 
 
 def _change(vocabulary: Vocabulary, before: int | None, after: int | None, gain: float) -> Change:

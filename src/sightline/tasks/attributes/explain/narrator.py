@@ -15,13 +15,16 @@ from sightline.tasks.attributes.explain.analysis import DecisionAnalysis
 from sightline.tasks.attributes.explain.grounding import ground
 from sightline.tasks.attributes.explain.nouns import denied
 from sightline.tasks.attributes.explain.selection import Statement
-from sightline.tasks.attributes.explain.sentences import Sentence, class_name, shares, spans, tell
+from sightline.tasks.attributes.explain.sentences import Manner, Sentence, class_name, shares, spans, tell
 from sightline.tasks.attributes.explain.speaking import PictureOutput, SpeakingModel, speaking_model
+from sightline.tasks.attributes.network.skill import SEEN
 
 STAGE = "attribute_head"
 ASSOCIATED = "associated with the decision, not shown to cause it"
 IN_PART = "in part: features without a name take part in the decision"
 NO_NUMBERS = "No sentence about this image: the network's output is NaN."
+NOT_SEEN = "usual for the class; this network was not shown to see it"
+UNMEASURED = "this network's readings were never compared with controls"
 
 
 @NARRATORS.register("attributes")
@@ -40,10 +43,7 @@ def narrate(model: nn.Module, explanation: Explanation, inputs: Float[Tensor, "1
     decision = explanation.decision
     if speaker is None or decision.index is None or decision.index >= len(speaker.labels):
         return None
-    output = speaker.read(inputs)
-    if not bool(torch.isfinite(output.scores).all() and torch.isfinite(output.probabilities).all()):
-        return Narration((NO_NUMBERS,), ())
-    return narration(speaker, output, decision)
+    return narration(speaker, speaker.read(inputs), decision)
 
 
 def narration(model: SpeakingModel, output: PictureOutput, decision: Decision) -> Narration:
@@ -56,18 +56,31 @@ def narration(model: SpeakingModel, output: PictureOutput, decision: Decision) -
         output: what it said of the picture.
         decision: class A, and B where one was asked for.
     """
+    if not all(bool(torch.isfinite(part).all()) for part in (output.scores, output.logits, output.probabilities)):
+        return Narration((NO_NUMBERS,), ())
     analysis = DecisionAnalysis(model, output, decision)
-    names, partly = (model.labels[analysis.this], model.labels[analysis.other]), analysis.partly
-    sentences = tell(analysis.statements, *names, causal=analysis.causal, decided=analysis.decided, partly=partly)
-    if partly and analysis.margin > 0:
-        moved = float(analysis.pair.contributions.sum())
-        sentences = (*sentences, Sentence(shares(names[1], moved, analysis.margin)))
+    names = model.labels[analysis.this], model.labels[analysis.other]
+    sentences = tell(analysis.statements, *names, manner=manner_of(analysis))
+    if analysis.partly and analysis.margin > 0:
+        sentences = (*sentences, Sentence(shares(names[1], analysis.carried, analysis.margin)))
     phrases = [
         phrase(analysis, statement, None if span is None else (number, *span))
         for number, sentence in enumerate(sentences)
         for statement, span in zip(sentence.statements, spans(sentence), strict=True)
     ]
     return Narration(tuple(sentence.text for sentence in sentences), tuple(phrases))
+
+
+def manner_of(analysis: DecisionAnalysis) -> Manner:
+    """What may be claimed of a decision."""
+    skill = analysis.model.skill
+    return Manner(
+        causal=analysis.causal,
+        decided=analysis.decided,
+        partly=analysis.partly,
+        carries=analysis.carried > 0,
+        reads=bool((skill.standing == SEEN).any()) if skill.measured else None,
+    )
 
 
 def phrase(analysis: DecisionAnalysis, statement: Statement, place: tuple[int, int, int] | None) -> Phrase:
@@ -79,7 +92,8 @@ def phrase(analysis: DecisionAnalysis, statement: Statement, place: tuple[int, i
         place: number of the sentence, and the phrase's span in it.
     """
     members = statement.others if statement.role == "change" else statement.members
-    grounded = ground(analysis.output.maps, members, analysis.model.vocabulary) if members else None
+    located = bool(members) and statement.role != "typical"
+    grounded = ground(analysis.output.maps, members, analysis.model.vocabulary) if located else None
     words = denied(statement.words) if statement.role == "absent" else statement.words
     return Phrase(
         text=words.text,
@@ -94,8 +108,8 @@ def phrase(analysis: DecisionAnalysis, statement: Statement, place: tuple[int, i
 
 
 def _share(analysis: DecisionAnalysis, statement: Statement) -> float | None:
-    """Of all that was weighed; None for a change, which was not there to be weighed."""
-    if statement.role == "change":
+    """Of all that was weighed; None for what is no reason: a change, and what was not shown to be read."""
+    if statement.role in ("change", "typical", "unproven"):
         return None
     total = float(analysis.evidence(statement.role).contributions.abs().sum())
     return statement.contribution / total if total > 0 else None
@@ -105,6 +119,8 @@ def _note(analysis: DecisionAnalysis, statement: Statement) -> str:
     if statement.role == "change":
         gone = "" if statement.other is None else f"instead of {statement.other}; "
         return f"{gone}moves the decision by {statement.contribution:.3g} where {abs(analysis.lead):.3g} are needed"
+    if statement.role in ("typical", "unproven"):
+        return NOT_SEEN if statement.role == "typical" else UNMEASURED
     notes = [] if analysis.causal else [ASSOCIATED]
     if statement.other is not None:
         other = class_name(analysis.model.labels[analysis.other])

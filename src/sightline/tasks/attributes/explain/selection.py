@@ -8,26 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Literal
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from sightline.errors import InputError
 from sightline.tasks.attributes.data.vocabulary import Group, Vocabulary
 from sightline.tasks.attributes.explain.counterfactual import Counterfactual
+from sightline.tasks.attributes.explain.evidence import TYPICAL, Evidence
 from sightline.tasks.attributes.explain.nouns import Words, denied, joined, phrases, touching
+from sightline.tasks.attributes.network.skill import SEEN as READ
 
-Role = Literal["why", "contrast", "absent", "against", "doubt", "change"]
+Role = Literal["why", "contrast", "absent", "against", "doubt", "change", "typical", "unproven"]
 
-TYPICAL = 0.5
-"""A class is said to have an attribute from this share of its pictures on."""
 RARE = 0.1
 """An attribute is unusual for a class below this share of its pictures."""
-SEEN = 0.5
-"""A part counts as visible from this probability on."""
 MOST = 4
 """Most reasons for a decision that are said."""
 WORTH = 0.1
@@ -42,81 +38,15 @@ FEW = 5
 """A change of more questions than these is not said: it tells nobody anything."""
 
 
-@dataclass(frozen=True, eq=False)
-class Evidence:
-    """What is known about every attribute of one picture and one decision.
-
-    Args:
-        vocabulary: vocabulary of the attributes.
-        present: calibrated probabilities that they are there to be seen.
-        thresholds: probabilities from which each is said to be there.
-        contributions: contributions to the decision: g(A), or g(A, B) where `against` is named.
-        prototypes: per class the share of training pictures that have them; NaN where nobody knows.
-        target: class A.
-        against: class B of a contrast.
-        visible: probabilities that the part in question can be seen; None where unknown.
-    """
-
-    vocabulary: Vocabulary
-    present: Float[Tensor, "k"]
-    thresholds: Float[Tensor, "k"]
-    contributions: Float[Tensor, "k"]
-    prototypes: Float[Tensor, "c k"]
-    target: int
-    against: int | None = None
-    visible: Float[Tensor, "k"] | None = None
-
-    def __post_init__(self) -> None:
-        """Check shapes before any work."""
-        expected, classes = (len(self.vocabulary),), len(self.prototypes)
-        tensors = (self.present, self.thresholds, self.contributions, self.prototypes[0], self.visible)
-        shapes = [tuple(tensor.shape) for tensor in tensors if tensor is not None]
-        if any(shape != expected for shape in shapes):
-            raise InputError(f"evidence on {expected[0]} attributes was asked for; got tensors of {shapes}")
-        for label in (self.target, self.against):
-            if label is not None and not 0 <= label < classes:
-                raise InputError(f"evidence for class {label} was asked for; got prototypes of {classes} classes")
-
-    @cached_property
-    def words(self) -> tuple[Words, ...]:
-        """Of every attribute."""
-        return phrases(self.vocabulary)
-
-    @cached_property
-    def candidates(self) -> tuple[int, ...]:
-        """Attributes that may be named: sure enough, on a visible part, the likeliest of an exclusive group."""
-        sure = self.present >= self.thresholds
-        likeliest = {max(group.members, key=lambda at: float(self.present[at])) for group in self._choices}
-        chosen = {at for group in self._choices for at in group.members} - likeliest
-        return tuple(at for at in torch.nonzero(sure)[:, 0].tolist() if at not in chosen and self.sees(at))
-
-    @cached_property
-    def discriminative(self) -> Float[Tensor, "k"]:
-        r"""$d_k(A) = T_{Ak} - mean_{y \ne A} T_{yk}$; 0 where nobody knows."""
-        others = torch.ones(len(self.prototypes), dtype=torch.bool)
-        others[self.target] = False
-        return torch.nan_to_num(self.prototypes[self.target] - self.prototypes[others].nanmean(0))
-
-    def sees(self, at: int) -> bool:
-        """Whether the part of an attribute can be seen, as far as is known."""
-        return self.visible is None or float(self.visible[at]) >= SEEN
-
-    def group(self, at: int) -> tuple[int, ...]:
-        """All attributes that answer the question that this one answers."""
-        return self.vocabulary.groups[self.vocabulary.group_of[at]].members
-
-    @property
-    def _choices(self) -> list[Group]:
-        return [group for group in self.vocabulary.groups if group.exclusive]
-
-
 @dataclass(frozen=True)
 class Statement:
     """One thing that is said.
 
     Args:
         role: "why" it speaks for A; "contrast": B has another answer; "absent": B would have it; "against": it speaks
-            against A; "doubt": it is there and unusual for A; "change": with it B would win.
+            against A; "doubt": it is there and unusual for A; "change": with it B would win; "typical": most pictures
+            of A have it, and it was read off the class rather than seen; "unproven": read by a network whose readings
+            nobody measured.
         members: the attributes that are named; for "change" those that would be there.
         words: what they are called together.
         probability: probability that they are as said, of the least sure of them; None where nothing was looked at.
@@ -155,8 +85,8 @@ def select(
         alone: evidence for class A.
         pair: evidence for A rather than B; None where A does not lead, and no contrast is said.
         most: how many statements of role "why" at most; 3 to 5 are read.
-        counterfactual: what would make it another class; said only where that would then win, and where every answer
-            that would go is sure to be there.
+        counterfactual: what would make it another class; said only where that would then win, every answer that would
+            go was seen, and every answer that would come is surely missing and is one that the network reads.
 
     Returns:
         Statements, role by role, the strongest first. Empty where nothing is sure enough: then nothing is said.
@@ -172,9 +102,9 @@ def select(
     least = WORTH * max((one.contribution for one in statements if one.role == "why"), default=0.0)
     statements += [one for one in against(alone) if -one.contribution >= least]
     statements += doubt(alone, besides={at for statement in statements for at in statement.members})
+    statements += (*typical(alone), *unproven(alone))
     changes = () if counterfactual is None else change(counterfactual, alone.vocabulary)
-    sure = all(set(one.others) <= set(alone.candidates) for one in changes)
-    return (*statements, *(changes if sure else ()))
+    return (*statements, *(changes if all(_may_change(alone, one) for one in changes) else ()))
 
 
 def why(evidence: Evidence, *, most: int = MOST) -> tuple[Statement, ...]:
@@ -193,6 +123,19 @@ def doubt(evidence: Evidence, *, besides: Iterable[int] = (), most: int = 1) -> 
     rare = [at for at in evidence.candidates if at not in named and float(shares[at]) < RARE]
     rare.sort(key=lambda at: (-float(evidence.present[at]), at))
     return tuple(_statement(evidence, "doubt", (at,), share=float(shares[at])) for at in rare[:most])
+
+
+def typical(evidence: Evidence, *, most: int = 3) -> tuple[Statement, ...]:
+    """What most pictures of class A have and the network says of this one too, though it was not shown to see it."""
+    shares = torch.nan_to_num(evidence.prototypes[evidence.target])
+    rows = sorted(evidence.usual, key=lambda at: (-float(evidence.discriminative[at]), at))
+    return tuple(_statement(evidence, "typical", (at,), share=float(shares[at])) for at in rows[:most])
+
+
+def unproven(evidence: Evidence, *, most: int = MOST) -> tuple[Statement, ...]:
+    """What a network reads whose readings nobody measured, surest first."""
+    rows = sorted(evidence.unproven, key=lambda at: (-float(evidence.present[at]), at))
+    return tuple(_statement(evidence, "unproven", (at,)) for at in rows[:most])
 
 
 def contrast(evidence: Evidence, *, most: int = 2) -> tuple[Statement, ...]:
@@ -228,6 +171,13 @@ def change(counterfactual: Counterfactual, vocabulary: Vocabulary) -> tuple[Stat
         elif other is not None:
             statements.append(Statement("change", members, denied(other), None, one.gain, others))
     return tuple(statements)
+
+
+def _may_change(evidence: Evidence, one: Statement) -> bool:
+    """Whether what would go was seen and what would come is surely missing, by the one probability of presence."""
+    read = evidence.standing
+    known = all(read is None or float(read[at]) == READ for at in one.members)
+    return known and set(one.others) <= set(evidence.candidates) and all(map(evidence.surely_not, one.members))
 
 
 def _strongest(evidence: Evidence, role: Role, strength: Tensor, most: int) -> tuple[Statement, ...]:
@@ -293,10 +243,11 @@ def _misses(evidence: Evidence, at: int) -> bool:
     if evidence.against is None or not evidence.sees(at) or float(evidence.contributions[at]) <= 0:
         return False
     ours, theirs = (torch.nan_to_num(evidence.prototypes)[y, at] for y in (evidence.target, evidence.against))
-    threshold = float(evidence.thresholds[at])
-    surely = float(evidence.present[at]) < min(threshold, 1 - threshold)
-    answered = any(other in evidence.candidates for other in evidence.group(at))
-    return surely and not answered and float(theirs) >= TYPICAL and float(theirs) > float(ours)
+    read = evidence.standing is None or float(evidence.standing[at]) == READ
+    answered = any(other in evidence.sure for other in evidence.group(at))
+    return (
+        read and evidence.surely_not(at) and not answered and float(theirs) >= TYPICAL and float(theirs) > float(ours)
+    )
 
 
 def _statement(evidence: Evidence, role: Role, members: tuple[int, ...], *, share: float | None = None) -> Statement:

@@ -1,4 +1,4 @@
-"""Statements as sentences, and sentences back to the attributes that they name.
+"""Statements as sentences.
 
 Templates, no language model: the same statements always read the same. Where attributes are not on the way from the
 picture to the class, the sentence says that it tells of an association. Knows no network.
@@ -7,11 +7,9 @@ picture to the class, the sentence says that it tells of an association. Knows n
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
-from sightline.tasks.attributes.data.vocabulary import Vocabulary
 from sightline.tasks.attributes.explain.nouns import (
     Words,
     an,
@@ -21,13 +19,12 @@ from sightline.tasks.attributes.explain.nouns import (
     gathered,
     instead,
     past,
-    phrases,
     together,
 )
 from sightline.tasks.attributes.explain.selection import Role, Statement
 
 ASSOCIATED = "associated with this decision (not shown to cause it)"
-ROLES: tuple[Role, ...] = ("why", "contrast", "absent", "against", "doubt", "change")
+ROLES: tuple[Role, ...] = ("why", "contrast", "absent", "against", "doubt", "change", "typical", "unproven")
 OPENINGS = (
     r"because it ",
     r"not shown to cause it\): ",
@@ -37,11 +34,12 @@ OPENINGS = (
     r"(?:^|(?<=\. ))Its ",
     r"(?:^|(?<=\. ))That it ",
     r"The model also saw (?:that it )?",
+    r"the model sees that it ",
+    r"rather than seen: (?:it )?",
+    r"compared with controls\): (?:it )?",
     r" if it ",
 )
 LITTLE = ("of", "the", "in", "on", "and", "with", "de", "la")
-SPOKEN = re.compile(rf"(?:{'|'.join(OPENINGS)})(.*?)(?=\.(?:\s|$)|, which is unusual| speaks? against it)")
-"""Where in the templates attributes are named; class names lie outside."""
 
 
 def class_name(name: str) -> str:
@@ -74,14 +72,27 @@ class Sentence:
     statements: tuple[Statement, ...] = ()
 
 
+@dataclass(frozen=True)
+class Manner:
+    """What a text may claim.
+
+    Args:
+        causal: whether the decision was made from the attributes; False says "associated" instead of "because".
+        decided: whether the network decides for A; False says so, and a change then leads to A.
+        partly: whether something without a name takes part in the decision; True says "in part because".
+        carries: whether attributes together speak for the decision; False says no "because".
+        reads: whether the network was shown to read any attribute; None where nobody measured it.
+    """
+
+    causal: bool = True
+    decided: bool = True
+    partly: bool = False
+    carries: bool = True
+    reads: bool | None = True
+
+
 def tell(
-    statements: Sequence[Statement],
-    name: str,
-    other: str | None = None,
-    *,
-    causal: bool = True,
-    decided: bool = True,
-    partly: bool = False,
+    statements: Sequence[Statement], name: str, other: str | None = None, *, manner: Manner = Manner()
 ) -> tuple[Sentence, ...]:
     """All statements as sentences, one for each role or statement.
 
@@ -89,28 +100,37 @@ def tell(
         statements: what is said, of any roles.
         name: name of class A, as the data set has it.
         other: name of class B, for a contrast and for what would change the decision.
-        causal: whether the decision was made from the attributes; False says "associated" instead of "because".
-        decided: whether the network decides for A; False says so, and a change then leads to A.
-        partly: whether something without a name takes part in the decision; True says "in part because".
+        manner: what may be claimed.
 
     Returns:
         Sentences; where nothing speaks for the decision the first one says so.
     """
     of = {role: tuple(one for one in statements if one.role == role) for role in ROLES}
-    reasons = why if decided else undecided
-    if of["why"]:
-        head = reasons(name, of["why"], causal=causal, partly=partly)
-    else:
-        head = unsure(name, decided, others=any(one.role != "change" for one in statements))
+    others = any(one.role not in ("change", "typical", "unproven") for one in statements)
+    head = _reasons(name, of["why"], manner) if of["why"] else unsure(name, manner, others=others)
     sentences = [Sentence(head, of["why"])]
     if other is not None:
         sentences += [Sentence(contrast(name, other, of["contrast"]), of["contrast"])] if of["contrast"] else []
         sentences += [Sentence(absent(other, one), (one,)) for one in of["absent"]]
-    sentences += [Sentence(against(one, causal=causal), (one,)) for one in of["against"]]
+    sentences += [Sentence(against(one, causal=manner.causal), (one,)) for one in of["against"]]
     sentences += [Sentence(doubt(name, one), (one,)) for one in of["doubt"]]
+    sentences += [Sentence(typical(name, of["typical"]), of["typical"])] if of["typical"] else []
+    sentences += [Sentence(unproven(of["unproven"]), of["unproven"])] if of["unproven"] else []
     if other is not None and of["change"]:
-        sentences.append(Sentence(change(other if decided else name, of["change"]), of["change"]))
+        sentences.append(Sentence(change(other if manner.decided else name, of["change"]), of["change"]))
     return tuple(sentences)
+
+
+def _reasons(name: str, statements: Sequence[Statement], manner: Manner) -> str:
+    """The sentence about what speaks for class A."""
+    if not manner.decided:
+        return undecided(name, statements, causal=manner.causal, partly=manner.partly)
+    if manner.causal and not manner.carries:
+        return (
+            f"This looks like {_a(name)}; the model sees that it {clauses([one.words for one in statements])}, but "
+            "attributes do not carry this decision."
+        )
+    return why(name, statements, causal=manner.causal, partly=manner.partly)
 
 
 def why(name: str, statements: Sequence[Statement], *, causal: bool = True, partly: bool = False) -> str:
@@ -118,9 +138,7 @@ def why(name: str, statements: Sequence[Statement], *, causal: bool = True, part
     words = [one.words for one in statements]
     if causal:
         return f"This is {_a(name)}{', in part' if partly else ''} because it {clauses(words)}."
-    things = all(one.verb in ("has", "shows") for one in words)
-    reasons = together([str(one) for one in words]) if things else f"it {clauses(words)}"
-    return f"This is {_a(name)}; {ASSOCIATED}: {reasons}."
+    return f"This is {_a(name)}; {ASSOCIATED}: {_things(statements)}."
 
 
 def undecided(name: str, statements: Sequence[Statement], *, causal: bool = True, partly: bool = False) -> str:
@@ -134,16 +152,38 @@ def undecided(name: str, statements: Sequence[Statement], *, causal: bool = True
     )
 
 
-def unsure(name: str, decided: bool = True, *, others: bool = False) -> str:
+def unsure(name: str, manner: Manner = Manner(), *, others: bool = False) -> str:
     """What is said where no attribute speaks for the decision; `others` where some are sure, but not for it."""
-    head = f"This looks like {_a(name)}, but" if decided else f"The network does not take this for {_a(name)}, and"
+    decided = manner.decided
+    head = f"This looks like {_a(name)}" if decided else f"The network does not take this for {_a(name)}"
+    if manner.reads is None:
+        return (
+            f"{head}. Whether this network reads attributes right was never measured, so none is named as a reason."
+        )
+    if not manner.reads:
+        return f"{head}. No attribute of this network beats its controls, so none is named as a reason."
     if others:
-        return f"{head} no attribute that is sure enough to be named speaks for it."
-    return f"{head} no attribute is sure enough to be named."
+        return f"{head}, {'but' if decided else 'and'} no attribute that is sure enough to be named speaks for it."
+    return f"{head}, {'but' if decided else 'and'} no attribute is sure enough to be named."
+
+
+def typical(name: str, statements: Sequence[Statement]) -> str:
+    """Such as "Typical of a Wren, known from the class rather than seen: a red crown and black legs."."""
+    return f"Typical of {_a(name)}, known from the class rather than seen: {_things(statements)}."
+
+
+def unproven(statements: Sequence[Statement]) -> str:
+    """Such as "Unproven (its readings were never compared with controls): a red crown."."""
+    return f"Unproven (its readings were never compared with controls): {_things(statements)}."
 
 
 def shares(other: str, moved: float, lead: float) -> str:
     """Such as "Attributes carry 0.5 of its lead of 2 over a Finch; features without a name carry the rest."."""
+    if moved <= 0:
+        return (
+            f"Attributes speak against its lead of {lead:.2g} over {_a(other)} (by {-moved:.2g}); features without a "
+            "name carry it."
+        )
     carried = f"Attributes carry {moved:.2g} of its lead of {lead:.2g} over {_a(other)}"
     return f"{carried}; features without a name carry the rest."
 
@@ -231,66 +271,16 @@ def _forms(statement: Statement) -> list[str]:
     return sorted({str(words), words.text, " ".join(base(words)).strip(), base(words)[1]}, key=len, reverse=True)
 
 
-def parse(text: str, vocabulary: Vocabulary) -> tuple[int, ...]:
-    """The attributes that a text of this file names, in the order of their first mention.
-
-    Example:
-        >>> from sightline.tasks.attributes.data.vocabulary import Attribute
-        >>> birds = Vocabulary(tuple(Attribute(f"{part}::red", part, "red") for part in ("breast", "belly", "bill")))
-        >>> parse("This is a Red Bill because it has a red breast and belly.", birds)
-        (0, 1)
-    """
-    positions, pattern, pairs = _lexicon(vocabulary)
-    mentions = [
-        at
-        for body in SPOKEN.finditer(text)
-        for match in pattern.finditer(body[1])
-        for at in _positions(positions[match[0]], body[1], match, vocabulary, pairs)
-    ]
-    return tuple(dict.fromkeys(mentions))
-
-
-Pairs = dict[tuple[str, str], int]
-
-
-@lru_cache(maxsize=32)
-def _lexicon(vocabulary: Vocabulary) -> tuple[dict[str, int], re.Pattern[str], Pairs]:
-    """From every text to its attribute, a pattern that finds the longest, and attributes by value and noun."""
-    words = phrases(vocabulary)
-    positions = {one.text: at for at, one in enumerate(words)}
-    for at, one in enumerate(words):
-        for form in (denied(one).text, base(one)[1]):
-            positions.setdefault(form, at)
-    longest = sorted(positions, key=len, reverse=True)
-    pattern = re.compile(rf"(?<![\w-])(?:{'|'.join(map(re.escape, longest))})(?![\w-])")
-    return positions, pattern, {(one.value, one.noun): at for at, one in enumerate(words) if one.value}
-
-
-def _positions(at: int, body: str, match: re.Match[str], vocabulary: Vocabulary, pairs: Pairs) -> Iterator[int]:
-    """An attribute that was found, with those that share its words: "red and white" crown, red breast "and belly"."""
-    words = phrases(vocabulary)[at]
-    before = re.search(r"(?<![\w-])([\w -]+?)(?: and| instead of(?: an?)?) $", body[: match.start()])
-    values = [] if before is None else [before[1][start:] for start in _starts(before[1])]
-    yield from [pairs[value, words.noun] for value in values if (value, words.noun) in pairs][:1]
-    yield at
-    nouns = sorted((noun for value, noun in pairs if value == words.value), key=len, reverse=True)
-    if not words.value or not nouns:
-        return
-    more = re.compile(rf"(?:, | and )({'|'.join(map(re.escape, nouns))})(?![\w-])")
-    place = match.end()
-    while following := more.match(body, place):
-        yield pairs[words.value, following[1]]
-        place = following.end()
-
-
-def _starts(text: str) -> list[int]:
-    """Where words begin."""
-    return [match.start() for match in re.finditer(r"(?<![\w-])[\w-]", text)]
-
-
 def _for(words: Words, rest: str, other: Words) -> str:
     """`rest`, which says `words`, in place of another answer."""
     return instead(words, other) if rest == str(words) else f"{rest} instead of {other}"
+
+
+def _things(statements: Sequence[Statement]) -> str:
+    """A list of what is there; a clause where something in it is no thing."""
+    words = [one.words for one in statements]
+    plain_things = all(one.verb in ("has", "shows") for one in words)
+    return together([str(one) for one in words]) if plain_things else f"it {clauses(words)}"
 
 
 def _a(name: str) -> str:

@@ -34,6 +34,7 @@ from sightline.tasks.attributes.network.activations import activations
 from sightline.tasks.attributes.network.calibration import Calibration
 from sightline.tasks.attributes.network.heads import AttributeHead, ClassHead, HeadOutput
 from sightline.tasks.attributes.network.net import AttributeNet, AttributeOutput
+from sightline.tasks.attributes.network.skill import Skill
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +62,8 @@ class SpeakingModel(Protocol):
     vocabulary: Vocabulary
     labels: tuple[str, ...]
     calibration: Calibration
+    skill: Skill
+    """Which attributes it was shown to read; only those are named as seen."""
     named: bool
     """Whether all that decides the class has a name; False where features without one take part."""
 
@@ -81,6 +84,7 @@ class SpeakingAttributeNet:
     def __init__(self, net: AttributeNet) -> None:
         self.net = net
         self.vocabulary, self.labels, self.calibration = net.spec.vocabulary, net.labels, _on_cpu(net.calibration)
+        self.skill = Skill(**{name: plain(value) for name, value in net.skill.tensors().items()})
         self.named = getattr(net.class_head, "join", "") == "bottleneck"
 
     def read(self, x: Float[Tensor, "1 c h w"]) -> PictureOutput:
@@ -125,7 +129,7 @@ class SpeakingBirdNet:
 
     What is known of its training comes from `assets/birdnet_words.safetensors`, which holds for the bundled weights
     alone. For other weights nothing is known: thresholds are a half, probabilities are not calibrated, means are even
-    over each choice, and no class is said to be usually so; such a network only says why.
+    over each choice, and no class is said to be usually so; what such a network reads is called unproven.
     """
 
     named = False
@@ -134,7 +138,7 @@ class SpeakingBirdNet:
         self.net = net
         words = bird_words(net)
         self.vocabulary, self.labels = words.vocabulary, net.labels
-        self.calibration, self.patterns = words.calibration, words.patterns
+        self.calibration, self.skill, self.patterns = words.calibration, words.skill, words.patterns
 
     def read(self, x: Float[Tensor, "1 c h w"]) -> PictureOutput:
         """See `SpeakingModel`."""

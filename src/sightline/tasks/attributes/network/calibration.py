@@ -25,6 +25,8 @@ class Calibration:
         mean: training mean of a.
         mean_logit: training mean of z.
         prototypes: per class the share of training pictures that have the attribute; NaN where unknown.
+        prior: log of how much more a positive counted in the training loss; None where all counted alike.
+        choice: number of the exclusive group of each attribute, -1 for none; None where `prior` is.
     """
 
     slope: Float[Tensor, " k"]
@@ -33,6 +35,8 @@ class Calibration:
     mean: Float[Tensor, " k"]
     mean_logit: Float[Tensor, " k"]
     prototypes: Float[Tensor, "y k"]
+    prior: Float[Tensor, " k"] | None = None
+    choice: Float[Tensor, " k"] | None = None
 
     @classmethod
     def nothing(cls, classes: int, attributes: int) -> Calibration:
@@ -43,11 +47,28 @@ class Calibration:
 
     def calibrated(self, probabilities: Float[Tensor, "b k"]) -> Float[Tensor, "b k"]:
         """r_k: the probability that the attribute is there, from what the network says."""
-        return (self.slope * log_odds(probabilities) + self.offset).sigmoid()
+        return (self.slope * log_odds(self.corrected(probabilities)) + self.offset).sigmoid()
+
+    def corrected(self, probabilities: Float[Tensor, "b k"]) -> Float[Tensor, "b k"]:
+        r"""Probabilities of a network whose loss had counted every answer alike.
+
+        A loss that counts positives $w$ times as much learns odds that are $w$ times too high, and in a choice shares
+        $\propto w_k p_k$: that is taken back here.
+        """
+        if self.prior is None or self.choice is None:
+            return probabilities
+        prior = self.prior.to(probabilities)
+        own = (log_odds(probabilities) - prior).sigmoid()
+        shares = probabilities * (-prior).exp()
+        for group in self.choice[self.choice >= 0].unique():
+            at = torch.nonzero(self.choice == group)[:, 0]
+            own[..., at] = shares[..., at] / shares[..., at].sum(-1, keepdim=True).clamp(min=EDGE)
+        return own
 
     def tensors(self) -> dict[str, Tensor]:
-        """By name, to be saved."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        """By name, to be saved; without the correction where there is none."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in values.items() if value is not None}
 
 
 def log_odds(probabilities: Float[Tensor, "*b k"]) -> Float[Tensor, "*b k"]:

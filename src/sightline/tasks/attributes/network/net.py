@@ -21,6 +21,7 @@ from sightline.tasks.attributes.data import Vocabulary
 from sightline.tasks.attributes.network.activations import activations
 from sightline.tasks.attributes.network.calibration import Calibration
 from sightline.tasks.attributes.network.heads import AttributeHead, ClassHead, FeatureFusion, HeadOutput, Join, Pool
+from sightline.tasks.attributes.network.skill import Skill
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,7 @@ class AttributeNet(nn.Module):
         self.attribute_head = AttributeHead(read, words, pool=spec.pool, seed=spec.seed)
         self.class_head = ClassHead(channels, len(words), len(spec.classes), join=spec.join, seed=spec.seed)
         self.calibration = Calibration.nothing(len(spec.classes), len(words))
+        self.skill = Skill.unmeasured(len(words))
         self.blocks_within = "trunk.body"
         self.num_classes = len(spec.classes)
 

@@ -8,16 +8,25 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import torch
+from torch import Tensor
+
 from sightline.errors import ModelError
 from sightline.models.architectures import BuiltNetwork, architecture, build_network, read_spec, write_network
 from sightline.models.preprocess import Preprocess
 from sightline.models.weights import Weights, fit_weights, read_weights
 from sightline.tasks.attributes.network.calibration import Calibration
 from sightline.tasks.attributes.network.net import AttributeNet, AttributeSpec
+from sightline.tasks.attributes.network.skill import Skill
 
 ARCHITECTURE = "attributes"
 KNOWN = "knowledge."
 """The calibration's name in files, which stays."""
+SKILL = f"{KNOWN}skill."
+VERSION = f"{KNOWN}version"
+"""Files with it hold skill and prior correction; files without are of version 1, whose skill nobody measured."""
+NOW = 2.0
+Tensors = dict[str, Tensor]
 
 
 def save_attribute_net(net: AttributeNet, path: str | Path) -> Path:
@@ -27,8 +36,18 @@ def save_attribute_net(net: AttributeNet, path: str | Path) -> Path:
         net: the network; its `calibration` is written along.
         path: a safetensors file.
     """
-    calibration = {f"{KNOWN}{name}": value for name, value in net.calibration.tensors().items()}
-    return write_network(path, {**net.state_dict(), **calibration}, ARCHITECTURE, net.spec.to_json())
+    calibration = replace(net.calibration, **_correction(net.calibration))
+    known = {f"{KNOWN}{name}": value for name, value in calibration.tensors().items()}
+    skill = {f"{SKILL}{name}": value for name, value in net.skill.tensors().items()}
+    tensors = {**net.state_dict(), **known, **skill, VERSION: torch.tensor([NOW])}
+    return write_network(path, tensors, ARCHITECTURE, net.spec.to_json())
+
+
+def _correction(calibration: Calibration) -> Tensors:
+    """The prior correction; one that changes nothing where there is none."""
+    if calibration.prior is not None and calibration.choice is not None:
+        return {"prior": calibration.prior, "choice": calibration.choice}
+    return {"prior": torch.zeros_like(calibration.slope), "choice": torch.full_like(calibration.slope, -1.0)}
 
 
 def load_attribute_net(path: str | Path) -> AttributeNet:
@@ -52,22 +71,27 @@ def _net(weights: Weights) -> AttributeNet:
     net = build_network(weights, lambda: AttributeNet(spec))
     tensors = {name: value for name, value in weights.tensors.items() if not name.startswith(KNOWN)}
     fit_weights(net, replace(weights, tensors=tensors), name=ARCHITECTURE)
-    net.calibration = _calibration(weights, net.calibration)
+    old = VERSION not in weights.tensors
+    empty = net.calibration.tensors() | ({} if old else _correction(net.calibration))
+    net.calibration = Calibration(**_named(weights, KNOWN, empty))
+    if not old:
+        net.skill = Skill(**_named(weights, SKILL, net.skill.tensors()))
     return net.float().eval()
 
 
-def _calibration(weights: Weights, empty: Calibration) -> Calibration:
-    """What the file knows.
+def _named(weights: Weights, prefix: str, expected: Tensors) -> Tensors:
+    """Tensors of a file by their names without a prefix.
 
     Raises:
-        ModelError: a part of it is not there, or of another shape.
+        ModelError: one of them is not there, or of another shape.
     """
-    parts = {name: weights.tensors.get(f"{KNOWN}{name}") for name in empty.tensors()}
-    for name, value in empty.tensors().items():
-        part = parts[name]
+    parts: Tensors = {}
+    for name, value in expected.items():
+        part = weights.tensors.get(f"{prefix}{name}")
         if part is None or part.shape != value.shape or not part.is_floating_point():
             raise ModelError(
-                f"the weights in {str(weights.path)!r} lack {KNOWN}{name} in the shape {tuple(value.shape)}, without "
-                "which the network cannot speak; copy or write the file again"
+                f"the weights in {str(weights.path)!r} lack {prefix}{name} in the shape {tuple(value.shape)}, "
+                "without which the network cannot speak; copy or write the file again"
             )
-    return Calibration(**parts)  # type: ignore[arg-type]
+        parts[name] = part
+    return parts

@@ -6,6 +6,7 @@ Means and prototypes come from the training pictures, calibration and thresholds
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -16,6 +17,8 @@ from sightline.tasks.attributes.data import class_means
 from sightline.tasks.attributes.data.examples import Examples
 from sightline.tasks.attributes.network.calibration import Calibration, best_thresholds, platt
 from sightline.tasks.attributes.network.net import AttributeNet, AttributeOutput
+from sightline.tasks.attributes.network.skill import Answers, Skill, measure_skill
+from sightline.tasks.attributes.train.losses import imbalance
 
 
 class Predictions(NamedTuple):
@@ -32,7 +35,9 @@ class Predictions(NamedTuple):
     probabilities: Float[Tensor, "n k"]
 
 
-def fit_calibration(net: AttributeNet, train: Examples, validation: Examples, *, beta: float = 1.0) -> Calibration:
+def fit_calibration(
+    net: AttributeNet, train: Examples, validation: Examples, *, beta: float = 1.0, balance: float = 0.0
+) -> Calibration:
     """What the network must know to speak.
 
     Args:
@@ -40,20 +45,48 @@ def fit_calibration(net: AttributeNet, train: Examples, validation: Examples, *,
         train: its training pictures, as they are, without augmentation.
         validation: pictures that it was not trained on and is not judged by.
         beta: beta of the F-score by which thresholds are chosen; below 1 the network says less and errs less.
+        balance: how much more rare attributes counted in its loss; what that did to its probabilities is taken back.
     """
     on_train, on_validation = predict(net, train), predict(net, validation)
-    slope, offset = platt(on_validation.probabilities, validation.targets, validation.weights)
+    zero = torch.zeros(len(net.spec.vocabulary))
     provisional = Calibration(
-        slope=slope,
-        offset=offset,
-        threshold=torch.full_like(slope, 0.5),
+        slope=zero + 1,
+        offset=zero,
+        threshold=zero + 0.5,
         mean=on_train.probabilities.mean(0),
         mean_logit=on_train.logits.mean(0),
         prototypes=_prototypes(train, len(net.spec.classes)),
+        **_correction(net, train, balance),
     )
-    calibrated = provisional.calibrated(on_validation.probabilities)
-    thresholds = best_thresholds(calibrated, validation.targets, validation.weights, beta)
-    return Calibration(**{**provisional.tensors(), "threshold": thresholds})
+    likely = provisional.corrected(on_validation.probabilities)
+    slope, offset = platt(likely, validation.targets, validation.weights)
+    calibrated = replace(provisional, slope=slope, offset=offset)
+    said = calibrated.calibrated(on_validation.probabilities)
+    return replace(calibrated, threshold=best_thresholds(said, validation.targets, validation.weights, beta))
+
+
+def fit_skill(net: AttributeNet, validation: Examples) -> Skill:
+    """Which attributes a calibrated network has been shown to read.
+
+    Args:
+        net: the trained network, calibrated.
+        validation: pictures that it was not trained on and is not judged by.
+    """
+    said = predict(net, validation)
+    answers = Answers(said.probabilities, said.classes.argmax(1), validation.targets, validation.weights)
+    return measure_skill(answers, net.calibration)
+
+
+def _correction(net: AttributeNet, train: Examples, balance: float) -> dict[str, Tensor]:
+    """What the weights of the loss did to the odds, and which attributes form a choice."""
+    words = net.spec.vocabulary
+    if not balance:
+        return {}
+    choice = torch.full((len(words),), -1.0)
+    for number, group in enumerate(words.groups):
+        if group.exclusive:
+            choice[list(group.members)] = float(number)
+    return {"prior": imbalance(train.targets, train.weights, words, balance).log(), "choice": choice}
 
 
 def _prototypes(train: Examples, classes: int) -> Float[Tensor, "y k"]:

@@ -30,7 +30,7 @@ from sightline.tasks.attributes.report import (
     verdict,
     within,
 )
-from sightline.tasks.attributes.train.calibrate import fit_calibration
+from sightline.tasks.attributes.train.calibrate import fit_calibration, fit_skill
 from sightline.tasks.attributes.train.fit import fit, restored
 from sightline.tasks.attributes.train.resume import facts_of
 from sightline.training.callbacks import MONITORS, Keeper, Patience
@@ -153,7 +153,9 @@ class EatExperiment(Experiment[EatRecipe, Pictures, AttributeNet, Trained]):
         """The weights of the last epoch beside those of the best one, which are kept."""
         for name, place in (("last", self.files[1]), ("best", path)):
             own = restored(net, checkpoint(self.work, name))
-            own.calibration = fit_calibration(own, data.train, data.validation)
+            balance = self.recipe.loss.balance
+            own.calibration = fit_calibration(own, data.train, data.validation, balance=balance)
+            own.skill = fit_skill(own, data.validation)
             save_attribute_net(own, place)
 
     def measure(self, path: Path, data: Pictures, rows: list[Row]) -> Trained:

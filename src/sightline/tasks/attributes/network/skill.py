@@ -1,0 +1,178 @@
+"""`Skill`: which attributes a network has been shown to read, measured against two controls on validation pictures.
+
+The controls never look at the attribute: one says how frequent it is, the other what the predicted class alone
+implies. A text may speak only of what beats them. Pure functions of tensors; knows no network and no sentence.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from math import isnan
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from sightline.common.statistics.bootstrap import mean_columns
+from sightline.common.statistics.significance import discoveries
+from sightline.tasks.attributes.network.calibration import Calibration, log_odds, platt
+
+UNMEASURED, UNREAD, TYPICAL, SEEN = -1.0, 0.0, 1.0, 2.0
+"""Standing of an attribute: nobody measured it; it beats no control; only the frequency; both controls."""
+FEW = 5
+"""An attribute that fewer validation pictures have, or lack, is not measured."""
+FOLDS = 5
+TRUE = 0.9
+"""Share of what is called seen that has to be true on validation pictures."""
+FLOORS = tuple(level / 100 for level in range(50, 96, 5))
+"""Probabilities from which attributes may be called seen; the lowest that is true often enough is taken."""
+
+
+@dataclass(frozen=True, eq=False)
+class Skill:
+    """What was measured of each attribute.
+
+    Args:
+        over_frequent: gain over the frequency of the attribute, as a difference of Brier scores: mean, lower and
+            upper end of its 95 % interval; NaN where it was not measured.
+        over_class: the same over what the predicted class implies.
+        standing: `UNMEASURED`, `UNREAD`, `TYPICAL` or `SEEN`.
+        floor: calibrated probability from which an attribute may be called seen.
+        pictures: validation pictures on which the attribute is known.
+    """
+
+    over_frequent: Float[Tensor, "3 k"]
+    over_class: Float[Tensor, "3 k"]
+    standing: Float[Tensor, " k"]
+    floor: Float[Tensor, " k"]
+    pictures: Float[Tensor, " k"]
+
+    @classmethod
+    def unmeasured(cls, attributes: int) -> Skill:
+        """Of a network whose attributes nobody compared with the controls."""
+        nothing = torch.full((3, attributes), torch.nan)
+        return cls(
+            over_frequent=nothing,
+            over_class=nothing.clone(),
+            standing=torch.full((attributes,), UNMEASURED),
+            floor=torch.full((attributes,), FLOORS[-1]),
+            pictures=torch.zeros(attributes),
+        )
+
+    @classmethod
+    def given(cls, standing: Float[Tensor, " k"], floor: float = 0.5) -> Skill:
+        """Of attributes whose standing is known from elsewhere, such as a test's."""
+        own = {"standing": standing.float(), "floor": torch.full((len(standing),), floor)}
+        return cls(**{**cls.unmeasured(len(standing)).tensors(), **own})
+
+    @property
+    def measured(self) -> bool:
+        """Whether anybody compared the network with the controls."""
+        return bool((self.standing > UNMEASURED).any())
+
+    def tensors(self) -> dict[str, Tensor]:
+        """By name, to be saved."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """What a network says of validation pictures, and what is true of them.
+
+    Args:
+        probabilities: a, not calibrated.
+        predicted: predicted class of every picture.
+        targets: what is true, 0..1; from a half on an attribute counts as there.
+        weights: how sure that is; 0 unknown.
+    """
+
+    probabilities: Float[Tensor, "n k"]
+    predicted: Int[Tensor, " n"]
+    targets: Float[Tensor, "n k"]
+    weights: Float[Tensor, "n k"]
+
+
+def measure_skill(answers: Answers, calibration: Calibration, *, folds: int = FOLDS, seed: int = 0) -> Skill:
+    """Compare a network with both controls, all three calibrated on other pictures than those they are judged on.
+
+    An attribute is `SEEN` where its Brier score beats both controls - the paired interval of the difference lies
+    above zero, and it is a discovery among all attributes (false discovery rate 5 %) - `TYPICAL` where it beats the
+    frequency only, `UNREAD` otherwise.
+
+    Args:
+        answers: what the network says of pictures that it was not trained on.
+        calibration: prior correction and class prototypes of its training pictures.
+        folds: number of folds; each is calibrated on the others.
+        seed: seed of the folds.
+    """
+    known, truth = answers.weights > 0, (answers.targets >= 0.5).double()
+    read = cross_fitted(calibration.corrected(answers.probabilities), answers, folds, seed)
+    by_class = cross_fitted(_implied(answers, calibration), answers, folds, seed)
+    frequent = cross_fitted(torch.full_like(answers.probabilities, 0.5), answers, folds, seed)
+    errors = [((said - truth) ** 2) for said in (read, frequent, by_class)]
+    enough = ((known & (truth > 0)).sum(0) >= FEW) & ((known & (truth == 0)).sum(0) >= FEW)
+    gains = [torch.where(known & enough, error - errors[0], torch.nan) for error in errors[1:]]
+    intervals = [mean_columns(gain) for gain in gains]
+    frequent_wins, class_wins = (_better(gain, interval) for gain, interval in zip(gains, intervals, strict=True))
+    standing = torch.where(frequent_wins, torch.where(class_wins, SEEN, TYPICAL), UNREAD)
+    return Skill(
+        over_frequent=intervals[0].float(),
+        over_class=intervals[1].float(),
+        standing=standing,
+        floor=torch.full_like(standing, floor_of(read, truth, known & (standing == SEEN), calibration.threshold)),
+        pictures=known.sum(0).float(),
+    )
+
+
+def cross_fitted(
+    probabilities: Float[Tensor, "n k"], answers: Answers, folds: int = FOLDS, seed: int = 0
+) -> Float[Tensor, "n k"]:
+    """Probabilities calibrated by Platt's method, each picture from the pictures of the other folds.
+
+    Args:
+        probabilities: what is calibrated: those of the network, or of a control.
+        answers: what is true.
+        folds: number of folds.
+        seed: seed of the folds.
+    """
+    count = len(probabilities)
+    fold = torch.randperm(count, generator=torch.Generator().manual_seed(seed)) % max(2, min(folds, count))
+    out = probabilities.double().clone()
+    for one in fold.unique().tolist():
+        own, rest = fold == one, fold != one
+        slope, offset = platt(probabilities[rest], answers.targets[rest], answers.weights[rest])
+        out[own] = (slope * log_odds(probabilities[own]) + offset).sigmoid().double()
+    return out
+
+
+def floor_of(
+    said: Float[Tensor, "n k"], truth: Float[Tensor, "n k"], counted: Bool[Tensor, "n k"], threshold: Tensor
+) -> float:
+    """The lowest of `FLOORS` from which a share of `TRUE` of what is said is true; the highest where none will do."""
+    for floor in FLOORS:
+        mentions = counted & (said >= threshold.clamp(min=floor))
+        if bool(mentions.any()) and float(truth[mentions].mean()) >= TRUE:
+            return floor
+    return FLOORS[-1]
+
+
+def _implied(answers: Answers, calibration: Calibration) -> Float[Tensor, "n k"]:
+    """What the predicted class alone says; the mean over classes where nobody knows the class."""
+    table = calibration.prototypes
+    table = torch.where(table.isnan(), table.nanmean(0), table).nan_to_num(0.5)
+    return table[answers.predicted].clamp(0.02, 0.98)
+
+
+def _better(gain: Float[Tensor, "n k"], interval: Float[Tensor, "3 k"]) -> Bool[Tensor, " k"]:
+    """Whether a gain is above zero by its interval, and remains so among as many as were looked at."""
+    from scipy.stats import ttest_1samp
+
+    above = interval[1] > 0
+    measured = ~interval[0].isnan()
+    if not bool(measured.any()):
+        return above
+    chances = ttest_1samp(gain[:, measured].numpy(), 0, axis=0, nan_policy="omit", alternative="greater").pvalue
+    certain = torch.zeros_like(above)
+    # a gain without any spread has no p: it is no evidence either way
+    certain[measured] = torch.tensor(discoveries([1.0 if isnan(chance) else float(chance) for chance in chances]))
+    return above & certain
