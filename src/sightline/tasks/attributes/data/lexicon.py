@@ -130,13 +130,17 @@ def read_lexicon(path: Path) -> Lexicon:
     marks = _words(path, "marks", content.get("marks", []))
     whole = str(content.get("whole", next(iter(tables["parts"]))))
     if whole not in tables["parts"]:
-        raise DataError(f"{path} calls the whole object {whole!r}, which is not a part; {near(whole, tables['parts'])}")
+        raise DataError(
+            f"{path} calls the whole object {whole!r}, which is not a part; {near(whole, tables['parts'])}"
+        )
     return Lexicon(**tables, marks=marks, whole=whole)
 
 
 def _table(path: Path, name: str, table: object) -> dict[str, tuple[str, ...]]:
     if not isinstance(table, dict):
-        raise DataError(f"{path} has {name!r} that is not a table; write `[{name}]` and lines such as bill = ['beak']")
+        raise DataError(
+            f"{path} has {name!r} that is not a table; write `[{name}]` and lines such as bill = ['beak', 'beaks']"
+        )
     return {str(key).lower(): _words(path, f"{name}.{key}", value) for key, value in table.items()}
 
 
