@@ -60,7 +60,7 @@ class Calibration:
         prior = self.prior.to(probabilities)
         own = (log_odds(probabilities) - prior).sigmoid()
         shares = probabilities * (-prior).exp()
-        for group in self.choice[self.choice >= 0].unique():
+        for group in sorted(set(self.choice[self.choice >= 0].tolist())):
             at = torch.nonzero(self.choice == group)[:, 0]
             own[..., at] = shares[..., at] / shares[..., at].sum(-1, keepdim=True).clamp(min=EDGE)
         return own

@@ -138,7 +138,7 @@ def cross_fitted(
     count = len(probabilities)
     fold = torch.randperm(count, generator=torch.Generator().manual_seed(seed)) % max(2, min(folds, count))
     out = probabilities.double().clone()
-    for one in fold.unique().tolist():
+    for one in range(int(fold.max()) + 1):
         own, rest = fold == one, fold != one
         slope, offset = platt(probabilities[rest], answers.targets[rest], answers.weights[rest])
         out[own] = (slope * log_odds(probabilities[own]) + offset).sigmoid().double()
