@@ -1,0 +1,266 @@
+"""What makes the commands of the pages small enough to run in a test: the one place where they are changed.
+
+`SIZES` sets options, `MODELS` takes quicker networks, `GIVEN` makes the files that a reader would have, and `NOT_RUN`
+lists the commands that no test can run, with the reason.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+NOT_RUN: dict[str, str] = {
+    r"^python3 -m venv|^\.venv/bin/|^pip install|^git clone|^cd ": "installs; .ci/run runs the README's commands",
+    r"^\.ci/run": "it is what runs this test",
+    r"^python benchmarks/|^python docs/_gen": "each script at toy size: tests/docs/test_tables.py and tests/benchmarks",
+    r"^pytest |^mkdocs ": "tests and pages are built by .ci/run",
+    r"--strategy ddp": "needs several GPUs",
+    r"^sightline train .*--config dianet-cifar": "needs CIFAR-100, 160 MB; tests/tasks/classification has its recipe",
+}
+"""Commands that are not run, as patterns, and why."""
+
+MODELS = {
+    "resnet50": "resnet18",
+    "timm:resnet50": "timm:test_resnet",
+    "torchvision:resnet50": "torchvision:resnet18",
+    "timm:vit_small_patch16_224": "timm:test_vit",
+}
+"""Networks whose place a smaller one of the same family takes, for verbs that compute with it."""
+
+SIZES: dict[str, dict[str, str | None]] = {
+    "explain": {"--format": "arrays"},
+    "evaluate": {"--count": "2", "--steps": "2", "--method": "gradcam", "--depth": "late"},
+    "train": {"--toy": None},
+    "world render": {"--count": "60", "--size": "64"},
+    "world measure": {"--count": "4"},
+    "world cues": {"--scenes": "4"},
+    "world certify": {"--pairs": "2"},
+    "gates search": {"--budget": "3", "--epochs": "1", "--photos": "4", "--recalibrate": "4", "--batch-size": "4"},
+    "gates show": {"--shown": "1"},
+}
+"""Options that a verb gets: where the page gives none, and in place of a larger number on the page."""
+
+VALUES = {r"^(\w+\.groups)=\d+$": r"\1=2"}
+"""Words that are replaced, as patterns."""
+CLASSES = 10
+"""Classes of a folder with `train/` and `val/`."""
+SIDE = "64"
+"""Size of the pictures of networks of torchvision and timm and of `imagenet`, where the page gives none."""
+OUTPUTS = ("--out", "-o", "--log", "--work")
+PICTURES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp", ".gif", ".bmp")
+WEIGHTS = (".safetensors", ".pth", ".pt", ".ckpt")
+
+
+def not_run(text: str) -> str | None:
+    """Why a command is not run; None where it is."""
+    return next((why for pattern, why in NOT_RUN.items() if re.search(pattern, text)), None)
+
+
+def small(words: list[str]) -> list[str]:
+    """The words of a command at toy size."""
+    verb = next((verb for verb in SIZES if words[: verb.count(" ") + 1] == verb.split()), "")
+    result = [MODELS.get(word, word) if verb else word for word in words]
+    for pattern, value in VALUES.items():
+        result = [re.sub(pattern, value, word) for word in result]
+    for option, value in SIZES.get(verb, {}).items():
+        result = _with(result, option, value)
+    model = _value(result, "--model") or _value(result, "-m")
+    if verb in ("explain", "evaluate", "gates show") and _published(model) and "--weights" not in result:
+        result += ["--weights", "random"]
+    if verb == "explain" and "--size" not in result and (_published(model) or _for_photos(model, words)):
+        result += ["--size", SIDE]
+    return result
+
+
+def _for_photos(model: str | None, words: list[str]) -> bool:
+    """Whether it is the network for photos, by its name or because no other is named."""
+    from sightline.models.zoo.packaged import PACKAGED
+
+    photo = len(words) > 1 and not words[1].startswith("-")
+    return model in PACKAGED or (model is None and "--weights" not in words and photo)
+
+
+def _with(words: list[str], option: str, value: str | None) -> list[str]:
+    """With an option, unless it is there; a larger number there is made smaller."""
+    if option not in words:
+        return [*words, option] if value is None else [*words, option, value]
+    at = words.index(option) + 1
+    if value is not None and value.isdecimal() and words[at].isdecimal() and int(words[at]) > int(value):
+        return [*words[:at], value, *words[at + 1 :]]
+    return words
+
+
+def _value(words: list[str], option: str) -> str | None:
+    return words[words.index(option) + 1] if option in words[:-1] else None
+
+
+def _published(model: str | None) -> bool:
+    """Whether its weights would be downloaded."""
+    from sightline.errors import ModelError
+    from sightline.models.architectures import ARCHITECTURES
+    from sightline.models.zoo.catalog import find_model
+    from sightline.models.zoo.packaged import PACKAGED
+
+    if model is None or model in PACKAGED or model in ARCHITECTURES:
+        return False
+    try:
+        return bool(find_model(model))
+    except ModelError:
+        return False
+
+
+def make_given(words: list[str], folder: Path) -> None:
+    """Make the files that a command reads and that are not there yet, each by its ending."""
+    outputs = {place + 1 for place, word in enumerate(words) if word in OUTPUTS}
+    for place, word in enumerate(words):
+        path = folder / word.partition(":")[0]
+        if place in outputs or word.startswith("-") or path.exists():
+            continue
+        maker = next((make for ending, make in GIVEN.items() if re.search(ending, word)), None)
+        if maker is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            maker(path, words)
+
+
+def _photo(path: Path, words: list[str]) -> None:
+    seed = sum(path.name.encode())
+    colours = np.random.default_rng(seed).integers(0, 255, (6, 8, 3), np.uint8)
+    picture = Image.fromarray(colours).resize((96, 72), Image.Resampling.BICUBIC)
+    (picture.convert("L") if "mask" in path.name else picture).save(path)
+
+
+def _deep(path: Path, words: list[str]) -> None:
+    Image.fromarray(np.linspace(0, 4000, 48 * 64).reshape(48, 64).astype(np.uint16)).save(path)
+
+
+def _folder(path: Path, words: list[str]) -> None:
+    for name in ("one.jpg", "two.jpg"):
+        path.mkdir(exist_ok=True)
+        _photo(path / name, words)
+
+
+def _classes(path: Path, words: list[str]) -> None:
+    for part in ("train", "val"):
+        for number in range(CLASSES):
+            (path / part / f"class{number}").mkdir(parents=True)
+            for name in ("one.jpg", "two.jpg"):
+                _photo(path / part / f"class{number}" / name, words)
+
+
+def _shots(path: Path, words: list[str]) -> None:
+    for name in ("albatross", "finch"):
+        (path / name).mkdir(parents=True)
+        for number in range(2):
+            _photo(path / name / f"{number}.jpg", words)
+
+
+def _birds(path: Path, words: list[str]) -> None:
+    """A drawn data set in CUB's layout."""
+    from sightline.worlds.aviary import World
+    from sightline.worlds.aviary.cub import write_cub
+
+    write_cub(World(count=60, size=64), path)
+
+
+def _weights(path: Path, words: list[str]) -> None:
+    """Weights of the network that the command names, or of a tiny network of our own."""
+    from safetensors.torch import save_file
+
+    from sightline.models.load import load_model
+    from sightline.models.zoo.birdnet import BirdNet, BirdNetSpec, save_birdnet
+    from sightline.terminal.options import arguments_of
+
+    model = _value(words, "--model")
+    if model is None:
+        save_birdnet(BirdNet(BirdNetSpec(("Juniper Finch", "Reed Wren"), ("has_x::y",), widths=(8, 8, 8, 8))), path)
+        return
+    arguments = arguments_of([words[at + 1] for at, word in enumerate(words) if word == "--model-arg"])
+    state = load_model(model, weights="random", model_args=arguments).model.state_dict()
+    if path.suffix == ".safetensors":
+        save_file(state, path)
+    else:
+        torch.save(state, path)
+
+
+def _names(path: Path, words: list[str]) -> None:
+    path.write_text("".join(f"class {number}\n" for number in range(1000)), encoding="utf-8")
+
+
+def _sound(path: Path, words: list[str]) -> None:
+    import wave
+
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, 100, 0, "NONE", ""))
+        file.writeframes((np.sin(np.arange(400) / 5) * 9000).astype("<i2").tobytes())
+
+
+def _array(path: Path, words: list[str]) -> None:
+    shape = (8, 12, 10) if "scan" in path.name or "volume" in path.name else (400,)
+    np.save(path, np.random.default_rng(0).random(shape, np.float32))
+
+
+def _clip(path: Path, words: list[str]) -> None:
+    import imageio.v2
+
+    frames = np.random.default_rng(0).integers(0, 255, (20, 48, 64, 3), np.uint8)
+    imageio.v2.mimwrite(path, list(frames), fps=10, macro_block_size=16)
+
+
+def _frames(path: Path, words: list[str]) -> None:
+    path.mkdir()
+    for number in range(20):
+        _photo(path / f"{number}.png", words)
+
+
+NETS = '''
+import torch
+from torch import nn
+
+
+def _net(conv, pool, channels, classes=4):
+    return nn.Sequential(conv(channels, 4, 3, padding=1), nn.ReLU(), pool(1), nn.Flatten(), nn.Linear(4, classes)).eval()
+
+
+def Net(classes=4):
+    return _net(nn.Conv2d, nn.AdaptiveAvgPool2d, 3, classes)
+
+
+def ecg():
+    return _net(nn.Conv1d, nn.AdaptiveAvgPool1d, 1)
+
+
+def nodules():
+    return _net(nn.Conv3d, nn.AdaptiveAvgPool3d, 1)
+
+
+def actions():
+    return _net(nn.Conv3d, nn.AdaptiveAvgPool3d, 3)
+'''
+
+
+def _code(path: Path, words: list[str]) -> None:
+    path.with_suffix(".py").write_text(NETS, encoding="utf-8")
+
+
+GIVEN: dict[str, Callable[[Path, list[str]], None]] = {
+    r"^(?:ct|camera)\.tiff?$": _deep,
+    rf"(?:{'|'.join(map(re.escape, PICTURES))})$": _photo,
+    rf"(?:{'|'.join(map(re.escape, WEIGHTS))})$": _weights,
+    r"^PHOTOS$": _classes,
+    r"^photos$": _classes,
+    r"^frames/$": _frames,
+    r"^shots/?$": _shots,
+    r"^(?:birds|world|CUB_200_2011)/?$": _birds,
+    r"^[\w-]+/$": _folder,
+    r"^names\.txt$": _names,
+    r"\.wav$": _sound,
+    r"\.npy$": _array,
+    r"\.mp4$": _clip,
+    r"^(?:my)?nets(?:\.py)?:\w+$": _code,
+}
+"""What is made for a word of a command that is no file yet, by a pattern of the word; the first that fits."""
