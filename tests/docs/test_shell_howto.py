@@ -8,6 +8,8 @@ OTHERS = ("train", "similarity", "evaluate")
 """Pages that take longer: `test_shell_training.py` runs them."""
 
 
-@pytest.mark.parametrize("page", [page for page in pages() if "howto/" in page and not any(o in page for o in OTHERS)])
+@pytest.mark.parametrize(
+    "page", [page for page in pages() if "howto/" in page and not any(o in page for o in OTHERS)]
+)
 def test_the_commands_of_the_page_run(page, tmp_path, monkeypatch):
     run_page(page, tmp_path, monkeypatch)

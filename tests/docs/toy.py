@@ -17,7 +17,7 @@ from PIL import Image
 NOT_RUN: dict[str, str] = {
     r"^python3 -m venv|^\.venv/bin/|^pip install|^git clone|^cd ": "installs; .ci/run runs the README's commands",
     r"^\.ci/run": "it is what runs this test",
-    r"^python benchmarks/|^python docs/_gen": "each script at toy size: tests/docs/test_tables.py and tests/benchmarks",
+    r"^python benchmarks/|^python docs/_gen": "scripts run at toy size in tests/docs/test_tables.py",
     r"^pytest |^mkdocs ": "tests and pages are built by .ci/run",
     r"--strategy ddp": "needs several GPUs",
     r"^sightline train .*--config dianet-cifar": "needs CIFAR-100, 160 MB; tests/tasks/classification has its recipe",
@@ -25,9 +25,11 @@ NOT_RUN: dict[str, str] = {
 """Commands that are not run, as patterns, and why."""
 
 MODELS = {
-    "resnet50": "resnet18",
+    "resnet18": "timm:test_resnet",
+    "resnet50": "timm:test_resnet",
     "timm:resnet50": "timm:test_resnet",
-    "torchvision:resnet50": "torchvision:resnet18",
+    "torchvision:resnet50": "timm:test_resnet",
+    "fasterrcnn_resnet50_fpn": "fasterrcnn_mobilenet_v3_large_320_fpn",
     "timm:vit_small_patch16_224": "timm:test_vit",
 }
 """Networks whose place a smaller one of the same family takes, for verbs that compute with it."""
@@ -72,7 +74,13 @@ def small(words: list[str]) -> list[str]:
     model = _value(result, "--model") or _value(result, "-m")
     if verb in ("explain", "evaluate", "gates show") and _published(model) and "--weights" not in result:
         result += ["--weights", "random"]
-    if verb == "explain" and "--size" not in result and (_published(model) or _for_photos(model, words)):
+    dense = "--box" in words or "--segment" in words
+    if (
+        verb == "explain"
+        and "--size" not in result
+        and not dense
+        and (_published(model) or _for_photos(model, words))
+    ):
         result += ["--size", SIDE]
     return result
 
@@ -130,7 +138,8 @@ def make_given(words: list[str], folder: Path) -> None:
 def _photo(path: Path, words: list[str]) -> None:
     seed = sum(path.name.encode())
     colours = np.random.default_rng(seed).integers(0, 255, (6, 8, 3), np.uint8)
-    picture = Image.fromarray(colours).resize((96, 72), Image.Resampling.BICUBIC)
+    size = (320, 400) if "street" in path.name else (96, 72)
+    picture = Image.fromarray(colours).resize(size, Image.Resampling.BICUBIC)
     (picture.convert("L") if "mask" in path.name else picture).save(path)
 
 
@@ -161,10 +170,10 @@ def _shots(path: Path, words: list[str]) -> None:
 
 def _birds(path: Path, words: list[str]) -> None:
     """A drawn data set in CUB's layout."""
-    from sightline.worlds.aviary import World
-    from sightline.worlds.aviary.cub import write_cub
+    from sightline.worlds.aviary import World, WorldConfig
+    from sightline.worlds.aviary.layout import write_world
 
-    write_cub(World(count=60, size=64), path)
+    write_world(World(WorldConfig()), path, 60, size=64)
 
 
 def _weights(path: Path, words: list[str]) -> None:
@@ -217,13 +226,14 @@ def _frames(path: Path, words: list[str]) -> None:
         _photo(path / f"{number}.png", words)
 
 
-NETS = '''
+NETS = """
 import torch
 from torch import nn
 
 
 def _net(conv, pool, channels, classes=4):
-    return nn.Sequential(conv(channels, 4, 3, padding=1), nn.ReLU(), pool(1), nn.Flatten(), nn.Linear(4, classes)).eval()
+    body = conv(channels, 4, 3, padding=1), nn.ReLU(), pool(1), nn.Flatten()
+    return nn.Sequential(*body, nn.Linear(4, classes)).eval()
 
 
 def Net(classes=4):
@@ -240,7 +250,7 @@ def nodules():
 
 def actions():
     return _net(nn.Conv3d, nn.AdaptiveAvgPool3d, 3)
-'''
+"""
 
 
 def _code(path: Path, words: list[str]) -> None:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from sightline.common.numbers import SEEDS
 from sightline.common.settings import Settings, setting
-from sightline.errors import GateError
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -51,39 +50,6 @@ class ShowOptions(Settings):
     out: Path = setting(Path("gates_out"), "Folder for the figures and the page.", "--out", "-o")
     seed: int = setting(0, "Seed of everything random.", low=0, high=SEEDS - 1)
     as_json: bool = setting(False, "As JSON on standard output.", "--json")
-
-
-def with_gates(
-    loaded: LoadedModel, gate: str, *, share: str, scheme: str | None, weights: Path | None, seed: int
-) -> bool:
-    """Plug gates into the model, unless it came with some; whether its gates hold trained weights.
-
-    Args:
-        loaded: the model; changed in place.
-        gate: name, of a model that comes without.
-        share: which blocks share one.
-        scheme: at which sites; of a model that came with gates, those in use.
-        weights: file of the weights of the model with its gates, a supernet's for example.
-        seed: seed of the weights of gates that have no trained ones.
-    """
-    import torch
-
-    from sightline.gates import plug, plugged, use_scheme
-    from sightline.models.weights import fit_weights, read_weights
-
-    try:
-        plugged(loaded.model)
-        trained = True
-    except GateError:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            plug(loaded.model, gate, share=share)
-        trained = weights is not None
-    if weights is not None:
-        fit_weights(loaded.model, read_weights(weights), name="the model with its gates")
-    if scheme is not None:
-        use_scheme(loaded.model, scheme)
-    return trained
 
 
 def show(

@@ -74,7 +74,9 @@ class GateOptions(Settings):
 
     gate: str = setting("dia", "A name of `sightline gates list`, if the network comes without.")
     share: str = setting("stage", "Which blocks share one gate: stage, block or width.")
-    gated_weights: Path | None = setting(None, "Weights of the network with its gates, such as a supernet's.")
+    gated_weights: Path | None = setting(
+        None, "Weights of the network with its gates; a supernet's file needs no --model."
+    )
     scheme: str | None = setting(None, "Which blocks use a gate; all if none.")
 
 
@@ -85,17 +87,15 @@ def show(
     options: ShowOptions,
 ) -> None:
     """Show what gates do on photos: values over depth, what each depends on, and maps with and without them."""
-    from sightline.cli.gate_show import memory, plates_of, prepared, with_gates, write
+    from sightline.cli.gate_model import opened
+    from sightline.cli.gate_show import memory, plates_of, prepared, write
     from sightline.cli.gate_show import show as show_gates
     from sightline.data.photos import find_photos
-    from sightline.models.load import default_model, load_model
     from sightline.terminal.folder import check_place
 
     check_place(options.out)
     files, seed = find_photos(list(photos)), options.seed
-    loaded = load_model(default_model(model.model, model.weights), **model.arguments(), seed=seed)
-    own: Any = {"share": gates.share, "scheme": gates.scheme, "weights": gates.gated_weights}
-    trained = with_gates(loaded, gates.gate, **own, seed=seed)
+    loaded, trained = opened(model, gates, seed=seed)
     with progress() as bar:
         task = bar.add_task("photos", total=None)
 

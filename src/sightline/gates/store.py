@@ -20,8 +20,10 @@ from sightline.errors import ModelError
 from sightline.gates.surgery.plug import plug, plugged
 from sightline.models.adapter.embedded import classifiers
 from sightline.models.architectures import BuiltNetwork, architecture, build_network, read_spec, write_network
+from sightline.models.huggingface import is_folder
 from sightline.models.load import load_model
 from sightline.models.order import count_classes
+from sightline.models.own_code import is_own_code
 from sightline.models.preprocess import Preprocess
 from sightline.models.weights import Weights, fit_weights, read_weights
 from sightline.models.zoo.cifar_names import cifar_net, is_cifar
@@ -91,7 +93,8 @@ def plain_net(spec: GatedSpec, weights: str | Path | None = "random", seed: int 
             raise ModelError(
                 f"only CIFAR networks are built without shortcuts or norms, not {spec.model}; try cifar-resnet20"
             )
-        own = {"num_classes": len(spec.classes)} if weights == "random" else {}
+        ours = not (is_own_code(spec.model) or is_folder(spec.model))  # builders of others name their own arguments
+        own = {"num_classes": len(spec.classes)} if weights == "random" and ours else {}
         loaded = load_model(spec.model, weights=weights, model_args={**own, **spec.model_args}, seed=seed)
         return _headed(loaded.model, len(spec.classes), seed)
     with torch.random.fork_rng(devices=[]):
@@ -146,6 +149,20 @@ def load_gated(path: str | Path) -> tuple[nn.Module, GatedSpec]:
         ModelError: the file is missing, damaged, or holds another network.
     """
     return _net(read_weights(path))
+
+
+def described(weights: Weights) -> GatedSpec | None:
+    """How the network of a file is built, and what its classes are called; None where the file does not say it.
+
+    Args:
+        weights: what `read_weights` read.
+
+    Raises:
+        ModelError: what it says is damaged.
+    """
+    if weights.metadata.get("architecture") != ARCHITECTURE:
+        return None
+    return read_spec(weights, ARCHITECTURE, GatedSpec.from_json, "sightline train classify")
 
 
 @architecture(ARCHITECTURE)

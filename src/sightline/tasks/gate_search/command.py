@@ -59,14 +59,16 @@ class SupernetOptions(Settings):
 
 def search(model: ModelOptions, net: SupernetOptions, options: SearchOptions) -> None:
     """Search which blocks deserve a gate: train a supernet under random masks, then try schemes in it."""
+    from sightline.models.load import default_model
     from sightline.tasks.gate_search.job import Job
     from sightline.tasks.gate_search.searchers import SEARCHERS
 
     one_of(options.executor, EXECUTORS, option="--executor")
     one_of(options.searcher, tuple(SEARCHERS), option="--searcher")
     log = options.log
+    name = default_model(model.model, model.weights)
     job = Job(
-        folder=options.data, model=model.model, weights=model.weights, model_args=tuple(model.model_args.items()),
+        folder=options.data, model=name, weights=model.weights, model_args=tuple(model.model_args.items()),
         gate=net.gate, share=net.share, reduction=net.reduction, photos=options.photos,
         recalibrate=options.recalibrate, batch=net.batch_size, seed=options.seed, device=device_of(model.device),
         supernet=net.supernet or log.with_name(f"{log.stem}.supernet.safetensors"),
@@ -92,8 +94,7 @@ def make_supernet(job: Job, *, epochs: int, rate: float) -> None:
 
 
 def _train_and_keep(job: Job, *, epochs: int, rate: float) -> None:
-    from sightline.common.files import write_tensors
-    from sightline.tasks.gate_search.job import read_classes, train_supernet
+    from sightline.tasks.gate_search.job import keep_supernet, read_classes, train_supernet
 
     loaded = job.build()
     train = read_classes(job.folder, "train")
@@ -109,7 +110,7 @@ def _train_and_keep(job: Job, *, epochs: int, rate: float) -> None:
             seed=job.seed,
             step=lambda loss: bar.update(task, advance=1),
         )
-    write_tensors(job.supernet, loaded.model.state_dict())
+    keep_supernet(job, loaded, train.classes)
 
 
 def run_search(job: Job, options: SearchOptions) -> SearchResult:

@@ -13,8 +13,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sightline.common.files import write_tensors
 from sightline.data.photos import find_photos, read_photo
 from sightline.errors import DataError, GateError
+from sightline.gates.store import ARCHITECTURE, GatedSpec
+from sightline.models.architectures import ARCHITECTURES, write_network
 from sightline.models.load import LoadedModel, load_model
 from sightline.models.preprocess import Preprocess
 from sightline.models.weights import fit_weights, read_weights
@@ -190,6 +193,28 @@ def train_supernet(
                 step(float(loss.detach()))
         plan.step()
     return model.eval()
+
+
+def keep_supernet(job: Job, loaded: LoadedModel, classes: tuple[str, ...]) -> None:
+    """Write a supernet with what its network, gates and classes are, so that the file alone is enough to open it.
+
+    A network of our own kind with another head than its file's cannot be described; its tensors are kept alone.
+
+    Args:
+        job: says where to, and how it was built.
+        loaded: the trained supernet.
+        classes: names of the classes, in the order of its outputs.
+    """
+    tensors = loaded.model.state_dict()
+    if loaded.name in ARCHITECTURES:
+        write_tensors(job.supernet, tensors)
+        return
+    options = {} if job.reduction is None else {"reduction": job.reduction}
+    spec = GatedSpec(
+        model=loaded.name, classes=classes, model_args=dict(job.model_args), gate=job.gate, share=job.share,
+        options=options, preprocess=loaded.preprocess.record(),
+    )  # fmt: skip
+    write_network(job.supernet, tensors, ARCHITECTURE, spec.to_json())
 
 
 def _check_classes(logits: Tensor, photos: Photos) -> None:
