@@ -1,0 +1,82 @@
+"""The one sentence on top of a page: what was decided, how sure, and where the network looked.
+
+It is made for every map, so that the page's sentence follows its slider. It knows no page.
+"""
+
+from __future__ import annotations
+
+from sightline.reports.glossary import number
+from sightline.reports.motion import NO_EVIDENCE, silence
+from sightline.reports.where import SPREAD, place_words
+from sightline.results import AttentionMap, Decision, Status
+
+LEAST_AGAINST = 0.05
+"""Evidence against a decision is spoken of where it is at least that share of all evidence."""
+GAPS = {
+    Status.ZERO.value: "every value of its map is zero",
+    Status.FLAT.value: "every value of its map is the same",
+    Status.NAN.value: "some values of its map are not finite",
+    NO_EVIDENCE: "no value of its map is above zero",
+}
+"""Why a map has no evidence that could be placed."""
+
+
+def sure(decision: Decision) -> str:
+    """How sure the network is, in words; its score where it gives no probability.
+
+    Example:
+        >>> sure(Decision("cat", 12.5, probability=0.873))
+        '87 % sure'
+        >>> sure(Decision("cosine", 0.25))
+        'score 0.25'
+    """
+    if decision.probability is None:
+        return f"score {number(decision.score)}"
+    percent = 100 * decision.probability
+    if percent > 99.5:
+        return "more than 99 % sure"
+    return f"{percent:.0f} % sure" if percent >= 1 else "less than 1 % sure"
+
+
+def clause(map_: AttentionMap) -> str:
+    """Where the network looked at a layer, as the second half of the sentence.
+
+    Example:
+        >>> import torch
+        >>> clause(AttentionMap(torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.4, 0.0], [0.0, 0.0, 0.0]]), "last"))
+        'the network looked mostly at the upper left'
+        >>> clause(AttentionMap(torch.zeros(3, 3), "last"))
+        'this layer shows no evidence, because every value of its map is zero'
+    """
+    against = _against(map_)
+    if gap := silence(map_):
+        return (
+            f"this layer shows no evidence for it{against}"
+            if against
+            else f"this layer shows no evidence, because {GAPS[gap]}"
+        )
+    words = place_words(map_)
+    return f"the network looked {words if words == SPREAD else words.replace('mostly ', 'mostly at ', 1)}{against}"
+
+
+def against_share(map_: AttentionMap) -> float:
+    """Share of all evidence, by magnitude, that is against the decision; zero for a map without signs.
+
+    Example:
+        >>> import torch
+        >>> against_share(AttentionMap(torch.tensor([[3.0, -1.0]]), "last", signed=True))
+        0.25
+    """
+    if not map_.signed or map_.status is not Status.OK:
+        return 0.0
+    values = map_.values.detach().cpu().double()
+    whole = float(values.abs().sum())
+    return float(values.clamp(max=0.0).abs().sum()) / whole if 0.0 < whole < float("inf") else 0.0
+
+
+def _against(map_: AttentionMap) -> str:
+    """Where the evidence against the decision lies, if there is enough of it."""
+    if against_share(map_) < LEAST_AGAINST:
+        return ""
+    words = place_words(map_, against=True)
+    return f"; the evidence against it is {words if words == SPREAD else words.replace('mostly ', 'mostly in ', 1)}"
