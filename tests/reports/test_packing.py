@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from sightline.reports.colour import overlay
-from sightline.reports.packing import EXACT, LEVELS, level_bytes, packed, packed_difference, raw_bytes
+from sightline.reports.packing import EXACT, LEVELS, level_bytes, packed, packed_difference, raw_bytes, ring_text
 from sightline.reports.palette import STEPS
 from sightline.reports.photo import pixels_of
 from sightline.reports.scale import Scale, own_scale
@@ -88,3 +88,11 @@ def test_a_difference_keeps_its_signs_and_its_zero():
     assert (content["height"], content["width"], content["reach"]) == (2, 2, 0.5)
     assert list(base64.b64decode(content["values"])) == [0, 127, 191, 191]
     assert packed_difference(torch.zeros(1, 2).double())["reach"] == 0.0
+
+
+def test_corners_of_a_line_come_back_within_half_a_step():
+    ring = torch.rand(50, 2, generator=torch.Generator().manual_seed(1)).double()
+    content = base64.b64decode(ring_text([tuple(place) for place in ring.tolist()]))
+    numbers = [int.from_bytes(content[at : at + 3], "big") for at in range(0, len(content), 3)]
+    back = torch.tensor([(number // 4096, number % 4096) for number in numbers]).double() / 4095
+    assert (back - ring).abs().max() <= 0.5 / 4095 + 1e-9

@@ -1,12 +1,19 @@
 import base64
+import io
 import json
 import math
 
 import pytest
 import torch
+from PIL import Image
 
-from sightline.reports.palette import SIGNED, UNSIGNED
+from sightline.reports.cmaps import CMAPS
+from sightline.reports.density import unit_of
+from sightline.reports.outline import outline
+from sightline.reports.packing import ring_text
+from sightline.reports.page_picture import picture_of_page
 from sightline.reports.payload import common_payload, safe_json, subject_payload
+from sightline.reports.photo import pixels_of, tensor_of
 from sightline.reports.subject import subjects_of
 from sightline.results import AttentionMap, Flow
 
@@ -25,9 +32,55 @@ def test_json_holds_what_json_cannot_say_as_null_or_text():
     assert json.loads(safe_json(content)) == {"a": None, "b": [1, None], "c": "torch.float32", "4": True, "d": "?"}
 
 
-def test_colour_tables_are_those_of_python():
-    for name, table in (("unsigned", UNSIGNED), ("signed", SIGNED)):
-        assert base64.b64decode(common_payload()[name]) == table.numpy().tobytes()
+@pytest.mark.parametrize("cmap", ["glow", "inferno"])
+def test_the_colour_table_is_that_of_python(cmap):
+    table = base64.b64decode(common_payload(cmap)["drawing"]["table"])
+    assert table == CMAPS[cmap].table.numpy().tobytes()
+
+
+def test_every_number_that_has_a_name_has_a_line_that_says_what_it_is():
+    common = common_payload()
+    assert set(common["names"]) <= set(common["help"])
+    assert set(common["shares"]) <= set(common["notes"])
+
+
+def test_a_map_brings_its_unit_its_outline_and_its_half_the_sentence_too():
+    map_ = subject_payload(subjects_of(gallery())[0])["panels"][0]["maps"][0]
+    line = outline(gallery()[0].flow[0])
+    assert map_["half"] == pytest.approx(line.area, abs=1e-5)
+    assert map_["value"] == pytest.approx(unit_of(gallery()[0].flow[0]).value)
+    assert map_["outline"] == [ring_text(loop) for loop in line.loops]
+    assert map_["clause"].startswith("the network looked ")
+
+
+def test_the_box_of_a_decision_brings_its_ring_and_the_evidence_in_it():
+    from dataclasses import replace
+
+    values = torch.tensor([[3.0, 0.0], [0.0, 1.0]])
+    item = explanation(Flow((AttentionMap(values, "a"), AttentionMap(torch.zeros(2, 2), "b")), "m"))
+    boxed = replace(item, decision=replace(item.decision, box=(0.5, 0.25, 0.5, 0.75)))
+    panel = subject_payload(subjects_of([boxed])[0])["panels"][0]
+    assert panel["region"] == [ring_text([(0.5, 0.25), (1.0, 0.25), (1.0, 1.0), (0.5, 1.0)])]
+    assert (panel["on_object"], panel["object_name"]) == ([0.25, None], "box")
+    plain = subject_payload(subjects_of([item])[0])["panels"][0]
+    assert (plain["region"], plain["on_object"]) == ([], [None, None])
+
+
+def test_the_share_on_a_known_object_comes_before_that_in_the_box():
+    maps = (AttentionMap(torch.eye(2), "a", notes={"object": 0.7}), AttentionMap(torch.eye(2), "b"))
+    panel = subject_payload(subjects_of([explanation(Flow(maps, "m"))])[0])["panels"][0]
+    assert (panel["on_object"], panel["object_name"]) == ([0.7, None], "object")
+
+
+def test_photos_are_small_and_drawings_lossless():
+    noise = torch.rand(3, 700, 900)
+    photo_ = picture_of_page(subjects_of([explanation(image=noise)])[0])
+    assert photo_.size == (900, 700)
+    lines = torch.zeros(3, 64, 64)
+    lines[:, ::8] = 1.0
+    drawn = picture_of_page(subjects_of([explanation(image=lines)])[0])
+    back = Image.open(io.BytesIO(base64.b64decode(drawn.image.partition(",")[2]))).convert("RGB")
+    assert torch.equal(tensor_of(back), pixels_of(lines))
 
 
 def test_a_subject_holds_its_panels_with_everything_that_is_shown():
@@ -36,7 +89,7 @@ def test_a_subject_holds_its_panels_with_everything_that_is_shown():
     assert payload["layers"] == ["early", "middle", "late", "ok", "zero", "flat", "nan"]
     assert first["at"] == [0, 1, 2, None, None, None, None]
     assert third["at"] == [None, None, None, 0, 1, 2, 3]
-    assert first["decided"] == "score 3.25 · 50.0 %"
+    assert (first["sure"], first["probability"]) == ("50 % sure", 0.5)
     assert first["phrases"][0]["box"] == (0.25, 0.1, 0.5, 0.4)
     assert json.loads(first["provenance"]) == {"model": "tiny <b>", "score": None}
     assert second["label"] == HOSTILE

@@ -3,11 +3,14 @@
 import pytest
 import torch
 
-from sightline.reports import overlay, own_scale, save_page
+from sightline.reports import save_page
+from sightline.reports.density import unit_of
+from sightline.reports.drawing import painted
+from sightline.reports.kernel import grown
 from sightline.reports.panels import drawable
-from sightline.reports.photo import pixels_of
 
-from .test_page_in_browser import Opened
+from .browsing import overflow
+from .test_page_in_browser import Opened, differ
 from .test_places import SIZES, item
 
 pytestmark = pytest.mark.browser
@@ -26,39 +29,37 @@ def opened(browser, kind, tmp_path):
 
 
 def test_walks_and_points_without_complaint(opened):
-    opened.press("Home", "ArrowRight", "s", "n")
-    opened.point(1, 0.4, 0.5)
+    opened.press("Home", "ArrowRight", "s", "n", "o", "e")
+    opened.point(0.4, 0.5)
     assert opened.complaints == []
-    assert opened.text(".photo h2") == "Input"
-    assert opened.page.locator("#panels.wide, #flows.wide").count() == 2
+    assert opened.page.locator("main.wide").count() == 1
+    assert overflow(opened.page) == 0
 
 
-@pytest.mark.parametrize("smoothing", ["bilinear", "nearest"])
-def test_pixels_equal_those_of_python(opened, kind, smoothing):
+def test_pixels_equal_those_of_python(opened, kind):
     opened.press("Home")
-    opened.page.locator({"bilinear": "#smooth", "nearest": "#cells"}[smoothing]).click()
     (drawn,) = drawable(item(kind))
-    map_, picture = drawn.flow[0], pixels_of(drawn.image)
-    expected = overlay(map_, picture, scale=own_scale(map_), opacity=0.6, smoothing=smoothing)
-    height, width = picture.shape[:2]
-    assert opened.page.locator("article.panel canvas").first.get_attribute("width") == str(width)
-    places = [(y, x) for y in range(3, height, 17) for x in range(2, width, 37)]
-    shown = torch.tensor(opened.pixels(1, places))
-    wanted = torch.stack([expected[place] for place in places]).int()
-    # a cell's edge may be rounded to the next pixel
-    assert ((shown - wanted).abs().amax(1) <= 4).float().mean() > 0.99
+    map_ = drawn.flow[0]
+    ratio = opened.page.evaluate(
+        "(() => { const c = document.getElementById('map'); return [c.height, c.width]; })()"
+    )
+    wanted = painted(unit_of(map_).densities(grown(map_, tuple(ratio)))).int()
+    places = [(y, x) for y in range(1, ratio[0], 7) for x in range(2, ratio[1], 17)]
+    most, mean = differ(torch.tensor(opened.pixels(places)), torch.stack([wanted[place] for place in places]))
+    assert most <= 12
+    assert mean < 1
 
 
 def test_the_pointer_names_the_section_and_the_value(opened, kind):
     opened.press("Home")
-    opened.point(1, 0.4073, 0.71)
-    one = item(kind)
-    (drawn,) = drawable(one)
+    opened.point(0.4073, 0.71)
+    (drawn,) = drawable(item(kind))
     map_ = drawn.flow[0]
     row, column = int(0.71 * map_.shape[0]), int(0.4073 * map_.shape[1])
-    value = opened.panel(1).locator(".readout .value").inner_text().split(" ")[0]
-    assert float(value) == pytest.approx(float(map_.values[row, column]), abs=0.01)
-    text = opened.panel(1).locator(".readout").inner_text()
+    assert float(opened.text("#readout .value").split(" ")[0]) == pytest.approx(
+        float(map_.values[row, column]), abs=0.01
+    )
+    text = opened.text("#readout")
     if kind == "signal":
         assert f"at [0, {column}] of 1×32" in text
     else:
@@ -66,7 +67,12 @@ def test_the_pointer_names_the_section_and_the_value(opened, kind):
 
 
 def test_a_line_has_its_map_as_a_curve_too(opened, kind):
-    curve = opened.panel(1).locator("svg.curve")
-    assert curve.is_visible() == (kind == "signal")
+    assert opened.visible("#curve") == (kind == "signal")
     if kind == "signal":
-        assert curve.locator("path").get_attribute("d").count("V") == 9  # the eight cells, and back to the ground
+        assert opened.page.locator("#curve path").get_attribute("d").count("V") == 9  # eight cells, and to the ground
+
+
+def test_hiding_a_frame_hides_what_lies_in_it(opened, kind):
+    opened.press("End", "b")
+    opened.page.locator("#spoken", has_text="hidden: ").wait_for(state="attached")
+    assert " of the evidence at this layer, under " in opened.page.locator("#spoken").inner_text()

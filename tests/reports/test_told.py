@@ -57,9 +57,9 @@ def opened(browser, tmp_path):
 
 @pytest.mark.browser
 def test_sentences_read_as_they_were_written(opened):
-    assert opened.panel(1).locator(".told p").all_text_contents() == list(SENTENCES)
+    assert opened.page.locator("#words .sentences p").all_text_contents() == list(SENTENCES)
     assert opened.page.evaluate("window.hacked") is None
-    said = opened.panel(1).locator(".said")
+    said = opened.page.locator(".said")
     assert said.all_text_contents() == ["a red crown", HOSTILE]
     title = said.first.get_attribute("title")
     facts = ("for it", "90 % sure", "+25 % of the evidence", "80 % of its map on the object")
@@ -68,29 +68,29 @@ def test_sentences_read_as_they_were_written(opened):
 
 @pytest.mark.browser
 def test_a_role_is_a_word_and_not_only_a_colour(opened):
-    roles = opened.panel(1).locator(".phrase .role").all_text_contents()
+    roles = opened.page.locator(".phrase .role").all_text_contents()
     assert roles == ["for it", "against it", "would change it"]
-    assert "−10 % of the evidence" in opened.panel(1).locator(".phrase").nth(1).inner_text()
+    assert "−10 % of the evidence" in opened.page.locator(".phrase").nth(1).inner_text()
 
 
 @pytest.mark.browser
 def test_pointing_at_a_phrase_in_a_sentence_shows_its_map_and_box(opened):
-    box, frame = opened.panel(1).locator(".box"), opened.panel(1).locator(".frame").bounding_box()
-    opened.panel(1).locator(".said").first.hover()
+    box, frame = opened.page.locator("#phrase-box"), opened.page.locator("#field").bounding_box()
+    opened.page.locator(".said").first.hover()
     assert box.bounding_box()["x"] == pytest.approx(frame["x"] + 0.25 * frame["width"], abs=1)
-    assert "crown · 5×5" in opened.panel(1).locator(".readout").inner_text()
+    assert "crown · 5×5" in opened.text("#readout")
     opened.page.mouse.move(2, 2)
     assert not box.is_visible()
 
 
 @pytest.mark.browser
 def test_the_keyboard_walks_from_phrase_to_phrase_and_keeps_one(opened):
-    said, box = opened.panel(1).locator(".said"), opened.panel(1).locator(".box")
+    said, box = opened.page.locator(".said"), opened.page.locator("#phrase-box")
     said.first.focus()
     assert box.is_visible()
     opened.press("Tab")
     assert opened.page.evaluate("document.activeElement.textContent") == HOSTILE
-    assert "bill · 5×5" in opened.panel(1).locator(".readout").inner_text()
+    assert "bill · 5×5" in opened.text("#readout")
     for key in ("Enter", " "):
         opened.press(key)
         pressed = said.nth(1).get_attribute("aria-pressed")
@@ -102,8 +102,7 @@ def test_the_keyboard_walks_from_phrase_to_phrase_and_keeps_one(opened):
 @pytest.mark.browser
 def test_without_words_nothing_of_it_is_shown(browser, tmp_path):
     opened = Opened(browser, save_page([explanation(label="cat")], tmp_path / "plain.html"))
-    assert not opened.panel(1).locator(".told").is_visible()
-    assert not opened.panel(1).locator(".phrases").is_visible()
+    assert not opened.visible("#words")
     opened.page.close()
 
 

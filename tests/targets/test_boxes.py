@@ -191,3 +191,13 @@ def test_what_cannot_be_is_said(call: Any, sentence: str) -> None:
     with pytest.raises(TargetError) as problem:
         call()
     assert sentence in str(problem.value)
+
+
+def test_a_decision_says_its_box_as_shares_of_the_input_cut_at_the_edges() -> None:
+    from sightline.api.decision import decisions_of
+
+    readout = read(targets.box((10, 20, 30, 80), "cat"), size=(40, 50))
+    assert readout.boxes.tolist() == [[[pytest.approx(0.2), 0.5, pytest.approx(0.4), 0.5]]] * 2
+    assert decisions_of(readout)[0][0].box == pytest.approx((0.2, 0.5, 0.4, 0.5))
+    nothing = read(targets.box("top1"), [NONE, NONE])
+    assert [row[0].box for row in decisions_of(nothing)] == [None, None]

@@ -116,6 +116,7 @@ def decisions_of(readout: Readout) -> list[list[Decision]]:
     indices = None if readout.indices is None else readout.indices.tolist()
     others = None if readout.against is None else readout.against.tolist()
     chances = None if readout.probabilities is None else readout.probabilities.tolist()
+    boxes = None if readout.boxes is None else [[tuple(box) for box in row] for row in readout.boxes.tolist()]
     return [
         [
             Decision(
@@ -124,6 +125,7 @@ def decisions_of(readout: Readout) -> list[list[Decision]]:
                 index=None if indices is None or indices[b][k] < 0 else indices[b][k],
                 probability=None if chances is None else chances[b][k],
                 against=None if others is None else others[b][k],
+                box=None if boxes is None or not boxes[b][k][2] else boxes[b][k],
             )
             for k, score in enumerate(row)
         ]

@@ -8,7 +8,8 @@ from sightline.results import MEANING, AttentionMap, Decision, Status
 
 NOTES: dict[str, str] = {
     "carried": "score carried through this layer",
-    "drift": "relevance lost to biases (LRP conserves the score up to this)",
+    "drift": "relevance lost to biases",
+    "object": "share on the object",
     "prefix": "share on class and register tokens",
     "abandoned": "share abandoned",
     "kept": "share of neurons kept",
@@ -18,6 +19,36 @@ NOTES: dict[str, str] = {
     "damping": "damping",
 }
 """What notes of well-known names mean; a note of any other name stands under its name."""
+NAMES: dict[str, str] = {
+    "probability": "probability",
+    "score": "score",
+    "half": "half of the evidence in",
+    "box": "share in the box",
+    "against": "evidence against it",
+    "concentration": "concentration",
+    "grid": "cells",
+    "peak": "peak",
+}
+"""Names of the numbers that every map has."""
+HELP: dict[str, str] = {
+    "probability": "Of this decision, as the network gives it; networks are often too sure.",
+    "score": "The output that is explained, mostly a logit.",
+    "half": "Share of the picture: the smallest area that holds half of the evidence. Even evidence has 50 %.",
+    "against": "Share of the map's magnitude that lowers the score.",
+    "concentration": "Share of the map's magnitude in the strongest tenth of its cells. An even map has 10 %.",
+    "grid": "Rows × columns of this layer. The map knows nothing finer than a cell.",
+    "peak": "Largest magnitude of a cell, in units of the method.",
+    "carried": "Relevance that reaches this layer. LRP keeps the score, up to what biases take.",
+    "drift": "Score less the relevance of this layer. Zero where all is conserved.",
+    "box": "Share of the positive evidence within the box of the decision.",
+    "object": "Share of the positive evidence within the object's mask.",
+    "prefix": "Evidence on tokens that belong to no place of the picture.",
+    "abandoned": "Evidence on paths that the method did not follow.",
+    "kept": "Neurons that the method kept as evidence.",
+}
+"""What a number is, in a line."""
+SHARES = ("abandoned", "kept", "object", "prefix")
+"""Notes that are shares."""
 
 
 ROLES: dict[str, str] = {

@@ -5,6 +5,8 @@ It is made for every map, so that the page's sentence follows its slider. It kno
 
 from __future__ import annotations
 
+import math
+
 from sightline.reports.glossary import number
 from sightline.reports.motion import NO_EVIDENCE, silence
 from sightline.reports.where import SPREAD, place_words
@@ -22,7 +24,7 @@ GAPS = {
 
 
 def sure(decision: Decision) -> str:
-    """How sure the network is, in words; its score where it gives no probability.
+    """How sure the network is, in words; its score where it gives no probability, and nothing where that is unknown.
 
     Example:
         >>> sure(Decision("cat", 12.5, probability=0.873))
@@ -31,7 +33,7 @@ def sure(decision: Decision) -> str:
         'score 0.25'
     """
     if decision.probability is None:
-        return f"score {number(decision.score)}"
+        return "" if math.isnan(decision.score) else f"score {number(decision.score)}"
     percent = 100 * decision.probability
     if percent > 99.5:
         return "more than 99 % sure"

@@ -7,6 +7,7 @@ the size. Zero stays zero: it is the lowest level of an unsigned map and the mid
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -18,6 +19,8 @@ from sightline.results import AttentionMap, Status
 
 EXACT = 1024
 """Grids of at most this many cells travel as float32."""
+FINEST_STEP = 4095
+"""Steps of a place along a picture's side."""
 LEVELS = 254
 """Steps between the two ends of a map's range; even, so that one level lies in the middle."""
 
@@ -51,6 +54,20 @@ def level_bytes(values: Float[Tensor, "..."], limits: Scale) -> str:
     """Values as base64 of one byte each, row by row: the nearest of `LEVELS + 1` levels between the limits."""
     share = limits.positions(values.detach().cpu().double())
     return _text((share * LEVELS + 0.5).floor().to(torch.uint8).contiguous().numpy().tobytes())
+
+
+def ring_text(ring: Sequence[tuple[float, float]]) -> str:
+    """A closed line for a page: base64 with four letters a corner, x and y in twelve bits each.
+
+    Args:
+        ring: corners `(x, y)` in 0..1.
+
+    Example:
+        >>> ring_text([(0.0, 1.0)])
+        'AA//'
+    """
+    steps = ((round(FINEST_STEP * x) << 12 | round(FINEST_STEP * y)) for x, y in ring)
+    return _text(b"".join(step.to_bytes(3, "big") for step in steps))
 
 
 def _text(content: bytes) -> str:

@@ -1,6 +1,4 @@
-// Drawing: raw grids to pixels, exactly as sightline.reports.colour does it. Knows no page.
-
-const HATCH = 8, HATCH_LINE = 235, HATCH_GROUND = 70;
+// Drawing: raw grids to colours, as sightline.reports.drawing does it. Knows no page.
 
 /** Bytes of a base64 text. */
 function bytesOf(text) {
@@ -29,80 +27,116 @@ function levelled(bytes, [low, high], levels) {
   return Float32Array.from(bytes, (level) => low + (level / levels) * (high - low));
 }
 
-/** The same for equal parts side by side, each by itself. */
-function partedTaps(cells, pixels, parts) {
-  const edge = (part) => Math.round((part * pixels) / parts), own = cells / parts;
-  return Array.from({ length: parts }, (_, part) => part).flatMap((part) => taps(own, edge(part + 1) - edge(part)).map((tap) => (
-    { first: tap.first + part * own, second: tap.second + part * own, weight: tap.weight, home: tap.home + part * own })));
+const REACH = 4.5, bands = new Map();  // beyond so many deviations a cell adds less than a colour's step
+
+/** Share of a normal distribution below a value (Abramowitz and Stegun 7.1.26; within 1e-7). */
+function normalBelow(value) {
+  const x = Math.abs(value) / Math.SQRT2, t = 1 / (1 + 0.3275911 * x);
+  const rest = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429)))) * Math.exp(-x * x);
+  return value < 0 ? rest / 2 : 1 - rest / 2;
 }
 
-/** For every pixel along a side: the two cells around it, the second one's weight, and the cell that it lies in. */
-function taps(cells, pixels) {
-  return Array.from({ length: pixels }, (_, pixel) => {
-    const centre = ((pixel + 0.5) * cells) / pixels;
-    const place = Math.max(0, centre - 0.5), first = Math.min(cells - 1, Math.floor(place));
-    const second = Math.min(cells - 1, first + 1);
-    return { first, second, weight: place - first, home: Math.min(cells - 1, Math.floor(centre)) };
-  });
+/** For every pixel along a side the cells that it takes from, and how much of each: the display kernel. */
+function bandOf(cells, pixels, deviation) {
+  const key = `${cells} ${pixels} ${deviation}`;
+  if (!bands.has(key)) bands.set(key, Array.from({ length: pixels }, (_, pixel) => pixelBand((pixel + 0.5) * cells / pixels, cells, deviation)));
+  return bands.get(key);
 }
 
-/** Bilinear value among finite cells only (align_corners=False). */
-function mixed(raw, width, row, column) {
-  const corners = [
-    [row.first, column.first, (1 - row.weight) * (1 - column.weight)],
-    [row.first, column.second, (1 - row.weight) * column.weight],
-    [row.second, column.first, row.weight * (1 - column.weight)],
-    [row.second, column.second, row.weight * column.weight],
-  ];
-  let sum = 0, weight = 0;
-  for (const [r, c, share] of corners) {
-    const value = raw[r * width + c];
-    if (Number.isFinite(value)) { sum += share * value; weight += share; }
+function pixelBand(centre, cells, deviation) {
+  const low = Math.floor(centre - REACH * deviation), high = Math.floor(centre + REACH * deviation);
+  const first = Math.max(0, low), last = Math.min(cells - 1, high), weights = new Float32Array(last - first + 1);
+  let whole = 0;
+  for (let cell = low; cell <= high; cell++) {
+    let home = cell;
+    while (home < 0 || home >= cells) home = home < 0 ? -1 - home : 2 * cells - 1 - home;  // tails are folded back at the borders
+    const weight = normalBelow((centre - cell) / deviation) - normalBelow((centre - cell - 1) / deviation);
+    if (home >= first && home <= last) { weights[home - first] += weight; whole += weight; }
   }
-  return sum / Math.max(weight, 1e-12);
+  return { first, weights: weights.map((weight) => weight / whole) };
 }
 
-/** The map's value at every pixel; NaN over cells that are not finite. */
+/** The map's value at every pixel, each section by itself; NaN over cells that are not finite. */
 function grow(map, width, height, smooth) {
-  const raw = valuesOf(map), grown = new Float32Array(width * height);
-  const rows = taps(map.height, height), columns = partedTaps(map.width, width, Math.max(1, map.sections.length));
-  for (let y = 0, at = 0; y < height; y++) {
-    for (let x = 0; x < width; x++, at++) {
-      const home = raw[rows[y].home * map.width + columns[x].home];
-      if (!Number.isFinite(home)) grown[at] = NaN;
-      else if (!smooth) grown[at] = home;
-      else if (map.status === "nan") grown[at] = mixed(raw, map.width, rows[y], columns[x]);
-      else grown[at] = blend(raw, map.width, rows[y], columns[x]);
-    }
+  const raw = valuesOf(map), parts = Math.max(1, map.sections.length), own = map.width / parts, grown = new Float32Array(width * height);
+  const edge = (part) => Math.floor((part * width) / parts + 0.5);
+  for (let part = 0; part < parts; part++) {
+    const from = { raw, stride: map.width, start: part * own, width: own, height: map.height };
+    const to = { grown, stride: width, start: edge(part), width: edge(part + 1) - edge(part), height };
+    if (!smooth) growHard(from, to);
+    else if (map.status === "nan") growHoled(from, to, map.kernel);
+    else growSoft(from, to, map.kernel);
   }
   return grown;
 }
 
-/** Bilinear value where all cells are finite. */
-function blend(raw, width, row, column) {
-  const above = row.first * width, below = row.second * width, right = column.weight;
-  const top = raw[above + column.first] * (1 - right) + raw[above + column.second] * right;
-  const bottom = raw[below + column.first] * (1 - right) + raw[below + column.second] * right;
-  return top * (1 - row.weight) + bottom * row.weight;
+/** Cells as hard rectangles. */
+function growHard(from, to) {
+  const home = (pixel, pixels, cells) => Math.min(cells - 1, Math.floor(((pixel + 0.5) * cells) / pixels));
+  for (let y = 0; y < to.height; y++) {
+    const row = home(y, to.height, from.height) * from.stride + from.start, start = y * to.stride + to.start;
+    for (let x = 0; x < to.width; x++) to.grown[start + x] = from.raw[row + home(x, to.width, from.width)];
+  }
 }
 
-/** Grey of the hatching on a diagonal. */
-function hatch(diagonal) {
-  return diagonal % HATCH < HATCH / 4 ? HATCH_LINE : HATCH_GROUND;
-}
-
-/** Lay values over a photo's pixels: (1 - opacity) photo + opacity colour, hatched where not finite. */
-function lay(photo, values, { limits, table, opacity, signed }) {
-  const picture = new ImageData(photo.width, photo.height), to = picture.data, from = photo.data;
-  const [low, high] = limits, span = high - low;
-  for (let i = 0, at = 0; i < values.length; i++, at += 4) {
-    const value = values[i], finite = Number.isFinite(value);
-    const share = span > 0 ? Math.min(1, Math.max(0, (value - low) / span)) : signed ? 0.5 : 0;
-    const step = 3 * Math.floor(share * 255 + 0.5);
-    const line = finite ? 0 : hatch(Math.floor(i / photo.width) + (i % photo.width));
-    for (let c = 0; c < 3; c++) {
-      to[at + c] = Math.round(from[at + c] * (1 - opacity) + (finite ? table[step + c] : line) * opacity);
+/** Cells as soft patches: along the rows first, then down. */
+function growSoft(from, to, deviation) {
+  const across = bandOf(from.width, to.width, deviation), down = bandOf(from.height, to.height, deviation), lines = [];
+  for (let row = 0; row < from.height; row++) {
+    const line = new Float32Array(to.width), start = row * from.stride + from.start;
+    for (let x = 0; x < to.width; x++) {
+      const { first, weights } = across[x];
+      let sum = 0;
+      for (let i = 0; i < weights.length; i++) sum += weights[i] * from.raw[start + first + i];
+      line[x] = sum;
     }
+    lines.push(line);
+  }
+  for (let y = 0; y < to.height; y++) {
+    const { first, weights } = down[y], start = y * to.stride + to.start;
+    for (let i = 0; i < weights.length; i++) {
+      const line = lines[first + i], weight = weights[i];
+      for (let x = 0; x < to.width; x++) to.grown[start + x] += weight * line[x];
+    }
+  }
+}
+
+/** The same where some cells are not finite: mixed from finite cells only, and those cells stay as they are. */
+function growHoled(from, to, deviation) {
+  const finite = Float32Array.from(from.raw, (value) => (Number.isFinite(value) ? 1 : 0)), filled = Float32Array.from(from.raw, (value) => (Number.isFinite(value) ? value : 0));
+  const [share, mixed, hard] = [0, 1, 2].map(() => ({ ...to, grown: new Float32Array(to.grown.length) }));
+  growSoft({ ...from, raw: finite }, share, deviation);
+  growSoft({ ...from, raw: filled }, mixed, deviation);
+  growHard(from, hard);
+  for (let y = 0; y < to.height; y++) {
+    for (let x = 0, at = y * to.stride + to.start; x < to.width; x++, at++) to.grown[at] = Number.isFinite(hard.grown[at]) ? mixed.grown[at] / Math.max(share.grown[at], 1e-12) : NaN;
+  }
+}
+
+/** Values as colours with opacity, by how dense the evidence is; hatched where not finite. */
+function painted(values, { width, height, unit, drawing }) {
+  const picture = new ImageData(width, height), pixels = new Uint32Array(picture.data.buffer), colours = drawing.colours;
+  const scale = unit.value > 0 ? 1 / (unit.value * drawing.reach) : 0, least = unit.against ? -1 : 0;
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i];
+    if (value - value !== 0) { hatch(picture, i, drawing.hatch); continue; }  // not finite
+    const share = Math.min(1, Math.max(least, value * scale));
+    pixels[i] = colours[(128.5 + 127 * (share < 0 ? -Math.sqrt(-share) : Math.sqrt(share))) | 0];
+  }
+  return picture;
+}
+
+function hatch(picture, i, [period, line, ground, opacity]) {
+  const grey = (Math.floor(i / picture.width) + (i % picture.width)) % period < Math.floor(period / 4) ? line : ground;
+  picture.data.set([grey, grey, grey, 255 * opacity], 4 * i);
+}
+
+/** Lay a painted picture over pixels of the same size. */
+function laid(base, over, opacity) {
+  const picture = new ImageData(base.width, base.height), to = picture.data, from = base.data, top = over.data;
+  for (let at = 0; at < to.length; at += 4) {
+    const share = (top[at + 3] / 255) * opacity;
+    for (let c = at; c < at + 3; c++) to[c] = Math.floor(from[c] + (top[c] - from[c]) * share + 0.5);
     to[at + 3] = 255;
   }
   return picture;
@@ -115,7 +149,7 @@ function brief(value) {
 }
 
 /** A map's value in words: exact where the page carries it so, else with the width of its level. */
-function told(map, at) {
+function valueText(map, at) {
   const value = valuesOf(map)[at];
   return map.levels ? `${brief(value)} ± ${((map.own[1] - map.own[0]) / map.levels / 2).toPrecision(1)}` : exact(value);
 }
@@ -128,4 +162,9 @@ function exact(value) {
     if (Math.fround(Number(text)) === value) return String(Number(text));
   }
   return String(Number(value.toPrecision(9)));
+}
+
+/** A share in whole percent, with a digit where it is small. */
+function percent(share) {
+  return share === null ? "-" : `${(100 * share).toFixed(share > 0 && share < 0.1 ? 1 : 0)} %`;
 }

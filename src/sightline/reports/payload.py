@@ -5,17 +5,19 @@ It decides nothing about looks; `page.js` reads what is written here.
 
 from __future__ import annotations
 
-import base64
 import json
 import math
 from collections.abc import Mapping
 from typing import Any
 
-from sightline.reports.glossary import NOTES, ROLES, clean, decided, grid
-from sightline.reports.motion import moved
-from sightline.reports.packing import packed, packed_difference
-from sightline.reports.palette import SIGNED, UNSIGNED
-from sightline.reports.photo import LONGEST_SIDE, WIDEST, data_uri, fit
+from sightline.reports.cmaps import DEFAULT
+from sightline.reports.density import shared_unit
+from sightline.reports.drawing import drawing_record, map_record
+from sightline.reports.glossary import HELP, NAMES, NOTES, ROLES, SHARES, clean, grid
+from sightline.reports.headline import against_share, clause, sure
+from sightline.reports.motion import Box, inside, mass, moved
+from sightline.reports.packing import packed, packed_difference, ring_text
+from sightline.reports.page_picture import PagePicture, picture_of_page
 from sightline.reports.scale import own_scale
 from sightline.reports.subject import Subject
 from sightline.reports.trajectory import Trajectory
@@ -36,22 +38,34 @@ def safe_json(content: object) -> str:
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def common_payload() -> dict[str, Any]:
-    """What all photos of a page share: the colour tables and what statuses and notes mean."""
-    tables = [base64.b64encode(table.numpy().tobytes()).decode() for table in (UNSIGNED, SIGNED)]
-    meaning = {str(key): text for key, text in MEANING.items()}
-    return {"unsigned": tables[0], "signed": tables[1], "meaning": meaning, "notes": NOTES, "roles": ROLES}
+def common_payload(cmap: str = DEFAULT) -> dict[str, Any]:
+    """What all photos of a page share: the colours, and what statuses and numbers mean.
+
+    Raises:
+        ResultError: the colour map is unknown.
+    """
+    return {
+        "drawing": drawing_record(cmap),
+        "meaning": {str(key): text for key, text in MEANING.items()},
+        "notes": NOTES,
+        "roles": ROLES,
+        "names": NAMES,
+        "help": HELP,
+        "shares": SHARES,
+    }
 
 
-def subject_payload(subject: Subject) -> dict[str, Any]:
-    """One photo with all its panels."""
-    pixels = fit(subject.pixels, WIDEST if subject.wide else LONGEST_SIDE)
+def subject_payload(subject: Subject, picture: PagePicture | None = None) -> dict[str, Any]:
+    """One photo with all its panels.
+
+    Args:
+        subject: the photo and its explanations.
+        picture: the photo as the page carries it; the page's own markup holds that of the first photo.
+    """
     return {
         "source": subject.source,
         "photo": subject.has_photo,
-        "image": data_uri(pixels),
-        "width": pixels.shape[1],
-        "height": pixels.shape[0],
+        **(picture or picture_of_page(subject)).record(),
         "wide": subject.wide,
         "layers": list(subject.layers),
         "panels": [_panel(subject, item) for item in subject.items],
@@ -62,15 +76,18 @@ def _panel(subject: Subject, item: Explanation) -> dict[str, Any]:
     """One method and decision; `at` holds, for each layer of the slider, which map is drawn there."""
     places = {map_.layer: place for place, map_ in enumerate(item.flow.maps)}
     drawn = [subject.at(item, layer) for layer in subject.layers]
-    limits = subject.shared(item.method)
+    unit = shared_unit([map_ for other in subject.items if other.method == item.method for map_ in other.flow.maps])
     return {
         "method": item.method,
+        **_method(item),
         "label": item.decision.label,
-        "decided": decided(item.decision),
+        "sure": sure(item.decision),
+        "probability": item.decision.probability,
         "index": item.decision.index,
         "score": item.decision.score,
+        **_target(item),
         "remarks": list(item.flow.remarks),
-        "shared": [limits.low, limits.high],
+        "shared": {"value": unit.value, "against": unit.against},
         "at": [None if map_ is None else places[map_.layer] for map_ in drawn],
         "maps": [_map(map_) for map_ in item.flow.maps],
         "course": _course(Trajectory(item)) if len(item.flow) > 1 else None,
@@ -80,9 +97,42 @@ def _panel(subject: Subject, item: Explanation) -> dict[str, Any]:
     }
 
 
-def _map(map_: AttentionMap) -> dict[str, Any]:
-    limits = own_scale(map_)
+def _method(item: Explanation) -> dict[str, Any]:
+    """What is known of the method: its name, its equation and why it was taken."""
+    texts = {name: item.provenance.get(name) for name in ("title", "equation", "why")}
+    return {name: text if isinstance(text, str) else "" for name, text in texts.items()}
+
+
+def _target(item: Explanation) -> dict[str, Any]:
+    """The region that the decision is about, as rings, and each map's share of evidence on it or on the object."""
+    box, maps = item.decision.box, item.flow.maps
+    noted = [map_.notes.get("object") for map_ in maps]
+    masses = [mass(map_) for map_ in maps]
+    in_box = [None if box is None or one is None else round(inside(one, [box])[0], 4) for one in masses]
+    known = any(share is not None for share in noted)
     return {
+        "region": [] if box is None else [_ring(box)],
+        "on_object": noted if known else in_box,
+        "object_name": "object" if known else "box",
+    }
+
+
+def _ring(box: Box) -> str:
+    """A box as a ring of corners."""
+    x, y, wide, high = box
+    return ring_text([(x, y), (x + wide, y), (x + wide, y + high), (x, y + high)])
+
+
+def _map(map_: AttentionMap) -> dict[str, Any]:
+    limits, drawing = own_scale(map_), map_record(map_)
+    return {
+        "clause": clause(map_),
+        "value": _brief(drawing["unit"]),
+        "against": drawing["against"],
+        "kernel": drawing["kernel"],
+        "half": None if drawing["area"] is None else round(drawing["area"], 5),
+        "outline": [ring_text(list(zip(loop[::2], loop[1::2], strict=True))) for loop in drawing["loops"]],
+        "opposed": round(against_share(map_), 4),
         "layer": map_.layer,
         "grid": grid(map_),
         "height": map_.shape[0],
@@ -91,10 +141,15 @@ def _map(map_: AttentionMap) -> dict[str, Any]:
         **packed(map_, limits),
         "signed": map_.signed,
         "status": str(map_.status),
-        "own": [limits.low, limits.high],
-        "concentration": concentration(map_.values),
+        "own": [_brief(limits.low), _brief(limits.high)],
+        "concentration": _brief(concentration(map_.values)),
         "notes": dict(map_.notes),
     }
+
+
+def _brief(value: float | None) -> float | None:
+    """A number in the nine digits that tell any two float32 apart."""
+    return None if value is None else float(f"{value:.9g}")
 
 
 def _course(course: Trajectory) -> dict[str, Any]:

@@ -34,6 +34,7 @@ class Decision:
         index: the class index where the decision is a class.
         probability: that of the class as the model means it (`explain(probabilities=...)`), where there is one.
         against: index of the class that it was weighed against, where one was asked for.
+        box: the box that it is about, where it is one of a detector: `(x, y, width, height)` as shares of the input.
     """
 
     label: str
@@ -41,6 +42,7 @@ class Decision:
     index: int | None = None
     probability: float | None = None
     against: int | None = None
+    box: tuple[float, float, float, float] | None = None
 
 
 @dataclass(frozen=True, eq=False)

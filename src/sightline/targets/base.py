@@ -34,6 +34,8 @@ class Readout:
         indices: `[b, k]` class indices where a decision is a class, else None.
         probabilities: `[b, k]` where a decision is a class, by a soft-max unless `ClassHead` knows better; else None.
         against: `[b, k]` indices of the classes that these are weighed against, where a target names one, else None.
+        boxes: `[b, k, 4]` the boxes that the decisions are about: x, y, width, height as shares of the input, zeros
+            where there is none; else None.
     """
 
     scores: Float[Tensor, "b k"]
@@ -41,6 +43,7 @@ class Readout:
     indices: Int[Tensor, "b k"] | None = None
     probabilities: Float[Tensor, "b k"] | None = None
     against: Int[Tensor, "b k"] | None = None
+    boxes: Float[Tensor, "b k 4"] | None = None
 
 
 class Target(ABC):

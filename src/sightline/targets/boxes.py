@@ -134,6 +134,7 @@ class Box(Target):
             indices=classes,
             probabilities=torch.tensor([[cell.probability for cell in row] for row in cells], device=boxes.device),
             against=None if other is None else torch.full_like(classes, other),
+            boxes=None if self.size is None else _shares(boxes, self.size),
         )
 
     def _detections(self, output: Any) -> list[Detections]:
@@ -219,6 +220,15 @@ def _overlap(detections: Detections, box: Float[Tensor, "4"]) -> Float[Tensor, "
     # A proposal or box of no area has no overlap with anything, where the quotient is 0 / 0.
     overlap: Tensor = box_iou(detections.boxes, box[None].to(detections.boxes))[:, 0]
     return overlap.nan_to_num(0.0)
+
+
+def _shares(boxes: Float[Tensor, "b k 4"], size: tuple[int, int]) -> Float[Tensor, "b k 4"]:
+    """Corners in pixels as x, y, width and height in shares of an input of a size, cut at its edges."""
+    height, width = size
+    x0, y0, x1, y1 = (
+        (boxes.detach().double() / boxes.new_tensor([width, height, width, height])).clamp(0, 1).unbind(-1)
+    )
+    return torch.stack([x0, y0, x1 - x0, y1 - y0], -1)
 
 
 def _label(answer: _Answer, where: str, index: int, other: int | None, labels: Sequence[str] | None) -> str:
