@@ -1,14 +1,23 @@
-"""What mkdocs does besides: formulas become MathML, so that no page loads a program to draw them."""
+"""What mkdocs does besides: formulas become MathML, and the example of the home page is made."""
 
 from __future__ import annotations
 
 import html
 import re
+import runpy
+from pathlib import Path
 from typing import Any
 
 from latex2mathml.converter import convert
 
 FORMULA = re.compile(r'<(span|div) class="arithmatex">\s*\\([(\[])(.*?)\\[)\]]\s*</\1>', re.DOTALL)
+
+
+def on_startup(*, command: str, **_: Any) -> None:
+    """Make the example of the home page with this version; a server makes it only if it is missing."""
+    example = runpy.run_path(str(Path(__file__).parent / "_gen" / "example_page.py"))
+    if command == "build" or not example["PAGE"].is_file():
+        example["make"]()
 
 
 def on_page_content(page: str, /, **_: Any) -> str:
