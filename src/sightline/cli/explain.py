@@ -38,13 +38,14 @@ def explain(
     """Show where a network looks in photos: at every layer, for any class."""
     from sightline.cli.job import JobResult, gather, masks_of
     from sightline.cli.prepared import all_photos
+    from sightline.cli.truth import truths_of
     from sightline.models.load import default_model, load_model
 
     paths, job, result = _photos(photos, model.model), job_of(inputs, target, match, output), JobResult()
     _check(job)
     files = gather(paths, result, job.levels)
     _check_options(job, files, match, result)
-    job = replace(job, masks=masks_of(files, target.masks))
+    job = replace(job, masks=masks_of(files, target.masks), truths=truths_of(files, target.truth))
     others = gather(match.gallery, result) if match.gallery else []
     name = default_model(model.model, model.weights) if photos else model.model
     network = load_model(name, **model.arguments(), seed=target.seed)

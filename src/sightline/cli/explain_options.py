@@ -74,6 +74,9 @@ class TargetOptions(Settings):
     masks: Path | None = setting(
         None, "Where the object is, bright on dark: a picture for one photo, or a folder with one of each name."
     )
+    truth: str | None = setting(
+        None, "True classes: a CSV file with the columns image and label, or 'folders' for the folders' names."
+    )
     topk: int | None = setting(None, "Explain the k highest classes; the same as --target topK.", low=1)
     seed: int = setting(0, "Seed of everything random.", low=0, high=SEEDS - 1)
 

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from sightline.cli.index import INDEX, card_of, make_index
 from sightline.common.files import check_ours
 from sightline.errors import InputError, near
 from sightline.terminal.folder import SUMMARY, check_place, folder_names, whole_folder, write_summary
@@ -24,11 +25,11 @@ if TYPE_CHECKING:
     from sightline.models.load import LoadedModel
     from sightline.models.outputs import Probabilities
     from sightline.models.preprocess import Prepared
+    from sightline.reports.index_page import Card
     from sightline.results import Explanations
     from sightline.targets import Score, Target
 
 FORMATS = ("png", "gif", "mp4", "html", "arrays")
-INDEX = "index.html"
 CHUNK = 4
 """Photos that go through the network together, where the user does not say."""
 
@@ -52,9 +53,11 @@ class ExplainJob:
         layers: names, wildcards and the words that the adapter knows; None is each method's own choice.
         batch_size: photos per pass.
         masks: for each photo, a picture of where the object is; empty where that is not known.
+        truths: for each photo, the name of its true class; empty where that is not known.
         levels: which values of deep files are black and white, and frames of a clip, as `open_input` takes them.
         opacity: opacity of the maps over the photo, 0..1.
         seed: seed of everything random.
+        indexed: whether an index over all photos is written, for which each gets a thumbnail.
     """
 
     out: Path
@@ -71,9 +74,11 @@ class ExplainJob:
     layers: list[str] | None = None
     batch_size: int | None = None
     masks: Mapping[Path, Path] = field(default_factory=dict)
+    truths: Mapping[Path, str] = field(default_factory=dict)
     levels: Mapping[str, float | None] = field(default_factory=dict)
     opacity: float | None = None
     seed: int = 0
+    indexed: bool = False
 
     @property
     def whites(self) -> Mapping[str, float | None]:
@@ -86,7 +91,7 @@ class JobResult:
     """What came of it: a record per photo, what could not be read, and methods that do not fit the model."""
 
     photos: list[dict[str, Any]] = field(default_factory=list)
-    thumbnails: list[str] = field(default_factory=list)
+    cards: list[Card] = field(default_factory=list)
     errors: list[dict[str, str]] = field(default_factory=list)
     index: str | None = None
     left_out: dict[str, str] = field(default_factory=dict)
@@ -166,8 +171,7 @@ def run(
     names = _display_names(photos)
     for folder in folders.values():
         check_place(folder)
-    if len(photos) > 1 and "html" in job.formats:
-        check_ours(job.out / INDEX)
+    job = with_index(job, len(photos))
     size = job.batch_size or CHUNK
     for start in range(0, len(photos), size):
         chunk = photos[start : start + size]
@@ -176,12 +180,24 @@ def run(
             record = _write(photo, items, folders[_path(photo)], loaded, job)
             result.left_out |= record["left_out"]
             result.photos.append(record)
-            result.thumbnails.append(thumbnail(items))
+            result.cards += [card_of(record, items)] if job.indexed else []
         for path in chunk:
             step(path)
-    if len(photos) > 1 and result.photos and "html" in job.formats:
-        result.index = make_index(job, result)
+    if job.indexed and result.photos:
+        result.index = make_index(job.out, result.cards, result.errors)
     return result
+
+
+def with_index(job: ExplainJob, photos: int) -> ExplainJob:
+    """The job, with an index where there are several photos and pages are written.
+
+    Raises:
+        ResultError: a file that is not ours has the index's name.
+    """
+    job = replace(job, indexed=photos > 1 and "html" in job.formats)
+    if job.indexed:
+        check_ours(job.out / INDEX)
+    return job
 
 
 def _readable(chunk: Sequence[Path], job: ExplainJob, result: JobResult) -> Iterator[Input]:
@@ -273,6 +289,7 @@ def _write(photo: Input, items: Explanations, folder: Path, loaded: LoadedModel,
         "folder": str(folder),
         "files": [],
         "explanations": [explanation_record(item) for item in items],
+        **_judged(_path(photo), items, loaded, job),
     }
     with whole_folder(folder) as partial:
         title = f"Where the network looks in {_path(photo).name}"
@@ -281,6 +298,17 @@ def _write(photo: Input, items: Explanations, folder: Path, loaded: LoadedModel,
         content = {"sightline": __version__, "model": loaded.provenance, **record}
         write_summary(partial, content)
     return record
+
+
+def _judged(path: Path, items: Explanations, loaded: LoadedModel, job: ExplainJob) -> dict[str, Any]:
+    """The true class where it is known, and whether the top class, if that is explained, is it."""
+    from sightline.cli.truth import is_right
+
+    if path not in job.truths:
+        return {}
+    truth, decision = job.truths[path], items[0].decision
+    right = is_right(truth, decision.index, decision.label, loaded.labels) if job.target is None else None
+    return {"truth": truth, "right": right}
 
 
 def write_formats(
@@ -296,6 +324,7 @@ def write_formats(
         arrays: what is kept as arrays, where that is something else than what is drawn.
     """
     from sightline.reports import OPACITY, save_animation, save_montage, save_page
+    from sightline.reports.index_page import THUMBNAIL, save_thumbnail
 
     opacity = OPACITY if job.opacity is None else job.opacity
     if "png" in job.formats:
@@ -305,6 +334,8 @@ def write_formats(
             save_animation(items, folder / f"walk.{kind}", opacity=opacity)
     if "html" in job.formats:
         save_page(items, folder / "page.html", title=title)
+    if job.indexed:
+        save_thumbnail(items, folder / THUMBNAIL)
     if "arrays" in job.formats:
         (arrays or items).save(folder)
 
@@ -316,19 +347,3 @@ def left_out(items: Explanations) -> dict[str, str]:
 
 def _path(photo: Input) -> Path:
     return photo.path or Path("photo")
-
-
-def thumbnail(items: Explanations) -> str:
-    """A small picture of what is explained, as a data address."""
-    from sightline.reports.photo import thumbnail_uri
-    from sightline.reports.subject import subjects_of
-
-    subject = subjects_of(items)[0]
-    return thumbnail_uri(subject.pixels, longest=224) if subject.has_photo else ""
-
-
-def make_index(job: ExplainJob, result: JobResult) -> str:
-    """Write the page over all results; returns its path."""
-    from sightline.terminal.index import save_index
-
-    return str(save_index(job.out / INDEX, result.photos, thumbnails=result.thumbnails, errors=result.errors))

@@ -10,8 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sightline.cli.job import CHUNK, INDEX, ExplainJob, JobResult, left_out, make_index, thumbnail, write_formats
-from sightline.common.files import check_ours
+from sightline.cli.index import card_of, make_index
+from sightline.cli.job import CHUNK, ExplainJob, JobResult, left_out, with_index, write_formats
 from sightline.errors import InputError
 from sightline.terminal.folder import SUMMARY, check_place, folder_names, whole_folder, write_summary
 from sightline.terminal.summary import explanation_record
@@ -55,8 +55,7 @@ def run_retrieval(
     Raises:
         InputError: the gallery holds nothing else than the photo.
     """
-    if len(photos) > 1 and "html" in job.formats:
-        check_ours(job.out / INDEX)
+    job = with_index(job, len(photos))
     vectors, sources = _embeddings(gallery, loaded, job, result)
     for photo, name in zip(photos, folder_names(photos), strict=True):
         if photo in [Path(error["source"]) for error in result.errors]:
@@ -65,8 +64,8 @@ def run_retrieval(
         more = {"gallery": len(sources), "matches": [{"source": str(p), "score": s} for p, s in ranked[:BEST]]}
         _explain_into(job.out / name, photo, ranked[0][0], loaded, job, result=result, more=more)
         step(photo)
-    if len(photos) > 1 and result.photos and "html" in job.formats:
-        result.index = make_index(job, result)
+    if job.indexed and result.photos:
+        result.index = make_index(job.out, result.cards, result.errors)
     return result
 
 
@@ -149,7 +148,7 @@ def _explain_into(
         write_summary(partial, content)
     result.left_out |= record["left_out"]
     result.photos.append(record)
-    result.thumbnails.append(thumbnail(figures))
+    result.cards += [card_of(record, figures)] if job.indexed else []
 
 
 def _pair(photos: tuple[Photo, Photo], names: tuple[str, str], loaded: LoadedModel, job: ExplainJob) -> Explanations:

@@ -85,8 +85,13 @@ def data_uri(pixels: UInt8[Tensor, "h w 3"]) -> str:
 
 def thumbnail_uri(pixels: UInt8[Tensor, "h w 3"], *, longest: int = 112) -> str:
     """A small JPEG of the picture as a `data:` address."""
-    content = _encoded(fit(pixels, longest), "JPEG", quality=80)
+    content = jpeg(fit(pixels, longest))
     return f"data:image/jpeg;base64,{base64.b64encode(content).decode()}"
+
+
+def jpeg(pixels: UInt8[Tensor, "h w 3"]) -> bytes:
+    """The picture as a small JPEG file."""
+    return _encoded(pixels, "JPEG", quality=80)
 
 
 def _encoded(pixels: UInt8[Tensor, "h w 3"], kind: str, **options: int | bool) -> bytes:
