@@ -103,11 +103,29 @@ def test_several_photos_get_their_own_folders_and_one_index(here):
     assert sorted(path.name for path in (here / "results").iterdir()) == ["index.html", "one", "one-2", "zwei ö"]
     links = Links()
     links.feed((here / "results" / "index.html").read_text(encoding="utf-8"))
-    assert [link for link in links.found if not link.startswith("data:image/")] == [
-        "one/page.html",
-        "one-2/page.html",
-        "zwei%20%C3%B6/page.html",
-    ]
+    folders = ("one", "one-2", "zwei%20%C3%B6")
+    files = [f"{folder}/{name}" for folder in folders for name in ("page.html", "thumbnail.jpg")]
+    assert [link for link in links.found if not link.startswith(("data:", "#"))] == files
+
+
+def test_wrong_labels_are_marked_where_the_true_classes_are_known(here):
+    (here / "truth.csv").write_text("image,label\none.png,goldfish\nzwei ö.jpg,unicorn\n", encoding="utf-8")
+    result = explain("one.png", "zwei ö.jpg", "--truth", "truth.csv", "--format", "html", "--json")
+    assert result.exit_code == 0, result.output
+    first, second = json.loads(result.stdout)["photos"]
+    right = first["explanations"][0]["decision"] == "goldfish"
+    assert (first["truth"], first["right"]) == ("goldfish", right)
+    assert (second["truth"], second["right"]) == ("unicorn", None)
+    text = (here / "sightline_out" / "index.html").read_text(encoding="utf-8")
+    assert ("✓ right" if right else "✗ true class: goldfish") in text
+    assert "true class: unicorn" in text
+
+
+def test_a_class_that_was_asked_for_is_neither_right_nor_wrong(here):
+    (here / "truth.csv").write_text("image,label\none.png,goldfish\n", encoding="utf-8")
+    result = explain("one.png", "--truth", "truth.csv", "--target", "goldfish", "--format", "arrays", "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["photos"][0]["right"] is None
 
 
 def test_labels_are_escaped_in_the_index(here):
