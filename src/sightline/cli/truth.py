@@ -37,7 +37,7 @@ def truths_of(photos: Sequence[Path], where: str | None) -> dict[Path, str]:
     for image, label in rows.items():
         parts = PurePosixPath(image.replace("\\", "/")).parts
         named.setdefault(parts[-1] if parts else "", []).append((parts, label))
-    truths = {photo: label for photo in photos if (label := _label(photo, named.get(photo.name, []))) is not None}
+    truths = {photo: own for photo in photos if (own := _label(photo, named.get(photo.name, []))) is not None}
     if not truths:
         raise InputError(
             f"--truth {where!r} names none of the {len(photos)} photos, such as {photos[0].name!r}; its first image "
