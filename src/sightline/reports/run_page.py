@@ -26,6 +26,7 @@ class Run:
         tables: further tables by their heading; the first row is the header.
         words: for a table's heading, what its columns mean.
         command: command line that trained the network.
+        alarm: a sentence that should stop a reader; empty for none.
     """
 
     title: str
@@ -38,6 +39,7 @@ class Run:
     tables: Mapping[str, Sequence[Sequence[str]]] = field(default_factory=dict)
     words: Mapping[str, str] = field(default_factory=dict)
     command: str = "sightline train"
+    alarm: str = ""
 
 
 def run_page(rows: Sequence[Row], run: Run) -> str:

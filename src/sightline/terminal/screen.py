@@ -54,6 +54,11 @@ def say_error(text: str) -> None:
     err().print(f"error: {printable(text)}", style="red")
 
 
+def say_alarm(text: str) -> None:
+    """A result that should stop a reader, bold and red where there is colour."""
+    out().print(printable(text), style="bold red", soft_wrap=True)
+
+
 def say_note(text: str) -> None:
     """Something worth knowing that is no error."""
     err().print(printable(text), style="dim")

@@ -5,21 +5,38 @@ All of them carry their state in the checkpoint, so that a run that goes on ends
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import lightning
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from torch import Tensor
 
 from sightline.training.reporter import Row
 
 MONITORS = {"accuracy": ("val/accuracy", "max"), "loss": ("val/loss", "min")}
 """Which figure chooses the epoch, and whether more of it is better."""
+LOSS = "val/loss"
+"""What decides between epochs that are equally good."""
+
+
+def best_epoch(rows: Sequence[Row], best: str) -> int:
+    """The epoch that a `Keeper` keeps, from 1: the best of a figure, of equal ones that of the lower validation loss.
+
+    Args:
+        rows: figures of every epoch.
+        best: a name of `MONITORS`.
+    """
+    name, mode = MONITORS[best]
+    ranks = [(row[name] if mode == "max" else -row[name], -row.get(LOSS, 0.0)) for row in rows]
+    return ranks.index(max(ranks)) + 1
 
 
 class Keeper(ModelCheckpoint):  # type: ignore[misc]
     """A checkpoint of one name that is written over; it does not mind its folder being moved.
+
+    Of epochs that are equally good the one of the lower validation loss is kept.
 
     Args:
         folder: folder of checkpoints.
@@ -38,11 +55,28 @@ class Keeper(ModelCheckpoint):  # type: ignore[misc]
             save_on_train_epoch_end=True,
             enable_version_counter=False,
         )
+        self.loss: float | None = None
+
+    def check_monitor_top_k(self, trainer: lightning.Trainer, current: Tensor | None = None) -> bool:
+        """Whether this epoch is better than the one that is kept."""
+        loss = trainer.callback_metrics.get(LOSS)
+        own = None if loss is None else float(loss)
+        equal = current is not None and self.best_model_score is not None and bool(current == self.best_model_score)
+        tie = equal and None not in (own, self.loss) and cast(float, own) < cast(float, self.loss)
+        better = tie or bool(super().check_monitor_top_k(trainer, current))
+        if better:
+            self.loss = own
+        return better
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a later run must know."""
+        return {**super().state_dict(), "loss": self.loss}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over what an earlier run knew, at the place where the folder lies now."""
         paths = {name: self._moved(state_dict[name]) for name in state_dict if name.endswith("_path")}
         models = {self._moved(path): score for path, score in state_dict["best_k_models"].items()}
+        self.loss = state_dict.get("loss")  # earlier versions kept the first of equal epochs, and wrote none
         super().load_state_dict({**state_dict, **paths, "best_k_models": models, "dirpath": self.dirpath})
 
     def _moved(self, path: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar, cast
 
@@ -22,9 +22,11 @@ from sightline.common.files import whole_file, write_sealed
 from sightline.common.settings import lasting
 from sightline.training.callbacks import Curves
 from sightline.training.loop import Watch
+from sightline.training.probe import Features, Probe
 from sightline.training.recipe import MachineConfig, Recipe
 from sightline.training.reporter import Report, Reporter, Row
 from sightline.training.resume import check_folder, claim_folder, training_place
+from sightline.training.standing import probed
 
 R = TypeVar("R", bound=Recipe)
 Data = TypeVar("Data")
@@ -50,6 +52,8 @@ class Experiment(ABC, Generic[R, Data, Net, Outcome]):
     out: Path
     work: Path
     reporter: Reporter = Reporter()
+    probe: Probe | None = field(default=None, init=False)
+    """The linear probe that the training is compared with; None before it is fitted, and where there is none."""
     beside: ClassVar[tuple[str, ...]] = (".md",)
     """Endings of what is written beside the weights."""
 
@@ -76,6 +80,8 @@ class Experiment(ABC, Generic[R, Data, Net, Outcome]):
         claim_folder(self.work, {**self.facts(data), **lasting(self.recipe)})
         lightning.seed_everything(self.machine.seed, verbose=False)
         net = self.network(data)
+        if not rank_zero_only.rank:
+            self.probe = probed(self.work / "probe.json", lambda: self.features(net, data))
         curves = Curves(self.reporter.epoch)
         watch = Watch([curves, *self.callbacks()], self.loggers(), self.reporter.bar)
         self.fit(net, data, watch)
@@ -112,6 +118,10 @@ class Experiment(ABC, Generic[R, Data, Net, Outcome]):
     @abstractmethod
     def network(self, data: Data) -> Net:
         """The network before it has learnt."""
+
+    def features(self, net: Net, data: Data) -> Features | None:
+        """What a linear probe is fitted to: features of the network before it learns; None for no probe."""
+        return None
 
     def callbacks(self) -> list[Callback]:
         """Further callbacks of Lightning."""

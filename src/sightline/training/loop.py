@@ -25,6 +25,7 @@ from sightline.training.callbacks import Keeper
 from sightline.training.devices import trainer_on
 from sightline.training.recipe import DeviceConfig, EpochConfig
 from sightline.training.resume import WholeCheckpoints, last_readable
+from sightline.training.tuner import Averager, Tuner, Tuning
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ def run_loop(
     device: DeviceConfig,
     work: Path | None = None,
     watch: Watch = Watch(),
+    tuning: Tuning | None = None,
 ) -> None:
     """Train `module.net`, or go on training it; afterwards it is in eval mode, in float32, on the CPU.
 
@@ -74,6 +76,7 @@ def run_loop(
         device: on what.
         work: folder of checkpoints; a run that finds `last.ckpt` there goes on with it; None keeps nothing.
         watch: who looks on.
+        tuning: what learns when; None lets everything learn from the first step on.
 
     Raises:
         TrainingError: the loss is not finite, the devices cannot share a batch, or a log cannot be written.
@@ -93,11 +96,12 @@ def run_loop(
             strategy=device.strategy,
             use_distributed_sampler=False,
             logger=watch.loggers,
-            callbacks=[*watch.callbacks, *keepers, *bars],
+            callbacks=[*_tuners(tuning), *watch.callbacks, *keepers, *bars],
             plugins=[] if work is None else [WholeCheckpoints()],
             enable_checkpointing=work is not None,
             enable_progress_bar=watch.bar,
             enable_model_summary=False,
+            accumulate_grad_batches=1 if tuning is None else tuning.config.accumulate,
             num_sanity_val_steps=0,
             check_val_every_n_epoch=loop.check_every or 1,
         )
@@ -114,6 +118,14 @@ def run_loop(
         except OSError as problem:  # of a logger
             raise TrainingError(cannot_write(problem.filename or work or "the disk", problem)) from problem
     net.float().eval().cpu().to(memory_format=torch.contiguous_format)
+
+
+def _tuners(tuning: Tuning | None) -> list[Callback]:
+    """What keeps a tuning; nothing where all weights learn alike, as they always did."""
+    if tuning is None:
+        return []
+    tuner = [] if tuning.plain else [Tuner(tuning)]
+    return [*tuner, *([Averager(tuning.config.ema)] if tuning.config.ema else [])]
 
 
 def batches(table: Dataset[Any], order: Any) -> DataLoader[Any]:

@@ -6,7 +6,7 @@ They import no torch, so that the command line can show every default.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 from sightline.common.numbers import SEEDS
 from sightline.common.settings import Settings, setting
@@ -48,6 +48,80 @@ class OptimConfig(Part):
 
     lr: float = setting(2e-3, "Highest learning rate.", above=0)
     weight_decay: float = setting(0.02, "Weight decay.", low=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TuningConfig(Part):
+    """What of a network learns, when, and how fast; what is None or `auto` follows from where its weights are from.
+
+    Raises:
+        TrainingError: options contradict each other.
+    """
+
+    PANEL = "Fine-tuning"
+
+    norms: str = setting(
+        "auto",
+        "Batch norms: rest keeps the statistics that came with the weights, train follows each batch. Default: rest "
+        "with given weights, train with random ones.",
+        words=("auto", "rest", "train"),
+    )
+    frozen: bool = setting(False, "Learn the heads only, on features that are computed once.", "--frozen")
+    freeze: tuple[str, ...] = setting((), "Weights that stay as they are, by name; wildcards, commas.")
+    freeze_depth: float = setting(
+        0.0, "Share of the blocks, from the input on, that stay as they are.", low=0, high=1
+    )
+    warm_up: int | None = setting(
+        None, "Epochs at the start in which only the heads learn. Default: 1 with given weights.", low=0
+    )
+    trunk_lr_factor: float | None = setting(
+        None,
+        "Factor on the learning rate for the backbone. Default: 0.1 with given weights, 1 with random ones.",
+        low=0,
+    )
+    layer_decay: float | None = setting(
+        None,
+        "Further factor for each block towards the input. Default: with given weights one that gives the first block "
+        "a fifth of the last one's rate, with random ones 1.",
+        above=0,
+        high=1,
+    )
+    ema: float = setting(
+        0.0, "Running mean of the weights: share that a step keeps, such as 0.99; 0: none.", low=0, below=1
+    )
+    accumulate: int = setting(1, "Parts in which each batch is computed, to save memory.", above=0)
+    balanced: bool = setting(False, "Show every class equally often.", "--balanced")
+    probe: bool = setting(
+        True, "Compare with a linear probe: logistic regression on the features at the start.", lasts=False
+    )
+
+    def settled(self, *, given: bool) -> Self:
+        """The same without anything left open.
+
+        Args:
+            given: whether the network begins with weights that have learnt already.
+        """
+        learnt: dict[str, Any] = {"norms": "rest", "warm_up": 1, "trunk_lr_factor": 0.1}
+        random: dict[str, Any] = {"norms": "train", "warm_up": 0, "trunk_lr_factor": 1.0, "layer_decay": 1.0}
+        defaults = learnt if given else random
+        return self.but(**{name: value for name, value in defaults.items() if getattr(self, name) in (None, "auto")})
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentConfig(Part):
+    """How photos are varied while a network learns from them (`--augment photo`), and mixed by any."""
+
+    PANEL = "Augmentation"
+
+    crop_scale: float = setting(0.5, "Smallest share of a photo that a random crop shows.", above=0, high=1)
+    colour: float = setting(0.2, "How far brightness, contrast and saturation vary.", low=0, high=1)
+    box_crops: float = setting(
+        0.0, "Share of the crops that are taken of the object's box, where boxes or masks are known.", low=0, high=1
+    )
+    box_margin: float = setting(0.15, "Margin around the box, as a share of its sides.", low=0)
+    mixup: float = setting(
+        0.0, "Mix pairs of pictures, by shares of a beta distribution of this parameter; 0: none.", low=0
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

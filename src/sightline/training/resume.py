@@ -24,6 +24,13 @@ OTHER: dict[str, Any] = {
     "cure": "begin anew with another --work, or repeat the former command",
     "error": TrainingError,
 }
+BEFORE_OPTIONS: dict[str, Any] = {
+    "--norms": "train", "--frozen": False, "--freeze": [], "--freeze-depth": 0.0, "--warm-up": 0,
+    "--layer-decay": 1.0, "--trunk-lr-factor": 1.0, "--ema": 0.0, "--accumulate": 1, "--balanced": False,
+    "--crop-scale": 0.5, "--colour": 0.2, "--box-crops": 0.0, "--box-margin": 0.15, "--mixup": 0.0,
+    "--optimizer": "sgd", "--augment": "scene",
+}  # fmt: skip
+"""What every training did before there were options for it, for records that were written then."""
 log = logging.getLogger(__name__)
 
 
@@ -114,7 +121,10 @@ def as_now(before: Mapping[str, Any], now: Container[str]) -> dict[str, Any]:
             facts |= {f"--{inner}": part for inner, part in value.items() if f"--{inner}" in now}
         else:
             facts[new or name] = value
-    return facts
+    if not facts:
+        return facts
+    known = {name: value for name, value in facts.items() if value is not None or name not in BEFORE_OPTIONS}
+    return {name: value for name, value in BEFORE_OPTIONS.items() if name in now} | known
 
 
 class WholeCheckpoints(TorchCheckpointIO):  # type: ignore[misc]

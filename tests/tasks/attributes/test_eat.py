@@ -269,7 +269,7 @@ def test_the_command_line_beats_the_file_and_unknown_keys_are_refused(
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output
     recipe, command_ = taken[0]
-    assert (recipe.loss.attribute_weight, recipe.loop.epochs, recipe.optim.trunk_lr_factor) == (0.3, 9, 0.5)
+    assert (recipe.loss.attribute_weight, recipe.loop.epochs, recipe.tuning.trunk_lr_factor) == (0.3, 9, 0.5)
     assert (recipe.data.only, recipe.data.incomplete) == (("has_size",), True)
     assert "--lambda 0.3" in command_
     assert "--epochs 9" in command_

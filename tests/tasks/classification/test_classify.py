@@ -20,10 +20,12 @@ from sightline.gates.store import load_gated
 from sightline.models.load import load_model
 from sightline.tasks.classification.data.pictures import gather
 from sightline.tasks.classification.fit import scores
+from sightline.tasks.classification.heads import anatomy_of
 from sightline.tasks.classification.metrics import Classified
 from sightline.tasks.classification.module import ClassifyTask
 from sightline.tasks.classification.recipe import CONFIGS, ClassifyRecipe, milestones_of
 from sightline.tasks.classification.train import train_classify
+from sightline.training.tuner import Tuning
 
 TOY = ClassifyRecipe().toy().but(scenes=40, epochs=3, gate="dia", lr_milestones=(1, 2))
 ARGUMENTS = [
@@ -96,7 +98,8 @@ def test_a_loss_that_is_no_number_stops_with_epoch_and_batch(tmp_path: Path) -> 
 
 def test_the_rate_falls_after_the_epochs_that_were_named() -> None:
     net = torch.nn.Linear(1, 1)
-    task = ClassifyTask(net, ClassifyRecipe.of(lr=1.0, lr_milestones=(1, 3), lr_gamma=0.1), (0.5,), (0.5,))
+    recipe = ClassifyRecipe.of(lr=1.0, lr_milestones=(1, 3), lr_gamma=0.1).settled()
+    task = ClassifyTask(net, recipe, ((0.5,), (0.5,)), tuning=Tuning(recipe.tuning, anatomy_of(net), 1, 30))
     made = task.configure_optimizers()
     rates = []
     for _ in range(5):

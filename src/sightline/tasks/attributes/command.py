@@ -13,7 +13,7 @@ from sightline.common.settings import Settings, setting
 from sightline.tasks.attributes.recipe import EatRecipe
 from sightline.terminal.config import Config, command_line
 from sightline.terminal.guard import RunOptions, training
-from sightline.terminal.screen import picture_bar, say, say_json, say_note
+from sightline.terminal.screen import picture_bar, say, say_alarm, say_json, say_note
 
 if TYPE_CHECKING:
     from sightline.tasks.attributes.train.experiment import Trained
@@ -66,17 +66,28 @@ def _tell(outcome: Trained, *, as_json: bool) -> None:
     low, high = judged.interval
     if as_json:
         record = {
-            **asdict(judged),
+            **{name: value for name, value in asdict(judged).items() if name != "right"},
             "accuracy": judged.accuracy,
             "interval": [low, high],
             "judged_on": outcome.judged_on,
         }
-        run = {"epochs": outcome.epochs, "best": outcome.best, "notes": list(outcome.notes)}
+        run = {
+            "probe": outcome.control.accuracy,
+            "alarm": outcome.control.alarm,
+            "epochs": outcome.epochs,
+            "best": outcome.best,
+            "notes": list(outcome.notes),
+        }
         say_json({**record, **run, "files": [str(path) for path in outcome.files]})
         return
     for note in outcome.notes:
         say_note(note)
     say(f"class accuracy {judged.accuracy:.4f} ({low:.4f}-{high:.4f}) on {judged.pictures} {outcome.judged_on}")
+    say(f"always the most frequent class: {judged.chance / max(1, judged.pictures):.4f}")
+    if outcome.control.fact:
+        say(f"linear probe {outcome.control.fact}")
+    if outcome.control.alarm:
+        say_alarm(outcome.control.alarm)
     if judged.choices:
         shares = [[100 * c.right / max(1, c.total) for c in read] for read in (judged.choices, judged.by_class)]
         base = sum(100 * c.base / max(1, c.total) for c in judged.choices)

@@ -5,11 +5,23 @@ Numbers and words only; it imports no torch, so that the command line can show e
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sightline.common.settings import setting
-from sightline.training.recipe import DeviceConfig, LoopConfig, OptimConfig, Part, Recipe
+from sightline.errors import TrainingError
+from sightline.training.recipe import (
+    AugmentConfig,
+    DeviceConfig,
+    LoopConfig,
+    OptimConfig,
+    Part,
+    Recipe,
+    TuningConfig,
+)
+
+SIDE = 224
+"""Side of the pictures in pixels where nothing says another."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +40,14 @@ class NetworkConfig(Part):
     stride: int = setting(16, "Pixels per cell of the features; 0: the backbone's.")
     attribute_stride: int = setting(0, "Pixels per cell of finer features to read attributes off; 0: none.")
     attribute_width: int = setting(64, "Channels of those finer features.")
-    size: int = setting(224, "Side of the pictures in pixels.", above=0)
+    size: int | None = setting(
+        None, "Side of the pictures in pixels. Default: the network's own with given weights, else 224.", above=0
+    )
+
+    @property
+    def side(self) -> int:
+        """Side of the pictures, whether asked for or not."""
+        return self.size or SIDE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,11 +93,14 @@ class LossWeights(Part):
 
 
 @dataclass(frozen=True, kw_only=True)
-class EatOptim(OptimConfig):
-    """AdamW on one cycle, in which the backbone may learn more slowly than the heads."""
+class EatAugment(AugmentConfig):
+    """How pictures are varied."""
 
-    trunk_lr_factor: float | None = setting(
-        None, "Factor on the learning rate for the backbone. Default: 0.1, with random weights 1."
+    augment: str = setting(
+        "auto",
+        "scene (mirror, small shifts, brightness), photo (random crops, flips, colour), none. Default: photo with "
+        "given weights, scene with random ones.",
+        words=("auto", "scene", "photo", "none"),
     )
 
 
@@ -110,9 +132,46 @@ class EatRecipe(Recipe):
     network: NetworkConfig = NetworkConfig()
     data: DataConfig = DataConfig()
     loss: LossWeights = LossWeights()
-    optim: EatOptim = EatOptim()
+    augmentation: EatAugment = EatAugment()
+    tuning: TuningConfig = TuningConfig()
+    optim: OptimConfig = OptimConfig()
     loop: EatLoop = EatLoop()
     machine: EatDevice = EatDevice(precision="bf16-mixed")
+
+    def __post_init__(self) -> None:
+        """Check what options have to do with each other."""
+        super().__post_init__()
+        finer, pairs = self.network.attribute_stride, self.loss.consistency_weight
+        if self.tuning.frozen and (finer or pairs):
+            option = "--attribute-stride" if finer else "--consistency-weight"
+            raise TrainingError(
+                f"--frozen keeps each picture's last features only, but {option} needs more; leave one out"
+            )
+
+    def given(self, *, drawn: bool) -> bool:
+        """Whether the backbone begins with weights that have learnt already.
+
+        Args:
+            drawn: whether the pictures are drawn: then weights are random where nothing else is asked for.
+        """
+        return self.network.weights != "random" and not (self.network.weights is None and drawn)
+
+    def settled(self, *, drawn: bool, size: int | None = None) -> EatRecipe:
+        """The same without anything left open: what is trained, checked when a run goes on, and written on the card.
+
+        Args:
+            drawn: whether the pictures are drawn.
+            size: side of the pictures that the given weights have learnt from; None where that is not known.
+        """
+        given, own = self.given(drawn=drawn), self.augmentation
+        side = self.network.size or (size if given else None) or SIDE
+        augment = own.augment if own.augment != "auto" else "photo" if given else "scene"
+        return replace(
+            self,
+            network=replace(self.network, size=side),
+            augmentation=replace(own, augment=augment),
+            tuning=self.tuning.settled(given=given),
+        )
 
     def toy(self) -> EatRecipe:
         """A few-second configuration for smoke tests; a backbone that was named stays."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from sightline.common.statistics.intervals import wilson
 from sightline.tasks.attributes.data.pictures import Pictures
@@ -12,12 +13,16 @@ from sightline.tasks.attributes.metrics.evaluate import TestReport
 from sightline.tasks.attributes.metrics.scores import Choice
 from sightline.tasks.attributes.network.net import AttributeNet
 from sightline.tasks.attributes.recipe import EatRecipe
+from sightline.training.standing import described
+
+if TYPE_CHECKING:
+    from sightline.tasks.attributes.train.experiment import Trained
 
 _PAGE = """# A network with attributes
 
 Names {classes} classes and reads {attributes} attributes. This page was written by the command that trained it; all
 figures are of {judged_on}.
-
+{alarm}
 | | |
 |---|---|
 {facts}
@@ -68,22 +73,24 @@ def facts(
         "calibration error": f"{judged.calibration:.4f} (without calibration {judged.uncalibrated:.4f})",
         "data": pictures.source,
         "pictures": f"{len(pictures.train)} to learn from, {len(pictures.validation)} to choose the epoch and to "
-        f"calibrate, {0 if pictures.test is None else len(pictures.test)} to judge; {own.size} px",
+        f"calibrate, {0 if pictures.test is None else len(pictures.test)} to judge; {own.side} px",
         "network": f"{net.spec.backbone}, join {own.join}, pool {own.pool}, stride {own.stride}"
         + (f", attributes read at stride {own.attribute_stride}" if own.attribute_stride else ""),
         "loss": _loss(recipe),
-        "training": f"{epochs}, batch {recipe.loop.batch_size}, seed {device.seed}, {device.precision}",
+        "training": f"{epochs}, batch {recipe.loop.batch_size}, AdamW {recipe.optim.lr:g}, "
+        f"{described(recipe.tuning)}, augmentation {recipe.augmentation.augment}, seed {device.seed}, "
+        f"{device.precision}",
         "machine": f"{os.cpu_count()} CPU cores, {device.devices} device(s), {device.device}",
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
     }
 
 
-def card(net: AttributeNet, judged: TestReport, pictures: Pictures, about: dict[str, str], command: str) -> str:
+def card(net: AttributeNet, outcome: Trained, pictures: Pictures, about: dict[str, str], command: str) -> str:
     """Everything that a user of the weights should know.
 
     Args:
         net: the network.
-        judged: its figures.
+        outcome: its figures.
         pictures: its data.
         about: facts of the training, as `facts` returns them.
         command: command line that trained the network.
@@ -94,9 +101,10 @@ def card(net: AttributeNet, judged: TestReport, pictures: Pictures, about: dict[
         attributes=len(net.spec.vocabulary),
         judged_on=pictures.judged_on,
         facts="\n".join(f"| {name} | {fact} |" for name, fact in table.items()),
-        within=within(judged),
-        tables="\n\n".join(_markdown(name, rows) for name, rows in tables(judged).items()),
-        limits=_limits(pictures),
+        alarm=f"\n**{outcome.control.alarm}**\n" if outcome.control.alarm else "",
+        within=within(outcome.judged),
+        tables="\n\n".join(_markdown(name, rows) for name, rows in tables(outcome.judged).items()),
+        limits=_limits(pictures, outcome.notes),
     )
 
 
@@ -189,9 +197,9 @@ def _markdown(name: str, rows: Sequence[Sequence[str]]) -> str:
     return f"### {name}\n\n{SECTION_WORDS[name]}\n\n{table}"
 
 
-def _limits(pictures: Pictures) -> str:
+def _limits(pictures: Pictures, remarks: Sequence[str]) -> str:
     drawn = "Trained and measured on drawings only; it knows nothing of photographs." if pictures.drawn else ""
-    notes = [f"- {note}" for note in pictures.notes]
+    notes = [f"- {note}" for note in remarks]
     same = (
         ""
         if pictures.test is not None

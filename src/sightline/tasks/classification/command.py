@@ -13,7 +13,7 @@ from sightline.common.settings import Settings, setting
 from sightline.tasks.classification.recipe import CONFIGS, ClassifyRecipe
 from sightline.terminal.config import command_line, reading
 from sightline.terminal.guard import RunOptions, training
-from sightline.terminal.screen import picture_bar, say, say_json, say_note
+from sightline.terminal.screen import picture_bar, say, say_alarm, say_json, say_note
 
 if TYPE_CHECKING:
     from sightline.tasks.classification.metrics import Classified
@@ -73,9 +73,11 @@ def _tell(outcome: Classified, *, as_json: bool) -> None:
     from sightline.tasks.classification.report import OPTIMISTIC
 
     low, high = outcome.interval
+    probe = {"probe": outcome.control.accuracy, "alarm": outcome.control.alarm}
     if as_json:
         record = {
-            **asdict(outcome),
+            **{name: value for name, value in asdict(outcome).items() if name not in ("right", "control")},
+            **probe,
             "accuracy": outcome.accuracy,
             "interval": [low, high],
             "remark": f"best: {OPTIMISTIC}",
@@ -88,6 +90,10 @@ def _tell(outcome: Classified, *, as_json: bool) -> None:
         f"test accuracy of the last epoch {outcome.accuracy:.4f} ({low:.4f}-{high:.4f}) on {outcome.total} pictures; "
         f"always the most frequent class: {outcome.frequent / outcome.total:.4f}"
     )
+    if outcome.control.fact:
+        say(f"linear probe {outcome.control.fact}")
+    if outcome.control.alarm:
+        say_alarm(outcome.control.alarm)
     say(f"best over {outcome.epochs} epochs {outcome.best:.4f} in epoch {outcome.best_epoch} ({OPTIMISTIC})")
     gated = f", gate at {outcome.scheme}" if outcome.scheme else ", no gate"
     say(f"{outcome.parameters} parameters{gated}; {', '.join(map(str, outcome.files))} written")

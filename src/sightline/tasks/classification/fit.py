@@ -13,11 +13,15 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from sightline.tasks.classification.data.pictures import Pictures
+from sightline.tasks.classification.heads import anatomy_of, features, head_of
 from sightline.tasks.classification.module import ClassifyTask
 from sightline.tasks.classification.recipe import ClassifyRecipe
 from sightline.training.augmentation import normalised
+from sightline.training.features import PASSES, FeatureTable, feature_table
 from sightline.training.loop import Feeds, Watch, batches, in_turn, run_loop
+from sightline.training.probe import Features, some
 from sightline.training.sampling import EpochOrder
+from sightline.training.tuner import Tuning
 
 JUDGED = 250
 """Pictures per batch where nothing is learnt."""
@@ -42,12 +46,49 @@ def fit(
         TrainingError: the loss is not finite, or the devices cannot share a batch.
         KeyboardInterrupt: as it came; what the last whole epoch left stays in the work folder.
     """
-    order = EpochOrder(len(pictures.train), min(recipe.loop.batch_size, len(pictures.train)), recipe.machine.seed)
-    module = ClassifyTask(net, recipe, pictures.mean, pictures.std)
-    tested = batches(Rows(pictures, pictures.test), in_turn(len(pictures.test), JUDGED))
-    feeds = Feeds(batches(Rows(pictures, pictures.train), order), tested)
-    run_loop(module, feeds, loop=recipe.loop, device=recipe.machine, work=work, watch=watch)
+    recipe = recipe.settled()
+    frozen, count = recipe.tuning.frozen, len(pictures.train)
+    order = EpochOrder(
+        count,
+        min(recipe.loop.batch_size, count),
+        recipe.machine.seed,
+        labels=pictures.labels[pictures.train] if recipe.tuning.balanced else None,
+        parts=recipe.tuning.accumulate,
+        passes=PASSES if frozen else 1,
+    )
+    tuning = Tuning(recipe.tuning, anatomy_of(net), order.steps, recipe.loop.epochs)
+    colours = (pictures.mean, pictures.std)
+    module = ClassifyTask(net, recipe, colours, tuning=tuning, head=head_of(net) if frozen else None)
+    images = kept_features(net, pictures, work) if frozen else pictures.images
+    tested = batches(Rows(images, pictures.labels, pictures.test), in_turn(len(pictures.test), JUDGED))
+    feeds = Feeds(batches(Rows(images, pictures.labels, pictures.train), order), tested)
+    run_loop(module, feeds, loop=recipe.loop, device=recipe.machine, work=work, watch=watch, tuning=tuning)
     return net
+
+
+def kept_features(net: nn.Module, pictures: Pictures, work: Path | None) -> FeatureTable:
+    """Features of all pictures, computed once and kept in the work folder.
+
+    Args:
+        net: the network as it begins.
+        pictures: what is looked at.
+        work: folder of the training; None keeps them in memory.
+    """
+    mean, std = (torch.tensor(value).view(1, -1, 1, 1) for value in (pictures.mean, pictures.std))
+    folder = None if work is None else work / "features"
+    return feature_table(folder, len(pictures.labels), lambda rows: features(net, pictures.images[rows], mean, std))
+
+
+def probe_features(net: nn.Module, pictures: Pictures) -> Features:
+    """What a linear probe is fitted to and tested on: the network's features before it learns.
+
+    Args:
+        net: the network as it begins.
+        pictures: data to learn from and to test on.
+    """
+    mean, std = (torch.tensor(value).view(1, -1, 1, 1) for value in (pictures.mean, pictures.std))
+    train, test = (features(net, pictures.images[rows], mean, std) for rows in (some(pictures.train), pictures.test))
+    return Features(train, pictures.labels[some(pictures.train)], test, pictures.labels[pictures.test])
 
 
 def scores(net: nn.Module, pictures: Pictures, rows: Int[Tensor, " n"] | None = None) -> Float[Tensor, "n k"]:
@@ -63,18 +104,19 @@ class Rows(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
     """Some pictures, taken a batch at a time.
 
     Args:
-        pictures: all of them.
+        images: all of them as bytes, or their features.
+        labels: class of each.
         rows: which.
     """
 
-    def __init__(self, pictures: Pictures, rows: Int[Tensor, " n"]) -> None:
-        self.pictures, self.rows = pictures, rows
+    def __init__(self, images: Any, labels: Int[Tensor, " n"], rows: Int[Tensor, " m"]) -> None:
+        self.images, self.labels, self.rows = images, labels, rows
 
     def __len__(self) -> int:
         """Number of pictures."""
         return len(self.rows)
 
     def __getitem__(self, at: Any) -> tuple[Tensor, Tensor]:
-        """Bytes and classes of a batch."""
+        """Bytes or features, and classes, of a batch."""
         rows = self.rows[at]
-        return self.pictures.images[rows], self.pictures.labels[rows]
+        return self.images[rows], self.labels[rows]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from sightline.common.statistics.intervals import wilson
+from sightline.training.standing import Control
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,8 @@ class Classified:
         scheme: which blocks have a gate; empty for the plain network.
         files: weights, card, page.
         notes: what was noticed in the data.
+        right: for each test picture, whether its class was named.
+        control: the linear probe on the same pictures.
     """
 
     hits: int
@@ -35,6 +38,8 @@ class Classified:
     scheme: str
     files: tuple[Path, ...] = ()
     notes: tuple[str, ...] = ()
+    right: tuple[bool, ...] = field(default=(), repr=False)
+    control: Control = Control()
 
     @property
     def accuracy(self) -> float:

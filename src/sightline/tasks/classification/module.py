@@ -1,4 +1,4 @@
-"""What one step of training a classifier does: augment, loss, optimiser, schedule.
+"""What one step of training a classifier does: augment, mix, loss, optimiser, schedule.
 
 A Lightning module around any network of class logits. It stops at a loss that is no number, and tests after every
 epoch.
@@ -9,41 +9,59 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as fn
 
 from sightline.tasks.classification.recipe import ClassifyRecipe
 from sightline.training.augmentation import cropped, normalised
 from sightline.training.module import TrainedModule
+from sightline.training.photos import mixed, photo_views
+from sightline.training.tuner import Tuning
 
 
 class ClassifyTask(TrainedModule):
-    """Cross-entropy; SGD whose rate falls in steps.
+    """Cross-entropy; AdamW on a cosine, or SGD whose rate falls in steps.
 
     Args:
         net: the network.
-        recipe: rates, augmentation and seed.
-        mean: mean of each channel of the pictures, in units of 0..1.
-        std: standard deviation of each channel.
+        recipe: rates, augmentation and seed; settled.
+        colours: mean of each channel of the pictures, in units of 0..1, and its standard deviation.
+        tuning: which weights learn, and when.
+        head: the only layer that learns, where batches are features rather than pictures.
 
     Raises:
         TrainingError: in training, at a loss or at weights that are not finite; the text names epoch and batch.
     """
 
     def __init__(
-        self, net: nn.Module, recipe: ClassifyRecipe, mean: tuple[float, ...], std: tuple[float, ...]
+        self,
+        net: nn.Module,
+        recipe: ClassifyRecipe,
+        colours: tuple[tuple[float, ...], tuple[float, ...]],
+        *,
+        tuning: Tuning,
+        head: nn.Module | None = None,
     ) -> None:
-        super().__init__(net, recipe.machine.seed, mean, std)
-        self.recipe = recipe
+        super().__init__(net, recipe.machine.seed, *colours)
+        self.recipe, self.tuning = recipe, tuning
+        self.answer = self.net if head is None else head
+        self.on_features = head is not None
         self.outputs: list[tuple[Tensor, Tensor]] = []
 
     def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
         """Loss of one batch."""
         images, labels = batch
         torch.manual_seed(self.step_seed(index))  # dropout must not depend on what was drawn before an interruption
-        logits = self.net(self.prepared(images, self.draw(index)))
+        draw = self.draw(index)
+        x = self.prepared(images, draw)
+        other, share = None, 1.0
+        if strength := self.recipe.augmentation.mixup:
+            x, other, share = mixed(x, strength, draw)
+        logits = self.answer(x)
         loss = fn.cross_entropy(logits.float(), labels)
+        if other is not None:
+            loss = share * loss + (1 - share) * fn.cross_entropy(logits.float(), labels[other])
         self.check_loss(loss, index)
         figures = {"train/loss": loss.detach(), "train/accuracy": (logits.argmax(1) == labels).float().mean()}
         self.log_dict(figures, on_step=False, on_epoch=True, batch_size=len(images), sync_dist=True)
@@ -51,7 +69,7 @@ class ClassifyTask(TrainedModule):
 
     def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
         """What the network says of one batch, as it is."""
-        logits = self.net(self._ready(batch[0]))
+        logits = self.answer(self._ready(batch[0]))
         self.outputs.append((logits.detach().float().cpu(), batch[1].cpu()))
 
     def on_validation_epoch_end(self) -> None:
@@ -65,19 +83,28 @@ class ClassifyTask(TrainedModule):
         self.log_dict(figures, sync_dist=True)
 
     def configure_optimizers(self) -> Any:
-        """One group of all weights, gates included."""
-        own = self.recipe.optim
+        """The weights by their rates, the gates' among the heads'."""
+        own, recipe = self.recipe.optim, self.recipe
+        if own.optimizer == "adamw":
+            return self.tuning.adamw(self.net, own)
+        plain = self.tuning.plain and recipe.tuning.trunk_lr_factor == 1
+        parts = self.net.parameters() if plain else self.tuning.groups(self.net, own)
         optimiser = torch.optim.SGD(
-            self.net.parameters(), lr=own.lr, momentum=own.momentum, weight_decay=own.weight_decay
+            parts, lr=own.lr or 0.1, momentum=own.momentum, weight_decay=own.weight_decay or 0.0
         )
-        milestones = list(own.milestones(self.recipe.loop.epochs))
+        milestones = list(own.milestones(recipe.loop.epochs))
         schedule = torch.optim.lr_scheduler.MultiStepLR(optimiser, milestones, gamma=own.lr_gamma)
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "epoch"}}
 
-    def prepared(self, images: UInt8[Tensor, "b 3 h w"], draw: torch.Generator) -> Float[Tensor, "b 3 h w"]:
-        """Pictures as they are learnt from."""
-        return self._ready(cropped(images, draw) if self.recipe.data.augment == "crop-flip" else images)
+    def prepared(self, images: Tensor, draw: torch.Generator) -> Float[Tensor, "b ..."]:
+        """Pictures as they are learnt from, or features as they are."""
+        how = "none" if self.on_features else self.recipe.data.augment
+        if how == "crop-flip":
+            return self._ready(cropped(images, draw))
+        return self._ready(photo_views(images, self.recipe.augmentation, draw)[0] if how == "photo" else images)
 
     def _ready(self, images: Tensor) -> Tensor:
+        if self.on_features:
+            return images
         x = normalised(images, self.get_buffer("mean"), self.get_buffer("std"))
         return x.contiguous(memory_format=torch.channels_last)

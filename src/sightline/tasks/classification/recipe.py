@@ -5,7 +5,7 @@ Numbers and words only; it imports no torch, so that the command line can show e
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,20 @@ from sightline.common.numbers import whole
 from sightline.common.settings import setting
 from sightline.common.text import clipped
 from sightline.errors import TrainingError
-from sightline.training.recipe import DeviceConfig, LoopConfig, OptimConfig, Part, Recipe
+from sightline.training.recipe import (
+    AugmentConfig,
+    DeviceConfig,
+    LoopConfig,
+    OptimConfig,
+    Part,
+    Recipe,
+    TuningConfig,
+)
 
+SMALL, LARGE = 32, 64
+"""Side of the pictures where nothing says another, and from which on they are varied as photos are."""
+WITH_WEIGHTS = ("imagenet",)
+"""Networks that are only asked for because of their weights."""
 CONFIGS = Path(__file__).parent / "configs"
 """Recipes by name, each a TOML file of options."""
 
@@ -49,7 +61,9 @@ class NetworkConfig(Part):
     model: str = setting(
         "cifar-resnet8", "A name of `sightline models`, or cifar-resnet20, cifar-wrn-16-4 and the like."
     )
-    weights: str = setting("random", "Its weights: random, published, or a file.")
+    weights: str | None = setting(
+        None, "Its weights: random, published, or a file. Default: random; of imagenet its own."
+    )
     model_args: dict[str, Any] = setting(dict, "NAME=VALUE for the network's builder.", "--model-arg")
     skip: bool = setting(True, "Shortcuts (CIFAR networks).")
     norm: bool = setting(True, "BatchNorm (CIFAR networks).")
@@ -62,10 +76,15 @@ class NetworkConfig(Part):
     def __post_init__(self) -> None:
         """Check numbers and words before any work."""
         super().__post_init__()
-        if self.init == "fan_out" and self.weights != "random":
+        if self.init == "fan_out" and self.begins_with != "random":
             raise TrainingError(
-                f"--init fan_out would draw anew what --weights {self.weights} brings; leave one of them out"
+                f"--init fan_out would draw anew what --weights {self.begins_with} brings; leave one of them out"
             )
+
+    @property
+    def begins_with(self) -> str:
+        """Its weights, whether asked for or not."""
+        return self.weights or ("published" if self.model in WITH_WEIGHTS else "random")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,8 +106,17 @@ class DataConfig(Part):
 
     PANEL = "Data"
 
-    size: int = setting(32, "Side of the pictures in pixels.", above=0)
-    augment: str = setting("crop-flip", "crop-flip, or none.", words=("crop-flip", "none"))
+    size: int | None = setting(
+        None,
+        "Side of the pictures in pixels. Default: the network's own with given weights, 32 with random ones.",
+        above=0,
+    )
+    augment: str = setting(
+        "auto",
+        "crop-flip (small pictures, as CIFAR's recipes), photo (random crops, flips, colour), none. Default: photo "
+        "with given weights from 64 pixels on, else crop-flip.",
+        words=("auto", "crop-flip", "photo", "none"),
+    )
     held_out: float = setting(
         1 / 3,
         "Share of each class that is tested on where the data has no test pictures.",
@@ -97,17 +125,31 @@ class DataConfig(Part):
     )
     scenes: int = setting(1_500, "Training scenes of the aviary; a third as many are tested on.", above=0)
 
+    @property
+    def side(self) -> int:
+        """Side of the pictures, whether asked for or not."""
+        return self.size or SMALL
+
 
 @dataclass(frozen=True, kw_only=True)
-class SGDConfig(OptimConfig):
-    """Stochastic gradient descent with momentum, as published without Nesterov's correction.
+class DescentConfig(OptimConfig):
+    """AdamW on a cosine for weights that were given, stochastic gradient descent in steps for random ones.
 
     Source:
         0.1, two milestones, decay 1e-4 and momentum 0.9 are those of he2016deep; huang2020dianet trains so.
     """
 
-    lr: float = setting(0.1, "Learning rate at the start.", above=0)
-    weight_decay: float = setting(1e-4, "Weight decay.", low=0)
+    optimizer: str = setting(
+        "auto",
+        "sgd falls in steps, adamw on a cosine. Default: adamw with given weights, sgd with random ones.",
+        words=("auto", "sgd", "adamw"),
+    )
+    lr: float | None = setting(  # type: ignore[assignment]
+        None, "Highest learning rate. Default: 0.1 of sgd, 0.002 of adamw.", above=0
+    )
+    weight_decay: float | None = setting(  # type: ignore[assignment]
+        None, "Weight decay. Default: 1e-4 of sgd, 0.02 of adamw.", low=0
+    )
     momentum: float = setting(0.9, "Momentum of stochastic gradient descent.", low=0)
     lr_milestones: tuple[int, ...] | None = setting(
         None,
@@ -122,6 +164,21 @@ class SGDConfig(OptimConfig):
             return tuple(sorted({max(1, epochs // 2), max(1, epochs * 3 // 4)}))
         return tuple(sorted(self.lr_milestones))
 
+    def settled(self, *, given: bool) -> DescentConfig:
+        """The same without anything left open.
+
+        Args:
+            given: whether the network begins with weights that have learnt already.
+        """
+        name = self.optimizer if self.optimizer != "auto" else "adamw" if given else "sgd"
+        lr, decay = (0.1, 1e-4) if name == "sgd" else (0.002, 0.02)
+        return replace(
+            self,
+            optimizer=name,
+            lr=lr if self.lr is None else self.lr,
+            weight_decay=decay if self.weight_decay is None else self.weight_decay,
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class ClassifyRecipe(Recipe):
@@ -134,9 +191,43 @@ class ClassifyRecipe(Recipe):
     network: NetworkConfig = NetworkConfig()
     gating: GateConfig = GateConfig()
     data: DataConfig = DataConfig()
-    optim: SGDConfig = SGDConfig()
+    augmentation: AugmentConfig = AugmentConfig()
+    tuning: TuningConfig = TuningConfig()
+    optim: DescentConfig = DescentConfig()
     loop: LoopConfig = LoopConfig(epochs=30, batch_size=64)
     machine: DeviceConfig = DeviceConfig()
+
+    def __post_init__(self) -> None:
+        """Check what options have to do with each other."""
+        super().__post_init__()
+        if self.tuning.frozen and self.gating.gate != "none":
+            raise TrainingError(
+                "--frozen learns the last layer only, so a gate would never learn; leave one of them out"
+            )
+
+    @property
+    def given(self) -> bool:
+        """Whether the network begins with weights that have learnt already."""
+        return self.network.begins_with != "random"
+
+    def settled(self, size: int | None = None) -> ClassifyRecipe:
+        """The same without anything left open: what is trained, checked when a run goes on, and written on the card.
+
+        Args:
+            size: side of the pictures that the given weights have learnt from; None where that is not known.
+        """
+        given, data = self.given, self.data
+        side = data.size or (size if given else None) or SMALL
+        augment = data.augment
+        if augment == "auto":
+            augment = "photo" if given and side >= LARGE else "crop-flip"
+        return replace(
+            self,
+            network=replace(self.network, weights=self.network.begins_with),
+            data=replace(data, size=side, augment=augment),
+            tuning=self.tuning.settled(given=given),
+            optim=self.optim.settled(given=given),
+        )
 
     def toy(self) -> ClassifyRecipe:
         """A few-second configuration for smoke tests; the network stays if it is not the default."""
@@ -144,7 +235,7 @@ class ClassifyRecipe(Recipe):
         narrow = {"widths": (8, 8, 8)} if own.model == NetworkConfig.model else {}
         return self.but(
             model_args={**narrow, **own.model_args},
-            size=min(self.data.size, 16),
+            size=min(self.data.size or SMALL, 16),
             scenes=60,
             epochs=min(self.loop.epochs, 2),
             lr_milestones=None,

@@ -9,12 +9,13 @@ from sightline.common.statistics.intervals import wilson
 from sightline.tasks.classification.data.pictures import Pictures
 from sightline.tasks.classification.metrics import Classified
 from sightline.tasks.classification.recipe import ClassifyRecipe
+from sightline.training.standing import described
 
 OPTIMISTIC = "optimistic: the test pictures themselves chose the epoch"
 _PAGE = """# A classifier of {classes} classes
 
 This page was written by the command that trained it; the figures are of its test pictures.
-
+{alarm}
 | | |
 |---|---|
 {facts}
@@ -36,13 +37,15 @@ def facts(outcome: Classified, pictures: Pictures, recipe: ClassifyRecipe) -> di
         "test accuracy, last epoch": f"{outcome.accuracy:.4f} (95 % interval {low:.4f} to {high:.4f}, "
         f"{outcome.total} pictures)",
         "always the most frequent class": f"{outcome.frequent / outcome.total:.4f} ({base[0]:.4f} to {base[1]:.4f})",
+        **({"linear probe": outcome.control.fact} if outcome.control.fact else {}),
         "best over epochs": f"{outcome.best:.4f} in epoch {outcome.best_epoch} ({OPTIMISTIC})",
         "data": f"{pictures.source}: {len(pictures.train)} to learn from, {len(pictures.test)} to test; "
-        f"{recipe.data.size} px",
+        f"{recipe.data.side} px",
         "network": _network(outcome, recipe),
         "gate": _gate(outcome, recipe),
         "training": f"{outcome.epochs} epochs, batch {recipe.loop.batch_size}, {_descent(recipe)}, "
-        f"augmentation {recipe.data.augment}, seed {device.seed}, precision {device.precision}",
+        f"{described(recipe.tuning)}, augmentation {recipe.data.augment}, seed {device.seed}, "
+        f"precision {device.precision}",
         "machine": f"{os.cpu_count()} CPU cores, {device.devices} device(s), {device.device}",
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
     }
@@ -76,6 +79,7 @@ def headline(outcome: Classified) -> list[tuple[str, str, str]]:
             f"{outcome.frequent / outcome.total:.1%}",
             "the control: what naming one class every time reaches",
         ),
+        *outcome.control.figures,
         (
             "best epoch",
             f"{outcome.best:.1%}",
@@ -97,6 +101,7 @@ def card(outcome: Classified, pictures: Pictures, about: dict[str, str], command
     table = {**about, "command": f"`{command}`"}
     return _PAGE.format(
         classes=len(pictures.classes),
+        alarm=f"\n**{outcome.control.alarm}**\n" if outcome.control.alarm else "",
         facts="\n".join(f"| {name} | {_cell(fact)} |" for name, fact in table.items()),
         limits="\n".join(f"- {note}" for note in outcome.notes) or "Only as good as its data.",
     )
@@ -109,6 +114,8 @@ def _cell(text: str) -> str:
 
 def _descent(recipe: ClassifyRecipe) -> str:
     own = recipe.optim
+    if own.optimizer == "adamw":
+        return f"AdamW {own.lr:g} on a cosine, decay {own.weight_decay:g}"
     falls = f"times {own.lr_gamma:g} after {', '.join(map(str, own.milestones(recipe.loop.epochs)))}"
     return f"SGD {own.lr:g}, momentum {own.momentum:g}, {falls}, decay {own.weight_decay:g}"
 
@@ -117,7 +124,7 @@ def _network(outcome: Classified, recipe: ClassifyRecipe) -> str:
     own = recipe.network
     arguments = "".join(f", {name}={value}" for name, value in own.model_args.items())
     lacks = "".join(f", without {what}" for what, has in (("shortcuts", own.skip), ("norms", own.norm)) if not has)
-    return f"{own.model}{arguments}{lacks}, weights {own.weights}; {outcome.parameters} parameters"
+    return f"{own.model}{arguments}{lacks}, weights {own.begins_with}; {outcome.parameters} parameters"
 
 
 def _gate(outcome: Classified, recipe: ClassifyRecipe) -> str:

@@ -17,18 +17,23 @@ from sightline.common.files import digest
 from sightline.common.settings import flat
 from sightline.gates.store import GatedSpec, gated_net, load_gated, plain_net, save_gated
 from sightline.gates.surgery.plug import plugged
+from sightline.models.adapter.embedded import classifiers
 from sightline.models.load import load_model
 from sightline.models.preprocess import Preprocess
 from sightline.models.zoo.cifar_names import is_cifar
 from sightline.reports.run_page import Run, run_page
 from sightline.tasks.classification.data.pictures import Pictures, gather
-from sightline.tasks.classification.fit import fit, scores
+from sightline.tasks.classification.fit import fit, probe_features, scores
+from sightline.tasks.classification.heads import anatomy_of
 from sightline.tasks.classification.metrics import Classified
 from sightline.tasks.classification.recipe import ClassifyRecipe
 from sightline.tasks.classification.report import card, facts, headline, verdict
 from sightline.training.experiment import Experiment
 from sightline.training.loop import Watch
+from sightline.training.norms import remark
+from sightline.training.probe import Features
 from sightline.training.reporter import Report, Reporter, Row
+from sightline.training.standing import control
 
 
 def train_classify(
@@ -60,7 +65,8 @@ def train_classify(
         TrainingError: the recipe makes no sense, the work folder is another training's, or the loss is not finite.
         ResultError: the files cannot be written.
     """
-    return ClassifyExperiment(recipe, out, work or out.with_suffix(".work"), reporter, source=data).run()
+    settled = recipe.settled(own_size(recipe))
+    return ClassifyExperiment(settled, out, work or out.with_suffix(".work"), reporter, source=data).run()
 
 
 @dataclass
@@ -70,6 +76,7 @@ class ClassifyExperiment(Experiment[ClassifyRecipe, Pictures, nn.Module, Classif
     beside = (".md", ".html")
     source: str | Path = "aviary"
     spec: GatedSpec | None = None
+    remark: str = ""
 
     def data(self, report: Report) -> Pictures:
         """Pictures to learn from and to test on."""
@@ -85,7 +92,13 @@ class ClassifyExperiment(Experiment[ClassifyRecipe, Pictures, nn.Module, Classif
     def network(self, data: Pictures) -> nn.Module:
         """The network with its gates."""
         self.spec, net = built(data, self.recipe)
+        tuning, added = self.recipe.tuning, anatomy_of(net).new
+        self.remark = remark(net, tuning.norms, given=self.recipe.given, new=added)
         return net
+
+    def features(self, net: nn.Module, data: Pictures) -> Features | None:
+        """What the last layer reads before it learns; nothing where a network has no such layer."""
+        return probe_features(net, data) if self.recipe.tuning.probe and len(classifiers(net)) == 1 else None
 
     def loggers(self) -> Any:
         """A table of all epochs."""
@@ -103,7 +116,9 @@ class ClassifyExperiment(Experiment[ClassifyRecipe, Pictures, nn.Module, Classif
         """Test accuracy, beside the most frequent class."""
         net, spec = load_gated(path)
         files = (self.out, self.out.with_suffix(".md"), self.out.with_suffix(".html"))
-        return replace(tested(net, spec, rows, data), files=files)
+        own = tested(net, spec, rows, data)
+        notes = (*data.notes, self.remark) if self.remark else data.notes
+        return replace(own, files=files, control=control(self.probe, own.right), notes=notes)
 
     def pages(self, outcome: Classified, data: Pictures, rows: list[Row]) -> dict[Path, str]:
         """Card and run page."""
@@ -116,9 +131,10 @@ class ClassifyExperiment(Experiment[ClassifyRecipe, Pictures, nn.Module, Classif
             headline=headline(outcome),
             facts=about,
             recipe={name: str(value) for name, value in flat(recipe).items()},
-            notes=data.notes,
+            notes=outcome.notes,
             best=len(rows),
             command=command,
+            alarm=outcome.control.alarm,
         )
         return {text: card(outcome, data, about, command), page: run_page(rows, run)}
 
@@ -131,7 +147,7 @@ def built(pictures: Pictures, recipe: ClassifyRecipe) -> tuple[GatedSpec, nn.Mod
         GateError: the gate or its scheme does not fit it.
     """
     own, gating, seed = recipe.network, recipe.gating, recipe.machine.seed
-    size = recipe.data.size
+    size = recipe.data.side
     spec = GatedSpec(
         model=own.model,
         classes=pictures.classes,
@@ -145,7 +161,7 @@ def built(pictures: Pictures, recipe: ClassifyRecipe) -> tuple[GatedSpec, nn.Mod
         options={} if gating.reduction is None else {"reduction": gating.reduction},
         preprocess=Preprocess((size, size), None, pictures.mean, pictures.std).record(),
     )
-    plain = plain_net(spec, None if own.weights == "published" else own.weights, seed)
+    plain = plain_net(spec, None if own.begins_with == "published" else own.begins_with, seed)
     if own.init == "fan_out":
         drawn_anew(plain, seed)
     net = gated_net(spec, seed=seed, plain=plain)
@@ -155,10 +171,20 @@ def built(pictures: Pictures, recipe: ClassifyRecipe) -> tuple[GatedSpec, nn.Mod
 def as_taught(pictures: Pictures, recipe: ClassifyRecipe) -> Pictures:
     """The pictures, normalised as the weights that are begun with were taught, where a published network has some."""
     network = recipe.network
-    if network.weights == "random" or is_cifar(network.model):
+    if not recipe.given:
+        return pictures
+    if is_cifar(network.model):
         return pictures
     own = load_model(network.model, weights="random", model_args=network.model_args).preprocess
     return replace(pictures, mean=own.mean, std=own.std)
+
+
+def own_size(recipe: ClassifyRecipe) -> int | None:
+    """Side of the pictures that given weights have learnt from; None for random ones and CIFAR's networks."""
+    network = recipe.network
+    if not recipe.given or recipe.data.size is not None or is_cifar(network.model):
+        return None
+    return load_model(network.model, weights="random", model_args=network.model_args).preprocess.size[0]
 
 
 def drawn_anew(net: nn.Module, seed: int) -> None:
@@ -184,8 +210,9 @@ def tested(net: nn.Module, spec: GatedSpec, rows: list[Row], pictures: Pictures)
     labels = pictures.labels[pictures.test]
     counts = torch.bincount(pictures.labels[pictures.train], minlength=len(pictures.classes))
     accuracies = [row["val/accuracy"] for row in rows if "val/accuracy" in row]
+    right = scores(net, pictures).argmax(1) == labels
     return Classified(
-        hits=int((scores(net, pictures).argmax(1) == labels).sum()),
+        hits=int(right.sum()),
         total=len(labels),
         frequent=int((labels == counts.argmax()).sum()),
         best=max(accuracies),
@@ -194,4 +221,5 @@ def tested(net: nn.Module, spec: GatedSpec, rows: list[Row], pictures: Pictures)
         parameters=sum(p.numel() for p in net.parameters()),
         scheme=spec.scheme if spec.gate else "",
         notes=pictures.notes,
+        right=tuple(right.tolist()),
     )

@@ -118,7 +118,7 @@ def _drawn(recipe: EatRecipe, work: Path, report: Report) -> Pictures:
             world,
             first,
             count,
-            size=recipe.network.size,
+            size=recipe.network.side,
             folder=work / "scenes",
             workers=recipe.machine.workers,
             report=report,
@@ -127,7 +127,7 @@ def _drawn(recipe: EatRecipe, work: Path, report: Report) -> Pictures:
     train, validation, test = examples
     if recipe.loss.consistency_weight:
         scenes = [world.scene(index) for index in range(recipe.data.scenes)]
-        train = replace(train, background_pairs=drawn_again(world, scenes, recipe.network.size, work / "scenes"))
+        train = replace(train, background_pairs=drawn_again(world, scenes, recipe.network.side, work / "scenes"))
     if recipe.data.targets != "image":
         train, validation, test = _of_classes(examples, len(world.labels))
     _check_classes(
@@ -174,12 +174,12 @@ def _read(root: Path, recipe: EatRecipe, work: Path, report: Report) -> Pictures
     splits = {name: np.flatnonzero(data.split == at) for at, name in enumerate(SPLITS)}
     scenes = scenes_of(root, splits["train"].tolist()) if recipe.loss.consistency_weight else None
     examples = {
-        name: from_files(data, rows, recipe.network.size, work / "photos", report)
+        name: from_files(data, rows, recipe.network.side, work / "photos", report)
         for name, rows in splits.items()
         if len(rows)
     }
     if scenes is not None:
-        pairs = drawn_again(*scenes, recipe.network.size, work / "photos")
+        pairs = drawn_again(*scenes, recipe.network.side, work / "photos")
         examples["train"] = replace(examples["train"], background_pairs=pairs)
     return Pictures(
         examples["train"],

@@ -7,7 +7,7 @@ object's area.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float
@@ -63,6 +63,7 @@ class TestReport:
         calibration: expected calibration error of the calibrated attributes.
         uncalibrated: calibration error of the network's own probabilities.
         energy: None where nobody marked the object.
+        right: for each picture with a class, whether it was classified right.
     """
 
     pictures: int
@@ -77,6 +78,7 @@ class TestReport:
     calibration: float
     uncalibrated: float
     energy: Energy | None
+    right: tuple[bool, ...] = field(default=(), repr=False)
 
     @property
     def accuracy(self) -> float:
@@ -107,9 +109,10 @@ def judge(net: AttributeNet, pictures: Examples) -> TestReport:
         predictions.probabilities[with_class], pictures.targets[with_class], pictures.weights[with_class], labels
     )
     some = pairs > 0
+    hits = predictions.classes[with_class].argmax(1) == labels
     return TestReport(
         pictures=len(labels),
-        hits=int((predictions.classes[with_class].argmax(1) == labels).sum()),
+        hits=int(hits.sum()),
         chance=int(torch.bincount(labels, minlength=1).max()),
         choices=choices_of(predictions.probabilities, *truth, words),
         by_class=choices_of(oracle, *truth, words),
@@ -120,6 +123,7 @@ def judge(net: AttributeNet, pictures: Examples) -> TestReport:
         calibration=calibration_error(calibrated, *truth),
         uncalibrated=calibration_error(predictions.probabilities, *truth),
         energy=energy(net, pictures),
+        right=tuple(hits.tolist()),
     )
 
 

@@ -7,6 +7,7 @@ It knows nothing of training or of sentences.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -129,6 +130,8 @@ class AttributeNet(nn.Module):
         self.skill = Skill.unmeasured(len(words))
         self.blocks_within = "trunk.body"
         self.num_classes = len(spec.classes)
+        self.taught = False
+        """Whether the trunk began with weights that have learnt already."""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -141,7 +144,15 @@ class AttributeNet(nn.Module):
 
     def read(self, x: Float[Tensor, "b 3 y x"]) -> AttributeOutput:
         """Class logits, attributes and their maps from one forward."""
-        features, finer = self.trunk.levels(x, self.levels)
+        return self.read_features(*self.trunk.levels(x, self.levels))
+
+    def read_features(self, features: Float[Tensor, "b c h w"], finer: Sequence[Tensor] = ()) -> AttributeOutput:
+        """The same from the trunk's features, which may have been computed before.
+
+        Args:
+            features: the trunk's last feature map; a single place where only its mean is read.
+            finer: the finer maps that `spec.reading` asks for.
+        """
         read: HeadOutput = self.attribute_head(features if self.meeting is None else self.meeting([*finer, features]))
         probabilities = activations(read.logits, self.spec.vocabulary)
         return AttributeOutput(self.class_head(features.mean((2, 3)), probabilities), probabilities, read, features)
@@ -159,7 +170,9 @@ def attribute_net(spec: AttributeSpec, weights: str | None = None) -> AttributeN
     """
     loaded = _backbone(spec, weights)
     settings = replace(loaded.preprocess, size=(spec.size, spec.size), resize=None)
-    return AttributeNet(replace(spec, preprocess=settings.record()), Trunk(loaded.model)).train()
+    net = AttributeNet(replace(spec, preprocess=settings.record()), Trunk(loaded.model))
+    net.taught = weights != "random"
+    return net.train()
 
 
 def _backbone(spec: AttributeSpec, weights: str | None) -> LoadedModel:

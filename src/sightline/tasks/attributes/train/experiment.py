@@ -14,7 +14,9 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from sightline.common.settings import flat
+from sightline.models.load import load_model
 from sightline.models.zoo.catalog import find_model
+from sightline.models.zoo.packaged import PACKAGED
 from sightline.reports.run_page import Run, run_page
 from sightline.tasks.attributes.data.pictures import Pictures, gather
 from sightline.tasks.attributes.metrics.evaluate import TestReport, judge
@@ -30,14 +32,18 @@ from sightline.tasks.attributes.report import (
     verdict,
     within,
 )
+from sightline.tasks.attributes.train.anatomy import anatomy_of, probe_features
 from sightline.tasks.attributes.train.calibrate import fit_calibration, fit_skill
 from sightline.tasks.attributes.train.fit import fit, restored
 from sightline.tasks.attributes.train.resume import facts_of
-from sightline.training.callbacks import MONITORS, Keeper, Patience
+from sightline.training.callbacks import Keeper, Patience, best_epoch
 from sightline.training.experiment import Experiment
 from sightline.training.loop import Watch
+from sightline.training.norms import remark
+from sightline.training.probe import Features
 from sightline.training.reporter import Report, Reporter, Row
 from sightline.training.resume import checkpoint
+from sightline.training.standing import Control, control
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,7 @@ class Trained:
         files: best weights, last weights, card, page.
         judged_on: which pictures the figures are of.
         notes: what was noticed in the data.
+        control: the linear probe on the same pictures.
     """
 
     judged: TestReport
@@ -59,6 +66,7 @@ class Trained:
     files: tuple[Path, ...]
     judged_on: str
     notes: tuple[str, ...]
+    control: Control = Control()
 
 
 def train_eat(
@@ -89,7 +97,21 @@ def train_eat(
         TrainingError: the recipe makes no sense, the work folder is another training's, or the loss is not finite.
         ResultError: the files cannot be written.
     """
-    return EatExperiment(recipe, out, work or out.with_suffix(".work"), reporter, source=data).run()
+    settled = recipe.settled(drawn=is_drawn(data), size=own_size(recipe, data))
+    return EatExperiment(settled, out, work or out.with_suffix(".work"), reporter, source=data).run()
+
+
+def own_size(recipe: EatRecipe, data: Path | None) -> int | None:
+    """Side of the pictures that given weights have learnt from; None for random ones, or where one is asked for."""
+    own = recipe.network
+    if own.size is not None or own.backbone == "birdnet" or not recipe.given(drawn=is_drawn(data)):
+        return None
+    return load_model(own.backbone, weights="random", model_args=own.model_args).preprocess.size[0]
+
+
+def is_drawn(data: Path | None) -> bool:
+    """Whether pictures are drawn rather than photographed: scenes of the aviary, in memory or in a folder."""
+    return data is None or (data / "world.json").is_file()
 
 
 @dataclass
@@ -99,10 +121,12 @@ class EatExperiment(Experiment[EatRecipe, Pictures, AttributeNet, Trained]):
     beside = (".md", ".html", ".last.safetensors")
     source: Path | None = None
     written: AttributeNet | None = None
+    remark: str = ""
 
     def check(self) -> None:
         """Refuse a backbone that there is not."""
-        find_model(self.recipe.network.backbone)
+        if self.recipe.network.backbone not in PACKAGED:
+            find_model(self.recipe.network.backbone)
 
     def data(self, report: Report) -> Pictures:
         """Pictures to learn from, to choose by, and to judge."""
@@ -123,12 +147,14 @@ class EatExperiment(Experiment[EatRecipe, Pictures, AttributeNet, Trained]):
             stride=own.stride,
             reading=own.attribute_stride,
             width=own.attribute_width,
-            size=own.size,
+            size=own.side,
             model_args=own.model_args,
             seed=self.machine.seed,
             **words,
         )
-        return attribute_net(spec, self._weights(data))
+        net = attribute_net(spec, self._weights(data))
+        self.remark = remark(net, self.recipe.tuning.norms, given=net.taught, new=anatomy_of(net).new)
+        return net
 
     def callbacks(self) -> list[Callback]:
         """What keeps the best epoch, and stops where none is better for long."""
@@ -142,12 +168,12 @@ class EatExperiment(Experiment[EatRecipe, Pictures, AttributeNet, Trained]):
         return [CSVLogger(self.work, name="log"), *board]
 
     def fit(self, net: AttributeNet, data: Pictures, watch: Watch) -> None:
-        """Train, or go on training; a backbone that has learnt already learns more slowly."""
-        factor = self.recipe.optim.trunk_lr_factor
-        if factor is None:
-            factor = 1.0 if self._weights(data) == "random" else 0.1
-        recipe = self.recipe.but(trunk_lr_factor=factor)
-        fit(net, data.train, recipe, validation=data.validation, work=self.work, watch=watch)
+        """Train, or go on training."""
+        fit(net, data.train, self.recipe, validation=data.validation, work=self.work, watch=watch)
+
+    def features(self, net: AttributeNet, data: Pictures) -> Features | None:
+        """What the trunk makes of pictures before it learns."""
+        return probe_features(net, data.train, data.judging) if self.recipe.tuning.probe else None
 
     def save(self, net: AttributeNet, data: Pictures, path: Path) -> None:
         """The weights of the last epoch beside those of the best one, which are kept."""
@@ -161,31 +187,33 @@ class EatExperiment(Experiment[EatRecipe, Pictures, AttributeNet, Trained]):
     def measure(self, path: Path, data: Pictures, rows: list[Row]) -> Trained:
         """Figures of the best epoch's weights, as they were written."""
         self.written = load_attribute_net(path)
-        name, mode = MONITORS[self.recipe.loop.monitor]
-        values = [row[name] if mode == "max" else -row[name] for row in rows]
-        best = values.index(max(values)) + 1  # the first of the best, as the checkpoint has it
+        best = best_epoch(rows, self.recipe.loop.monitor)
         judged = judge(self.written, data.judging)
-        return Trained(judged, len(rows), best, self.files, data.judged_on, data.notes)
+        notes = (*data.notes, self.remark) if self.remark else data.notes
+        return Trained(judged, len(rows), best, self.files, data.judged_on, notes, control(self.probe, judged.right))
 
     def pages(self, outcome: Trained, data: Pictures, rows: list[Row]) -> dict[Path, str]:
         """Card and run page."""
         net, recipe, judged = cast(AttributeNet, self.written), self.recipe, outcome.judged
         epochs = f"{len(rows)} epochs; epoch {outcome.best} kept, by validation {recipe.loop.monitor}"
         about = facts(net, judged, data, recipe, epochs)
+        if outcome.control.fact:
+            about = {"class accuracy": about["class accuracy"], "linear probe": outcome.control.fact, **about}
         command = self.reporter.command or "sightline train eat"
         run = Run(
             title=f"{self.out.stem}: {recipe.network.backbone} with attributes",
             verdict=verdict(judged),
-            headline=headline(judged),
+            headline=[*headline(judged), *outcome.control.figures],
             facts={**about, "within classes": within(judged).partition(": ")[2]},
             recipe={name: str(value) for name, value in flat(recipe).items()},
-            notes=data.notes,
+            notes=outcome.notes,
             best=outcome.best,
             tables=tables(judged),
             words=SECTION_WORDS,
             command=command,
+            alarm=outcome.control.alarm,
         )
-        return {self.files[2]: card(net, judged, data, about, command), self.files[3]: run_page(rows, run)}
+        return {self.files[2]: card(net, outcome, data, about, command), self.files[3]: run_page(rows, run)}
 
     @property
     def files(self) -> tuple[Path, ...]:

@@ -7,17 +7,22 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch.utils.data import TensorDataset
+from torch import Tensor
+from torch.utils.data import Dataset, TensorDataset
 
 from sightline.tasks.attributes.data.examples import Examples
 from sightline.tasks.attributes.network.net import AttributeNet
 from sightline.tasks.attributes.recipe import EatRecipe
+from sightline.tasks.attributes.train.anatomy import anatomy_of, is_pooled, trunk_features
 from sightline.tasks.attributes.train.losses import imbalance
 from sightline.tasks.attributes.train.module import EatTask
+from sightline.training.features import PASSES, FeatureTable, feature_table
 from sightline.training.loop import Feeds, Watch, batches, in_turn, run_loop
 from sightline.training.sampling import EpochOrder
+from sightline.training.tuner import Tuning
 
 
 def fit(
@@ -46,13 +51,28 @@ def fit(
         TrainingError: the loss is not finite, or the devices cannot share a batch.
         KeyboardInterrupt: as it came; what the last whole epoch left stays in the work folder.
     """
-    order = EpochOrder(len(train), min(recipe.loop.batch_size, len(train)), recipe.machine.seed)
+    recipe = recipe.settled(drawn=not net.taught)
+    frozen = recipe.tuning.frozen
+    order = EpochOrder(
+        len(train),
+        min(recipe.loop.batch_size, len(train)),
+        recipe.machine.seed,
+        labels=train.labels if recipe.tuning.balanced else None,
+        parts=recipe.tuning.accumulate,
+        passes=PASSES if frozen else 1,
+    )
     balance = imbalance(train.targets, train.weights, net.spec.vocabulary, recipe.loss.balance)
-    module = EatTask(net, recipe, len(order) * recipe.loop.epochs, balance, train.part_names)
-    looked_at = None if validation is None else batches(_table(validation), in_turn(len(validation)))
+    tuning = Tuning(recipe.tuning, anatomy_of(net), order.steps, recipe.loop.epochs)
+    module = EatTask(net, recipe, tuning, balance, train.part_names)
+    tables = {name: one for name, one in (("train", train), ("validation", validation)) if one is not None}
+    feeds = {
+        name: _frozen(net, one, recipe, None if work is None else work / "features" / name) if frozen else _table(one)
+        for name, one in tables.items()
+    }
+    looked_at = None if validation is None else batches(feeds["validation"], in_turn(len(validation)))
     device = replace(recipe.machine, strategy=_strategy(net, recipe))
-    feeds = Feeds(batches(_table(train), order), looked_at)
-    run_loop(module, feeds, loop=recipe.loop, device=device, work=work, watch=watch)
+    fed = Feeds(batches(feeds["train"], order), looked_at)
+    run_loop(module, fed, loop=recipe.loop, device=device, work=work, watch=watch, tuning=tuning)
     return net
 
 
@@ -63,6 +83,29 @@ def restored(net: AttributeNet, path: Path) -> AttributeNet:
         {name.removeprefix("net."): value for name, value in weights.items() if name.startswith("net.")}
     )
     return net.eval()
+
+
+class FrozenRows(Dataset[tuple[Tensor, ...]]):
+    """Examples with their features in the place of their pictures.
+
+    Args:
+        examples: the examples.
+        features: of each of them.
+    """
+
+    def __init__(self, examples: Examples, features: FeatureTable) -> None:
+        self.tables, self.features = examples.tensors()[1:], features
+
+    def __getitem__(self, rows: Any) -> tuple[Tensor, ...]:
+        """A batch."""
+        return (self.features[rows], *(table[rows] for table in self.tables))
+
+
+def _frozen(net: AttributeNet, examples: Examples, recipe: EatRecipe, folder: Path | None) -> FrozenRows:
+    """Examples as rows of features, computed once and kept in a folder."""
+    pooled = is_pooled(recipe)
+    table = feature_table(folder, len(examples), lambda rows: trunk_features(net, examples, rows, pooled=pooled))
+    return FrozenRows(examples, table)
 
 
 def _table(examples: Examples) -> TensorDataset:

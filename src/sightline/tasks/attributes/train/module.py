@@ -1,4 +1,4 @@
-"""What one step of training an attribute network does: augment, losses, optimiser, schedule.
+"""What one step of training an attribute network does: augment, mix, losses, optimiser, schedule.
 
 A Lightning module around an `AttributeNet`. It stops at a loss that is no number.
 """
@@ -6,7 +6,7 @@ A Lightning module around an `AttributeNet`. It stops at a loss that is no numbe
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from jaxtyping import Float, Int, UInt8
@@ -19,9 +19,11 @@ from sightline.tasks.attributes.network.net import AttributeNet, AttributeOutput
 from sightline.tasks.attributes.recipe import EatRecipe
 from sightline.tasks.attributes.train.guidance import class_maps, disagreement, outside_energy, part_alignment
 from sightline.tasks.attributes.train.losses import attribute_loss
-from sightline.training.augmentation import augmented
+from sightline.training.augmentation import augmented, normalised
 from sightline.training.module import TrainedModule
 from sightline.training.optim import one_cycle
+from sightline.training.photos import mixed, photo_views
+from sightline.training.tuner import Tuning
 
 Batch = tuple[Tensor, ...]
 
@@ -32,7 +34,7 @@ class EatTask(TrainedModule):
     Args:
         net: the network.
         recipe: weights of the losses, rates and seed.
-        steps: steps of all epochs together.
+        tuning: which weights learn, and when.
         balance: how much more a rare attribute counts, from `imbalance`.
         part_names: names of the part ids from 1, for the losses that guide attention.
 
@@ -49,12 +51,12 @@ class EatTask(TrainedModule):
         self,
         net: AttributeNet,
         recipe: EatRecipe,
-        steps: int,
+        tuning: Tuning,
         balance: Tensor | None = None,
         part_names: Sequence[str] = (),
     ) -> None:
         super().__init__(net, recipe.machine.seed, net.spec.preprocess["mean"], net.spec.preprocess["std"])
-        self.recipe, self.steps, self.part_names = recipe, steps, tuple(part_names)
+        self.recipe, self.tuning, self.part_names = recipe, tuning, tuple(part_names)
         self.register_buffer("balance", balance, persistent=False)
         self.outputs: list[tuple[Tensor, ...]] = []
         self.learnt: list[tuple[Tensor, ...]] = []
@@ -63,13 +65,17 @@ class EatTask(TrainedModule):
         """Loss of one batch; the bar shows its parts."""
         images, labels, targets, weights, parts, *pairs = batch
         torch.manual_seed(self.step_seed(index))  # dropout must not depend on what was drawn before an interruption
-        x, where = self.prepared(images, parts, self.draw(index))
-        reading = self.net.read(x)
+        draw = self.draw(index)
+        x, where = self.prepared(images, parts, draw)
+        other, share = None, 1.0
+        if strength := self.recipe.augmentation.mixup:
+            x, other, share = mixed(x, strength, draw)
+        reading = self._read(x)
         own = self.recipe.loss
-        losses = {"class": self._class_loss(reading, labels)}
-        if own.attribute_weight:
-            words = self.net.spec.vocabulary
-            losses["attributes"] = attribute_loss(reading.logits.float(), targets, weights, words, self.balance)
+        losses = self._taught(reading, labels, targets, weights)
+        if other is not None:
+            second = self._taught(reading, labels[other], targets[other], weights[other])
+            losses = {name: share * loss + (1 - share) * second[name] for name, loss in losses.items()}
         losses |= self._guides(reading, labels, targets, weights, where)
         if own.consistency_weight and pairs:
             # the same draw, so that both pictures are augmented alike
@@ -87,9 +93,29 @@ class EatTask(TrainedModule):
         self.log_dict(means, on_step=False, on_epoch=True, batch_size=len(images), sync_dist=True)
         return loss
 
+    def _read(self, x: Tensor) -> AttributeOutput:
+        """What the heads say of pictures, or of features that were computed before."""
+        if self.tuning.config.frozen:
+            features, finer = x[..., None, None] if x.ndim == 2 else x, []
+        else:
+            features, finer = self.net.trunk.levels(x, self.net.levels)
+        if self.recipe.loss.outside_weight and torch.is_grad_enabled() and not features.requires_grad:
+            features = features.detach().requires_grad_()  # the guide asks for gradients there, also of a still trunk
+        return cast(AttributeOutput, self.net.read_features(features, finer))
+
+    def _taught(
+        self, reading: AttributeOutput, labels: Tensor, targets: Tensor, weights: Tensor
+    ) -> dict[str, Tensor]:
+        """The losses of class and attributes."""
+        losses = {"class": self._class_loss(reading, labels)}
+        if self.recipe.loss.attribute_weight:
+            words = self.net.spec.vocabulary
+            losses["attributes"] = attribute_loss(reading.logits.float(), targets, weights, words, self.balance)
+        return losses
+
     def validation_step(self, batch: Batch, index: int) -> None:
         """What the net says of one batch, as it is; every process looks at all validation pictures."""
-        reading = self.net.read((batch[0].float() / 255 - self.get_buffer("mean")) / self.get_buffer("std"))
+        reading = self._read(batch[0] if self.tuning.config.frozen else self._normalised(batch[0]))
         answers = (reading.classes, reading.logits, reading.probabilities)
         self.outputs.append(
             (*(part.detach().float().cpu() for part in answers), *(part.cpu() for part in batch[1:4]))
@@ -160,19 +186,33 @@ class EatTask(TrainedModule):
     def prepared(
         self, images: UInt8[Tensor, "b 3 h w"], parts: UInt8[Tensor, "b p q"], draw: torch.Generator
     ) -> tuple[Float[Tensor, "b 3 h w"], UInt8[Tensor, "b p q"]]:
-        """Augmented and normalised pictures, and their part ids, which moved along."""
-        x, where = augmented(images, parts, self.get_buffer("mean"), self.get_buffer("std"), draw)
+        """Augmented and normalised pictures, and their part ids, which moved along; features as they are."""
+        if self.tuning.config.frozen:
+            return images, parts
+        how = self.recipe.augmentation.augment
+        if how == "photo":
+            views, moved = photo_views(images, self.recipe.augmentation, draw, parts)
+            x, where = self._normalised(views), cast(Tensor, moved)
+        elif how == "none":
+            x, where = self._normalised(images), parts
+        else:
+            x, where = augmented(images, parts, self.get_buffer("mean"), self.get_buffer("std"), draw)
         return x.contiguous(memory_format=torch.channels_last), where
 
+    def _normalised(self, images: Tensor) -> Tensor:
+        return normalised(images, self.get_buffer("mean"), self.get_buffer("std"))
+
     def configure_optimizers(self) -> Any:
-        """AdamW, one cycle; the backbone may learn more slowly than the heads."""
+        """AdamW, one cycle; the backbone may learn later and more slowly than the heads."""
         own = self.recipe.optim
-        slow = 1.0 if own.trunk_lr_factor is None else own.trunk_lr_factor
+        if not self.tuning.plain:
+            return self.tuning.adamw(self.net, own)
+        slow = float(self.recipe.tuning.trunk_lr_factor or 0)
         trunk = list(self.net.trunk.parameters())
         trunk_ids = {id(p) for p in trunk}
         heads = [p for p in self.net.parameters() if id(p) not in trunk_ids]
         groups = [{"params": trunk, "lr": own.lr * slow}, {"params": heads, "lr": own.lr}]
-        return one_cycle(groups, own, self.steps)
+        return one_cycle(groups, own, self.tuning.steps * self.tuning.epochs)
 
 
 def _true(members: tuple[int, ...], targets: Float[Tensor, "b k"]) -> Int[Tensor, " b"]:

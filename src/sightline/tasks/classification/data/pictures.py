@@ -98,7 +98,7 @@ def _scenes(recipe: ClassifyRecipe, work: Path, report: Report) -> Pictures:
     jobs = ((recipe.machine.seed * recipe.data.scenes, recipe.data.scenes), (HELD_OUT, tested))
     parts = [
         rendered(
-            world, at, n, size=recipe.data.size, folder=work / "scenes", workers=recipe.machine.workers, report=report
+            world, at, n, size=recipe.data.side, folder=work / "scenes", workers=recipe.machine.workers, report=report
         )
         for at, n in jobs
     ]
@@ -121,9 +121,9 @@ def _scenes(recipe: ClassifyRecipe, work: Path, report: Report) -> Pictures:
 def _cifar(folder: Path, recipe: ClassifyRecipe) -> Pictures:
     cifar = read_cifar(folder)
     images, notes = torch.from_numpy(cifar.images), ()
-    if recipe.data.size != 32:
-        images = torch.cat([_scaled(part, recipe.data.size) for part in torch.split(images, 1000)])
-        notes = (f"pictures of 32 pixels were scaled to {recipe.data.size}",)  # type: ignore[assignment]
+    if recipe.data.side != 32:
+        images = torch.cat([_scaled(part, recipe.data.side) for part in torch.split(images, 1000)])
+        notes = (f"pictures of 32 pixels were scaled to {recipe.data.side}",)  # type: ignore[assignment]
     fingerprint = sha256(cifar.labels.tobytes() + cifar.images[::97].tobytes()).hexdigest()
     rows = torch.arange(len(images))
     return Pictures(
@@ -148,7 +148,7 @@ def _scaled(images: UInt8[Tensor, "n 3 h w"], size: int) -> UInt8[Tensor, "n 3 p
 def _files(listing: Listed, recipe: ClassifyRecipe, work: Path, report: Report) -> Pictures:
     """Photos, each scaled and cut to its middle square; decoded once, then kept."""
     stamps = "\n".join(f"{path} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in listing.files)
-    fingerprint, side = sha256(os.fsencode(stamps)).hexdigest(), recipe.data.size
+    fingerprint, side = sha256(os.fsencode(stamps)).hexdigest(), recipe.data.side
     (work / "photos").mkdir(parents=True, exist_ok=True)
     path = work / "photos" / f"{fingerprint[:12]}-{side}.npy"
     table = cached_rows(

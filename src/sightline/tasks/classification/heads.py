@@ -1,0 +1,79 @@
+"""What of a classifier is its head, how deep its other weights lie, and the features that the head reads.
+
+It hands the engine of training what that engine must not know: a network's parts.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
+
+from sightline.common.modes import evaluating
+from sightline.errors import TrainingError
+from sightline.gates.surgery.block import GatedBlock
+from sightline.models.adapter.embedded import classifiers
+from sightline.models.depth import depths
+from sightline.training.anatomy import Anatomy
+from sightline.training.augmentation import normalised
+
+
+def anatomy_of(net: nn.Module) -> Anatomy:
+    """The weights of a classifier: the backbone's by depth; the last layer's and the gates' are the heads'.
+
+    Args:
+        net: a network of class logits.
+    """
+    gates = {
+        id(p) for block in net.modules() if isinstance(block, GatedBlock) for p in block.shared_gate().parameters()
+    }
+    last = tuple(f"{path}." for path in classifiers(net))
+    names = [name for name, _ in net.named_parameters()]
+    added = frozenset(name for name, parameter in net.named_parameters() if id(parameter) in gates)
+    heads = frozenset(name for name in names if name.startswith(last)) if last else frozenset()
+    return Anatomy(depths(net, without=heads | added), heads | added, added)
+
+
+def head_of(net: nn.Module) -> nn.Module:
+    """The layer that makes class logits of features.
+
+    Raises:
+        TrainingError: the network has none, or several.
+    """
+    paths = classifiers(net)
+    if len(paths) != 1:
+        raise TrainingError(
+            f"{type(net).__name__} has no single last layer that could learn on features; leave --frozen out"
+        )
+    return net.get_submodule(paths[0])
+
+
+@torch.no_grad()
+def features(
+    net: nn.Module, images: UInt8[Tensor, "b 3 h w"], mean: Tensor, std: Tensor, batch: int = 32
+) -> Float[Tensor, "b c"]:
+    """What the last layer reads of pictures, in eval mode; of a convolution its mean over places.
+
+    Args:
+        net: a network of class logits; it is left as it was.
+        images: pictures as bytes.
+        mean: mean of each channel, `[1, c, 1, 1]`.
+        std: standard deviation of each channel.
+        batch: pictures at a time.
+    """
+    inputs: list[Tensor] = []
+
+    def take(module: nn.Module, arguments: tuple[Any, ...]) -> None:
+        value: Tensor = arguments[0]
+        inputs.append(value.mean((2, 3)) if value.ndim == 4 else value.flatten(1))
+
+    with evaluating(net):
+        hook = head_of(net).register_forward_pre_hook(take)
+        try:
+            for part in torch.split(images, batch):
+                net(normalised(part, mean, std))
+        finally:
+            hook.remove()
+    return torch.cat(inputs).float()

@@ -1,0 +1,130 @@
+"""The linear probe: logistic regression on features that nothing was done to, the control of every training.
+
+What is below it has lost something that the weights knew. Pure functions of features and labels; where features come
+from is the task's business.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from torch.nn import functional as fn
+
+STRENGTHS = (10.0, 1.0, 0.1, 0.01, 1e-3, 1e-4)
+"""Strengths of the L2 penalty, strongest first, among which cross-validation chooses."""
+FOLDS, FEW = 5, 1000
+"""Parts for cross-validation; with more pictures than `FEW` one part is looked at and the others are learnt from."""
+MOST = 4000
+"""Most training pictures that a probe learns from."""
+STEPS = 100
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """Pooled features of a network in eval mode before it learns, with classes from 0.
+
+    Args:
+        train: features to fit the probe on.
+        train_labels: their classes.
+        test: features of the pictures that judge the training.
+        test_labels: their classes.
+    """
+
+    train: Float[Tensor, "n c"]
+    train_labels: Int[Tensor, " n"]
+    test: Float[Tensor, "m c"]
+    test_labels: Int[Tensor, " m"]
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What a linear probe reached.
+
+    Args:
+        right: for each test picture, whether its class was named.
+        strength: strength of the penalty that cross-validation chose.
+        pictures: training pictures that it was fitted to.
+        seconds: time on the processor.
+    """
+
+    right: tuple[bool, ...]
+    strength: float
+    pictures: int
+    seconds: float
+
+
+def linear_probe(features: Features) -> Probe:
+    """Fit a probe and test it.
+
+    Args:
+        features: of a network before it learns.
+    """
+    begin = time.process_time()
+    x, labels = features.train.double(), features.train_labels
+    mean, scale = x.mean(0), x.std(0).clamp(min=1e-6)
+    x, test = (x - mean) / scale, (features.test.double() - mean) / scale
+    classes = int(max(features.train_labels.max(), features.test_labels.max())) + 1
+    strength = chosen_strength(x, labels, classes)
+    weight, bias = fitted(x, labels, classes, strength)
+    right = (test @ weight.T + bias).argmax(1) == features.test_labels
+    return Probe(tuple(right.tolist()), strength, len(x), time.process_time() - begin)
+
+
+def fitted(
+    x: Float[Tensor, "n c"],
+    labels: Int[Tensor, " n"],
+    classes: int,
+    strength: float,
+    start: tuple[Tensor, Tensor] | None = None,
+) -> tuple[Float[Tensor, "k c"], Float[Tensor, " k"]]:
+    """Weights and bias that minimise mean cross-entropy + strength / 2 * sum of squared weights.
+
+    Args:
+        x: standardised features.
+        labels: classes from 0.
+        classes: number of classes.
+        strength: of the penalty; the bias has none.
+        start: where the search begins; None begins at 0.
+    """
+    zeros = x.new_zeros(classes, x.shape[1]), x.new_zeros(classes)
+    weight, bias = (value.clone().requires_grad_() for value in start or zeros)
+    search = torch.optim.LBFGS(
+        [weight, bias], max_iter=STEPS, tolerance_grad=1e-6, history_size=10, line_search_fn="strong_wolfe"
+    )
+
+    def loss() -> Tensor:
+        value = fn.cross_entropy(x @ weight.T + bias, labels) + strength / 2 * weight.square().sum()
+        weight.grad, bias.grad = torch.autograd.grad(value, (weight, bias))
+        return value.detach()
+
+    with torch.enable_grad():
+        search.step(loss)  # type: ignore[no-untyped-call]
+    return weight.detach(), bias.detach()
+
+
+def chosen_strength(x: Float[Tensor, "n c"], labels: Int[Tensor, " n"], classes: int) -> float:
+    """The strength of the lowest cross-entropy on pictures that were left out."""
+    order = torch.randperm(len(x), generator=torch.Generator().manual_seed(0))
+    parts = [part for part in order.tensor_split(FOLDS) if len(part) and len(part) < len(x)]
+    parts = parts[:1] if len(x) > FEW else parts
+    losses = dict.fromkeys(STRENGTHS, 0.0)
+    for part in parts:
+        kept: Bool[Tensor, " n"] = torch.ones(len(x), dtype=torch.bool).index_fill(0, part, value=False)
+        start = None  # each search begins where the one of the stronger penalty ended
+        for strength in STRENGTHS:
+            start = fitted(x[kept], labels[kept], classes, strength, start)
+            losses[strength] += float(
+                fn.cross_entropy(x[part] @ start[0].T + start[1], labels[part], reduction="sum")
+            )
+    return min(STRENGTHS, key=lambda strength: losses[strength])
+
+
+def some(rows: Int[Tensor, " n"]) -> Int[Tensor, " m"]:
+    """Rows for a probe to learn from: at most `MOST`, drawn with a fixed seed, in their order."""
+    if len(rows) <= MOST:
+        return rows
+    return rows[torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))[:MOST].sort().values]
