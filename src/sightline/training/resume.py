@@ -121,7 +121,7 @@ def as_now(before: Mapping[str, Any], now: Container[str]) -> dict[str, Any]:
             facts |= {f"--{inner}": part for inner, part in value.items() if f"--{inner}" in now}
         else:
             facts[new or name] = value
-    if not facts:
+    if not facts or "--norms" in facts or "--norms" not in now:
         return facts
     known = {name: value for name, value in facts.items() if value is not None or name not in BEFORE_OPTIONS}
     return {name: value for name, value in BEFORE_OPTIONS.items() if name in now} | known

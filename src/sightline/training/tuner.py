@@ -116,6 +116,10 @@ class Averager(WeightAveraging):  # type: ignore[misc]
     def __init__(self, decay: float) -> None:
         super().__init__(avg_fn=_averaged(decay))
 
+    def on_fit_end(self, trainer: lightning.Trainer, pl_module: Any) -> None:
+        """The mean is the result, also of a run that finds all its epochs done and trains no more."""
+        self._copy_average_to_current(pl_module)
+
 
 def _averaged(decay: float) -> Callable[[Tensor, Tensor, Any], Tensor]:
     def update(mean: Tensor, weight: Tensor, count: Any) -> Tensor:

@@ -29,11 +29,17 @@ def anatomy_of(net: nn.Module) -> Anatomy:
     gates = {
         id(p) for block in net.modules() if isinstance(block, GatedBlock) for p in block.shared_gate().parameters()
     }
-    last = tuple(f"{path}." for path in classifiers(net))
+    last = tuple(f"{path}." for path in head_paths(net))
     names = [name for name, _ in net.named_parameters()]
     added = frozenset(name for name, parameter in net.named_parameters() if id(parameter) in gates)
     heads = frozenset(name for name in names if name.startswith(last)) if last else frozenset()
     return Anatomy(depths(net, without=heads | added), heads | added, added)
+
+
+def head_paths(net: nn.Module) -> tuple[str, ...]:
+    """Paths of the layers that make class logits; where nothing declares them, the last linear layer of the tree."""
+    linear = [path for path, module in net.named_modules() if isinstance(module, nn.Linear)]
+    return classifiers(net) or tuple(linear[-1:])
 
 
 def head_of(net: nn.Module) -> nn.Module:
@@ -42,7 +48,7 @@ def head_of(net: nn.Module) -> nn.Module:
     Raises:
         TrainingError: the network has none, or several.
     """
-    paths = classifiers(net)
+    paths = head_paths(net)
     if len(paths) != 1:
         raise TrainingError(
             f"{type(net).__name__} has no single last layer that could learn on features; leave --frozen out"

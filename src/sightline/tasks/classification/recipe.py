@@ -25,7 +25,7 @@ from sightline.training.recipe import (
 
 SMALL, LARGE = 32, 64
 """Side of the pictures where nothing says another, and from which on they are varied as photos are."""
-WITH_WEIGHTS = ("imagenet",)
+WITH_WEIGHTS = ("imagenet", "imagenet-lite1", "imagenet-lite2")
 """Networks that are only asked for because of their weights."""
 CONFIGS = Path(__file__).parent / "configs"
 """Recipes by name, each a TOML file of options."""

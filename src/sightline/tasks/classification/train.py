@@ -17,14 +17,13 @@ from sightline.common.files import digest
 from sightline.common.settings import flat
 from sightline.gates.store import GatedSpec, gated_net, load_gated, plain_net, save_gated
 from sightline.gates.surgery.plug import plugged
-from sightline.models.adapter.embedded import classifiers
 from sightline.models.load import load_model
 from sightline.models.preprocess import Preprocess
 from sightline.models.zoo.cifar_names import is_cifar
 from sightline.reports.run_page import Run, run_page
 from sightline.tasks.classification.data.pictures import Pictures, gather
 from sightline.tasks.classification.fit import fit, probe_features, scores
-from sightline.tasks.classification.heads import anatomy_of
+from sightline.tasks.classification.heads import anatomy_of, head_paths
 from sightline.tasks.classification.metrics import Classified
 from sightline.tasks.classification.recipe import ClassifyRecipe
 from sightline.tasks.classification.report import card, facts, headline, verdict
@@ -98,7 +97,7 @@ class ClassifyExperiment(Experiment[ClassifyRecipe, Pictures, nn.Module, Classif
 
     def features(self, net: nn.Module, data: Pictures) -> Features | None:
         """What the last layer reads before it learns; nothing where a network has no such layer."""
-        return probe_features(net, data) if self.recipe.tuning.probe and len(classifiers(net)) == 1 else None
+        return probe_features(net, data) if self.recipe.tuning.probe and len(head_paths(net)) == 1 else None
 
     def loggers(self) -> Any:
         """A table of all epochs."""
