@@ -5,11 +5,12 @@ All of them carry their state in the checkpoint, so that a run that goes on ends
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
 import lightning
+import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from torch import Tensor
 
@@ -21,16 +22,13 @@ LOSS = "val/loss"
 """What decides between epochs that are equally good."""
 
 
-def best_epoch(rows: Sequence[Row], best: str) -> int:
-    """The epoch that a `Keeper` keeps, from 1: the best of a figure, of equal ones that of the lower validation loss.
+def kept_epoch(path: Path) -> int:
+    """The epoch of a checkpoint, from 1.
 
     Args:
-        rows: figures of every epoch.
-        best: a name of `MONITORS`.
+        path: what a `Keeper` wrote.
     """
-    name, mode = MONITORS[best]
-    ranks = [(row[name] if mode == "max" else -row[name], -row.get(LOSS, 0.0)) for row in rows]
-    return ranks.index(max(ranks)) + 1
+    return int(torch.load(path, map_location="meta", weights_only=True)["epoch"]) + 1
 
 
 class Keeper(ModelCheckpoint):  # type: ignore[misc]

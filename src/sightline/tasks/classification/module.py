@@ -45,9 +45,14 @@ class ClassifyTask(TrainedModule):
     ) -> None:
         super().__init__(net, recipe.machine.seed, *colours)
         self.recipe, self.tuning = recipe, tuning
-        self.answer = self.net if head is None else head
+        self._head = (head,)  # in a tuple, so that its weights are saved once
         self.on_features = head is not None
         self.outputs: list[tuple[Tensor, Tensor]] = []
+
+    def answer(self, x: Tensor) -> Tensor:
+        """Class logits of pictures, or of features."""
+        logits: Tensor = (self._head[0] or self.net)(x)
+        return logits
 
     def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
         """Loss of one batch."""

@@ -36,7 +36,7 @@ from sightline.tasks.attributes.train.anatomy import anatomy_of, probe_features
 from sightline.tasks.attributes.train.calibrate import fit_calibration, fit_skill
 from sightline.tasks.attributes.train.fit import fit, restored
 from sightline.tasks.attributes.train.resume import facts_of
-from sightline.training.callbacks import Keeper, Patience, best_epoch
+from sightline.training.callbacks import Keeper, Patience, kept_epoch
 from sightline.training.experiment import Experiment
 from sightline.training.loop import Watch
 from sightline.training.norms import remark
@@ -187,7 +187,7 @@ class EatExperiment(Experiment[EatRecipe, Pictures, AttributeNet, Trained]):
     def measure(self, path: Path, data: Pictures, rows: list[Row]) -> Trained:
         """Figures of the best epoch's weights, as they were written."""
         self.written = load_attribute_net(path)
-        best = best_epoch(rows, self.recipe.loop.monitor)
+        best = kept_epoch(checkpoint(self.work, "best"))
         judged = judge(self.written, data.judging)
         notes = (*data.notes, self.remark) if self.remark else data.notes
         return Trained(judged, len(rows), best, self.files, data.judged_on, notes, control(self.probe, judged.right))
