@@ -6,9 +6,11 @@ from PIL import Image
 
 from sightline.errors import ResultError
 from sightline.reports import montage, save_montage
-from sightline.reports.colour import overlay, overlay_difference
+from sightline.reports.colour import overlay_difference
+from sightline.reports.drawing import overlay
 from sightline.reports.montage import PIXELS
 from sightline.reports.motion import difference, mass, moved
+from sightline.reports.outline import half_area
 from sightline.reports.photo import fit, pixels_of
 from sightline.results import AttentionMap, Flow
 
@@ -57,18 +59,46 @@ def test_many_stages_are_spread_and_the_rest_is_counted():
     assert len(pictures(montage([explanation(flow)], max_layers=5))) == 6
 
 
-def test_shared_scale_shows_its_numbers_and_makes_weak_maps_dark():
-    maps = (AttentionMap(torch.full((2, 2), 0.1), "weak"), AttentionMap(torch.full((2, 2), 10.0), "strong"))
-    item = explanation(Flow(maps, "gradcam"))
+def test_a_shared_scale_names_its_unit_and_makes_weak_maps_faint():
+    weak, strong = (
+        AttentionMap(factor * smooth(4, 4, 2), name) for factor, name in ((0.1, "weak"), (10.0, "strong"))
+    )
+    item = explanation(Flow((weak, strong), "gradcam"))
     own, shared = pictures(montage([item])), pictures(montage([item], scale="shared"))
-    assert shared[1].float().mean() < own[1].float().mean() - 30
+    bare = pictures(montage([item], opacity=0.0))[1].float()
+    assert (shared[1].float() - bare).abs().mean() < 0.5 * (own[1].float() - bare).abs().mean()
     assert torch.equal(shared[2], own[2])
-    assert "10" in words(montage([item], scale="shared"))
+    text = " ".join(words(montage([item], scale="shared")))
+    assert f"times {float(strong.values.mean()):.4g}, the same for all layers" in text
 
 
-def test_signed_maps_have_zero_in_the_middle_of_their_legend():
-    assert "−peak" in words(montage(gallery()[1:2]))
-    assert "−peak" not in words(montage(gallery()[:1]))
+def test_the_legend_shows_evidence_against_only_where_it_is_drawn():
+    signed, plain = words(montage(gallery()[1:2])), words(montage(gallery()[:1]))
+    assert signed.count("4×") == 2
+    assert [text for text in plain if text.endswith("×")] == ["0×", "1×", "2×", "4×"]
+
+
+def test_under_a_map_stands_how_little_of_the_picture_holds_half_of_its_evidence():
+    item = explanation()
+    text = " ".join(words(montage([item])))
+    for map_ in item.flow.maps:
+        assert f"half in {100 * half_area(map_):.2g} %" in text
+    assert "outline: the smallest area that holds half of the evidence" in text
+
+
+def test_a_fine_grid_is_smoothed_and_that_is_said():
+    flow = Flow((AttentionMap(smooth(112, 112, 3), "early"),), "gradcam")
+    assert "over 2 cells at most" in " ".join(words(montage([explanation(flow)])))
+    assert "cells at most" not in " ".join(words(montage([explanation(flow)], smooth=False)))
+
+
+def test_the_colour_map_is_the_one_that_was_asked_for():
+    item = explanation()
+    picture = fit(pixels_of(photo()), PIXELS, enlarge=True)
+    shown = pictures(montage([item], cmap="inferno"))[1]
+    assert torch.equal(shown, overlay(item.flow[0], picture, cmap="inferno"))
+    with pytest.raises(ResultError, match="colour maps: glow"):
+        montage([item], cmap="jet")
 
 
 def test_all_photos_methods_and_hostile_labels_are_drawn_as_plain_text(tmp_path):

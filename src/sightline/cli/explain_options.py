@@ -135,7 +135,8 @@ class OutputOptions(Settings):
     formats: tuple[str, ...] = setting(
         (), "png, gif, mp4, html, arrays, with commas. Default: png,html,arrays.", "--format"
     )
-    opacity: float | None = setting(None, "Opacity of the maps over the photo, 0..1.", low=0, high=1)
+    cmap: str = setting("glow", "Colours of the maps: glow, orchid, inferno or classic.")
+    opacity: float = setting(1.0, "Factor on the opacity of the maps over the photo, 0..1.", low=0, high=1)
     batch_size: int | None = setting(None, "Photos that go through the network together.", low=1)
     as_json: bool = setting(False, "The summary as JSON on standard output.", "--json")
 
@@ -143,6 +144,7 @@ class OutputOptions(Settings):
 def job_of(inputs: InputOptions, target: TargetOptions, match: MatchOptions, output: OutputOptions) -> ExplainJob:
     """What is to be explained, before anything is read."""
     from sightline.api.methods import chosen
+    from sightline.reports import CMAPS
 
     methods = target.method or None
     return ExplainJob(
@@ -162,6 +164,7 @@ def job_of(inputs: InputOptions, target: TargetOptions, match: MatchOptions, out
         layers=list(target.layers) or None,
         levels=inputs.levels,
         batch_size=output.batch_size,
+        cmap=one_of(output.cmap, tuple(CMAPS), option="--cmap"),
         opacity=output.opacity,
         seed=target.seed,
     )

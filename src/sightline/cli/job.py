@@ -55,7 +55,8 @@ class ExplainJob:
         masks: for each photo, a picture of where the object is; empty where that is not known.
         truths: for each photo, the name of its true class; empty where that is not known.
         levels: which values of deep files are black and white, and frames of a clip, as `open_input` takes them.
-        opacity: opacity of the maps over the photo, 0..1.
+        cmap: colour map of the pictures.
+        opacity: factor on the colour map's own opacity, 0..1.
         seed: seed of everything random.
         indexed: whether an index over all photos is written, for which each gets a thumbnail.
     """
@@ -76,7 +77,8 @@ class ExplainJob:
     masks: Mapping[Path, Path] = field(default_factory=dict)
     truths: Mapping[Path, str] = field(default_factory=dict)
     levels: Mapping[str, float | None] = field(default_factory=dict)
-    opacity: float | None = None
+    cmap: str = "glow"
+    opacity: float = 1.0
     seed: int = 0
     indexed: bool = False
 
@@ -323,15 +325,14 @@ def write_formats(
         title: title of the page.
         arrays: what is kept as arrays, where that is something else than what is drawn.
     """
-    from sightline.reports import OPACITY, save_animation, save_montage, save_page
+    from sightline.reports import save_animation, save_montage, save_page
     from sightline.reports.index_page import THUMBNAIL, save_thumbnail
 
-    opacity = OPACITY if job.opacity is None else job.opacity
     if "png" in job.formats:
-        save_montage(items, folder / "montage.png", opacity=opacity)
+        save_montage(items, folder / "montage.png", cmap=job.cmap, opacity=job.opacity)
     for kind in ("gif", "mp4"):
         if kind in job.formats:
-            save_animation(items, folder / f"walk.{kind}", opacity=opacity)
+            save_animation(items, folder / f"walk.{kind}", cmap=job.cmap, opacity=job.opacity)
     if "html" in job.formats:
         save_page(items, folder / "page.html", title=title)
     if job.indexed:

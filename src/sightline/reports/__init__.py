@@ -4,7 +4,8 @@ This room knows results only: it draws what is in an `Explanation` and never com
 """
 
 from sightline.reports.animation import frames, save_animation
-from sightline.reports.colour import OPACITY, colourise, overlay
+from sightline.reports.cmaps import CMAPS
+from sightline.reports.drawing import overlay
 from sightline.reports.frame import Frame
 from sightline.reports.montage import montage, save_montage
 from sightline.reports.page import page, save_page
@@ -13,10 +14,9 @@ from sightline.reports.scale import Scale, own_scale, scale_of, shared_scale
 from sightline.results.concentration import concentration
 
 __all__ = [
-    "OPACITY",
+    "CMAPS",
     "Frame",
     "Scale",
-    "colourise",
     "concentration",
     "frames",
     "montage",

@@ -20,7 +20,8 @@ from torch import Tensor
 from sightline.common.files import whole_file, write_bytes
 from sightline.errors import MissingExtraError, ResultError
 from sightline.reports.clip import Reel, moves, played
-from sightline.reports.colour import OPACITY, overlay
+from sightline.reports.cmaps import DEFAULT
+from sightline.reports.drawing import overlay
 from sightline.reports.frame import Caption, Frame, Layout, draw_frame
 from sightline.reports.glossary import decided, grid, meaning
 from sightline.reports.photo import fit
@@ -43,6 +44,7 @@ class Walk:
 
     subject: Subject
     size: int
+    cmap: str
     opacity: float
     scale: ScaleMode
 
@@ -74,8 +76,8 @@ class Walk:
         map_ = self.subject.at(item, layer)
         if map_ is None:
             return self.photo.float() * NO_MAP
-        limits = self.subject.scale(item, map_, self.scale)
-        return overlay(map_, self.photo, scale=limits, opacity=self.opacity).float()
+        unit = self.subject.unit(item, map_, self.scale)
+        return overlay(map_, self.photo, cmap=self.cmap, unit=unit, opacity=self.opacity).float()
 
     def caption(self, place: int, progress: float) -> Caption:
         """The words at a layer."""
@@ -107,7 +109,8 @@ def frames(
     *,
     layers: LayerChoice = None,
     size: int = SIZE,
-    opacity: float = OPACITY,
+    cmap: str = DEFAULT,
+    opacity: float = 1.0,
     scale: ScaleMode = "own",
     hold: float = HOLD,
     fade: float = FADE,
@@ -119,7 +122,8 @@ def frames(
         explanations: one explanation or flow, or several of one photo; methods and targets become panels.
         layers: which layers: a name, a wildcard, a place (`-1` is the last), or a list of these; None is all.
         size: longer side of the photo in pixels, if there is one panel; several are smaller.
-        opacity: share of the map's colour, 0..1.
+        cmap: colour map; see `sightline.reports.CMAPS`.
+        opacity: factor on the colour map's own opacity, 0..1.
         scale: `"own"` or `"shared"`, as in `montage`.
         hold: seconds that a layer stays.
         fade: seconds that it takes to fade into the next one.
@@ -133,12 +137,12 @@ def frames(
         ResultError: there is more than one photo, or too many panels, or a time or size makes no sense.
     """
     items = explanations_of(explanations, layers)
-    walk = Walk(_only(subjects_of(items)), size, opacity, scale)
+    walk = Walk(_only(subjects_of(items)), size, cmap, opacity, scale)
     check_mode(scale)
     if size < 1 or hold <= 0 or fade < 0 or step <= 0:
         raise ResultError(f"an animation cannot have size={size}, hold={hold}, fade={fade}, step={step}")
     if moves(items):
-        return played(Reel(items, size, opacity, scale))
+        return played(Reel(items, size, cmap, opacity, scale))
     return _walked(walk, hold=hold, fade=fade, step=step)
 
 
@@ -148,7 +152,8 @@ def save_animation(
     *,
     layers: LayerChoice = None,
     size: int = SIZE,
-    opacity: float = OPACITY,
+    cmap: str = DEFAULT,
+    opacity: float = 1.0,
     scale: ScaleMode = "own",
     hold: float = HOLD,
     fade: float = FADE,
@@ -160,6 +165,7 @@ def save_animation(
         path: where to.
         layers: see `frames`.
         size: see `frames`.
+        cmap: see `frames`.
         opacity: see `frames`.
         scale: see `frames`.
         hold: see `frames`.
@@ -178,7 +184,7 @@ def save_animation(
         raise ResultError(f"an animation cannot be written as {path.name!r}; end the name in .gif or .mp4")
     encoder = _encoder() if kind == ".mp4" else None
     items = explanations_of(explanations, layers)
-    walked = frames(items, size=size, opacity=opacity, scale=scale, hold=hold, fade=fade, step=STEP[kind])
+    walked = frames(items, size=size, cmap=cmap, opacity=opacity, scale=scale, hold=hold, fade=fade, step=STEP[kind])
     if encoder is None:
         write_bytes(path, _gif(walked))
     else:

@@ -10,18 +10,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from einops import rearrange
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from sightline.errors import ResultError
-from sightline.reports.colour import overlay
+from sightline.reports.density import Unit, shared_unit, unit_of
+from sightline.reports.drawing import overlay
 from sightline.reports.frame import Caption, Frame, Layout, draw_frame
 from sightline.reports.glossary import decided, meaning
 from sightline.reports.photo import blank, fit, pixels_of
-from sightline.reports.scale import Scale, ScaleMode, own_scale, shared_scale
+from sightline.reports.scale import ScaleMode
 from sightline.reports.sections import section_at, section_name, shades
 from sightline.reports.spread import spread
-from sightline.results import IMAGE, AttentionMap, Explanation, Status
+from sightline.results import IMAGE, AttentionMap, Domain, Explanation, Status
 
 MOST_FRAMES, MOST_LAYERS = 64, 8
 SLOWEST, QUICKEST, USUAL = 0.4, 0.05, 0.15
@@ -36,12 +38,14 @@ class Reel:
     Args:
         items: explanations of one sample.
         size: longer side of the frame in pixels, if there is one panel; several are smaller.
-        opacity: share of the map's colour, 0..1.
+        cmap: colour map.
+        opacity: factor on the colour map's own opacity, 0..1.
         scale: `"own"` or `"shared"`.
     """
 
     items: tuple[Explanation, ...]
     size: int
+    cmap: str
     opacity: float
     scale: ScaleMode
 
@@ -76,12 +80,12 @@ class Reel:
         return Layout(1 + len(self.maps), first.shape[1], first.shape[0])
 
     @cached_property
-    def limits(self) -> tuple[Scale, ...]:
-        """The scale of each map, the same for all frames."""
+    def units(self) -> tuple[Unit, ...]:
+        """What the colours of each map stand for, the same for all frames."""
         if self.scale == "own":
-            return tuple(own_scale(map_) for map_ in self.maps)
+            return tuple(unit_of(flattened(map_)) for map_ in self.maps)
         flows = [item.flow for item in self.items] if len(self.items) > 1 else [self.items[0].flow] * len(self.maps)
-        return tuple(shared_scale(flow.maps) for flow in flows)
+        return tuple(shared_unit(map(flattened, flow.maps)) for flow in flows)
 
     @property
     def seconds(self) -> float:
@@ -107,8 +111,8 @@ class Reel:
             for map_ in self.maps
         ]
         drawn = [
-            overlay(map_, photo, scale=limits, opacity=self.opacity).float()
-            for map_, limits in zip(slices, self.limits, strict=True)
+            overlay(map_, photo, cmap=self.cmap, unit=unit, opacity=self.opacity, outlined=False).float()
+            for map_, unit in zip(slices, self.units, strict=True)
         ]
         return [photo.float(), *drawn]
 
@@ -133,6 +137,12 @@ class Reel:
         if len(self.items) == 1:
             return tuple(map_.layer for map_ in self.maps)
         return tuple(f"{item.method} · {item.decision.label}" for item in self.items)
+
+
+def flattened(map_: AttentionMap) -> AttentionMap:
+    """The map with its frames side by side, as sections of one picture."""
+    names = tuple(str(place) for place in range(len(map_.values)))
+    return replace(map_, values=rearrange(map_.values, "t h w -> h (t w)"), domain=Domain("image", names))
 
 
 def moves(items: tuple[Explanation, ...]) -> bool:

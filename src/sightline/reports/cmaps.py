@@ -13,6 +13,7 @@ that the photo stays as it is, and three quarters at the most, so that the objec
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -33,6 +34,8 @@ STRONGEST, STEEPNESS, HALFWAY = 0.72, 2.5, 1.4
 """The opacity's limit, its steepness `n`, and the density `k` at which it is half of the limit."""
 CLASSIC = 0.6
 """Opacity of the classic map at any density."""
+PAPER = 150
+"""Grey under the colours of a bar."""
 WEAK = 0.75
 """Brightness of a hue where evidence is weak, as a share of that where it is strong."""
 
@@ -91,6 +94,24 @@ def opacity_of(density: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
     power = density.abs() ** STEEPNESS
     opacity: Tensor = STRONGEST * power / (power + HALFWAY**STEEPNESS)
     return opacity
+
+
+def tick(density: float, *, against: bool) -> float:
+    """Where a density lies on a bar, 0..1 from its left end.
+
+    Example:
+        >>> tick(8.0, against=True), tick(0.0, against=True), tick(2.0, against=False)
+        (1.0, 0.5, 0.5)
+    """
+    share = math.copysign(math.sqrt(min(1.0, abs(density) / REACH)), density)
+    return (share + 1) / 2 if against else share
+
+
+def bar(name: str, *, against: bool, paper: int = PAPER) -> UInt8[Tensor, "n 3"]:
+    """The colours of a bar, from left to right, as they look over grey: a map's, and those of evidence against it."""
+    table = cmap_of(name).table[1 if against else ZERO :].float()
+    alpha = table[:, 3:] / 255
+    return (paper * (1 - alpha) + table[:, :3] * alpha).round().to(torch.uint8)
 
 
 def hue(red: int, green: int, blue: int) -> Colours:

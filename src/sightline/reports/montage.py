@@ -16,13 +16,16 @@ from typing import TYPE_CHECKING
 
 from sightline.common.files import write_bytes
 from sightline.errors import ResultError
-from sightline.reports.colour import OPACITY, overlay, overlay_difference, sections_of
+from sightline.reports.cmaps import DEFAULT, bar, tick
+from sightline.reports.colour import overlay_difference
+from sightline.reports.density import Unit
+from sightline.reports.drawing import overlay
 from sightline.reports.glossary import decided, grid, meaning, number, short, warning
+from sightline.reports.kernel import deviation_of, sections_of
 from sightline.reports.motion import FINEST, difference, mass, moved
-from sightline.reports.palette import SIGNED, UNSIGNED
+from sightline.reports.outline import half_area
 from sightline.reports.photo import fit
-from sightline.reports.resize import Smoothing
-from sightline.reports.scale import Scale, ScaleMode, check_mode
+from sightline.reports.scale import ScaleMode, check_mode
 from sightline.reports.sheet import ALERT, DPI, FADED, Sheet
 from sightline.reports.signal import one_row
 from sightline.reports.spread import spread
@@ -41,6 +44,8 @@ SPACE = 0.14
 PIXELS = 320
 CHARACTERS = 22
 """Characters that fit under a cell."""
+OUTLINE = "outline: the smallest area that holds half of the evidence for the decision"
+SMOOTHED = "; fine grids are smoothed for display, over {:.2g} cells at most"
 LEGEND = (
     "lower rows: what each place gained (green) and lost (purple) since the map before, positive evidence at the sum "
     "of one; the less moved, the paler"
@@ -52,10 +57,11 @@ class Look:
     """How a montage is drawn; see `montage` for the fields."""
 
     columns: int
+    cmap: str
     opacity: float
     scale: ScaleMode
     max_layers: int
-    smoothing: Smoothing
+    smooth: bool
     differences: bool = False
     cell: float = CELL
 
@@ -109,10 +115,11 @@ def montage(
     *,
     layers: LayerChoice = None,
     columns: int = 6,
-    opacity: float = OPACITY,
+    cmap: str = DEFAULT,
+    opacity: float = 1.0,
     scale: ScaleMode = "own",
     max_layers: int = 11,
-    smoothing: Smoothing = "bilinear",
+    smooth: bool = True,
     differences: bool = False,
 ) -> Figure:
     """Draw the photo and its maps, layer by layer.
@@ -122,11 +129,13 @@ def montage(
             under each other.
         layers: which layers: a name, a wildcard, a place (`-1` is the last), or a list of these; None is all.
         columns: cells in a row; the first cell of a group is the photo.
-        opacity: share of the map's colour over the photo, 0..1.
-        scale: `"own"`, every map from zero to its own peak, or `"shared"`, one scale for all maps of a method.
+        cmap: colour map; see `sightline.reports.CMAPS`.
+        opacity: factor on the colour map's own opacity, 0..1.
+        scale: what colours compare evidence with: `"own"`, an even spread of the map's own evidence, or `"shared"`,
+            one raw value for all maps of a method.
         max_layers: most layers per group; of more, an even spread with the first and the last is drawn, and the
             heading says how many are left out.
-        smoothing: `"bilinear"` or `"nearest"`.
+        smooth: whether cells are drawn as soft patches; else as hard rectangles.
         differences: whether to draw under each map what every place gained and lost since the layer drawn before,
             with both maps' positive parts at the sum of one.
 
@@ -142,7 +151,7 @@ def montage(
         >>> flow = Flow((AttentionMap(torch.eye(4), "early"), AttentionMap(torch.eye(2), "late")), "gradcam")
         >>> figure = montage([Explanation(flow, Decision("cat", 3.2), torch.rand(3, 32, 32))])
     """
-    look = Look(columns, opacity, scale, max_layers, smoothing, differences)
+    look = Look(columns, cmap, opacity, scale, max_layers, smooth, differences)
     subjects = subjects_of(explanations, layers)
     sheet = Sheet(look.width, sum(_height(subject, look.of(subject)) for subject in subjects) + 2 * MARGIN)
     top = MARGIN
@@ -158,7 +167,8 @@ def save_montage(
     *,
     layers: LayerChoice = None,
     columns: int = 6,
-    opacity: float = OPACITY,
+    cmap: str = DEFAULT,
+    opacity: float = 1.0,
     scale: ScaleMode = "own",
     max_layers: int = 11,
     differences: bool = False,
@@ -170,6 +180,7 @@ def save_montage(
         path: where to; its ending names the format (`.png`, `.pdf`, `.svg`, `.jpg`).
         layers: see `montage`.
         columns: see `montage`.
+        cmap: see `montage`.
         opacity: see `montage`.
         scale: see `montage`.
         max_layers: see `montage`.
@@ -186,6 +197,7 @@ def save_montage(
         explanations,
         layers=layers,
         columns=columns,
+        cmap=cmap,
         opacity=opacity,
         scale=scale,
         max_layers=max_layers,
@@ -232,20 +244,21 @@ def _draw_heading(sheet: Sheet, top: float, subject: Subject, *, item: Explanati
 
 
 def _draw_legend(sheet: Sheet, top: float, subject: Subject, *, item: Explanation, look: Look) -> None:
-    """A colour bar at the right end of the heading, with what its ends stand for."""
+    """A colour bar at the right end of the heading, with what its colours stand for."""
     right, wide = sheet.width - MARGIN, 1.7
-    signed = any(map_.signed for map_ in item.flow.maps)
-    if look.scale == "shared":
-        limits = subject.shared(item.method)
-        low, high = number(limits.low), number(limits.high)
-    else:
-        low, high = ("−peak", "peak of each map") if signed else ("0", "peak of each map")
-    low, high = low.replace("-", "−"), high.replace("-", "−")
-    sheet.bar((right - wide, top, wide, 0.09), SIGNED if signed else UNSIGNED)
-    sheet.text(right - wide, top + 0.12, low, fontsize=6, color=FADED)
-    if signed:
-        sheet.text(right - wide / 2, top + 0.12, "0", fontsize=6, color=FADED, ha="right")
-    sheet.text(right, top + 0.12, high, fontsize=6, color=FADED, ha="right")
+    against = any(subject.unit(item, map_, look.scale).against for map_ in look.shown(item))
+    sheet.bar((right - wide, top, wide, 0.09), bar(look.cmap, against=against))
+    for density in (-4, 0, 4) if against else (0, 1, 2, 4):
+        place = right - wide * (1 - tick(density, against=against))
+        sheet.text(place, top + 0.1, f"{abs(density)}×", fontsize=6, color=FADED, ha="center")
+    sheet.text(right, top + 0.19, _scale_words(subject, item, look), fontsize=6, color=FADED, ha="right")
+
+
+def _scale_words(subject: Subject, item: Explanation, look: Look) -> str:
+    """What the bar's numbers are multiples of."""
+    if look.scale == "own":
+        return "times as dense as spread evenly, each layer by itself"
+    return f"times {number(subject.unit(item, item.flow[0], look.scale).value)}, the same for all layers"
 
 
 def _draw_cells(sheet: Sheet, top: float, subject: Subject, *, item: Explanation, look: Look) -> None:
@@ -258,11 +271,11 @@ def _draw_cells(sheet: Sheet, top: float, subject: Subject, *, item: Explanation
             sheet.picture((left, level, look.cell, high), photo)
             sheet.text(left, level + high + 0.04, _title(subject), fontsize=7)
             continue
-        limits = subject.scale(item, map_, look.scale)
-        picture = overlay(map_, photo, scale=limits, opacity=look.opacity, smoothing=look.smoothing)
+        unit = subject.unit(item, map_, look.scale)
+        picture = overlay(map_, photo, cmap=look.cmap, unit=unit, opacity=look.opacity, smooth=look.smooth)
         sheet.picture((left, level, look.cell, high), picture)
         if one_row(item.flow.maps):
-            _draw_curve(sheet, (left, level + high, look.cell, CURVE), map_=map_, limits=limits)
+            _draw_curve(sheet, (left, level + high, look.cell, CURVE), map_=map_, unit=unit)
             level += CURVE
         _draw_caption(sheet, left, level + high + 0.04, map_=map_)
     if look.differences:
@@ -276,10 +289,11 @@ def _title(subject: Subject) -> str:
     return "what the network saw" if subject.wide else "photo"
 
 
-def _draw_curve(sheet: Sheet, box: tuple[float, float, float, float], *, map_: AttentionMap, limits: Scale) -> None:
+def _draw_curve(sheet: Sheet, box: tuple[float, float, float, float], *, map_: AttentionMap, unit: Unit) -> None:
     """Under a line its map as a curve: its height is read more exactly than its colour."""
     values = map_.values[0].detach().cpu().float()
-    sheet.curve(box, values.nan_to_num(0.0, 0.0, 0.0), low=limits.low, high=limits.high)
+    values = unit.densities(values.nan_to_num(0.0, 0.0, 0.0))
+    sheet.curve(box, values, low=min(0.0, float(values.min())), high=max(0.0, float(values.max())))
 
 
 def _draw_differences(
@@ -296,7 +310,9 @@ def _draw_differences(
             sheet.text(left, level + 0.04, "no difference: nothing to compare", fontsize=6, color=FADED)
             continue
         strength = math.sqrt(moved(change) / farthest) if farthest else 0.0
-        picture = overlay_difference(change, photo, strength=strength, smoothing=look.smoothing, sections=sections)
+        picture = overlay_difference(
+            change, photo, strength=strength, smoothing="bilinear" if look.smooth else "nearest", sections=sections
+        )
         sheet.picture((left, level, look.cell, high), picture)
         sheet.text(left, level + high + 0.04, f"{100 * moved(change):.0f} % moved", fontsize=7)
 
@@ -310,16 +326,19 @@ def _changes(maps: tuple[AttentionMap, ...]) -> tuple[Float[Tensor, "y x"] | Non
 def _draw_caption(sheet: Sheet, left: float, top: float, *, map_: AttentionMap) -> None:
     sheet.text(left, top, short(map_.layer, CHARACTERS), fontsize=7, weight="bold")
     if map_.status is Status.OK:
-        numbers = map_.statistics()
-        peak = max(numbers["max"], -numbers["min"]) if map_.signed else numbers["max"]
-        sheet.text(left, top + 0.125, f"{grid(map_)} · peak {number(peak)}", fontsize=6, color=FADED)
+        area = half_area(map_)
+        words = f"half in {100 * area:.2g} %" if area == area else "nothing for it"
+        sheet.text(left, top + 0.125, f"{grid(map_)} · {words}", fontsize=6, color=FADED)
     else:
         sheet.text(left, top + 0.125, f"{grid(map_)} · {warning(map_)}", fontsize=6, color=ALERT)
 
 
 def _footnotes(subject: Subject, look: Look) -> list[str]:
-    """What the statuses mean that occur among the maps drawn."""
+    """What the statuses mean that occur among the maps drawn, and how to read the outline."""
     drawn = [map_ for item in subject.items for map_ in look.shown(item)]
     odd = {map_.status: meaning(map_) for map_ in drawn if map_.status is not Status.OK}
     notes = [text + (" (hatched)" if status is Status.NAN else "") for status, text in odd.items()]
+    if any(map_.status is Status.OK for map_ in drawn):
+        widest = max(deviation_of(map_) for map_ in drawn)
+        notes.append(OUTLINE + (SMOOTHED.format(widest) if look.smooth and widest >= 1 else ""))
     return [*notes, LEGEND] if look.differences else notes

@@ -141,8 +141,9 @@ def _words(item: Explanation, map_: AttentionMap) -> str:
     place = "" if len(item.flow) == 1 else f" · layer {item.flow.layers.index(map_.layer) + 1} of {len(item.flow)}"
     if map_.status is not Status.OK:
         return f"{map_.layer} · {grid(map_)}{place} · {meaning(map_)}"
-    share = f"outlined: half of the evidence, in {100 * half_area(map_):.2g} % of the picture"
-    return f"{map_.layer} · {grid(map_)}{place} · {share}"
+    area = half_area(map_)
+    share = f" · outlined: half of the evidence, in {100 * area:.2g} % of the picture" if area == area else ""
+    return f"{map_.layer} · {grid(map_)}{place}{share}"
 
 
 def _layer(pixels: UInt8[Tensor, "h w 3"], words: str, *, seen: bool) -> str:

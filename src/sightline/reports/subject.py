@@ -14,6 +14,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from sightline.errors import ResultError
+from sightline.reports.density import Unit, shared_unit, unit_of
 from sightline.reports.panels import drawable
 from sightline.reports.photo import blank, pixels_of
 from sightline.reports.scale import Scale, ScaleMode, own_scale, shared_scale
@@ -81,6 +82,18 @@ class Subject:
     def scale(self, item: Explanation, map_: AttentionMap, mode: ScaleMode) -> Scale:
         """The scale a map is drawn on."""
         return own_scale(map_) if mode == "own" else self.shared(item.method)
+
+    def unit(self, item: Explanation, map_: AttentionMap, mode: ScaleMode) -> Unit:
+        """What the colours of a map stand for."""
+        return unit_of(map_) if mode == "own" else self._units[item.method]
+
+    @cached_property
+    def _units(self) -> dict[str, Unit]:
+        """One unit for all maps of a method; methods have different units and never share one."""
+        maps: dict[str, list[AttentionMap]] = {}
+        for item in self.items:
+            maps.setdefault(item.method, []).extend(item.flow.maps)
+        return {method: shared_unit(own) for method, own in maps.items()}
 
     def at(self, item: Explanation, layer: str) -> AttentionMap | None:
         """A flow's map at a layer; a flow of a single map has that one at every layer; None where it has none."""
