@@ -86,7 +86,7 @@ def test_what_cannot_be_animated_is_refused(tmp_path):
         save_animation([explanation()], tmp_path / "walk.avi")
     with pytest.raises(ResultError, match="there are 2"):
         frames(gallery())
-    with pytest.raises(ResultError, match="room for 9 panels"):
+    with pytest.raises(ResultError, match="at most 9 panels"):
         frames([explanation(label=f"{n}") for n in range(10)])
     with pytest.raises(ResultError, match="hold=0"):
         frames([explanation()], hold=0)
