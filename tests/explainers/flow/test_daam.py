@@ -61,8 +61,11 @@ def test_what_the_tokens_give_sums_to_what_the_class_token_gets() -> None:
 
 
 @pytest.mark.parametrize("accumulate", [True, False])
-def test_the_flow_is_the_running_sum_of_the_blocks_maps(accumulate: bool) -> None:
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_flow_is_the_running_sum_of_the_blocks_maps(accumulate: bool, sign: int) -> None:
     model, x = build("vit_token").double(), picture().double()
+    with torch.no_grad():
+        model.head.weight[TARGET] *= sign  # what of one sign there is depends on the weights that were drawn
     parts, _, gradients = by_hand(model, x)
     found = sightline.explain(model, x, target=TARGET, method="daam", options={"accumulate": accumulate})
     total = torch.zeros(2, 16, dtype=torch.float64)
@@ -73,7 +76,17 @@ def test_the_flow_is_the_running_sum_of_the_blocks_maps(accumulate: bool) -> Non
         ours = torch.stack([item.flow[i].values for item in found])
         assert torch.allclose(ours.double(), right, rtol=1e-5, atol=1e-9)
     assert found[0].flow.layers == ("blocks.0.norm1", "blocks.1.norm1", "blocks.2.norm1")
-    assert all(any(map_.values.any() for map_ in item.flow.maps) for item in found)
+
+
+def test_one_class_or_its_opposite_has_a_map() -> None:
+    drawn = []
+    for sign in (1, -1):
+        model = build("vit_token")
+        with torch.no_grad():
+            model.head.weight[TARGET] *= sign
+        items = sightline.explain(model, picture(), target=TARGET, method="daam")
+        drawn.append([any(bool(map_.values.any()) for map_ in item.flow.maps) for item in items])
+    assert all(map(any, zip(*drawn, strict=True)))
 
 
 @pytest.mark.parametrize("name", ["torch_vit", "post_norm"])

@@ -252,15 +252,22 @@ class _Recording(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _note(self, func: Any, args: Any, kwargs: Any, inputs: tuple[Node, ...], result: Any) -> None:
         results = (result,) if isinstance(result, Tensor) else tree_flatten(result)[0]
-        outputs = tuple(
-            self._tape.enter(x) if isinstance(x, Tensor) and x.is_floating_point() and x.numel() else None
-            for x in results
-        )
-        for x, node in zip(results, outputs, strict=True):
-            if node is not None:
-                self._met[id(x)] = node, x.data_ptr()
+        outputs = tuple(self._entered(x) if isinstance(x, Tensor) else None for x in results)
         if any(node is not None for node in outputs):
             self._tape.calls.append(Call(func, tuple(args), kwargs, inputs, outputs))
+
+    def _entered(self, x: Tensor) -> Node | None:
+        """A new node for a result; None for no floats, and for a view of what is a node already: it is that node."""
+        if not x.is_floating_point() or not x.numel():
+            return None
+        known = self._tape.node(x)
+        if known is not None and self._tape.value(known).dtype == x.dtype:
+            self._met[id(x)] = known, x.data_ptr()
+            self._kept.append(x)
+            return None
+        node = self._tape.enter(x)
+        self._met[id(x)] = node, x.data_ptr()
+        return node
 
     def _in_place(self, func: Any, written: Tensor, args: Any, kwargs: Any, parts: tuple[Any, Any, Any]) -> Any:
         """The call out of place on the tape; the tensor's old value is kept, its new one is a new node."""
