@@ -225,6 +225,46 @@ def ratio(
     return Interval(value, float(ends[0]), float(ends[1]), len(up), confidence)
 
 
+def ratio_difference(
+    ours: tuple[Float[Tensor, "n"], Float[Tensor, "n"]],
+    theirs: tuple[Float[Tensor, "n"], Float[Tensor, "n"]],
+    *,
+    draws: int = 2000,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> Interval:
+    """Difference of two ratios of sums over the same samples, with the percentile interval of resampled samples.
+
+    Args:
+        ours: top and bottom of one ratio, one number per sample each.
+        theirs: those of the other.
+        draws: number of resamples.
+        confidence: nominal coverage.
+        seed: seed of the resampling.
+
+    Returns:
+        NaN where the bottom of either sums to nothing.
+
+    Raises:
+        InputError: the four are not of one length.
+    """
+    parts = [part.detach().double().cpu() for part in (*ours, *theirs)]
+    if len({len(part) for part in parts}) > 1:
+        lengths = [len(part) for part in parts]
+        raise InputError(f"a difference of ratios takes four numbers per sample; got lengths {lengths}")
+    count, bottoms = len(parts[0]), (float(parts[1].sum()), float(parts[3].sum()))
+    if not all(bottoms):
+        return Interval(math.nan, math.nan, math.nan, count, confidence)
+    value = float(parts[0].sum()) / bottoms[0] - float(parts[2].sum()) / bottoms[1]
+    # one seed draws the same samples for all four
+    a, b, c, d = (_resampled_means(part, draws=draws, seed=seed) for part in parts)
+    differences = a / b - c / d
+    ends = torch.quantile(
+        differences[torch.isfinite(differences)], torch.tensor(_plain(confidence), dtype=torch.float64)
+    )
+    return Interval(value, float(ends[0]), float(ends[1]), count, confidence)
+
+
 def _check(values: Tensor, *, draws: int, confidence: float, kind: str) -> None:
     if values.ndim != 1 or not bool(torch.isfinite(values).all()):
         raise InputError(

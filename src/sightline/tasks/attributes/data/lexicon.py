@@ -79,9 +79,9 @@ shoulder, shoulders, wing feathers, wingtips, wing tips
         tail: tails, tailed, rectrices, retrices, rectrice, tail feathers, tailfeathers
         rump: rumps
         leg: legs, legged, tarsus, tarsi, tarsuses, thigh, thighs
-        foot: feet, footed
+        feet: foot, footed
         eye: eyes, eyed, pupil, pupils, iris
-        eyering: eye ring, eye rings, eyerings
+        eye ring: eyering, eye rings, eyerings
         eyebrow: eye brow, eyebrows, brow, superciliary, supercillary, superciliaries
         body: bird, birds, bodied, bodies, plumage, plummage, coat, gull, seagull, seabird, waterbird, fowl, duck
     """),

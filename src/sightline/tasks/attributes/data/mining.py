@@ -48,8 +48,8 @@ LISTED = re.compile(r"K+[FO]+(?P<parts>P)(?!R?B)")
 MARKED, COVER = re.compile(r"[FO]{0,2}M"), re.compile(r"[FO]{0,2}G")
 BEARER = re.compile(r"(?P<parts>P)[^XPW]*W[AFO]*$")
 """What has a mark: "black wings with red spots"."""
-SUBJECT = re.compile(rf"{PARTS}[FO]*R?B[FOKALV]*$")
-"""What stands before the verb: "its belly is", "a bill that is long and", "the bird is covered in"."""
+SUBJECT = re.compile(r"(?<!C)(?P<parts>P(?:K[DFK]*P)*)[FO]*R?B[FOKALV]*$")
+"""What is before the verb: "its head and belly are", "a bill that is long and", "the bird is covered in"."""
 MORE = re.compile(r"(?P<parts>P)[FO]*(?:R?B)[FOKA]*C(?:[KF]*C)*[FLO]*W[AFO]*$")
 """What was given colours before: "the bird is black with"."""
 BESIDE = re.compile(rf"{PARTS}[FO]*V?[F]*$")

@@ -11,7 +11,10 @@ from pathlib import Path
 from sightline.errors import DataError, near
 from sightline.tasks.attributes.data import awa2, cub, sun, table_csv
 from sightline.tasks.attributes.data.layouts import LAYOUTS, Asked, Targets
+from sightline.tasks.attributes.data.captions import read_captions
+from sightline.tasks.attributes.data.lexicon import Lexicon
 from sightline.tasks.attributes.data.majority import majority as by_majority
+from sightline.tasks.attributes.data.mined import mined as mined_attributes
 from sightline.tasks.attributes.data.table import AttributeData
 
 BUILT_IN = (cub, awa2, sun, table_csv)
@@ -29,6 +32,7 @@ def read_attributes(
     validation: float = 0.1,
     seed: int = 0,
     incomplete: bool = False,
+    mined: Lexicon | None = None,
 ) -> AttributeData:
     """Read photos with a class and attributes each.
 
@@ -45,6 +49,8 @@ def read_attributes(
         validation: share of each class's training pictures put aside, where there is no validation split yet.
         seed: seed that decides which ones; test pictures are the same for every seed.
         incomplete: whether a class without pictures is noted rather than refused (AwA2).
+        mined: words by which attributes of each picture are mined from sentences beside the data set, such as
+            `BIRDS`; they replace the data set's own attributes. None mines nothing.
 
     Returns:
         The annotations. Class prototypes and the scales of numbers are taken from the training split alone.
@@ -61,6 +67,8 @@ def read_attributes(
         raise DataError(f"there are no targets {targets!r}; {near(targets, TARGETS)}")
     chosen = LAYOUTS[_layout_name(root) if layout == "auto" else layout]
     data = chosen.read(root, Asked(targets, validation, seed, incomplete))
+    if mined is not None:
+        data = mined_attributes(data, read_captions(root, data.files), mined)
     if majority is not None:
         data = by_majority(data, least=majority)
     if targets != "image" and data.level == "image":

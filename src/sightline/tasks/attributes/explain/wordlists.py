@@ -70,7 +70,7 @@ WHOLE = {
 NOUNS = {"leg": "legs", "wing": "wings", "under tail": "undertail"}
 """What a part is called in a phrase, where that is not its name."""
 
-PLURALS = frozenset({"legs", "wings", "upperparts", "underparts"})
+PLURALS = frozenset({"feet", "legs", "wings", "upperparts", "underparts"})
 """Nouns that stand without article."""
 
 MASS = frozenset({"plumage", "coloring", "skin", "hair", "fur", "lipstick"})

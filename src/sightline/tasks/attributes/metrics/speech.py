@@ -1,0 +1,139 @@
+"""Whether what a network says of pictures is true, by the very text that `explain` gives, beside both controls.
+
+Card, page and benchmark all measure here, at the thresholds that are stored with the network. It knows networks that
+speak only by their protocol.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from sightline.common.statistics.bootstrap import Interval, ratio_difference
+from sightline.results import Decision
+from sightline.tasks.attributes.explain.analysis import DecisionAnalysis
+from sightline.tasks.attributes.explain.selection import Statement
+from sightline.tasks.attributes.explain.speaking import PictureOutput, SpeakingModel
+from sightline.tasks.attributes.metrics.texts import TextCounts, mention_table, text_counts
+from sightline.tasks.attributes.network.skill import SEEN, TYPICAL
+
+SEEN_ROLES = ("why", "contrast", "against", "doubt")
+"""Roles of statements that something was seen in the picture."""
+
+
+@dataclass(frozen=True, eq=False)
+class Texts:
+    """What the texts of many pictures name.
+
+    Args:
+        seen: attributes that each text says were seen, [n, k].
+        typical: attributes that each text calls typical of the class, [n, k].
+        predicted: predicted class of every picture.
+    """
+
+    seen: Bool[Tensor, "n k"]
+    typical: Bool[Tensor, "n k"]
+    predicted: Int[Tensor, " n"]
+
+
+@dataclass(frozen=True, eq=False)
+class TextReport:
+    """How true the texts of a network are.
+
+    The controls say as many attributes of each picture as the network says it saw.
+
+    Args:
+        seen: counts of what was called seen.
+        frequent: counts of the control that names the most frequent attributes and never looks.
+        by_class: counts of the control that names what is usual for the predicted class.
+        over_class: by how much a larger share of what was seen is true than of what the class control says.
+        typical: counts of what was called typical, against the pictures.
+        readable: how many attributes the network was shown to see, and how many are typical only.
+    """
+
+    seen: TextCounts
+    frequent: TextCounts
+    by_class: TextCounts
+    over_class: Interval
+    typical: TextCounts
+    readable: tuple[int, int]
+
+    @property
+    def speaking(self) -> float:
+        """Share of pictures of which at least one attribute is called seen."""
+        return 1 - self.seen.silent().mean
+
+
+def texts_of(model: SpeakingModel, outputs: Iterable[PictureOutput]) -> Texts:
+    """What a network says of its own decision on every picture.
+
+    Args:
+        model: the network.
+        outputs: what it reads off every picture.
+    """
+    seen: list[set[int]] = []
+    typical: list[set[int]] = []
+    predicted: list[int] = []
+    for output in outputs:
+        top = int(output.scores.argmax())
+        decision = Decision(model.labels[top], float(output.scores[top]), top)
+        statements = DecisionAnalysis(model, output, decision).statements
+        seen.append(_named(statements, SEEN_ROLES))
+        typical.append(_named(statements, ("typical",)))
+        predicted.append(top)
+    count = len(model.vocabulary)
+    return Texts(mention_table(seen, count), mention_table(typical, count), torch.tensor(predicted, dtype=torch.long))
+
+
+def text_report(
+    model: SpeakingModel,
+    texts: Texts,
+    truth: Float[Tensor, "n k"],
+    knowable: Bool[Tensor, "n k"],
+    frequency: Float[Tensor, " k"],
+) -> TextReport:
+    """Hold texts against what the pictures show.
+
+    Args:
+        model: the network.
+        texts: what it says.
+        truth: what each picture shows, 0..1.
+        knowable: whether that is known.
+        frequency: how frequent each attribute is among training pictures.
+    """
+    words, prototypes = model.vocabulary, torch.nan_to_num(model.calibration.prototypes)
+    counts = texts.seen.sum(1)
+    blind = as_many(frequency.nan_to_num().expand(len(counts), -1), counts)
+    by_class = as_many(prototypes[texts.predicted], counts)
+    own, frequent, implied, typical = (
+        text_counts(table, truth, knowable, words) for table in (texts.seen, blind, by_class, texts.typical)
+    )
+    standing = model.skill.standing
+    return TextReport(
+        seen=own,
+        frequent=frequent,
+        by_class=implied,
+        over_class=ratio_difference((own.hits, own.judged), (implied.hits, implied.judged)),
+        typical=typical,
+        readable=(int((standing == SEEN).sum()), int((standing == TYPICAL).sum())),
+    )
+
+
+def as_many(scores: Float[Tensor, "n k"], counts: Int[Tensor, " n"]) -> Bool[Tensor, "n k"]:
+    """The highest entries of every row, as many as asked for; of equal ones the first.
+
+    Example:
+        >>> as_many(torch.tensor([[0.1, 0.9, 0.5], [0.1, 0.9, 0.5]]), torch.tensor([2, 0])).tolist()
+        [[False, True, True], [False, False, False]]
+    """
+    order = scores.argsort(dim=1, descending=True, stable=True)
+    rank = torch.empty_like(order).scatter_(1, order, torch.arange(scores.shape[1]).expand_as(order).contiguous())
+    return rank < counts[:, None]
+
+
+def _named(statements: Sequence[Statement], roles: Sequence[str]) -> set[int]:
+    return {at for one in statements if one.role in roles for at in one.members}
