@@ -89,7 +89,15 @@ def test_it_writes_best_and_last_weights_a_card_and_a_page(unbroken: Path) -> No
     assert known.prototypes.shape == (20, 80)
     assert not torch.equal(known.mean, torch.full((80,), 0.5))
     card, page = unbroken.with_suffix(".md").read_text(), unbroken.with_suffix(".html").read_text()
-    for text in ("class accuracy", "95 % interval", "Within classes", "has_tail_shape", "foreground energy"):
+    for text in (
+        "class accuracy",
+        "95 % interval",
+        "Within classes",
+        "has_tail_shape",
+        "foreground energy",
+        "## Texts",
+        "control: usual",
+    ):
         assert text in card
         assert text.lower() in page.lower()
     assert page.count("<svg") == 5

@@ -62,6 +62,8 @@ def _epoch(number: int, row: dict[str, float]) -> None:
 
 def _tell(outcome: Trained, *, as_json: bool) -> None:
     """The figures for people or for programs."""
+    from sightline.tasks.attributes.report import truthfulness
+
     judged = outcome.judged
     low, high = judged.interval
     if as_json:
@@ -104,4 +106,5 @@ def _tell(outcome: Trained, *, as_json: bool) -> None:
         say(f"within classes {judged.within} of {judged.pairs} pairs ranked right (class alone: 0.5)")
     if judged.energy is not None:
         say(f"class map on the object {judged.energy.inside} (object's area {judged.energy.area:.3f})")
+    say(f"texts: {truthfulness(judged.texts)}")
     say(f"epoch {outcome.best} of {outcome.epochs} kept; {', '.join(map(str, outcome.files))} written")

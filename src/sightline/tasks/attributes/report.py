@@ -11,6 +11,7 @@ from sightline.common.statistics.intervals import wilson
 from sightline.tasks.attributes.data.pictures import Pictures
 from sightline.tasks.attributes.metrics.evaluate import TestReport
 from sightline.tasks.attributes.metrics.scores import Choice
+from sightline.tasks.attributes.metrics.speech import TextReport
 from sightline.tasks.attributes.network.net import AttributeNet
 from sightline.tasks.attributes.recipe import EatRecipe
 from sightline.training.standing import described
@@ -36,6 +37,12 @@ knows the class alone.
 {within}
 
 {tables}
+
+## Texts
+What `sightline explain` says of its decisions on {spoken} of these pictures. An attribute is called seen only where
+the network beat both controls on validation pictures; the controls here name as many attributes of each picture.
+
+{texts}
 
 ## Limits
 {limits}
@@ -71,6 +78,7 @@ def facts(
         f"; always the most frequent class: {judged.chance / max(1, judged.pictures):.4f})",
         "foreground energy": where,
         "calibration error": f"{judged.calibration:.4f} (without calibration {judged.uncalibrated:.4f})",
+        "texts": truthfulness(judged.texts),
         "data": pictures.source,
         "pictures": f"{len(pictures.train)} to learn from, {len(pictures.validation)} to choose the epoch and to "
         f"calibrate, {0 if pictures.test is None else len(pictures.test)} to judge; {own.side} px",
@@ -104,7 +112,36 @@ def card(net: AttributeNet, outcome: Trained, pictures: Pictures, about: dict[st
         alarm=f"\n**{outcome.control.alarm}**\n" if outcome.control.alarm else "",
         within=within(outcome.judged),
         tables="\n\n".join(_markdown(name, rows) for name, rows in tables(outcome.judged).items()),
+        spoken=outcome.judged.texts.pictures,
+        texts=_texts(outcome.judged.texts),
         limits=_limits(pictures, outcome.notes),
+    )
+
+
+def truthfulness(texts: TextReport) -> str:
+    """How true the texts are, in a sentence."""
+    can = f"{texts.readable} attributes can be called seen, {texts.usual} typical of the class only"
+    if not texts.seen.named:
+        return f"{can}; nothing was called seen in {texts.pictures} pictures"
+    return (
+        f"{can}; of {texts.seen.named} attributes called seen {texts.seen.precision} are true (usual for the class "
+        f"{texts.by_class.precision}, most frequent {texts.frequent.precision}); silent on {texts.silent}"
+    )
+
+
+def _texts(texts: TextReport) -> str:
+    """What was named and how much of it is true, as a table, and the difference that decides."""
+    rows = [["", "named", "true", "of what is there"]]
+    names = ("seen", "control: most frequent", "control: usual for the predicted class", "typical of the class")
+    for name, one in zip(names, (texts.seen, texts.frequent, texts.by_class, texts.typical), strict=True):
+        shares = [str(one.precision), str(one.recall)] if one.named else ["-", "-"]
+        rows.append([name, str(one.named), *shares])
+    lines = [rows[0], ["---"] * 4, *rows[1:]]
+    more = f" Seen less class control: {texts.over_class}." if texts.seen.named else ""
+    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return (
+        f"{table}\n\nThe network may call {texts.readable} attributes seen and {texts.usual} typical of the class. "
+        f"Silent on {texts.silent} of the pictures.{more}"
     )
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from sightline.errors import DataError, near
 from sightline.tasks.attributes.data import awa2, cub, sun, table_csv
-from sightline.tasks.attributes.data.layouts import LAYOUTS, Asked, Targets
 from sightline.tasks.attributes.data.captions import read_captions
+from sightline.tasks.attributes.data.layouts import LAYOUTS, Asked, Targets
 from sightline.tasks.attributes.data.lexicon import Lexicon
 from sightline.tasks.attributes.data.majority import majority as by_majority
 from sightline.tasks.attributes.data.mined import mined as mined_attributes

@@ -17,6 +17,7 @@ from sightline.common.statistics.bootstrap import Interval, bootstrap, ratio
 from sightline.common.statistics.intervals import wilson
 from sightline.tasks.attributes.data import Vocabulary
 from sightline.tasks.attributes.data.examples import Examples, object_shares
+from sightline.tasks.attributes.explain.speaking import SpeakingAttributeNet
 from sightline.tasks.attributes.metrics.scores import (
     Choice,
     Ranking,
@@ -25,9 +26,13 @@ from sightline.tasks.attributes.metrics.scores import (
     rankings,
     within_classes,
 )
+from sightline.tasks.attributes.metrics.speech import TextReport, text_report, texts_of
 from sightline.tasks.attributes.network.net import AttributeNet
 from sightline.tasks.attributes.train.calibrate import normalised, predict
 from sightline.tasks.attributes.train.guidance import class_maps
+
+SPOKEN = 500
+"""Most pictures whose texts are judged."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,7 @@ class TestReport:
         calibration: expected calibration error of the calibrated attributes.
         uncalibrated: calibration error of the network's own probabilities.
         energy: None where nobody marked the object.
+        texts: how true the texts are.
         right: for each picture with a class, whether it was classified right.
     """
 
@@ -78,6 +84,7 @@ class TestReport:
     calibration: float
     uncalibrated: float
     energy: Energy | None
+    texts: TextReport
     right: tuple[bool, ...] = field(default=(), repr=False)
 
     @property
@@ -123,8 +130,26 @@ def judge(net: AttributeNet, pictures: Examples) -> TestReport:
         calibration=calibration_error(calibrated, *truth),
         uncalibrated=calibration_error(predictions.probabilities, *truth),
         energy=energy(net, pictures),
+        texts=texts(net, pictures),
         right=tuple(hits.tolist()),
     )
+
+
+def texts(net: AttributeNet, pictures: Examples, most: int = SPOKEN) -> TextReport:
+    """How true the texts are that `explain` gives of pictures, beside both controls.
+
+    Args:
+        net: calibrated network in eval mode.
+        pictures: pictures that the network was not trained on.
+        most: at most so many of them are spoken of, drawn with a fixed seed: each takes a pass of its own.
+    """
+    order = torch.randperm(len(pictures), generator=torch.Generator().manual_seed(0))
+    some = pictures.take(order[:most].sort().values)
+    model = SpeakingAttributeNet(net)
+    device = next(net.parameters()).device
+    outputs = (model.read(normalised(net, some.images[row : row + 1]).to(device)) for row in range(len(some)))
+    frequency = model.calibration.prototypes.nanmean(0)
+    return text_report(model, texts_of(model, outputs), some.targets, some.weights > 0, frequency)
 
 
 def _from_class(net: AttributeNet, pictures: Examples, words: Vocabulary) -> Float[Tensor, "n k"]:

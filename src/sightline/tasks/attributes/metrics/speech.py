@@ -40,32 +40,48 @@ class Texts:
     predicted: Int[Tensor, " n"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
+class Truth:
+    """How true a way to speak of pictures is.
+
+    Args:
+        precision: share of what was named, and can be judged, that is true; NaN where nothing was named.
+        recall: share of what is there that was named.
+        named: how many attributes were named, of all pictures together.
+    """
+
+    precision: Interval
+    recall: Interval
+    named: int
+
+
+@dataclass(frozen=True)
 class TextReport:
     """How true the texts of a network are.
 
-    The controls say as many attributes of each picture as the network says it saw.
+    The controls name as many attributes of each picture as the network says it saw.
 
     Args:
-        seen: counts of what was called seen.
-        frequent: counts of the control that names the most frequent attributes and never looks.
-        by_class: counts of the control that names what is usual for the predicted class.
-        over_class: by how much a larger share of what was seen is true than of what the class control says.
-        typical: counts of what was called typical, against the pictures.
-        readable: how many attributes the network was shown to see, and how many are typical only.
+        pictures: how many pictures the texts are about.
+        silent: share of them of which nothing is called seen.
+        seen: what was called seen.
+        frequent: the control that names the most frequent attributes and never looks.
+        by_class: the control that names what is usual for the predicted class.
+        over_class: by how much a larger share of what was seen is true than of what the class control names.
+        typical: what was called typical, held against the pictures.
+        readable: how many attributes the network was shown to see.
+        usual: how many it may call typical only.
     """
 
-    seen: TextCounts
-    frequent: TextCounts
-    by_class: TextCounts
+    pictures: int
+    silent: Interval
+    seen: Truth
+    frequent: Truth
+    by_class: Truth
     over_class: Interval
-    typical: TextCounts
-    readable: tuple[int, int]
-
-    @property
-    def speaking(self) -> float:
-        """Share of pictures of which at least one attribute is called seen."""
-        return 1 - self.seen.silent().mean
+    typical: Truth
+    readable: int
+    usual: int
 
 
 def texts_of(model: SpeakingModel, outputs: Iterable[PictureOutput]) -> Texts:
@@ -114,13 +130,20 @@ def text_report(
     )
     standing = model.skill.standing
     return TextReport(
-        seen=own,
-        frequent=frequent,
-        by_class=implied,
+        pictures=len(counts),
+        silent=own.silent(),
+        seen=_truth(own),
+        frequent=_truth(frequent),
+        by_class=_truth(implied),
         over_class=ratio_difference((own.hits, own.judged), (implied.hits, implied.judged)),
-        typical=typical,
-        readable=(int((standing == SEEN).sum()), int((standing == TYPICAL).sum())),
+        typical=_truth(typical),
+        readable=int((standing == SEEN).sum()),
+        usual=int((standing == TYPICAL).sum()),
     )
+
+
+def _truth(counts: TextCounts) -> Truth:
+    return Truth(counts.precision(), counts.recall(), int(counts.mentioned.sum()))
 
 
 def as_many(scores: Float[Tensor, "n k"], counts: Int[Tensor, " n"]) -> Bool[Tensor, "n k"]:
