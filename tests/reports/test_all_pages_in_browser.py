@@ -5,6 +5,8 @@ import pytest
 from sightline.reports.comparison import Bar, Panel, comparison_page
 from sightline.reports.run_page import Run, run_page
 from sightline.tasks.attributes.audit.page import Row, Section, audit_page
+from sightline.tasks.gate_search.page import search_page
+from sightline.tasks.gate_search.search import search
 
 from .browsing import THEMES, WIDTHS, broken_words, opened, overflow, violations
 
@@ -57,7 +59,12 @@ def audit():
     return audit_page(sections, title="Weaknesses", verdict="Findings: 1 unused.", facts={"data": LONG})
 
 
-PAGES = {"run": run, "comparison": comparison, "audit": audit}
+def gates():
+    result = search(lambda scheme: 0.5 + 0.01 * sum(scheme.flat()), (2, 3), budget=6)
+    return search_page(result, {"model": "tiny", "data": LONG})
+
+
+PAGES = {"gates": gates, "run": run, "comparison": comparison, "audit": audit}
 
 
 @pytest.fixture(scope="module", params=PAGES)

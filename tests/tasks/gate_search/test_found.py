@@ -7,7 +7,8 @@ import torch
 
 from sightline.errors import GateError
 from sightline.gates import Scheme
-from sightline.tasks.gate_search.metrics import main_effects
+from sightline.tasks.gate_search.metrics import Effect, main_effects
+from sightline.tasks.gate_search.page import page_of, search_page
 from sightline.tasks.gate_search.search import search
 from tests.tasks.gate_search.tables import LENGTHS, Table, every
 
@@ -78,6 +79,40 @@ def test_verdicts():
     two = search(scores.__getitem__, LENGTHS, budget=2).effects()
     assert {effect.verdict for effect in two} == {"unknown"}
     assert all(math.isnan(effect.mean) for effect in two)
+
+
+def test_what_was_not_measured_says_why():
+    nan = math.nan
+    cases = {
+        Effect(1, 1, nan, nan, nan, 1, 0): "not measured: only one scheme",
+        Effect(1, 1, nan, nan, nan, 4, 0): "not measured: every scheme has this gate",
+        Effect(1, 1, nan, nan, nan, 0, 4): "not measured: no scheme has this gate",
+        Effect(1, 1, nan, nan, nan, 2, 2): "not measured: always together with other gates",
+        Effect(1, 1, 0.1, nan, nan, 2, 2): "no interval: too few schemes",
+        Effect(1, 1, 0.1, -0.1, 0.3, 2, 2): "unclear: the interval contains 0",
+        Effect(1, 1, 0.1, 0.05, 0.3, 2, 2): "helps",
+        Effect(1, 1, -0.1, -0.2, -0.05, 2, 2): "harms",
+    }
+    assert {effect: effect.words for effect in cases} == cases
+
+
+def test_the_page_says_the_best_scheme_first_and_every_effect():
+    table = Table(interplay=0.0)
+    result = search(table, LENGTHS, searcher="exhaustive", budget=256)
+    page = search_page(result, {"model": "<b>net</b>"})
+    assert page.index(f"The best scheme, {result.best.scheme}, reaches an accuracy of {result.best.score:.4f}") > 0
+    assert "without gates" in page
+    assert "of 256 possible ones" in page
+    assert page.count('class="row"') == sum(LENGTHS)
+    assert "<b>net" not in page
+    one = search_page(search(table, LENGTHS, budget=2), {"model": "net"})
+    assert "nan" not in one.split("<main")[1].split("</main>")[0]
+    assert "not measured: " in one
+
+
+def test_the_page_never_takes_the_place_of_the_log(tmp_path):
+    assert page_of(tmp_path / "log.jsonl") == tmp_path / "log.html"
+    assert page_of(tmp_path / "log.html") == tmp_path / "log.html.page.html"
 
 
 def test_regret_against_a_number_a_table_and_a_function():

@@ -48,6 +48,8 @@ def test_a_search_trains_searches_and_goes_on_from_its_log(folder, tmp_path):
     assert first["evaluations"] == len(first["trials"]) == 6
     assert first["lengths"] == [2, 2, 2]
     assert all(round(trial["score"] * 10, 9).is_integer() for trial in first["trials"])
+    assert "The best scheme" in (tmp_path / "log.html").read_text(encoding="utf-8")
+    assert first["page"] == str(tmp_path / "log.html")
     weights = (tmp_path / "log.supernet.safetensors").read_bytes()
     again = json.loads(run(folder, log, "--budget", "8", "--json").stdout)
     assert again["replayed"] == 6

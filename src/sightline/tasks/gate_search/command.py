@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from sightline.common.numbers import SEEDS
 from sightline.common.settings import REQUIRED, Settings, setting
 from sightline.terminal.model import ModelOptions
 from sightline.terminal.options import arguments_of, device_of, one_of
-from sightline.terminal.screen import progress, say_json, say_note, say_table
+from sightline.terminal.screen import progress, say, say_json, say_note, say_table
 
 if TYPE_CHECKING:
     from sightline.tasks.gate_search.executors import Evaluate
@@ -59,8 +60,10 @@ class SupernetOptions(Settings):
 
 def search(model: ModelOptions, net: SupernetOptions, options: SearchOptions) -> None:
     """Search which blocks deserve a gate: train a supernet under random masks, then try schemes in it."""
+    from sightline.common.files import check_ours, write_sealed
     from sightline.models.load import default_model
     from sightline.tasks.gate_search.job import Job
+    from sightline.tasks.gate_search.page import page_of, search_page
     from sightline.tasks.gate_search.searchers import SEARCHERS
 
     one_of(options.executor, EXECUTORS, option="--executor")
@@ -73,9 +76,20 @@ def search(model: ModelOptions, net: SupernetOptions, options: SearchOptions) ->
         recalibrate=options.recalibrate, batch=net.batch_size, seed=options.seed, device=device_of(model.device),
         supernet=net.supernet or log.with_name(f"{log.stem}.supernet.safetensors"),
     )  # fmt: skip
+    page = page_of(log)
+    check_ours(page)
     make_supernet(job, epochs=net.epochs, rate=net.lr)
     result = run_search(job, options)
-    tell(result, as_json=options.as_json, log=log, supernet=job.supernet)
+    write_sealed(page, search_page(result, _facts(job, options)))
+    tell(result, as_json=options.as_json, log=log, files={"supernet": job.supernet, "page": page})
+
+
+def _facts(job: Job, options: SearchOptions) -> dict[str, str]:
+    """What the page says of the search beside its result."""
+    return {
+        "model": job.model, "gate": f"{job.gate}, shared by {job.share}", "data": job.folder.name,
+        "searcher": options.searcher, "photos for each evaluation": str(job.photos), "seed": str(job.seed),
+    }  # fmt: skip
 
 
 def make_supernet(job: Job, *, epochs: int, rate: float) -> None:
@@ -158,10 +172,15 @@ def _evaluate(make_score: Callable[[], Any], workers: int, executor: str) -> Ite
         yield evaluate
 
 
-def tell(result: SearchResult, *, as_json: bool, log: Path, supernet: Path) -> None:
+def _signed(value: float) -> str:
+    """A change, or nothing where it was not measured."""
+    return f"{value:+.4f}" if math.isfinite(value) else ""
+
+
+def tell(result: SearchResult, *, as_json: bool, log: Path, files: Mapping[str, Path]) -> None:
     """The best scheme, the front and what each block adds."""
     if as_json:
-        say_json({**result.record(), "log": str(log), "supernet": str(supernet)})
+        say_json({**result.record(), "log": str(log), **{name: str(path) for name, path in files.items()}})
         return
     say_table(
         ("scheme", "as integers", ">density", ">accuracy", ">worth"),
@@ -180,8 +199,8 @@ def tell(result: SearchResult, *, as_json: bool, log: Path, supernet: Path) -> N
     say_table(
         (">stage", ">block", ">adds", ">low", ">high", "verdict"),
         (
-            (e.stage, e.block, f"{e.mean:+.4f}", f"{e.low:+.4f}", f"{e.high:+.4f}", e.verdict)
-            for e in result.effects()
+            (effect.stage, effect.block, *map(_signed, (effect.mean, effect.low, effect.high)), effect.words)
+            for effect in result.effects()
         ),
         title="what each block's gate adds to the accuracy, with 95 % intervals over the evaluated schemes",
     )
@@ -190,3 +209,4 @@ def tell(result: SearchResult, *, as_json: bool, log: Path, supernet: Path) -> N
         f"best: {best.scheme} ({best.score:.4f} at density {best.scheme.density:.2f}); {len(result.trials)} "
         f"evaluations, {result.repeats} repeats, {result.replayed} of them from the log {str(log)!r}"
     )
+    say(str(files["page"]))

@@ -17,7 +17,7 @@ from sightline.errors import GateError
 
 @dataclass(frozen=True)
 class Effect:
-    """What one bit is worth.
+    """What one gate is worth.
 
     Args:
         stage: stage of the block, from 1.
@@ -43,6 +43,19 @@ class Effect:
         if not math.isfinite(self.low):
             return "unknown"
         return "helps" if self.low > 0 else "harms" if self.high < 0 else "unclear"
+
+    @property
+    def words(self) -> str:
+        """The verdict in words; where there is none, why."""
+        if math.isfinite(self.low):
+            return {"unclear": "unclear: the interval contains 0"}.get(self.verdict, self.verdict)
+        if math.isfinite(self.mean):
+            return "no interval: too few schemes"
+        if self.on + self.off == 1:
+            return "not measured: only one scheme"
+        if not self.on or not self.off:
+            return f"not measured: {'every' if self.on else 'no'} scheme has this gate"
+        return "not measured: always together with other gates"
 
 
 def main_effects(
