@@ -87,7 +87,7 @@ def test_what_was_not_measured_says_why():
         Effect(1, 1, nan, nan, nan, 1, 0): "not measured: only one scheme",
         Effect(1, 1, nan, nan, nan, 4, 0): "not measured: every scheme has this gate",
         Effect(1, 1, nan, nan, nan, 0, 4): "not measured: no scheme has this gate",
-        Effect(1, 1, nan, nan, nan, 2, 2): "not measured: always together with other gates",
+        Effect(1, 1, nan, nan, nan, 2, 2): "not measured: these schemes do not tell it from other gates",
         Effect(1, 1, 0.1, nan, nan, 2, 2): "no interval: too few schemes",
         Effect(1, 1, 0.1, -0.1, 0.3, 2, 2): "unclear: the interval contains 0",
         Effect(1, 1, 0.1, 0.05, 0.3, 2, 2): "helps",

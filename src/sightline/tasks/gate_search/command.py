@@ -87,7 +87,7 @@ def search(model: ModelOptions, net: SupernetOptions, options: SearchOptions) ->
 def _facts(job: Job, options: SearchOptions) -> dict[str, str]:
     """What the page says of the search beside its result."""
     return {
-        "model": job.model, "gate": f"{job.gate}, shared by {job.share}", "data": job.folder.name,
+        "model": job.model or "", "gate": f"{job.gate}, shared by {job.share}", "data": job.folder.name,
         "searcher": options.searcher, "photos for each evaluation": str(job.photos), "seed": str(job.seed),
     }  # fmt: skip
 

@@ -55,7 +55,7 @@ class Effect:
             return "not measured: only one scheme"
         if not self.on or not self.off:
             return f"not measured: {'every' if self.on else 'no'} scheme has this gate"
-        return "not measured: always together with other gates"
+        return "not measured: these schemes do not tell it from other gates"
 
 
 def main_effects(
