@@ -1,4 +1,4 @@
-"""What mkdocs does besides: formulas become MathML, and the example of the home page is made."""
+"""What mkdocs does besides: formulas become MathML, the example of the home page is made, tutorials are run."""
 
 from __future__ import annotations
 
@@ -18,6 +18,19 @@ def on_startup(*, command: str, **_: Any) -> None:
     example = runpy.run_path(str(Path(__file__).parent / "_gen" / "example_page.py"))
     if command == "build" or not example["PAGE"].is_file():
         example["make"]()
+
+
+def on_files(files: Any, config: Any) -> Any:
+    """Put the page of each notebook in the place of the notebook itself."""
+    from mkdocs.structure.files import File
+
+    made = runpy.run_path(str(Path(__file__).parent / "_gen" / "notebooks.py"))
+    for path in made["notebooks"]():
+        own = files.get_file_from_path(f"tutorials/{path.name}")
+        if own is not None:
+            files.remove(own)
+        files.append(File.generated(config, f"tutorials/{path.stem}.md", content=made["page"](path)))
+    return files
 
 
 def on_page_content(page: str, /, **_: Any) -> str:

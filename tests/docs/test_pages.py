@@ -38,7 +38,8 @@ def test_the_design_page_lists_every_group_of_entry_points():
 
 def test_every_page_is_in_the_navigation_and_exists():
     text = re.sub(r"!!python\S+", "", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
-    assert sorted(re.findall(r"[\w/-]+\.md", str(yaml.safe_load(text)["nav"]))) == PAGES
+    made = [f"tutorials/{path.stem}.md" for path in (DOCS / "tutorials").glob("*.ipynb")]
+    assert sorted(re.findall(r"[\w/-]+\.md", str(yaml.safe_load(text)["nav"]))) == sorted([*PAGES, *made])
 
 
 def test_the_design_page_shows_the_floors_of_the_import_contract():
