@@ -1,8 +1,8 @@
 """The notebooks of `docs/tutorials/`: run in a fresh kernel, and turned into pages with their outputs.
 
-The files hold no outputs. `mkdocs build` runs them, which needs the extra `test`, and writes `tutorials/NAME.md`; with
-`SIGHTLINE_NOTEBOOKS=off` the pages show the code alone. `python docs/_gen/notebooks.py` runs all of them and says how
-long each takes.
+The files hold no outputs. `mkdocs build` runs them, which needs the extra `test`, and writes `tutorials/NAME.md`;
+with `SIGHTLINE_NOTEBOOKS=off` the pages show the code alone. `python docs/_gen/notebooks.py` runs all of them and
+says how long each takes.
 """
 
 from __future__ import annotations
