@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from sightline.reports import save_page
-from sightline.reports.colour import overlay_difference
+from sightline.reports.gains import overlay_difference
 from sightline.reports.motion import difference, mass, moved
 from sightline.results import AttentionMap, Flow
 

@@ -6,8 +6,8 @@ from PIL import Image
 
 from sightline.errors import ResultError
 from sightline.reports import montage, save_montage
-from sightline.reports.colour import overlay_difference
 from sightline.reports.drawing import overlay
+from sightline.reports.gains import overlay_difference
 from sightline.reports.montage import PIXELS
 from sightline.reports.motion import difference, mass, moved
 from sightline.reports.outline import half_area

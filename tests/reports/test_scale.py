@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from sightline.errors import ResultError
-from sightline.reports.scale import Scale, check_mode, own_scale, scale_of, shared_scale
+from sightline.reports.scale import Scale, check_mode, own_scale, scale_of
 from sightline.results import AttentionMap
 
 
@@ -28,16 +28,6 @@ def test_a_map_of_zeros_lies_at_the_bottom_and_is_not_stretched():
     zeros = torch.zeros(2, 2)
     assert scale_of(zeros).positions(zeros).tolist() == zeros.tolist()
     assert scale_of(zeros, signed=True).positions(zeros).unique().tolist() == [0.5]
-
-
-def test_shared_scale_spans_all_maps_and_is_signed_as_soon_as_one_is():
-    maps = [AttentionMap(torch.tensor([[1.0]]), "a"), AttentionMap(torch.tensor([[-3.0]]), "b", signed=True)]
-    assert shared_scale(maps) == Scale(-3.0, 3.0, signed=True)
-
-
-def test_shared_scale_of_no_maps_is_refused():
-    with pytest.raises(ResultError, match="no maps"):
-        shared_scale([])
 
 
 def test_an_unknown_mode_is_refused_with_the_known_ones():

@@ -135,7 +135,7 @@ class OutputOptions(Settings):
     formats: tuple[str, ...] = setting(
         (), "png, gif, mp4, html, arrays, with commas. Default: png,html,arrays.", "--format"
     )
-    cmap: str = setting("glow", "Colours of the maps: glow, orchid, inferno or classic.")
+    cmap: str = setting("glow", "Colours of the maps: glow, cobalt, inferno or classic.")
     opacity: float = setting(1.0, "Factor on the opacity of the maps over the photo, 0..1.", low=0, high=1)
     batch_size: int | None = setting(None, "Photos that go through the network together.", low=1)
     as_json: bool = setting(False, "The summary as JSON on standard output.", "--json")

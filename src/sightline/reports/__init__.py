@@ -8,25 +8,22 @@ from sightline.reports.cmaps import CMAPS
 from sightline.reports.drawing import overlay
 from sightline.reports.frame import Frame
 from sightline.reports.montage import montage, save_montage
+from sightline.reports.outline import half_area
 from sightline.reports.page import page, save_page
 from sightline.reports.resize import upsample
-from sightline.reports.scale import Scale, own_scale, scale_of, shared_scale
 from sightline.results.concentration import concentration
 
 __all__ = [
     "CMAPS",
     "Frame",
-    "Scale",
     "concentration",
     "frames",
+    "half_area",
     "montage",
     "overlay",
-    "own_scale",
     "page",
     "save_animation",
     "save_montage",
     "save_page",
-    "scale_of",
-    "shared_scale",
     "upsample",
 ]

@@ -30,13 +30,14 @@ DEFAULT = "glow"
 ROWS, ZERO = 256, 128
 REACH = 8.0
 """Density at both ends of a table."""
-STRONGEST, STEEPNESS, HALFWAY = 0.72, 2.5, 1.4
+STRONGEST, STEEPNESS, HALFWAY = 0.75, 2.5, 1.4
 """The opacity's limit, its steepness `n`, and the density `k` at which it is half of the limit."""
 CLASSIC = 0.6
 """Opacity of the classic map at any density."""
+LIME, BLUE = (162, 255, 0), (0, 64, 255)
 PAPER = 150
 """Grey under the colours of a bar."""
-WEAK = 0.75
+WEAK = 0.9
 """Brightness of a hue where evidence is weak, as a share of that where it is strong."""
 
 Colours = Callable[[Float[Tensor, " n"]], Float[Tensor, "n 3"]]
@@ -89,7 +90,7 @@ def opacity_of(density: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
 
     Example:
         >>> [round(float(opacity_of(torch.tensor(d))), 2) for d in (0.0, 0.3, 1.4, 8.0)]
-        [0.0, 0.01, 0.36, 0.71]
+        [0.0, 0.02, 0.38, 0.74]
     """
     power = density.abs() ** STEEPNESS
     opacity: Tensor = STRONGEST * power / (power + HALFWAY**STEEPNESS)
@@ -127,8 +128,8 @@ def ramp(table: UInt8[Tensor, "n 3"], *, start: float = 0.0) -> Colours:
     return lambda strength: rows[((start + (1 - start) * strength) * last).round().long()]
 
 
-CMAPS.add("glow", Cmap("lime for, violet against", hue(170, 255, 0), hue(150, 60, 255)))
-CMAPS.add("orchid", Cmap("magenta for, green against", hue(255, 0, 200), hue(0, 230, 90)))
+CMAPS.add("glow", Cmap("lime for, blue against", hue(*LIME), hue(*BLUE)))
+CMAPS.add("cobalt", Cmap("blue for, lime against", hue(*BLUE), hue(*LIME)))
 CMAPS.add(
     "inferno",
     Cmap(

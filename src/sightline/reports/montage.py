@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 from sightline.common.files import write_bytes
 from sightline.errors import ResultError
 from sightline.reports.cmaps import DEFAULT, bar, tick
-from sightline.reports.colour import overlay_difference
 from sightline.reports.density import Unit
 from sightline.reports.drawing import overlay
+from sightline.reports.gains import overlay_difference
 from sightline.reports.glossary import decided, grid, meaning, number, short, warning
 from sightline.reports.kernel import deviation_of, sections_of
 from sightline.reports.motion import FINEST, difference, mass, moved

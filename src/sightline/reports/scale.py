@@ -1,12 +1,11 @@
-"""`Scale`: which raw values the two ends of a colour table stand for.
+"""`Scale`: the range of raw values in which a page carries a map, and the words for what colours compare with.
 
-An unsigned map is drawn from zero, never from its smallest value: a map whose values are all alike looks alike
-everywhere. A signed map is drawn from minus to plus its largest magnitude, so that zero is in the middle.
+An unsigned map's range begins at zero and a signed one's is centred there, so that zero is one of its steps. What
+colours stand for is the business of `density`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -23,12 +22,12 @@ MODES: tuple[ScaleMode, ...] = ("own", "shared")
 
 @dataclass(frozen=True)
 class Scale:
-    """The raw values at the two ends of the colour table.
+    """The raw values at the two ends of a range.
 
     Args:
-        low: the value drawn in the first colour, in the map's own units.
-        high: the value drawn in the last colour.
-        signed: whether the diverging table is meant; then `low == -high`.
+        low: the lowest value, in the map's own units.
+        high: the highest value.
+        signed: whether the range is centred at zero; then `low == -high`.
     """
 
     low: float
@@ -47,7 +46,7 @@ class Scale:
 
 
 def scale_of(values: Float[Tensor, "..."], *, signed: bool = False) -> Scale:
-    """The scale of one tensor's own: from zero (or below, if it goes there) to its peak, or centred at zero.
+    """The range of a tensor: from zero (or below, if it goes there) to its peak, or centred at zero.
 
     Values that are not finite do not count.
 
@@ -66,22 +65,8 @@ def scale_of(values: Float[Tensor, "..."], *, signed: bool = False) -> Scale:
 
 
 def own_scale(map_: AttentionMap) -> Scale:
-    """The scale of one map's own."""
+    """The range of one map."""
     return scale_of(map_.values.float(), signed=map_.signed)
-
-
-def shared_scale(maps: Iterable[AttentionMap]) -> Scale:
-    """One scale for several maps; signed as soon as one of them is.
-
-    Raises:
-        ResultError: there are no maps.
-    """
-    maps = tuple(maps)
-    if not maps:
-        raise ResultError("a shared colour scale was asked for, but there are no maps to share it")
-    ends = [own_scale(map_) for map_ in maps]
-    ends_of_all = torch.tensor([(scale.low, scale.high) for scale in ends], dtype=torch.float64)
-    return scale_of(ends_of_all, signed=any(map_.signed for map_ in maps))
 
 
 def check_mode(mode: str) -> None:

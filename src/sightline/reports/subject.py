@@ -17,7 +17,7 @@ from sightline.errors import ResultError
 from sightline.reports.density import Unit, shared_unit, unit_of
 from sightline.reports.panels import drawable
 from sightline.reports.photo import blank, pixels_of
-from sightline.reports.scale import Scale, ScaleMode, own_scale, shared_scale
+from sightline.reports.scale import ScaleMode
 from sightline.results import AttentionMap, Explanation, LayerChoice, Results, explanations_of
 
 STRIP = 3
@@ -67,21 +67,6 @@ class Subject:
         """Layer names of all its flows in one forward order; a flow of one map is shown everywhere and adds none."""
         walks = [item.flow.layers for item in self.items if len(item.flow) > 1]
         return merged(walks or [self.items[0].flow.layers])
-
-    def shared(self, method: str) -> Scale:
-        """One scale for all maps of a method; methods have different units and never share one."""
-        return self._shared[method]
-
-    @cached_property
-    def _shared(self) -> dict[str, Scale]:
-        maps: dict[str, list[AttentionMap]] = {}
-        for item in self.items:
-            maps.setdefault(item.method, []).extend(item.flow.maps)
-        return {method: shared_scale(own) for method, own in maps.items()}
-
-    def scale(self, item: Explanation, map_: AttentionMap, mode: ScaleMode) -> Scale:
-        """The scale a map is drawn on."""
-        return own_scale(map_) if mode == "own" else self.shared(item.method)
 
     def unit(self, item: Explanation, map_: AttentionMap, mode: ScaleMode) -> Unit:
         """What the colours of a map stand for."""

@@ -12,7 +12,7 @@ from itertools import pairwise
 from jaxtyping import Float
 from torch import Tensor
 
-from sightline.reports.colour import sections_of
+from sightline.reports.kernel import sections_of
 from sightline.reports.motion import FINEST, Box, Centre, centre, difference, inside, mass, silence
 from sightline.results import Explanation
 
