@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -41,6 +42,8 @@ class Examples:
         parts: part ids at half the side, 0 is background, `NOWHERE` where nobody marked them.
         background_pairs: the same scenes drawn again on other backgrounds; as many as images, or none.
         part_names: names of the part ids from 1.
+        features: a trunk's features of the same photos by row, where they were computed before and the trunk has not
+            changed since; None where they were not.
     """
 
     images: UInt8[Tensor, "n 3 h w"]
@@ -50,6 +53,7 @@ class Examples:
     parts: UInt8[Tensor, "n p q"]
     background_pairs: UInt8[Tensor, "m 3 h w"] | None = None
     part_names: tuple[str, ...] = ()
+    features: Any = None
 
     def __len__(self) -> int:
         """Number of photos."""
@@ -58,7 +62,9 @@ class Examples:
     def take(self, rows: Tensor | slice) -> Examples:
         """Some of them."""
         pairs = None if self.background_pairs is None else self.background_pairs[rows]
-        return replace(self, **{name: getattr(self, name)[rows] for name in TABLES}, background_pairs=pairs)
+        return replace(
+            self, **{name: getattr(self, name)[rows] for name in TABLES}, background_pairs=pairs, features=None
+        )
 
     def tensors(self) -> tuple[Tensor, ...]:
         """What a step of training gets, row by row."""

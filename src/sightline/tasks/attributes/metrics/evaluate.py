@@ -28,7 +28,7 @@ from sightline.tasks.attributes.metrics.scores import (
 )
 from sightline.tasks.attributes.metrics.speech import TextReport, text_report, texts_of
 from sightline.tasks.attributes.network.net import AttributeNet
-from sightline.tasks.attributes.train.calibrate import normalised, predict
+from sightline.tasks.attributes.train.calibrate import Predictions, normalised
 from sightline.tasks.attributes.train.guidance import class_maps
 
 SPOKEN = 500
@@ -105,7 +105,7 @@ def judge(net: AttributeNet, pictures: Examples) -> TestReport:
         net: calibrated network in eval mode.
         pictures: pictures that the network was not trained on.
     """
-    predictions = predict(net, pictures)
+    predictions, where = read_with_maps(net, pictures)
     with_class = pictures.labels >= 0
     labels = pictures.labels[with_class]
     truth = pictures.targets, pictures.weights
@@ -129,7 +129,7 @@ def judge(net: AttributeNet, pictures: Examples) -> TestReport:
         pairs=int(pairs.sum()),
         calibration=calibration_error(calibrated, *truth),
         uncalibrated=calibration_error(predictions.probabilities, *truth),
-        energy=energy(net, pictures),
+        energy=where,
         texts=texts(net, pictures),
         right=tuple(hits.tolist()),
     )
@@ -160,18 +160,28 @@ def _from_class(net: AttributeNet, pictures: Examples, words: Vocabulary) -> Flo
     return torch.where((pictures.labels >= 0)[:, None], table[at], table.mean(0))
 
 
-def energy(net: AttributeNet, pictures: Examples, batch: int = 64) -> Energy | None:
-    """Share of the decided class's map on the object, and the object's share of the picture."""
-    shares, areas = [], []
+def read_with_maps(net: AttributeNet, pictures: Examples, batch: int = 64) -> tuple[Predictions, Energy | None]:
+    """What a network says of pictures, and how much of the decided class's map lies on the object: one forward.
+
+    Args:
+        net: network in eval mode.
+        pictures: pictures, with or without what is known of the object.
+        batch: pictures at a time.
+    """
+    said, shares, areas = [], [], []
     for at in range(0, len(pictures), batch):
-        reading = net.read(normalised(net, pictures.images[at : at + batch]))
+        with torch.no_grad():
+            features, finer = net.trunk.levels(normalised(net, pictures.images[at : at + batch]), net.levels)
+        reading = net.read_features(features.detach().requires_grad_(), finer)
+        said.append(tuple(part.detach() for part in (reading.classes, reading.logits, reading.probabilities)))
         maps = class_maps(reading.classes.max(1).values, reading.features).detach().cpu()
         inside = object_shares(pictures.parts[at : at + batch], (maps.shape[1], maps.shape[2]))
         total, area = maps.sum((1, 2)), inside.mean((1, 2))
         measurable = (total > 0) & (area > 0)
         shares.append(((maps * inside).sum((1, 2)) / total)[measurable])
         areas.append(area[measurable])
+    predictions = Predictions(*(torch.cat(column) for column in zip(*said, strict=True)))
     share, area = torch.cat(shares), torch.cat(areas)
     if not len(share):
-        return None
-    return Energy(bootstrap(share), float(area.mean()), bootstrap(share - area))
+        return predictions, None
+    return predictions, Energy(bootstrap(share), float(area.mean()), bootstrap(share - area))

@@ -103,9 +103,13 @@ def predict(net: AttributeNet, examples: Examples, batch: int = 64) -> Predictio
 
 @torch.inference_mode()
 def outputs(net: AttributeNet, examples: Examples, batch: int = 64) -> Iterator[AttributeOutput]:
-    """What a network reads off pictures, batch by batch, on its device."""
-    for at in range(0, len(examples), batch):
-        yield net.read(normalised(net, examples.images[at : at + batch]))
+    """What a network reads off pictures, or off their features, batch by batch, on its device."""
+    for rows in torch.split(torch.arange(len(examples)), batch):
+        if examples.features is None:
+            yield net.read(normalised(net, examples.images[rows[0] : rows[-1] + 1]))
+        else:
+            own: Tensor = examples.features[rows]
+            yield net.read_features(own if own.ndim == 4 else own[..., None, None])
 
 
 def normalised(net: AttributeNet, images: UInt8[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:

@@ -5,7 +5,7 @@ Resumable: pictures and checkpoints stay in a work folder. Weights, card and pag
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
@@ -34,7 +34,7 @@ from sightline.tasks.attributes.report import (
 )
 from sightline.tasks.attributes.train.anatomy import anatomy_of, probe_features
 from sightline.tasks.attributes.train.calibrate import fit_calibration, fit_skill
-from sightline.tasks.attributes.train.fit import fit, restored
+from sightline.tasks.attributes.train.fit import fit, kept_features, restored
 from sightline.tasks.attributes.train.resume import facts_of
 from sightline.training.callbacks import Keeper, Patience, kept_epoch
 from sightline.training.experiment import Experiment
@@ -173,15 +173,26 @@ class EatExperiment(Experiment[EatRecipe, Pictures, AttributeNet, Trained]):
 
     def features(self, net: AttributeNet, data: Pictures) -> Features | None:
         """What the trunk makes of pictures before it learns."""
-        return probe_features(net, data.train, data.judging) if self.recipe.tuning.probe else None
+        if not self.recipe.tuning.probe:
+            return None
+        train = data.train
+        if self.recipe.tuning.frozen:  # the heads need the same features afterwards
+            train = replace(train, features=kept_features(net, train, self.recipe, self.work / "features" / "train"))
+        return probe_features(net, train, data.judging)
 
     def save(self, net: AttributeNet, data: Pictures, path: Path) -> None:
         """The weights of the last epoch beside those of the best one, which are kept."""
+        train, validation = data.train, data.validation
+        if self.recipe.tuning.frozen:
+            train, validation = (
+                replace(one, features=kept_features(net, one, self.recipe, self.work / "features" / name))
+                for name, one in (("train", train), ("validation", validation))
+            )
         for name, place in (("last", self.files[1]), ("best", path)):
             own = restored(net, checkpoint(self.work, name))
             balance = self.recipe.loss.balance
-            own.calibration = fit_calibration(own, data.train, data.validation, balance=balance)
-            own.skill = fit_skill(own, data.validation)
+            own.calibration = fit_calibration(own, train, validation, balance=balance)
+            own.skill = fit_skill(own, validation)
             save_attribute_net(own, place)
 
     def measure(self, path: Path, data: Pictures, rows: list[Row]) -> Trained:

@@ -101,11 +101,21 @@ class FrozenRows(Dataset[tuple[Tensor, ...]]):
         return (self.features[rows], *(table[rows] for table in self.tables))
 
 
-def _frozen(net: AttributeNet, examples: Examples, recipe: EatRecipe, folder: Path | None) -> FrozenRows:
-    """Examples as rows of features, computed once and kept in a folder."""
+def kept_features(net: AttributeNet, examples: Examples, recipe: EatRecipe, folder: Path | None) -> FeatureTable:
+    """The trunk's features of examples, computed once and kept in a folder.
+
+    Args:
+        net: the network; its trunk is as it was when the folder was begun.
+        examples: pictures.
+        recipe: says whether heads need more of the features than their mean over places.
+        folder: folder of these examples alone; None keeps the features in memory.
+    """
     pooled = is_pooled(recipe)
-    table = feature_table(folder, len(examples), lambda rows: trunk_features(net, examples, rows, pooled=pooled))
-    return FrozenRows(examples, table)
+    return feature_table(folder, len(examples), lambda rows: trunk_features(net, examples, rows, pooled=pooled))
+
+
+def _frozen(net: AttributeNet, examples: Examples, recipe: EatRecipe, folder: Path | None) -> FrozenRows:
+    return FrozenRows(examples, kept_features(net, examples, recipe, folder))
 
 
 def _table(examples: Examples) -> TensorDataset:
