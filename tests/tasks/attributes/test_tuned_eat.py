@@ -1,0 +1,195 @@
+"""`train eat` on weights that have learnt already: norms rest, frozen features, the probe beside the figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+from safetensors.torch import load_file, save_file
+
+from sightline.errors import TrainingError
+
+pytest.importorskip("lightning")
+
+from sightline.models.trunk import Trunk
+from sightline.tasks.attributes.data import aviary_vocabulary
+from sightline.tasks.attributes.data.examples import Examples
+from sightline.tasks.attributes.data.pictures import gather
+from sightline.tasks.attributes.metrics.evaluate import judge
+from sightline.tasks.attributes.network.net import AttributeNet, AttributeSpec, attribute_net
+from sightline.tasks.attributes.network.store import load_attribute_net
+from sightline.tasks.attributes.recipe import EatRecipe
+from sightline.tasks.attributes.train.anatomy import anatomy_of, trunk_features
+from sightline.tasks.attributes.train.calibrate import fit_calibration, predict
+from sightline.tasks.attributes.train.experiment import train_eat
+from sightline.training.norms import folded, norms, remark, rest
+from sightline.training.reporter import Reporter
+
+NARROW = {"channels": (8, 8, 8, 8)}
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(3)
+    net = timm.create_model("resnet18", **NARROW)
+    for norm in norms(net).values():
+        norm.running_mean.uniform_(-0.2, 0.2)  # type: ignore[union-attr,operator]
+    file = tmp_path_factory.mktemp("weights") / "resnet18.safetensors"
+    save_file({name: value.contiguous() for name, value in net.state_dict().items()}, file)
+    return file
+
+
+def recipe(weights: Path, **options: object) -> EatRecipe:
+    return (
+        EatRecipe().toy().but(scenes=40, epochs=3, weights=str(weights), model_args=NARROW, device="cpu", **options)
+    )
+
+
+def trunk_of(path: Path) -> dict[str, torch.Tensor]:
+    return {name: value for name, value in load_file(path).items() if name.startswith("trunk.")}
+
+
+def test_a_frozen_training_leaves_the_trunk_bit_for_bit_and_says_what_the_whole_network_says(
+    weights: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "net.safetensors"
+    outcome = train_eat(None, out, recipe(weights, frozen=True))
+    assert outcome is not None
+    before = timm.create_model("resnet18", **NARROW)
+    before.load_state_dict(load_file(weights))
+    own = trunk_of(out)
+    assert own
+    for name, value in before.state_dict().items():
+        if f"trunk.body.{name}" in own:
+            assert torch.equal(own[f"trunk.body.{name}"], value), name
+    pictures = gather(None, recipe(weights).settled(drawn=True), out.with_suffix(".work"))
+    net = load_attribute_net(out)
+    rows = torch.arange(len(pictures.validation))
+    kept = replace(pictures.validation, features=_Table(trunk_features(net, pictures.validation, rows, pooled=True)))
+    whole, short = predict(net, pictures.validation), predict(net, kept)
+    assert torch.allclose(whole.classes, short.classes, atol=1e-5)
+    assert torch.allclose(whole.logits, short.logits, atol=1e-5)
+    card = out.with_suffix(".md").read_text()
+    assert "| linear probe |" in card
+    assert "heads only, on features computed once" in card
+    assert outcome.control.accuracy is not None
+
+
+class _Table:
+    def __init__(self, features: torch.Tensor) -> None:
+        self.features = features
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def __getitem__(self, rows: torch.Tensor) -> torch.Tensor:
+        return self.features[rows]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"frozen": True},
+        {"frozen": True, "part_weight": 0.3, "outside_weight": 0.3},
+        {"ema": 0.9, "warm_up": 1, "outside_weight": 0.3},
+    ],
+    ids=["frozen", "frozen with guides", "heads first with a guide"],
+)
+def test_a_training_on_given_weights_goes_on_to_the_same_weights(
+    options: dict[str, object], weights: Path, tmp_path: Path
+) -> None:
+    own = recipe(weights, **options)
+    train_eat(None, tmp_path / "a.safetensors", own)
+
+    def stop(number: int, row: dict[str, float]) -> None:
+        if number == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_eat(None, tmp_path / "b.safetensors", own, reporter=Reporter(epoch=stop))
+    train_eat(None, tmp_path / "b.safetensors", own)
+    assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()
+
+
+def test_given_weights_are_tuned_and_random_ones_are_trained_as_before(weights: Path) -> None:
+    given = recipe(weights).settled(drawn=True)
+    assert (given.tuning.norms, given.tuning.warm_up, given.tuning.trunk_lr_factor) == ("rest", 1, 0.1)
+    assert given.augmentation.augment == "photo"
+    random = EatRecipe().settled(drawn=True)
+    assert (random.tuning.norms, random.tuning.warm_up, random.tuning.trunk_lr_factor) == ("train", 0, 1.0)
+    assert (random.augmentation.augment, random.network.side) == ("scene", 224)
+    photos = EatRecipe().settled(drawn=False, size=240)
+    assert (photos.network.side, photos.tuning.norms) == (240, "rest")
+    assert EatRecipe().but(size=96, norms="train").settled(drawn=False, size=240).tuning.norms == "train"
+
+
+def test_frozen_features_are_refused_where_more_than_them_is_needed() -> None:
+    with pytest.raises(TrainingError, match="--attribute-stride needs more"):
+        EatRecipe().but(frozen=True, attribute_stride=4)
+    with pytest.raises(TrainingError, match="--consistency-weight needs more"):
+        EatRecipe().but(frozen=True, consistency_weight=0.1)
+
+
+def test_the_heads_are_new_and_the_trunk_has_depths(weights: Path) -> None:
+    spec = AttributeSpec("timm:resnet18", ("a", "b"), aviary_vocabulary(), reading=8, size=64, model_args=NARROW)
+    net = attribute_net(spec, str(weights))
+    own = anatomy_of(net)
+    assert net.taught
+    assert not attribute_net(spec, "random").taught
+    assert {name.partition(".")[0] for name in own.heads} == {"meeting", "attribute_head", "class_head"}
+    assert set(own.depths) | own.heads == {name for name, _ in net.named_parameters()}
+    rest(net.train(), own.new)
+    resting = {path.partition(".")[0] for path, norm in norms(net).items() if not norm.training}
+    assert resting == {"trunk"}
+    assert all(norm.training for path, norm in norms(net).items() if path.startswith("meeting"))
+
+
+def test_folded_weights_of_a_real_network_are_named_and_their_features_kept(pack: Path) -> None:
+    file = pack / "models" / "mobilenet_v2_imagenet.safetensors"
+    spec = AttributeSpec("torchvision:mobilenet_v2", ("a", "b"), aviary_vocabulary(), size=64)
+    net = attribute_net(spec, str(file))
+    assert len(folded(net, anatomy_of(net).new)) == 52
+    said = remark(net, "train", given=True, new=anatomy_of(net).new)
+    assert said.startswith("52 of 52 batch norms have identity statistics")
+    assert said.endswith("use --norms rest")
+    x = torch.rand(4, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        expected = net.eval().trunk(x)
+        net.train()
+        rest(net, anatomy_of(net).new)
+        assert torch.equal(net.trunk(x), expected)
+        moving = net.train().trunk(x)
+    a, b = (value.mean((2, 3)) - value.mean((0, 2, 3)) for value in (expected, moving))
+    assert float(torch.nn.functional.cosine_similarity(a.flatten(), b.flatten(), dim=0)) < 0.3
+
+
+def test_the_report_reads_each_picture_as_the_network_does() -> None:
+    words = aviary_vocabulary()
+    torch.manual_seed(0)
+    trunk = Trunk(timm.create_model("resnet18", **NARROW).eval())
+    spec = AttributeSpec("timm:resnet18", ("a", "b"), words, stride=0, size=64, model_args=NARROW)
+    net = AttributeNet(replace(spec, preprocess={"mean": [0.5] * 3, "std": [0.25] * 3}), trunk).eval()
+    draw = torch.Generator().manual_seed(1)
+    images = torch.randint(0, 256, (6, 3, 64, 64), generator=draw).byte()
+    targets = torch.randint(0, 2, (6, len(words)), generator=draw).float()
+    parts = torch.randint(0, 2, (6, 32, 32), generator=draw).byte()
+    own = Examples(images, torch.arange(6) % 2, targets, torch.ones_like(targets), parts)
+    net.calibration = fit_calibration(net, own, own)
+    report = judge(net, own)
+    with torch.no_grad():
+        hits = net((images.float() / 255 - 0.5) / 0.25).argmax(1) == own.labels
+    assert report.right == tuple(hits.tolist())
+    assert report.hits == int(hits.sum())
+    assert report.energy is not None
