@@ -29,6 +29,7 @@ class Digit:
         shift: by how many places the source was rolled.
         mirrored: whether it runs backwards.
         window: which part of the source it is, as shares of its length: less than all of it behind a crop.
+        overhang: how many places more there are than the source has, since kernels look beyond its ends.
     """
 
     source: str
@@ -40,6 +41,7 @@ class Digit:
     shift: int = 0
     mirrored: bool = False
     window: tuple[Fraction, Fraction] = WHOLE
+    overhang: int = 0
 
     @property
     def whole(self) -> bool:
@@ -91,6 +93,14 @@ def resized(axis: Axis, n: int) -> Axis:
         ends = (digit.before // ratio, digit.after // ratio) if kept else (0, 0)
         return (Digit(digit.source, 1, n, n, *ends, mirrored=digit.mirrored, window=digit.window),)
     return feature(n)
+
+
+def slid(axis: Axis, n: int, before: Axis) -> Axis:
+    """An axis along which a kernel has slid place by place: it may have made more places than there were."""
+    digit, old = whole_digit(axis), whole_digit(before)
+    if digit is None or old is None:
+        return axis
+    return (replace(digit, overhang=max(0, old.overhang + n - old.size)),)
 
 
 def axis_size(axis: Axis) -> int:
@@ -182,47 +192,6 @@ def _split(atom: Digit | Feature, outer: int) -> tuple[Atom, Atom]:
     return replace(atom, stride=atom.stride * inner, size=outer), replace(atom, size=inner)
 
 
-def common(axes: Iterable[Axis], n: int) -> Axis:
-    """The axis of a result that reads several: a known one wins over an unknown, two different ones are lost."""
-    best = feature(n)
-    for axis in axes:
-        if axis == best or not known(axis):
-            continue
-        if not known(best):
-            best = axis
-        elif not _agree(best, axis):
-            return feature(n)
-        elif (_shift(axis), -_depth(axis)) < (_shift(best), -_depth(best)):
-            best = axis
-    return best
-
-
-def _agree(a: Axis, b: Axis) -> bool:
-    """Whether two axes speak of the same places in the same order, but for shifts and padding."""
-    if sources_of(a) != sources_of(b):
-        return False
-    return _plain(a) == _plain(b) or any(isinstance(atom, Parts) for atom in (*a, *b))
-
-
-def _plain(axis: Axis) -> list[tuple[object, ...]]:
-    """What two axes must share: outermost digits of one size divide their source alike at any resolution."""
-    return [
-        (d.source, d.stride if d.stride * d.size != d.total else None, d.size, d.mirrored, d.window)
-        if isinstance(d, Digit)
-        else (d.size,)
-        for d in axis
-    ]
-
-
-def _depth(axis: Axis) -> int:
-    """How much lies inside of its digits; the axis that knows more of it is kept."""
-    return sum(atom.stride for atom in axis if isinstance(atom, Digit))
-
-
-def _shift(axis: Axis) -> int:
-    return sum(abs(atom.shift) for atom in axis if isinstance(atom, Digit))
-
-
 def concatenated(parts: Sequence[tuple[int, Axis]]) -> Axis:
     """The axis of a concatenation along it."""
     if not any(known(axis) for _, axis in parts):
@@ -270,6 +239,8 @@ def cut(axis: Axis, start: int, stop: int, step: int = 1) -> Axis:
     if digit is not None:
         if step > 1 and start < step and stop > n - step:
             return resized(axis, kept)
+        if step == 1 and not digit.shift and n - kept <= digit.overhang:
+            return (replace(digit, size=kept, total=kept, overhang=digit.overhang - (n - kept)),)
         if step == 1 and not (digit.before or digit.after or digit.shift or digit.mirrored):
             low, high = digit.window
             window = (low + (high - low) * Fraction(start, n), low + (high - low) * Fraction(stop, n))

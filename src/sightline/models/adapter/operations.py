@@ -15,11 +15,11 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
 
+from sightline.models.adapter.agreement import common
 from sightline.models.adapter.axes import (
     BATCH,
     WHOLE,
     Axes,
-    common,
     source,
     whole_digit,
 )

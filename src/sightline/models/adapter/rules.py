@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from sightline.models.adapter.agreement import common
 from sightline.models.adapter.axes import (
     BATCH,
     Axes,
     Axis,
     axis_size,
-    common,
     concatenated,
     cut,
     feature,
@@ -20,6 +20,7 @@ from sightline.models.adapter.axes import (
     reshaped,
     resized,
     rolled,
+    slid,
     source,
     whole_digit,
 )
@@ -207,7 +208,14 @@ def _convolution(op: Operation) -> Sequence[Axes]:
     kernel, stride, padding = op.args[1].shape[2:], op.args[3], op.args[4]
     pointwise = all(k == 1 for k in kernel) and all(s == 1 for s in stride) and not any(padding)
     axes = [*lead, *op.axes[2:]]
-    return [axes if pointwise else rescaled(axes, dict(enumerate(op.y.shape[2:], 2)))]
+    if pointwise:
+        return [axes]
+    new = rescaled(axes, sizes := dict(enumerate(op.y.shape[2:], 2)))
+    straight = len(op.args) > 6 and op.args[6] is False
+    for dim, n in sizes.items():
+        if straight and stride[(dim - 2) % len(stride)] == 1:
+            new[dim] = slid(new[dim], n, axes[dim])
+    return [new]
 
 
 @rule(
