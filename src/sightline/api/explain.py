@@ -197,7 +197,12 @@ def explain(
         pictures = kept(question.adapter, inputs, images)
         items = _explanations(outcomes, domain_of(question.adapter, inputs), part, pictures, sources, facts)
         per_sample = len(items) // len(inputs[part])
-        return [replace(item, rate=each_rate[part.start + i // per_sample]) for i, item in enumerate(items)]
+        samples = [part.start + i // per_sample for i in range(len(items))]
+        whole = content.originals if images is content.images else ()
+        return [
+            replace(item, rate=each_rate[sample], original=whole[sample] if whole else None)
+            for sample, item in zip(samples, items, strict=True)
+        ]
 
     for part, items in in_chunks(work, len(inputs), batch_size):
         masks = None if foreground is None else foreground[part]

@@ -26,7 +26,9 @@ from sightline.errors import InputError
 from sightline.models import Adapter, adapt
 from sightline.models.adapter.call import Call
 from sightline.models.load import LoadedModel
+from sightline.models.original import original_of
 from sightline.models.prepare import Preparation, own_preparation, preparation
+from sightline.results import Original
 
 HOW = (
     "pass preprocess= (a Preprocess, torchvision's weights, an image processor, or a callable from PIL image to "
@@ -42,6 +44,7 @@ class Passed:
         model: the plain module, as the user holds it.
         inputs: one batch, on the model's device and in its type where it was made here.
         images: what the network sees of the pictures, 0..1, or None.
+        originals: the pictures in their own resolution, or None for each that is not known.
         sources: a name for each sample, or None.
         labels: names of the classes that came with the model, or None.
         call: what goes to the model beside the inputs that are explained, or None.
@@ -51,6 +54,7 @@ class Passed:
     model: nn.Module
     inputs: Any
     images: Float[Tensor, "b c h w"] | None = None
+    originals: Sequence[Original | None] = ()
     sources: Sequence[str] | None = None
     labels: LabelsLike = None
     call: Call | None = None
@@ -119,6 +123,7 @@ def passed(model: Any, inputs: Any, *, preprocess: Any = None, explained: Explai
         model=plain,
         inputs=_at_home(plain, torch.stack([one.inputs for one in ready])),
         images=images,
+        originals=[original_of(picture, way.settings) for picture in pictures],
         sources=names,
         labels=labels,
         facts={**facts, "preprocess": way.record, **({"notes": notes} if notes else {})},

@@ -223,11 +223,14 @@ def _explained(
 ) -> Iterator[tuple[Input, Explanations]]:
     """Each photo with its explanations; those of one kind and size go through the network together."""
     from sightline.cli.prepared import alike, prepared
+    from sightline.models.original import original_of
 
     for group, ready in alike(photos, [prepared(photo, loaded) for photo in photos]):
         explanations = _together(group, ready, loaded, job, names)
         for photo in group:
-            yield photo, explanations.of(source=names[_path(photo)])
+            whole = original_of(photo, loaded.preprocess)
+            own = explanations.of(source=names[_path(photo)])
+            yield photo, type(own)(tuple(replace(item, original=whole) for item in own))
 
 
 def _together(

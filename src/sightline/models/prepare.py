@@ -43,10 +43,12 @@ class Preparation(NamedTuple):
     Args:
         prepare: photo in, what the network takes out.
         record: the settings, or a name for them, to keep with a result.
+        settings: the settings themselves, where they are known.
     """
 
     prepare: Callable[[Input], Ready]
     record: Any
+    settings: Preprocess | None = None
 
 
 def preparation(source: Any) -> Preparation:
@@ -66,7 +68,7 @@ def preparation(source: Any) -> Preparation:
     if isinstance(own, Preprocess):
         source = own
     if isinstance(source, Preprocess):
-        return Preparation(_of_settings(source), source.record())
+        return Preparation(_of_settings(source), source.record(), source)
     if isinstance(source, str | Path):
         source = processor_of(source)
     if hasattr(source, "transforms") and hasattr(source, "meta"):  # torchvision's weights
@@ -146,7 +148,7 @@ def _of_torchvision(model: nn.Module) -> Preparation | None:
             continue
         if versions.DEFAULT.meta.get("num_params") == size:
             settings = from_torchvision(versions.DEFAULT.transforms())
-            return Preparation(_of_settings(settings), {**settings.record(), "of": str(versions.DEFAULT)})
+            return Preparation(_of_settings(settings), {**settings.record(), "of": str(versions.DEFAULT)}, settings)
     return None
 
 

@@ -127,6 +127,20 @@ class Preprocess:
         y0, y1 = (side * scaled[1] / size[1] - top for side in (box[1], box[3]))
         return x0, y0, x1, y1
 
+    def crop(self, size: tuple[int, int]) -> tuple[float, float, float, float]:
+        """What the network sees of a photo: x, y, width and height as shares of it; beyond 0..1 where bars are added.
+
+        Args:
+            size: `(width, height)` of the photo.
+
+        Example:
+            >>> Preprocess((100, 100), resize=125).crop((200, 100))
+            (0.3, 0.1, 0.4, 0.8)
+        """
+        scaled = self._scaled(size)
+        left, top = _offset(scaled[0], self.size[1]), _offset(scaled[1], self.size[0])
+        return left / scaled[0], top / scaled[1], self.size[1] / scaled[0], self.size[0] / scaled[1]
+
     def with_(self, **changes: Any) -> Preprocess:
         """A copy with some settings changed; those that are None stay. A new size drops the old margin's pixels."""
         settings = {name: value for name, value in changes.items() if value is not None}

@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 
 from sightline.reports.glossary import number
-from sightline.reports.motion import NO_EVIDENCE, silence
-from sightline.reports.where import SPREAD, place_words
+from sightline.reports.motion import NO_EVIDENCE, Box, silence
+from sightline.reports.where import SPREAD, WHOLE, place_words
 from sightline.results import AttentionMap, Decision, Status
 
 LEAST_AGAINST = 0.05
@@ -40,8 +40,12 @@ def sure(decision: Decision) -> str:
     return f"{percent:.0f} % sure" if percent >= 1 else "less than 1 % sure"
 
 
-def clause(map_: AttentionMap) -> str:
+def clause(map_: AttentionMap, crop: Box = WHOLE) -> str:
     """Where the network looked at a layer, as the second half of the sentence.
+
+    Args:
+        map_: a layer's map.
+        crop: the part of the photo that it lies over.
 
     Example:
         >>> import torch
@@ -50,14 +54,14 @@ def clause(map_: AttentionMap) -> str:
         >>> clause(AttentionMap(torch.zeros(3, 3), "last"))
         'this layer shows no evidence, because every value of its map is zero'
     """
-    against = _against(map_)
+    against = _against(map_, crop)
     if gap := silence(map_):
         return (
             f"this layer shows no evidence for it{against}"
             if against
             else f"this layer shows no evidence, because {GAPS[gap]}"
         )
-    words = place_words(map_)
+    words = place_words(map_, crop=crop)
     return f"the network looked {words if words == SPREAD else words.replace('mostly ', 'mostly at ', 1)}{against}"
 
 
@@ -76,9 +80,9 @@ def against_share(map_: AttentionMap) -> float:
     return float(values.clamp(max=0.0).abs().sum()) / whole if 0.0 < whole < float("inf") else 0.0
 
 
-def _against(map_: AttentionMap) -> str:
+def _against(map_: AttentionMap, crop: Box) -> str:
     """Where the evidence against the decision lies, if there is enough of it."""
     if against_share(map_) < LEAST_AGAINST:
         return ""
-    words = place_words(map_, against=True)
+    words = place_words(map_, against=True, crop=crop)
     return f"; the evidence against it is {words if words == SPREAD else words.replace('mostly ', 'mostly in ', 1)}"

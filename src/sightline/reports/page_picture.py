@@ -19,6 +19,8 @@ from sightline.reports.subject import Subject
 LIGHTEST_EXACT = 60_000
 """A lossless picture of at most this many bytes stays lossless."""
 QUALITY = 84
+LONGEST_SEEN = 448
+"""Pixels of the picture as the network saw it."""
 
 
 @dataclass(frozen=True)
@@ -57,13 +59,27 @@ class PagePicture:
 
 def picture_of_page(subject: Subject) -> PagePicture:
     """The photo of a subject, as a page carries it."""
+    if (whole := subject.original) is not None:
+        pixels, view = fit(whole.pixels, LONGEST_SIDE), fit(subject.pixels, LONGEST_SEEN)
+        return PagePicture(
+            web_address(pixels),
+            (pixels.shape[1], pixels.shape[0]),
+            None if whole.whole else whole.crop,
+            web_address(view, light=True),
+            (view.shape[1], view.shape[0]),
+        )
     pixels = fit(subject.pixels, WIDEST if subject.wide else LONGEST_SIDE)
     return PagePicture(web_address(pixels), (pixels.shape[1], pixels.shape[0]))
 
 
-def web_address(pixels: UInt8[Tensor, "h w 3"]) -> str:
-    """A picture as a `data:` address: lossless WebP where that is light, as drawings and small pictures are."""
-    content = _webp(pixels, lossless=True) if pixels.numel() <= 40 * LIGHTEST_EXACT else b""
+def web_address(pixels: UInt8[Tensor, "h w 3"], *, light: bool = False) -> str:
+    """A picture as a `data:` address: lossless WebP where that is small, as drawings and small pictures are.
+
+    Args:
+        pixels: RGB.
+        light: whether few bytes are worth more than exact pixels.
+    """
+    content = _webp(pixels, lossless=True) if pixels.numel() <= 40 * LIGHTEST_EXACT and not light else b""
     if not content or len(content) > LIGHTEST_EXACT:
         content = _webp(pixels, quality=QUALITY)
     return f"data:image/webp;base64,{base64.b64encode(content).decode()}"

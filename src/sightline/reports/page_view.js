@@ -133,9 +133,10 @@ function sayWhere(map) {
   const head = [make("strong", "", choice.label || choice.method), choice.sure && `, ${choice.sure}`];
   find("sentence").replaceChildren(...head, view.phrase ? `: here it saw “${view.phrase.text}”.` : map ? `: ${map.clause}.` : ": this method has no map at this layer.");
   const facts = [];
-  if (map && map.half !== null) facts.push(["Half of the evidence is in ", percent(map.half), ` of the picture${map.outline.length ? " (outline)" : ""}.`]);
+  if (map && map.half !== null) facts.push(["Half of the evidence is in ", percent(map.half), ` of ${photo.crop ? "what the network saw" : "the picture"}${map.outline.length ? " (outline)" : ""}.`]);
   const on = choice.on_object[choice.maps.indexOf(map)];
   if (on != null) facts.push(["", percent(on), ` of all evidence is ${choice.object_name === "box" ? "in the box" : "on the object"}.`]);
+  if (photo.crop && view.shown === "map") facts.push(["The network saw only the bright part.", "", ""]);
   find("facts").replaceChildren(...facts.flatMap(([before, value, after]) => [before, make("b", "", value), `${after} `]));
 }
 

@@ -21,6 +21,7 @@ from sightline.reports.page_picture import PagePicture, picture_of_page
 from sightline.reports.scale import own_scale
 from sightline.reports.subject import Subject
 from sightline.reports.trajectory import Trajectory
+from sightline.reports.where import WHOLE
 from sightline.results import MEANING, AttentionMap, Explanation, Phrase
 from sightline.results.concentration import concentration
 
@@ -89,7 +90,7 @@ def _panel(subject: Subject, item: Explanation) -> dict[str, Any]:
         "remarks": list(item.flow.remarks),
         "shared": {"value": unit.value, "against": unit.against},
         "at": [None if map_ is None else places[map_.layer] for map_ in drawn],
-        "maps": [_map(map_) for map_ in item.flow.maps],
+        "maps": [_map(map_, crop_of(subject)) for map_ in item.flow.maps],
         "course": _course(Trajectory(item)) if len(item.flow) > 1 else None,
         "sentences": list(item.sentences),
         "phrases": [_phrase(phrase) for phrase in item.phrases],
@@ -123,10 +124,15 @@ def _ring(box: Box) -> str:
     return ring_text([(x, y), (x + wide, y), (x + wide, y + high), (x, y + high)])
 
 
-def _map(map_: AttentionMap) -> dict[str, Any]:
+def crop_of(subject: Subject) -> Box:
+    """The part of the photo that the maps lie over."""
+    return WHOLE if subject.original is None else subject.original.crop
+
+
+def _map(map_: AttentionMap, crop: Box = WHOLE) -> dict[str, Any]:
     limits, drawing = own_scale(map_), map_record(map_)
     return {
-        "clause": clause(map_),
+        "clause": clause(map_, crop),
         "value": _brief(drawing["unit"]),
         "against": drawing["against"],
         "kernel": drawing["kernel"],

@@ -18,7 +18,7 @@ from sightline.reports.density import Unit, shared_unit, unit_of
 from sightline.reports.panels import drawable
 from sightline.reports.photo import blank, pixels_of
 from sightline.reports.scale import ScaleMode
-from sightline.results import AttentionMap, Explanation, LayerChoice, Results, explanations_of
+from sightline.results import AttentionMap, Explanation, LayerChoice, Original, Results, explanations_of
 
 STRIP = 3
 """A picture that many times as wide as it is high is a strip."""
@@ -50,6 +50,11 @@ class Subject:
         shapes = [map_.shape for item in self.items for map_ in item.flow.maps]
         height, width = max(shapes, key=lambda shape: shape[0] * shape[1], default=(1, 1))
         return blank((max(height, width // FLATTEST), width) if height == 1 else (height, width))
+
+    @property
+    def original(self) -> Original | None:
+        """The photo in its own resolution, where it is known and a map is drawn over all of it."""
+        return next((item.original for item in self.items if item.original is not None), None)
 
     @cached_property
     def wide(self) -> bool:

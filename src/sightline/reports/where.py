@@ -29,6 +29,7 @@ BLOCKS = {
     frozenset((2, 5, 8)): "the right third",
 }
 """Three parts of the nine that have a name of their own."""
+WHOLE: Box = (0.0, 0.0, 1.0, 1.0)
 LARGEST = 1 / 3
 """Share of the parts that may be named; evidence of which half needs more parts is spread."""
 SPREAD, NOWHERE = "everywhere", ""
@@ -47,12 +48,13 @@ class Part:
     box: Box
 
 
-def place_words(map_: AttentionMap, *, against: bool = False) -> str:
+def place_words(map_: AttentionMap, *, against: bool = False, crop: Box = WHOLE) -> str:
     """Where most of the evidence lies, in words.
 
     Args:
         map_: any map over a picture, or over a strip of frames that its domain's labels name.
         against: whether the evidence against the decision is meant.
+        crop: the part of the photo that the map lies over, as shares of the photo: words are about the photo.
 
     Returns:
         The fewest parts that hold half of the evidence, most first; `everywhere` where more than a
@@ -65,7 +67,7 @@ def place_words(map_: AttentionMap, *, against: bool = False) -> str:
         >>> place_words(AttentionMap(torch.tensor([[1.0, 2.0], [2.0, 1.0]]), "last"))
         'everywhere'
     """
-    shares = part_shares(map_, against=against)
+    shares = part_shares(map_, against=against, crop=crop)
     if not shares:
         return NOWHERE
     places = fewest(shares)
@@ -77,10 +79,10 @@ def place_words(map_: AttentionMap, *, against: bool = False) -> str:
     return f"mostly {listed([names[place] for place in places])}"
 
 
-def part_shares(map_: AttentionMap, *, against: bool = False) -> tuple[float, ...]:
+def part_shares(map_: AttentionMap, *, against: bool = False, crop: Box = WHOLE) -> tuple[float, ...]:
     """Share of the evidence in each part of `parts_of`; nothing where there is no evidence."""
     mass_ = mass(replace(map_, values=-map_.values) if against else map_)
-    return () if mass_ is None else inside(mass_, [part.box for part in parts_of(map_)])
+    return () if mass_ is None else inside(mass_, [_within(part.box, crop) for part in parts_of(map_)])
 
 
 def parts_of(map_: AttentionMap) -> tuple[Part, ...]:
@@ -93,6 +95,13 @@ def parts_of(map_: AttentionMap) -> tuple[Part, ...]:
     return tuple(
         Part(name, (place % 3 * third, place // 3 * third, third, third)) for place, name in enumerate(NINTHS)
     )
+
+
+def _within(box: Box, crop: Box) -> Box:
+    """A box of the photo as shares of a part of it."""
+    x, y, width, height = box
+    left, top, wide, high = crop
+    return (x - left) / wide, (y - top) / high, width / wide, height / high
 
 
 def fewest(shares: tuple[float, ...], share: float = 0.5) -> tuple[int, ...]:

@@ -4,6 +4,7 @@ from sightline.results.domains import IMAGE, Domain
 from sightline.results.explanation import Decision, Explanation, Explanations, Narration, Phrase, load, save
 from sightline.results.flow import Flow
 from sightline.results.maps import MEANING, AttentionMap, Status, status_of
+from sightline.results.original import Original
 from sightline.results.several import LayerChoice, Results, explanations_of
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "Flow",
     "LayerChoice",
     "Narration",
+    "Original",
     "Phrase",
     "Results",
     "Status",

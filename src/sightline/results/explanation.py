@@ -17,6 +17,7 @@ from sightline.results.display import Pictured, Shown
 from sightline.results.domains import IMAGE
 from sightline.results.flow import Flow
 from sightline.results.maps import AttentionMap, map_numbers, own_copy
+from sightline.results.original import Original
 from sightline.results.store import read_result, write_result
 
 Strings = tuple[str, ...]
@@ -123,6 +124,7 @@ class Explanation(Pictured):
         provenance: where all of it came from: model, method and options, versions, time.
         sentences: the explanation in words, a sentence each.
         rate: samples of a signal, or frames of a clip, in a second; None if unknown.
+        original: the photo in its own resolution, where it is known; it is not saved.
     """
 
     flow: Flow
@@ -133,6 +135,7 @@ class Explanation(Pictured):
     provenance: dict[str, Any] = field(default_factory=dict)
     sentences: tuple[str, ...] = ()
     rate: float | None = None
+    original: Original | None = None
 
     @property
     def method(self) -> str:
