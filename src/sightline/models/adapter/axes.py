@@ -95,14 +95,6 @@ def resized(axis: Axis, n: int) -> Axis:
     return feature(n)
 
 
-def slid(axis: Axis, n: int, before: Axis) -> Axis:
-    """An axis along which a kernel has slid place by place: it may have made more places than there were."""
-    digit, old = whole_digit(axis), whole_digit(before)
-    if digit is None or old is None:
-        return axis
-    return (replace(digit, overhang=max(0, old.overhang + n - old.size)),)
-
-
 def axis_size(axis: Axis) -> int:
     """Number of entries along an axis."""
     return math.prod(atom.size for atom in axis)

@@ -7,10 +7,10 @@ slides along one of them changes what the others stand for.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from sightline.models.adapter.axes import BATCH, Atom, Axes, Axis, Digit, axis_size, feature, resized
+from sightline.models.adapter.axes import BATCH, Atom, Axes, Axis, Digit, axis_size, feature, resized, whole_digit
 
 
 def rescaled(axes: Axes, sizes: Mapping[int, int]) -> Axes:
@@ -32,6 +32,22 @@ def rescaled(axes: Axes, sizes: Mapping[int, int]) -> Axes:
         elif n != digit.size:
             out = [_with_digit_of(axis, digit, n) for axis in out]
             out[dim] = feature(n) if _displaced(digit) else out[dim]
+    return out
+
+
+def overhanging(axes: Axes, before: Axes, strides: Sequence[int]) -> Axes:
+    """Axes along which a kernel has slid, those of stride 1 with the places that it made beyond the ends.
+
+    Args:
+        axes: of what it made.
+        before: axes of what it read.
+        strides: of every axis; the last one holds for those that follow.
+    """
+    out = list(axes)
+    for dim in range(2, len(out)):
+        new, old = whole_digit(out[dim]), whole_digit(before[dim])
+        if new is not None and old is not None and strides[min(dim, len(strides) - 1)] == 1:
+            out[dim] = (replace(new, overhang=max(0, old.overhang + new.size - old.size)),)
     return out
 
 

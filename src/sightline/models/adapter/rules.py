@@ -20,12 +20,11 @@ from sightline.models.adapter.axes import (
     reshaped,
     resized,
     rolled,
-    slid,
     source,
     whole_digit,
 )
 from sightline.models.adapter.operations import RULES, Operation, broadcast, elementwise, rule
-from sightline.models.adapter.resolution import coarsened, rescaled
+from sightline.models.adapter.resolution import coarsened, overhanging, rescaled
 
 
 def followed(op: Operation) -> Sequence[Axes]:
@@ -208,14 +207,9 @@ def _convolution(op: Operation) -> Sequence[Axes]:
     kernel, stride, padding = op.args[1].shape[2:], op.args[3], op.args[4]
     pointwise = all(k == 1 for k in kernel) and all(s == 1 for s in stride) and not any(padding)
     axes = [*lead, *op.axes[2:]]
-    if pointwise:
-        return [axes]
-    new = rescaled(axes, sizes := dict(enumerate(op.y.shape[2:], 2)))
-    straight = len(op.args) > 6 and op.args[6] is False
-    for dim, n in sizes.items():
-        if straight and stride[(dim - 2) % len(stride)] == 1:
-            new[dim] = slid(new[dim], n, axes[dim])
-    return [new]
+    transposed = len(op.args) < 7 or op.args[6] is not False
+    slid = axes if pointwise else rescaled(axes, dict(enumerate(op.y.shape[2:], 2)))
+    return [slid if pointwise or transposed else overhanging(slid, axes, [1, 1, *stride])]
 
 
 @rule(
