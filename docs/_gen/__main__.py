@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from gallery import gallery_page
 from methods_page import methods_page
 from models_page import models_page
 from references_page import references_page
@@ -13,6 +14,7 @@ from rooms import filled
 
 DOCS = Path(__file__).resolve().parents[1]
 PAGES: dict[str, Callable[[], str]] = {
+    "gallery.md": gallery_page,
     "methods.md": methods_page,
     "models.md": models_page,
     "references.md": references_page,

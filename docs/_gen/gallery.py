@@ -20,7 +20,7 @@ from photos import ASSETS, save_small
 HERE = Path(__file__).resolve().parents[1] / "tutorials"
 INTRODUCTION = """# Gallery
 
-Real cases, each with the code that made its picture. Green speaks for the decision, purple against it, and the outline
+Real cases, each with the code that made its picture. Green speaks for the decision, blue against it, and the outline
 is the smallest area that holds half of the evidence; where nothing speaks, the photo stays as it is. The code runs in
 `docs/tutorials`, after `import dataclasses` and `import sightline`; `python docs/_gen/gallery.py` makes all pictures
 again. The small networks of some cases are trained by `docs/_gen/toys.py`.
@@ -57,8 +57,8 @@ def _section(case: Case) -> str:
 
 def _credits() -> str:
     return (
-        "## Photos\n\nOpen Images V5, CC BY 2.0 (bird, cat, owl, parrot, two dogs), and pytorch-grad-cam, MIT (dog and "
-        "cat); the image ids are in `docs/tutorials/photos/CREDITS.txt`. Everything else is drawn.\n"
+        "## Photos\n\nOpen Images V5, CC BY 2.0 (bird, cat, owl, parrot, two dogs), and pytorch-grad-cam, MIT "
+        "(dog and cat); the image ids are in `docs/tutorials/photos/CREDITS.txt`. Everything else is drawn.\n"
     )
 
 

@@ -4,6 +4,8 @@ The code is what is run: it ends with `figure`, a matplotlib figure or a Pillow 
 the photos are; `toys.py` beside this file trains the small networks of some cases.
 """
 
+# ruff: noqa: E501 - texts and code stand as on the page
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -30,19 +32,31 @@ class Case:
 
 PHOTO = 'network = sightline.open_model("imagenet")\n'
 
+ROW = """figure, panels = pyplot.subplots(1, len(explanations), figsize=(2.4 * len(explanations), 2.7), layout="constrained")
+for panel, item in zip(panels, explanations, strict=True):
+    panel.imshow(item.overlay())
+    panel.set(title=f"{WHAT}", xticks=[], yticks=[])"""
+
+
+def row(what: str) -> str:
+    """Code that draws one map of each explanation side by side."""
+    return ROW.replace("{WHAT}", what)
+
+
+PLOT = "from matplotlib import pyplot\n\n"
+
 CASES: tuple[Case, ...] = (
     Case(
         "layers",
         "One photo, layer by layer",
-        "Early layers react to edges and colours everywhere; the last ones to the macaw's head. The outline holds half of "
-        "the evidence.",
+        "From edges and colours in the first block to the whole bird in the last. The outline holds half of the evidence.",
         PHOTO + 'explanations = sightline.explain(network, "photos/parrot.jpg")\n'
         "figure = explanations.plot(columns=6, max_layers=5)",
     ),
     Case(
         "contrast",
         "Why a dog rather than a cat?",
-        "A contrast keeps only what tells two classes apart. Green speaks for the dog, purple for the cat.",
+        "A contrast keeps only what tells two classes apart. Green speaks for the dog, blue for the cat.",
         PHOTO + "explanations = sightline.explain(\n"
         '    network, "photos/dog_and_cat.jpg", target="boxer", contrast="tiger cat", layers=["blocks.3.2", "blocks.4.2", '
         '"blocks.6.0"]\n)\n'
@@ -62,25 +76,29 @@ CASES: tuple[Case, ...] = (
         "hidden",
         "Hide it and see",
         "The same owl with a blurred belly. Now the owl wins, as the map said it would.",
-        "from PIL import Image, ImageFilter\n\n"
+        PLOT.rstrip()
+        + "\nfrom PIL import Image, ImageFilter\n\n"
         + PHOTO
         + 'photo, belly = Image.open("photos/owl.jpg"), (165, 150, 330, 280)\n'
         "photo.paste(photo.filter(ImageFilter.GaussianBlur(14)).crop(belly), belly[:2])\n"
-        'explanations = sightline.explain(network, photo, target="top2", layers="last")\n'
-        "figure = explanations.plot(columns=2)",
+        'classes = ["great grey owl", "ruffed grouse"]\n'
+        'explanations = sightline.explain(network, photo, target=classes, layers="last")\n'
+        + row("{item.decision.label}, {item.decision.probability:.0%}"),
     ),
     Case(
         "unsure",
         "A photo of a class that the network does not know",
         "There is no crow among its 1,000 classes, and the best guess has a low probability. The three guesses look at the same "
         "bird: the map says where, not whether it is right.",
-        PHOTO + 'explanations = sightline.explain(network, "photos/bird.jpg", target="top3", layers="last")\n'
-        "figure = explanations.plot(columns=2)",
+        PLOT
+        + PHOTO
+        + 'explanations = sightline.explain(network, "photos/bird.jpg", target="top3", layers="last")\n'
+        + row("{item.decision.label}, {item.decision.probability:.0%}"),
     ),
     Case(
         "two-dogs",
         "Two dogs, two classes",
-        "Asked for one breed against the other, each dog gets its own colour.",
+        "The right dog speaks for the Boston bull, the long legs of the left one for the greyhound; its face with the white mark is taken for a Boston bull.",
         PHOTO + "explanations = sightline.explain(\n"
         '    network, "photos/pets.jpg", target="Boston bull", contrast="Italian greyhound", layers=["blocks.4.2", '
         '"blocks.6.0"]\n)\n'
@@ -109,17 +127,17 @@ CASES: tuple[Case, ...] = (
         "Methods side by side",
         "Six methods, one decision, one pass for all of the CAM family. They agree on the bird and differ in detail; "
         "[measure](howto/evaluate.md) which to trust.",
-        PHOTO + 'names = ["lrp", "gradcam", "layercam", "hirescam", "eigencam", "gradxact"]\n'
+        PLOT + PHOTO + 'names = ["lrp", "gradcam", "layercam", "hirescam", "eigencam", "gradxact"]\n'
         'explanations = sightline.explain(network, "photos/parrot.jpg", method=names, layers="last")\n'
-        "figure = explanations.plot(columns=2)",
+        + row("{item.method}"),
     ),
     Case(
         "controls",
         "Controls that know nothing of the network",
         "A centred Gaussian and an edge detector look convincing too. That is why every figure here stands beside them.",
-        PHOTO + 'names = ["lrp", "gaussian", "edges", "random"]\n'
+        PLOT + PHOTO + 'names = ["lrp", "gaussian", "edges", "random"]\n'
         'explanations = sightline.explain(network, "photos/cat.jpg", method=names, layers="last")\n'
-        "figure = explanations.plot(columns=2)",
+        + row("{item.method}"),
     ),
     Case(
         "pixels",
@@ -132,7 +150,7 @@ CASES: tuple[Case, ...] = (
     Case(
         "similar",
         "Why are two photos alike?",
-        "The similarity of two embeddings, explained over both pictures: the cats match, the dog does not take part.",
+        "The similarity of two embeddings, explained over both pictures: the cats' faces match, and at an earlier layer the dog's face does, too.",
         "from sightline.api.explain_pair import side_by_side\n\n" + PHOTO + "pair = sightline.explain_pair(\n"
         '    network, "photos/cat.jpg", "photos/dog_and_cat.jpg", layers=["blocks.3.2", "blocks.6.0"]\n)\n'
         "figure = side_by_side(*pair).plot(columns=3)",
@@ -140,8 +158,8 @@ CASES: tuple[Case, ...] = (
     Case(
         "transformer",
         "A Hugging Face transformer that cheats",
-        "A small `ViTForImageClassification`, trained on squares that carry a tag in the corner. LRP finds the tag; rollout, which "
-        "ignores the decision, spreads.",
+        "A small `ViTForImageClassification`, trained on squares that carry a tag in the corner. LRP shows the tag "
+        "beside the square; rollout shows where attention went, for any decision alike.",
         "from toys import NAMES, pictures, trained_vit\n\n"
         "images, _ = pictures(2, tagged=True, seed=2)\n"
         'inputs = {"pixel_values": (images - 0.45) / 0.22}\n'
@@ -152,7 +170,7 @@ CASES: tuple[Case, ...] = (
     Case(
         "lightning",
         "A LightningModule of one's own",
-        "The same shortcut in a convolutional network inside a wrapper. Without the tag the disc and the square are found by their shape; "
+        "The same shortcut in a convolutional network inside a wrapper. It does not tell a disc from a square without the tag; "
         "[the tutorial](tutorials/own-model.md) measures how often.",
         "from toys import NAMES, pictures, trained_cnn\n\n"
         "images, _ = pictures(2, tagged=True, seed=2)\n"
@@ -194,7 +212,7 @@ CASES: tuple[Case, ...] = (
         "domains.jpg",
         "A signal, a volume and a clip",
         "The same call for one, three or four axes: a burst in a signal, a ball in a volume, a moving dot in a clip.",
-        command="python -m pytest tests/reports/test_places.py",
+        command="python benchmarks/domains.py --write",
     ),
     Case(
         "outputs.jpg",

@@ -160,6 +160,33 @@ def gates(folder: Path) -> Shot:
     return Shot(next((folder / "out").glob("*.html")), selector="text=Gates over depth")
 
 
+CELL = """<!doctype html><meta charset="utf-8"><style>body{{font:14px system-ui;margin:16px}}
+pre{{background:#f5f5f5;border:1px solid #ddd;padding:8px 12px;border-radius:4px}}</style><pre>{code}</pre>{output}"""
+
+
+@shot
+def python(folder: Path) -> Shot:
+    """What a notebook shows below a cell."""
+    import sightline
+
+    code = (
+        'network = sightline.open_model("imagenet")\n'
+        'sightline.explain(network, "both.png", target="boxer", contrast="tiger cat")[0]'
+    )
+    network = sightline.open_model("imagenet")
+    explanation = sightline.explain(network, str(photo("both_dog_cat.png")), target="boxer", contrast="tiger cat")[0]
+    page = folder / "cell.html"
+    page.write_text(CELL.format(code=code, output=explanation._repr_html_()), encoding="utf-8")
+    return Shot(page, width=760, height=500)
+
+
+@shot
+def course(folder: Path) -> Shot:
+    """How the evidence moves from layer to layer."""
+    sightline("explain", "--method", "lrp", "--format", "html", "--out", "out", folder=folder)
+    return Shot(next((folder / "out").rglob("page.html")), height=900, selector="#course")
+
+
 def chromium() -> str:
     """The browser's program."""
     names = ("chromium", "chromium-browser", "google-chrome")

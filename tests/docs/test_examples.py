@@ -15,7 +15,7 @@ from tests.docs.conftest import ROOT
 CONTINUED = {"aviary.md", "metrics.md", "signals-volumes-video.md"}
 """Pages whose examples go on from block to block: the ones before are run first."""
 
-ELSEWHERE = {"docs/reports.md": "tests/reports/test_docs.py"}
+ELSEWHERE = {"docs/reports.md": "tests/reports/test_docs.py", "docs/gallery.md": "tests/docs/test_pictures.py"}
 """Pages whose examples another test runs."""
 
 PACKAGES = re.compile(r"^\s*(?:import|from) (lightning|captum|duckdb|pyarrow|torchcam)\b", re.MULTILINE)
