@@ -75,7 +75,7 @@ CASES: tuple[Case, ...] = (
     Case(
         "hidden",
         "Hide it and see",
-        "The same owl with a blurred belly. Now the owl wins, as the map said it would.",
+        "The same owl with a blurred belly. Now the owl wins, as the map predicts.",
         PLOT.rstrip()
         + "\nfrom PIL import Image, ImageFilter\n\n"
         + PHOTO

@@ -33,6 +33,7 @@ def prose(text: str) -> str:
 
 
 GENERATED = {
+    "gallery.md": r"^!\[.*?$|^\*Made by.*?$",
     "methods.md": r"^## The matrix$.*",
     "models.md": r"^\|.*?$",
     "metrics.md": r"^\|.*?$",

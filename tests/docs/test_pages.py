@@ -62,8 +62,13 @@ def test_the_reference_names_only_what_exists():
 def test_links_to_files_lead_somewhere(page):
     text = re.sub(r"^```.*?^```", "", (ROOT / page).read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
     links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text)
-    missing = [link for link in links if "://" not in link and not ((ROOT / page).parent / link).exists()]
+    missing = [link for link in links if "://" not in link and not _is_there((ROOT / page).parent / link)]
     assert not missing
+
+
+def _is_there(path):
+    """A tutorial's page is made of its notebook."""
+    return path.exists() or (path.suffix == ".md" and path.with_suffix(".ipynb").exists())
 
 
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", *(f"docs/{page}" for page in PAGES)])
