@@ -14,7 +14,7 @@ from sightline.common.steps import listening
 from sightline.errors import SightlineError
 from sightline.terminal.screen import say_error
 from sightline.terminal.tasks import TASKS
-from sightline.terminal.verbs import SETTINGS, Commands, Root, planted
+from sightline.terminal.verbs import SETTINGS, Commands, Root, planted, without_types
 
 CORE = {
     "explain": "sightline.cli.explain:explain",
@@ -39,6 +39,7 @@ class Sightline(Root):
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
+        without_types(self)
         self.commands: Any = Commands(planted({**CORE, **_task_verbs()}))
 
 

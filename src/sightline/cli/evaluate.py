@@ -65,9 +65,7 @@ class OutputOptions(Settings):
 
     PANEL = "What to write"
 
-    out: Path = setting(
-        Path("sightline_comparison"), "Table and page; an unfinished run there is resumed.", "--out", "-o"
-    )
+    out: Path = setting(Path("sightline_comparison"), "Table and page; an unfinished run there is resumed.")
     as_json: bool = setting(False, "The standings as JSON on standard output.", "--json")
 
 

@@ -48,10 +48,10 @@ class InputOptions(Settings):
 class TargetOptions(Settings):
     """Which decision is explained, and how."""
 
-    PANEL = "What to look for"
+    PANEL = "What to explain"
 
     target: list[str] | None = setting(
-        None, "A class by name or index, or top3; repeat for more. Default: the top class.", "--target", "-t"
+        None, "A class by name or index, or top3; repeat for more. Default: the top class."
     )
     box: list[str] | None = setting(
         None, "Of a detector: x0,y0,x1,y1[,CLASS] in pixels of the photo, or top3; repeat for more."
@@ -67,18 +67,28 @@ class TargetOptions(Settings):
     )
     target_score: str = setting("logit", "What is explained of a class: logit or log-softmax.")
     method: tuple[str, ...] = setting(
-        (), "One or more methods (`sightline methods`), with commas. Default: SIGHTLINE_METHOD, or lrp."
+        (),
+        "One or more methods (`sightline methods`), with commas. Default: SIGHTLINE_METHOD, or lrp.",
+        panel="Method",
     )
-    option: list[str] | None = setting(None, "METHOD.NAME=VALUE, scorecam.groups=64 for example; repeat for more.")
-    layers: tuple[str, ...] = setting((), "all, last, convs, or layer names and wildcards (`sightline layers`).")
+    option: list[str] | None = setting(
+        None, "METHOD.NAME=VALUE, scorecam.groups=64 for example; repeat for more.", panel="Method"
+    )
+    layers: tuple[str, ...] = setting(
+        (), "all, last, convs, or layer names and wildcards (`sightline layers`).", panel="Method"
+    )
     masks: Path | None = setting(
-        None, "Where the object is, bright on dark: a picture for one photo, or a folder with one of each name."
+        None,
+        "Where the object is, bright on dark: a picture for one photo, or a folder with one of each name.",
+        panel="What is known of the photos",
     )
     truth: str | None = setting(
-        None, "True classes: a CSV file with the columns image and label, or 'folders' for the folders' names."
+        None,
+        "True classes: a CSV file with the columns image and label, or 'folders' for the folders' names.",
+        panel="What is known of the photos",
     )
     topk: int | None = setting(None, "Explain the k highest classes; the same as --target topK.", low=1)
-    seed: int = setting(0, "Seed of everything random.", low=0, high=SEEDS - 1)
+    seed: int = setting(0, "Seed of everything random.", low=0, high=SEEDS - 1, panel="Method")
 
     @property
     def classes(self) -> str | list[str] | Target | None:
@@ -131,7 +141,7 @@ class OutputOptions(Settings):
 
     PANEL = "What to write"
 
-    out: Path = setting(Path("sightline_out"), "Every photo gets a folder of its own in here.", "--out", "-o")
+    out: Path = setting(Path("sightline_out"), "Every photo gets a folder of its own in here.")
     formats: tuple[str, ...] = setting(
         (), "png, gif, mp4, html, arrays, with commas. Default: png,html,arrays.", "--format"
     )

@@ -44,10 +44,10 @@ class ShowOptions(Settings):
     PANEL = "What to show"
 
     method: str = setting("gradcam", "How the maps are made (`sightline methods`).")
-    target: str | None = setting(None, "A class; the top one if none.", "--target", "-t")
+    target: str | None = setting(None, "A class; the top one if none.")
     forest: bool = setting(True, "Random forests predict each gate from earlier gates (needs 8 photos).")
     shown: int = setting(12, "Photos whose maps are drawn; gates are read over all.", low=1)
-    out: Path = setting(Path("gates_out"), "Folder for the figures and the page.", "--out", "-o")
+    out: Path = setting(Path("gates_out"), "Folder for the figures and the page.")
     seed: int = setting(0, "Seed of everything random.", low=0, high=SEEDS - 1)
     as_json: bool = setting(False, "As JSON on standard output.", "--json")
 

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 def layers(
     model: Annotated[str | None, typer.Argument(help="Name of a network; imagenet if none.")] = None,
     weights: Annotated[
-        str | None, typer.Option(help="A weights file; without one the weights are random, as layers need none.")
+        str | None,
+        typer.Option(
+            "--weights", "-w", help="A weights file; without one the weights are random, as layers need none."
+        ),
     ] = None,
     model_arg: Annotated[list[str] | None, typer.Option(help="NAME=VALUE for the network's builder.")] = None,
     size: Annotated[str | None, typer.Option(help="Input size: 224, or 224x320 for height x width.")] = None,

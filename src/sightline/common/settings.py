@@ -34,6 +34,7 @@ class About:
         hidden: whether the command line leaves it out.
         metavar: what the command line calls an argument without a flag; empty for an option.
         parse: from the text that is typed to the value, where the type does not say how.
+        panel: heading under which the command line shows it, where it is not that of its settings.
     """
 
     help: str
@@ -47,6 +48,7 @@ class About:
     hidden: bool = False
     metavar: str = ""
     parse: Any = None
+    panel: str = ""
 
 
 def setting(default: Any, help: str, *flags: str, **about: Any) -> Any:
@@ -148,7 +150,8 @@ def leaves(settings: Settings | type[Settings]) -> Iterator[Leaf]:
         elif "about" in own.metadata:
             if value is MISSING and own.default_factory is not MISSING:
                 value = own.default_factory()
-            yield Leaf((own.name,), value, own.metadata["about"], kind.PANEL or "Options", kind)
+            about = own.metadata["about"]
+            yield Leaf((own.name,), value, about, about.panel or kind.PANEL or "Options", kind)
 
 
 def flat(settings: Settings) -> dict[str, Any]:

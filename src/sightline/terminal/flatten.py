@@ -9,14 +9,18 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields
 from functools import wraps
-from typing import Annotated, Any, TypeVar, get_type_hints
+from pathlib import Path
+from typing import Annotated, Any, TypeVar, get_args, get_type_hints
 
 import typer
+from typer.models import OptionInfo
 
 from sightline.common.settings import Leaf, Settings, leaves
 from sightline.terminal.options import arguments_of, listed
 
 Kind = TypeVar("Kind", bound=Settings)
+SHORT = {"--data": "-d", "--model": "-m", "--out": "-o", "--target": "-t", "--weights": "-w"}
+"""Short names; they mean the same in every verb."""
 
 
 def flattened(verb: Callable[..., None]) -> Callable[..., None]:
@@ -35,7 +39,7 @@ def flattened(verb: Callable[..., None]) -> Callable[..., None]:
             groups[own.name] = (kind, options)
             parameters |= {name: _parameter(leaf) for name, leaf in options.items()}
         else:
-            parameters[own.name] = own.replace(annotation=kind, kind=inspect.Parameter.KEYWORD_ONLY)
+            parameters[own.name] = own.replace(annotation=_plain(kind), kind=inspect.Parameter.KEYWORD_ONLY)
 
     @wraps(verb)
     def run(**typed: Any) -> None:
@@ -59,14 +63,38 @@ def _parameter(leaf: Leaf) -> inspect.Parameter:
         kind, default = str | None, None
     elif _many(leaf):
         kind, default = list[str] | None, None
+    flags, short = about.flags, SHORT.get(leaf.option)
+    if short is not None and short not in flags:
+        flags = (*(flags or (leaf.option,)), short)
     bounds: Any = {"min": about.low, "max": about.high} if kind in (int, float, int | None, float | None) else {}
     info: Any = (
         typer.Argument(help=about.help, metavar=about.metavar)
         if about.metavar
-        else typer.Option(*about.flags, help=about.help, rich_help_panel=leaf.panel, **bounds)
+        else typer.Option(*flags, help=about.help, rich_help_panel=leaf.panel, metavar=_metavar(kind), **bounds)
     )
     annotation: Any = Annotated[kind, info]
     return inspect.Parameter(leaf.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def _plain(kind: Any) -> Any:
+    """The annotation of an option that a verb declares itself, with a plain word for its value."""
+    for info in getattr(kind, "__metadata__", ()):
+        if isinstance(info, OptionInfo) and info.metavar is None:
+            info.metavar = _metavar(get_args(kind)[0])
+    return kind
+
+
+def _metavar(kind: Any) -> str:
+    """What help shows of an option's value; nothing for a flag, which has none.
+
+    Example:
+        >>> _metavar(bool), _metavar(Path | None), _metavar(list[str] | None), _metavar(float)
+        ('', '<path>', '<text>', '<number>')
+    """
+    kinds = {kind, *get_args(kind)}
+    if bool in kinds:
+        return ""
+    return "<path>" if Path in kinds else "<number>" if kinds & {int, float} else "<text>"
 
 
 def _built(kind: type[Kind], options: Mapping[str, Leaf], typed: Mapping[str, Any]) -> Kind:

@@ -10,14 +10,17 @@ from pathlib import Path
 from sightline.common.settings import REQUIRED, Settings, setting
 from sightline.terminal.screen import say_note
 
+WEIGHTS = "Weights (.safetensors); card and run page are written beside it."
+"""Help of `--out`."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions(Settings):
-    """Where a training writes, and how much of it is wanted."""
+    """Where a training writes, and how much of it is wanted; each verb has a default of its own for `out`."""
 
     PANEL = "What to write"
 
-    out: Path = setting(REQUIRED, "Weights (.safetensors); card and run page are written beside it.")
+    out: Path = setting(REQUIRED, WEIGHTS)
     work: Path | None = setting(
         None, "Folder of pictures and checkpoints; a run goes on with it. Default: OUT with .work"
     )

@@ -16,9 +16,7 @@ class ModelOptions(Settings):
 
     PANEL = "Model"
 
-    model: str | None = setting(
-        None, "resnet50, timm:resnet50, module:build, FOLDER, birdnet; imagenet if none.", "--model", "-m"
-    )
+    model: str | None = setting(None, "resnet50, timm:resnet50, module:build, FOLDER, birdnet; imagenet if none.")
     weights: str | None = setting(None, "A weights file, or 'random'; the published weights if none.")
     model_args: dict[str, Any] = setting(
         dict, "NAME=VALUE for the network's builder; repeat for more.", "--model-arg"

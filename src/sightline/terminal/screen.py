@@ -100,9 +100,13 @@ def say_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: s
 
 
 def progress() -> Progress:
-    """A progress bar on standard error that goes away when done; nothing where that is no terminal."""
+    """A progress bar on standard error that goes away when done; a line now and then where that is no terminal."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    if not sys.stderr.isatty():
+        from sightline.terminal.lines import Lines
+
+        return Lines()
     return Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),
@@ -110,7 +114,6 @@ def progress() -> Progress:
         TimeRemainingColumn(),
         console=err(),
         transient=True,
-        disable=not sys.stderr.isatty(),
     )
 
 

@@ -115,7 +115,7 @@ GROUP_HELP = {
 def _group(name: str, tree: Tree) -> Any:
     app = typer.Typer(no_args_is_help=True, help=GROUP_HELP.get(name, f"Verbs that {name}."), **SETTINGS)
     app.callback()(_nothing)
-    group: Any = typer.main.get_command(app)
+    group: Any = without_types(typer.main.get_command(app))
     group.name = name
     group.commands = Commands(tree)
     return group
@@ -130,7 +130,26 @@ def _command(name: str, target: str) -> Any:
     verb: Callable[..., None] = getattr(import_module(module), function)
     app = typer.Typer(**SETTINGS)
     app.command(name)(flattened(verb))
-    return typer.main.get_command(app)
+    return without_types(typer.main.get_command(app))
+
+
+def without_types(command: Any) -> Any:
+    """The same command; its flags, `--help` among them, and its arguments show no type."""
+    for parameter in command.params:
+        if getattr(parameter, "is_flag", False):
+            parameter.metavar = ""
+        elif parameter.param_type_name == "argument":
+            parameter.display_type_rich = lambda ctx: None
+    own = command.get_help_option
+
+    def get_help_option(ctx: Any) -> Any:
+        option = own(ctx)
+        if option is not None:
+            option.metavar = ""
+        return option
+
+    command.get_help_option = get_help_option
+    return command
 
 
 def _with_new_name(problem: Any) -> Any:

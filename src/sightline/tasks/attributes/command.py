@@ -12,11 +12,18 @@ import typer
 from sightline.common.settings import Settings, setting
 from sightline.tasks.attributes.recipe import EatRecipe
 from sightline.terminal.config import Config, command_line
-from sightline.terminal.guard import RunOptions, training
+from sightline.terminal.guard import WEIGHTS, RunOptions, training
 from sightline.terminal.screen import picture_bar, say, say_alarm, say_json, say_note
 
 if TYPE_CHECKING:
     from sightline.tasks.attributes.train.experiment import Trained
+
+
+@dataclass(frozen=True, kw_only=True)
+class EatRun(RunOptions):
+    """Where this training writes."""
+
+    out: Path = setting(Path("eat.safetensors"), WEIGHTS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,34 +37,31 @@ class Source(Settings):
     )
 
 
-def eat(ctx: typer.Context, run: RunOptions, source: Source, recipe: EatRecipe, config: Config = None) -> None:
+SHOWN = {
+    "loss": "train/loss",
+    "validation loss": "val/loss",
+    "accuracy": "val/accuracy",
+    "attribute score": "val/attribute score",
+}
+"""Figures of an epoch's line."""
+
+
+def eat(ctx: typer.Context, run: EatRun, source: Source, recipe: EatRecipe, config: Config = None) -> None:
     """Teach any classifier attributes as a second task, so that it can say in words what it decides by.
 
     Interrupted? The same command goes on after the last finished epoch, to the same weights bit for bit.
     """
     with training(run.folder):
         from sightline.tasks.attributes.train.experiment import train_eat
+        from sightline.terminal.lines import EpochLines
         from sightline.training.reporter import Reporter
 
-        reporter = Reporter(picture_bar, _epoch, sys.stderr.isatty(), command_line(ctx))
         chosen = recipe.toy() if run.toy else recipe
+        lines = EpochLines(chosen.loop.epochs, SHOWN)
+        reporter = Reporter(picture_bar, lines, sys.stderr.isatty(), command_line(ctx))
         outcome = train_eat(source.data, run.out, chosen, run.folder, reporter=reporter)
     if outcome is not None:
         _tell(outcome, as_json=run.as_json)
-
-
-_SHOWN = {
-    "loss": "train/loss",
-    "validation loss": "val/loss",
-    "accuracy": "val/accuracy",
-    "attribute score": "val/attribute score",
-}
-
-
-def _epoch(number: int, row: dict[str, float]) -> None:
-    """One line per epoch."""
-    parts = [f"{name} {row[key]:.4f}" for name, key in _SHOWN.items() if key in row]
-    say_note(f"epoch {number}: {', '.join(parts)}")
 
 
 def _tell(outcome: Trained, *, as_json: bool) -> None:

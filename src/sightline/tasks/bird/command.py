@@ -3,26 +3,39 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
+from pathlib import Path
 
 import typer
 
+from sightline.common.settings import setting
 from sightline.tasks.bird.recipe import BirdRecipe
 from sightline.terminal.config import Config, command_line
-from sightline.terminal.guard import RunOptions, training
+from sightline.terminal.guard import WEIGHTS, RunOptions, training
 from sightline.terminal.screen import picture_bar, say, say_json
 
 
-def birdnet(ctx: typer.Context, run: RunOptions, recipe: BirdRecipe, config: Config = None) -> None:
+@dataclass(frozen=True, kw_only=True)
+class BirdRun(RunOptions):
+    """Where this training writes."""
+
+    out: Path = setting(Path("birdnet.safetensors"), WEIGHTS)
+
+
+def birdnet(ctx: typer.Context, run: BirdRun, recipe: BirdRecipe, config: Config = None) -> None:
     """Draw scenes, train, measure on held-out scenes, write weights and model card.
 
     Interrupted? The same command goes on after the last finished epoch.
     """
     with training(run.folder):
         from sightline.tasks.bird.train import train_birdnet
+        from sightline.terminal.lines import EpochLines
         from sightline.training.reporter import Reporter
 
-        reporter = Reporter(picture_bar, bar=sys.stderr.isatty(), command=command_line(ctx))
-        measures = train_birdnet(run.out, recipe.toy() if run.toy else recipe, run.work, reporter=reporter)
+        chosen = recipe.toy() if run.toy else recipe
+        lines = EpochLines(chosen.loop.epochs, {"loss": "train/loss"})
+        reporter = Reporter(picture_bar, lines, sys.stderr.isatty(), command_line(ctx))
+        measures = train_birdnet(run.out, chosen, run.work, reporter=reporter)
     if measures is None:
         return
     files = [run.out, run.out.with_suffix(".md")]

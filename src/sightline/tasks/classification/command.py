@@ -12,7 +12,7 @@ import typer
 from sightline.common.settings import Settings, setting
 from sightline.tasks.classification.recipe import CONFIGS, ClassifyRecipe
 from sightline.terminal.config import command_line, reading
-from sightline.terminal.guard import RunOptions, training
+from sightline.terminal.guard import WEIGHTS, RunOptions, training
 from sightline.terminal.screen import picture_bar, say, say_alarm, say_json, say_note
 
 if TYPE_CHECKING:
@@ -31,6 +31,13 @@ Config = Annotated[
 
 
 @dataclass(frozen=True, kw_only=True)
+class ClassifyRun(RunOptions):
+    """Where this training writes."""
+
+    out: Path = setting(Path("classifier.safetensors"), WEIGHTS)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Source(Settings):
     """Where the pictures are."""
 
@@ -43,8 +50,12 @@ class Source(Settings):
     )
 
 
+SHOWN = {"loss": "train/loss", "accuracy": "train/accuracy", "test accuracy": "val/accuracy"}
+"""Figures of an epoch's line."""
+
+
 def classify(
-    ctx: typer.Context, run: RunOptions, source: Source, recipe: ClassifyRecipe, config: Config = None
+    ctx: typer.Context, run: ClassifyRun, source: Source, recipe: ClassifyRecipe, config: Config = None
 ) -> None:
     """Train a classifier, plain or with an attention module, and test it.
 
@@ -53,19 +64,15 @@ def classify(
     """
     with training(run.folder):
         from sightline.tasks.classification.train import train_classify
+        from sightline.terminal.lines import EpochLines
         from sightline.training.reporter import Reporter
 
-        reporter = Reporter(picture_bar, _epoch, sys.stderr.isatty(), command_line(ctx))
         settings = recipe.toy() if run.toy else recipe
+        lines = EpochLines(settings.loop.epochs, SHOWN)
+        reporter = Reporter(picture_bar, lines, sys.stderr.isatty(), command_line(ctx))
         outcome = train_classify(source.data, run.out, settings, run.folder, reporter=reporter)
     if outcome is not None:
         _tell(outcome, as_json=run.as_json)
-
-
-def _epoch(number: int, row: dict[str, float]) -> None:
-    """One line per epoch."""
-    labels = {"loss": "train/loss", "accuracy": "train/accuracy", "test accuracy": "val/accuracy"}
-    say_note(f"epoch {number}: {', '.join(f'{name} {row[key]:.4f}' for name, key in labels.items() if key in row)}")
 
 
 def _tell(outcome: Classified, *, as_json: bool) -> None:

@@ -3,27 +3,39 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import typer
 
+from sightline.common.settings import setting
 from sightline.tasks.contrastive.recipe import ContrastiveRecipe
 from sightline.terminal.config import Config, command_line
-from sightline.terminal.guard import RunOptions, training
+from sightline.terminal.guard import WEIGHTS, RunOptions, training
 from sightline.terminal.screen import picture_bar, say, say_json
 
 
-def contrastive(ctx: typer.Context, run: RunOptions, recipe: ContrastiveRecipe, config: Config = None) -> None:
+@dataclass(frozen=True, kw_only=True)
+class ContrastiveRun(RunOptions):
+    """Where this training writes."""
+
+    out: Path = setting(Path("encoder.safetensors"), WEIGHTS)
+
+
+def contrastive(ctx: typer.Context, run: ContrastiveRun, recipe: ContrastiveRecipe, config: Config = None) -> None:
     """Train an image encoder with InfoNCE on the aviary: two scenes of one species belong together.
 
     Interrupted? The same command goes on after the last finished epoch.
     """
     with training(run.folder):
         from sightline.tasks.contrastive.train import train_contrastive
+        from sightline.terminal.lines import EpochLines
         from sightline.training.reporter import Reporter
 
-        reporter = Reporter(picture_bar, bar=sys.stderr.isatty(), command=command_line(ctx))
-        retrieval = train_contrastive(run.out, recipe.toy() if run.toy else recipe, run.work, reporter=reporter)
+        chosen = recipe.toy() if run.toy else recipe
+        lines = EpochLines(chosen.loop.epochs, {"loss": "train/loss"})
+        reporter = Reporter(picture_bar, lines, sys.stderr.isatty(), command_line(ctx))
+        retrieval = train_contrastive(run.out, chosen, run.work, reporter=reporter)
     if retrieval is None:
         return
     files = [run.out, run.out.with_suffix(".md")]

@@ -30,7 +30,7 @@ class SearchOptions(Settings):
     PANEL = "Search"
 
     data: Path = setting(REQUIRED, "Folder with train/ and val/, in each a folder of photos for every class.")
-    log: Path = setting(REQUIRED, "File of the evaluations; a stopped search goes on from it.")
+    log: Path = setting(Path("gate_search.jsonl"), "File of the evaluations; a stopped search goes on from it.")
     searcher: str = setting("reinforce", "reinforce, random, greedy or exhaustive.")
     option: list[str] | None = setting(None, "NAME=VALUE for the searcher; repeat for more.")
     budget: int = setting(100, "Most schemes that are evaluated.", low=2)

@@ -30,9 +30,9 @@ class AuditOptions(Settings):
 
     PANEL = "What to audit"
 
-    weights: Path = setting(REQUIRED, "A network with attributes: what `train eat` wrote.", "--weights", "-w")
-    data: Path = setting(REQUIRED, "Photos with attributes, or a rendered world.", "--data", "-d")
-    out: Path = setting(REQUIRED, "Folder for the page and the table.", "--out", "-o")
+    weights: Path = setting(REQUIRED, "A network with attributes: what `train eat` wrote.")
+    data: Path = setting(REQUIRED, "Photos with attributes, or a rendered world.")
+    out: Path = setting(Path("sightline_audit"), "Folder for the page and the table.")
     split: str = setting("all", "train, validation, test, or all.")
     layout: str = setting("auto", "cub, awa2, sun, table; auto looks which files are there.")
     kind: tuple[str, ...] = setting((), "Detectors, with commas. Default: all.")
