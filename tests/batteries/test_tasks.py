@@ -20,7 +20,20 @@ from sightline.models.load import load_model
 from sightline.terminal.tasks import TASKS, Task, load
 from sightline.training.recipe import Recipe
 
-NAMES = {"task", "command", "data", "world", "network", "recipe", "train", "module", "explain", "metrics", "report"}
+NAMES = {
+    "task",
+    "command",
+    "data",
+    "world",
+    "network",
+    "recipe",
+    "train",
+    "module",
+    "explain",
+    "metrics",
+    "report",
+    "report.html",
+}
 """What files of a task are called."""
 OF_EVERY_TRAINING = {"task", "command", "data", "recipe", "train", "report"}
 OWN_NAMES = {

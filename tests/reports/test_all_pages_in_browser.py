@@ -5,7 +5,7 @@ import pytest
 from sightline.reports.comparison import Bar, Panel, comparison_page
 from sightline.reports.run_page import Run, run_page
 from sightline.tasks.attributes.audit.page import Row, Section, audit_page
-from sightline.tasks.gate_search.page import search_page
+from sightline.tasks.gate_search.report import search_page
 from sightline.tasks.gate_search.search import search
 
 from .browsing import THEMES, WIDTHS, broken_words, opened, overflow, violations

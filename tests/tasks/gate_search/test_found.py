@@ -8,7 +8,7 @@ import torch
 from sightline.errors import GateError
 from sightline.gates import Scheme
 from sightline.tasks.gate_search.metrics import Effect, main_effects
-from sightline.tasks.gate_search.page import page_of, search_page
+from sightline.tasks.gate_search.report import page_of, search_page
 from sightline.tasks.gate_search.search import search
 from tests.tasks.gate_search.tables import LENGTHS, Table, every
 

@@ -63,7 +63,7 @@ def search(model: ModelOptions, net: SupernetOptions, options: SearchOptions) ->
     from sightline.common.files import check_ours, write_sealed
     from sightline.models.load import default_model
     from sightline.tasks.gate_search.job import Job
-    from sightline.tasks.gate_search.page import page_of, search_page
+    from sightline.tasks.gate_search.report import page_of, search_page
     from sightline.tasks.gate_search.searchers import SEARCHERS
 
     one_of(options.executor, EXECUTORS, option="--executor")

@@ -28,7 +28,7 @@ def search_page(result: SearchResult, facts: Mapping[str, str]) -> str:
     """
     best, effects = result.best, result.effects()
     return document(
-        "page.html.j2",
+        "report.html.j2",
         title=f"Which blocks deserve a gate: {facts.get('model', 'search')}",
         package="sightline.tasks.gate_search",
         styles=["bars.css"],
