@@ -29,6 +29,7 @@ MODELS = {
     "resnet50": "timm:test_resnet",
     "timm:resnet50": "timm:test_resnet",
     "torchvision:resnet50": "timm:test_resnet",
+    "deeplabv3_resnet50": "lraspp_mobilenet_v3_large",
     "fasterrcnn_resnet50_fpn": "fasterrcnn_mobilenet_v3_large_320_fpn",
     "timm:vit_small_patch16_224": "timm:test_vit",
 }
@@ -36,7 +37,7 @@ MODELS = {
 
 SIZES: dict[str, dict[str, str | None]] = {
     "explain": {"--format": "arrays"},
-    "evaluate": {"--count": "2", "--steps": "2", "--method": "gradcam", "--depth": "late"},
+    "evaluate": {"--count": "10", "--steps": "2", "--method": "gradcam", "--depth": "late"},
     "train": {"--toy": None},
     "world render": {"--count": "60", "--size": "64"},
     "world measure": {"--count": "4"},
@@ -176,6 +177,13 @@ def _birds(path: Path, words: list[str]) -> None:
     write_world(World(WorldConfig()), path, 60, size=64)
 
 
+def _cub(path: Path, words: list[str]) -> None:
+    """Photos in CUB's layout: a drawn data set that cannot be drawn again."""
+    _birds(path, words)
+    (path / "world.json").unlink()
+    (path / "scenes.jsonl").unlink()
+
+
 def _weights(path: Path, words: list[str]) -> None:
     """Weights of the network that the command names, or of a tiny network of our own."""
     from safetensors.torch import save_file
@@ -265,7 +273,8 @@ GIVEN: dict[str, Callable[[Path, list[str]], None]] = {
     r"^photos$": _classes,
     r"^frames/$": _frames,
     r"^shots/?$": _shots,
-    r"^(?:birds|world|CUB_200_2011)/?$": _birds,
+    r"^(?:birds|world)/?$": _birds,
+    r"^CUB_200_2011/?$": _cub,
     r"^[\w-]+/$": _folder,
     r"^names\.txt$": _names,
     r"\.wav$": _sound,

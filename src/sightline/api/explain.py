@@ -21,6 +21,7 @@ from sightline.api.inputs import check_lengths, passed
 from sightline.api.layers import Layers, named_layers
 from sightline.api.methods import Choice, Fitting, chosen, options_of
 from sightline.api.narration import narrated
+from sightline.api.scope import within_scope
 from sightline.capture import Plan, capture, in_chunks
 from sightline.common.threads import exclusive, steady
 from sightline.errors import UnfollowedError
@@ -206,9 +207,8 @@ def explain(
 
     for part, items in in_chunks(work, len(inputs), batch_size):
         masks = None if foreground is None else foreground[part]
-        explanations.extend(
-            items if decision.wants_embedding else narrated(adapter.model, items, inputs[part], masks)
-        )
+        spoken = items if decision.wants_embedding else narrated(adapter.model, items, inputs[part], masks)
+        explanations.extend(within_scope(model, spoken, inputs[part]))
         if callable(progress):
             progress(part.stop, len(inputs))
     return Explanations(tuple(explanations))

@@ -289,7 +289,7 @@ def _write(photo: Input, items: Explanations, folder: Path, loaded: LoadedModel,
     record: dict[str, Any] = {
         "source": str(photo.path),
         "size": list(photo.original_size),
-        "notes": list(photo.notes),
+        "notes": [*photo.notes, *known(items)],
         "left_out": left_out(items),
         "folder": str(folder),
         "files": [],
@@ -347,6 +347,12 @@ def write_formats(
 def left_out(items: Explanations) -> dict[str, str]:
     """The methods that do not fit the model, and why."""
     return dict(items[0].provenance.get("left_out", {}))
+
+
+def known(items: Explanations) -> list[str]:
+    """What the network knows, where that is known: a sentence for each photo."""
+    sentences = (item.provenance.get("scope") for item in items)
+    return list(dict.fromkeys(sentence for sentence in sentences if sentence))
 
 
 def _path(photo: Input) -> Path:

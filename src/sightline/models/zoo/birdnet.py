@@ -29,7 +29,9 @@ from sightline.models.architectures import (
     write_network,
 )
 from sightline.models.preprocess import Preprocess
+from sightline.models.scope import Scope
 from sightline.models.weights import Weights, fit_weights, read_weights
+from sightline.models.zoo.birdnet_scope import bundled_scope
 
 ARCHITECTURE = "birdnet"
 """What its weights files say they are of."""
@@ -155,6 +157,7 @@ class BirdNet(nn.Module):
     def __init__(self, spec: BirdNetSpec) -> None:
         super().__init__()
         self.spec = spec
+        self.scope: Scope | None = None
         first = spec.widths[0]
         self.stem = nn.Sequential(nn.Conv2d(3, first, 3, 2, 1, bias=False), nn.BatchNorm2d(first), nn.ReLU())
         inside, stages = first, []
@@ -238,7 +241,7 @@ def load_birdnet(path: str | Path | None = None) -> BirdNet:
 
 @architecture(ARCHITECTURE, asset="birdnet.safetensors")
 def built(weights: Weights) -> BuiltNetwork:
-    """The network of a file, with its labels and preprocessing."""
+    """The network of a file, with its labels, preprocessing and, of the bundled weights, what it knows."""
     net = _net(weights)
     return BuiltNetwork(net, net.spec.labels, net.spec.preprocess)
 
@@ -247,4 +250,5 @@ def _net(weights: Weights) -> BirdNet:
     spec = read_spec(weights, ARCHITECTURE, BirdNetSpec.from_json, "sightline train birdnet")
     net = build_network(weights, lambda: BirdNet(spec), sized=True)
     fit_weights(net, weights, name=ARCHITECTURE)
+    net.scope = bundled_scope(weights.sha256)
     return net.eval()
