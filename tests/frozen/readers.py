@@ -663,14 +663,14 @@ def explain_command(at: Path, work: Path) -> Found:
 
 NEW = ("schema", "written", "seal", "left_out")
 """What a summary says since: the number of its form, what is ours, that nobody changed it, and what did not fit."""
-SPOKEN = ("words", "sentences", "phrases")
+SPOKEN = ("words", "sentences", "phrases", "remarks")
 """What a summary says in words, which are chosen by other rules since."""
 
 
 def _alike(held: Any, again: Any) -> list[str]:
-    """What a summary that is written again says otherwise, but for the folder and what is new in it."""
+    """What a summary that is written again says otherwise, but for folder, notes on the photo and what is new in it."""
     again = {key: value for key, value in old_words(again).items() if key not in NEW}
-    return differ("summary", _unspoken({**again, "folder": held["folder"]}), _unspoken(held), close=True)
+    return differ("summary", _unspoken({**again, "folder": held["folder"], "notes": held["notes"]}), _unspoken(held), close=True)
 
 
 def _unspoken(content: Any) -> Any:
