@@ -670,7 +670,9 @@ SPOKEN = ("words", "sentences", "phrases", "remarks")
 def _alike(held: Any, again: Any) -> list[str]:
     """What a summary that is written again says otherwise, but for folder, notes on the photo and what is new in it."""
     again = {key: value for key, value in old_words(again).items() if key not in NEW}
-    return differ("summary", _unspoken({**again, "folder": held["folder"], "notes": held["notes"]}), _unspoken(held), close=True)
+    return differ(
+        "summary", _unspoken({**again, "folder": held["folder"], "notes": held["notes"]}), _unspoken(held), close=True
+    )
 
 
 def _unspoken(content: Any) -> Any:

@@ -33,3 +33,9 @@ def within_scope(
         sentence = sentences[number // each]
         flow = replace(item.flow, remarks=(*item.flow.remarks, sentence))
         yield replace(item, flow=flow, provenance={**item.provenance, "scope": sentence})
+
+
+def known_of(items: Iterable[Explanation]) -> list[str]:
+    """What the network knows, where that is known: a sentence for each photo."""
+    sentences = (item.provenance.get("scope") for item in items)
+    return list(dict.fromkeys(sentence for sentence in sentences if sentence))

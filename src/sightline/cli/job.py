@@ -285,11 +285,12 @@ def _foreground(photos: Sequence[Input], loaded: LoadedModel, job: ExplainJob) -
 def _write(photo: Input, items: Explanations, folder: Path, loaded: LoadedModel, job: ExplainJob) -> dict[str, Any]:
     """Write one photo's folder; returns its record, which is also in the folder."""
     from sightline._version import __version__
+    from sightline.api.scope import known_of
 
     record: dict[str, Any] = {
         "source": str(photo.path),
         "size": list(photo.original_size),
-        "notes": [*photo.notes, *known(items)],
+        "notes": [*photo.notes, *known_of(items)],
         "left_out": left_out(items),
         "folder": str(folder),
         "files": [],
@@ -347,12 +348,6 @@ def write_formats(
 def left_out(items: Explanations) -> dict[str, str]:
     """The methods that do not fit the model, and why."""
     return dict(items[0].provenance.get("left_out", {}))
-
-
-def known(items: Explanations) -> list[str]:
-    """What the network knows, where that is known: a sentence for each photo."""
-    sentences = (item.provenance.get("scope") for item in items)
-    return list(dict.fromkeys(sentence for sentence in sentences if sentence))
 
 
 def _path(photo: Input) -> Path:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sightline.cli.index import card_of, make_index
-from sightline.cli.job import CHUNK, ExplainJob, JobResult, known, left_out, with_index, write_formats
+from sightline.cli.job import CHUNK, ExplainJob, JobResult, left_out, with_index, write_formats
 from sightline.errors import InputError
 from sightline.terminal.folder import SUMMARY, check_place, folder_names, whole_folder, write_summary
 from sightline.terminal.summary import explanation_record
@@ -122,6 +122,7 @@ def _explain_into(
 ) -> None:
     """Explain a pair and write its folder."""
     from sightline._version import __version__
+    from sightline.api.scope import known_of
     from sightline.data.photos import read_photo
 
     check_place(folder)
@@ -133,7 +134,7 @@ def _explain_into(
         "source": f"{one.name} | {other.name}",
         "photos": [str(one), str(other)],
         "size": [list(photo.original_size) for photo in photos],
-        "notes": [*(f"{photo.path}: {note}" for photo in photos for note in photo.notes), *known(items)],
+        "notes": [*(f"{photo.path}: {note}" for photo in photos for note in photo.notes), *known_of(items)],
         "folder": str(folder),
         "left_out": left_out(items),
         **more,
