@@ -20,9 +20,9 @@ SCOPE_WORDS = "the bundled network 'birdnet' knows drawn birds only"
 
 def pooled_features(net: nn.Module, inputs: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b d"]:
     """Activations of the stages, averaged over places."""
-    x, rows = net.stem(inputs), []
-    for stage in (net.stage1, net.stage2, net.stage3, net.stage4):
-        x = stage(x)
+    x, rows = net.get_submodule("stem")(inputs), []
+    for name in ("stage1", "stage2", "stage3", "stage4"):
+        x = net.get_submodule(name)(x)
         rows.append(x.mean((2, 3)))
     return torch.cat(rows, 1)
 

@@ -66,7 +66,7 @@ def scenes(first: int, count: int, *, size: int, folder: Path, workers: int) -> 
 def features_of(net: BirdNet, images: UInt8[Tensor, "n 3 h w"], batch: int = 50) -> Float[Tensor, "n d"]:
     """Features of scenes, with the network's preprocessing."""
     with torch.inference_mode():
-        ready = (net.spec.preprocess.normalise(part.float() / 255) for part in images.split(batch))
+        ready = (net.spec.preprocess.normalise(part.float() / 255) for part in torch.split(images, batch))
         return torch.cat([pooled_features(net, part) for part in ready])
 
 
