@@ -51,7 +51,7 @@ class Scope:
 
     def of_features(self, rows: Float[Tensor, "b d"]) -> Float[Tensor, " b"]:
         """The same distances, of features that are there."""
-        return torch.linalg.vector_norm(whitened(rows, self.mean, self.whitening), dim=1)
+        return whitened(rows, self.mean, self.whitening).square().sum(1).sqrt()
 
     def sentences(self, model: nn.Module, inputs: Float[Tensor, "b c h w"]) -> list[str]:
         """What a reader has to know of each input."""
