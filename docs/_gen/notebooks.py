@@ -10,15 +10,18 @@ from __future__ import annotations
 import base64
 import html
 import io
+import logging
 import os
 import re
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
+log = logging.getLogger("mkdocs.hooks")
 FOLDER = Path(__file__).resolve().parents[1] / "tutorials"
 SECONDS = 180
 """What a cell may take at most, on a busy machine."""
@@ -50,7 +53,11 @@ def page(path: Path) -> str:
     """The notebook as Markdown with its outputs, or with the code alone where the outputs are switched off."""
     import json
 
-    if os.environ.get("SIGHTLINE_NOTEBOOKS", "").lower() in ("off", "0"):
+    bare = os.environ.get("SIGHTLINE_NOTEBOOKS", "").lower() in ("off", "0")
+    if not bare and find_spec("nbclient") is None:
+        log.warning("%s is shown without outputs: nbclient is not installed (extra 'docs')", path.name)
+        bare = True
+    if bare:
         cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
     else:
         cells = executed(path).cells

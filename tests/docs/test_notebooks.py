@@ -61,6 +61,8 @@ def test_a_page_holds_text_code_and_outputs(monkeypatch):
             ],
         },
     ]
+    monkeypatch.delenv("SIGHTLINE_NOTEBOOKS", raising=False)
+    monkeypatch.setattr(notebooks, "find_spec", lambda name: name)
     monkeypatch.setattr(notebooks, "executed", lambda path: type("Notebook", (), {"cells": made}))
     assert notebooks.page(PATHS[0]).split("\n\n") == [
         "# Title",
@@ -77,6 +79,13 @@ def test_pages_without_outputs_run_nothing(monkeypatch):
     text = notebooks.page(PATHS[-1])
     assert "```python" in text
     assert "<div" not in text
+
+
+def test_without_a_kernel_the_build_says_so(monkeypatch, caplog):
+    monkeypatch.delenv("SIGHTLINE_NOTEBOOKS", raising=False)
+    monkeypatch.setattr(notebooks, "find_spec", lambda name: None)
+    assert "```python" in notebooks.page(PATHS[0])
+    assert "nbclient is not installed" in caplog.text
 
 
 def test_every_photo_has_its_licence():
