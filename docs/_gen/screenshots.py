@@ -98,7 +98,17 @@ def reading(folder: Path) -> Shot:
         "explain", photo("cat_720p.jpg"), "--model", "imagenet", "--method", "lrp,gradcam", "--format", "html",
         "--out", "out", folder=folder,
     )  # fmt: skip
-    return Shot(next((folder / "out").rglob("page.html")), keys=("ArrowLeft",) * 5)
+    return Shot(next((folder / "out").rglob("page.html")), height=900, keys=("ArrowLeft",) * 5)
+
+
+@shot
+def reading_erase(folder: Path) -> Shot:
+    """The head of a cat is hidden."""
+    sightline(
+        "explain", photo("cat_720p.jpg"), "--model", "imagenet", "--format", "html", "--out", "out", folder=folder
+    )
+    keys = ("ArrowLeft",) * 5 + ("b",) + ("+",) * 7 + ("ArrowUp",) * 6
+    return Shot(next((folder / "out").rglob("page.html")), keys=keys)
 
 
 @shot

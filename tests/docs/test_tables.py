@@ -62,6 +62,7 @@ SCRIPTS = [
     Script("naflow_cost.py --memory", ("table: naflow_cost",)),
     Script("metrics_cost.py", ("table: metrics_cost", "table: quantus")),
     Script("start_up.py", ("table: startup",), free="(?!)"),
+    Script("page_cost.py", ("table: page",), free="(?!)", absent="first paint|slider"),
     Script("words_cost.py", ("table: words",), free="(?!)"),
     Script("pairs.py", ("table: pairs",), free="(?!)"),
     Script("domains.py", ("table: domains",), free="(?!)"),

@@ -48,7 +48,7 @@ def test_without_boxes_the_picture_is_cut_into_ninths_that_hold_everything():
     assert sum(region.area for region in NINTHS) == pytest.approx(1.0)
     for layer in zip(*course.shares, strict=True):
         assert sum(layer) == pytest.approx(1.0)
-    assert [region.name for region in NINTHS][::4] == ["top left", "centre", "bottom right"]
+    assert [region.name for region in NINTHS][::4] == ["upper left", "centre", "lower right"]
 
 
 def test_regions_are_ordered_by_what_they_hold():

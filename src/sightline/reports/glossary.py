@@ -13,6 +13,8 @@ NOTES: dict[str, str] = {
     "prefix": "share on class and register tokens",
     "abandoned": "share abandoned",
     "kept": "share of neurons kept",
+    "sinks": "sink tokens",
+    "sinks_relevance": "relevance on sink tokens",
     "growth": "growth of the norm",
     "residual": "residual of the solution",
     "iterations": "iterations of the solver",
@@ -45,6 +47,8 @@ HELP: dict[str, str] = {
     "prefix": "Evidence on tokens that belong to no place of the picture.",
     "abandoned": "Evidence on paths that the method did not follow.",
     "kept": "Neurons that the method kept as evidence.",
+    "sinks": "Tokens of abnormal norm that hold attention but show no place of the picture.",
+    "sinks_relevance": "Share of the relevance on those tokens.",
 }
 """What a number is, in a line."""
 SHARES = ("abandoned", "kept", "object", "prefix")

@@ -36,7 +36,7 @@ class Course {
       card.title = gap ? `${map.layer}: ${this.common.meaning[gap] || "no value is above zero"}` : `${map.layer}: ${map.clause}`;
       card.canvas = map.status === "ok" ? thumb(this.pixels, map.layer) : null;
       picture.append(card.canvas || make("b", "silent", gap));
-      card.append(picture, make("span", "layer", map.layer.slice(this.prefix)));
+      card.append(picture, make("span", "layer", ending(map.layer.slice(this.prefix))));
       card.addEventListener("click", () => this.go(this.photo.layers.indexOf(map.layer)));
       row.append(card);
       return card;

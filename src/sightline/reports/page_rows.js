@@ -11,7 +11,7 @@ class Rows {
     const prefix = commonPrefix(photo.layers), table = make("div", "matrix-rows"), head = make("div", "matrix-row head");
     table.style.setProperty("--columns", photo.layers.length);
     table.classList.toggle("wide", photo.wide);
-    head.append(make("span", "matrix-name"), ...photo.layers.map((layer) => { const name = make("span", "layer", layer.slice(prefix)); name.title = layer; return name; }));
+    head.append(make("span", "matrix-name"), ...photo.layers.map((layer) => { const name = make("span", "layer", ending(layer.slice(prefix))); name.title = layer; return name; }));
     table.append(head, ...photo.panels.map((panel, at) => this.row(panel, at, choose)));
     this.root.append(table);
   }

@@ -45,6 +45,11 @@ class Queue {
   }
 }
 
+/** A layer's name where there is little place: its end says more than its beginning. */
+function ending(name, most = 11) {
+  return name.length > most ? `…${name.slice(1 - most)}` : name;
+}
+
 /** Length of what all names begin with, up to their last common dot. */
 function commonPrefix(names) {
   let length = names[0].lastIndexOf(".") + 1;

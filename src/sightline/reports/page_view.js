@@ -29,9 +29,12 @@ async function open(at) {
   choosePanel(view.panel);
 }
 
+/** The last layer where there is evidence to see, or a map at least. */
 function lastWithMap() {
-  const { at } = photo.panels[view.panel];
-  for (let layer = at.length - 1; layer >= 0; layer--) if (at[layer] !== null) return layer;
+  const { at, maps } = photo.panels[view.panel];
+  for (const fits of [(map) => map.half !== null, () => true]) {
+    for (let layer = at.length - 1; layer >= 0; layer--) if (at[layer] !== null && fits(maps[at[layer]])) return layer;
+  }
   return at.length - 1;
 }
 
@@ -40,6 +43,7 @@ function furnish() {
   const count = photo.layers.length;
   find("photo").alt = photo.photo ? `the photo ${photo.source}` : "no photo was kept";
   find("main").classList.toggle("wide", photo.wide);
+  find("show-photo").textContent = photo.wide ? "input" : "photo";
   find("source").textContent = photos.length > 1 ? photo.source : "";
   find("choices").replaceChildren(...(photo.panels.length > 1 ? photo.panels.map(choiceFor) : []));
   find("slider").max = count - 1;
@@ -133,7 +137,7 @@ function sayWhere(map) {
   const head = [make("strong", "", choice.label || choice.method), choice.sure && `, ${choice.sure}`];
   find("sentence").replaceChildren(...head, view.phrase ? `: here it saw “${view.phrase.text}”.` : map ? `: ${map.clause}.` : ": this method has no map at this layer.");
   const facts = [];
-  if (map && map.half !== null) facts.push(["Half of the evidence is in ", percent(map.half), ` of ${photo.crop ? "what the network saw" : "the picture"}${map.outline.length ? " (outline)" : ""}.`]);
+  if (map && map.half !== null) facts.push(["Half of the evidence is in ", percent(map.half), ` of ${photo.crop ? "what the network saw" : photo.wide ? "the input" : "the picture"}${map.outline.length ? " (outline)" : ""}.`]);
   const on = choice.on_object[choice.maps.indexOf(map)];
   if (on != null) facts.push(["", percent(on), ` of all evidence is ${choice.object_name === "box" ? "in the box" : "on the object"}.`]);
   if (photo.crop && view.shown === "map") facts.push(["The network saw only the bright part.", "", ""]);
@@ -193,7 +197,7 @@ function point() {
 function sayHidden() {
   const map = choice && mapNow(), text = find("hidden");
   if (!map || !eraser.any) { text.textContent = "Nothing is hidden."; find("hidden-share").textContent = ""; return; }
-  const shares = eraser.shares(map), more = shares.against === null ? "" : ` and ${percent(shares.against)} of the evidence against it`;
+  const shares = eraser.shares(map), more = shares.against === null || !map.against ? "" : ` and ${percent(shares.against)} of the evidence against it`;
   find("hidden-share").textContent = shares.for === null ? "" : percent(shares.for);
   text.textContent = `${shares.for === null ? "no evidence for it" : "of the evidence"}${more} at this layer, under ${percent(eraser.area)} of the picture.`;
   clearTimeout(sayHidden.waiting);

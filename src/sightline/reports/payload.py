@@ -137,7 +137,7 @@ def _map(map_: AttentionMap, crop: Box = WHOLE) -> dict[str, Any]:
         "against": drawing["against"],
         "kernel": drawing["kernel"],
         "half": None if drawing["area"] is None else round(drawing["area"], 5),
-        "outline": [ring_text(list(zip(loop[::2], loop[1::2], strict=True))) for loop in drawing["loops"]],
+        "outline": _rings(drawing["loops"]) if map_.shape[0] > 1 else [],
         "opposed": round(against_share(map_), 4),
         "layer": map_.layer,
         "grid": grid(map_),
@@ -151,6 +151,10 @@ def _map(map_: AttentionMap, crop: Box = WHOLE) -> dict[str, Any]:
         "concentration": _brief(concentration(map_.values)),
         "notes": dict(map_.notes),
     }
+
+
+def _rings(loops: list[list[float]]) -> list[str]:
+    return [ring_text(list(zip(loop[::2], loop[1::2], strict=True))) for loop in loops]
 
 
 def _brief(value: float | None) -> float | None:

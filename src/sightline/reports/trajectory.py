@@ -14,9 +14,9 @@ from torch import Tensor
 
 from sightline.reports.kernel import sections_of
 from sightline.reports.motion import FINEST, Box, Centre, centre, difference, inside, mass, silence
+from sightline.reports.where import NINTHS as NAMES
 from sightline.results import Explanation
 
-ROWS, COLUMNS = ("top", "middle", "bottom"), ("left", "centre", "right")
 SPANS = ("beginning", "middle", "end")
 STRONGEST = 4
 """Regions that a picture tells apart by colour."""
@@ -43,9 +43,8 @@ class Region:
 
 
 NINTHS = tuple(
-    Region("centre" if row == 1 == column else f"{ROWS[row]} {COLUMNS[column]}", (column / 3, row / 3, 1 / 3, 1 / 3))
-    for row in range(3)
-    for column in range(3)
+    Region(name.removeprefix("the "), (place % 3 / 3, place // 3 / 3, 1 / 3, 1 / 3))
+    for place, name in enumerate(NAMES)
 )
 """The picture cut into three by three equal parts."""
 
