@@ -41,9 +41,9 @@ def picture(path: Path | None) -> Image.Image:
     """The photo, or a scene of the aviary."""
     if path is not None:
         return Image.open(path).convert("RGB")
-    from sightline.worlds.aviary import render, sample
+    from sightline.worlds.aviary import World, WorldConfig, render
 
-    return render(sample(seed=3), size=640)
+    return Image.fromarray(render(World(WorldConfig(species=6, seed=3)).scene(5), 640).image)
 
 
 def make_page(asked: Any, folder: Path) -> tuple[Path, int]:
