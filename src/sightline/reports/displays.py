@@ -23,6 +23,7 @@ from sightline.reports.notebook import notebook
 from sightline.reports.page import save_page
 from sightline.reports.photo import picture_of, pixels_of, tensor_of
 from sightline.reports.subject import subjects_of
+from sightline.reports.whole import over_whole
 from sightline.results import LayerChoice, Results
 from sightline.results.display import DISPLAYS
 
@@ -33,13 +34,16 @@ DISPLAYS.add("figure", montage)
 
 
 @DISPLAYS.register("picture")
-def picture(results: Results, *, layer: str | int = -1, photo: Any = None, **look: Any) -> Image.Image:
+def picture(
+    results: Results, *, layer: str | int = -1, photo: Any = None, seen: bool = False, **look: Any
+) -> Image.Image:
     """One layer's map over its photo.
 
     Args:
         results: one explanation, flow or map.
         layer: name or place of the layer.
         photo: another picture to lay the map over; None is the explanation's own, or grey.
+        seen: draw over the picture as the network saw it, instead of the photo in its own resolution.
         look: options of `sightline.reports.drawing.overlay`, such as `cmap` and `outlined`.
 
     Raises:
@@ -50,6 +54,8 @@ def picture(results: Results, *, layer: str | int = -1, photo: Any = None, **loo
     if len(maps) > 1:
         names = ", ".join(map_.layer for map_ in maps[:4])
         raise ResultError(f"one layer was asked for, but {layer!r} names {len(maps)}: {names}")
+    if photo is None and subject.original is not None and not seen:
+        return picture_of(over_whole(maps[0], subject.original, **look))
     pixels = subject.pixels if photo is None else _pixels(photo)
     return picture_of(overlay(maps[0], pixels, **look))
 

@@ -21,6 +21,7 @@ from sightline.reports.outline import half_area
 from sightline.reports.photo import fit, picture_of
 from sightline.reports.spread import spread
 from sightline.reports.subject import Subject, subjects_of
+from sightline.reports.whole import over_whole
 from sightline.results import AttentionMap, Explanation, LayerChoice, Results, Status
 
 BYTES = 290_000
@@ -91,10 +92,9 @@ def _side(cards: Sequence[Card], most: int) -> int:
     side = STRIP_SIDE if all(subject.wide for subject, _ in cards) else SIDE
     weight = 0.0
     for subject, item in cards:
-        photo = fit(subject.pixels, side, enlarge=True)
         maps = _maps(item, most)
         samples = [maps[place] for place in spread(len(maps), 3)]
-        weight += (len(maps) + 1) * sum(len(_address(_drawn(map_, photo))) for map_ in samples) / len(samples)
+        weight += (len(maps) + 1) * sum(len(_address(_drawn(subject, map_, side))) for map_ in samples) / len(samples)
     return max(SMALLEST, min(side, _smaller(side, BYTES / weight)))
 
 
@@ -110,10 +110,11 @@ def _maps(item: Explanation, most: int) -> list[AttentionMap]:
 def _card(card: Card, *, side: int, most: int, photo: bool) -> str:
     """One explanation: its decision, the photo, its maps of which one is seen, and the slider."""
     subject, item = card
-    pixels, maps = fit(subject.pixels, side, enlarge=True), _maps(item, most)
+    pixels, maps = _photo(subject, side), _maps(item, most)
     start = max((place for place, map_ in enumerate(maps) if map_.status is Status.OK), default=len(maps) - 1)
     layers = "".join(
-        _layer(_drawn(map_, pixels), _words(item, map_), seen=place == start) for place, map_ in enumerate(maps)
+        _layer(_drawn(subject, map_, side), _words(item, map_), seen=place == start)
+        for place, map_ in enumerate(maps)
     )
     first = (
         f'<div><img src="{_address(pixels)}" alt="photo" style="display:block;max-width:100%">'
@@ -164,8 +165,16 @@ def _slider(maps: Sequence[AttentionMap], start: int, *, width: int) -> str:
     )
 
 
-def _drawn(map_: AttentionMap, photo: UInt8[Tensor, "h w 3"]) -> UInt8[Tensor, "h w 3"]:
-    return overlay(map_, photo)
+def _photo(subject: Subject, side: int) -> UInt8[Tensor, "h w 3"]:
+    """The photo that the user gave, or what is known of it."""
+    pixels = subject.pixels if subject.original is None else subject.original.pixels
+    return fit(pixels, side, enlarge=True)
+
+
+def _drawn(subject: Subject, map_: AttentionMap, side: int) -> UInt8[Tensor, "h w 3"]:
+    if subject.original is not None:
+        return over_whole(map_, subject.original, longest=side)
+    return overlay(map_, fit(subject.pixels, side, enlarge=True))
 
 
 def _address(pixels: UInt8[Tensor, "h w 3"]) -> str:

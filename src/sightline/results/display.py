@@ -97,19 +97,20 @@ class Shown:
 class Pictured(Shown):
     """A result with one picture for each layer."""
 
-    def overlay(self, layer: str | int = -1, *, photo: Any = None, **look: Any) -> Image:
+    def overlay(self, layer: str | int = -1, *, photo: Any = None, seen: bool = False, **look: Any) -> Image:
         """One layer's map over its photo, as a Pillow image.
 
         Args:
             layer: name or place of the layer; the last by default.
             photo: another picture to lay it over: a Pillow image, a path, pixels `[h, w, 3]`, or a tensor `[c, h, w]`
                 in 0..1; None is the explanation's own, or grey where there is none.
+            seen: draw over the picture as the network saw it, instead of the photo in its own resolution.
             look: options of the drawing, such as `cmap`, `opacity` and `outlined`.
 
         Raises:
             ResultError: the layer does not exist, or its map cannot be drawn over a picture.
         """
-        image: Image = DISPLAYS["picture"](self, layer=layer, photo=photo, **look)
+        image: Image = DISPLAYS["picture"](self, layer=layer, photo=photo, seen=seen, **look)
         return image
 
 

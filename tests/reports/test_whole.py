@@ -1,0 +1,60 @@
+"""A map lies over the photo that the user gave, where the network looked."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import sightline
+from sightline.reports.drawing import overlay
+from sightline.reports.photo import pixels_of, tensor_of
+from sightline.reports.whole import box_of, over_whole
+from sightline.results.original import Original
+
+from .samples import explanation, photo, smooth
+from .test_displays import pictures
+
+
+def test_outside_of_the_crop_the_photo_is_as_it_was():
+    pixels, map_ = pixels_of(photo(40, 80)), explanation().flow[-1]
+    drawn = over_whole(map_, Original(pixels, (0.25, 0.0, 0.5, 1.0)))
+    left, _, right, _ = box_of((0.25, 0.0, 0.5, 1.0), (40, 80))
+    assert drawn.shape == pixels.shape
+    assert drawn[:, :left].equal(pixels[:, :left])
+    assert drawn[:, right:].equal(pixels[:, right:])
+    inside = overlay(map_, pixels[:, left:right].contiguous())
+    assert drawn[2:-2, left + 2 : right - 2].equal(inside[2:-2, 2:-2])
+
+
+def test_a_photo_that_was_seen_whole_has_no_frame():
+    pixels, map_ = pixels_of(photo(40, 80)), explanation().flow[-1]
+    assert over_whole(map_, Original(pixels)).equal(overlay(map_, pixels))
+
+
+def test_bars_beyond_the_photo_are_cut_off():
+    pixels, map_ = pixels_of(photo(40, 80)), explanation().flow[-1]
+    drawn = over_whole(map_, Original(pixels, (0.0, -0.5, 1.0, 2.0)))
+    square = torch.full((80, 80, 3), 40, dtype=torch.uint8)
+    square[20:60] = pixels
+    assert drawn[2:-2, 2:-2].equal(overlay(map_, square)[22:58, 2:-2])
+
+
+@pytest.mark.parametrize("size", [(90, 30), (30, 90)])
+def test_a_tall_or_wide_photo_is_shown_whole(size):
+    height, width = size
+    net = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(),
+        torch.nn.Linear(4, 2),
+    )  # fmt: skip
+    from sightline.models.load import LoadedModel
+    from sightline.models.preprocess import Preprocess
+
+    array = (smooth(height, width, 1)[..., None].clamp(0, 1) * 255).byte().expand(-1, -1, 3).numpy()
+    given = Image.fromarray(np.ascontiguousarray(array), "RGB")
+    loaded = LoadedModel(net.eval(), "mine", None, Preprocess((24, 24)))
+    item = sightline.explain(loaded, given, method="gradcam")[0]
+    assert item.overlay().size == (width, height)
+    assert item.overlay(seen=True).size == (24, 24)
+    shown = pictures(item._repr_html_())
+    assert {picture.width > picture.height for picture in shown} == {width > height}
+    assert tensor_of(item.overlay(photo=given)).shape == (height, width, 3)
