@@ -170,6 +170,25 @@ def gates(folder: Path) -> Shot:
     return Shot(next((folder / "out").glob("*.html")), selector="text=Gates over depth")
 
 
+TRUTH = {
+    "owl.jpg": "", "parrot.jpg": "macaw", "cat_720p.jpg": "tabby", "both_dog_cat.png": "boxer",
+    "bird_segmentation.png": "", "pets.jpg": "",
+}  # fmt: skip
+"""True classes of the photos, where ImageNet has one for them."""
+
+
+@shot
+def folder_index(folder: Path) -> Shot:
+    """The index of a folder of photos whose true classes are known."""
+    rows = "".join(f"{name},{label}\n" for name, label in TRUTH.items() if label)
+    (folder / "truth.csv").write_text("image,label\n" + rows, encoding="utf-8")
+    sightline(
+        "explain", *map(photo, TRUTH), "--model", "imagenet", "--truth", "truth.csv", "--format", "html",
+        "--out", "out", folder=folder,
+    )  # fmt: skip
+    return Shot(folder / "out" / "index.html", height=700)
+
+
 CELL = """<!doctype html><meta charset="utf-8"><style>body{{font:14px system-ui;margin:16px}}
 pre{{background:#f5f5f5;border:1px solid #ddd;padding:8px 12px;border-radius:4px}}</style><pre>{code}</pre>{output}"""
 
