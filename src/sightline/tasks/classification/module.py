@@ -64,13 +64,16 @@ class ClassifyTask(TrainedModule):
         if strength := self.recipe.augmentation.mixup:
             x, other, share = mixed(x, strength, draw)
         logits = self.answer(x)
-        loss = fn.cross_entropy(logits.float(), labels)
+        loss = self._loss(logits, labels)
         if other is not None:
-            loss = share * loss + (1 - share) * fn.cross_entropy(logits.float(), labels[other])
+            loss = share * loss + (1 - share) * self._loss(logits, labels[other])
         self.check_loss(loss, index)
         figures = {"train/loss": loss.detach(), "train/accuracy": (logits.argmax(1) == labels).float().mean()}
         self.log_dict(figures, on_step=False, on_epoch=True, batch_size=len(images), sync_dist=True)
         return loss
+
+    def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        return fn.cross_entropy(logits.float(), labels, label_smoothing=self.recipe.optim.label_smoothing or 0.0)
 
     def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
         """What the network says of one batch, as it is."""

@@ -148,7 +148,10 @@ class DescentConfig(OptimConfig):
         None, "Highest learning rate. Default: 0.1 of sgd, 0.002 of adamw.", above=0
     )
     weight_decay: float | None = setting(  # type: ignore[assignment]
-        None, "Weight decay. Default: 1e-4 of sgd, 0.02 of adamw.", low=0
+        None, "Weight decay. Default: 1e-4 of sgd, 0.02 of adamw, 1 of adamw where only the last layer learns.", low=0
+    )
+    label_smoothing: float | None = setting(
+        None, "Smoothing of the class labels. Default: 0 of sgd, 0.05 of adamw.", low=0, below=1
     )
     momentum: float = setting(0.9, "Momentum of stochastic gradient descent.", low=0)
     lr_milestones: tuple[int, ...] | None = setting(
@@ -164,19 +167,21 @@ class DescentConfig(OptimConfig):
             return tuple(sorted({max(1, epochs // 2), max(1, epochs * 3 // 4)}))
         return tuple(sorted(self.lr_milestones))
 
-    def settled(self, *, given: bool) -> DescentConfig:
+    def settled(self, *, given: bool, frozen: bool = False) -> DescentConfig:
         """The same without anything left open.
 
         Args:
             given: whether the network begins with weights that have learnt already.
+            frozen: whether only the last layer learns.
         """
         name = self.optimizer if self.optimizer != "auto" else "adamw" if given else "sgd"
-        lr, decay = (0.1, 1e-4) if name == "sgd" else (0.002, 0.02)
+        lr, decay, smoothing = (0.1, 1e-4, 0.0) if name == "sgd" else (0.002, 1.0 if frozen else 0.02, 0.05)
         return replace(
             self,
             optimizer=name,
             lr=lr if self.lr is None else self.lr,
             weight_decay=decay if self.weight_decay is None else self.weight_decay,
+            label_smoothing=smoothing if self.label_smoothing is None else self.label_smoothing,
         )
 
 
@@ -226,7 +231,7 @@ class ClassifyRecipe(Recipe):
             network=replace(self.network, weights=self.network.begins_with),
             data=replace(data, size=side, augment=augment),
             tuning=self.tuning.settled(given=given),
-            optim=self.optim.settled(given=given),
+            optim=self.optim.settled(given=given, frozen=self.tuning.frozen),
         )
 
     def toy(self) -> ClassifyRecipe:

@@ -115,7 +115,7 @@ def _cell(text: str) -> str:
 def _descent(recipe: ClassifyRecipe) -> str:
     own = recipe.optim
     if own.optimizer == "adamw":
-        return f"AdamW {own.lr:g} on a cosine, decay {own.weight_decay:g}"
+        return f"AdamW {own.lr:g} on a cosine, decay {own.weight_decay:g}, labels smoothed by {own.label_smoothing:g}"
     falls = f"times {own.lr_gamma:g} after {', '.join(map(str, own.milestones(recipe.loop.epochs)))}"
     return f"SGD {own.lr:g}, momentum {own.momentum:g}, {falls}, decay {own.weight_decay:g}"
 
