@@ -123,6 +123,9 @@ class DataConfig(Part):
         above=0,
         below=1,
     )
+    group_by: str | None = setting(
+        None, "Column of labels.csv, such as patient: no group of it is both learnt from and tested on."
+    )
     scenes: int = setting(1_500, "Training scenes of the aviary; a third as many are tested on.", above=0)
 
     @property

@@ -28,12 +28,14 @@ class Asked:
         validation: share of the training pictures put aside where the data set has no validation split.
         seed: seed that decides which ones.
         incomplete: whether a class without pictures is noted rather than refused, where a folder holds all classes.
+        group_by: column of a table; no group of it lies in two splits.
     """
 
     targets: Targets = "image"
     validation: float = 0.1
     seed: int = 0
     incomplete: bool = False
+    group_by: str | None = None
 
 
 @dataclass(frozen=True)

@@ -168,6 +168,7 @@ def _read(root: Path, recipe: EatRecipe, work: Path, report: Report) -> Pictures
         validation=recipe.data.validation,
         seed=recipe.machine.seed,
         incomplete=recipe.data.incomplete,
+        group_by=recipe.data.group_by,
     )
     data = _complete(data, recipe.data.incomplete)
     _check_split(data)

@@ -32,6 +32,7 @@ def read_attributes(
     validation: float = 0.1,
     seed: int = 0,
     incomplete: bool = False,
+    group_by: str | None = None,
     mined: Lexicon | None = None,
 ) -> AttributeData:
     """Read photos with a class and attributes each.
@@ -49,6 +50,7 @@ def read_attributes(
         validation: share of each class's training pictures put aside, where there is no validation split yet.
         seed: seed that decides which ones; test pictures are the same for every seed.
         incomplete: whether a class without pictures is noted rather than refused (AwA2).
+        group_by: column of a CSV table, such as `patient`: no group of it lies in two splits.
         mined: words by which attributes of each picture are mined from sentences beside the data set, such as
             `BIRDS`; they replace the data set's own attributes. None mines nothing.
 
@@ -65,8 +67,13 @@ def read_attributes(
     root = Path(root)
     if targets not in TARGETS:
         raise DataError(f"there are no targets {targets!r}; {near(targets, TARGETS)}")
-    chosen = LAYOUTS[_layout_name(root) if layout == "auto" else layout]
-    data = chosen.read(root, Asked(targets, validation, seed, incomplete))
+    name = _layout_name(root) if layout == "auto" else layout
+    if group_by is not None and name != "table":
+        raise DataError(
+            f"--group-by {group_by} needs a CSV table with that column, but {root} is in the layout {name!r}; "
+            "leave it out"
+        )
+    data = LAYOUTS[name].read(root, Asked(targets, validation, seed, incomplete, group_by))
     if mined is not None:
         data = mined_attributes(data, read_captions(root, data.files), mined)
     if majority is not None:

@@ -12,6 +12,7 @@ from hashlib import sha256
 import numpy as np
 from numpy.typing import NDArray
 
+from sightline.data.grouped import whole_groups
 from sightline.errors import DataError
 
 FROZEN = (0.4, 0.2, 0.4)
@@ -40,6 +41,30 @@ def carved(
     new = split.copy()
     for rows in _by_class(names, labels, split == 0, str(seed)):
         new[rows[: min(_rounded(share * len(rows)), len(rows) - 1)]] = 1
+    return new
+
+
+def carved_whole(
+    groups: Sequence[str], labels: NDArray[np.int64], split: NDArray[np.int8], *, share: float, seed: int
+) -> NDArray[np.int8]:
+    """Put whole groups of training pictures aside for validation; test pictures stay where they are.
+
+    Args:
+        groups: group of every picture, such as its patient.
+        labels: class of every picture, [n].
+        split: 0 training, 1 validation, 2 test, [n]; left as it is where some pictures are 1 already.
+        share: share of the training pictures of each class that is aimed at.
+        seed: seed that decides which groups.
+
+    Raises:
+        DataError: all training pictures are of one group.
+    """
+    if (split == 1).any():
+        return split
+    rows = np.flatnonzero(split == 0)
+    aside = whole_groups([groups[int(row)] for row in rows], labels[rows].tolist(), share, key=str(seed))
+    new = split.copy()
+    new[rows[np.array(aside, bool)]] = 1
     return new
 
 

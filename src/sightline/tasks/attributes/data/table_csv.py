@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from sightline.common import reading
 from sightline.common.numbers import real
 from sightline.common.reading import is_there, read_json, read_toml
+from sightline.data.grouped import check_whole
 from sightline.errors import DataError, near
 from sightline.tasks.attributes.data.columns import TYPES, Answers, Column, answers
 from sightline.tasks.attributes.data.layouts import LAYOUTS, Asked, Layout, check_pictures, refuse_table
-from sightline.tasks.attributes.data.splits import carved
+from sightline.tasks.attributes.data.splits import carved, carved_whole
 from sightline.tasks.attributes.data.table import SPLITS, AttributeData, class_means
 from sightline.tasks.attributes.data.vocabulary import Scope, Vocabulary
 
@@ -44,12 +45,16 @@ def read_table(root: Path, request: Asked) -> AttributeData:
     path = _table(root)
     rows = _rows(path)
     cells = [row for _, row in rows]
-    declared = _declared(path, [name for name in cells[0] if name not in OURS])
+    groups = _groups(path, cells, request.group_by)
+    declared = _declared(path, [name for name in cells[0] if name not in (*OURS, request.group_by)])
     classes = tuple(sorted({row["class"] for row in cells}))
     labels = np.array([classes.index(row["class"]) for row in cells], np.int64)
-    split = carved(
-        [row["file"] for row in cells], labels, _split(path, rows), share=request.validation, seed=request.seed
-    )
+    split = _split(path, rows)
+    if groups:
+        check_whole(groups, [SPLITS[at] for at in split], str(path))
+        split = carved_whole(groups, labels, split, share=request.validation, seed=request.seed)
+    else:
+        split = carved([row["file"] for row in cells], labels, split, share=request.validation, seed=request.seed)
     columns = _attributes(path, rows, declared, split == 0)
     targets = np.concatenate([column.targets for column in columns], 1)
     weights = np.concatenate([column.weights for column in columns], 1)
@@ -186,6 +191,15 @@ def _split(path: Path, rows: Rows) -> NDArray[np.int8]:
         if row["split"] not in SPLITS:
             raise DataError(f"{path}, row {number}: there is no split {row['split']!r}; {near(row['split'], SPLITS)}")
     return np.array([SPLITS.index(row["split"]) for _, row in rows], np.int8)
+
+
+def _groups(path: Path, cells: list[dict[str, str]], column: str | None) -> list[str]:
+    """The group of every picture; empty where none are asked for."""
+    if column is None:
+        return []
+    if column not in cells[0]:
+        raise DataError(f"--group-by {column}: {str(path)!r} has no such column; {near(column, cells[0])}")
+    return [row[column] for row in cells]
 
 
 def _no_split(rows: Rows) -> tuple[str, ...]:

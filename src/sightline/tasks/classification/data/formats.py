@@ -13,8 +13,9 @@ from pathlib import Path
 
 from sightline.common.reading import check_listed, is_there, read_table
 from sightline.common.text import printable
+from sightline.data.grouped import whole_groups
 from sightline.data.photos import find_photos
-from sightline.errors import DataError, InputError
+from sightline.errors import DataError, InputError, near
 
 TESTS = ("test", "val", "validation", "valid")
 FILES, NAMES = ("file", "path", "filename", "image"), ("class_name", "class", "name", "label")
@@ -41,25 +42,31 @@ class Listed:
     notes: tuple[str, ...] = ()
 
 
-def list_folder(folder: Path, held_out: float) -> Listed:
+def list_folder(folder: Path, held_out: float, group_by: str | None = None) -> Listed:
     """The pictures of a folder.
 
     Args:
         folder: `train/CLASS/*` with `test/CLASS/*` or `val/CLASS/*`; `CLASS/*`; or `labels.csv` beside pictures.
         held_out: share of each class that is tested on where there are no test pictures, chosen by a hash of names.
+        group_by: a column of `labels.csv`; pictures that have the same there are tested on together or not at all.
 
     Raises:
         DataError: there are no classes, or only one, or a class that is never shown in training.
     """
     if is_there(folder / "labels.csv", "table", error=DataError):
-        return _split(folder, _of_table(folder), held_out)
+        return _split(folder, *_of_table(folder, group_by), held_out)
+    if group_by is not None:
+        raise DataError(
+            f"--group-by {group_by} needs a labels.csv with that column, which {str(folder)!r} does not have; write "
+            "one with file, class_name and the column"
+        )
     train = folder / "train"
     if not train.is_dir():
-        return _split(folder, _of_classes(folder, folder), held_out)
+        return _split(folder, _of_classes(folder, folder), (), held_out)
     rows = _of_classes(train, folder)
     tested = next((folder / name for name in TESTS if (folder / name).is_dir()), None)
     if tested is None:
-        return _split(train, rows, held_out)
+        return _split(train, rows, (), held_out)
     return _joined(folder, rows, _of_classes(tested, folder))
 
 
@@ -83,8 +90,8 @@ def _of_classes(folder: Path, whole: Path) -> Rows:
     return rows
 
 
-def _of_table(folder: Path) -> Rows:
-    """Pictures of a `labels.csv` with a column of files and one of classes.
+def _of_table(folder: Path, group_by: str | None) -> tuple[Rows, tuple[str, ...]]:
+    """Pictures of a `labels.csv` with a column of files and one of classes, and the group of each, if asked for.
 
     Raises:
         DataError: a column is missing; a row lacks its file or class, or names a picture that is not there or was
@@ -96,6 +103,11 @@ def _of_table(folder: Path) -> Rows:
         raise DataError(
             f"{str(table.path)!r} has the columns {', '.join(table.header)}; it needs one of {', '.join(FILES)} and "
             f"one of {', '.join(NAMES)}"
+        )
+    column = None if group_by is None else group_by.strip().lower()
+    if column is not None and column not in table.header:
+        raise DataError(
+            f"--group-by {group_by}: {str(table.path)!r} has no such column; {near(column, table.header)}"
         )
     if not table.rows:
         raise DataError(f"{str(table.path)!r} has a header but no row; it needs a row for each picture")
@@ -109,17 +121,29 @@ def _of_table(folder: Path) -> Rows:
         if (place := os.path.abspath(path)) in rows:
             raise DataError(f"{where}: {row[files]!r} stands in two rows; name each picture once")
         rows[place] = path, row[names]
-    return list(rows.values())
+    groups = () if column is None else tuple(row[column] for _, row in table.rows)
+    return list(rows.values()), groups
 
 
-def _split(folder: Path, rows: Rows, held_out: float) -> Listed:
+def _split(folder: Path, rows: Rows, groups: Sequence[str], held_out: float) -> Listed:
     """By a hash of each picture's name, class by class, so that the split never depends on order or machine."""
+    if groups:
+        return _of_groups(folder, rows, groups, held_out)
     tests: set[Path] = set()
     for name in {name for _, name in rows}:
         own = sorted((path for path, label in rows if label == name), key=lambda path: _hash(path, folder))
         tests.update(own[: round(held_out * len(own))])
     note = f"{len(tests)} of {len(rows)} pictures are tested on, chosen by a hash of their names, class by class"
     return _listed(folder, rows, [path in tests for path, _ in rows], (note,))
+
+
+def _of_groups(folder: Path, rows: Rows, groups: Sequence[str], held_out: float) -> Listed:
+    """Whole groups are tested on."""
+    classes = sorted({name for _, name in rows})
+    tests = whole_groups(groups, [classes.index(name) for _, name in rows], held_out)
+    counts = len(set(groups)), len({group for group, test in zip(groups, tests, strict=True) if test})
+    note = f"{sum(tests)} of {len(rows)} pictures are tested on: {counts[1]} of {counts[0]} whole groups"
+    return _listed(folder, rows, tests, (note,))
 
 
 def _joined(folder: Path, train: Rows, tested: Rows) -> Listed:

@@ -88,7 +88,7 @@ def gather(data: str | Path, recipe: ClassifyRecipe, work: Path, report: Report 
     binary = find_cifar(folder)
     if binary is not None:
         return _cifar(binary, recipe)
-    return _files(list_folder(folder, recipe.data.held_out), recipe, work, report)
+    return _files(list_folder(folder, recipe.data.held_out, recipe.data.group_by), recipe, work, report)
 
 
 def _scenes(recipe: ClassifyRecipe, work: Path, report: Report) -> Pictures:
