@@ -20,7 +20,8 @@ from _eat_cells import training_pictures as training
 from sightline.models.weights import read_weights
 from sightline.tasks.attributes.data import Vocabulary
 from sightline.tasks.attributes.data.aviary import aviary_vocabulary
-from sightline.tasks.attributes.data.examples import NOWHERE, Examples
+from sightline.tasks.attributes.data.examples import Examples
+from sightline.tasks.attributes.data.places import NOWHERE
 from sightline.tasks.attributes.explain.contributions import linear_contributions, sensitivity_contributions
 from sightline.tasks.attributes.explain.evidence import Evidence
 from sightline.tasks.attributes.explain.selection import why

@@ -17,7 +17,8 @@ from sightline.tasks.attributes.audit.observe import observe
 from sightline.tasks.attributes.audit.scenes import _donors, redraw
 from sightline.tasks.attributes.data import read_attributes
 from sightline.tasks.attributes.data.aviary import aviary_vocabulary
-from sightline.tasks.attributes.data.examples import NOWHERE, from_scenes
+from sightline.tasks.attributes.data.examples import from_scenes
+from sightline.tasks.attributes.data.places import NOWHERE
 from sightline.tasks.attributes.network.net import AttributeNet, AttributeSpec
 from sightline.tasks.attributes.train.calibrate import normalised
 from sightline.worlds.aviary import FAMILIES, GROUPS, PARTS, World, WorldConfig

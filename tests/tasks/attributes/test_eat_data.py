@@ -19,8 +19,8 @@ from sightline.worlds.aviary.render import render
 pytest.importorskip("lightning")
 
 from sightline.tasks.attributes.data.background_pairs import before_another
-from sightline.tasks.attributes.data.examples import NOWHERE
 from sightline.tasks.attributes.data.pictures import gather
+from sightline.tasks.attributes.data.places import NOWHERE
 from sightline.tasks.attributes.recipe import EatRecipe
 from sightline.tasks.attributes.train.resume import facts_of
 from sightline.training.resume import checkpoint, claim_folder
@@ -98,7 +98,8 @@ def test_photos_have_no_twins(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("guide", "text"), [("outside_weight", "neither masks nor boxes"), ("part_weight", "masks of the parts")]
+    ("guide", "text"),
+    [("outside_weight", "neither masks nor boxes"), ("part_weight", "masks or key points of the parts")],
 )
 def test_guides_need_what_they_are_made_of(tmp_path: Path, guide: str, text: str) -> None:
     with pytest.raises(TrainingError, match=text):

@@ -63,6 +63,7 @@ def facts(
     energy, own, device = judged.energy, recipe.network, recipe.machine
     evidence = {
         "parts": "by the object's part masks",
+        "points": "by the object's key points and box",
         "mask": "by the object's masks",
         "box": "by the object's boxes",
         "": "the object is not marked, so it is not known where the network looks",

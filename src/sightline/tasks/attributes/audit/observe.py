@@ -15,7 +15,8 @@ from torch.nn import functional as fn
 
 from sightline.metrics.masks import centred_gaussian
 from sightline.tasks.attributes.audit import Observations
-from sightline.tasks.attributes.data.examples import NOWHERE, Examples, object_shares
+from sightline.tasks.attributes.data.examples import Examples, object_shares
+from sightline.tasks.attributes.data.places import NOWHERE
 from sightline.tasks.attributes.explain.contributions import linear_contributions, sensitivity_contributions
 from sightline.tasks.attributes.network.net import AttributeNet, AttributeOutput
 from sightline.tasks.attributes.train.calibrate import normalised

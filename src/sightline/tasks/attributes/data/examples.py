@@ -19,15 +19,14 @@ from PIL import Image
 from torch import Tensor
 
 from sightline.data.photos import read_photo
-from sightline.errors import InputError
 from sightline.tasks.attributes.data import AttributeData, Vocabulary
+from sightline.tasks.attributes.data.cub_words import POINTS
+from sightline.tasks.attributes.data.places import NOWHERE, has_points, id_names, middle_square, part_ids
 from sightline.training.cache import cached_rows
 from sightline.worlds.aviary.attributes import GROUPS, PARTS
 from sightline.worlds.aviary.dataset import Scenes
 
 TABLES = ("images", "labels", "targets", "weights", "parts")
-NOWHERE = 255
-"""Part id of every cell of a picture whose parts nobody marked."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +120,7 @@ def from_files(
     half = (size + 1) // 2
     marks = sha256("\n".join(f"{_marks(data, i)}" for i in rows).encode()).hexdigest()[:8]
     parts = cached_rows(
-        folder / f"{name}-{marks}.npy", (len(rows), half, half), lambda i: _part_ids(data, rows[i], half)
+        folder / f"{name}-{marks}.npy", (len(rows), half, half), lambda i: part_ids(data, int(rows[i]), half)
     )
     return Examples(
         torch.from_numpy(images).permute(0, 3, 1, 2),
@@ -129,7 +128,7 @@ def from_files(
         torch.from_numpy(data.targets[rows]),
         torch.from_numpy(data.weights[rows]),
         torch.from_numpy(parts),
-        part_names=data.part_ids if data.part_masks else ("object",),
+        part_names=id_names(data),
     )
 
 
@@ -138,16 +137,23 @@ def group_shares(
 ) -> Float[Tensor, "b g h w"]:
     """For every group of attributes the share of each cell that its part covers; nothing where nobody marked parts.
 
-    A group of the object covers all of it. A group of a part that has no id, of the surroundings or of nothing
-    visible covers nothing.
+    A group of the object covers all of it. A part that has no id of its own covers the key points on which it can be
+    found, such as both wings. A group of a part that has neither, of the surroundings or of nothing visible covers
+    nothing.
     """
     ids = {name: at for at, name in enumerate(names, 1)}
     marked = parts != NOWHERE
     nothing = torch.zeros_like(marked)
     masks = []
     for group in words.groups:
-        if group.scope == "part" and group.part in ids:
-            masks.append(parts == ids[group.part])
+        own = [ids[name] for name in (group.part, *POINTS.get(group.part, ())) if name in ids]
+        if group.scope == "part" and own:
+            # a part with a mask of its own needs no points
+            masks.append(
+                torch.isin(
+                    parts, torch.tensor(own[:1] if group.part in ids else own, dtype=parts.dtype).to(parts.device)
+                )
+            )
         else:
             masks.append((parts > 0) & marked if group.scope == "object" else nothing)
     return torch.nn.functional.adaptive_avg_pool2d(torch.stack(masks, dim=1).float(), size)
@@ -163,7 +169,8 @@ def _marks(data: AttributeData, row: int) -> str:
     """Changes when what is known of where the object is does."""
     masks = [files[row] for files in (data.part_masks, data.foreground) if files]
     box = "" if data.boxes is None else data.boxes[row].tolist()
-    return f"{[_stamp(mask) for mask in masks if mask]} {box}"
+    points = f" {data.points[row].tolist()}" if has_points(data) and data.points is not None else ""
+    return f"{[_stamp(mask) for mask in masks if mask]} {box}{points}"
 
 
 def _stamp(path: Path) -> str:
@@ -178,41 +185,4 @@ def _stamp(path: Path) -> str:
 def _square(data: AttributeData, row: int, size: int) -> NDArray[np.uint8]:
     """The middle square of a photo."""
     image = read_photo(data.files[row]).image
-    return np.asarray(_cut(image, size, Image.Resampling.BILINEAR), dtype=np.uint8)
-
-
-def _cut(image: Image.Image, size: int, how: Image.Resampling) -> Image.Image:
-    side = min(image.size)
-    left, top = (image.width - side) / 2, (image.height - side) / 2
-    return image.resize((size, size), how, box=(left, top, left + side, top + side))
-
-
-def _part_ids(data: AttributeData, row: int, size: int) -> NDArray[np.uint8]:
-    """Part ids from the part mask, or 1 in the object's mask or box, or nowhere."""
-    if data.part_masks and (path := data.part_masks[row]) is not None:
-        return np.asarray(_cut(_mask(path), size, Image.Resampling.NEAREST), dtype=np.uint8)
-    if data.foreground and (path := data.foreground[row]) is not None:
-        mask = _cut(_mask(path).convert("L"), size, Image.Resampling.BILINEAR)
-        return np.asarray(np.asarray(mask) > 127, dtype=np.uint8)
-    if data.boxes is not None and np.isfinite(data.boxes[row]).all():
-        return _boxed(data.files[row], data.boxes[row], size)
-    return np.full((size, size), NOWHERE, np.uint8)
-
-
-def _mask(path: Path) -> Image.Image:
-    try:
-        mask = Image.open(path)
-        mask.load()
-    except (OSError, SyntaxError, ValueError) as problem:
-        raise InputError(
-            f"the mask {str(path)!r} is damaged or cut short ({problem}); copy or make it again"
-        ) from problem
-    return mask
-
-
-def _boxed(file: Path, box: NDArray[np.float64], size: int) -> NDArray[np.uint8]:
-    """1 inside the box of the object."""
-    x, y, width, height = box
-    full = Image.new("L", read_photo(file).size)
-    full.paste(255, (round(x), round(y), round(x + width), round(y + height)))
-    return np.asarray(np.asarray(_cut(full, size, Image.Resampling.BILINEAR)) > 127, dtype=np.uint8)
+    return np.asarray(middle_square(image, size, Image.Resampling.BILINEAR), dtype=np.uint8)

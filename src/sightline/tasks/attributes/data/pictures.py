@@ -24,7 +24,8 @@ from sightline.tasks.attributes.data import (
     read_attributes,
 )
 from sightline.tasks.attributes.data.background_pairs import drawn_again, scenes_of
-from sightline.tasks.attributes.data.examples import NOWHERE, Examples, from_files, from_scenes
+from sightline.tasks.attributes.data.examples import Examples, from_files, from_scenes
+from sightline.tasks.attributes.data.places import NOWHERE, WIDTH, has_points
 from sightline.tasks.attributes.recipe import EatRecipe
 from sightline.training.reporter import Report
 from sightline.worlds.aviary.config import WorldConfig
@@ -50,7 +51,7 @@ class Pictures:
         source: what they are, in words.
         identity: a text that changes when the data does.
         drawn: whether they were drawn rather than photographed.
-        where: how the object is known: `parts`, `mask`, `box`, or nothing.
+        where: how the object is known: `parts` (masks), `points` (of parts), `mask`, `box`, or nothing.
         notes: what was noticed, one sentence each.
     """
 
@@ -98,10 +99,10 @@ def gather(data: Path | None, recipe: EatRecipe, work: Path, report: Report = la
             f"--outside-weight needs to know where the object is, but {pictures.source} has neither masks nor boxes; "
             "leave it out"
         )
-    if recipe.loss.part_weight and pictures.where != "parts":
+    if recipe.loss.part_weight and pictures.where not in ("parts", "points"):
         raise TrainingError(
-            f"--part-weight needs masks of the parts, but {pictures.source} has none; leave it out (--outside-weight "
-            "does with masks or boxes of the object)"
+            f"--part-weight needs masks or key points of the parts, but {pictures.source} has none; leave it out "
+            "(--outside-weight does with masks or boxes of the object)"
         )
     return pictures
 
@@ -182,6 +183,7 @@ def _read(root: Path, recipe: EatRecipe, work: Path, report: Report) -> Pictures
     if scenes is not None:
         pairs = drawn_again(*scenes, recipe.network.side, work / "photos")
         examples["train"] = replace(examples["train"], background_pairs=pairs)
+    where = _where(data, examples["train"])
     return Pictures(
         examples["train"],
         examples["validation"],
@@ -191,8 +193,8 @@ def _read(root: Path, recipe: EatRecipe, work: Path, report: Report) -> Pictures
         str(root),
         "\n".join(f"{file.relative_to(root) if root in file.parents else file}" for file in data.files),
         drawn=(root / "world.json").is_file(),
-        where=_where(data, examples["train"]),
-        notes=data.notes,
+        where=where,
+        notes=(*data.notes, *_place_notes(where, data)),
     )
 
 
@@ -200,7 +202,19 @@ def _where(data: AttributeData, train: Examples) -> str:
     """How the object is known in the training pictures."""
     if not bool((train.parts != NOWHERE).any()):
         return ""
+    if has_points(data):
+        return "points"
     return "parts" if data.part_masks else "mask" if data.foreground else "box"
+
+
+def _place_notes(where: str, data: AttributeData) -> tuple[str, ...]:
+    """What stands for the object and its parts, where that is less than their outlines."""
+    notes = []
+    if where == "points":
+        notes.append(f"parts are shown by key points: a Gaussian of {WIDTH:.0%} of the object's size around each")
+    if where in ("points", "box") and not data.foreground:
+        notes.append("the object is shown by its box, which holds some of the background too")
+    return tuple(notes)
 
 
 def _complete(data: AttributeData, leave_out: bool) -> AttributeData:

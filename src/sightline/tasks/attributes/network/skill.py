@@ -84,12 +84,15 @@ class Answers:
         predicted: predicted class of every picture.
         targets: what is true, 0..1; from a half on an attribute counts as there.
         weights: how sure that is; 0 unknown.
+        implied: what the predicted class alone implies; None takes the calibration's prototypes. Where networks were
+            cross-fitted, those of each fold belong here.
     """
 
     probabilities: Float[Tensor, "n k"]
     predicted: Int[Tensor, " n"]
     targets: Float[Tensor, "n k"]
     weights: Float[Tensor, "n k"]
+    implied: Float[Tensor, "n k"] | None = None
 
 
 def measure_skill(answers: Answers, calibration: Calibration, *, folds: int = FOLDS, seed: int = 0) -> Skill:
@@ -158,6 +161,8 @@ def floor_of(
 
 def _implied(answers: Answers, calibration: Calibration) -> Float[Tensor, "n k"]:
     """What the predicted class alone says; the mean over classes where nobody knows the class."""
+    if answers.implied is not None:
+        return answers.implied.clamp(0.02, 0.98)
     table = calibration.prototypes
     table = torch.where(table.isnan(), table.nanmean(0), table).nan_to_num(0.5)
     return table[answers.predicted].clamp(0.02, 0.98)
