@@ -10,13 +10,14 @@ import torch
 from sightline import explain
 from sightline.common.statistics.bootstrap import ratio_difference
 from sightline.errors import InputError
-from sightline.tasks.attributes.data.examples import Examples
+from sightline.tasks.attributes.data.examples import Examples, object_shares
 from sightline.tasks.attributes.explain.parsing import parse
 from sightline.tasks.attributes.explain.speaking import speaking_model
-from sightline.tasks.attributes.metrics.evaluate import texts
+from sightline.tasks.attributes.metrics.evaluate import energy, texts
 from sightline.tasks.attributes.metrics.speech import as_many, text_report, texts_of
 from sightline.tasks.attributes.network.skill import SEEN, TYPICAL, UNREAD, Skill
 from sightline.tasks.attributes.train.calibrate import normalised
+from sightline.tasks.attributes.train.guidance import class_maps
 from tests.tasks.attributes.test_narrator import TABLE, WORDS, net
 
 
@@ -135,3 +136,24 @@ def test_a_report_of_texts_by_hand():
     assert report.seen.recall.mean == pytest.approx(2 / 6)
     assert report.by_class.precision.mean == pytest.approx(2 / 3)
     assert report.typical.named == 11
+
+
+def test_the_energy_stands_beside_another_pictures_map():
+    own, some = model(), pictures()
+    images = some.images.clone()
+    images[6:] = images[6:].roll((8, -16), (2, 3))
+    boxes = torch.zeros(12, 16, 16, dtype=torch.uint8)
+    boxes[:6, 4:8, 8:12] = 1
+    boxes[6:, 8:12, :4] = 1
+    moved = replace(some, images=images, parts=boxes)
+    found = energy(own, moved)
+    reading = own.read(normalised(own, images))
+    maps = class_maps(reading.classes.max(1).values, reading.features).detach()
+    inside = object_shares(boxes, (8, 8))
+    own_shares = [float((maps[n] * inside[n]).sum() / maps[n].sum()) for n in range(12)]
+    others = [float((maps[(n + 6) % 12] * inside[n]).sum() / maps[(n + 6) % 12].sum()) for n in range(12)]
+    assert found.inside.mean == pytest.approx(sum(own_shares) / 12)
+    assert found.swapped == pytest.approx(sum(others) / 12)
+    assert found.over_swapped.mean == pytest.approx(found.inside.mean - found.swapped)
+    assert found.over_swapped.low > 0.05
+    assert found.area == pytest.approx(1 / 16)

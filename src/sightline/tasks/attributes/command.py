@@ -109,6 +109,9 @@ def _tell(outcome: Trained, *, as_json: bool) -> None:
     if judged.within is not None:
         say(f"within classes {judged.within} of {judged.pairs} pairs ranked right (class alone: 0.5)")
     if judged.energy is not None:
-        say(f"class map on the object {judged.energy.inside} (object's area {judged.energy.area:.3f})")
+        say(
+            f"class map on the object {judged.energy.inside} (object's area {judged.energy.area:.3f}, "
+            f"another picture's map {judged.energy.swapped:.3f})"
+        )
     say(f"texts: {truthfulness(judged.texts)}")
     say(f"epoch {outcome.best} of {outcome.epochs} kept; {', '.join(map(str, outcome.files))} written")

@@ -72,7 +72,7 @@ def facts(
         evidence
         if energy is None
         else f"{energy.inside} of the class map lies on the object, which covers {energy.area:.3f}; "
-        f"gain {energy.gain}, {evidence}"
+        f"gain {energy.gain}, over another picture's map ({energy.swapped:.3f}) {energy.over_swapped}, {evidence}"
     )
     return {
         "class accuracy": f"{judged.accuracy:.4f} (95 % interval {low:.4f} to {high:.4f}, {judged.pictures} pictures"

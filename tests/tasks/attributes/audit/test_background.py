@@ -55,6 +55,17 @@ def test_a_class_whose_map_lies_beside_the_object_is_named():
     assert found[0].high < 0
 
 
+def test_where_objects_are_centred_a_map_that_follows_its_own_picture_is_no_finding():
+    """A centred Gaussian beats any map on photos of birds in the middle."""
+    seen, _ = observations(600, sharp=8.0)
+    draw = torch.Generator().manual_seed(0)
+    energy = 0.5 + 0.1 * torch.randn(600, generator=draw)
+    centred = replace(seen, energy=energy, prior=torch.full((600,), 0.65))
+    assert len(background(replace(centred, swapped=energy + 0.05)).findings) == 6
+    assert len(background(replace(centred, swapped=None)).findings) == 6
+    assert background(replace(centred, swapped=energy - 0.05)).findings == ()
+
+
 def test_pictures_without_a_mask_are_left_out():
     seen, _ = observations(60)
     nothing = torch.full((60,), torch.nan)

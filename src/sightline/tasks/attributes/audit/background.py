@@ -26,7 +26,7 @@ LEAST = 8
 RULE = (
     "the decision is reported where an exchanged background changes it more often than one of its own kind drawn "
     "again, and to the class it came from more often than to another (both 95 % intervals); a class's attention "
-    "where its map has less on the object than a centred Gaussian as wide, "
+    "where its map has less on the object than a centred Gaussian as wide, and not more than other pictures' maps, "
     f"at {LEVEL:.0%} over all classes (Bonferroni)"
 )
 
@@ -80,7 +80,11 @@ def _decision(excess: Trial, numbers: dict[str, Fact]) -> Finding:
 
 
 def _attention(observations: Observations) -> tuple[list[Finding], int]:
-    """Classes whose map lies on the object less than a centre prior does."""
+    """Classes whose map lies on the object less than a centre prior does, and no more than maps of other pictures.
+
+    Where objects are in the middle, as on most photos, a centred Gaussian beats any map: there a map that follows its
+    own picture's object is no finding.
+    """
     if observations.energy is None or observations.prior is None:
         return [], 0
     measured = observations.energy.isfinite() & observations.prior.isfinite()
@@ -95,7 +99,8 @@ def _class(observations: Observations, name: str, rows: Float[Tensor, " n"], tes
         torch.zeros(0) if part is None else part[rows] for part in (observations.energy, observations.prior)
     )
     difference = trial(energy - prior, tests)
-    if not difference.below(0.0):
+    swapped = None if observations.swapped is None else observations.swapped[rows]
+    if not difference.below(0.0) or (swapped is not None and trial(energy - swapped).interval.low > 0):
         return None
     return ATTENTION.finding(
         name,

@@ -37,6 +37,7 @@ class _Pass:
     contributions: Tensor
     energy: Tensor
     prior: Tensor
+    swapped: Tensor
     part_attention: Tensor
     areas: Tensor
 
@@ -80,6 +81,7 @@ def observe(
         trained=trained,
         energy=tables["energy"] if masked else None,
         prior=tables["prior"] if masked else None,
+        swapped=tables["swapped"] if masked else None,
         part_attention=tables["part_attention"] if parted else None,
         part_names=examples.part_names if parted else (),
         part_areas=tables["areas"] if parted else None,
@@ -101,7 +103,7 @@ def _passes(net: AttributeNet, examples: Examples, batch: int, step: Callable[[i
             margin = top.values[:, 0] - top.values[:, 1]
             slope = torch.autograd.grad(margin.sum(), reading.features)[0].sum((2, 3))
         with torch.no_grad():
-            energy, prior = _energies(maps, some)
+            energy, prior, swapped = _energies(maps, some)
             yield _Pass(
                 reading.classes.detach(),
                 reading.logits.detach(),
@@ -110,6 +112,7 @@ def _passes(net: AttributeNet, examples: Examples, batch: int, step: Callable[[i
                 _contributions(net, reading, top.indices, slope),
                 energy,
                 prior,
+                swapped,
                 *_part_attention(net, reading, some),
             )
         step(len(some))
@@ -127,8 +130,8 @@ def _contributions(net: AttributeNet, reading: AttributeOutput, top: Tensor, slo
     return sensitivity_contributions(slope, weights, logits, calibration.mean_logit)
 
 
-def _energies(maps: Float[Tensor, "b h w"], some: Examples) -> tuple[Tensor, Tensor]:
-    """Share of each map on the object, and of the centred Gaussian that is spread as widely as the map."""
+def _energies(maps: Float[Tensor, "b h w"], some: Examples) -> Iterator[Tensor]:
+    """Share on the object of each map, of the centred Gaussian as wide, and of another picture's map in the batch."""
     size = (maps.shape[1], maps.shape[2])
     inside = object_shares(some.parts, size)
     total = maps.sum((1, 2))
@@ -141,7 +144,9 @@ def _energies(maps: Float[Tensor, "b h w"], some: Examples) -> tuple[Tensor, Ten
     own = maps.flatten(1).square().sum(1) / total.clamp(min=1e-12).square()
     chosen = priors[(sharpness[None] - own[:, None]).abs().argmin(1)]
     prior = (chosen * inside).sum((1, 2))
-    return (torch.where(measurable, values, torch.nan) for values in (energy, prior))  # type: ignore[return-value]
+    other = (maps / total.clamp(min=1e-12)[:, None, None]).roll(max(1, len(maps) // 2), 0)
+    swapped = (other * inside).sum((1, 2)) if len(maps) > 1 else torch.full_like(energy, torch.nan)
+    return (torch.where(measurable, values, torch.nan) for values in (energy, prior, swapped))
 
 
 def _part_attention(net: AttributeNet, reading: AttributeOutput, some: Examples) -> tuple[Tensor, Tensor]:

@@ -49,6 +49,7 @@ class Observations:
         trained: whether the network was trained on the picture.
         energy: share of the class map that lies on the object; NaN where it is not marked. None without masks.
         prior: the same share of a centred Gaussian as wide as the map.
+        swapped: the same share of another picture's map, which is centred as the pictures are.
         part_attention: for each group, the share of each part in the cell where the group's map peaks; NaN where
             unknown.
         part_names: the parts in `part_attention`.
@@ -70,6 +71,7 @@ class Observations:
     trained: Bool[Tensor, " n"] | None = None
     energy: Float[Tensor, " n"] | None = None
     prior: Float[Tensor, " n"] | None = None
+    swapped: Float[Tensor, " n"] | None = None
     part_attention: Float[Tensor, "n g p"] | None = None
     part_names: tuple[str, ...] = ()
     part_areas: Float[Tensor, "n p"] | None = None

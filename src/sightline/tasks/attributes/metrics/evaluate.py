@@ -43,11 +43,15 @@ class Energy:
         inside: share of the map on the object, mean over pictures.
         area: share of the picture that the object covers: the energy of a map that is everywhere alike.
         gain: difference of the two shares, picture by picture.
+        swapped: share of the map of another picture on the object: as sharp, and centred as the pictures are.
+        over_swapped: how much more of the picture's own map lies on the object, picture by picture.
     """
 
     inside: Interval
     area: float
     gain: Interval
+    swapped: float
+    over_swapped: Interval
 
 
 @dataclass(frozen=True)
@@ -168,7 +172,7 @@ def read_with_maps(net: AttributeNet, pictures: Examples, batch: int = 64) -> tu
         pictures: pictures, with or without what is known of the object.
         batch: pictures at a time.
     """
-    said, shares, areas = [], [], []
+    said, scaled, objects = [], [], []
     for at in range(0, len(pictures), batch):
         with torch.no_grad():
             features, finer = net.trunk.levels(normalised(net, pictures.images[at : at + batch]), net.levels)
@@ -178,10 +182,27 @@ def read_with_maps(net: AttributeNet, pictures: Examples, batch: int = 64) -> tu
         inside = object_shares(pictures.parts[at : at + batch], (maps.shape[1], maps.shape[2]))
         total, area = maps.sum((1, 2)), inside.mean((1, 2))
         measurable = (total > 0) & (area > 0)
-        shares.append(((maps * inside).sum((1, 2)) / total)[measurable])
-        areas.append(area[measurable])
+        scaled.append((maps / total.clamp(min=1e-12)[:, None, None])[measurable])
+        objects.append(inside[measurable])
     predictions = Predictions(*(torch.cat(column) for column in zip(*said, strict=True)))
-    share, area = torch.cat(shares), torch.cat(areas)
-    if not len(share):
-        return predictions, None
-    return predictions, Energy(bootstrap(share), float(area.mean()), bootstrap(share - area))
+    own, inside = torch.cat(scaled), torch.cat(objects)
+    return predictions, energy_of(own, inside) if len(own) else None
+
+
+def energy_of(maps: Float[Tensor, "n h w"], inside: Float[Tensor, "n h w"]) -> Energy:
+    """How much of each map lies on its object, beside the object's area and the map of another picture.
+
+    Args:
+        maps: maps that sum to 1.
+        inside: the object's share of each cell.
+    """
+    area = inside.mean((1, 2))
+    # half the pictures away, so that pictures of one class, which lie together, do not stand in for each other
+    share, swapped = ((one * inside).sum((1, 2)) for one in (maps, maps.roll(len(maps) // 2, 0)))
+    return Energy(
+        inside=bootstrap(share),
+        area=float(area.mean()),
+        gain=bootstrap(share - area),
+        swapped=float(swapped.mean()),
+        over_swapped=bootstrap(share - swapped),
+    )
