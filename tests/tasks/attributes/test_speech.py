@@ -13,7 +13,7 @@ from sightline.errors import InputError
 from sightline.tasks.attributes.data.examples import Examples, object_shares
 from sightline.tasks.attributes.explain.parsing import parse
 from sightline.tasks.attributes.explain.speaking import speaking_model
-from sightline.tasks.attributes.metrics.evaluate import energy, texts
+from sightline.tasks.attributes.metrics.evaluate import read_with_maps, texts
 from sightline.tasks.attributes.metrics.speech import as_many, text_report, texts_of
 from sightline.tasks.attributes.network.skill import SEEN, TYPICAL, UNREAD, Skill
 from sightline.tasks.attributes.train.calibrate import normalised
@@ -146,7 +146,7 @@ def test_the_energy_stands_beside_another_pictures_map():
     boxes[:6, 4:8, 8:12] = 1
     boxes[6:, 8:12, :4] = 1
     moved = replace(some, images=images, parts=boxes)
-    found = energy(own, moved)
+    _, found = read_with_maps(own, moved)
     reading = own.read(normalised(own, images))
     maps = class_maps(reading.classes.max(1).values, reading.features).detach()
     inside = object_shares(boxes, (8, 8))
