@@ -20,7 +20,7 @@ from sightline.api.domain import Rate, domain_of, kept, named, rates
 from sightline.api.inputs import check_lengths, passed
 from sightline.api.layers import Layers, named_layers
 from sightline.api.methods import Choice, Fitting, chosen, options_of
-from sightline.api.narration import narrated
+from sightline.api.narration import narrated, on_object
 from sightline.api.scope import within_scope
 from sightline.capture import Plan, capture, in_chunks
 from sightline.common.threads import exclusive, steady
@@ -129,8 +129,8 @@ def explain(
         images: the pictures as the network sees them, 0..1, kept with the result for drawing; or the signals,
             volumes or clips themselves. Of pictures that were passed they are made here.
         sources: a name for each sample; of files their names.
-        foreground: mask of the object in each picture, on a grid of any size: each phrase then says which share of
-            its map lies there.
+        foreground: mask of the object in each picture, on a grid of any size: each map (note `object`) and each
+            phrase then says which share of its evidence lies there.
         domain: what the maps lie over, `"volume"` or `"space-time"`, where the inputs have three axes of places.
         rate: samples of a signal or frames of a clip in a second, of all or of each; three axes are a clip then.
         preprocess: how pictures are made ready, where the model does not say: a `Preprocess`, torchvision's weights,
@@ -208,6 +208,7 @@ def explain(
     for part, items in in_chunks(work, len(inputs), batch_size):
         masks = None if foreground is None else foreground[part]
         spoken = items if decision.wants_embedding else narrated(adapter.model, items, inputs[part], masks)
+        spoken = on_object(spoken, masks, len(items) // len(inputs[part]))
         explanations.extend(within_scope(model, spoken, inputs[part]))
         if callable(progress):
             progress(part.stop, len(inputs))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 from jaxtyping import Bool, Float
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from sightline.metrics.localisation import energy_inside
 from sightline.registry import Registry
-from sightline.results import Decision, Explanation, Narration
+from sightline.results import AttentionMap, Decision, Explanation, Narration, Status
 
 Narrator = Callable[[nn.Module, Explanation, Tensor], Narration | None]
 NARRATORS: Registry[Narrator] = Registry("narrator", group="sightline.narrators")
@@ -36,6 +36,29 @@ def narrated(
             narrations[key] = words if words is None or masks is None else _located(words, masks[sample])
         words = narrations[key]
         yield item if words is None else replace(item, phrases=words.phrases, sentences=words.sentences)
+
+
+def on_object(items: Iterable[Explanation], masks: Bool[Tensor, "b y x"] | None, each: int) -> Iterator[Explanation]:
+    """The explanations, each map over a picture with the share of its evidence on the object in its note `object`.
+
+    Args:
+        items: sample by sample.
+        masks: where the object is; None changes nothing.
+        each: explanations of a sample.
+    """
+    for number, item in enumerate(items):
+        if masks is None:
+            yield item
+            continue
+        maps = tuple(_noted(map_, masks[number // each]) for map_ in item.flow.maps)
+        yield replace(item, flow=replace(item.flow, maps=maps))
+
+
+def _noted(map_: AttentionMap, mask: Bool[Tensor, "y x"]) -> AttentionMap:
+    if map_.domain.kind != "image" or map_.status not in (Status.OK, Status.FLAT):
+        return map_
+    share = energy_inside(map_.values, mask)
+    return map_ if share is None else replace(map_, notes={**map_.notes, "object": share})
 
 
 def _located(words: Narration, mask: Bool[Tensor, "y x"]) -> Narration:
