@@ -135,6 +135,7 @@ def test_the_brush_has_a_size(opened):
 
 
 def test_a_box_is_moved_sized_left_and_taken_away_by_keys(opened):
+    opened.press("Home")
     opened.page.locator("#box").click()
     assert opened.page.evaluate("document.activeElement.id") == "hider"
     before = mask_of(opened).nonzero().float().mean(0)
