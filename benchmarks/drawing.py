@@ -21,7 +21,7 @@ from __future__ import annotations
 import csv
 import os
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,6 +48,7 @@ EACH, POOL = 6, 40
 MAPS = ("lrp", "contrast", "turned")
 FEW = ("blocks.0.0", "blocks.2.1", "blocks.4.1", "blocks.6.0")
 """Depths at which the styles are compared."""
+COLUMNS = ("seen", *DEFICIENCIES, "untouched", "order", "structure")
 HEAD = ("drawing", "maps", "layer", "seen", "seen, worst of three", "untouched", "order", "structure")
 
 
@@ -84,13 +85,13 @@ def main() -> None:
                 print(" ".join(map(str, rows[-1])), flush=True)
     text = f"{table(HEAD, rows)}\n\n{len(photos)} photos; {conditions(arguments.device)}"
     print(text)
-    dump(arguments.json, {"about": conditions(arguments.device), "columns": HEAD[3:], "figures": facts})
+    dump(arguments.json, {"about": conditions(arguments.device), "columns": COLUMNS, "figures": facts})
     if arguments.write and not arguments.toy:
         write("styles" if arguments.styles else "drawing", text, PAGE)
 
 
 def judged(style: str, photo: Photo, map_: AttentionMap) -> tuple[float, ...]:
-    """The five figures of one picture."""
+    """The figures of one picture: seen as it is and with each deficiency, untouched, order, structure."""
     drawn = STYLES[style](map_, photo.pixels)
     none = STYLES[style](AttentionMap(torch.zeros_like(map_.values), map_.layer, signed=map_.signed), photo.pixels)
     evidence = unit_of(map_).densities(grown(map_, (SIDE, SIDE))).abs()
@@ -102,15 +103,16 @@ def judged(style: str, photo: Photo, map_: AttentionMap) -> tuple[float, ...]:
     changes = difference(drawn[::3, ::3], none[::3, ::3])
     order = float(spearman(changes.reshape(1, -1), evidence[::3, ::3].reshape(1, -1)))
     structure = float(similarity(luma(drawn), luma(photo.pixels))[most].mean())
-    return seen[0], min(seen[1:]), untouched, order, structure
+    return *seen, untouched, order, structure
 
 
-def cells(figures: Float[Tensor, "photos 5"]) -> list[str]:
-    """The median over photos and the worst photo, for each figure."""
-    worst: Sequence[Callable[[Tensor], Tensor]] = (torch.min, torch.min, torch.max, torch.min, torch.min)
-    digits = (1, 1, 1, 2, 2)
-    columns = zip(figures.unbind(1), worst, digits, strict=True)
-    return [f"{column.nanmedian():.{places}f} / {pick(column):.{places}f}" for column, pick, places in columns]
+def cells(figures: Float[Tensor, "photos 7"]) -> list[str]:
+    """The median over photos and the worst photo, for each figure; of the three deficiencies the worst one."""
+    medians, least, most = figures.nanmedian(0).values, figures.amin(0), figures.amax(0)
+    seen = f"{medians[0]:.1f} / {least[0]:.1f}"
+    deficient = f"{medians[1:4].min():.1f} / {least[1:4].min():.1f}"
+    shares = [f"{medians[place]:.2f} / {least[place]:.2f}" for place in (5, 6)]
+    return [seen, deficient, f"{medians[4]:.1f} / {most[4]:.1f}", *shares]
 
 
 def chosen(folder: Path) -> list[tuple[str, Path]]:

@@ -30,7 +30,7 @@ DEFAULT = "glow"
 ROWS, ZERO = 256, 128
 REACH = 8.0
 """Density at both ends of a table."""
-STRONGEST, STEEPNESS, HALFWAY = 0.75, 2.5, 1.4
+STRONGEST, STEEPNESS, HALFWAY = 0.75, 2.5, 1.25
 """The opacity's limit, its steepness `n`, and the density `k` at which it is half of the limit."""
 CLASSIC = 0.6
 """Opacity of the classic map at any density."""
@@ -89,7 +89,7 @@ def opacity_of(density: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
     r"""Opacity by density: $a \, d^n / (d^n + k^n)$.
 
     Example:
-        >>> [round(float(opacity_of(torch.tensor(d))), 2) for d in (0.0, 0.3, 1.4, 8.0)]
+        >>> [round(float(opacity_of(torch.tensor(d))), 2) for d in (0.0, 0.3, 1.25, 8.0)]
         [0.0, 0.02, 0.38, 0.74]
     """
     power = density.abs() ** STEEPNESS
