@@ -130,7 +130,7 @@ def test_the_outline_is_light_inside_dark():
     values = torch.zeros(10, 10)
     values[3:7, 3:7] = 1.0
     picture = torch.full((200, 200, 3), 128, dtype=torch.uint8)
-    profile = stroked(picture, outline(AttentionMap(values, "s")))[100, :100, 0].int()
+    profile = stroked(picture, outline(AttentionMap(values, "s")).loops)[100, :100, 0].int()
     light = int(profile.argmax())
     assert profile[light] > 200
     assert profile[light - 3 : light].min() < 100

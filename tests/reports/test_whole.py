@@ -8,22 +8,23 @@ from PIL import Image
 import sightline
 from sightline.reports.drawing import overlay
 from sightline.reports.photo import pixels_of, tensor_of
-from sightline.reports.whole import box_of, over_whole
+from sightline.reports.place import DIMMED
+from sightline.reports.whole import over_whole
 from sightline.results.original import Original
 
 from .samples import explanation, photo, smooth
 from .test_displays import pictures
 
 
-def test_outside_of_the_crop_the_photo_is_as_it_was():
+def test_outside_of_the_crop_the_photo_is_dimmed():
     pixels, map_ = pixels_of(photo(40, 80)), explanation().flow[-1]
     drawn = over_whole(map_, Original(pixels, (0.25, 0.0, 0.5, 1.0)))
-    left, _, right, _ = box_of((0.25, 0.0, 0.5, 1.0), (40, 80))
     assert drawn.shape == pixels.shape
-    assert drawn[:, :left].equal(pixels[:, :left])
-    assert drawn[:, right:].equal(pixels[:, right:])
-    inside = overlay(map_, pixels[:, left:right].contiguous())
-    assert drawn[2:-2, left + 2 : right - 2].equal(inside[2:-2, 2:-2])
+    for part in (slice(0, 18), slice(62, 80)):
+        assert (drawn[:, part].float() - DIMMED * pixels[:, part].float()).abs().max() <= 0.51
+    inside = overlay(map_, pixels[:, 20:60].contiguous(), outlined=False)
+    unlined = over_whole(map_, Original(pixels, (0.25, 0.0, 0.5, 1.0)), outlined=False)
+    assert unlined[:, 20:60].equal(inside)
 
 
 def test_a_photo_that_was_seen_whole_has_no_frame():
@@ -33,10 +34,10 @@ def test_a_photo_that_was_seen_whole_has_no_frame():
 
 def test_bars_beyond_the_photo_are_cut_off():
     pixels, map_ = pixels_of(photo(40, 80)), explanation().flow[-1]
-    drawn = over_whole(map_, Original(pixels, (0.0, -0.5, 1.0, 2.0)))
+    drawn = over_whole(map_, Original(pixels, (0.0, -0.5, 1.0, 2.0)), outlined=False)
     square = torch.full((80, 80, 3), 40, dtype=torch.uint8)
     square[20:60] = pixels
-    assert drawn[2:-2, 2:-2].equal(overlay(map_, square)[22:58, 2:-2])
+    assert drawn.equal(overlay(map_, square, outlined=False)[20:60])
 
 
 @pytest.mark.parametrize("size", [(90, 30), (30, 90)])

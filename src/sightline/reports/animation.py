@@ -51,10 +51,11 @@ class Walk:
     @cached_property
     def photo(self) -> UInt8[Tensor, "h w 3"]:
         """The photo at the size of a panel; several panels are smaller ones, and a strip is larger."""
+        pixels, _ = self.subject.canvas
         if self.subject.wide:
-            return fit(self.subject.pixels, STRIP * self.size, enlarge=True)
+            return fit(pixels, STRIP * self.size, enlarge=True)
         columns = Layout(len(self.subject.items), 1, 1).columns
-        return fit(self.subject.pixels, max(32, 2 * self.size // (1 + columns)), enlarge=True)
+        return fit(pixels, max(32, 2 * self.size // (1 + columns)), enlarge=True)
 
     @cached_property
     def layout(self) -> Layout:
@@ -77,7 +78,9 @@ class Walk:
         if map_ is None:
             return self.photo.float() * NO_MAP
         unit = self.subject.unit(item, map_, self.scale)
-        return overlay(map_, self.photo, cmap=self.cmap, unit=unit, opacity=self.opacity).float()
+        return overlay(
+            map_, self.photo, cmap=self.cmap, unit=unit, opacity=self.opacity, box=self.subject.canvas[1]
+        ).float()
 
     def caption(self, place: int, progress: float) -> Caption:
         """The words at a layer."""

@@ -25,9 +25,11 @@ from torch import Tensor
 from sightline.reports.cmaps import DEFAULT, REACH, ROWS, ZERO, cmap_of
 from sightline.reports.density import Unit, unit_of
 from sightline.reports.kernel import deviation_of, grown
-from sightline.reports.outline import Outline, outline
+from sightline.reports.outline import Loop, outline
 from sightline.reports.photo import tensor_of
+from sightline.reports.place import Place
 from sightline.results import AttentionMap
+from sightline.results.original import WHOLE, Box
 
 HATCH = 8
 """Period of the hatching over values that are not finite, in pixels."""
@@ -49,6 +51,7 @@ def overlay(
     opacity: float = 1.0,
     outlined: bool = True,
     smooth: bool = True,
+    box: Box = WHOLE,
 ) -> UInt8[Tensor, "h w 3"]:
     """A map laid over a photo; where there is no evidence the photo is as it was.
 
@@ -60,6 +63,8 @@ def overlay(
         opacity: factor on the colour map's own opacity, 0..1.
         outlined: whether the smallest area that holds half of the evidence for the decision is outlined.
         smooth: whether cells are drawn as soft patches (the display kernel); else as hard rectangles.
+        box: `(x, y, width, height)` of what the map lies over, as shares of the photo's sides. What is outside of it
+            is dimmed, and the box is framed.
 
     Returns:
         RGB in 0..255, of the photo's size.
@@ -67,13 +72,28 @@ def overlay(
     Raises:
         ResultError: the colour map is unknown.
     """
+    if box != WHOLE:
+        return _within(map_, photo, box, cmap=cmap, unit=unit, opacity=opacity, outlined=outlined, smooth=smooth)
     size = (photo.shape[0], photo.shape[1])
     values = grown(map_, size, smooth=smooth)
     colours = painted((unit or unit_of(map_)).densities(values), cmap=cmap)
     picture = laid(colours, photo, opacity=opacity)
     if not bool(torch.isfinite(values).all()):
         picture = hatched(picture, ~torch.isfinite(values), opacity=opacity)
-    return stroked(picture, outline(map_)) if outlined and opacity > 0.0 else picture
+    return stroked(picture, outline(map_).loops) if outlined and opacity > 0.0 else picture
+
+
+def _within(
+    map_: AttentionMap, photo: UInt8[Tensor, "h w 3"], box: Box, *, outlined: bool, opacity: float, **look: Any
+) -> UInt8[Tensor, "h w 3"]:
+    """A map laid over a part of a photo, and the rest dimmed."""
+    place = Place.of(box, photo)
+    inner = place.cut(photo)
+    drawn = overlay(map_, inner, outlined=False, opacity=opacity, **look)
+    picture = place.paste(drawn, photo)
+    if outlined and opacity > 0.0:
+        picture = stroked(picture, place.moved(outline(map_).loops))
+    return picture
 
 
 def painted(densities: Float[Tensor, "h w"], *, cmap: str = DEFAULT) -> UInt8[Tensor, "h w 4"]:
@@ -117,23 +137,23 @@ def hatched(
     return mixed.where(where[..., None], picture)
 
 
-def stroked(picture: UInt8[Tensor, "h w 3"], outline_: Outline) -> UInt8[Tensor, "h w 3"]:
-    """A picture with an outline on it: thin, light inside dark."""
-    if not outline_.loops:
+def stroked(picture: UInt8[Tensor, "h w 3"], loops: tuple[Loop, ...]) -> UInt8[Tensor, "h w 3"]:
+    """A picture with closed lines on it: thin, light inside dark."""
+    if not loops:
         return picture
     unit = max(1.0, max(picture.shape[:2]) / UNITS)
     result = picture.float()
     for colour, width in ((LINE_DARK, WIDTH_DARK), (LINE_LIGHT, WIDTH_LIGHT)):
-        cover = _line_cover(outline_, (picture.shape[0], picture.shape[1]), width=width * unit)
+        cover = _line_cover(loops, (picture.shape[0], picture.shape[1]), width=width * unit)
         result = result * (1.0 - cover) + torch.tensor(colour).float() * cover
     return (result + 0.5).floor().to(torch.uint8)
 
 
-def _line_cover(outline_: Outline, size: tuple[int, int], *, width: float) -> Float[Tensor, "h w 1"]:
-    """How much of each pixel a line along the outline covers, 0..1."""
+def _line_cover(loops: tuple[Loop, ...], size: tuple[int, int], *, width: float) -> Float[Tensor, "h w 1"]:
+    """How much of each pixel a line along the loops covers, 0..1."""
     canvas = Image.new("L", (size[1] * FINER, size[0] * FINER))
     pen, thickness = ImageDraw.Draw(canvas), max(1, round(width * FINER))
-    for loop in outline_.loops:
+    for loop in loops:
         corners = [(x * canvas.width, y * canvas.height) for x, y in (*loop, *loop[:2])]
         pen.line(corners, fill=255, width=thickness, joint="curve")
     small = canvas.resize((size[1], size[0]), Image.Resampling.BOX)

@@ -84,7 +84,7 @@ class Look:
 
     def height(self, subject: Subject) -> float:
         """Height of a picture's cell: as the picture wants it, within reason."""
-        height, width = subject.pixels.shape[:2]
+        height, width = subject.canvas[0].shape[:2]
         return self.cell * (height / width if subject.wide else min(1.6, max(0.4, height / width)))
 
     @property
@@ -262,7 +262,8 @@ def _scale_words(subject: Subject, item: Explanation, look: Look) -> str:
 
 
 def _draw_cells(sheet: Sheet, top: float, subject: Subject, *, item: Explanation, look: Look) -> None:
-    photo, high = fit(subject.pixels, look.pixels, enlarge=True), look.height(subject)
+    pixels, box = subject.canvas
+    photo, high = fit(pixels, look.pixels, enlarge=True), look.height(subject)
     tops = look.tops(item, high)
     for place, map_ in enumerate((None, *look.shown(item))):
         row, column = divmod(place, look.columns)
@@ -272,14 +273,15 @@ def _draw_cells(sheet: Sheet, top: float, subject: Subject, *, item: Explanation
             sheet.text(left, level + high + 0.04, _title(subject), fontsize=7)
             continue
         unit = subject.unit(item, map_, look.scale)
-        picture = overlay(map_, photo, cmap=look.cmap, unit=unit, opacity=look.opacity, smooth=look.smooth)
+        picture = overlay(map_, photo, cmap=look.cmap, unit=unit, opacity=look.opacity, smooth=look.smooth, box=box)
         sheet.picture((left, level, look.cell, high), picture)
         if one_row(item.flow.maps):
             _draw_curve(sheet, (left, level + high, look.cell, CURVE), map_=map_, unit=unit)
             level += CURVE
         _draw_caption(sheet, left, level + high + 0.04, map_=map_)
     if look.differences:
-        _draw_differences(sheet, top, item=item, photo=photo, high=high, look=look)
+        seen = fit(subject.pixels, look.pixels, enlarge=True)
+        _draw_differences(sheet, top, item=item, photo=seen, high=high, look=look)
 
 
 def _title(subject: Subject) -> str:

@@ -19,6 +19,7 @@ from sightline.reports.panels import drawable
 from sightline.reports.photo import blank, pixels_of
 from sightline.reports.scale import ScaleMode
 from sightline.results import AttentionMap, Explanation, LayerChoice, Original, Results, explanations_of
+from sightline.results.original import WHOLE, Box
 
 STRIP = 3
 """A picture that many times as wide as it is high is a strip."""
@@ -55,6 +56,11 @@ class Subject:
     def original(self) -> Original | None:
         """The photo in its own resolution, where it is known and a map is drawn over all of it."""
         return next((item.original for item in self.items if item.original is not None), None)
+
+    @cached_property
+    def canvas(self) -> tuple[UInt8[Tensor, "h w 3"], Box]:
+        """What maps are laid over, and which part of it they cover: the user's picture, else what the network saw."""
+        return (self.pixels, WHOLE) if self.original is None else (self.original.pixels, self.original.crop)
 
     @cached_property
     def wide(self) -> bool:

@@ -124,7 +124,7 @@ class Explanation(Pictured):
         provenance: where all of it came from: model, method and options, versions, time.
         sentences: the explanation in words, a sentence each.
         rate: samples of a signal, or frames of a clip, in a second; None if unknown.
-        original: the photo in its own resolution, where it is known; it is not saved.
+        original: the photo in its own resolution, where it is known.
     """
 
     flow: Flow
@@ -170,6 +170,7 @@ class Explanation(Pictured):
             "sentences": list(self.sentences),
             "provenance": self.provenance,
             "rate": self.rate,
+            "original": None if self.original is None else self.original.record(arrays),
         }
 
     @classmethod
@@ -191,6 +192,7 @@ class Explanation(Pictured):
             provenance=as_kind(dict[str, Any], record["provenance"], "provenance"),
             sentences=sentences,
             rate=_rate(record["rate"]),
+            original=Original.restore(record["original"], arrays),
         )
 
     def __repr__(self) -> str:

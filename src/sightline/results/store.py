@@ -18,13 +18,16 @@ from sightline.common.reading import check_file, is_there, read_json
 from sightline.common.runs import read_record
 from sightline.errors import ResultError
 
-SCHEMA = 3
-READS = (1, 2, 3)
-"""Schemas that can be read; the first has no sentences, and its phrases no roles; the second has no rate."""
-ADDED: dict[int, dict[str, Any]] = {3: {"rate": None}}
+SCHEMA = 4
+READS = (1, 2, 3, 4)
+"""Schemas that can be read; the first has no sentences, and its phrases no roles; the second has no rate, and
+the third no original picture."""
+ADDED: dict[int, dict[str, Any]] = {3: {"rate": None}, 4: {"original": None}}
 """What a schema added to every record, with what its absence in an older one means."""
 ARRAYS = "arrays.safetensors"
 MANIFEST = "manifest.json"
+OURS = r"\d+\.(image|(map|phrase)\.\d+)|original\.[0-9a-f]{16}"
+"""Names of arrays."""
 Item = TypeVar("Item")
 
 
@@ -112,6 +115,6 @@ def _is_unfinished(path: Path) -> bool:
 
     try:
         with safe_open(path, framework="numpy") as file:
-            return all(re.fullmatch(r"\d+\.(image|(map|phrase)\.\d+)", key) for key in file.keys())  # noqa: SIM118
+            return all(re.fullmatch(OURS, key) for key in file.keys())  # noqa: SIM118
     except (OSError, SafetensorError):
         return False
