@@ -3,6 +3,7 @@ import sys
 import pytest
 import torch
 from PIL import Image
+from torch.nn.functional import interpolate
 
 from sightline.errors import MissingExtraError, ResultError
 from sightline.reports import frames, save_animation
@@ -82,7 +83,7 @@ def test_without_its_encoder_mp4_names_the_extra(tmp_path, monkeypatch):
 
 
 def test_what_cannot_be_animated_is_refused(tmp_path):
-    with pytest.raises(ResultError, match=r"\.gif or \.mp4"):
+    with pytest.raises(ResultError, match=r"\.gif, \.webp or \.mp4"):
         save_animation([explanation()], tmp_path / "walk.avi")
     with pytest.raises(ResultError, match="there are 2"):
         frames(gallery())
@@ -93,3 +94,46 @@ def test_what_cannot_be_animated_is_refused(tmp_path):
     with pytest.raises(ResultError, match="cannot write"):
         save_animation([explanation()], tmp_path / "missing" / "walk.gif", size=32)
     assert not list(tmp_path.iterdir())
+
+
+def still(count, detail=64):
+    """A flow of maps over a photo with much detail."""
+    maps = tuple(AttentionMap(smooth(14, 14, number), f"layer{number}") for number in range(count))
+    rough = torch.rand(3, detail, detail, generator=torch.Generator().manual_seed(1))
+    return explanation(Flow(maps, "lrp"), image=interpolate(rough[None], (224, 224), mode="bilinear")[0])
+
+
+def test_a_gif_of_nineteen_layers_is_small(tmp_path):
+    path = save_animation([still(19, detail=6)], tmp_path / "walk.gif")
+    assert path.stat().st_size < 1_500_000
+    with Image.open(path) as picture:
+        assert picture.n_frames > 19
+
+
+def test_a_gif_that_would_be_heavy_loses_its_cross_fades_but_no_layer_and_no_time(tmp_path):
+    path = save_animation([still(19)], tmp_path / "walk.gif")
+    seconds = sum(frame.seconds for frame in frames([still(19)]))
+    with Image.open(path) as picture:
+        assert picture.n_frames == 19
+        times = []
+        for number in range(19):
+            picture.seek(number)
+            times.append(picture.info["duration"])
+    assert sum(times) == pytest.approx(1000 * seconds, abs=200)
+
+
+def test_a_gif_keeps_the_colours_of_its_frames(tmp_path):
+    path = save_animation([still(3)], tmp_path / "walk.gif")
+    first = next(iter(frames([still(3)]))).picture
+    with Image.open(path) as picture:
+        shown = torch.tensor(list(picture.convert("RGB").tobytes())).float()
+    assert (shown - torch.tensor(list(first.tobytes())).float()).abs().mean() < 6
+
+
+def test_webp_holds_the_same_frames_and_is_smaller(tmp_path):
+    item = still(5)
+    gif, webp = (save_animation([item], tmp_path / f"walk.{kind}") for kind in ("gif", "webp"))
+    with Image.open(gif) as one, Image.open(webp) as other:
+        assert other.n_frames == one.n_frames
+        assert other.size == one.size
+    assert webp.stat().st_size < gif.stat().st_size

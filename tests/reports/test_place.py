@@ -58,11 +58,21 @@ def test_the_outline_moves_with_the_part():
 def test_a_montage_shows_the_users_picture():
     item = given(90, 240, (0.3, 0.0, 0.375, 1.0), source="wide.jpg")
     shown = [torch.as_tensor(axes.images[0].get_array()) for axes in montage([item]).figure.axes]
-    first = next(array for array in shown if array.shape[0] > 1)
-    assert torch.equal(first, fit(item.original.pixels, 320, enlarge=True))
+    first, second = [array for array in shown if array.shape[0] > 1][:2]
     (subject,) = subjects_of([item])
+    assert torch.equal(first, fit(subject.framed, 320, enlarge=True))
+    small = fit(item.original.pixels, 320, enlarge=True)
+    assert torch.equal(second, overlay(item.flow[0], small, box=item.original.crop))
     assert subject.canvas[1] == (0.3, 0.0, 0.375, 1.0)
     assert subject.pixels.shape == (32, 32, 3)  # as the network saw it
+
+
+def test_of_a_very_tall_picture_the_part_that_was_seen_is_shown_and_framed_in_the_photo():
+    (subject,) = subjects_of([given(900, 90, (0.0, 0.45, 1.0, 0.1))])
+    assert subject.canvas[1] == (0.0, 0.0, 1.0, 1.0)
+    assert torch.equal(subject.canvas[0], subject.original.pixels[405:495])
+    assert subject.framed.shape == (900, 90, 3)
+    assert subject.framed[403, 40].tolist() == [255, 255, 255]
 
 
 def test_without_the_users_picture_maps_lie_over_what_the_network_saw():

@@ -143,7 +143,7 @@ class OutputOptions(Settings):
 
     out: Path = setting(Path("sightline_out"), "Every photo gets a folder of its own in here.")
     formats: tuple[str, ...] = setting(
-        (), "png, gif, mp4, html, arrays, with commas. Default: png,html,arrays.", "--format"
+        (), "png, gif, webp, mp4, html, arrays, with commas. Default: png,html,arrays.", "--format"
     )
     cmap: str = setting("glow", "Colours of the maps: glow, cobalt, inferno or classic.")
     opacity: float = setting(1.0, "Factor on the opacity of the maps over the photo, 0..1.", low=0, high=1)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from sightline.results import Explanations
     from sightline.targets import Score, Target
 
-FORMATS = ("png", "gif", "mp4", "html", "arrays")
+FORMATS = ("png", "gif", "webp", "mp4", "html", "arrays")
 CHUNK = 4
 """Photos that go through the network together, where the user does not say."""
 
@@ -334,7 +334,7 @@ def write_formats(
 
     if "png" in job.formats:
         save_montage(items, folder / "montage.png", cmap=job.cmap, opacity=job.opacity)
-    for kind in ("gif", "mp4"):
+    for kind in ("gif", "webp", "mp4"):
         if kind in job.formats:
             save_animation(items, folder / f"walk.{kind}", cmap=job.cmap, opacity=job.opacity)
     if "html" in job.formats:

@@ -1,6 +1,6 @@
 """The animation: a walk through the layers, each layer's map fading into the next, or a clip that is played.
 
-It is written as GIF through Pillow, or as MP4, which needs `imageio-ffmpeg` (extra `video`) with its own encoder.
+It is written as GIF or WebP through Pillow, or as MP4 by the encoder of `imageio-ffmpeg` (extra `video`).
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 import io
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -31,9 +31,13 @@ from sightline.reports.subject import STRIP, Subject, subjects_of
 from sightline.results import Explanation, LayerChoice, Results, Status, explanations_of
 
 SIZE, HOLD, FADE = 360, 0.8, 0.24
-STEP = {".gif": 0.08, ".mp4": 0.04}
+STEP = {".gif": 0.08, ".webp": 0.08, ".mp4": 0.04}
 """Seconds that a picture of a cross-fade stays, by format."""
 MOST_STAGES, MOST_PANELS = 24, 9
+SAMPLED, QUALITY = 8, 75
+"""Frames that the colours of a GIF are taken from, and the quality of WebP."""
+HEAVIEST = 1_500_000
+"""Bytes of a GIF from which on it is made lighter."""
 NO_MAP = 0.3
 """Brightness of the photo where a method has no map."""
 
@@ -161,7 +165,7 @@ def save_animation(
     hold: float = HOLD,
     fade: float = FADE,
 ) -> Path:
-    """Write the animation, whole or not at all; the path's ending, `.gif` or `.mp4`, names the format.
+    """Write the animation, whole or not at all; the path's ending, `.gif`, `.webp` or `.mp4`, names the format.
 
     Args:
         explanations: explanations of one photo.
@@ -184,12 +188,12 @@ def save_animation(
     path = Path(path)
     kind = path.suffix.lower()
     if kind not in STEP:
-        raise ResultError(f"an animation cannot be written as {path.name!r}; end the name in .gif or .mp4")
+        raise ResultError(f"an animation cannot be written as {path.name!r}; end the name in .gif, .webp or .mp4")
     encoder = _encoder() if kind == ".mp4" else None
     items = explanations_of(explanations, layers)
     walked = frames(items, size=size, cmap=cmap, opacity=opacity, scale=scale, hold=hold, fade=fade, step=STEP[kind])
     if encoder is None:
-        write_bytes(path, _gif(walked))
+        write_bytes(path, _gif(walked) if kind == ".gif" else _webp(walked))
     else:
         _write_mp4(walked, path, encoder=encoder)
     return path
@@ -227,12 +231,58 @@ def _walked(walk: Walk, *, hold: float, fade: float, step: float) -> Iterator[Fr
 
 
 def _gif(walked: Iterator[Frame]) -> bytes:
-    pictures, times = [], []
+    """The frames as GIF; where that is too heavy, in fewer colours, then without cross-fades, then smaller."""
+    every = list(walked)
+    held = _held(every)
+    content = b""
+    for some, colours, share in ((every, 256, 1.0), (every, 64, 1.0), (held, 128, 1.0), (held, 64, 0.75)):
+        content = _encoded_gif(some, colours, share)
+        if len(content) <= HEAVIEST:
+            break
+    return content
+
+
+def _held(walked: list[Frame]) -> list[Frame]:
+    """The frames that stay, each as long as until the next one; all where none is part of a cross-fade."""
+    held: list[Frame] = []
     for frame in walked:
-        pictures.append(frame.picture.quantize(256, method=Image.Quantize.FASTOCTREE))
-        times.append(round(1000 * frame.seconds))
+        if held and frame.seconds <= STEP[".gif"] < held[0].seconds:
+            held[-1] = replace(held[-1], seconds=held[-1].seconds + frame.seconds)
+        else:
+            held.append(frame)
+    return held
+
+
+def _encoded_gif(walked: list[Frame], colours: int, share: float) -> bytes:
+    """All frames in the same colours, so that a place that stays the same costs nothing in the next frame."""
+    pictures = [frame.picture for frame in walked]
+    if share < 1.0:
+        size = (round(pictures[0].width * share), round(pictures[0].height * share))
+        pictures = [picture.resize(size, Image.Resampling.LANCZOS) for picture in pictures]
+    palette = _palette(pictures, colours)
+    drawn = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
+    return _animated(drawn, walked, "GIF", optimize=True)
+
+
+def _palette(pictures: list[Image.Image], colours: int) -> Image.Image:
+    """The colours of a few frames below each other."""
+    few = [pictures[place] for place in spread(len(pictures), SAMPLED)]
+    width, height = few[0].size
+    sheet = Image.new("RGB", (width, height * len(few)))
+    for number, picture in enumerate(few):
+        sheet.paste(picture, (0, height * number))
+    return sheet.quantize(colours, method=Image.Quantize.MEDIANCUT)
+
+
+def _webp(walked: Iterator[Frame]) -> bytes:
+    walked_frames = list(walked)
+    return _animated([frame.picture for frame in walked_frames], walked_frames, "WEBP", quality=QUALITY, method=2)
+
+
+def _animated(pictures: list[Image.Image], walked: list[Frame], kind: str, **options: int | bool) -> bytes:
+    times = [round(1000 * frame.seconds) for frame in walked]
     buffer = io.BytesIO()
-    pictures[0].save(buffer, "GIF", save_all=True, append_images=pictures[1:], duration=times, loop=0, optimize=False)
+    pictures[0].save(buffer, kind, save_all=True, append_images=pictures[1:], duration=times, loop=0, **options)
     return buffer.getvalue()
 
 

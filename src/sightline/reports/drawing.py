@@ -35,7 +35,7 @@ HATCH = 8
 """Period of the hatching over values that are not finite, in pixels."""
 HATCH_LINE, HATCH_GROUND, HATCH_OPACITY = 235, 70, 0.6
 LINE_DARK, LINE_LIGHT = (16, 18, 24), (255, 255, 255)
-WIDTH_DARK, WIDTH_LIGHT = 3.2, 1.4
+WIDTH_DARK, WIDTH_LIGHT = 2.8, 1.3
 """Widths of the outline in units of the picture's longer side / `UNITS`, and at least in pixels."""
 UNITS = 360
 FINER = 3

@@ -269,7 +269,7 @@ def _draw_cells(sheet: Sheet, top: float, subject: Subject, *, item: Explanation
         row, column = divmod(place, look.columns)
         left, level = MARGIN + column * (look.cell + GAP), top + tops[row]
         if map_ is None:
-            sheet.picture((left, level, look.cell, high), photo)
+            sheet.picture((left, level, look.cell, high), fit(subject.framed, look.pixels, enlarge=True))
             sheet.text(left, level + high + 0.04, _title(subject), fontsize=7)
             continue
         unit = subject.unit(item, map_, look.scale)

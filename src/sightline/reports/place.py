@@ -15,7 +15,7 @@ from torch.nn.functional import pad
 from sightline.reports.outline import Loop
 from sightline.results.original import Box
 
-DIMMED = 0.55
+DIMMED = 0.65
 """Brightness of what the network did not see."""
 FRAME = (255, 255, 255)
 THIN = 480

@@ -17,12 +17,15 @@ from sightline.errors import ResultError
 from sightline.reports.density import Unit, shared_unit, unit_of
 from sightline.reports.panels import drawable
 from sightline.reports.photo import blank, pixels_of
+from sightline.reports.place import Place
 from sightline.reports.scale import ScaleMode
 from sightline.results import AttentionMap, Explanation, LayerChoice, Original, Results, explanations_of
 from sightline.results.original import WHOLE, Box
 
 STRIP = 3
 """A picture that many times as wide as it is high is a strip."""
+LEAST = 0.3
+"""A network that saw less than this share of a picture is shown that part alone, in the picture's resolution."""
 FLATTEST = 8
 """How many times as wide as high the stand-in is for an input of one row that was not kept."""
 
@@ -59,8 +62,26 @@ class Subject:
 
     @cached_property
     def canvas(self) -> tuple[UInt8[Tensor, "h w 3"], Box]:
-        """What maps are laid over, and which part of it they cover: the user's picture, else what the network saw."""
-        return (self.pixels, WHOLE) if self.original is None else (self.original.pixels, self.original.crop)
+        """What maps are laid over, and which part of it they cover.
+
+        That is the user's picture, or of a very tall or wide one the part that the network saw; where the user's
+        picture is not known it is what the network saw, in the network's own resolution.
+        """
+        if self.original is None:
+            return self.pixels, WHOLE
+        pixels, box = self.original.pixels, WHOLE if self.original.whole else self.original.crop
+        if box[2] * box[3] < LEAST:
+            return Place.of(box, pixels).cut(pixels), WHOLE
+        return pixels, box
+
+    @cached_property
+    def framed(self) -> UInt8[Tensor, "h w 3"]:
+        """The photo without a map: the user's picture with what the network saw framed in it."""
+        if self.original is None or self.original.whole:
+            return self.canvas[0]
+        pixels = self.original.pixels
+        place = Place.of(self.original.crop, pixels)
+        return place.paste(place.cut(pixels), pixels)
 
     @cached_property
     def wide(self) -> bool:
