@@ -18,7 +18,7 @@ PANELS = {
         "Share of images whose class is named correctly. Training images are seen with augmentation.",
     ),
     "parts of the loss, training": (
-        ("train/class", "train/attributes", "train/outside", "train/parts", "train/consistency"),
+        ("train/class", "train/attributes", "train/outside", "train/parts", "train/consistency", "train/places"),
         "The weighted sum of these is the loss.",
     ),
     "parts of the loss, validation": (
@@ -36,9 +36,9 @@ PANELS = {
 }
 """Figures that share a drawing, and what they mean."""
 INK, RULE = "#010203", "#010204"
-COLOURS = tuple(f"#0102a{number}" for number in range(1, 6))
+COLOURS = tuple(f"#0102a{number}" for number in range(1, 7))
 """Placeholders: matplotlib knows no variables of a page, so each is replaced by one in the text that it writes."""
-MARKERS = "os^Dv"
+MARKERS = "os^DvP"
 CROWDED = 40
 """Epochs from which on a curve has no markers."""
 

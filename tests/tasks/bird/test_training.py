@@ -39,7 +39,15 @@ def trained(tmp_path_factory) -> Path:
 
 
 def test_the_command_writes_weights_a_card_and_nothing_half_done(trained) -> None:
-    assert sorted(path.name for path in trained.parent.iterdir()) == ["net.md", "net.safetensors", "net.work"]
+    assert sorted(path.name for path in trained.parent.iterdir()) == [
+        "net.html",
+        "net.md",
+        "net.safetensors",
+        "net.work",
+    ]
+    page = trained.with_suffix(".html").read_text()
+    assert "held-out scenes" in page
+    assert "<h3>Loss</h3>" in page
     net, card = load_birdnet(trained), trained.with_suffix(".md").read_text()
     assert net.labels == World().labels
     assert "20 held-out scenes" in card

@@ -75,7 +75,15 @@ def test_a_batch_holds_two_scenes_of_each_species_side_by_side() -> None:
 
 
 def test_the_command_writes_weights_and_a_card(trained: Path) -> None:
-    assert sorted(path.name for path in trained.parent.iterdir()) == ["net.md", "net.safetensors", "net.work"]
+    assert sorted(path.name for path in trained.parent.iterdir()) == [
+        "net.html",
+        "net.md",
+        "net.safetensors",
+        "net.work",
+    ]
+    page = trained.with_suffix(".html").read_text()
+    assert "held-out scenes" in page
+    assert "<h3>Loss</h3>" in page
     assert "20 queries, 20 pictures in the gallery" in trained.with_suffix(".md").read_text()
     loaded = load_model(weights=trained)
     assert loaded.name == "bird-encoder"

@@ -38,7 +38,7 @@ def birdnet(ctx: typer.Context, run: BirdRun, recipe: BirdRecipe, config: Config
         measures = train_birdnet(run.out, chosen, run.work, reporter=reporter)
     if measures is None:
         return
-    files = [run.out, run.out.with_suffix(".md")]
+    files = [run.out, run.out.with_suffix(".md"), run.out.with_suffix(".html")]
     low, high = measures.interval
     if run.as_json:
         figures = {"accuracy": measures.accuracy, "interval": [low, high], "scenes": measures.scenes}
@@ -48,4 +48,4 @@ def birdnet(ctx: typer.Context, run: BirdRun, recipe: BirdRecipe, config: Config
     say(f"class accuracy {measures.accuracy:.4f} ({low:.4f}-{high:.4f}) on {measures.scenes} held-out scenes")
     base = f"most frequent value: {measures.attribute_base:.4f}"
     say(f"attribute accuracy, attributes by chance {measures.attribute_accuracy:.4f} ({base})")
-    say(f"{files[0]} and {files[1]} written")
+    say(f"{', '.join(map(str, files))} written")

@@ -90,7 +90,10 @@ class BirdTask(TrainedModule):
         loss: Tensor = self.classes(scores.float(), labels) + own.attribute_weight * words + own.place_weight * looks
         self.check_loss(loss, index)
         hits = (scores.argmax(1) == labels)[labels >= 0].float().mean()
-        self.log_dict({"loss": loss, "accuracy": hits, "attributes": words, "places": looks}, prog_bar=True)
+        figures = {"loss": loss.detach(), "accuracy": hits, "attributes": words.detach(), "places": looks.detach()}
+        self.log_dict(figures, prog_bar=True)
+        epoch = {f"train/{name}": value for name, value in figures.items()}
+        self.log_dict(epoch, on_step=False, on_epoch=True, batch_size=len(images))
         return loss
 
     def configure_optimizers(self) -> Any:

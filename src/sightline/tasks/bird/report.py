@@ -5,8 +5,10 @@ from __future__ import annotations
 import datetime
 import os
 
+from sightline.common.settings import flat
 from sightline.common.statistics.intervals import wilson
 from sightline.models.zoo.birdnet import BirdNetSpec
+from sightline.reports.run_page import Run
 from sightline.tasks.bird.metrics import Measures, Reading, Times
 from sightline.tasks.bird.recipe import BirdRecipe
 from sightline.worlds.aviary.world import World
@@ -76,6 +78,39 @@ def card(measures: Measures, recipe: BirdRecipe, world: World, command: str) -> 
         facts="\n".join(f"| {name} | {fact} |" for name, fact in facts.items()),
         groups="\n".join(_row(group) for group in measures.groups),
         twins="\n".join(f"- {name}: {share:.3f}" for name, share in measures.twins),
+    )
+
+
+def run_of(measures: Measures, recipe: BirdRecipe, *, title: str, epochs: int, command: str) -> Run:
+    """What the run page says beside its curves."""
+    low, high = measures.interval
+    words = [["group", "accuracy", "95 % interval", "most frequent value", "scenes"]]
+    for group in measures.groups:
+        share, base = (count / max(1, group.total) for count in (group.right, group.base))
+        ends = wilson(group.right, group.total)
+        words.append([group.name, f"{share:.3f}", f"{ends[0]:.3f} to {ends[1]:.3f}", f"{base:.3f}", str(group.total)])
+    return Run(
+        title=title,
+        verdict=(
+            f"The network names the species of {measures.accuracy:.1%} of {measures.scenes} held-out scenes (95 % "
+            f"interval {low:.1%} to {high:.1%}) and reads {measures.attribute_accuracy:.1%} of the attributes; the "
+            f"most frequent value would be right for {measures.attribute_base:.1%}. It knows drawings only."
+        ),
+        headline=[
+            ("class accuracy", f"{measures.accuracy:.1%}", "share of held-out scenes whose species is right"),
+            (
+                "attribute accuracy",
+                f"{measures.attribute_accuracy:.1%}",
+                "mean over groups, scenes drawn by chance",
+            ),
+            ("most frequent value", f"{measures.attribute_base:.1%}", "the control of the attributes"),
+        ],
+        facts={"time": _times(measures.times), "weights": f"{measures.size_bytes / 1e6:.2f} MB", "command": command},
+        recipe={name: str(value) for name, value in flat(recipe).items()},
+        best=epochs,
+        tables={"Attributes": words},
+        words={"Attributes": "Share of held-out scenes with the part in sight whose value was read right."},
+        command=command,
     )
 
 

@@ -11,11 +11,12 @@ import lightning
 from lightning.pytorch.callbacks import Callback
 
 from sightline.models.zoo.birdnet import BirdNet, BirdNetSpec, load_birdnet, save_birdnet
+from sightline.reports.run_page import run_page
 from sightline.tasks.bird.data import BirdData, draw
 from sightline.tasks.bird.metrics import Measures, Times, measure
 from sightline.tasks.bird.module import BirdTask
 from sightline.tasks.bird.recipe import BirdRecipe
-from sightline.tasks.bird.report import card
+from sightline.tasks.bird.report import card, run_of
 from sightline.training.experiment import Experiment
 from sightline.training.loop import Feeds, Watch, batches, run_loop
 from sightline.training.recipe import DeviceConfig
@@ -32,10 +33,10 @@ def train_birdnet(
     *,
     reporter: Reporter = Reporter(),
 ) -> Measures | None:
-    """Train the bundled model and write its weights and card.
+    """Train the bundled model and write its weights, card and run page.
 
     Args:
-        out: the weights file; the card is written beside it with the ending `.md`.
+        out: the weights file; the card (`.md`) and the run page (`.html`) are written beside it.
         recipe: everything else.
         work: folder of scenes and checkpoints; None takes `out` with the ending `.work`. Running again with
             the same folder goes on after the last finished epoch.
@@ -77,6 +78,7 @@ class _Clock(Callback):  # type: ignore[misc]
 class BirdExperiment(Experiment[BirdRecipe, BirdData, BirdNet, Measures]):
     """The training of the bundled model."""
 
+    beside = (".md", ".html")
     clock: _Clock = field(default_factory=_Clock)
 
     def data(self, report: Report) -> BirdData:
@@ -112,6 +114,10 @@ class BirdExperiment(Experiment[BirdRecipe, BirdData, BirdNet, Measures]):
         return replace(measures, times=times, size_bytes=path.stat().st_size)
 
     def pages(self, outcome: Measures, data: BirdData, rows: list[Row]) -> dict[Path, str]:
-        """The card."""
+        """Card and run page."""
         command = self.reporter.command or "sightline train birdnet --out FILE"
-        return {self.out.with_suffix(".md"): card(outcome, self.recipe, data.world, command)}
+        run = run_of(outcome, self.recipe, title=f"{self.out.stem}: birdnet", epochs=len(rows), command=command)
+        return {
+            self.out.with_suffix(".md"): card(outcome, self.recipe, data.world, command),
+            self.out.with_suffix(".html"): run_page(rows, run),
+        }

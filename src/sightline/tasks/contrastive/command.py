@@ -38,7 +38,7 @@ def contrastive(ctx: typer.Context, run: ContrastiveRun, recipe: ContrastiveReci
         retrieval = train_contrastive(run.out, chosen, run.work, reporter=reporter)
     if retrieval is None:
         return
-    files = [run.out, run.out.with_suffix(".md")]
+    files = [run.out, run.out.with_suffix(".md"), run.out.with_suffix(".html")]
     low, high = retrieval.interval
     if run.as_json:
         figures = {"accuracy": retrieval.accuracy, "interval": [low, high], **asdict(retrieval)}
@@ -47,4 +47,4 @@ def contrastive(ctx: typer.Context, run: ContrastiveRun, recipe: ContrastiveReci
     base = f"chance {retrieval.chance:.4f}, untrained {retrieval.untrained / retrieval.queries:.4f}"
     share = f"{retrieval.accuracy:.4f} ({low:.4f}-{high:.4f})"
     say(f"retrieval accuracy@1 {share} of {retrieval.queries} queries; {base}")
-    say(f"{files[0]} and {files[1]} written")
+    say(f"{', '.join(map(str, files))} written")

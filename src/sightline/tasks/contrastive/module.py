@@ -52,6 +52,7 @@ class ContrastiveTask(TrainedModule):
         loss = info_nce(embeddings.float(), self.recipe.loss.temperature)
         self.check_loss(loss, index)
         self.log("loss", loss, prog_bar=True)
+        self.log("train/loss", loss.detach(), on_step=False, on_epoch=True, batch_size=len(images))
         return loss
 
     def configure_optimizers(self) -> Any:

@@ -2,8 +2,35 @@
 
 from __future__ import annotations
 
+from sightline.common.settings import flat
+from sightline.reports.run_page import Run
 from sightline.tasks.contrastive.metrics import Retrieval
 from sightline.tasks.contrastive.recipe import ContrastiveRecipe
+
+
+def run_of(retrieval: Retrieval, recipe: ContrastiveRecipe, *, title: str, epochs: int, command: str) -> Run:
+    """What the run page says beside its curves."""
+    low, high = retrieval.interval
+    before = retrieval.untrained / retrieval.queries
+    text = (
+        f"For {retrieval.accuracy:.1%} of {retrieval.queries} held-out scenes the nearest picture is of the same "
+        f"species (95 % interval {low:.1%} to {high:.1%}). Chance is {retrieval.chance:.1%}, the untrained network "
+        f"{before:.1%}"
+    )
+    proven = low > max(retrieval.chance, before)
+    return Run(
+        title=title,
+        verdict=f"{text}." if proven else f"{text}: no gain over these is shown, so do not use these weights.",
+        headline=[
+            ("accuracy@1", f"{retrieval.accuracy:.1%}", "share of queries whose nearest picture is of their species"),
+            ("untrained network", f"{before:.1%}", "the control: the same network before training"),
+            ("chance", f"{retrieval.chance:.1%}", f"picking one of {retrieval.gallery} pictures at random"),
+        ],
+        facts={"encoder": f"{recipe.network.dimensions} numbers, input {recipe.data.size} px", "command": command},
+        recipe={name: str(value) for name, value in flat(recipe).items()},
+        best=epochs,
+        command=command,
+    )
 
 
 def card(retrieval: Retrieval, recipe: ContrastiveRecipe, command: str) -> str:

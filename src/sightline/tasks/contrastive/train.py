@@ -8,11 +8,12 @@ from pathlib import Path
 from torch.utils.data import TensorDataset
 
 from sightline.models.zoo.encoder import BirdEncoder, EncoderSpec, load_encoder, save_encoder
+from sightline.reports.run_page import run_page
 from sightline.tasks.contrastive.data import PairData, PairOrder, draw
 from sightline.tasks.contrastive.metrics import Retrieval, retrieval
 from sightline.tasks.contrastive.module import ContrastiveTask
 from sightline.tasks.contrastive.recipe import ContrastiveRecipe
-from sightline.tasks.contrastive.report import card
+from sightline.tasks.contrastive.report import card, run_of
 from sightline.training.experiment import Experiment
 from sightline.training.loop import Feeds, Watch, batches, run_loop
 from sightline.training.recipe import DeviceConfig
@@ -26,10 +27,10 @@ def train_contrastive(
     *,
     reporter: Reporter = Reporter(),
 ) -> Retrieval | None:
-    """Train the encoder and write its weights and card.
+    """Train the encoder and write its weights, card and run page.
 
     Args:
-        out: the weights file; the card is written beside it with the ending `.md`.
+        out: the weights file; the card (`.md`) and the run page (`.html`) are written beside it.
         recipe: everything else.
         work: folder of scenes and checkpoints; None takes `out` with the ending `.work`. Running again with the same
             folder goes on after the last finished epoch.
@@ -49,6 +50,7 @@ def train_contrastive(
 class ContrastiveExperiment(Experiment[ContrastiveRecipe, PairData, BirdEncoder, Retrieval]):
     """The training of the encoder."""
 
+    beside = (".md", ".html")
     untrained: int = 0
     """Hits of the network with its weights as they were drawn: the control."""
 
@@ -81,6 +83,10 @@ class ContrastiveExperiment(Experiment[ContrastiveRecipe, PairData, BirdEncoder,
         return replace(retrieval(load_encoder(path), data.held_out), untrained=self.untrained)
 
     def pages(self, outcome: Retrieval, data: PairData, rows: list[Row]) -> dict[Path, str]:
-        """The card."""
+        """Card and run page."""
         command = self.reporter.command or "sightline train contrastive --out FILE"
-        return {self.out.with_suffix(".md"): card(outcome, self.recipe, command)}
+        run = run_of(outcome, self.recipe, title=f"{self.out.stem}: bird encoder", epochs=len(rows), command=command)
+        return {
+            self.out.with_suffix(".md"): card(outcome, self.recipe, command),
+            self.out.with_suffix(".html"): run_page(rows, run),
+        }
