@@ -38,9 +38,9 @@ for panel, item in zip(panels, explanations, strict=True):
     panel.set(title=f"{WHAT}", xticks=[], yticks=[])"""
 
 
-def row(what: str) -> str:
+def row(what: str, look: str = "") -> str:
     """Code that draws one map of each explanation side by side."""
-    return ROW.replace("{WHAT}", what)
+    return ROW.replace("{WHAT}", what).replace("overlay()", f"overlay({look})")
 
 
 PLOT = "from matplotlib import pyplot\n\n"
@@ -129,7 +129,7 @@ CASES: tuple[Case, ...] = (
         "[measure](howto/evaluate.md) which to trust.",
         PLOT + PHOTO + 'names = ["lrp", "gradcam", "layercam", "hirescam", "eigencam", "gradxact"]\n'
         'explanations = sightline.explain(network, "photos/parrot.jpg", method=names, layers="last")\n'
-        + row("{item.method}"),
+        + row("{item.method}", "seen=True"),
     ),
     Case(
         "controls",

@@ -142,8 +142,8 @@ def _words(item: Explanation, map_: AttentionMap) -> str:
     place = "" if len(item.flow) == 1 else f" · layer {item.flow.layers.index(map_.layer) + 1} of {len(item.flow)}"
     if map_.status is not Status.OK:
         return f"{map_.layer} · {grid(map_)}{place} · {meaning(map_)}"
-    area = half_area(map_)
-    share = f" · outlined: half of the evidence, in {100 * area:.2g} % of the picture" if area == area else ""
+    area, part = half_area(map_), "the picture" if item.original is None or item.original.whole else "the framed part"
+    share = f" · outlined: half of the evidence, in {100 * area:.2g} % of {part}" if area == area else ""
     return f"{map_.layer} · {grid(map_)}{place}{share}"
 
 
