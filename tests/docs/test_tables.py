@@ -69,6 +69,7 @@ SCRIPTS = [
     Script("gates_cost.py", ("table: gates", "table: gates-system"), free=r"(?!)", absent="EAN", within=True),
     Script("eat_audit.py", ("table: audit-noise", "table: audit-background"), free="(?!)", absent=".*"),
     Script("eat.py", tuple(f"eat {name}" for name in EAT), free="(?!)", absent=".*"),
+    Script("eat_texts.py", ("eat_texts texts",), free="(?!)", absent=".*"),
     Script("xai_tris.py", ("xai_tris precision", "xai_tris gain"), free="(?!)"),
     Script("evidence.py", ("table: coco-where", "table: cub-where"), free=r"(?!)", absent=r".*"),
     *(Script(f"flow_truth.py {study}", tuple(f"table: truth-{study}-{net}" for net in nets), LAYER, absent="captum")
