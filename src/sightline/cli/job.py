@@ -286,6 +286,7 @@ def _write(photo: Input, items: Explanations, folder: Path, loaded: LoadedModel,
     """Write one photo's folder; returns its record, which is also in the folder."""
     from sightline._version import __version__
     from sightline.api.scope import known_of
+    from sightline.reports.headline import main_record
 
     record: dict[str, Any] = {
         "source": str(photo.path),
@@ -294,7 +295,7 @@ def _write(photo: Input, items: Explanations, folder: Path, loaded: LoadedModel,
         "left_out": left_out(items),
         "folder": str(folder),
         "files": [],
-        "explanations": [explanation_record(item) for item in items],
+        "explanations": [{**explanation_record(item), "main": main_record(item)} for item in items],
         **_judged(_path(photo), items, loaded, job),
     }
     with whole_folder(folder) as partial:

@@ -124,6 +124,7 @@ def _explain_into(
     from sightline._version import __version__
     from sightline.api.scope import known_of
     from sightline.data.photos import read_photo
+    from sightline.reports.headline import main_record
 
     check_place(folder)
     photos = (read_photo(one, **job.whites), read_photo(other, **job.whites))
@@ -139,7 +140,7 @@ def _explain_into(
         "left_out": left_out(items),
         **more,
         "files": [],
-        "explanations": [explanation_record(item) for item in items],
+        "explanations": [{**explanation_record(item), "main": main_record(item)} for item in items],
     }
     with whole_folder(folder) as partial:
         title = f"Why {names[0]} and {names[1]} match: {job.similarity} {items[0].decision.score:.3g}"

@@ -6,11 +6,13 @@ It is made for every map, so that the page's sentence follows its slider. It kno
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from sightline.reports.glossary import number
 from sightline.reports.motion import NO_EVIDENCE, Box, silence
+from sightline.reports.outline import half_area
 from sightline.reports.where import SPREAD, WHOLE, place_words
-from sightline.results import AttentionMap, Decision, Status
+from sightline.results import AttentionMap, Decision, Explanation, Status
 
 LEAST_AGAINST = 0.05
 """Evidence against a decision is spoken of where it is at least that share of all evidence."""
@@ -63,6 +65,13 @@ def clause(map_: AttentionMap, crop: Box = WHOLE) -> str:
         )
     words = place_words(map_, crop=crop)
     return f"the network looked {words if words == SPREAD else words.replace('mostly ', 'mostly at ', 1)}{against}"
+
+
+def main_record(item: Explanation) -> dict[str, Any]:
+    """Where the network looked, by the main map: its layer, the region in words, the area of half of the evidence."""
+    map_ = item.flow.main
+    area = half_area(map_)
+    return {"layer": map_.layer, "where": place_words(map_), "half_area": None if math.isnan(area) else area}
 
 
 def against_share(map_: AttentionMap) -> float:

@@ -108,10 +108,9 @@ def save_index(path: Path, cards: Sequence[Card], *, errors: Sequence[str] = ())
 
 
 def chosen_map(results: Results) -> AttentionMap | None:
-    """The map that stands for a photo: of the first explanation the last one with evidence; None if there is none."""
-    subject = subjects_of(results)[0]
-    maps = [map_ for map_ in subject.items[0].flow.maps if map_.status is Status.OK]
-    return maps[-1] if maps else None
+    """The map that stands for a photo: the main one of its first explanation; None if it has no evidence."""
+    map_ = subjects_of(results)[0].items[0].flow.main
+    return map_ if map_.status is Status.OK else None
 
 
 def evidence_area(results: Results) -> float:

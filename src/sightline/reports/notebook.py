@@ -107,11 +107,17 @@ def _maps(item: Explanation, most: int) -> list[AttentionMap]:
     return [item.flow[place] for place in spread(len(item.flow), most)]
 
 
+def _start(item: Explanation, maps: Sequence[AttentionMap]) -> int:
+    """The place of the main map among those that are shown, or of the nearest one before it."""
+    order, main = item.flow.layers, item.flow.main.layer
+    return max((i for i, map_ in enumerate(maps) if order.index(map_.layer) <= order.index(main)), default=0)
+
+
 def _card(card: Card, *, side: int, most: int, photo: bool) -> str:
     """One explanation: its decision, the photo, its maps of which one is seen, and the slider."""
     subject, item = card
     pixels, maps = _photo(subject, side), _maps(item, most)
-    start = max((place for place, map_ in enumerate(maps) if map_.status is Status.OK), default=len(maps) - 1)
+    start = _start(item, maps)
     layers = "".join(
         _layer(_drawn(subject, map_, side), _words(item, map_), seen=place == start)
         for place, map_ in enumerate(maps)

@@ -15,7 +15,6 @@ from sightline.reports.document import document
 from sightline.reports.figure import ExtraFigure
 from sightline.reports.glossary import clean
 from sightline.reports.headline import clause, sure
-from sightline.reports.motion import silence
 from sightline.reports.output import write_page
 from sightline.reports.page_picture import PagePicture, picture_of_page
 from sightline.reports.payload import common_payload, crop_of, safe_json, subject_payload
@@ -118,14 +117,13 @@ def _title(subjects: tuple[Subject, ...]) -> str:
 
 
 def _first(subject: Subject, picture: PagePicture) -> dict[str, Any]:
-    """What the page shows before its script runs: the first photo and the sentence of its last map with evidence."""
+    """What the page shows before its script runs: the first photo and the sentence of its main map."""
     item = subject.items[0]
-    map_ = next((map_ for map_ in reversed(item.flow.maps) if not silence(map_)), item.flow[-1])
     return {
         "label": clean(item.decision.label),
         "method": clean(item.method),
         "sure": sure(item.decision),
-        "clause": clause(map_, crop_of(subject)),
+        "clause": clause(item.flow.main, crop_of(subject)),
         "source": clean(subject.source),
         **picture.record(),
     }

@@ -13,7 +13,7 @@ const view = { at: 0, panel: 0, layer: 0, opacity: 1, scale: "own", smooth: true
 const picture = new Picture(common), eraser = new Eraser(picture, { changed: () => sayHidden() });
 let photo = null, rows = null, pixels = null, timer = null, turn = 0, choice = null;
 
-/** Show a photo; the layer stays where a layer of that name exists, else the last one with a map is taken. */
+/** Show a photo; the layer stays where a layer of that name exists, else the main one is taken. */
 async function open(at) {
   const mine = ++turn, data = read(photos[at]), name = photo && photo.layers[view.layer];
   Object.assign(view, { at, phrase: null, pinned: false, where: null, shown: "map" });
@@ -23,18 +23,17 @@ async function open(at) {
   view.panel = Math.min(view.panel, data.panels.length - 1);
   pixels = smallPixels(find("photo"), data, data.wide ? STRIP * SMALL : SMALL);
   const same = data.layers.indexOf(name);
-  view.layer = same < 0 ? lastWithMap() : same;
+  view.layer = same < 0 ? mainLayer() : same;
   eraser.open();
   furnish();
   choosePanel(view.panel);
 }
 
-/** The last layer where there is evidence to see, or a map at least. */
-function lastWithMap() {
-  const { at, maps } = photo.panels[view.panel];
-  for (const fits of [(map) => map.half !== null, () => true]) {
-    for (let layer = at.length - 1; layer >= 0; layer--) if (at[layer] !== null && fits(maps[at[layer]])) return layer;
-  }
+/** The layer whose map stands for the flow. */
+function mainLayer() {
+  const { at, main } = photo.panels[view.panel];
+  if (main !== null) return main;
+  for (let layer = at.length - 1; layer >= 0; layer--) if (at[layer] !== null) return layer;
   return at.length - 1;
 }
 

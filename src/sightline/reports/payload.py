@@ -89,6 +89,7 @@ def _panel(subject: Subject, item: Explanation) -> dict[str, Any]:
         **_target(item),
         "remarks": list(item.flow.remarks),
         "shared": {"value": unit.value, "against": unit.against},
+        "main": next((place for place, map_ in enumerate(drawn) if map_ is item.flow.main), None),
         "at": [None if map_ is None else places[map_.layer] for map_ in drawn],
         "maps": [_map(map_, crop_of(subject)) for map_ in item.flow.maps],
         "course": _course(Trajectory(item)) if len(item.flow) > 1 else None,

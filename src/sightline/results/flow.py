@@ -47,6 +47,23 @@ class Flow(Mapping[str, AttentionMap], Pictured):
         return tuple(map_.layer for map_ in self.maps)
 
     @property
+    def main(self) -> AttentionMap:
+        """The map that stands for the flow where one picture or sentence is shown.
+
+        Of the maps with evidence: the middle one where the method hands the score down through all layers, so that
+        its maps note what they carry (LRP, NAFlow) - there more of the evidence lies on the object than at the last
+        layer, see the study of evidence -, else the last one.
+
+        Raises:
+            ResultError: the flow holds no maps.
+        """
+        if not self.maps:
+            raise ResultError("this flow holds no maps, so none of them can be shown")
+        maps = [map_ for map_ in self.maps if map_.status is Status.OK and bool((map_.values > 0).any())]
+        maps = maps or list(self.maps)
+        return maps[(len(maps) - 1) // 2] if all("carried" in map_.notes for map_ in maps) else maps[-1]
+
+    @property
     def statuses(self) -> dict[str, Status]:
         """Status of each layer's map."""
         return {map_.layer: map_.status for map_ in self.maps}

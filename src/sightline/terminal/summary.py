@@ -50,7 +50,7 @@ def _layer_record(map_: AttentionMap) -> dict[str, Any]:
 
 def say_summary(photos: Sequence[dict[str, Any]], *, index: str | None) -> None:
     """The table of all photos, decisions and methods, and where the files are."""
-    columns = ("photo", "decision", ">score", ">probability", "method", "layers", "most concentrated layer")
+    columns = ("photo", "decision", ">score", ">probability", "method", "layers", "looked at")
     say_table(columns, (row for photo in photos for row in _rows(photo)))
     for photo in photos:
         for decision, words in _sentences(photo).items():
@@ -73,7 +73,7 @@ def _rows(photo: dict[str, Any]) -> Iterable[tuple[str, ...]]:
         )
         cells = ("",) * len(head) if head == before else head
         before = head
-        yield (*cells, item["method"], _statuses(item["layers"]), _peak(item["layers"]))
+        yield (*cells, item["method"], _statuses(item["layers"]), _looked(item.get("main")))
         if item["words"] and not item["sentences"]:
             yield ("", "; ".join(item["words"]), "", "", "", "", "")
 
@@ -89,10 +89,8 @@ def _statuses(layers: Sequence[dict[str, Any]]) -> str:
     return ", ".join(f"{counts[status]} {status}" for status in ("ok", "zero", "flat", "nan") if counts[status])
 
 
-def _peak(layers: Sequence[dict[str, Any]]) -> str:
-    """The layer whose strongest tenth of the cells holds the largest share of the map, and that share."""
-    drawable = [row for row in layers if row["status"] == "ok"]
-    if not drawable:
+def _looked(main: dict[str, Any] | None) -> str:
+    """For example `mostly the top (half in 4 %)`."""
+    if main is None or main["half_area"] is None:
         return "-"
-    best = max(drawable, key=lambda row: row["concentration"])
-    return f"{best['layer']} ({best['concentration']:.0%} in a tenth of it)"
+    return f"{main['where']} (half in {100 * main['half_area']:.2g} %)"
