@@ -29,7 +29,7 @@ def wish(real: bool) -> tuple[str, ...]:
     Returns:
         Words behind `sightline explain`.
     """
-    return (str(get_sample_data("grace_hopper.jpg", asfileobj=False)), *REAL) if real else ("--model", "birdnet")
+    return (str(get_sample_data("grace_hopper.jpg", asfileobj=False)), *REAL) if real else ()
 
 
 def make(page: Path = PAGE) -> Path:

@@ -69,7 +69,7 @@ def target() -> Image.Image:
 @picture
 def compare() -> Image.Image:
     """Methods beside controls, at three depths."""
-    return drawn(explain("parrot.jpg", method=["lrp", "gradcam", "layercam", "eigencam", "gaussian", "edges"]))
+    return drawn(explain("parrot.jpg", method=["lrp", "gradcam", "layercam", "gaussian", "edges"]))
 
 
 @picture
@@ -199,6 +199,48 @@ def aviary() -> Image.Image:
         mask = np.repeat((drawings[0].foreground * 255).astype(np.uint8)[:, :, None], 3, axis=2)
         rows.append(np.concatenate([*(one.image for one in drawings), mask], axis=1))
     return Image.fromarray(np.concatenate(rows))
+
+
+@picture
+def attribute_data() -> Image.Image:
+    """Scenes with their part masks."""
+    import matplotlib.pyplot as plt
+
+    from sightline.worlds.aviary import World, WorldConfig, render
+
+    world = World(WorldConfig(species=20, seed=0))
+    figure, axes = plt.subplots(2, 5, figsize=(11, 4.7), layout="constrained")
+    for number, (upper, lower) in enumerate(axes.T):
+        scene = render(world.scene(number + 20), size=192)
+        upper.imshow(scene.image)
+        lower.imshow(scene.parts, cmap="tab20", interpolation="nearest")
+        upper.set_axis_off()
+        lower.set_axis_off()
+    return rendered(figure)
+
+
+@picture
+def attributes() -> Image.Image:
+    """Where the bundled network reads each phrase."""
+    from importlib.resources import files
+
+    import matplotlib.pyplot as plt
+
+    from sightline.reports import overlay
+
+    scene = str(files("sightline") / "assets" / "scene.png")
+    item = sightline.explain(sightline.open_model("birdnet"), scene, layers="last").one()
+    phrases = [phrase for phrase in item.phrases if phrase.map is not None][:4]
+    pixels = (item.image.permute(1, 2, 0) * 255).round().byte()
+    figure, axes = plt.subplots(1, 1 + len(phrases), figsize=(11, 2.8), layout="constrained")
+    axes[0].imshow(pixels)
+    axes[0].set_title(item.decision.label)
+    for place, phrase in zip(axes[1:], phrases, strict=True):
+        place.imshow(overlay(phrase.map, pixels))
+        place.set_title(phrase.text)
+    for place in axes:
+        place.set_axis_off()
+    return rendered(figure)
 
 
 def rendered(figure: Any) -> Image.Image:

@@ -17,6 +17,10 @@ Values are raw: nothing is scaled to 0..1. The negative values of a signed map a
 Methods of the family *CAM* share one forward and one backward, for all layers and all targets. The *controls* know
 nothing of the model: a method that does not beat them explains nothing, so compare with them. Costs are counted in
 passes of the network; [measured times](studies/performance.md) differ between networks and machines.
+
+![Nine methods at the last block, for one photo](assets/howto/methods.jpg)
+
+*Photo: Open Images V5, CC BY 2.0. Made by `python docs/_gen/howto_pictures.py methods`.*
 """
 FIRST, LAST = ("CAM", "CAM by masking", "Attention"), "Controls"
 STAGES = {"all": "all", "last": "last", "input": "input only"}

@@ -10,8 +10,8 @@ DATA = Path(__file__).resolve().parents[1] / "data" / "model_support.json"
 HEAD = """# Models
 
 Any classifier, detector, segmenter or video network of torchvision, timm or Hugging Face, and any plain `nn.Module`:
-layers are found at any depth, and where their places are is read off one recorded forward. `sightline models` lists
-the names, `sightline layers MODEL` prints a network's layers.
+Sightline finds the layers at any depth and reads their places off one recorded forward. `sightline models` lists the
+names, `sightline layers MODEL` prints a network's layers.
 
 ## One of each family
 
@@ -21,17 +21,14 @@ The table is written by
 {command} && python docs/_gen
 ```
 
-which builds each network small or at a small input, with random weights, and asks three things:
+It builds each network with random weights, at a small input, and checks three things:
 
-- **Layout.** *moves*: the input is changed in one of twelve patches at a time, and at every layer the places that
-  change must lie where the patch is. The figure is the correlation of the two, rows or columns, the least of all
-  layers (1 is right; transposed places or channels taken for rows give about 0; where every place sees the whole
-  picture it falls as well). *form*: the network moves no axis, and all its layers are `[b, c, places...]` of the
-  shape that a hook sees; of a few networks it was looked up by hand, with the reason.
-- **Flow.** Whether the LRP flow follows it, and layers whose map is not `ok`; else the sentence that refuses it.
-- **Conserved.** With all biases, running means and additive tokens at zero nothing but the input makes a classifier's
-  score, and LRP must carry all of it through every layer through which everything goes. The figure is the largest
-  share that is lost or added; without one there is no such layer, or tokens beside the places carry a part.
+- **Layout.** *moves*: one of twelve patches of the input is changed at a time, and the places that change in every
+  layer must lie where the patch is. The figure is the smallest correlation over all layers: 1 is right, 0 is wrong
+  (or every place sees the whole image). *form*: all layers are `[b, c, places...]` with the shape that a hook sees.
+- **Flow.** Whether the LRP flow follows the network, and which layers have no map.
+- **Conserved.** Without biases, LRP must carry the whole score through every layer. The figure is the largest share
+  lost or added.
 
 It does not say whether the maps of the trained network are good.
 

@@ -43,7 +43,7 @@ def save_small(picture: Image.Image, target: Path, *, width: int = WIDTH) -> Non
         picture = picture.resize((width, round(picture.height * width / picture.width)), Image.Resampling.LANCZOS)
     picture = picture.crop((0, 0, picture.width, min(picture.height, ImageOps.invert(picture).getbbox()[3] + MARGIN)))
     target.parent.mkdir(parents=True, exist_ok=True)
-    for quality in (90, 82, 72, 60, 45):
+    for quality in (90, 82, 72, 60, 45, 35):
         picture.save(target, quality=quality, optimize=True, subsampling=0)
         if target.stat().st_size < MOST:
             print(f"written: {target.relative_to(ASSETS.parent)}, {target.stat().st_size // 1000} kB")

@@ -67,7 +67,7 @@ def sightline(*words: str | Path, folder: Path) -> None:
         sys.exit(f"sightline {' '.join(map(str, words))}\n{done.stderr}")
 
 
-def world(folder: Path, count: int = 120) -> Path:
+def world(folder: Path, count: int = 80) -> Path:
     """A small drawn data set."""
     sightline("world", "render", "--out", "birds", "--count", str(count), "--size", "64", folder=folder)
     return folder / "birds"
@@ -76,7 +76,7 @@ def world(folder: Path, count: int = 120) -> Path:
 def taught(folder: Path) -> Path:
     """A network that was taught attributes for two epochs."""
     sightline(
-        "train", "eat", "--data", world(folder), "--out", "net.safetensors", "--epochs", "2", "--threads", "2",
+        "train", "eat", "--data", world(folder), "--out", "net.safetensors", "--epochs", "2", "--validation", "0.3",
         folder=folder,
     )  # fmt: skip
     return folder / "net.safetensors"
@@ -114,7 +114,7 @@ def reading_erase(folder: Path) -> Shot:
 @shot
 def words(folder: Path) -> Shot:
     """Sentences about a drawn bird."""
-    sightline("explain", "--model", "birdnet", "--format", "html", "--out", "out", folder=folder)
+    sightline("explain", "--format", "html", "--out", "out", folder=folder)
     return Shot(next((folder / "out").rglob("page.html")))
 
 

@@ -349,9 +349,9 @@ class NoAttention(nn.Module):
     [
         (lambda: Dropping("first"), "16 tokens leave the attention"),
         (lambda: Pooling("first"), "4 tokens that were pooled of 16"),
-        (lambda: Windows("first"), "no attention over its whole grid"),
-        (lambda: Channels("first"), "no attention over its whole grid"),
-        (NoAttention, "no attention over its whole grid"),
+        (lambda: Windows("first"), "no attention over all places"),
+        (lambda: Channels("first"), "no attention over all places"),
+        (NoAttention, "no attention over all places"),
     ],
     ids=["dropping", "pooling", "windows", "channels", "none"],
 )

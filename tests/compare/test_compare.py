@@ -96,7 +96,7 @@ def test_a_budget_of_forwards_draws_fewer_photos(coco: Path) -> None:
     assert forwards_per_sample(wanted) == 6 * 3 * 4
     assert len(within_budget(samples, wanted, 3 * each)) == 3
     assert len(within_budget(samples, wanted, None)) == 6
-    with pytest.raises(InputError, match="does not do for two samples"):
+    with pytest.raises(InputError, match="is too small for two samples"):
         within_budget(samples, wanted, each)
     assert draw(samples, 3, 0) == draw(samples, 3, 0) != draw(samples, 3, 1)
 

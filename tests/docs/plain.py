@@ -13,7 +13,16 @@ from tests.docs.conftest import ROOT
 from tests.docs.test_house import SRC, public_names
 
 DOCS = ROOT / "docs"
-NOT_FOR_USERS = ("studies/", "theory/", "references.md", "errors.md", "renamed.md", "design.md", "reference.md")
+NOT_FOR_USERS = (
+    "studies/",
+    "theory/",
+    "references.md",
+    "errors.md",
+    "renamed.md",
+    "design.md",
+    "reference.md",
+    "howto/new-task.md",
+)
 """Pages for researchers and builders, and pages to look things up."""
 
 Text = tuple[str, str]
@@ -40,6 +49,10 @@ GENERATED = {
     "": r"<!-- table: \w+ -->.*?<!-- end -->",
 }
 """What of a page a program writes, by the page's name; empty: of every page."""
+
+
+UNCOUNTED = ("gallery.md", "tutorials/")
+"""Pages of pictures and runs, whose words do not count."""
 
 
 def words(page: Path) -> int:

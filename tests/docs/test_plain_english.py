@@ -53,6 +53,7 @@ def test_an_avoided_word_is_noticed_wherever_it_stands() -> None:
 
 
 def test_the_pages_for_users_are_short() -> None:
-    counts = {page.relative_to(plain.DOCS).as_posix(): plain.words(page) for page in plain.user_pages()}
+    names = {page.relative_to(plain.DOCS).as_posix(): page for page in plain.user_pages()}
+    counts = {name: plain.words(page) for name, page in names.items() if not name.startswith(plain.UNCOUNTED)}
     longest = sorted(counts.items(), key=lambda item: -item[1])
-    assert sum(counts.values()) <= 18_500, f"{sum(counts.values())} words; longest pages: {longest[:8]}"
+    assert sum(counts.values()) <= 15_000, f"{sum(counts.values())} words; longest pages: {longest[:8]}"

@@ -80,4 +80,4 @@ def test_the_search_works_from_a_disk(site: Path, browser: Any) -> None:
 def test_without_the_photo_network_the_example_is_the_drawn_bird() -> None:
     wish = runpy.run_path(str(ROOT / "docs" / "_gen" / "example_page.py"))["wish"]
     assert "imagenet" in wish(True)
-    assert wish(False) == ("--model", "birdnet")
+    assert wish(False) == ()

@@ -197,7 +197,7 @@ def test_an_eased_gate_is_nothing_at_first_and_the_gate_when_open(inner):
         (lambda: DIA(8, reduction=True), "whole number"),
         (lambda: DIA(8, squash="sigmoidal"), "squash cannot be 'sigmoidal'; near names: 'sigmoid'"),
         (lambda: SqueezeExcite(8, reduction=16), "reduction 16 of se is larger than the 8 channels"),
-        (lambda: SpatialGroups(10, groups=4), "sge cannot part 10 channels into 4 groups"),
+        (lambda: SpatialGroups(10, groups=4), "sge cannot split 10 channels into 4 groups"),
     ],
 )
 def test_wrong_arguments_are_refused(make, says):

@@ -111,7 +111,7 @@ def test_where_modules_are_sought_stays_as_it_was(home):
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("sightline_test_nts:Net", "no module 'sightline_test_nts' .*sought in the folder you are in"),
+        ("sightline_test_nts:Net", "no module 'sightline_test_nts' .*searched were the current folder"),
         ("sightline_test_nets:Nett", "no 'Nett' in 'sightline_test_nets'; near names: '[Nn]et'"),
         ("sightline_test_nets:three", "is a int, not a class, a function or a network"),
         ("sightline_test_nets:broken", "cannot be built with no arguments: no data"),

@@ -1,4 +1,4 @@
-"""A decision made ready for a model and its inputs: the tower that is explained, a sentence's embedding, the size."""
+"""A decision prepared for a model and its inputs: the tower that is explained, a sentence's embedding, the size."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def embed(
             has none; `"none"`, its output; or the path of a module.
         output: which part of the model's output is the embedding, where it returns several.
         batch_size: most samples at a time.
-        preprocess: how pictures are made ready, where the model does not say.
+        preprocess: how images are preprocessed, where the model does not say.
 
     Raises:
         ModelError, TargetError: there is no such module, or it does not give one vector per picture.

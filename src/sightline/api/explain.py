@@ -133,7 +133,7 @@ def explain(
             phrase then says which share of its evidence lies there.
         domain: what the maps lie over, `"volume"` or `"space-time"`, where the inputs have three axes of places.
         rate: samples of a signal or frames of a clip in a second, of all or of each; three axes are a clip then.
-        preprocess: how pictures are made ready, where the model does not say: a `Preprocess`, torchvision's weights,
+        preprocess: how images are preprocessed, where the model does not say: a `Preprocess`, torchvision's weights,
             an image processor of Hugging Face, or a callable that makes a tensor of a PIL image.
         options: options of the methods, as `{"scorecam": {"groups": 64}}`, or flat where one method is asked for.
         batch_size: most samples at a time; on memory shortage it is halved automatically.

@@ -60,7 +60,7 @@ def explain_pair(
         sources: names of the pictures.
         output: which part of the model's output is the embedding.
         batch_size: most pictures at a time.
-        preprocess: how pictures are made ready, where the model does not say.
+        preprocess: how images are preprocessed, where the model does not say.
         arguments: other arguments of `explain`, such as `method`, `layers`, `options` and `seed`.
 
     Returns:

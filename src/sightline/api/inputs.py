@@ -1,6 +1,6 @@
 """What was passed to `explain`, as what the engine takes: a plain module, one batch, pictures to draw, names.
 
-A tensor of floats is taken as it is. Pictures - paths, PIL images, arrays of pixels - are made ready as the model's
+A tensor of floats is taken as it is. Pictures - paths, PIL images, arrays of pixels - are preprocessed as the model's
 own preprocessing says, or as the user does.
 """
 
@@ -62,7 +62,7 @@ class Passed:
 
     @property
     def settings(self) -> Mapping[str, Any] | None:
-        """How pictures are made ready, as plain values, where that is known."""
+        """How images are preprocessed, as plain values, where that is known."""
         settings = self.facts.get("preprocess")
         return settings if isinstance(settings, Mapping) else None
 
@@ -88,11 +88,11 @@ def passed(model: Any, inputs: Any, *, preprocess: Any = None, explained: Explai
         model: a module, or what `sightline.open_model` gives.
         inputs: a tensor of floats as the model takes it; or pictures: a path, a PIL image, an array or a tensor of
             bytes, a photo that is opened, or a list of these; or several inputs, as a mapping or a tuple.
-        preprocess: how pictures are made ready; None is the model's own way. See `models.prepare.preparation`.
+        preprocess: how images are preprocessed; None is the model's own way. See `models.prepare.preparation`.
         explained: which of several inputs is explained; None finds it.
 
     Raises:
-        InputError: the pictures cannot be read, or nobody says how they are made ready.
+        InputError: the pictures cannot be read, or nobody says how they are preprocessed.
     """
     if (arguments := Arguments.of(inputs)) is not None:
         return _one_of(model, arguments, preprocess, explained)
@@ -110,8 +110,8 @@ def passed(model: Any, inputs: Any, *, preprocess: Any = None, explained: Explai
     shapes = sorted({tuple(one.inputs.shape) for one in ready})
     if len(shapes) > 1:
         raise InputError(
-            f"the pictures were made ready in {len(shapes)} sizes ({shapes[0]}, {shapes[1]}), which make no batch; "
-            "pass them one by one, or a preprocess= that brings them to one size"
+            f"the pictures were preprocessed to {len(shapes)} sizes ({shapes[0]}, {shapes[1]}), which cannot form "
+            "one batch; pass them one by one, or a preprocess= that brings them to one size"
         )
     views = [one.view for one in ready]
     images = (
@@ -193,7 +193,7 @@ def _is_opened(inputs: Any) -> bool:
 
 
 def _way(model: Any, pictures: Sequence[Any], preprocess: Any) -> Preparation:
-    """How the pictures are made ready.
+    """How the images are preprocessed.
 
     Raises:
         InputError: nobody says it.
@@ -205,7 +205,7 @@ def _way(model: Any, pictures: Sequence[Any], preprocess: Any) -> Preparation:
         return own
     what = "the picture that was passed" if len(pictures) == 1 else f"the {len(pictures)} pictures that were passed"
     raise InputError(
-        f"{what} cannot be made ready, as {type(model).__name__} does not say how: normalise first, or {HOW}"
+        f"{what} needs preprocessing, but {type(model).__name__} does not say how: normalise first, or {HOW}"
     )
 
 

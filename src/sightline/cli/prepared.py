@@ -30,7 +30,7 @@ def all_photos(files: Sequence[Path]) -> bool:
 
 
 def prepared(photo: Input, loaded: LoadedModel) -> Prepared:
-    """One input made ready for the network: `[c, h, w]`, `[c, t]`, `[c, z, h, w]` or `[c, t, h, w]`.
+    """One input prepared for the network: `[c, h, w]`, `[c, t]`, `[c, z, h, w]` or `[c, t, h, w]`.
 
     Raises:
         InputError: the network takes pictures, and this is none.

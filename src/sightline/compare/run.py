@@ -50,7 +50,7 @@ def within_budget(
     count = budget // each
     if count < 2:
         raise InputError(
-            f"a budget of {budget} forwards does not do for two samples, which cost {2 * each}; "
+            f"a budget of {budget} forwards is too small for two samples, which cost {2 * each}; "
             "raise it, or ask for fewer methods, metrics or places"
         )
     return draw(samples, count, settings.seed)

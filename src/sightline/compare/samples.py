@@ -53,7 +53,7 @@ class Sample:
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Samples made ready for a network.
+    """Samples prepared for a network.
 
     Args:
         inputs: `[b, c, h, w]` normalised.

@@ -69,7 +69,7 @@ def read_sound(path: str | Path) -> Sampled:
             rate, samples = wavfile.read(path)
     except Exception as problem:  # a damaged header may lead anywhere
         raise InputError(
-            f"the sound {str(path)!r} is damaged or no WAV file ({problem}); export it as WAV"
+            f"the sound {str(path)!r} is damaged or not a WAV file ({problem}); export it as WAV"
         ) from problem
     if not samples.size or rate <= 0:
         raise InputError(f"the sound {str(path)!r} holds no samples; record or export it again")
@@ -123,7 +123,7 @@ def _loaded(path: Path) -> tuple[str, NDArray[Any], float | None]:
             array = np.asarray(content[name]) if name else None
     except (OSError, ValueError, EOFError, TypeError, KeyError, MemoryError, zipfile.BadZipFile) as problem:
         raise InputError(
-            f"the array {str(path)!r} is damaged or no numpy file ({problem}); save it again"
+            f"the array {str(path)!r} is damaged or not a numpy file ({problem}); save it again"
         ) from problem
     if array is None:
         raise InputError(

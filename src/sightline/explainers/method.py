@@ -34,7 +34,7 @@ class Request:
         seed: seed of everything random.
         batch_size: most samples in one forward; None means no limit.
         options: the method's own options.
-        preprocess: how the inputs were made ready, as plain values such as `mean` and `std`, where that is known.
+        preprocess: how the inputs were preprocessed, as plain values such as `mean` and `std`, where that is known.
     """
 
     adapter: Adapter

@@ -46,7 +46,7 @@ class GatedSpec:
         scheme: at which blocks, in any form that `plug` takes as text.
         start: `default` or `identity`.
         options: keyword arguments of the gate.
-        preprocess: how a photo is made ready, as `Preprocess.record` writes it.
+        preprocess: how a photo is preprocessed, as `Preprocess.record` writes it.
 
     Example:
         >>> net = gated_net(GatedSpec("cifar-resnet8", ("cat", "dog"), gate="se"))

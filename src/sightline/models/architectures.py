@@ -28,7 +28,7 @@ class BuiltNetwork(NamedTuple):
     Args:
         model: in eval mode, in float32, on the CPU.
         labels: a name per class; None where it has no classes.
-        preprocess: how a photo is made ready for it.
+        preprocess: how a photo is preprocessed for it.
     """
 
     model: nn.Module

@@ -80,7 +80,7 @@ def _quietly(transformers: Any) -> Iterator[None]:
 
 
 def processing_of(place: str) -> tuple[Preprocess, str]:
-    """How photos are made ready for the model in a folder, and a note where that is not what its processor does.
+    """How photos are preprocessed for the model in a folder, and a note where that is not what its processor does.
 
     Raises:
         ModelError: the processor's configuration is damaged.

@@ -43,7 +43,7 @@ class LoadedModel:
         model: in eval mode, on its device, in float32.
         name: full name, `torchvision:resnet50`.
         labels: a name per class, or None where none are known.
-        preprocess: how a photo is made ready for it.
+        preprocess: how a photo is preprocessed for it.
         provenance: name, arguments, where the weights are from and their sha256, and the preprocessing.
         notes: sentences on what was assumed, as nothing said it.
     """
@@ -188,7 +188,7 @@ def _of_user(
 
 
 def _assumed(model: nn.Module, name: str) -> tuple[Preprocess, str]:
-    """How photos are made ready for a network of the user's own code, and what had to be assumed."""
+    """How photos are preprocessed for a network of the user's own code, and what had to be assumed."""
     own = own_preparation(model)
     if own is not None and isinstance(own.record, Mapping):
         return Preprocess.from_record({key: value for key, value in own.record.items() if key != "of"}), ""
@@ -196,9 +196,9 @@ def _assumed(model: nn.Module, name: str) -> tuple[Preprocess, str]:
     grey = first is not None and first.in_channels == 1
     assumed = Preprocess(mean=(0.5,), std=(0.5,)) if grey else Preprocess()
     return assumed, (
-        f"how photos are made ready for {name} is not known: they are cut to {assumed.size[0]}x{assumed.size[1]} and "
-        f"normalised {'to -1..1' if grey else 'as for ImageNet'}; say --size, --mean and --std, or give the network "
-        "an attribute `preprocess`"
+        f"how photos are preprocessed for {name} is not known: they are cut to {assumed.size[0]}x{assumed.size[1]} "
+        f"and normalised {'to -1..1' if grey else 'as for ImageNet'}; say --size, --mean and --std, or give the "
+        "network an attribute `preprocess`"
     )
 
 
@@ -280,7 +280,7 @@ class _Source:
         name = BUNDLED if self.file is None else self.file.metadata.get("architecture", "")
         if name not in ARCHITECTURES:
             at = "" if self.file is None else str(self.file.path)
-            raise ModelError(f"the weights file {at!r} does not say of which network it is; add --model NAME")
+            raise ModelError(f"the weights file {at!r} does not name its network; add --model NAME")
         return name
 
     def build(self, name: str) -> tuple[BuiltNetwork, dict[str, str]]:

@@ -94,7 +94,7 @@ def _module(place: str, name: str) -> ModuleType:
     except ModuleNotFoundError as problem:
         if problem.name is not None and (place == problem.name or place.startswith(problem.name + ".")):
             raise ModelError(
-                f"there is no module {place!r} for the model {name}; it was sought in the folder you are in and in "
+                f"there is no module {place!r} for the model {name}; searched were the current folder and "
                 "the installed packages; a file is named as path/to/file.py:NAME"
             ) from problem
         raise ModelError(f"the module {place!r} needs {problem.name!r}, which is not installed") from problem

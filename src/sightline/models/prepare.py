@@ -1,4 +1,4 @@
-"""How pictures are made ready, from whatever says it: a model's configuration, weights, a processor, a transform.
+"""How images are preprocessed, from whatever says it: a model's configuration, weights, a processor, a transform.
 
 All become one function: a photo in, what the network takes and what it sees of the photo out. This file does not know
 how the model is looked into.
@@ -26,7 +26,7 @@ from sightline.models.processor import from_processor, processor_of
 
 
 class Ready(NamedTuple):
-    """A photo made ready.
+    """A photo, preprocessed.
 
     Args:
         inputs: what the network takes: `[c, h, w]`.
@@ -38,7 +38,7 @@ class Ready(NamedTuple):
 
 
 class Preparation(NamedTuple):
-    """How photos are made ready.
+    """How photos are preprocessed.
 
     Args:
         prepare: photo in, what the network takes out.
@@ -52,7 +52,7 @@ class Preparation(NamedTuple):
 
 
 def preparation(source: Any) -> Preparation:
-    """How photos are made ready, from what the user gives.
+    """How photos are preprocessed, from what the user gives.
 
     Args:
         source: a `Preprocess`; torchvision's weights (`ResNet50_Weights.DEFAULT`) or their preset; a processor of
@@ -91,7 +91,7 @@ def preparation(source: Any) -> Preparation:
 
 
 def own_preparation(model: nn.Module) -> Preparation | None:
-    """How photos are made ready for a model, as far as the model itself says; None where it does not.
+    """How photos are preprocessed for a model, as far as the model itself says; None where it does not.
 
     timm's models carry their configuration, those of Hugging Face the folder that they came from, and torchvision's
     have as many weights as the published ones of their class.
@@ -111,7 +111,7 @@ def _of_module(model: nn.Module) -> Preparation:
     found = own_preparation(model)
     if found is None:
         raise InputError(
-            f"preprocess= is a {type(model).__name__} that does not say how its pictures are made ready; give a "
+            f"preprocess= is a {type(model).__name__} that has no preprocessing for photos; give a "
             "Preprocess or a callable"
         )
     return found

@@ -39,7 +39,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 class Prepared(NamedTuple):
-    """A photo made ready for a network.
+    """A photo prepared for a network.
 
     Args:
         view: what the network sees of it, before normalisation: `[c, h, w]` in 0..1.

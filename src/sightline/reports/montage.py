@@ -257,7 +257,7 @@ def _draw_legend(sheet: Sheet, top: float, subject: Subject, *, item: Explanatio
 def _scale_words(subject: Subject, item: Explanation, look: Look) -> str:
     """What the bar's numbers are multiples of."""
     if look.scale == "own":
-        return "times as dense as spread evenly, each layer by itself"
+        return "times as dense as spread evenly, each layer separately"
     return f"times {number(subject.unit(item, item.flow[0], look.scale).value)}, the same for all layers"
 
 

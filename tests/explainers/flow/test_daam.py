@@ -132,7 +132,7 @@ def test_where_the_mean_decides_all_places_read() -> None:
 
 @pytest.mark.parametrize("name", ["windows", "residual"])
 def test_models_without_attention_over_the_whole_grid_are_refused(name: str) -> None:
-    with pytest.raises(LayerError, match="no attention over its whole grid"):
+    with pytest.raises(LayerError, match="no attention over all places"):
         sightline.explain(build(name), picture(), target=TARGET, method="daam")
 
 

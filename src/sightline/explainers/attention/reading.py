@@ -282,7 +282,7 @@ def _whole(tape: Tape, steps: list[Step], ends: Mapping[Node, Tensor], batch: in
     if windows or not candidates:
         kinds = f"windows, pooled tokens or channels, of shapes {sorted(set(windows))}" if windows else "none"
         raise LayerError(
-            f"{kind} has no attention over its whole grid ({kinds}); "
+            f"{kind} has no attention over all places ({kinds}); "
             "this method is for plain vision transformers, any CAM method works here"
         )
     return candidates
@@ -322,7 +322,7 @@ def _layouts(request: Request, attentions: Sequence[Attention]) -> dict[int, Lay
     if layouts[numbers[0]] is None:
         size = "x".join(map(str, structure.places))
         raise LayerError(
-            f"the {numbers[0]} tokens that {type(request.adapter.model).__name__} attends to are no places of an "
+            f"the {numbers[0]} tokens that {type(request.adapter.model).__name__} attends to are not places of an "
             f"input of {size}; any CAM method works at its earlier layers"
         )
     return {n: layout for n, layout in layouts.items() if layout is not None}

@@ -99,7 +99,7 @@ def make_gate(gate: str | Factory, channels: int, options: dict[str, Any]) -> nn
     if isinstance(make, nn.Module) or not callable(make):
         raise GateError(
             f"a gate is a name or something that makes a module of a number of channels, not {_short(gate)}; "
-            "for a module that stands already, write lambda channels: module and share='width'"
+            "for an existing module, write lambda channels: module and share='width'"
         )
     try:
         module = make(channels, **options)

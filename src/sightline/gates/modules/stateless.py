@@ -94,7 +94,7 @@ class SpatialGroups(Multiplied):
         self.groups = _groups(channels) if groups is None else groups
         if self.groups < 1 or channels % self.groups:
             raise GateError(
-                f"sge cannot part {channels} channels into {groups} groups of one size; "
+                f"sge cannot split {channels} channels into {groups} groups of one size; "
                 f"take a number that divides {channels}, such as {_groups(channels)}"
             )
         self.weight = nn.Parameter(torch.zeros(1, self.groups, 1, 1))

@@ -68,7 +68,7 @@ class BirdNetSpec:
 
     @property
     def preprocess(self) -> Preprocess:
-        """How a photo is made ready for it; InputError where the numbers make no sense."""
+        """How a photo is preprocessed for it; InputError where the numbers make no sense."""
         return Preprocess((self.size, self.size), mean=self.mean, std=self.std)
 
     @classmethod

@@ -52,7 +52,7 @@ class EncoderSpec:
 
     @property
     def preprocess(self) -> Preprocess:
-        """How a photo is made ready for it; InputError where the numbers make no sense."""
+        """How a photo is preprocessed for it; InputError where the numbers make no sense."""
         return Preprocess((self.size, self.size), mean=self.mean, std=self.std)
 
     @classmethod

@@ -60,7 +60,7 @@ class DataConfig(Part):
     only: tuple[str, ...] = setting((), "Attributes or groups, wildcards, commas. Default: all.")
     validation: float = setting(0.1, "Share of each class put aside where the data has no validation split.")
     group_by: str | None = setting(
-        None, "Column of a CSV table, such as patient: no group of it lies in two splits. It is no attribute."
+        None, "Column of a CSV table, such as patient: no group of it lies in two splits. It is not an attribute."
     )
     incomplete: bool = setting(False, "Leave out classes without training pictures.", "--incomplete")
     scenes: int = setting(2_000, "Number of training scenes where no data is named.", above=0)

@@ -154,7 +154,7 @@ class DescentConfig(OptimConfig):
         None, "Weight decay. Default: 1e-4 of sgd, 0.02 of adamw, 1 of adamw where only the last layer learns.", low=0
     )
     label_smoothing: float | None = setting(
-        None, "Smoothing of the class labels. Default: 0 of sgd, 0.05 of adamw.", low=0, below=1
+        None, "Label smoothing of the classes. Default: 0 of sgd, 0.05 of adamw.", low=0, below=1
     )
     momentum: float = setting(0.9, "Momentum of stochastic gradient descent.", low=0)
     lr_milestones: tuple[int, ...] | None = setting(

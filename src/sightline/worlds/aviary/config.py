@@ -79,8 +79,8 @@ class WorldConfig:
             raise DataError(f"there is no layout {self.layout!r}; {near(self.layout, LAYOUTS)}")
         if not 2 <= self.count <= self.capacity:
             raise DataError(
-                f"{self.count} species were asked for, but the cue {self.cue!r} can tell 2 to {self.capacity} apart; "
-                "ask for fewer species or another cue"
+                f"{self.count} species were asked for, but the cue {self.cue!r} can distinguish 2 to "
+                f"{self.capacity}; ask for fewer species or another cue"
             )
 
     @property

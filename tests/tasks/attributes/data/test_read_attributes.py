@@ -30,9 +30,7 @@ def test_a_plug_in_is_asked_before_any_csv_file_will_do(birds, tmp_path, monkeyp
 
 
 def test_a_folder_in_no_layout_is_told_what_was_looked_for(tmp_path) -> None:
-    with pytest.raises(
-        DataError, match=r"in no layout that is known; looked for the files of .*cub \(images.txt"
-    ) as found:
+    with pytest.raises(DataError, match=r"has no known layout; looked for the files of .*cub \(images.txt") as found:
         read_attributes(tmp_path)
     assert all(name in str(found.value) for name in LAYOUTS)
     with pytest.raises(DataError, match=r"there is no folder .* to read attributes from"):

@@ -54,7 +54,7 @@ def fitting(net: AttributeNet, data: AttributeData, split: str = ALL, limit: int
         DataError: no such split, a split without pictures, or classes or attributes that are not the network's.
     """
     if split not in (*SPLITS, ALL):
-        raise DataError(f"an audit looks at a split or at all; there is no {split!r}: {near(split, (*SPLITS, ALL))}")
+        raise DataError(f"an audit takes one split, or 'all'; there is no {split!r}: {near(split, (*SPLITS, ALL))}")
     rows = np.arange(len(data)) if split == ALL else data.rows(split)
     notes = [*data.notes]
     if limit is not None and limit < len(rows):

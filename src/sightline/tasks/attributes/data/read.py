@@ -95,5 +95,5 @@ def _layout_name(root: Path) -> str:
     match = next((name for name in loosest_last if LAYOUTS[name].matches(root)), None)
     if match is None:
         sought = "; ".join(f"{name} ({', '.join(layout.files)})" for name, layout in LAYOUTS.items())
-        raise DataError(f"{root} is in no layout that is known; looked for the files of {sought}")
+        raise DataError(f"{root} has no known layout; looked for the files of {sought}")
     return match

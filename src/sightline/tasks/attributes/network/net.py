@@ -42,7 +42,7 @@ class AttributeSpec:
         size: side of the input in pixels.
         model_args: arguments of the backbone's builder.
         seed: seed of the heads' weights, and of the backbone's if it begins at random.
-        preprocess: how a photo is made ready, as `Preprocess.record` writes it.
+        preprocess: how a photo is preprocessed, as `Preprocess.record` writes it.
     """
 
     backbone: str

@@ -35,7 +35,8 @@ def attribute_loss(
         balance: w, more for what is rare, from `imbalance`; None is 1.
 
     Source:
-        xu2020eat (the second task; its losses are not published, this is the reconstruction of `docs/attributes.md`).
+        xu2020eat (the second task; its losses are not published, this is the reconstruction of
+            `docs/theory/attributes.md`).
     """
     gain = logits.new_ones(logits.shape[1]) if balance is None else balance
     losses, masks = [], []
