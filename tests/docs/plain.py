@@ -46,9 +46,9 @@ GENERATED = {
     "methods.md": r"^## The matrix$.*",
     "models.md": r"^\|.*?$",
     "metrics.md": r"^\|.*?$",
-    "": r"<!-- table: \w+ -->.*?<!-- end -->",
+    "": r"<!-- table: \w+ -->.*?<!-- end -->|<!-- summary: \w+ -->.*?<!-- summary end -->",
 }
-"""What of a page a program writes, by the page's name; empty: of every page."""
+"""What of a page a program writes, or a study says in the same words, by the page's name; empty: of every page."""
 
 
 UNCOUNTED = ("gallery.md", "tutorials/")
