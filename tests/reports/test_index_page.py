@@ -8,10 +8,20 @@ import torch
 from PIL import Image
 
 from sightline.reports.drawing import overlay
-from sightline.reports.index_page import THUMBNAIL, Card, chosen_map, evidence_area, index_page, save_thumbnail
+from sightline.reports.index_page import (
+    THUMBNAIL,
+    Card,
+    chosen_map,
+    evidence_area,
+    index_page,
+    save_thumbnail,
+    where_words,
+)
 from sightline.reports.outline import half_area
 from sightline.reports.photo import fit, pixels_of, tensor_of
+from sightline.reports.where import place_words
 from sightline.results import AttentionMap, Flow
+from sightline.results.original import Original
 
 from .browsing import THEMES, WIDTHS, broken_words, opened, overflow, violations
 from .samples import HOSTILE, explanation, flow, photo
@@ -203,3 +213,23 @@ def test_a_thousand_photos_open_and_sort_at_once_and_load_only_what_is_in_sight(
     assert spent < 1000.0
     assert names(tab)[0] == "photo 96"
     tab.close()
+
+
+def test_the_thumbnail_shows_the_whole_photo_that_was_given_and_words_are_about_it(tmp_path):
+    """The network saw the right half of a wide photo; its map's left part is the photo's middle."""
+    values = torch.zeros(3, 3)
+    values[1, 0] = 1.0
+    pixels = torch.full((100, 400, 3), 128, dtype=torch.uint8)
+    item = explanation(
+        Flow((AttentionMap(values, "late"),), "gradcam"), original=Original(pixels, (0.5, 0.0, 0.5, 1.0))
+    )
+    save_thumbnail(item, tmp_path / THUMBNAIL)
+    picture = tensor_of(Image.open(tmp_path / THUMBNAIL)).float()
+    assert picture.shape == (80, 320, 3)
+    changed = (picture - 128).abs().amax(2) > 30
+    assert changed[30:50, 165:200].float().mean() > 0.5
+    assert changed[30:50, 270:].float().mean() < 0.1
+    assert where_words(item) == place_words(item.flow[0], crop=(0.5, 0.0, 0.5, 1.0)) != place_words(item.flow[0])
+    assert "looked mostly at the left" in index_page(
+        [Card(name="a", link="a", picture="", decisions=(), where="mostly the left")]
+    )

@@ -24,7 +24,7 @@ def card_of(record: Mapping[str, Any], items: Explanations) -> Card:
         record: what the photo's summary holds.
         items: its explanations, as they are drawn.
     """
-    from sightline.reports.index_page import THUMBNAIL, Card, evidence_area
+    from sightline.reports.index_page import THUMBNAIL, Card, evidence_area, where_words
 
     folder, files = Path(record["folder"]).name, record["files"]
     first = next((name for name in ("page.html", "montage.png", *files) if name in files), "")
@@ -35,6 +35,7 @@ def card_of(record: Mapping[str, Any], items: Explanations) -> Card:
         picture=_address(folder, THUMBNAIL) if THUMBNAIL in files else "",
         decisions=tuple(decisions.items()),
         confidence=record["explanations"][0]["probability"],
+        where=where_words(items),
         area=evidence_area(items),
         truth=record.get("truth") or "",
         right=record.get("right"),

@@ -11,13 +11,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from jaxtyping import UInt8
+from torch import Tensor
+
 from sightline.common.files import write_bytes, write_sealed
 from sightline.reports.document import document
 from sightline.reports.drawing import overlay
 from sightline.reports.outline import half_area
 from sightline.reports.photo import fit, jpeg
 from sightline.reports.subject import subjects_of
+from sightline.reports.where import place_words
+from sightline.reports.whole import over_whole
 from sightline.results import AttentionMap, Results, Status
+from sightline.results.original import WHOLE, Original
 
 THUMBNAIL = "thumbnail.jpg"
 LONGEST = 320
@@ -44,6 +50,7 @@ class Card:
         picture: address of its thumbnail; empty for none.
         decisions: label and score of each, in words.
         confidence: probability of the first decision; None if there is none.
+        where: where the network looked, in words; empty for nowhere.
         area: smallest share of the picture that holds half of the evidence for the first decision; NaN if none does.
         truth: true class; empty if it is not known.
         right: whether the decision names it; None where that cannot be said.
@@ -54,6 +61,7 @@ class Card:
     picture: str
     decisions: tuple[tuple[str, str], ...]
     confidence: float | None = None
+    where: str = ""
     area: float = math.nan
     truth: str = ""
     right: bool | None = None
@@ -125,8 +133,25 @@ def save_thumbnail(results: Results, path: Path) -> None:
     Raises:
         ResultError: there is nothing to draw, or the file cannot be written.
     """
-    pixels, map_ = fit(subjects_of(results)[0].pixels, LONGEST), chosen_map(results)
-    write_bytes(path, jpeg(pixels if map_ is None else overlay(map_, pixels)))
+    subject, map_ = subjects_of(results)[0], chosen_map(results)
+    if subject.original is not None:
+        drawn = fit(subject.original.pixels, LONGEST) if map_ is None else _whole(map_, subject.original)
+    else:
+        pixels = fit(subject.pixels, LONGEST)
+        drawn = pixels if map_ is None else overlay(map_, pixels)
+    write_bytes(path, jpeg(drawn))
+
+
+def _whole(map_: AttentionMap, original: Original) -> UInt8[Tensor, "h w 3"]:
+    """A map over the whole photo that the user gave, small."""
+    return over_whole(map_, original, longest=LONGEST)
+
+
+def where_words(results: Results) -> str:
+    """Where the network looked on the map that stands for a photo, in words; empty where there is no evidence."""
+    subject, map_ = subjects_of(results)[0], chosen_map(results)
+    crop = WHOLE if subject.original is None else subject.original.crop
+    return "" if map_ is None else place_words(map_, crop=crop)
 
 
 def _verdict(cards: Sequence[Card]) -> str:
