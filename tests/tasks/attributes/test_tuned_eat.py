@@ -126,10 +126,10 @@ def test_a_training_on_given_weights_goes_on_to_the_same_weights(
 def test_given_weights_are_tuned_and_random_ones_are_trained_as_before(weights: Path) -> None:
     given = recipe(weights).settled(drawn=True)
     assert (given.tuning.norms, given.tuning.warm_up, given.tuning.trunk_lr_factor) == ("rest", 1, 0.1)
-    assert given.augmentation.augment == "photo"
+    assert (given.augmentation.augment, given.loop.monitor) == ("photo", "loss")
     random = EatRecipe().settled(drawn=True)
     assert (random.tuning.norms, random.tuning.warm_up, random.tuning.trunk_lr_factor) == ("train", 0, 1.0)
-    assert (random.augmentation.augment, random.network.side) == ("scene", 224)
+    assert (random.augmentation.augment, random.network.side, random.loop.monitor) == ("scene", 224, "accuracy")
     photos = EatRecipe().settled(drawn=False, size=240)
     assert (photos.network.side, photos.tuning.norms) == (240, "rest")
     assert EatRecipe().but(size=96, norms="train").settled(drawn=False, size=240).tuning.norms == "train"

@@ -112,7 +112,10 @@ class EatLoop(LoopConfig):
     """How long is trained, and which epoch is kept."""
 
     monitor: str = setting(
-        "accuracy", "What chooses the epoch: validation accuracy or loss.", words=("accuracy", "loss")
+        "auto",
+        "What chooses the epoch: validation accuracy or loss. Default: loss with given weights, as a few images "
+        "hardly tell epochs apart by accuracy; accuracy with random ones.",
+        words=("auto", "accuracy", "loss"),
     )
     patience: int = setting(0, "Epochs without a better one after which training stops; 0: never.", low=0)
 
@@ -168,12 +171,14 @@ class EatRecipe(Recipe):
         """
         given, own = self.given(drawn=drawn), self.augmentation
         side = self.network.size or (size if given else None) or SIDE
+        monitor = self.loop.monitor if self.loop.monitor != "auto" else "loss" if given else "accuracy"
         augment = own.augment if own.augment != "auto" else "photo" if given else "scene"
         return replace(
             self,
             network=replace(self.network, size=side),
             augmentation=replace(own, augment=augment),
             tuning=self.tuning.settled(given=given),
+            loop=replace(self.loop, monitor=monitor),
         )
 
     def toy(self) -> EatRecipe:
