@@ -48,4 +48,6 @@ def save_small(picture: Image.Image, target: Path, *, width: int = WIDTH) -> Non
         if target.stat().st_size < MOST:
             print(f"written: {target.relative_to(ASSETS.parent)}, {target.stat().st_size // 1000} kB")
             return
-    sys.exit(f"{target.name} does not fit into {MOST} bytes")
+    if width <= WIDTH // 2:
+        sys.exit(f"{target.name} does not fit into {MOST} bytes")
+    save_small(picture, target, width=width * 3 // 4)
