@@ -28,6 +28,10 @@ def test_every_command_has_its_picture():
     assert {gallery.place(case) for case in REAL} - pictures.pictures(ASSETS) == set()
 
 
+def test_there_are_at_least_forty():
+    assert len(pictures.pictures(ASSETS)) >= 40
+
+
 def test_the_scripts_of_the_table_are_there():
     scripts = {command.split()[1] for command in pictures.table().values()}
     assert all((ROOT / script).is_file() for script in scripts)
