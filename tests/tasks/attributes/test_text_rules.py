@@ -124,6 +124,19 @@ def test_the_calibrated_probability_decides_what_a_change_starts_from():
     assert all(one.after is None for one in there.changes)
 
 
+def test_a_decision_is_changed_from_what_the_calibrated_probability_says_is_there():
+    reader = Reader(offset=torch.full((15,), 3.0))
+    table = torch.zeros(3, 15)
+    table[1, at("crown black")] = 9.0
+    a = torch.full((15,), 0.4)
+    strategy = Linear(table, torch.tensor([5.0, 0.0, 0.0]) - table @ a, a, a)
+    output = PictureOutput(torch.tensor([5.0, 0.0, 0.0]), a, a, torch.zeros(15, 4, 4), strategy)
+    assert DecisionAnalysis(reader, output, Decision("Auklet", 0.0, 0)).counterfactual is None
+    reader.calibration = replace(reader.calibration, offset=torch.zeros(15))
+    change = DecisionAnalysis(reader, output, Decision("Auklet", 0.0, 0)).counterfactual
+    assert [one.after for one in change.changes] == [at("crown black")]
+
+
 def test_of_two_colours_of_one_part_the_likelier_is_named_unless_both_are_sure():
     """A white crown speaks against it, and the model also saw a black crown: of one bird."""
     weights = {(0, "crown white"): -3.0, (0, "crown black"): 1.0, (0, "bill red"): 4.0}

@@ -57,6 +57,12 @@ class DataConfig(Part):
     PANEL = "Data"
 
     targets: str = setting("image", "Attributes of each image, or of its class.")
+    attributes: str = setting(
+        "annotated",
+        "Attributes: annotated in the data, or mined from sentences beside the photos.",
+        words=("annotated", "mined"),
+    )
+    word_list: str | None = setting(None, "TOML file of words to mine. Default: parts and colours of birds.")
     only: tuple[str, ...] = setting((), "Attributes or groups, wildcards, commas. Default: all.")
     validation: float = setting(0.1, "Share of each class put aside where the data has no validation split.")
     group_by: str | None = setting(

@@ -200,3 +200,20 @@ def test_the_sentences_of_cub_give_attributes_that_differ_within_classes(pack):
     inner = ((truth - means[np.unique(labels, return_inverse=True)[1]]) ** 2).mean(0).sum()
     assert len(data.vocabulary) >= 16
     assert 0.55 < inner / truth.var(0).sum() < 0.7
+
+
+def test_a_training_takes_mined_attributes(tmp_path):
+    from sightline.errors import TrainingError
+    from sightline.tasks.attributes.data.pictures import gather
+    from sightline.tasks.attributes.recipe import EatRecipe
+
+    (tmp_path / "set").mkdir()
+    folder = captioned(tmp_path / "set", ROWS)
+    recipe = EatRecipe().but(attributes="mined", size=8)
+    pictures = gather(folder, recipe, tmp_path / "work")
+    assert pictures.vocabulary.names == ("has_bill_color::red", "has_wing_color::black")
+    (tmp_path / "words.toml").write_text('[parts]\nwing = ["wings"]\n[colors]\nblack = []\n')
+    own = gather(folder, recipe.but(word_list=str(tmp_path / "words.toml")), tmp_path / "work")
+    assert own.vocabulary.names == ("has_wing_color::black",)
+    with pytest.raises(TrainingError, match="--attributes mined"):
+        gather(folder, EatRecipe().but(size=8, word_list="x.toml"), tmp_path / "work")

@@ -16,12 +16,15 @@ import torch
 
 from sightline.errors import DataError, TrainingError
 from sightline.tasks.attributes.data import (
+    BIRDS,
     SPLITS,
     AttributeData,
+    Lexicon,
     Vocabulary,
     aviary_vocabulary,
     class_means,
     read_attributes,
+    read_lexicon,
 )
 from sightline.tasks.attributes.data.background_pairs import drawn_again, scenes_of
 from sightline.tasks.attributes.data.examples import Examples, from_files, from_scenes
@@ -170,6 +173,7 @@ def _read(root: Path, recipe: EatRecipe, work: Path, report: Report) -> Pictures
         seed=recipe.machine.seed,
         incomplete=recipe.data.incomplete,
         group_by=recipe.data.group_by,
+        mined=_lexicon(recipe),
     )
     data = _complete(data, recipe.data.incomplete)
     _check_split(data)
@@ -196,6 +200,16 @@ def _read(root: Path, recipe: EatRecipe, work: Path, report: Report) -> Pictures
         where=where,
         notes=(*data.notes, *_place_notes(where, data)),
     )
+
+
+def _lexicon(recipe: EatRecipe) -> Lexicon | None:
+    """The words to mine from sentences; None where the data's own attributes are taken."""
+    own = recipe.data
+    if own.attributes != "mined":
+        if own.word_list is not None:
+            raise TrainingError("--word-list is of mined attributes; add --attributes mined, or leave it out")
+        return None
+    return BIRDS if own.word_list is None else read_lexicon(Path(own.word_list))
 
 
 def _where(data: AttributeData, train: Examples) -> str:
