@@ -62,6 +62,13 @@ def lines(page: str) -> list[Line]:
     return [line for block in BLOCK.finditer(text) for line in _of_block(page, text, block)]
 
 
+def _configurations(page: str) -> list[tuple[str, str]]:
+    """Names and contents of the TOML files that a page shows: a block that begins with `# NAME.toml`."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    blocks = re.findall(r"^```toml\n(# ([\w-]+\.toml)\n.*?)^```", text, re.MULTILINE | re.DOTALL)
+    return [(name, content) for content, name in blocks]
+
+
 def _of_block(page: str, text: str, block: re.Match[str]) -> Iterator[Line]:
     number = text[: block.start(2)].count("\n") + 1
     waiting, first = "", number
@@ -83,6 +90,8 @@ def run_page(page: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[t
     """Run all commands of a page; fails with every command that does not end well. Seconds and command of each."""
     monkeypatch.chdir(folder)
     monkeypatch.setenv("COLUMNS", "120")
+    for name, content in _configurations(page):
+        (folder / name).write_text(content, encoding="utf-8")
     problems, times = [], []
     for line in lines(page):
         start = time.perf_counter()

@@ -19,6 +19,7 @@ NOT_RUN: dict[str, str] = {
     r"^\.ci/run": "it is what runs this test",
     r"^python benchmarks/|^python docs/_gen": "scripts run at toy size in tests/docs/test_tables.py",
     r"^pytest |^mkdocs ": "tests and pages are built by .ci/run",
+    r"^sightline evaluate coco_subset": "needs COCO's photos; tests/compare reads its layout",
     r"--strategy ddp": "needs several GPUs",
     r"^sightline train .*--config dianet-cifar": "needs CIFAR-100, 160 MB; tests/tasks/classification has its recipe",
 }
@@ -37,9 +38,10 @@ MODELS = {
 
 SIZES: dict[str, dict[str, str | None]] = {
     "explain": {"--format": "arrays"},
-    "evaluate": {"--count": "10", "--steps": "2", "--method": "gradcam", "--depth": "late"},
+    "evaluate": {"--count": "16", "--steps": "2", "--method": "gradcam", "--depth": "late"},
+    "train eat --data": {"--toy": None, "--validation": "0.3"},
     "train": {"--toy": None},
-    "world render": {"--count": "60", "--size": "64"},
+    "world render": {"--count": "60"},
     "world measure": {"--count": "4"},
     "world cues": {"--scenes": "4"},
     "world certify": {"--pairs": "2"},
@@ -66,7 +68,7 @@ def not_run(text: str) -> str | None:
 
 def small(words: list[str]) -> list[str]:
     """The words of a command at toy size."""
-    verb = next((verb for verb in SIZES if words[: verb.count(" ") + 1] == verb.split()), "")
+    verb = next((verb for verb in SIZES if _is(verb, words)), "")
     result = [MODELS.get(word, word) if verb else word for word in words]
     for pattern, value in VALUES.items():
         result = [re.sub(pattern, value, word) for word in result]
@@ -74,6 +76,8 @@ def small(words: list[str]) -> list[str]:
         result = _with(result, option, value)
     model = _value(result, "--model") or _value(result, "-m")
     if verb in ("explain", "evaluate", "gates show") and _published(model) and "--weights" not in result:
+        result += ["--weights", "random"]
+    if verb.startswith("train eat") and _published(_value(result, "--backbone")) and "--weights" not in result:
         result += ["--weights", "random"]
     dense = "--box" in words or "--segment" in words
     if (
@@ -92,6 +96,13 @@ def _for_photos(model: str | None, words: list[str]) -> bool:
 
     photo = len(words) > 1 and not words[1].startswith("-")
     return model in PACKAGED or (model is None and "--weights" not in words and photo)
+
+
+def _is(verb: str, words: list[str]) -> bool:
+    """Whether these are the verb's words; options in it may stand anywhere."""
+    options = [word for word in verb.split() if word.startswith("-")]
+    own = [word for word in verb.split() if word not in options]
+    return words[: len(own)] == own and all(option in words for option in options)
 
 
 def _with(words: list[str], option: str, value: str | None) -> list[str]:
@@ -174,7 +185,7 @@ def _birds(path: Path, words: list[str]) -> None:
     from sightline.worlds.aviary import World, WorldConfig
     from sightline.worlds.aviary.layout import write_world
 
-    write_world(World(WorldConfig()), path, 60, size=64)
+    write_world(World(WorldConfig()), path, 60, size=128)
 
 
 def _cub(path: Path, words: list[str]) -> None:
