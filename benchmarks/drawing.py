@@ -1,4 +1,4 @@
-"""How well a drawing shows where evidence lies, and how little it changes elsewhere: `docs/howto/drawing.md`.
+"""How well a drawing shows where evidence lies, and how little it changes elsewhere: `docs/studies/drawing.md`.
 
     python benchmarks/drawing.py --list                    # the forty photos, and the rule that chose each
     python benchmarks/drawing.py --write                   # the default colour map at every depth
@@ -41,7 +41,7 @@ from sightline.reports.density import unit_of
 from sightline.reports.kernel import grown
 from sightline.results import AttentionMap
 
-PAGE = STUDIES.parent / "howto" / "drawing.md"
+PAGE = STUDIES / "drawing.md"
 SIDE = 224
 EACH, POOL = 6, 40
 """Photos of each kind, drawn from that many that have most of its trait."""
@@ -73,7 +73,7 @@ def main() -> None:
         return
     model = toy().eval() if arguments.toy else network()
     photos = list(toy_photos(model) if arguments.toy else explained(model, arguments.photos))
-    names = list(STYLES) if arguments.styles or arguments.toy else [DEFAULT]
+    names = list(STYLES) if arguments.styles else [DEFAULT, "before"] if arguments.toy else [DEFAULT]
     layers = [layer for layer in photos[0].maps["lrp"] if arguments.toy or not arguments.styles or layer in FEW]
     rows, facts = [], {}
     for name in names:

@@ -88,3 +88,10 @@ def test_a_pair_is_the_work_over_the_mean_of_its_neighbours(monkeypatch):
     found = _measure.paired(lambda: None, lambda: next(yardsticks), repetitions=3, device="cpu")
     assert (found.least, found.median, found.most) == (2.0, 2.0, 4.0)
     assert str(found) == "2.00*"
+
+
+def test_the_drawing_is_judged_at_toy_size():
+    result = run("drawing.py", "--toy")
+    assert result.returncode == 0, result.stderr
+    assert "| glow | turned |" in result.stdout
+    assert "| before | lrp |" in result.stdout

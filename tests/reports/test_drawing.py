@@ -1,8 +1,11 @@
 import base64
 import math
+import sys
+from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from sightline.errors import ResultError
 from sightline.reports.cmaps import CMAPS, REACH, STRONGEST, ZERO, cmap_of, opacity_of
@@ -25,6 +28,9 @@ from sightline.reports.photo import pixels_of
 from sightline.results import AttentionMap
 
 from .samples import photo, smooth
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+from _seeing import difference
 
 CLEAR = [name for name in CMAPS if not CMAPS[name].opaque]
 
@@ -168,3 +174,28 @@ def test_a_pages_script_can_draw_the_same():
     assert (overlay(map_, picture, outlined=False).float() - expected).abs().max() <= 1.01
     assert own["area"] == outline(map_).area
     assert [len(loop) // 2 for loop in own["loops"]] == [len(loop) for loop in outline(map_).loops]
+
+
+@pytest.mark.parametrize("deficiency", ["", "protanopia", "deuteranopia", "tritanopia"])
+@pytest.mark.parametrize("name", ["glow", "cobalt", "inferno"])
+def test_for_and_against_are_told_apart_by_every_eye(name, deficiency):
+    greys = torch.arange(0, 256, 51, dtype=torch.uint8)[:, None, None].expand(-1, 1, 3)
+    one, other = (
+        laid(painted(torch.full((len(greys), 1), sign * 2.5), cmap=name), greys).float() / 255 for sign in (1, -1)
+    )
+    assert float(difference(one, other, deficiency=deficiency).min()) >= (15 if not deficiency else 12)
+
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+@pytest.mark.parametrize("name", list(CMAPS))
+def test_a_picture_looks_like_its_golden_one(name):
+    """Compared by what an eye sees, so that a rounding elsewhere is no failure and another colour is one."""
+    values = smooth(14, 18, 4, signed=True)
+    drawn = overlay(AttentionMap(values, "s", signed=True), pixels_of(photo(112, 144, seed=2)), cmap=name)
+    with Image.open(GOLDEN / f"drawing_{name}.png") as picture:
+        golden = torch.tensor(list(picture.convert("RGB").tobytes())).reshape(drawn.shape)
+    seen = difference(drawn.float() / 255, golden.float() / 255)
+    assert float(seen.median()) < 0.5
+    assert float(seen.quantile(0.99)) < 2.0

@@ -8,7 +8,7 @@ enough rows. A density has no unit: 1 is evidence as dense as if it were spread 
 The opacity of all maps but `classic` is one curve of the density, `STRONGEST d^n / (d^n + k^n)`: nothing at zero, so
 that the photo stays as it is, and three quarters at the most, so that the object stays recognisable under it.
 `benchmarks/drawing.py` measures both, and how `STRONGEST`, `STEEPNESS` and `HALFWAY` were chosen stands in
-`docs/howto/drawing.md`. This file knows no map of attention and no photo.
+`docs/studies/drawing.md`. This file knows no map of attention and no photo.
 """
 
 from __future__ import annotations
@@ -133,9 +133,9 @@ CMAPS.add("cobalt", Cmap("blue for, lime against", hue(*BLUE), hue(*LIME)))
 CMAPS.add(
     "inferno",
     Cmap(
-        "from purple to pale yellow for, from green to pale blue against",
+        "from purple to pale yellow for, from blue to pale cyan against",
         ramp(UNSIGNED, start=0.3),
-        ramp(UNSIGNED[:, [1, 0, 2]], start=0.3),
+        ramp(UNSIGNED[:, [2, 1, 0]], start=0.3),
     ),
 )
 CMAPS.add(
