@@ -93,12 +93,12 @@ def start(folder: Path) -> Shot:
 
 @shot
 def reading(folder: Path) -> Shot:
-    """Two methods on one photo, at an earlier layer."""
+    """Two methods on one photo."""
     sightline(
         "explain", photo("cat_720p.jpg"), "--model", "imagenet", "--method", "lrp,gradcam", "--format", "html",
         "--out", "out", folder=folder,
     )  # fmt: skip
-    return Shot(next((folder / "out").rglob("page.html")), height=900, keys=("ArrowLeft",) * 5)
+    return Shot(next((folder / "out").rglob("page.html")), height=900)
 
 
 @shot
@@ -107,7 +107,7 @@ def reading_erase(folder: Path) -> Shot:
     sightline(
         "explain", photo("cat_720p.jpg"), "--model", "imagenet", "--format", "html", "--out", "out", folder=folder
     )
-    keys = ("ArrowLeft",) * 5 + ("b",) + ("+",) * 7 + ("ArrowUp",) * 6
+    keys = ("b",) + ("+",) * 7 + ("ArrowUp",) * 6
     return Shot(next((folder / "out").rglob("page.html")), keys=keys)
 
 
