@@ -16,6 +16,7 @@ from sightline.tasks.attributes.network.skill import (
     UNREAD,
     Answers,
     Skill,
+    _better,
     cross_fitted,
     floor_of,
     measure_skill,
@@ -76,6 +77,16 @@ def test_hundreds_of_random_readings_make_no_discovery():
     answers = Answers(torch.rand(count, many, generator=draw), labels, targets, torch.ones(count, many))
     calibration = replace(Calibration.nothing(CLASSES, many), prototypes=torch.full((CLASSES, many), 0.4))
     assert int((measure_skill(answers, calibration).standing > UNREAD).sum()) <= 1
+
+
+def test_a_gain_has_to_stand_out_among_all_attributes():
+    gains = torch.randn(100, 400, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+    gains[:, 0] += 1.0
+    intervals = mean_columns(gains)
+    assert int((intervals[1] > 0).sum()) > 5  # by chance, one by one
+    better = _better(gains, intervals)
+    assert bool(better[0])
+    assert int(better.sum()) <= 2
 
 
 def test_gains_are_differences_of_cross_fitted_brier_scores():
