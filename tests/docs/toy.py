@@ -18,7 +18,6 @@ NOT_RUN: dict[str, str] = {
     r"^python3 -m venv|^\.venv/bin/|^pip install|^git clone|^cd ": "installs; .ci/run runs the README's commands",
     r"^\.ci/run": "it is what runs this test",
     r"^python benchmarks/|^python docs/_gen": "scripts run at toy size in tests/docs/test_tables.py",
-    r"^pytest |^mkdocs ": "tests and pages are built by .ci/run",
     r"^sightline evaluate coco_subset": "needs COCO's photos; tests/compare reads its layout",
     r"--strategy ddp": "needs several GPUs",
     r"^sightline train .*--config dianet-cifar": "needs CIFAR-100, 160 MB; tests/tasks/classification has its recipe",
