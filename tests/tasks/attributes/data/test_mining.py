@@ -217,3 +217,11 @@ def test_a_training_takes_mined_attributes(tmp_path):
     assert own.vocabulary.names == ("has_wing_color::black",)
     with pytest.raises(TrainingError, match="--attributes mined"):
         gather(folder, EatRecipe().but(size=8, word_list="x.toml"), tmp_path / "work")
+
+
+def test_what_as_many_deny_as_affirm_is_not_there():
+    counts = count_mentions(
+        [["a white belly", "the belly is white", "no white on the belly", "the belly isn't white"]]
+    )
+    targets, weights = answers(counts)
+    assert (targets.tolist(), weights.tolist()) == ([[0.0]], [[1.0]])
