@@ -38,8 +38,8 @@ NAMES = {
 OF_EVERY_TRAINING = {"task", "command", "data", "recipe", "train", "report"}
 OWN_NAMES = {
     "attributes": {"audit"},
-    "bird": {"judging"},
-    "classification": {"fit", "configs"},
+    "bird": {"judging", "scope"},
+    "classification": {"fit", "heads", "configs"},
     "gate_search": {"accuracy", "executors", "job", "log", "result", "search", "searchers"},
 }
 """Names for what only one task has; a new one here wants a reason."""

@@ -207,13 +207,18 @@ def map_facts(map_: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _without(facts: dict[str, Any], *names: str) -> dict[str, Any]:
+    """Facts without those that are newer than the files."""
+    return {name: value for name, value in facts.items() if name not in names}
+
+
 def explanations(items: Any, start: str = "", *, timed: bool = True) -> Found:
     """All that explanations hold, flat."""
     found: Found = {}
     for n, item in enumerate(items):
         provenance = {k: v for k, v in item.provenance.items() if timed or k not in ("time", "torch", "sightline")}
         found[f"{start}{n}"] = {
-            "source": item.source, "method": item.method, "decision": vars(item.decision),
+            "source": item.source, "method": item.method, "decision": _without(vars(item.decision), "box"),
             "remarks": list(item.flow.remarks), "sentences": list(item.sentences), "provenance": provenance,
             "image": item.image is not None, "maps": [map_facts(map_) for map_ in item.flow.maps],
             "phrases": [
@@ -434,6 +439,7 @@ def search_command(at: Path, work: Path) -> Found:
     read = json.loads(run(*common, "--budget", SEARCH_BUDGET))
     longer = json.loads(run(*common, "--budget", SEARCH_LONGER))
     for record in (read, longer):
+        record.pop("page", None)
         del record["log"], record["supernet"]
     return {
         "log": [json.loads(line) for line in lines[1:]], "record": read, "computed.longer": longer,
@@ -678,7 +684,7 @@ def _alike(held: Any, again: Any) -> list[str]:
 def _unspoken(content: Any) -> Any:
     """A summary without its words."""
     if isinstance(content, dict):
-        return {key: _unspoken(value) for key, value in content.items() if key not in SPOKEN}
+        return {key: _unspoken(value) for key, value in content.items() if key not in (*SPOKEN, "main")}
     return [_unspoken(value) for value in content] if isinstance(content, list) else content
 
 

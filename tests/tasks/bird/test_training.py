@@ -215,7 +215,7 @@ def test_a_file_that_is_no_birdnet_is_refused(tmp_path, content) -> None:
     path = tmp_path / "net.safetensors"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(ModelError, match=r"sightline train birdnet|not a weights file"):
+    with pytest.raises(ModelError, match=r"sightline train birdnet|no weights file|not a weights file"):
         load_birdnet(path)
 
 
