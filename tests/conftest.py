@@ -1,9 +1,11 @@
-"""What every test may ask for: the pack of real weights and photos."""
+"""What every test may ask for: the pack of real weights and photos, and a browser."""
 
 import os
 from pathlib import Path
 
 import pytest
+
+from tests.chromium import axe, browser  # noqa: F401 - fixtures
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # one process per core already runs (xdist); read when torch loads
 

@@ -35,6 +35,7 @@ def table() -> dict[str, str]:
         **OTHERS,
         **{f"howto/{name}.jpg": f"python docs/_gen/howto_pictures.py {name}" for name in PICTURES},
         **{f"howto/{name}.jpg": f"python docs/_gen/screenshots.py {name}" for name in SHOTS},
+        "howto/drawing.jpg": "python docs/_gen/drawing_picture.py",
         **{place(case): f"python docs/_gen/gallery.py {case.name}" for case in CASES if case.code},
     }
 

@@ -279,7 +279,7 @@ def test_what_is_no_picture_is_refused_in_a_sentence(file, name):
     [
         (None, "Residual does not say how: normalise first, or pass preprocess="),
         (3, "preprocess= is a int"),
-        (build("residual"), "preprocess= is a Residual that does not say"),
+        (build("residual"), "preprocess= is a Residual that has no preprocessing for photos"),
         (lambda image: image, "made Image"),
         (lambda image: torch.zeros(3, 4), "made .3, 4."),
         (lambda image: torch.zeros(3, 4, 4, dtype=torch.uint8), "uint8"),

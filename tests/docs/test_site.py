@@ -13,9 +13,6 @@ from typing import Any
 import pytest
 
 from tests.docs.conftest import ROOT
-from tests.reports.conftest import browser
-
-__all__ = ["browser"]
 
 
 @pytest.fixture(scope="module")

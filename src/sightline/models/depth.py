@@ -22,8 +22,9 @@ def depths(net: nn.Module, root: str = "", *, without: frozenset[str] = frozense
         without: names of parameters that are left out, such as those of heads.
 
     Example:
-        >>> depths(nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.Conv2d(4, 4, 1, bias=False)))
-        {'0.weight': 0, '0.bias': 0, '1.weight': 0, '1.bias': 0, '2.weight': 1}
+        >>> stem = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4))
+        >>> depths(nn.Sequential(stem, nn.Conv2d(4, 4, 1, bias=False)))
+        {'0.0.weight': 0, '0.0.bias': 0, '0.1.weight': 0, '0.1.bias': 0, '1.weight': 1}
     """
     part = net.get_submodule(root)
     blocks = units(part, root)

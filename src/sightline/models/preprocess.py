@@ -135,7 +135,7 @@ class Preprocess:
 
         Example:
             >>> Preprocess((100, 100), resize=125).crop((200, 100))
-            (0.3, 0.1, 0.4, 0.8)
+            (0.3, 0.096, 0.4, 0.8)
         """
         scaled = self._scaled(size)
         left, top = _offset(scaled[0], self.size[1]), _offset(scaled[1], self.size[0])

@@ -93,4 +93,5 @@ def _looked(main: dict[str, Any] | None) -> str:
     """For example `mostly the top (half in 4 %)`."""
     if main is None or main["half_area"] is None:
         return "-"
-    return f"{main['where']} (half in {100 * main['half_area']:.2g} %)"
+    half = f"half in {100 * main['half_area']:.2g} %"
+    return f"{main['where']} ({half})" if main["where"] else half

@@ -238,7 +238,7 @@ def test_two_processes_train_one_network(unbroken: Path, tmp_path: Path) -> None
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     assert run.returncode == 0, run.stderr
-    assert run.stderr.count("epoch 1:") == 1
+    assert run.stderr.count("epoch 1 of 1:") == 1
     assert json.loads(run.stdout)["pictures"] == 40
     assert load_attribute_net(out).spec.join == "parallel"
 
@@ -255,7 +255,7 @@ def test_every_part_of_the_recipe_is_an_option_whose_default_is_shown() -> None:
         assert (option.default or None) == (value or None) or option.default == value
         assert option.help
         if value is None or leaf.name in ("only", "model_args", "incomplete"):
-            assert leaf.name in ("model_args", "incomplete") or "Default:" in option.help
+            assert leaf.name in ("model_args", "incomplete", "group_by") or "Default:" in option.help
         else:
             assert option.show_default
     text = CliRunner().invoke(app, ["train", "eat", "--help"], env={"COLUMNS": "200", "NO_COLOR": "1"}).stdout

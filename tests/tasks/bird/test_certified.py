@@ -178,7 +178,7 @@ def test_another_cue_is_another_comparison(world, certified, tmp_path) -> None:
         ("knobs", "damaged world"),
         ("scene", r"lists .* images and .* scenes"),
         ("picture", "drawn again"),
-        ("none", "no rendered"),
+        ("none", "not a rendered"),
     ],
 )
 def test_a_world_that_is_not_itself_is_refused(world, tmp_path, damage, message) -> None:

@@ -1,4 +1,4 @@
-"""A real Chromium, where there is one."""
+"""A real Chromium, where there is one; one for all tests of a process, since two cannot be driven in one thread."""
 
 import os
 import shutil
