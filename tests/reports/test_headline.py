@@ -8,7 +8,7 @@ import torch
 from sightline.reports.headline import main_record
 from sightline.reports.outline import half_area
 from sightline.reports.where import place_words
-from sightline.results import AttentionMap, Domain, Decision, Explanation, Flow
+from sightline.results import AttentionMap, Decision, Domain, Explanation, Flow
 
 
 def explained(*maps: AttentionMap) -> Explanation:
