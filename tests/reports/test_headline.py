@@ -1,6 +1,7 @@
 """Where the network looked, as a record: pictures in words and area, everything else in cells."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ import torch
 from sightline.reports.headline import main_record
 from sightline.reports.outline import half_area
 from sightline.reports.where import place_words
-from sightline.results import AttentionMap, Decision, Domain, Explanation, Flow
+from sightline.results import AttentionMap, Decision, Domain, Explanation, Flow, Original
 
 
 def explained(*maps: AttentionMap) -> Explanation:
@@ -33,3 +34,10 @@ def test_what_is_no_picture_is_counted_in_cells(kind, shape):
 
 def test_a_map_without_evidence_has_no_area():
     assert main_record(explained(AttentionMap(torch.zeros(3, 3), "last")))["half_area"] is None
+
+
+def test_words_are_about_the_photo_that_the_user_gave():
+    map_, crop = AttentionMap(torch.eye(6)[:, :1].expand(6, 6).clone(), "last"), (0.5, 0.0, 0.5, 1.0)
+    original = Original(torch.zeros(30, 60, 3, dtype=torch.uint8), crop)
+    found = main_record(replace(explained(map_), original=original))
+    assert found["where"] == place_words(map_, crop=crop) != place_words(map_)

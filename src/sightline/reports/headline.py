@@ -11,9 +11,10 @@ from typing import Any
 from sightline.reports.glossary import number
 from sightline.reports.motion import NO_EVIDENCE, Box, silence
 from sightline.reports.outline import half_area
-from sightline.reports.where import SPREAD, WHOLE, place_words
+from sightline.reports.where import SPREAD, place_words
 from sightline.results import AttentionMap, Decision, Explanation, Status
 from sightline.results.concentration import half_share
+from sightline.results.original import WHOLE
 
 LEAST_AGAINST = 0.05
 """Evidence against a decision is spoken of where it is at least that share of all evidence."""
@@ -71,14 +72,15 @@ def clause(map_: AttentionMap, crop: Box = WHOLE) -> str:
 def main_record(item: Explanation) -> dict[str, Any]:
     """Where the network looked, by the main map: its layer, the region in words, the area of half of the evidence.
 
-    A map that is no picture (a signal, a volume, a clip) has no words, and its area is counted in cells.
+    A map that is no picture (a signal, a volume, a clip) has no words, and its area is counted in cells. Words
+    are about the user's photo, as on the page, where that is known.
     """
-    map_ = item.flow.main
+    map_, crop = item.flow.main, WHOLE if item.original is None else item.original.crop
     drawn = map_.values.ndim == 2
     area = half_area(map_) if drawn else half_share(map_.values)
     return {
         "layer": map_.layer,
-        "where": place_words(map_) if drawn else "",
+        "where": place_words(map_, crop=crop) if drawn else "",
         "half_area": None if math.isnan(area) else area,
     }
 

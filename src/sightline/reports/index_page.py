@@ -23,7 +23,7 @@ from sightline.reports.subject import subjects_of
 from sightline.reports.where import place_words
 from sightline.reports.whole import over_whole
 from sightline.results import AttentionMap, Results, Status
-from sightline.results.original import WHOLE, Original
+from sightline.results.original import Original
 
 THUMBNAIL = "thumbnail.jpg"
 LONGEST = 320
@@ -150,8 +150,7 @@ def _whole(map_: AttentionMap, original: Original) -> UInt8[Tensor, "h w 3"]:
 def where_words(results: Results) -> str:
     """Where the network looked on the map that stands for a photo, in words; empty where there is no evidence."""
     subject, map_ = subjects_of(results)[0], chosen_map(results)
-    crop = WHOLE if subject.original is None else subject.original.crop
-    return "" if map_ is None else place_words(map_, crop=crop)
+    return "" if map_ is None else place_words(map_, crop=subject.crop)
 
 
 def _verdict(cards: Sequence[Card]) -> str:

@@ -17,7 +17,7 @@ from sightline.reports.glossary import clean
 from sightline.reports.headline import clause, sure
 from sightline.reports.output import write_page
 from sightline.reports.page_picture import PagePicture, picture_of_page
-from sightline.reports.payload import common_payload, crop_of, safe_json, subject_payload
+from sightline.reports.payload import common_payload, safe_json, subject_payload
 from sightline.reports.photo import thumbnail_uri
 from sightline.reports.subject import Subject, subjects_of
 from sightline.results import LayerChoice, Results
@@ -123,7 +123,7 @@ def _first(subject: Subject, picture: PagePicture) -> dict[str, Any]:
         "label": clean(item.decision.label),
         "method": clean(item.method),
         "sure": sure(item.decision),
-        "clause": clause(item.flow.main, crop_of(subject)),
+        "clause": clause(item.flow.main, subject.crop),
         "source": clean(subject.source),
         **picture.record(),
     }

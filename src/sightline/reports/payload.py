@@ -21,9 +21,9 @@ from sightline.reports.page_picture import PagePicture, picture_of_page
 from sightline.reports.scale import own_scale
 from sightline.reports.subject import Subject
 from sightline.reports.trajectory import Trajectory
-from sightline.reports.where import WHOLE
 from sightline.results import MEANING, AttentionMap, Explanation, Phrase
 from sightline.results.concentration import concentration
+from sightline.results.original import WHOLE
 
 
 def safe_json(content: object) -> str:
@@ -91,7 +91,7 @@ def _panel(subject: Subject, item: Explanation) -> dict[str, Any]:
         "shared": {"value": unit.value, "against": unit.against},
         "main": next((place for place, map_ in enumerate(drawn) if map_ is item.flow.main), None),
         "at": [None if map_ is None else places[map_.layer] for map_ in drawn],
-        "maps": [_map(map_, crop_of(subject)) for map_ in item.flow.maps],
+        "maps": [_map(map_, subject.crop) for map_ in item.flow.maps],
         "course": _course(Trajectory(item)) if len(item.flow) > 1 else None,
         "sentences": list(item.sentences),
         "phrases": [_phrase(phrase) for phrase in item.phrases],
@@ -123,11 +123,6 @@ def _ring(box: Box) -> str:
     """A box as a ring of corners."""
     x, y, wide, high = box
     return ring_text([(x, y), (x + wide, y), (x + wide, y + high), (x, y + high)])
-
-
-def crop_of(subject: Subject) -> Box:
-    """The part of the photo that the maps lie over."""
-    return WHOLE if subject.original is None else subject.original.crop
 
 
 def _map(map_: AttentionMap, crop: Box = WHOLE) -> dict[str, Any]:

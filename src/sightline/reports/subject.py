@@ -60,6 +60,11 @@ class Subject:
         """The photo in its own resolution, where it is known and a map is drawn over all of it."""
         return next((item.original for item in self.items if item.original is not None), None)
 
+    @property
+    def crop(self) -> Box:
+        """The part of the photo that the maps lie over, as shares of its sides."""
+        return WHOLE if self.original is None else self.original.crop
+
     @cached_property
     def canvas(self) -> tuple[UInt8[Tensor, "h w 3"], Box]:
         """What maps are laid over, and which part of it they cover.

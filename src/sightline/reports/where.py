@@ -12,6 +12,7 @@ import torch
 
 from sightline.reports.motion import Box, inside, mass
 from sightline.results import AttentionMap
+from sightline.results.original import WHOLE
 
 NINTHS = (
     "the upper left", "the top", "the upper right",
@@ -29,7 +30,6 @@ BLOCKS = {
     frozenset((2, 5, 8)): "the right third",
 }
 """Three parts of the nine that have a name of their own."""
-WHOLE: Box = (0.0, 0.0, 1.0, 1.0)
 LARGEST = 1 / 3
 """Share of the parts that may be named; evidence of which half needs more parts is spread."""
 SPREAD, NOWHERE = "everywhere", ""
