@@ -28,7 +28,7 @@ SEGMENTERS = """
 fcn_resnet50 fcn_resnet101 deeplabv3_resnet50 deeplabv3_resnet101 deeplabv3_mobilenet_v3_large
 lraspp_mobilenet_v3_large
 """.split()  # noqa: SIM905
-CLIPS = "r3d_18 mc3_18 r2plus1d_18 s3d mvit_v2_s swin3d_t swin3d_s swin3d_b".split()  # noqa: SIM905
+CLIPS = "r3d_18 mc3_18 r2plus1d_18 s3d mvit_v1_b mvit_v2_s swin3d_t swin3d_s swin3d_b".split()  # noqa: SIM905
 TIMM = """
 seresnet50 resnest26d res2net50_26w_4s resnetv2_50 skresnet18 resnet26t gcresnext26ts bat_resnext26ts dla34
 hrnet_w18_small ese_vovnet19b_dw cspdarknet53 cs3darknet_s darknet53 repvgg_a0 ghostnet_100 lcnet_050
