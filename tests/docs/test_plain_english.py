@@ -57,5 +57,5 @@ def test_the_pages_for_users_are_short() -> None:
     counts = {name: plain.words(page) for name, page in names.items() if not name.startswith(plain.UNCOUNTED)}
     longest = sorted(counts.items(), key=lambda item: -item[1])
     later = [name for name in ("events", "captions", "clicks") if f"howto/{name}.md" in names]
-    limit = 15_000 + 1_000 * len(later)  # three tasks came after the limit was set; each may say as much as a long page
+    limit = 15_000 + 1_000 * len(later)  # a long page for each of the three tasks of later
     assert sum(counts.values()) <= limit, f"{sum(counts.values())} words; longest pages: {longest[:8]}"
