@@ -1,0 +1,1 @@
+"""Clicks as choices: one interaction layer that contains the classical click models, and explains each click."""

@@ -1,0 +1,1 @@
+"""The network of clicks: fields to embeddings, embeddings to a utility, utility to a probability."""
