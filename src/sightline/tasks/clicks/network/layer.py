@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from jaxtyping import Float
@@ -42,7 +43,7 @@ class Interaction(nn.Module):
         """Every field's sum over the fields."""
         received = self.dropout(self.value(self.similarity, fields, others=self.others))
         total = received if self.residual is None else received + self.residual(fields)
-        return total if self.activation is None else self.activation(total)
+        return total if self.activation is None else cast(Tensor, self.activation(total))
 
 
 class Heads(nn.Module):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from dataclasses import dataclass
 
 import torch
@@ -59,7 +60,7 @@ class ClickSpec:
         if self.init == "published":
             return PUBLISHED_STD
         count = max(2, len(self.sizes))
-        return min(0.1, (0.1 * 2**0.5 / (count * self.width**0.5)) ** 0.5)
+        return min(0.1, math.sqrt(0.1 * math.sqrt(2) / (count * math.sqrt(self.width))))
 
     @property
     def shape(self) -> Shape:

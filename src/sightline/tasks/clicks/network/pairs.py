@@ -102,7 +102,8 @@ class PairSum(PairLogit):
             return super().forward(fields)
         if isinstance(self.weights, Half):  # 1/2 (|sum f|^2 - sum |f|^2), of order n d [rendle2010fm]
             return (fields.sum(1).square().sum(1) - fields.square().sum((1, 2))) / 2
-        return (fields * (self.weights() @ fields)).sum((1, 2))
+        mixed: Tensor = self.weights() @ fields
+        return (fields * mixed).sum((1, 2))
 
 
 class ProductPairs(PairLogit):

@@ -7,6 +7,7 @@ b x d x d and never builds S.
 from __future__ import annotations
 
 import torch
+from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as fn
@@ -110,7 +111,7 @@ class FieldAware(Similarity):
 
     def forward(self, fields: Fields) -> Pairs:
         """The blocks of the one times those of the other."""
-        blocks = fields.unflatten(2, (self.count, -1))
+        blocks = rearrange(fields, "b i (j k) -> b i j k", j=self.count)
         return torch.einsum("bijk,bjik->bij", blocks, blocks)
 
 
