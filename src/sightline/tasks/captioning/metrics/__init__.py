@@ -1,0 +1,1 @@
+"""How good captions are, and whether their words point at the right regions."""

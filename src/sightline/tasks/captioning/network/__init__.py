@@ -1,0 +1,1 @@
+"""Attention over regions, the captioner made of it, and how it writes a sentence."""

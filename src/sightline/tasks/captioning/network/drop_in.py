@@ -1,0 +1,253 @@
+"""Normalised queries and geometry bias inside networks of others: torch's encoder layers and timm's transformers.
+
+`plug` puts `PluggedAttention` around attention modules that are there, with their weights; `on_boxes` says where the
+tokens lie. With `PLAIN`, or a bias whose weights are zero, the network computes what it computed before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from torch.nn import functional as fn
+
+from sightline.errors import ModelError
+from sightline.tasks.captioning.network.attention import AttentionKind, split_heads
+from sightline.tasks.captioning.network.bias import GeometryBias
+from sightline.tasks.captioning.network.geometry import grid_boxes, relative_geometry
+from sightline.tasks.captioning.network.normalise import QueryNorm
+
+
+class PluggedAttention(nn.Module):
+    """Somebody's self-attention with normalised queries and a geometry bias.
+
+    The bias begins at zero, so that a trained network goes on from what it was.
+
+    Args:
+        width: channels.
+        heads: number of heads.
+        kind: which normalisation and which bias.
+    """
+
+    def __init__(self, width: int, heads: int, kind: AttentionKind) -> None:
+        super().__init__()
+        self.width, self.heads, self.kind = width, heads, kind
+        self.query_norm = QueryNorm(kind.normaliser, width, epsilon=kind.epsilon)
+        self.bias: GeometryBias | None = None
+        if kind.geometry:
+            self.bias = GeometryBias(width, heads, kinds=kind.geometry, signed=kind.signed)
+            for part in (self.bias.content, self.bias.query, self.bias.key):
+                if part is not None:
+                    nn.init.zeros_(part.weight)
+                    _ = None if part.bias is None else nn.init.zeros_(part.bias)
+        self.boxes: Tensor | None = None
+
+    def attend(
+        self,
+        x: Float[Tensor, "b n c"],
+        qkv: tuple[Tensor, Tensor, Tensor],
+        mask: Bool[Tensor, "b n"] | None = None,
+        *,
+        dropout: float = 0.0,
+    ) -> Float[Tensor, "b n c"]:
+        """What each token takes from all, before the output projection.
+
+        Args:
+            x: the tokens.
+            qkv: queries, keys and values `[b, n, c]`.
+            mask: which tokens are real; None for all.
+            dropout: of the weights.
+
+        Raises:
+            ModelError: there are more boxes than tokens, or none where a bias needs them.
+        """
+        q, k, v = qkv
+        Z = fn.scaled_dot_product_attention(
+            split_heads(self.query_norm(q, mask), self.heads),
+            split_heads(k, self.heads),
+            split_heads(v, self.heads),
+            attn_mask=self._logit_bias(x, mask),
+            dropout_p=dropout,
+            scale=None if self.kind.scaled else 1.0,
+        )
+        return Z.transpose(1, 2).flatten(2)
+
+    def _logit_bias(self, x: Tensor, mask: Tensor | None) -> Tensor | None:
+        if self.bias is None:
+            return None if mask is None else mask[:, None, None, :]
+        if self.boxes is None:
+            raise ModelError("this attention needs to know where its tokens lie; say so: with on_boxes(net, boxes)")
+        extra = x.shape[1] - self.boxes.shape[1]
+        if extra < 0:
+            raise ModelError(f"{self.boxes.shape[1]} boxes came for {x.shape[1]} tokens; give a box for each place")
+        boxes = self.boxes.to(x).expand(len(x), -1, -1)
+        phi = self.bias(x[:, extra:], relative_geometry(boxes, signed=self.bias.signed))
+        phi = fn.pad(phi, (extra, 0, extra, 0))  # class and register tokens in front have no place: no bias
+        return phi if mask is None else phi.masked_fill(~mask[:, None, None, :], -torch.inf)
+
+
+class PluggedMultihead(PluggedAttention):
+    """In the place of `nn.MultiheadAttention` as self-attention, with its weights.
+
+    Args:
+        inner: what was there; batch first.
+        kind: which normalisation and which bias.
+
+    Raises:
+        ModelError: it is not the attention of a set to itself.
+    """
+
+    _qkv_same_embed_dim = False  # keeps torch's encoder layers off their fused path, which would pass this by
+
+    def __init__(self, inner: nn.MultiheadAttention, kind: AttentionKind) -> None:
+        if not inner.batch_first or inner.in_proj_weight is None:
+            raise ModelError("only attention of tokens to themselves with batch_first=True can be normalised")
+        super().__init__(inner.embed_dim, inner.num_heads, kind)
+        self.inner, self.batch_first, self.num_heads = inner, True, inner.num_heads
+
+    @property
+    def in_proj_weight(self) -> Tensor:
+        """Weights of queries, keys and values, one below the other."""
+        return self.inner.in_proj_weight
+
+    @property
+    def in_proj_bias(self) -> Tensor | None:
+        """Their biases."""
+        return self.inner.in_proj_bias
+
+    @property
+    def out_proj(self) -> nn.Module:
+        """The projection of the result."""
+        return self.inner.out_proj
+
+    def forward(
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        key_padding_mask: Tensor | None = None,
+        need_weights: bool = False,
+        attn_mask: Tensor | None = None,
+        average_attn_weights: bool = True,
+        is_causal: bool = False,
+    ) -> tuple[Tensor, None]:
+        """See `nn.MultiheadAttention`; weights are not returned.
+
+        Raises:
+            ModelError: a mask between tokens is asked for, such as a causal one.
+        """
+        if is_causal or attn_mask is not None:
+            raise ModelError(
+                "queries normalised over all elements cannot be causal or masked by pairs: a token would see those "
+                "that are hidden from it"
+            )
+        if query is not key or key is not value:
+            raise ModelError("only self-attention is normalised; queries, keys and values must be one tensor")
+        mask = None if key_padding_mask is None else _real(key_padding_mask)
+        qkv = fn.linear(query, self.in_proj_weight, self.in_proj_bias).chunk(3, dim=-1)
+        dropout = self.inner.dropout if self.training else 0.0
+        return self.inner.out_proj(self.attend(query, cast(Any, qkv), mask, dropout=dropout)), None
+
+
+class PluggedGrid(PluggedAttention):
+    """In the place of the attention of one of timm's vision transformers, with its weights.
+
+    Args:
+        inner: what was there: a module with `qkv`, `proj` and `num_heads`.
+        kind: which normalisation and which bias.
+    """
+
+    def __init__(self, inner: Any, kind: AttentionKind) -> None:
+        super().__init__(inner.proj.in_features, inner.num_heads, kind)
+        self.inner = inner
+
+    def forward(self, x: Float[Tensor, "b n c"], **nothing: Any) -> Float[Tensor, "b n c"]:
+        """See timm's `Attention`.
+
+        Raises:
+            ModelError: a mask is asked for.
+        """
+        if any(value is not None and value is not False for value in nothing.values()):
+            raise ModelError(f"normalised attention takes no {', '.join(sorted(nothing))}")
+        inner = self.inner
+        q, k, v = inner.qkv(x).chunk(3, dim=-1)
+        q, k = (_normed(part, norm, self.heads) for part, norm in ((q, inner.q_norm), (k, inner.k_norm)))
+        dropout = inner.attn_drop.p if self.training else 0.0
+        Z = inner.norm(self.attend(x, (q, k, v), dropout=dropout))
+        return inner.proj_drop(inner.proj(Z))  # type: ignore[no-any-return]
+
+
+def plug(net: nn.Module, kind: AttentionKind = AttentionKind(), *, grid: tuple[int, int] | None = None) -> int:
+    """Put normalised queries and a geometry bias into every self-attention of a network, in place.
+
+    Args:
+        net: a stack of `nn.TransformerEncoderLayer`, a vision transformer of timm, or a module that holds these.
+        kind: which normalisation and which bias.
+        grid: rows and columns of tokens, whose cells are the boxes; None for boxes by `on_boxes`.
+
+    Returns:
+        How many attentions were changed.
+
+    Raises:
+        ModelError: the network has none.
+
+    Example:
+        >>> stack = nn.TransformerEncoder(nn.TransformerEncoderLayer(8, 2, batch_first=True), 2)
+        >>> plug(stack)
+        2
+    """
+    places = [(owner, name) for owner in net.modules() for name, child in owner.named_children() if _fits(child)]
+    if not places:
+        raise ModelError(
+            f"{type(net).__name__} has no self-attention that can be normalised: nn.MultiheadAttention, or timm's "
+            "with qkv and proj"
+        )
+    for module in net.modules():
+        if isinstance(module, nn.TransformerEncoder):
+            module.use_nested_tensor = False  # nested tensors have no mask, so that statistics would not know of it
+    for owner, name in places:
+        inner: Any = getattr(owner, name)
+        new = PluggedMultihead(inner, kind) if isinstance(inner, nn.MultiheadAttention) else PluggedGrid(inner, kind)
+        new.boxes = None if grid is None else grid_boxes(*grid)[None]
+        setattr(owner, name, new.to(next(inner.parameters()).device).train(inner.training))
+    return len(places)
+
+
+@contextmanager
+def on_boxes(net: nn.Module, boxes: Float[Tensor, "#b n 4"]) -> Iterator[None]:
+    """Say where the tokens of a plugged network lie while the block runs.
+
+    Args:
+        net: what `plug` changed.
+        boxes: left, top, right, bottom of each place; tokens in front of them have none.
+    """
+    plugged = [module for module in net.modules() if isinstance(module, PluggedAttention)]
+    before = [module.boxes for module in plugged]
+    try:
+        for module in plugged:
+            module.boxes = boxes
+        yield
+    finally:
+        for module, own in zip(plugged, before, strict=True):
+            module.boxes = own
+
+
+def _fits(module: nn.Module) -> bool:
+    if isinstance(module, nn.MultiheadAttention):
+        return True
+    parts = ("qkv", "proj", "num_heads", "q_norm", "k_norm", "attn_drop", "norm", "proj_drop")
+    return not isinstance(module, PluggedAttention) and all(hasattr(module, part) for part in parts)
+
+
+def _real(padding: Tensor) -> Tensor:
+    """Which elements are real, of a padding mask as torch takes it: true, or minus infinity, where they are not."""
+    return ~padding if padding.dtype == torch.bool else padding == 0
+
+
+def _normed(x: Tensor, norm: nn.Module, heads: int) -> Tensor:
+    """A norm of timm's over the channels of each head."""
+    return cast(Tensor, norm(split_heads(x, heads))).transpose(1, 2).flatten(2)
