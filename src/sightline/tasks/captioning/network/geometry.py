@@ -37,7 +37,7 @@ def relative_geometry(boxes: Float[Tensor, "b n 4"], *, signed: bool = False) ->
 
     Example:
         >>> boxes = torch.tensor([[[0.0, 0.0, 2.0, 2.0], [3.0, 0.0, 4.0, 1.0]]])
-        >>> relative_geometry(boxes, signed=True)[0, 0, 1].round(decimals=3).tolist()
+        >>> [round(value, 3) for value in relative_geometry(boxes, signed=True)[0, 0, 1].tolist()]
         [0.223, -1.386, 0.693, 0.693, 1.0, -1.0]
     """
     centres = (boxes[..., :2] + boxes[..., 2:]) / 2
