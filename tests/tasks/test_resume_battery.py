@@ -33,6 +33,9 @@ from sightline.tasks.bird.train import train_birdnet
 from sightline.tasks.classification.module import ClassifyTask
 from sightline.tasks.classification.recipe import ClassifyRecipe
 from sightline.tasks.classification.train import train_classify
+from sightline.tasks.clicks.recipe import ClickRecipe
+from sightline.tasks.clicks.train.experiment import train_clicks
+from sightline.tasks.clicks.train.module import ClickTask
 from sightline.tasks.contrastive.module import ContrastiveTask
 from sightline.tasks.contrastive.recipe import ContrastiveRecipe
 from sightline.tasks.contrastive.train import train_contrastive
@@ -80,6 +83,11 @@ def classify(out: Path, work: Path | None = None, reporter: Reporter = Reporter(
     return train_classify("aviary", out, recipe, work, reporter=reporter)
 
 
+def clicks(out: Path, work: Path | None = None, reporter: Reporter = Reporter()) -> Any:
+    recipe = ClickRecipe().toy().but(epochs=3, model="sam3a", dropout=0.3)
+    return train_clicks(None, out, recipe, work, reporter=reporter)
+
+
 SMALL = ("--size=32", "--epochs=200", "--workers=1")
 TRAININGS = {
     "birdnet": Training(
@@ -103,6 +111,9 @@ TRAININGS = {
         ClassifyTask,
     ),
 }
+TRAININGS["clicks"] = Training(
+    clicks, ("--rows=600", "--batch-size=64", "--width=4", "--epochs=200", "--patience=0"), ClickTask
+)
 APART = get_context("forkserver")
 """Processes of their own that find torch and lightning imported: the import costs more than the training."""
 APART.set_forkserver_preload([__name__])

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 Row = Mapping[str, float]
 """Figures of an epoch, by name."""
@@ -32,6 +33,10 @@ PANELS = {
     "yes-or-no attributes, validation": (
         ("val/precision", "val/auc"),
         "Average precision, and area under the ROC curve (0.5 is chance).",
+    ),
+    "ranking of clicks, validation": (
+        ("val/AUC",),
+        "Probability that a click is ranked above a non-click (0.5 is chance).",
     ),
 }
 """Figures that share a drawing, and what they mean."""
@@ -106,30 +111,47 @@ def drawn(panel: CurvePanel, best: int) -> str:
         panel: what is drawn.
         best: the epoch whose weights were kept: a dashed line.
     """
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
 
-    looks = {"svg.hashsalt": f"sightline {panel.title}", "svg.fonttype": "none", "font.size": 9}
-    inks = dict.fromkeys(("text.color", "axes.labelcolor", "xtick.color", "ytick.color", "axes.edgecolor"), INK)
-    with mpl.rc_context({**looks, **inks}):
-        figure = Figure(figsize=(4.2, 2.5), layout="constrained")
-        axes = figure.add_subplot()
+    def draw(axes: Any) -> None:
+        from matplotlib.ticker import MaxNLocator
+
         for colour, marker, curve in zip(COLOURS, MARKERS, panel.curves, strict=False):
             shape = marker if len(curve.epochs) < CROWDED else None
             axes.plot(curve.epochs, curve.values, color=colour, marker=shape, markersize=3.5, label=curve.label)
         axes.axvline(best, color=INK, linestyle="--", linewidth=0.8, alpha=0.6)
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.legend(frameon=False)
+
+    return svg(panel.title, draw, name=f"{panel.title} over epochs")
+
+
+def svg(title: str, draw: Callable[[Any], None], *, name: str, size: tuple[float, float] = (4.2, 2.5)) -> str:
+    """A drawing as SVG text that takes its colours from the page.
+
+    Args:
+        title: what it is, for ids that are the same every time.
+        draw: draws into matplotlib's axes, in `INK`, `RULE` and `COLOURS`.
+        name: what it shows, for readers who do not see it.
+        size: width and height in inches.
+    """
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    looks = {"svg.hashsalt": f"sightline {title}", "svg.fonttype": "none", "font.size": 9}
+    inks = dict.fromkeys(("text.color", "axes.labelcolor", "xtick.color", "ytick.color", "axes.edgecolor"), INK)
+    with mpl.rc_context({**looks, **inks}):
+        figure = Figure(figsize=size, layout="constrained")
+        axes = figure.add_subplot()
+        draw(axes)
         axes.grid(color=RULE)
         axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(frameon=False)
         sink = io.StringIO()
         figure.savefig(sink, format="svg", transparent=True, metadata={"Date": None})
-    return _themed(sink.getvalue(), panel)
+    return _themed(sink.getvalue(), name)
 
 
-def _themed(text: str, panel: CurvePanel) -> str:
+def _themed(text: str, name: str) -> str:
     """The drawing alone, with the page's own colours and a name for readers who do not see it."""
     from markupsafe import escape
 
@@ -137,4 +159,4 @@ def _themed(text: str, panel: CurvePanel) -> str:
     for number, colour in enumerate(COLOURS, 1):
         text = text.replace(colour, f"var(--c{number})")
     text = text.replace(INK, "var(--ink)").replace(RULE, "var(--rule)")
-    return text.replace("<svg", f'<svg role="img" aria-label="{escape(panel.title)} over epochs"', 1)
+    return text.replace("<svg", f'<svg role="img" aria-label="{escape(name)}"', 1)

@@ -27,6 +27,7 @@ class Run:
         words: for a table's heading, what its columns mean.
         command: command line that trained the network.
         alarm: a sentence that should stop a reader; empty for none.
+        drawings: further drawings: heading, SVG text as `curves.svg` makes it, and what is seen.
     """
 
     title: str
@@ -40,6 +41,7 @@ class Run:
     words: Mapping[str, str] = field(default_factory=dict)
     command: str = "sightline train"
     alarm: str = ""
+    drawings: Sequence[tuple[str, str, str]] = ()
 
 
 def run_page(rows: Sequence[Row], run: Run) -> str:
@@ -60,6 +62,7 @@ def run_page(rows: Sequence[Row], run: Run) -> str:
         inline_styles=True,
         run=run,
         panels=panels,
+        drawings=[(title, Markup(text), words) for title, text, words in run.drawings],  # noqa: S704 - likewise
         count=len(rows),
         names=("epoch", *names),
         epochs=epochs,

@@ -58,7 +58,7 @@ class EpochOrder(Sampler[list[int]]):
 
     def __iter__(self) -> Iterator[list[int]]:
         """Positions of this process's share, batch by batch."""
-        rank, processes = _place()
+        rank, processes = place_among()
         if self.batch % processes:
             raise TrainingError(
                 f"a batch of {self.batch} pictures cannot be shared evenly by {processes} devices; ask for a "
@@ -94,7 +94,7 @@ def balanced(order: Int[Tensor, " n"], labels: Int[Tensor, " n"], draw: torch.Ge
     return rows[torch.randperm(len(rows), generator=draw)][: len(order)]
 
 
-def _place() -> tuple[int, int]:
+def place_among() -> tuple[int, int]:
     """Which process this is, and of how many."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         return torch.distributed.get_rank(), torch.distributed.get_world_size()

@@ -1,0 +1,95 @@
+"""`ClickRecipe`: how a network of clicks is trained. Numbers and words only; it imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sightline.common.settings import setting
+from sightline.training.recipe import DeviceConfig, LoopConfig, OptimConfig, Part, Recipe
+
+MODELS = (
+    "lr", "fm", "fwfm", "fmfm", "ffm", "afm", "dcn", "autoint", "deepfm", "pnn", "nfm", "sam1", "sam2a", "sam2e",
+    "sam3a", "sam3e",
+)  # fmt: skip
+"""Names of the presets; a test compares them with the registry."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig(Part):
+    """How a log is read. What is left out is found by reading the file."""
+
+    PANEL = "Data"
+
+    label: str = setting("", "Column that says whether it was clicked.")
+    positive: float | None = setting(None, "Value of the label from which on it counts as a click, such as 4 stars.")
+    user: str = setting("", "Column of users, for the AUC within users.")
+    time: str = setting("", "Column of times, for --split time.")
+    drop: tuple[str, ...] = setting((), "Columns to leave out; commas.")
+    number: tuple[str, ...] = setting((), "Columns to read as numbers; commas.")
+    category: tuple[str, ...] = setting((), "Columns to read as categories; commas.")
+    transform: str = setting(
+        "log",
+        "How numbers enter: log is sign(x) ln(1+|x|), standardised; standard is x, standardised; winner is "
+        "floor(ln(x)^2) as a category; log2 is floor(log2 x) as a category; none leaves them.",
+        words=("log", "standard", "winner", "log2", "none"),
+    )
+    min_count: int = setting(2, "Categories that training shows less often are read as unseen.", low=1)
+    hash_buckets: int = setting(0, "Rows that the categories of each field are hashed into; 0: a vocabulary.", low=0)
+    split: str = setting(
+        "random", "How rows are dealt out: random, time (the last are the test), order (of the file).",
+        words=("random", "time", "order"),
+    )  # fmt: skip
+    validation_share: float = setting(0.1, "Share of the rows for validation.", above=0, below=1)
+    test_share: float = setting(0.1, "Share of the rows for the test, without a file of its own.", low=0, below=1)
+    rows: int = setting(20_000, "Rows of the simulated log, where no log is given.", low=100)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkConfig(Part):
+    """The utility."""
+
+    PANEL = "Network"
+
+    model: str = setting(
+        "fwfm",
+        f"Interaction: {', '.join(MODELS)}.",
+        words=MODELS,
+    )
+    width: int = setting(10, "Numbers in an embedding.", above=0)
+    layers: int = setting(2, "Interaction layers of dcn, autoint and sam3.", above=0)
+    heads: int = setting(2, "Attention heads of autoint.", above=0)
+    hidden: tuple[int, ...] = setting((64, 64), "Widths of a perceptron.", hidden=True)
+    pooling: str = setting("concat", "How sam1 and sam3 join fields.", words=("concat", "weighted", "mean", "sum"))
+    residual: bool = setting(True, "Residual in the layers of sam3 and autoint.")
+    linear: bool = setting(True, "Linear terms beside the interaction.")
+    dropout: float = setting(0.0, "Share that training drops.", low=0, below=1)
+    init: str = setting(
+        "scaled",
+        "Start of the weights: scaled, or published (embeddings of 0.0001), from which sam3 without a residual does "
+        "not learn.",
+        words=("scaled", "published"),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClickLoop(LoopConfig):
+    """How long is trained, and which epoch is kept."""
+
+    batch_size: int = setting(1024, "Rows per step, over all devices together.", above=0)
+    monitor: str = setting("loss", "Figure that chooses the epoch: loss (log loss) or auc.", words=("loss", "auc"))
+    patience: int = setting(3, "Epochs without a better one after which training stops; 0: never.", low=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClickRecipe(Recipe):
+    """How a network of clicks is trained."""
+
+    data: DataConfig = DataConfig()
+    network: NetworkConfig = NetworkConfig()
+    optim: OptimConfig = OptimConfig(lr=3e-3, weight_decay=0.02)
+    loop: ClickLoop = ClickLoop(epochs=15)
+    machine: DeviceConfig = DeviceConfig(device="cpu")
+
+    def toy(self) -> ClickRecipe:
+        """A few-second configuration for smoke tests."""
+        return self.but(rows=600, epochs=2, width=4, hidden=(8,), batch_size=128, device="cpu")

@@ -1,0 +1,1 @@
+"""Training on clicks: the experiment, its steps, and logistic regression beside it."""

@@ -1,0 +1,58 @@
+"""What one step of training on clicks does: log loss of a batch, AdamW; and the figures of every epoch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sightline.tasks.clicks.metrics.scores import auc
+from sightline.tasks.clicks.network.choice import click_loss
+from sightline.tasks.clicks.network.network import ClickNet
+from sightline.tasks.clicks.recipe import ClickRecipe
+from sightline.training.module import TrainedModule
+
+
+class ClickTask(TrainedModule):
+    """Log loss of clicks; AdamW at one learning rate.
+
+    Args:
+        net: the network.
+        recipe: rates.
+    """
+
+    def __init__(self, net: ClickNet, recipe: ClickRecipe) -> None:
+        super().__init__(net, recipe.machine.seed, (0.0,), (1.0,))
+        self.recipe = recipe
+        self._logits: list[Tensor] = []
+        self._labels: list[Tensor] = []
+
+    def training_step(self, batch: tuple[Tensor, ...], index: int) -> Tensor:
+        """Loss of one batch."""
+        ids, values, labels = batch
+        loss = click_loss(self.net(ids, values), labels)
+        self.check_loss(loss, index)
+        self.log("train/loss", loss.detach(), on_step=False, on_epoch=True, batch_size=len(labels))
+        return loss
+
+    def validation_step(self, batch: tuple[Tensor, ...], index: int) -> None:
+        """Keep logits and labels; every process looks at all of them."""
+        ids, values, labels = batch
+        self._logits.append(self.net(ids, values).float().cpu())
+        self._labels.append(labels.cpu())
+
+    def on_validation_epoch_end(self) -> None:
+        """Log loss, and AUC where there are clicks and non-clicks."""
+        logits, labels = torch.cat(self._logits), torch.cat(self._labels)
+        self._logits, self._labels = [], []
+        self.log("val/loss", click_loss(logits, labels))
+        value = auc(logits.numpy().astype(np.float64), labels.numpy().astype(np.float64))
+        if value is not None:
+            self.log("val/AUC", value)
+
+    def configure_optimizers(self) -> Any:
+        """AdamW; a row of an embedding table that a batch does not show decays all the same."""
+        own = [parameter for parameter in self.net.parameters() if parameter.requires_grad]
+        return torch.optim.AdamW(own, lr=self.recipe.optim.lr, weight_decay=self.recipe.optim.weight_decay)
