@@ -110,8 +110,8 @@ def _tell(outcome: Trained, *, as_json: bool) -> None:
         say(f"within classes {judged.within} of {judged.pairs} pairs ranked right (class alone: 0.5)")
     if judged.energy is not None:
         say(
-            f"class map on the object {judged.energy.inside} (object's area {judged.energy.area:.3f}, "
-            f"another picture's map {judged.energy.swapped:.3f})"
+            f"class map on the object {judged.energy.inside} (object's area {judged.energy.area:.3f}, mean map of "
+            f"the other pictures {judged.energy.mean_map:.3f}, difference {judged.energy.over_mean_map})"
         )
     say(f"texts: {truthfulness(judged.texts)}")
     say(f"epoch {outcome.best} of {outcome.epochs} kept; {', '.join(map(str, outcome.files))} written")

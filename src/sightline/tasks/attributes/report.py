@@ -68,12 +68,7 @@ def facts(
         "box": "by the object's boxes",
         "": "the object is not marked, so it is not known where the network looks",
     }[pictures.where]
-    where = (
-        evidence
-        if energy is None
-        else f"{energy.inside} of the class map lies on the object, which covers {energy.area:.3f}; "
-        f"gain {energy.gain}, over another picture's map ({energy.swapped:.3f}) {energy.over_swapped}, {evidence}"
-    )
+    where = evidence if energy is None else f"{energy}, {evidence}"
     return {
         "class accuracy": f"{judged.accuracy:.4f} (95 % interval {low:.4f} to {high:.4f}, {judged.pictures} pictures"
         f"; always the most frequent class: {judged.chance / max(1, judged.pictures):.4f})",
@@ -179,7 +174,10 @@ def headline(judged: TestReport) -> list[tuple[str, str, str]]:
         words = f"pairs of one class ranked right, of {judged.pairs}; a network that knows only the class reaches 0.5"
         figures.append(("within classes", f"{judged.within.mean:.3f}", words))
     if judged.energy is not None:
-        words = f"share of the class map on the object, which covers {judged.energy.area:.1%} of the image"
+        words = (
+            f"share of the class map on the object, which covers {judged.energy.area:.1%} of the image; the mean map of "
+            f"all other images has {judged.energy.mean_map:.1%} there"
+        )
         figures.append(("evidence on the object", f"{judged.energy.inside.mean:.1%}", words))
     return figures
 

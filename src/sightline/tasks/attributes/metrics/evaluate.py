@@ -13,11 +13,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sightline.common.statistics.bootstrap import Interval, bootstrap, ratio
+from sightline.common.statistics.bootstrap import Interval, ratio
 from sightline.common.statistics.intervals import wilson
 from sightline.tasks.attributes.data import Vocabulary
 from sightline.tasks.attributes.data.examples import Examples, object_shares
 from sightline.tasks.attributes.explain.speaking import SpeakingAttributeNet
+from sightline.tasks.attributes.metrics.energy import NOTHING, Energy, energy_of
 from sightline.tasks.attributes.metrics.scores import (
     Choice,
     Ranking,
@@ -33,25 +34,6 @@ from sightline.tasks.attributes.train.guidance import class_maps
 
 SPOKEN = 500
 """Most pictures whose texts are judged."""
-
-
-@dataclass(frozen=True)
-class Energy:
-    """Where the map of the decided class lies.
-
-    Args:
-        inside: share of the map on the object, mean over pictures.
-        area: share of the picture that the object covers: the energy of a map that is everywhere alike.
-        gain: difference of the two shares, picture by picture.
-        swapped: share of the map of another picture on the object: as sharp, and centred as the pictures are.
-        over_swapped: how much more of the picture's own map lies on the object, picture by picture.
-    """
-
-    inside: Interval
-    area: float
-    gain: Interval
-    swapped: float
-    over_swapped: Interval
 
 
 @dataclass(frozen=True)
@@ -182,27 +164,8 @@ def read_with_maps(net: AttributeNet, pictures: Examples, batch: int = 64) -> tu
         inside = object_shares(pictures.parts[at : at + batch], (maps.shape[1], maps.shape[2]))
         total, area = maps.sum((1, 2)), inside.mean((1, 2))
         measurable = (total > 0) & (area > 0)
-        scaled.append((maps / total.clamp(min=1e-12)[:, None, None])[measurable])
+        scaled.append((maps / total.clamp(min=NOTHING)[:, None, None])[measurable])
         objects.append(inside[measurable])
     predictions = Predictions(*(torch.cat(column) for column in zip(*said, strict=True)))
     own, inside = torch.cat(scaled), torch.cat(objects)
     return predictions, energy_of(own, inside) if len(own) else None
-
-
-def energy_of(maps: Float[Tensor, "n h w"], inside: Float[Tensor, "n h w"]) -> Energy:
-    """How much of each map lies on its object, beside the object's area and the map of another picture.
-
-    Args:
-        maps: maps that sum to 1.
-        inside: the object's share of each cell.
-    """
-    area = inside.mean((1, 2))
-    # half the pictures away, so that pictures of one class, which lie together, do not stand in for each other
-    share, swapped = ((one * inside).sum((1, 2)) for one in (maps, maps.roll(len(maps) // 2, 0)))
-    return Energy(
-        inside=bootstrap(share),
-        area=float(area.mean()),
-        gain=bootstrap(share - area),
-        swapped=float(swapped.mean()),
-        over_swapped=bootstrap(share - swapped),
-    )
