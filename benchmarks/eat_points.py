@@ -30,7 +30,7 @@ from sightline.common.statistics.bootstrap import bootstrap
 from sightline.models.load import load_model
 from sightline.tasks.attributes.data.examples import Examples, object_shares
 from sightline.tasks.attributes.data.pictures import Pictures, gather
-from sightline.tasks.attributes.metrics.energy import another, mean_of_others, shares_on
+from sightline.tasks.attributes.metrics.energy import mean_of_others, shares_on
 from sightline.tasks.attributes.metrics.pointing import CONTROLS, hit_tables, own_points, peaks_of, read_at, spots_of
 from sightline.tasks.attributes.network.net import AttributeNet, AttributeSpec, attribute_net
 from sightline.tasks.attributes.recipe import EatRecipe
@@ -38,7 +38,8 @@ from sightline.tasks.attributes.train.calibrate import normalised
 from sightline.tasks.attributes.train.fit import fit, kept_features
 from sightline.tasks.attributes.train.guidance import class_maps
 
-FIGURES = ("right", "network", *CONTROLS, "energy", "mean map", "another map", "area")
+NAMES = {"network": "pointing", "energy": "energy on the bird's box"}
+FIGURES = ("right", "network", *CONTROLS, "energy", "mean map", "area")
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def cells(seeds: int) -> list[Cell]:
         ("nothing", {}), ("parts", {"parts": 1.0}), ("parts, weight 0.3", {"parts": 0.3}),
         ("parts, pool average", {"parts": 1.0, "pool": "average"}), ("outside", {"outside": 1.0}),
     ]  # fmt: skip
-    whole = [("parts", {"parts": 1.0}), ("nothing", {}), ("parts and outside", {"parts": 1.0, "outside": 1.0})]
+    whole = [("parts", {"parts": 1.0}), ("parts and outside", {"parts": 1.0, "outside": 1.0}), ("nothing", {})]
     chosen = ("nothing", "parts", "outside")
     first = [Cell(arm, 0, frozen=True, epochs=few, **own) for arm, own in frozen]
     more = [
@@ -84,7 +85,7 @@ def cells(seeds: int) -> list[Cell]:
         for arm, own in frozen
         if arm in chosen
     ]
-    return [*first, *more, *(Cell(arm, seed, frozen=False, **own) for seed in range(seeds) for arm, own in whole)]
+    return [*first, *more, *(Cell(arm, seed, frozen=False, **own) for arm, own in whole for seed in range(seeds))]
 
 
 def network(cell: Cell, data: Pictures, recipe: EatRecipe) -> AttributeNet:
@@ -132,7 +133,6 @@ def measured(net: AttributeNet, examples: Examples, batch: int = 32) -> dict[str
         **{name: table.nanmean(1) for name, table in hits.items()},
         "energy": shares_on(scaled, inside),
         "mean map": shares_on(mean_of_others(scaled), inside),
-        "another map": shares_on(another(scaled), inside),
         "area": inside.mean((1, 2)),
     }
     return {name: values.tolist() for name, values in figures.items()}
@@ -150,7 +150,7 @@ def rows(some: Sequence[tuple[Cell, dict[str, Any]]], of: Sequence[str], split: 
             "guided by": arm,
             "seeds": str(len(own)),
             "class accuracy": f"{float(means['right'].mean()):.3f}",
-            of[0]: str(bootstrap(means[of[0]])),
+            NAMES[of[0]]: str(bootstrap(means[of[0]])),
         }
         for name in of[1:]:
             row[f"control: {name}"] = f"{float(means[name].nanmean()):.3f}"
@@ -180,7 +180,7 @@ def _place(cell: Cell, work: Path) -> Path:
 
 def main() -> None:
     """Train what is not there yet, then print the tables."""
-    asked = arguments(__doc__, "eat_points.work", "points", ()).parse_args()
+    asked = arguments(__doc__, "eat_points.work", "places", ()).parse_args()
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="lightning.*")
     torch.set_num_threads(1)
@@ -190,6 +190,7 @@ def main() -> None:
         if not _place(cell, asked.work).is_file():
             begun = time.process_time()
             facts = trained(cell, asked.work)
+            _place(cell, asked.work).parent.mkdir(parents=True, exist_ok=True)
             write_text(_place(cell, asked.work), json.dumps(facts))
             print(f"{cell.name}: {time.process_time() - begun:.0f} s of CPU", flush=True)
     with tempfile.TemporaryDirectory():
@@ -197,9 +198,9 @@ def main() -> None:
     print(conditions("cpu"))
     first = [(cell, facts) for cell, facts in some if cell.frozen and not cell.seed]
     tables = {
-        "pointing": rows(some, ("network", *CONTROLS)),
+        "pointing": rows(some, ("network", "mean place", "best place in the box")),
         "chosen": rows(first, ("network", "mean place"), "validation"),
-        "energy": rows(some, ("energy", "mean map", "another map", "area")),
+        "energy": rows(some, ("energy", "mean map", "area")),
     }
     publish(tables, "eat_points", json_to=asked.json, write=asked.write)
 

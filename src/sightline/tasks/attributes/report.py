@@ -175,8 +175,8 @@ def headline(judged: TestReport) -> list[tuple[str, str, str]]:
         figures.append(("within classes", f"{judged.within.mean:.3f}", words))
     if judged.energy is not None:
         words = (
-            f"share of the class map on the object, which covers {judged.energy.area:.1%} of the image; the mean map of "
-            f"all other images has {judged.energy.mean_map:.1%} there"
+            f"share of the class map on the object, which covers {judged.energy.area:.1%} of the image; the mean map "
+            f"of all other images has {judged.energy.mean_map:.1%} there"
         )
         figures.append(("evidence on the object", f"{judged.energy.inside.mean:.1%}", words))
     return figures

@@ -44,29 +44,41 @@ def test_only_decisions_that_were_right_are_judged():
     assert "no mask" in background(observations(60)[0], broken).skipped
 
 
-def test_a_class_whose_map_lies_beside_the_object_is_named():
+def test_a_class_whose_map_lies_beside_the_object_is_named_and_shown():
     seen, _ = observations(600, sharp=8.0)
-    prior = torch.full((600,), 0.5)
     draw = torch.Generator().manual_seed(0)
-    energy = prior + 0.1 * torch.randn(600, generator=draw) + 0.1
+    energy = 0.6 + 0.1 * torch.randn(600, generator=draw)
     energy = torch.where(seen.decided == 2, energy - 0.4, energy)
-    found = background(replace(seen, energy=energy, prior=prior)).findings
-    assert [f.where for f in found] == ["class 2"]
-    assert found[0].high < 0
+    verdict = background(replace(seen, energy=energy, mean_map=torch.full((600,), 0.5)))
+    (found,) = verdict.findings
+    assert found.where == "class 2"
+    assert found.high < 0
+    worst = torch.where(seen.decided == 2, energy, torch.inf).argsort()[:6].tolist()
+    assert found.pictures == tuple(seen.names[row] for row in worst)
 
 
-def test_where_objects_are_centred_a_map_that_follows_its_own_picture_is_no_finding():
+def test_every_share_of_a_map_stands_beside_its_controls():
+    seen, _ = observations(600)
+    tables = {"energy": 0.6, "mean_map": 0.5, "area": 0.3, "prior": 0.7}
+    whole = replace(seen, **{name: torch.full((600,), share) for name, share in tables.items()})
+    summary = background(whole).summary
+    assert summary["class maps: on the object"] == pytest.approx(0.6)
+    assert summary["class maps: mean map of all other pictures"] == pytest.approx(0.5)
+    assert summary["class maps: object's area"] == pytest.approx(0.3)
+    assert summary["class maps: more than the mean map"].startswith("+0.100")
+
+
+def test_where_objects_are_centred_a_map_like_those_of_other_pictures_is_no_finding():
     """A centred Gaussian beats any map on photos of birds in the middle."""
     seen, _ = observations(600, sharp=8.0)
     draw = torch.Generator().manual_seed(0)
     energy = 0.5 + 0.1 * torch.randn(600, generator=draw)
     centred = replace(seen, energy=energy, prior=torch.full((600,), 0.65))
-    assert len(background(replace(centred, swapped=energy + 0.05)).findings) == 6
-    assert len(background(replace(centred, swapped=None)).findings) == 6
-    assert background(replace(centred, swapped=energy - 0.05)).findings == ()
+    assert background(replace(centred, mean_map=energy.mean().expand(600))).findings == ()
+    assert len(background(replace(centred, mean_map=energy + 0.05)).findings) == 6
 
 
 def test_pictures_without_a_mask_are_left_out():
     seen, _ = observations(60)
     nothing = torch.full((60,), torch.nan)
-    assert "no mask" in background(replace(seen, energy=nothing, prior=nothing)).skipped
+    assert "no mask" in background(replace(seen, energy=nothing, mean_map=nothing)).skipped

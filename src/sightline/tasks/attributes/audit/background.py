@@ -7,7 +7,7 @@ and it must change them to the class that the new background came from more ofte
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from sightline.tasks.attributes.audit.findings import Fact, Finding, Verdict, Weakness, skip
@@ -20,26 +20,29 @@ EXCHANGE = Weakness(
     "share of decisions that an exchanged background changes, less that of one drawn again",
 )
 ATTENTION = Weakness(
-    "background", "network", "share of the class map on the object, less that of the centred Gaussian"
+    "background", "network", "share of the class map on the object, less that of the mean map of all other pictures"
 )
 LEAST = 8
+SHOWN = 6
+"""Pictures of a class that are shown: those whose maps lie least on the object, less the control."""
 RULE = (
     "the decision is reported where an exchanged background changes it more often than one of its own kind drawn "
     "again, and to the class it came from more often than to another (both 95 % intervals); a class's attention "
-    "where its map has less on the object than a centred Gaussian as wide, and not more than other pictures' maps, "
-    f"at {LEVEL:.0%} over all classes (Bonferroni)"
+    "where its maps have less on the object than the mean map of all other pictures has there, which is centred as "
+    f"the pictures are, at {LEVEL:.0%} over all classes (Bonferroni)"
 )
 
 
 def background(observations: Observations, redrawn: Redrawn | None = None) -> Verdict:
     """Dependence of the decision on backgrounds, and classes whose maps lie there."""
     findings, tests = _attention(observations)
-    summary: dict[str, Fact] = {}
+    summary = _overall(observations)
     if redrawn is not None and int((redrawn.decided == redrawn.labels).sum()) >= LEAST:
-        excess, towards, summary = exchanged(redrawn, len(observations.classes))
+        excess, towards, numbers = exchanged(redrawn, len(observations.classes))
+        summary |= numbers
         tests += 2
         if excess.above(0.0) and towards.above(0.0):
-            findings = [_decision(excess, summary), *findings]
+            findings = [_decision(excess, numbers), *findings]
     if not tests:
         return skip("the pictures have no mask of the object, and are no world whose backgrounds can be exchanged")
     return Verdict(tuple(findings), tests, RULE, summary=summary)
@@ -80,33 +83,58 @@ def _decision(excess: Trial, numbers: dict[str, Fact]) -> Finding:
 
 
 def _attention(observations: Observations) -> tuple[list[Finding], int]:
-    """Classes whose map lies on the object less than a centre prior does, and no more than maps of other pictures.
+    """Classes whose maps lie on the object less than the mean map of all other pictures does.
 
-    Where objects are in the middle, as on most photos, a centred Gaussian beats any map: there a map that follows its
-    own picture's object is no finding.
+    A centred Gaussian is no control here: where objects are in the middle, as on most photos, it beats any map.
     """
-    if observations.energy is None or observations.prior is None:
+    if observations.energy is None or observations.mean_map is None:
         return [], 0
-    measured = observations.energy.isfinite() & observations.prior.isfinite()
+    measured = observations.energy.isfinite() & observations.mean_map.isfinite()
     parts = [(name, measured & (observations.decided == at)) for at, name in enumerate(observations.classes)]
     judged = [(name, rows) for name, rows in parts if int(rows.sum()) >= LEAST]
     findings = [f for name, rows in judged if (f := _class(observations, name, rows, len(judged))) is not None]
     return sorted(findings, key=lambda f: f.effect), len(judged)
 
 
-def _class(observations: Observations, name: str, rows: Float[Tensor, " n"], tests: int) -> Finding | None:
-    energy, prior = (
-        torch.zeros(0) if part is None else part[rows] for part in (observations.energy, observations.prior)
-    )
-    difference = trial(energy - prior, tests)
-    swapped = None if observations.swapped is None else observations.swapped[rows]
-    if not difference.below(0.0) or (swapped is not None and trial(energy - swapped).interval.low > 0):
+def _class(observations: Observations, name: str, rows: Bool[Tensor, " n"], tests: int) -> Finding | None:
+    shares = _shares(observations, rows)
+    energy, mean = shares["on the object"], shares["mean map of all other pictures"]
+    difference = trial(energy - mean, tests)
+    if not difference.below(0.0):
         return None
+    worst = torch.nonzero(rows)[:, 0][(energy - mean).argsort()][:SHOWN].tolist()
     return ATTENTION.finding(
         name,
-        f"The maps of decisions for {name} have {float(energy.mean()):.1%} on the object, a centred Gaussian as wide "
-        f"has {float(prior.mean()):.1%}",
+        f"The maps of decisions for {name} have {float(energy.mean()):.1%} on the object; the mean map of all other "
+        f"pictures has {float(mean.mean()):.1%} there",
         effect=difference.interval.mean,
         ends=(difference.interval.low, difference.interval.high),
-        evidence={"on the object": float(energy.mean()), "Gaussian": float(prior.mean()), "pictures": len(energy)},
+        evidence={**{key: float(share.nanmean()) for key, share in shares.items()}, "pictures": len(energy)},
+        pictures=tuple(observations.names[row] for row in worst),
     )
+
+
+def _shares(observations: Observations, rows: Bool[Tensor, " n"]) -> dict[str, Float[Tensor, " m"]]:
+    """What the class maps of some pictures have on the object, and what its controls have there."""
+    tables = {
+        "on the object": observations.energy,
+        "mean map of all other pictures": observations.mean_map,
+        "object's area": observations.area,
+        "centred Gaussian as wide": observations.prior,
+    }
+    return {name: table[rows] for name, table in tables.items() if table is not None}
+
+
+def _overall(observations: Observations) -> dict[str, Fact]:
+    """The same over all pictures: no share of a map stands without its controls."""
+    if observations.energy is None or observations.mean_map is None:
+        return {}
+    rows = observations.energy.isfinite() & observations.mean_map.isfinite()
+    if not bool(rows.any()):
+        return {}
+    shares = _shares(observations, rows)
+    gain = trial(shares["on the object"] - shares["mean map of all other pictures"]).interval
+    return {
+        **{f"class maps: {name}": float(share.nanmean()) for name, share in shares.items()},
+        "class maps: more than the mean map": f"{gain.mean:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]",
+    }

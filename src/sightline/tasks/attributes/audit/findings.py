@@ -30,6 +30,7 @@ class Finding:
         null: the effect of a network, or of data, without the weakness; it lies outside the interval.
         p: p-value of an exact test, where there is one.
         evidence: the numbers behind it.
+        pictures: names of pictures that show it, the clearest first.
         id: identifier of the finding in its report, such as `background-0001`.
         command: what prints it again.
     """
@@ -45,6 +46,7 @@ class Finding:
     null: float
     p: float | None = None
     evidence: Mapping[str, Fact] = field(default_factory=dict)
+    pictures: tuple[str, ...] = ()
     id: str = ""
     command: str = ""
 
@@ -78,6 +80,7 @@ class Weakness:
         ends: tuple[float, float],
         p: float | None = None,
         evidence: Mapping[str, Fact],
+        pictures: tuple[str, ...] = (),
     ) -> Finding:
         """One finding.
 
@@ -88,10 +91,19 @@ class Weakness:
             ends: lower and upper end of the effect's 95 % interval.
             p: p-value of an exact test, where there is one.
             evidence: the numbers behind it.
+            pictures: names of pictures that show it, the clearest first.
         """
         low, high = ends
         return Finding(
-            **vars(self), where=where, says=says, effect=effect, low=low, high=high, p=p, evidence=evidence
+            **vars(self),
+            where=where,
+            says=says,
+            effect=effect,
+            low=low,
+            high=high,
+            p=p,
+            evidence=evidence,
+            pictures=pictures,
         )
 
 

@@ -14,6 +14,8 @@ from sightline.common.statistics.significance import discoveries, sign_test
 from sightline.tasks.attributes.audit.findings import Finding, Verdict, Weakness, skip
 from sightline.tasks.attributes.audit.observed import Observations, Redrawn
 from sightline.tasks.attributes.audit.trials import LEVEL, trial
+from sightline.tasks.attributes.data.places import OBJECT
+from sightline.tasks.attributes.metrics.pointing import own_points
 
 PEAKS = Weakness("shortcut", "network", "share of peaks on the other part less the share on its own")
 CHANGES = Weakness(
@@ -31,7 +33,7 @@ RULE = (
 
 def shortcut(observations: Observations, redrawn: Redrawn | None = None) -> Verdict:
     """Groups that are read off another part than their own."""
-    groups = [g for g, group in enumerate(observations.vocabulary.groups) if group.part in observations.part_names]
+    groups = [g for g, own in enumerate(own_points(observations.vocabulary, observations.part_names)) if own]
     by_peaks, tests = _by_peaks(observations, groups) if observations.part_attention is not None else ([], 0)
     by_changes, changes = _by_changes(observations, redrawn, groups) if redrawn is not None else ([], 0)
     if not tests + changes:
@@ -66,7 +68,7 @@ def _columns(observations: Observations, group: int) -> Float[Tensor, "n p"]:
         * (attention.amax(1) > 0)[:, None]
     )
     mine = torch.zeros_like(hot)
-    mine[:, observations.part_names.index(observations.vocabulary.groups[group].part)] = 1
+    mine[:, _own(observations, group)[0]] = 1
     return torch.where(own[:, None], mine, hot)
 
 
@@ -74,12 +76,17 @@ def _peaks(observations: Observations, group: int) -> tuple[Tensor, Bool[Tensor,
     """Part shares under the peak where the part can be seen, whether it hits its own part, and which pictures."""
     if observations.part_attention is None:
         return torch.zeros(0, 0), torch.zeros(0, dtype=torch.bool), torch.zeros(0, dtype=torch.bool)
-    part = observations.part_names.index(observations.vocabulary.groups[group].part)
+    own = _own(observations, group)
     attention = observations.part_attention[:, group]
     rows = ~attention.isnan().any(1) & observations.labelled(observations.vocabulary.groups[group].members)
     if observations.part_areas is not None:
-        rows &= observations.part_areas[:, part] > 0
-    return attention[rows], attention[rows][:, part] > 0, rows
+        rows &= observations.part_areas[:, own].sum(1) > 0
+    return attention[rows], (attention[rows][:, own] > 0).any(1), rows
+
+
+def _own(observations: Observations, group: int) -> list[int]:
+    """The parts on which a group can be read, such as both wings."""
+    return list(own_points(observations.vocabulary, observations.part_names)[group])
 
 
 def _diagonal(observations: Observations, groups: list[int]) -> float:
@@ -92,8 +99,10 @@ def _by_peaks(observations: Observations, groups: list[int]) -> tuple[list[Findi
     findings: list[Finding] = []
     for g in groups:
         attention, own, rows = _peaks(observations, g)
-        for q in range(len(observations.part_names)) if len(own) >= LEAST else ():
-            if observations.part_names[q] != observations.vocabulary.groups[g].part:
+        mine = _own(observations, g)
+        for q, name in enumerate(observations.part_names) if len(own) >= LEAST else ():
+            # what belongs to the object and to no part is nothing to read off
+            if q not in mine and name != OBJECT:
                 elsewhere = (attention.argmax(1) == q) & (attention[:, q] > 0) & ~own
                 areas = 0.0 if observations.part_areas is None else observations.part_areas[rows][:, q]
                 findings.append(_peak_finding(observations, g, q, elsewhere.float(), own.float(), areas))
@@ -107,11 +116,12 @@ def _peak_finding(
     name, other = observations.vocabulary.groups[group].name, observations.part_names[part]
     beyond = float((elsewhere - areas).mean())
     more, fewer = int(elsewhere.sum()), int(own.sum())
+    rest = 1 - (more + fewer) / len(own)
     interval = trial(elsewhere - own).interval if more > fewer and beyond > 0 else None
     return PEAKS.finding(
         f"{name} on {other}",
         f"{name} is read off the {other} in {more / len(elsewhere):.1%} of pictures, off its own part in "
-        f"{fewer / len(own):.1%}",
+        f"{fewer / len(own):.1%}, elsewhere in the other {rest:.1%}",
         effect=float((elsewhere - own).mean()),
         ends=(interval.low, interval.high) if interval else (float("-inf"), 0.0),
         p=sign_test(more, fewer),

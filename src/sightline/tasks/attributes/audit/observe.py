@@ -18,6 +18,8 @@ from sightline.tasks.attributes.audit import Observations
 from sightline.tasks.attributes.data.examples import Examples, object_shares
 from sightline.tasks.attributes.data.places import NOWHERE
 from sightline.tasks.attributes.explain.contributions import linear_contributions, sensitivity_contributions
+from sightline.tasks.attributes.metrics.energy import NOTHING, mean_of_others, shares_on
+from sightline.tasks.attributes.metrics.pointing import own_points
 from sightline.tasks.attributes.network.net import AttributeNet, AttributeOutput
 from sightline.tasks.attributes.train.calibrate import normalised
 from sightline.tasks.attributes.train.guidance import class_maps
@@ -35,9 +37,9 @@ class _Pass:
     probabilities: Tensor
     pooled: Tensor
     contributions: Tensor
-    energy: Tensor
+    maps: Tensor
+    inside: Tensor
     prior: Tensor
-    swapped: Tensor
     part_attention: Tensor
     areas: Tensor
 
@@ -62,9 +64,10 @@ def observe(
         step: called with the number of pictures that are done.
     """
     masked = bool((examples.parts != NOWHERE).any())
-    parted = masked and bool(set(examples.part_names) & {group.part for group in net.spec.vocabulary.groups})
+    parted = masked and any(own_points(net.spec.vocabulary, examples.part_names))
     parts = list(_passes(net.eval(), examples, batch, step))
     tables = {name: torch.cat([getattr(one, name) for one in parts]) for name in _Pass.__dataclass_fields__}
+    tables |= _energies(tables["maps"], tables["inside"])
     return Observations(
         vocabulary=net.spec.vocabulary,
         classes=net.spec.classes,
@@ -81,7 +84,11 @@ def observe(
         trained=trained,
         energy=tables["energy"] if masked else None,
         prior=tables["prior"] if masked else None,
-        swapped=tables["swapped"] if masked else None,
+        mean_map=tables["mean_map"] if masked else None,
+        area=tables["inside"].mean((1, 2)) if masked else None,
+        maps=tables["maps"],
+        skill=net.skill,
+        calibration=net.calibration,
         part_attention=tables["part_attention"] if parted else None,
         part_names=examples.part_names if parted else (),
         part_areas=tables["areas"] if parted else None,
@@ -103,16 +110,16 @@ def _passes(net: AttributeNet, examples: Examples, batch: int, step: Callable[[i
             margin = top.values[:, 0] - top.values[:, 1]
             slope = torch.autograd.grad(margin.sum(), reading.features)[0].sum((2, 3))
         with torch.no_grad():
-            energy, prior, swapped = _energies(maps, some)
+            inside = object_shares(some.parts, (maps.shape[1], maps.shape[2]))
             yield _Pass(
                 reading.classes.detach(),
                 reading.logits.detach(),
                 reading.probabilities.detach(),
                 reading.features.detach().mean((2, 3)),
                 _contributions(net, reading, top.indices, slope),
-                energy,
-                prior,
-                swapped,
+                maps,
+                inside,
+                _prior(maps, inside),
                 *_part_attention(net, reading, some),
             )
         step(len(some))
@@ -130,23 +137,30 @@ def _contributions(net: AttributeNet, reading: AttributeOutput, top: Tensor, slo
     return sensitivity_contributions(slope, weights, logits, calibration.mean_logit)
 
 
-def _energies(maps: Float[Tensor, "b h w"], some: Examples) -> Iterator[Tensor]:
-    """Share on the object of each map, of the centred Gaussian as wide, and of another picture's map in the batch."""
-    size = (maps.shape[1], maps.shape[2])
-    inside = object_shares(some.parts, size)
+def _energies(maps: Float[Tensor, "n h w"], inside: Float[Tensor, "n h w"]) -> dict[str, Tensor]:
+    """Share on the object of each map, and of the mean map of all others."""
     total = maps.sum((1, 2))
     measurable = (total > 0) & (inside.sum((1, 2)) > 0)
-    energy = (maps * inside).sum((1, 2)) / total.clamp(min=1e-12)
+    scaled = maps / total.clamp(min=NOTHING)[:, None, None]
+    nothing = torch.full_like(total, torch.nan)
+    shares = {"energy": torch.where(measurable, shares_on(scaled, inside), nothing), "mean_map": nothing}
+    # pictures without a map or an object are no part of any mean
+    if int(measurable.sum()) > 1:
+        judged, objects = scaled[measurable], inside[measurable]
+        shares["mean_map"] = nothing.masked_scatter(measurable, shares_on(mean_of_others(judged), objects))
+    return shares
+
+
+def _prior(maps: Float[Tensor, "b h w"], inside: Float[Tensor, "b h w"]) -> Float[Tensor, " b"]:
+    """Share on the object of the centred Gaussian that is as wide as each map."""
+    total = maps.sum((1, 2))
     widths = torch.linspace(0.05, 0.6, WIDE)
-    priors = torch.stack([centred_gaussian(size, width=float(width)) for width in widths])
+    priors = torch.stack([centred_gaussian((maps.shape[1], maps.shape[2]), width=float(width)) for width in widths])
     # the sum of squares of a map that sums to 1 tells its width: the Gaussian with the nearest one is as wide
     sharpness = priors.flatten(1).square().sum(1)
-    own = maps.flatten(1).square().sum(1) / total.clamp(min=1e-12).square()
+    own = maps.flatten(1).square().sum(1) / total.clamp(min=NOTHING).square()
     chosen = priors[(sharpness[None] - own[:, None]).abs().argmin(1)]
-    prior = (chosen * inside).sum((1, 2))
-    other = (maps / total.clamp(min=1e-12)[:, None, None]).roll(max(1, len(maps) // 2), 0)
-    swapped = (other * inside).sum((1, 2)) if len(maps) > 1 else torch.full_like(energy, torch.nan)
-    return (torch.where(measurable, values, torch.nan) for values in (energy, prior, swapped))
+    return torch.where((total > 0) & (inside.sum((1, 2)) > 0), (chosen * inside).sum((1, 2)), torch.nan)
 
 
 def _part_attention(net: AttributeNet, reading: AttributeOutput, some: Examples) -> tuple[Tensor, Tensor]:

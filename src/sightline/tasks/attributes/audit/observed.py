@@ -15,7 +15,9 @@ from torch import Tensor
 
 from sightline.errors import InputError
 from sightline.tasks.attributes.data.vocabulary import Vocabulary
+from sightline.tasks.attributes.network.calibration import Calibration
 from sightline.tasks.attributes.network.heads import Join
+from sightline.tasks.attributes.network.skill import Skill
 
 SURE = 0.5
 
@@ -49,7 +51,11 @@ class Observations:
         trained: whether the network was trained on the picture.
         energy: share of the class map that lies on the object; NaN where it is not marked. None without masks.
         prior: the same share of a centred Gaussian as wide as the map.
-        swapped: the same share of another picture's map, which is centred as the pictures are.
+        mean_map: the same share of the mean map of all other pictures, which is centred as the pictures are.
+        area: share of the picture that the object covers.
+        maps: class maps of the decisions; None where not computed.
+        skill: what was measured of each attribute when the network was trained; None where nothing was.
+        calibration: calibration of the network; None where it has none.
         part_attention: for each group, the share of each part in the cell where the group's map peaks; NaN where
             unknown.
         part_names: the parts in `part_attention`.
@@ -71,7 +77,11 @@ class Observations:
     trained: Bool[Tensor, " n"] | None = None
     energy: Float[Tensor, " n"] | None = None
     prior: Float[Tensor, " n"] | None = None
-    swapped: Float[Tensor, " n"] | None = None
+    mean_map: Float[Tensor, " n"] | None = None
+    area: Float[Tensor, " n"] | None = None
+    maps: Float[Tensor, "n h w"] | None = None
+    skill: Skill | None = None
+    calibration: Calibration | None = None
     part_attention: Float[Tensor, "n g p"] | None = None
     part_names: tuple[str, ...] = ()
     part_areas: Float[Tensor, "n p"] | None = None

@@ -14,14 +14,17 @@ from sightline.tasks.attributes.audit.correction import misread
 from sightline.tasks.attributes.audit.findings import Finding, Subject, Verdict
 from sightline.tasks.attributes.audit.leak import class_read
 from sightline.tasks.attributes.audit.likeness import inseparable
+from sightline.tasks.attributes.audit.mislabelled import class_noise
 from sightline.tasks.attributes.audit.misplaced import shortcut
 from sightline.tasks.attributes.audit.neglect import unused
 from sightline.tasks.attributes.audit.noise import label_noise
 from sightline.tasks.attributes.audit.observed import Observations, Redrawn
+from sightline.tasks.attributes.audit.unread import unread
 
 Kind = Literal[
-    "misread", "unused", "shortcut", "class-read", "background", "label-noise", "ambiguous", "inseparable", "constant"
-]
+    "unread", "misread", "unused", "shortcut", "class-read", "background", "class-noise", "label-noise", "ambiguous",
+    "inseparable", "constant",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,9 @@ class Detector:
 
 
 DETECTORS: Mapping[str, Detector] = {
+    "unread": Detector(
+        "network", "Which attribute heads read nothing?", lambda observations, _: unread(observations)
+    ),
     "misread": Detector(
         "network", "Which misread attribute cost the class?", lambda observations, _: misread(observations)
     ),
@@ -49,8 +55,11 @@ DETECTORS: Mapping[str, Detector] = {
     "shortcut": Detector("network", "Which attribute does it read off another part?", shortcut),
     "class-read": Detector("network", "Which attribute does it conclude from the class?", class_read),
     "background": Detector("network", "Does it decide by the background?", background),
+    "class-noise": Detector(
+        "data", "Which class labels are probably wrong?", lambda observations, _: class_noise(observations)
+    ),
     "label-noise": Detector(
-        "data", "Which labels are probably wrong?", lambda observations, _: label_noise(observations)
+        "data", "Which labels of attributes are probably wrong?", lambda observations, _: label_noise(observations)
     ),
     "ambiguous": Detector(
         "data", "Which attributes do classes neither have nor lack?", lambda observations, _: ambiguous(observations)
@@ -103,7 +112,7 @@ def audit(
     """
     for kind in kinds:
         if kind not in DETECTORS:
-            raise InputError(f"there is no detector {kind!r}; {near(kind, DETECTORS, most=9)}")
+            raise InputError(f"there is no detector {kind!r}; {near(kind, DETECTORS, most=len(DETECTORS))}")
     verdicts: dict[str, Verdict] = {}
     for kind, detector in DETECTORS.items():
         if not kinds or kind in kinds:

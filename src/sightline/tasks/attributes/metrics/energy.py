@@ -1,8 +1,7 @@
 """`Energy`: how much of a class map lies on the object, beside what maps reach that know nothing of the picture.
 
-Photos are centred on their object, so any map that is high in the middle has much on it. Hence two controls beside
-the object's area: the map of another picture, which is as sharp, and the mean map of all other pictures, which is
-centred as the photos are. Pure functions of tensors.
+Photos are centred on their object, so any map that is high in the middle has much on it. Hence a control beside the
+object's area: the mean map of all other pictures, which is centred as the photos are. Pure functions of tensors.
 """
 
 from __future__ import annotations
@@ -25,8 +24,6 @@ class Energy:
         inside: share of the map on the object, mean over pictures.
         area: share of the picture that the object covers: the energy of a map that is everywhere alike.
         gain: difference of the two shares, picture by picture.
-        swapped: share of the map of another picture on the object: as sharp, and centred as the pictures are.
-        over_swapped: how much more of the picture's own map lies on the object, picture by picture.
         mean_map: share of the mean map of all other pictures on the object: centred as the pictures are.
         over_mean_map: how much more of the picture's own map lies on the object, picture by picture.
     """
@@ -34,8 +31,6 @@ class Energy:
     inside: Interval
     area: float
     gain: Interval
-    swapped: float
-    over_swapped: Interval
     mean_map: float
     over_mean_map: Interval
 
@@ -43,8 +38,7 @@ class Energy:
         """All of it in a line."""
         return (
             f"{self.inside} of the class map lies on the object, which covers {self.area:.3f}; the mean map of all "
-            f"other pictures has {self.mean_map:.3f} there (difference {self.over_mean_map}), another picture's map "
-            f"{self.swapped:.3f} (difference {self.over_swapped})"
+            f"other pictures has {self.mean_map:.3f} there (difference {self.over_mean_map})"
         )
 
 
@@ -56,13 +50,11 @@ def energy_of(maps: Float[Tensor, "n h w"], inside: Float[Tensor, "n h w"]) -> E
         inside: the object's share of each cell.
     """
     own, area = shares_on(maps, inside), inside.mean((1, 2))
-    swapped, mean = shares_on(another(maps), inside), shares_on(mean_of_others(maps), inside)
+    mean = shares_on(mean_of_others(maps), inside)
     return Energy(
         inside=bootstrap(own),
         area=float(area.mean()),
         gain=bootstrap(own - area),
-        swapped=float(swapped.mean()),
-        over_swapped=bootstrap(own - swapped),
         mean_map=float(mean.mean()),
         over_mean_map=bootstrap(own - mean),
     )
@@ -73,13 +65,8 @@ def shares_on(maps: Float[Tensor, "n h w"], inside: Float[Tensor, "n h w"]) -> F
     return (maps * inside).sum((1, 2)) / maps.sum((1, 2)).clamp(min=NOTHING)
 
 
-def another(maps: Float[Tensor, "n h w"]) -> Float[Tensor, "n h w"]:
-    """For each picture the map of one half of them away: those of a class, which lie together, do not stand in."""
-    return maps.roll(max(1, len(maps) // 2), 0)
-
-
 def mean_of_others(maps: Float[Tensor, "n h w"]) -> Float[Tensor, "n h w"]:
-    """For each picture the mean of the maps of all other pictures.
+    """For each picture the mean of the maps of all other pictures; it has on an object what they have on average.
 
     Example:
         >>> import torch

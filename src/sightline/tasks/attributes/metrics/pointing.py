@@ -1,8 +1,8 @@
-"""Are attributes read where their part is? The peak of each group's map against the part's place, beside fixed places.
+"""Are attributes read where their part is? Peaks of the groups' maps against the part's place, beside fixed places.
 
-Every control is a place that never looks at the picture: the mean of the part's places in all other pictures, and the
-one place that hits most of them, both in the picture and in the object's box, which no network knows. Places are shares
-of the picture's side, x before y. Knows the head of a network, not what it stands on.
+Every control is a place that never looks at the picture: the mean of the part's places in all other pictures, and
+the one place that hits most of them, both in the picture and in the object's box, which no network knows. Places are
+shares of the picture's side, x before y. Knows the head of a network, not what it stands on.
 """
 
 from __future__ import annotations
@@ -107,7 +107,8 @@ def read_at(
     """For every group of attributes the map by which the head reads its likeliest value."""
     members = [torch.tensor(group.members, device=probabilities.device) for group in words.groups]
     chosen = torch.stack([at[probabilities[:, at].argmax(1)] for at in members], dim=1)
-    return head.part_attention(read, chosen)
+    attention: Tensor = head.part_attention(read, chosen)
+    return attention
 
 
 def peaks_of(attention: Float[Tensor, "b g h w"], side: int = SIDE) -> Float[Tensor, "b g 2"]:
@@ -164,7 +165,7 @@ def hit_tables(
         places = {
             "network": peaks[:, g],
             **_fixed(points, seen, spots),
-            **_fixed(boxed.points[:, at], seen, spots, True),
+            **_fixed(boxed.points[:, at], seen, spots, boxed=True),
         }
         for name, place in places.items():
             columns[name].append(torch.where(seen, hits(place, points, spots.boxes), torch.nan))
@@ -177,11 +178,12 @@ def hits(
 ) -> Float[Tensor, "*g n"]:
     """1 where a place lies within `REACH` of the box's diagonal of the nearest of a part's points, else 0."""
     distance = (places[..., None, :] - points).norm(dim=-1).nan_to_num(torch.inf).amin(-1)
-    return (distance <= REACH * boxes[:, 2:].norm(dim=1)).float()
+    near: Tensor = distance <= REACH * boxes[:, 2:].norm(dim=1)
+    return near.float()
 
 
 def _fixed(
-    points: Float[Tensor, "n m 2"], seen: Bool[Tensor, " n"], spots: Spots, boxed: bool = False
+    points: Float[Tensor, "n m 2"], seen: Bool[Tensor, " n"], spots: Spots, *, boxed: bool = False
 ) -> dict[str, Float[Tensor, "n 2"]]:
     """Fixed places for each picture, chosen by all others: the mean, and that which hits most of them."""
     rows = points[seen]

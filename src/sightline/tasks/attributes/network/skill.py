@@ -108,23 +108,56 @@ def measure_skill(answers: Answers, calibration: Calibration, *, folds: int = FO
         folds: number of folds; each is calibrated on the others.
         seed: seed of the folds.
     """
-    known, truth = answers.weights > 0, (answers.targets >= 0.5).double()
-    read = cross_fitted(calibration.corrected(answers.probabilities), answers, folds, seed)
-    by_class = cross_fitted(_implied(answers, calibration), answers, folds, seed)
-    frequent = cross_fitted(torch.full_like(answers.probabilities, 0.5), answers, folds, seed)
-    errors = [((said - truth) ** 2) for said in (read, frequent, by_class)]
-    enough = ((known & (truth > 0)).sum(0) >= FEW) & ((known & (truth == 0)).sum(0) >= FEW)
-    gains = [torch.where(known & enough, error - errors[0], torch.nan) for error in errors[1:]]
+    scores = brier_scores(answers, calibration, folds=folds, seed=seed)
+    enough = scores.enough
+    gains = [
+        torch.where(enough, control - scores.network, torch.nan) for control in (scores.frequent, scores.by_class)
+    ]
     intervals = [mean_columns(gain) for gain in gains]
     frequent_wins, class_wins = (_better(gain, interval) for gain, interval in zip(gains, intervals, strict=True))
     standing = torch.where(frequent_wins, torch.where(class_wins, SEEN, TYPICAL), UNREAD)
+    known, truth = answers.weights > 0, (answers.targets >= 0.5).double()
+    floor = floor_of(scores.read, truth, known & (standing == SEEN), calibration.threshold)
     return Skill(
         over_frequent=intervals[0].float(),
         over_class=intervals[1].float(),
         standing=standing,
-        floor=torch.full_like(standing, floor_of(read, truth, known & (standing == SEEN), calibration.threshold)),
+        floor=torch.full_like(standing, floor),
         pictures=known.sum(0).float(),
     )
+
+
+@dataclass(frozen=True, eq=False)
+class BrierScores:
+    """Squared errors of a network and of both controls, picture by picture; NaN where the attribute is not known.
+
+    Args:
+        read: calibrated probabilities of the network.
+        network: its errors.
+        frequent: errors of whoever knows only how frequent the attribute is.
+        by_class: errors of whoever knows only the predicted class.
+        enough: known, and of an attribute that enough pictures have and enough lack.
+    """
+
+    read: Float[Tensor, "n k"]
+    network: Float[Tensor, "n k"]
+    frequent: Float[Tensor, "n k"]
+    by_class: Float[Tensor, "n k"]
+    enough: Bool[Tensor, "n k"]
+
+
+def brier_scores(answers: Answers, calibration: Calibration, *, folds: int = FOLDS, seed: int = 0) -> BrierScores:
+    """Errors of a network and of both controls, all calibrated on other pictures than those they are judged on.
+
+    Arguments as for `measure_skill`.
+    """
+    known, truth = answers.weights > 0, (answers.targets >= 0.5).double()
+    read = cross_fitted(calibration.corrected(answers.probabilities), answers, folds, seed)
+    by_class = cross_fitted(_implied(answers, calibration), answers, folds, seed)
+    frequent = cross_fitted(torch.full_like(answers.probabilities, 0.5), answers, folds, seed)
+    errors = [torch.where(known, (said - truth) ** 2, torch.nan) for said in (read, frequent, by_class)]
+    common = ((known & (truth > 0)).sum(0) >= FEW) & ((known & (truth == 0)).sum(0) >= FEW)
+    return BrierScores(read, errors[0], errors[1], errors[2], known & common)
 
 
 def cross_fitted(

@@ -1,0 +1,92 @@
+"""Class labels that are probably wrong: the class as one more question, judged as labels of attributes are.
+
+Two judges that do not repeat the label: a head on frozen features that never saw the picture, and the network.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from sightline.common.statistics.intervals import wilson
+from sightline.tasks.attributes.audit.findings import Fact, Finding, Verdict, Weakness, skip
+from sightline.tasks.attributes.audit.noise import LEAST, REPEATS, Suspicions, suspicions
+from sightline.tasks.attributes.audit.observed import Observations
+from sightline.tasks.attributes.audit.trials import strict
+from sightline.tasks.attributes.data.vocabulary import Attribute, Vocabulary
+
+WEAKNESS = Weakness("class-noise", "data", "chance that the class label is wrong", null=0.5)
+CLASS = "class"
+RULE = (
+    "a class label is reported where it is more probably wrong than right, at the lower end of its interval over "
+    f"{REPEATS} refits too, and where both judges disagree with it: a head on frozen features that never saw the "
+    "picture, and the network"
+)
+
+
+def class_noise(observations: Observations) -> Verdict:
+    """Class labels that are probably wrong, the likeliest first."""
+    if observations.features is None:
+        return skip("no features of the network were read, so no label can be judged out of fold")
+    if int((observations.labels >= 0).sum()) < LEAST:
+        return skip(f"fewer than {LEAST} pictures have a class; their labels cannot be judged by one another")
+    doubts = class_suspicions(observations)
+    if not doubts.questions:
+        return skip("the network does not name these classes well enough to judge their labels")
+    flagged, order = doubts.flagged[:, 0], doubts.ranking[:, 0].argsort(descending=True, stable=True).tolist()
+    findings = tuple(_finding(observations, doubts, row) for row in order if bool(flagged[row]))
+    tested = int((doubts.label >= 0).sum())
+    low, high = wilson(len(findings), tested, confidence=strict())
+    summary: dict[str, Fact] = {
+        "labels judged": tested,
+        "share reported": len(findings) / max(1, tested),
+        "share from": low,
+        "share to": high,
+        "the most suspicious": ", ".join(observations.names[row] for row in order[:5]),
+    }
+    return Verdict(findings, tested, RULE, summary=summary)
+
+
+def class_suspicions(observations: Observations, repeats: int = REPEATS) -> Suspicions:
+    """How probably each class label is wrong.
+
+    Args:
+        observations: observations with `features`.
+        repeats: refits on resampled pictures.
+    """
+    words = Vocabulary(tuple(Attribute(f"{CLASS}::{name}", CLASS, name) for name in observations.classes), (CLASS,))
+    with_class = observations.labels >= 0
+    count, classes = len(observations), len(observations.classes)
+    labels = torch.nn.functional.one_hot(observations.labels.clamp(min=0), classes).float()
+    question = replace(
+        observations,
+        vocabulary=words,
+        probabilities=observations.class_logits.softmax(1),
+        targets=labels,
+        weights=with_class.float()[:, None].expand(count, classes).contiguous(),
+        labels=torch.full_like(observations.labels, -1),
+        head=None,
+        contributions=None,
+        part_attention=None,
+        skill=None,
+        calibration=None,
+    )
+    return suspicions(question, repeats)
+
+
+def _finding(observations: Observations, doubts: Suspicions, row: int) -> Finding:
+    label, instead = (observations.classes[int(table[row, 0])] for table in (doubts.label, doubts.instead))
+    return WEAKNESS.finding(
+        observations.names[row],
+        f"{observations.names[row]} is labelled {label}; a head that never saw it and the network say {instead}",
+        effect=float(doubts.chance[row, 0]),
+        ends=(float(doubts.low[row, 0]), float(doubts.high[row, 0])),
+        evidence={
+            "label": label,
+            "instead": instead,
+            "margin": float(doubts.margin[row, 0]),
+            "estimated noise of the labels": doubts.rates[0],
+        },
+        pictures=(observations.names[row],),
+    )

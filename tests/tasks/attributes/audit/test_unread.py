@@ -1,0 +1,62 @@
+"""Heads that read nothing are named; those that read something, or the class only, are told apart."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from sightline.tasks.attributes.audit.unread import READINGS, head_skills, unread
+
+from .planted import SIZES, observations
+
+
+@pytest.fixture(scope="module")
+def seen():
+    """Values of crown vary within classes; of the leg nothing is read at all."""
+    whole, _ = observations(600, variation=0.5, sharp=6.0)
+    draw = torch.Generator().manual_seed(1)
+    start = sum(SIZES[:3])
+    noise = torch.rand(600, SIZES[3], generator=draw)
+    said = whole.probabilities.clone()
+    said[:, start : start + SIZES[3]] = noise / noise.sum(1, keepdim=True)
+    return replace(whole, probabilities=said)
+
+
+def test_a_head_that_guesses_is_reported_and_no_other(seen):
+    verdict = unread(seen)
+    assert {f.where for f in verdict.findings} == {f"leg::{value}" for value in range(SIZES[3])}
+    assert verdict.tested == sum(SIZES)
+    assert all(f.high < f.null for f in verdict.findings)
+    assert "reads nothing" in verdict.findings[0].says
+
+
+def test_a_skill_is_the_share_of_the_controls_error_that_is_taken_away(seen):
+    """Of a head that says the truth nearly all of the frequency's error is gone."""
+    sure = replace(seen, probabilities=seen.targets.clamp(0.001, 0.999))
+    for head in head_skills(sure):
+        assert head.reading == READINGS[2]
+        assert head.over_frequent[0] > 0.99
+        present = seen.targets[:, seen.vocabulary.index(head.name)]
+        assert head.share == pytest.approx(float(present.mean()))
+
+
+def test_a_head_that_says_what_the_class_implies_reads_the_class(seen):
+    table = torch.stack([seen.targets[seen.decided == y].mean(0) for y in range(len(seen.classes))])
+    verdict = unread(replace(seen, probabilities=table[seen.decided]))
+    assert verdict.summary[f"heads: {READINGS[2]}"] == 0
+    assert verdict.summary[f"heads: {READINGS[1]}"] > 5
+
+
+def test_only_pictures_that_the_network_was_not_trained_on_judge(seen):
+    trained = torch.arange(600) < 500
+    learnt = torch.where(trained[:, None], seen.targets.clamp(0.01, 0.99), torch.full_like(seen.targets, 0.3))
+    heads = head_skills(replace(seen, probabilities=learnt, trained=trained))
+    assert {head.pictures for head in heads} == {100}
+    assert {head.reading for head in heads} == {READINGS[0]}
+
+
+def test_too_few_pictures_judge_no_head(seen):
+    assert (
+        "10 pictures that the network was not trained on"
+        in unread(replace(seen, trained=torch.arange(600) > 9)).skipped
+    )
