@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -152,7 +153,7 @@ def _run(adapter: Adapter, structure: Structure, inputs: Tensor, plan: Plan, cop
     if plan.needs_gradient and not readout.scores.requires_grad:
         check_uncut(adapter, inputs, READ)
     # The caller's autocast is for the model: what is made of its numbers is made in float32.
-    with torch.autocast(inputs.device.type, enabled=False):
+    with torch.autocast(inputs.device.type, enabled=False) if _autocasts(inputs) else nullcontext():
         maps = _forward_maps(recorder.records, layers, plan, readout.scores.shape[1])
         try:
             maps |= _backward_maps(recorder, layers, plan, readout.scores) if plan.needs_gradient else {}
@@ -162,6 +163,10 @@ def _run(adapter: Adapter, structure: Structure, inputs: Tensor, plan: Plan, cop
         check_uncut(adapter, inputs, READ)
     cut = frozenset(_cut_off(structure, recorder, layers)) if plan.needs_gradient else frozenset()
     return Capture(tuple(layers), _detached_readout(readout), maps, cut)
+
+
+def _autocasts(inputs: Tensor) -> bool:
+    return torch.is_autocast_enabled(inputs.device.type)
 
 
 def _cut_off(structure: Structure, recorder: Recorder, layers: Sequence[Layer]) -> list[str]:

@@ -122,15 +122,18 @@ class Recorder:
             key = (tuple(self._specs), self._gradients, in_place)
             known = _SPARED.setdefault(self._structure, {})
             for i in known.get(key, in_place):
+                # Put back here, so that the guard around the forward finds nothing to do.
+                undo.callback(modules[i].__dict__.update, {"inplace": True})
                 if key in known:
                     modules[i].__dict__["inplace"] = False
                 else:
                     undo.callback(modules[i].register_forward_pre_hook(self._spare).remove)
             yield
-        known[key] = tuple(i for i in in_place if modules[i].__dict__["inplace"] is False)
+            if key not in known:
+                known[key] = tuple(i for i in in_place if modules[i].__dict__["inplace"] is False)
 
     def _spare(self, module: nn.Module, args: Any) -> None:
-        """An in-place layer that would overwrite what was read works out of place; the guard puts its flag back."""
+        """An in-place layer that would overwrite what was read works out of place; its flag is put back behind it."""
         tensors = args[:1] if args and isinstance(args[0], Tensor) else tensors_of(args)
         if tensors and tensors[0].untyped_storage().data_ptr() in self._storages:
             module.__dict__["inplace"] = False

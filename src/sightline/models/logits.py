@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -65,6 +66,18 @@ def logits_of(structure: Structure, selector: Selector | None = None) -> Logits:
         selector: which part of the output holds the logits; see `select_output`. A callable may itself end in a
             soft-max or a sigmoid.
     """
+    if selector is not None:
+        return _read(structure, selector)
+    if structure not in _READ:
+        _READ[structure] = _read(structure, None)
+    return _READ[structure]
+
+
+_READ: WeakKeyDictionary[Structure, Logits] = WeakKeyDictionary()
+"""What a recording tells does not change."""
+
+
+def _read(structure: Structure, selector: Selector | None) -> Logits:
     tensors: list[Tensor] = []
 
     def leaf(tensor: Tensor) -> Tensor:

@@ -60,11 +60,9 @@ class Declarations:
 def declarations_of(model: nn.Module) -> Declarations:
     """What a model declares; one walk through its modules."""
     configurations: list[Mapping[str, Any]] = []
-    losses: dict[type[nn.Module], None] = {}
-    for part in tree(model):
-        if type(part) in LOSSES:
-            losses[type(part)] = None
-        config = part.__dict__.get("config")
+    modules = tree(model)
+    losses = [kind for kind in dict.fromkeys(map(type, modules)) if kind in LOSSES]
+    for config in [own["config"] for own in map(vars, modules) if "config" in own]:
         if isinstance(config, Mapping):
             configurations.append(config)
         elif hasattr(config, "__dict__"):

@@ -141,16 +141,17 @@ def waiting(title: str, make: Callable[[], Bar] | None) -> Iterator[State]:
     def step(done: int, total: int) -> None:
         state.step, state.steps = done, total
 
-    thread = threading.Thread(target=_watch, args=(state, over, make), daemon=True)
     with listening(step):
-        if make is not None:
-            thread.start()
+        if make is None:
+            yield state
+            return
+        thread = threading.Thread(target=_watch, args=(state, over, make), daemon=True)
+        thread.start()
         try:
             yield state
         finally:
             over.set()
-            if make is not None:
-                thread.join()
+            thread.join()
 
 
 def _watch(state: State, over: threading.Event, make: Callable[[], Bar]) -> None:

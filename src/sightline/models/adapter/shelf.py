@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from operator import call as called
+from operator import is_
 from typing import Any
 from weakref import ReferenceType, WeakKeyDictionary, ref
 
@@ -73,24 +75,24 @@ class _Entry:
     """A structure and the modules for which it holds."""
 
     structure: Structure
-    modules: tuple[tuple[ReferenceType[nn.Module], object], ...]
+    modules: tuple[ReferenceType[nn.Module], ...]
+    forwards: tuple[object, ...]
 
     @classmethod
     def of(cls, structure: Structure, model: nn.Module) -> _Entry:
-        return cls(structure, tuple((ref(module), _forward(module)) for module in tree(model)))
+        modules = tree(model)
+        return cls(structure, tuple(map(ref, modules)), tuple(_forwards(modules)))
 
     def holds(self, model: nn.Module) -> bool:
         """Whether the tree is made of the very same modules, which run in the same way."""
         modules = tree(model)
-        return len(modules) == len(self.modules) and all(
-            own() is module and forward is _forward(module)
-            for module, (own, forward) in zip(modules, self.modules, strict=True)
-        )
+        same = len(modules) == len(self.modules) and all(map(is_, map(called, self.modules), modules))
+        return same and all(map(is_, _forwards(modules), self.forwards))
 
 
-def _forward(module: nn.Module) -> object:
-    """A forward that was put upon a module itself."""
-    return vars(module).get("forward")
+def _forwards(modules: Iterable[nn.Module]) -> list[object]:
+    """Forwards that were put upon modules themselves."""
+    return [own.get("forward") for own in map(vars, modules)]
 
 
 _SHELVES: WeakKeyDictionary[nn.Module, dict[Any, _Entry]] = WeakKeyDictionary()

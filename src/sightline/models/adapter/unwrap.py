@@ -30,8 +30,8 @@ def unwrap(model: nn.Module) -> nn.Module:
         raise ModelError(f"{kind} is sharded, so its layers cannot be read whole; pass the gathered module")
     if isinstance(model, torch.fx.GraphModule) and not _has_layers(model):
         raise ModelError(f"{kind} is an exported graph without layers; pass the original module")
-    if any(_closed(part) for part in tree(model)):
-        path = next(path for path, part in model.named_modules() if _closed(part))
+    if any(map(_closed, {*map(type, tree(model))})):
+        path = next(path for path, part in model.named_modules() if _closed(type(part)))
         raise ModelError(
             f"the part {path!r} of the model is compiled or scripted on its own, so its layers cannot be read; "
             "build the model without that, or explain it before it is compiled"
@@ -39,8 +39,8 @@ def unwrap(model: nn.Module) -> nn.Module:
     return model
 
 
-def _closed(part: nn.Module) -> bool:
-    return type(part).__name__ == "OptimizedModule" or isinstance(part, torch.jit.ScriptModule)
+def _closed(kind: type[nn.Module]) -> bool:
+    return kind.__name__ == "OptimizedModule" or issubclass(kind, torch.jit.ScriptModule)
 
 
 def _has_layers(model: nn.Module) -> bool:
