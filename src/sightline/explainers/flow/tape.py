@@ -79,6 +79,7 @@ class Tape:
     values: list[Tensor | None] = field(default_factory=list)
     _nodes: dict[Any, Node] = field(default_factory=dict)
     _overwritten: dict[Any, list[tuple[int, Node]]] = field(default_factory=dict)
+    _starts: set[int] = field(default_factory=set)
 
     def value(self, node: Node) -> Tensor:
         """The tensor that a node is."""
@@ -94,7 +95,8 @@ class Tape:
 
     def node(self, tensor: Tensor) -> Node | None:
         """The node that holds this tensor; None where it does not depend on the input."""
-        return self._nodes.get(_place(tensor))
+        # Weights begin where no node does, which is known before their place is.
+        return self._nodes.get(_place(tensor)) if tensor.data_ptr() in self._starts else None
 
     def node_then(self, tensor: Tensor, version: int) -> Node | None:
         """The node that held this tensor when its version counter stood there, before it was overwritten."""
@@ -105,8 +107,13 @@ class Tape:
     def enter(self, tensor: Tensor) -> Node:
         """A new node for a tensor."""
         self.values.append(tensor)
-        self._nodes[_place(tensor)] = node = len(self.values) - 1
+        self.alias(tensor, node := len(self.values) - 1)
         return node
+
+    def alias(self, tensor: Tensor, node: Node) -> None:
+        """The tensor is this node, wherever it lies."""
+        self._starts.add(tensor.data_ptr())
+        self._nodes[_place(tensor)] = node
 
     def leave_inference(self) -> None:
         """Copies in place of what the model made under inference_mode: nothing is differentiated through that."""
@@ -195,7 +202,7 @@ class _Recording(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return parts
         facts = schema_of(func)
         nodes: list[Node] = []
-        refs = self._referred((args, kwargs), nodes)
+        refs = self._referred_all(args, nodes), self._referred(kwargs, nodes)
         if not nodes or facts.shape_only:
             return func(*args, **kwargs)
         if facts.quantized:
@@ -215,6 +222,10 @@ class _Recording(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """Nothing inside is compiled, so torch need not look at every operation whether it is."""
         return False
 
+    def _referred_all(self, parts: Sequence[Any], nodes: list[Node]) -> list[Any]:
+        """`_referred` of every argument; most are numbers."""
+        return [x if type(x) in PLAIN else self._referred(x, nodes) for x in parts]
+
     def _referred(self, x: Any, nodes: list[Node]) -> Any:
         """The same arguments with `Ref`s in place of what depends on the input; its nodes are appended to `nodes`."""
         kind = type(x)
@@ -227,7 +238,7 @@ class _Recording(TorchDispatchMode):  # type: ignore[no-untyped-call]
             nodes.append(node)
             return Ref(node)
         if isinstance(x, tuple | list):
-            return x if all(type(part) in PLAIN for part in x) else kind(self._referred(part, nodes) for part in x)
+            return x if PLAIN.issuperset(map(type, x)) else kind(self._referred_all(x, nodes))
         if isinstance(x, dict):
             return {name: self._referred(part, nodes) for name, part in x.items()} if x else x
         return x
@@ -247,11 +258,12 @@ class _Recording(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _same(self, result: Tensor, node: Node) -> Tensor:
         """The result is the same node, wherever it lies."""
-        self._tape._nodes[_place(result)] = node
+        self._tape.alias(result, node)
         return result
 
     def _note(self, func: Any, args: Any, kwargs: Any, inputs: tuple[Node, ...], result: Any) -> None:
-        results = (result,) if isinstance(result, Tensor) else tree_flatten(result)[0]
+        nested = not isinstance(result, tuple | list) or any(isinstance(x, tuple | list) for x in result)
+        results = (result,) if isinstance(result, Tensor) else tree_flatten(result)[0] if nested else result
         outputs = tuple(self._entered(x) if isinstance(x, Tensor) else None for x in results)
         if any(node is not None for node in outputs):
             self._tape.calls.append(Call(func, tuple(args), kwargs, inputs, outputs))
