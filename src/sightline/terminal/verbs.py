@@ -50,7 +50,7 @@ class Commands(Mapping[str, Any]):
             raise USAGE(f"the verb {name!r} is called {new!r} now")
         entry = self._tree[name]
         if name not in self._built:
-            self._built[name] = _group(name, entry) if isinstance(entry, dict) else _command(name, entry)
+            self._built[name] = _built(name, entry)
         return self._built[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -98,8 +98,13 @@ def planted(paths: Mapping[str, str]) -> Tree:
         *words, last = path.split()
         branch = tree
         for word in words:
+            if isinstance(branch.get(word), str):  # a verb that has verbs of its own: `explain` and `explain clicks`
+                branch[word] = {"": branch[word]}
             branch = branch.setdefault(word, {})
-        branch[last] = target
+        if isinstance(branch.get(last), dict):
+            branch[last][""] = target
+        else:
+            branch[last] = target
     return tree
 
 
@@ -108,6 +113,7 @@ GROUP_HELP = {
     "gates": "Attention modules that are built into a network.",
     "train": "Train a network.",
     "audit": "Weaknesses of a network and of its data.",
+    "predict": "Predictions of a trained network.",
 }
 """What the words say that have verbs of their own."""
 
@@ -123,6 +129,27 @@ def _group(name: str, tree: Tree) -> Any:
 
 def _nothing() -> None:
     """What a word does by itself that has verbs of its own."""
+
+
+def _built(name: str, entry: Any) -> Any:
+    if not isinstance(entry, dict):
+        return _command(name, entry)
+    return _with_verbs(name, entry) if "" in entry else _group(name, entry)
+
+
+def _with_verbs(name: str, tree: Tree) -> Any:
+    """A verb that has verbs of its own; it is what runs where its first argument is none of them."""
+    command, verbs = _command(name, tree[""]), Commands({word: entry for word, entry in tree.items() if word})
+    own = command.make_context
+
+    def make_context(info_name: str | None, args: list[str], parent: Any = None, **more: Any) -> Any:
+        if args and args[0] in verbs:
+            return verbs[args[0]].make_context(f"{info_name} {args[0]}", args[1:], parent=parent, **more)
+        return own(info_name, args, parent=parent, **more)
+
+    command.make_context = make_context
+    command.epilog = "Further verbs: " + ", ".join(f"sightline {name} {word}" for word in verbs) + "."
+    return command
 
 
 def _command(name: str, target: str) -> Any:

@@ -6,6 +6,7 @@ TASK = Task(
     title="which impressions are clicked, and which fields interact",
     verbs=(
         Verb("train clicks", "sightline.tasks.clicks.command:clicks"),
+        Verb("explain clicks", "sightline.tasks.clicks.explain.command:explain"),
         Verb("predict clicks", "sightline.tasks.clicks.predict.command:predict"),
     ),
     recipe="sightline.tasks.clicks.recipe:ClickRecipe",

@@ -15,7 +15,7 @@ from sightline.tasks.clicks.data.schema import Field, Schema
 
 LABELS = ("label", "click", "clk", "clicked", "is_click", "isclick", "y", "target", "conversion", "rating")
 USERS = ("user_id", "userid", "user", "uid", "visitor_id", "customer_id")
-TIMES = ("timestamp", "time_stamp", "time", "datetime", "date", "ts", "hour")
+TIMES = ("timestamp", "time_stamp", "time", "datetime", "date", "ts")
 ROW_NUMBERS = ("id", "row_id", "rowid", "index", "")
 GENRES = (
     "unknown", "Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary", "Drama", "Fantasy",

@@ -1,0 +1,1 @@
+"""Discrete choice as econometrics has it: tables of choices, the multinomial logit, and what follows from it."""
