@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from sightline.data.grouped import check_whole, whole_groups
+from sightline.data.grouped import check_whole, stratified_groups, whole_groups
 from sightline.errors import DataError
 from sightline.tasks.attributes.data import read_attributes
 from sightline.tasks.classification.data.formats import list_folder
@@ -84,3 +85,26 @@ def test_photos_with_attributes_are_split_by_groups_and_the_group_is_no_attribut
     assert {group.name for group in data.vocabulary.groups} == {"colour"}
     with pytest.raises(DataError, match="has no such column"):
         read_attributes(root, group_by="lots")
+
+
+def test_every_label_of_several_has_its_share_and_groups_stay_whole() -> None:
+    draw = random.Random(3)
+    labels = [[k for k, p in enumerate((0.5, 0.2, 0.04)) if draw.random() < p] for _ in range(300)]
+    groups = [f"p{at // 3}" for at in range(300)]
+    aside = stratified_groups(groups, labels, 1 / 3)
+    for name in set(groups):
+        assert len({out for group, out in zip(groups, aside, strict=True) if group == name}) == 1
+    for k in range(3):
+        own = [out for out, labelled in zip(aside, labels, strict=True) if k in labelled]
+        assert abs(sum(own) / len(own) - 1 / 3) < 0.12 + 1 / len(own), k
+    empty = [out for out, labelled in zip(aside, labels, strict=True) if not labelled]
+    assert abs(sum(empty) / len(empty) - 1 / 3) < 0.08
+
+
+def test_a_label_of_one_group_is_never_put_aside() -> None:
+    groups, labels = list("aabbccdd"), [[0], [0], [1], [1], [1], [1], [1], [0, 1]]
+    for share in (0.25, 0.5, 0.9):
+        aside = stratified_groups(
+            groups, [[*own, 9] if g == "c" else own for g, own in zip(groups, labels, strict=True)], share
+        )
+        assert not any(out for g, out in zip(groups, aside, strict=True) if g == "c")

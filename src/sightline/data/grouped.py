@@ -11,6 +11,8 @@ from hashlib import sha256
 
 from sightline.errors import DataError
 
+NO_LABEL = -1
+"""What a picture without any label counts as."""
 NAMED = 3
 """Most groups that an error text names."""
 
@@ -34,12 +36,8 @@ def whole_groups(groups: Sequence[str], labels: Sequence[int], share: float, *, 
         >>> whole_groups(["a", "a", "b", "c"], [0, 1, 0, 1], 0.5).count(True)
         2
     """
-    names = sorted(set(groups), key=lambda name: sha256(f"{key}/{name}".encode()).digest())
-    if len(names) < 2:
-        raise DataError(
-            f"all {len(groups)} pictures are of one group, {names[0]!r}; a split that keeps groups whole needs "
-            "several"
-        )
+    _check_several(groups)
+    names = sorted(set(groups), key=lambda name: _place(name, key))
     inside = {name: Counter[int]() for name in names}
     for group, label in zip(groups, labels, strict=True):
         inside[group][label] += 1
@@ -49,6 +47,46 @@ def whole_groups(groups: Sequence[str], labels: Sequence[int], share: float, *, 
         after = aside + inside[name]
         nearer = sum(abs(share * total[c] - aside[c]) - abs(share * total[c] - after[c]) for c in total)
         if nearer > 0 and all(after[c] < total[c] for c in inside[name] if c >= 0):
+            aside, chosen = after, chosen | {name}
+    return [group in chosen for group in groups]
+
+
+def stratified_groups(
+    groups: Sequence[str], labels: Sequence[Sequence[int]], share: float, *, key: str = ""
+) -> list[bool]:
+    """Which pictures to put aside where each may have several labels: whole groups, the rarest label's first.
+
+    Groups are taken by the count of their rarest label, then in the order of a hash of their names. One is put aside
+    where that brings the shares of its labels nearer to what is wanted, by their squares, and where every label
+    keeps a picture outside.
+
+    Args:
+        groups: group of each picture; pictures of their own name are split one by one.
+        labels: labels of each picture; a picture without any is of a kind of its own.
+        share: share of every label's pictures that is to be put aside.
+        key: another text gives another choice.
+
+    Raises:
+        DataError: there are fewer than two groups.
+
+    Source:
+        the order is that of sechidis2011stratification.
+
+    Example:
+        >>> stratified_groups(list("abcd"), [[0], [0, 1], [1], []], 0.5).count(True)
+        1
+    """
+    _check_several(groups)
+    inside = {name: Counter[int]() for name in groups}
+    for group, own in zip(groups, labels, strict=True):
+        inside[group].update(own or [NO_LABEL])
+    total = sum(inside.values(), Counter[int]())
+    order = sorted(inside, key=lambda name: (min(total[c] for c in inside[name]), _place(name, key)))
+    aside, chosen = Counter[int](), set[str]()
+    for name in order:
+        after = aside + inside[name]
+        nearer = sum((share - aside[c] / total[c]) ** 2 - (share - after[c] / total[c]) ** 2 for c in inside[name])
+        if nearer > 0 and all(after[c] < total[c] for c in inside[name]):
             aside, chosen = after, chosen | {name}
     return [group in chosen for group in groups]
 
@@ -73,4 +111,17 @@ def check_whole(groups: Sequence[str], split: Sequence[str], where: str) -> None
             f"{where} has {len(torn)} of {len(places)} groups in more than one split: {', '.join(torn[:NAMED])}. "
             "What is learnt of a group in training helps on its other pictures, so figures would be too good; move "
             "whole groups, or leave the split out"
+        )
+
+
+def _place(name: str, key: str) -> bytes:
+    """Where a group stands in the order."""
+    return sha256(f"{key}/{name}".encode()).digest()
+
+
+def _check_several(groups: Sequence[str]) -> None:
+    if len(set(groups)) < 2:
+        raise DataError(
+            f"all {len(groups)} pictures are of one group, {next(iter(groups), '')!r}; a split that keeps groups "
+            "whole needs several"
         )

@@ -18,6 +18,10 @@ PANELS = {
         ("train/accuracy", "val/accuracy"),
         "Share of images whose class is named correctly. Training images are seen with augmentation.",
     ),
+    "mean AUROC": (
+        ("val/mean AUROC",),
+        "Mean over the labels of the chance that a picture with the label scores above one without (0.5 is chance).",
+    ),
     "parts of the loss, training": (
         ("train/class", "train/attributes", "train/outside", "train/parts", "train/consistency", "train/places"),
         "The weighted sum of these is the loss.",
@@ -109,7 +113,7 @@ def drawn(panel: CurvePanel, best: int) -> str:
 
     Args:
         panel: what is drawn.
-        best: the epoch whose weights were kept: a dashed line.
+        best: the epoch whose weights were kept: a dashed line; 0 draws none.
     """
 
     def draw(axes: Any) -> None:
@@ -118,7 +122,8 @@ def drawn(panel: CurvePanel, best: int) -> str:
         for colour, marker, curve in zip(COLOURS, MARKERS, panel.curves, strict=False):
             shape = marker if len(curve.epochs) < CROWDED else None
             axes.plot(curve.epochs, curve.values, color=colour, marker=shape, markersize=3.5, label=curve.label)
-        axes.axvline(best, color=INK, linestyle="--", linewidth=0.8, alpha=0.6)
+        if best:
+            axes.axvline(best, color=INK, linestyle="--", linewidth=0.8, alpha=0.6)
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.legend(frameon=False)

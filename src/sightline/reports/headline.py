@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from sightline.reports.glossary import number
+from sightline.reports.glossary import clean, number
 from sightline.reports.motion import NO_EVIDENCE, Box, silence
 from sightline.reports.outline import half_area
 from sightline.reports.where import SPREAD, place_words
@@ -42,6 +42,14 @@ def sure(decision: Decision) -> str:
     if percent > 99.5:
         return "more than 99 % sure"
     return f"{percent:.0f} % sure" if percent >= 1 else "less than 1 % sure"
+
+
+def lead(item: Explanation) -> str:
+    """The sentence that comes before the decision's own, where the words are about all of the network's outputs.
+
+    These words have no phrases that point into the picture, as those about one decision have.
+    """
+    return clean(item.sentences[0]) if item.sentences and not item.phrases else ""
 
 
 def clause(map_: AttentionMap, crop: Box = WHOLE) -> str:

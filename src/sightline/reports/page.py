@@ -14,7 +14,7 @@ from sightline.reports.cmaps import DEFAULT
 from sightline.reports.document import document
 from sightline.reports.figure import ExtraFigure
 from sightline.reports.glossary import clean
-from sightline.reports.headline import clause, sure
+from sightline.reports.headline import clause, lead, sure
 from sightline.reports.output import write_page
 from sightline.reports.page_picture import PagePicture, picture_of_page
 from sightline.reports.payload import common_payload, safe_json, subject_payload
@@ -123,6 +123,7 @@ def _first(subject: Subject, picture: PagePicture) -> dict[str, Any]:
         "label": clean(item.decision.label),
         "method": clean(item.method),
         "sure": sure(item.decision),
+        "lead": lead(item),
         "clause": clause(item.flow.main, subject.crop),
         "source": clean(subject.source),
         **picture.record(),

@@ -133,6 +133,8 @@ function unitOf(map) {
 
 /** The sentence on top, and what the outline holds. */
 function sayWhere(map) {
+  find("lead").textContent = choice.lead;
+  find("lead").hidden = !choice.lead;
   const head = [make("strong", "", choice.label || choice.method), choice.sure && `, ${choice.sure}`];
   find("sentence").replaceChildren(...head, view.phrase ? `: here it saw “${view.phrase.text}”.` : map ? `: ${map.clause}.` : ": this method has no map at this layer.");
   const facts = [];

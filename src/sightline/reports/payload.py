@@ -14,7 +14,7 @@ from sightline.reports.cmaps import DEFAULT
 from sightline.reports.density import shared_unit
 from sightline.reports.drawing import drawing_record, map_record
 from sightline.reports.glossary import HELP, NAMES, NOTES, ROLES, SHARES, clean, grid
-from sightline.reports.headline import against_share, clause, sure
+from sightline.reports.headline import against_share, clause, lead, sure
 from sightline.reports.motion import Box, inside, mass, moved
 from sightline.reports.packing import packed, packed_difference, ring_text
 from sightline.reports.page_picture import PagePicture, picture_of_page
@@ -93,6 +93,7 @@ def _panel(subject: Subject, item: Explanation) -> dict[str, Any]:
         "at": [None if map_ is None else places[map_.layer] for map_ in drawn],
         "maps": [_map(map_, subject.crop) for map_ in item.flow.maps],
         "course": _course(Trajectory(item)) if len(item.flow) > 1 else None,
+        "lead": lead(item),
         "sentences": list(item.sentences),
         "phrases": [_phrase(phrase) for phrase in item.phrases],
         "provenance": json.dumps(_plain(item.provenance), indent=1, ensure_ascii=False) if item.provenance else "",

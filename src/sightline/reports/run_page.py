@@ -22,7 +22,7 @@ class Run:
         facts: all final figures, by name.
         recipe: options and their values.
         notes: what was noticed in the data.
-        best: the epoch that was kept, from 1.
+        best: the epoch that was kept, from 1; 0 where it was the start.
         tables: further tables by their heading; the first row is the header.
         words: for a table's heading, what its columns mean.
         command: command line that trained the network.

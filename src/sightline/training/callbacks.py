@@ -31,6 +31,16 @@ def kept_epoch(path: Path) -> int:
     return int(torch.load(path, map_location="meta", weights_only=True)["epoch"]) + 1
 
 
+def net_weights(path: Path) -> dict[str, Tensor]:
+    """The network's weights in a checkpoint, by their own names.
+
+    Args:
+        path: what a `Keeper` wrote.
+    """
+    weights = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+    return {name.removeprefix("net."): value for name, value in weights.items() if name.startswith("net.")}
+
+
 class Keeper(ModelCheckpoint):  # type: ignore[misc]
     """A checkpoint of one name that is written over; it does not mind its folder being moved.
 

@@ -51,6 +51,47 @@ class OptimConfig(Part):
 
 
 @dataclass(frozen=True, kw_only=True)
+class OperatingConfig(Part):
+    """What thresholds are chosen for.
+
+    Raises:
+        TrainingError: both a sensitivity and a specificity are asked for.
+    """
+
+    PANEL = "Operating point"
+
+    sensitivity: float | None = setting(
+        None,
+        "Of several labels: thresholds that find this share of the positive validation pictures. Default: best F1.",
+        above=0,
+        high=1,
+        lasts=False,
+    )
+    specificity: float | None = setting(
+        None,
+        "Of several labels: thresholds that clear this share of the negative ones.",
+        above=0,
+        high=1,
+        lasts=False,
+    )
+
+    def __post_init__(self) -> None:
+        """Check numbers before any work."""
+        super().__post_init__()
+        if self.sensitivity is not None and self.specificity is not None:
+            raise TrainingError(
+                "--sensitivity and --specificity each fix the threshold; give one, and read the other off the card"
+            )
+
+    @property
+    def aim(self) -> str:
+        """What is aimed at, in words."""
+        if self.sensitivity is not None:
+            return f"sensitivity {self.sensitivity:g}"
+        return "highest F1" if self.specificity is None else f"specificity {self.specificity:g}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class TuningConfig(Part):
     """What of a network learns, when, and how fast; what is None or `auto` follows from where its weights are from.
 

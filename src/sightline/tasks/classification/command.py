@@ -17,6 +17,7 @@ from sightline.terminal.screen import picture_bar, say, say_alarm, say_json, say
 
 if TYPE_CHECKING:
     from sightline.tasks.classification.metrics import Classified
+    from sightline.tasks.classification.multilabel.metrics import MultiLabelled
 
 NAMED = ", ".join(sorted(path.stem for path in CONFIGS.glob("*.toml")))
 Config = Annotated[
@@ -45,12 +46,17 @@ class Source(Settings):
 
     data: str = setting(
         "aviary",
-        "Folder: train/CLASS/* with test/CLASS/* or val/CLASS/*, CLASS/*, pictures with labels.csv, CIFAR's binary "
-        "version. 'aviary' draws scenes.",
+        "Folder: train/CLASS/* with test/CLASS/* or val/CLASS/*, CLASS/*, pictures with labels.csv (one class or "
+        "several labels each), CIFAR's binary version. 'aviary' draws scenes.",
     )
 
 
-SHOWN = {"loss": "train/loss", "accuracy": "train/accuracy", "test accuracy": "val/accuracy"}
+SHOWN = {
+    "loss": "train/loss",
+    "accuracy": "train/accuracy",
+    "test accuracy": "val/accuracy",
+    "validation AUROC": "val/mean AUROC",
+}
 """Figures of an epoch's line."""
 
 
@@ -71,8 +77,35 @@ def classify(
         lines = EpochLines(settings.loop.epochs, SHOWN)
         reporter = Reporter(picture_bar, lines, sys.stderr.isatty(), command_line(ctx))
         outcome = train_classify(source.data, run.out, settings, run.folder, reporter=reporter)
-    if outcome is not None:
+    if outcome is None:
+        return
+    from sightline.tasks.classification.multilabel.metrics import MultiLabelled
+
+    if isinstance(outcome, MultiLabelled):
+        _tell_labels(outcome, as_json=run.as_json)
+    else:
         _tell(outcome, as_json=run.as_json)
+
+
+def _tell_labels(outcome: MultiLabelled, *, as_json: bool) -> None:
+    """The figures of several labels for people or for programs."""
+    from sightline.tasks.classification.multilabel.report import POINTS, tables, verdict
+    from sightline.terminal.screen import say_table
+
+    if as_json:
+        record = {**asdict(outcome), "files": [str(path) for path in outcome.files], "alarm": outcome.alarm}
+        say_json(record)
+        return
+    for note in outcome.notes:
+        say_note(note)
+    own = tables(outcome)
+    for name, rows in own.items():
+        columns = rows[0] if name == POINTS else rows[0][:5]
+        say_table(columns, [row[: len(columns)] for row in rows[1:]])
+    say(verdict(outcome))
+    if outcome.alarm:
+        say_alarm(outcome.alarm)
+    say(f"{', '.join(map(str, outcome.files))} written")
 
 
 def _tell(outcome: Classified, *, as_json: bool) -> None:

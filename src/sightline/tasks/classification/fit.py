@@ -28,7 +28,13 @@ JUDGED = 250
 
 
 def fit(
-    net: nn.Module, pictures: Pictures, recipe: ClassifyRecipe, *, work: Path | None = None, watch: Watch = Watch()
+    net: nn.Module,
+    pictures: Pictures,
+    recipe: ClassifyRecipe,
+    *,
+    work: Path | None = None,
+    watch: Watch = Watch(),
+    task: type[ClassifyTask] = ClassifyTask,
 ) -> nn.Module:
     """Train, or go on training.
 
@@ -38,6 +44,7 @@ def fit(
         recipe: how, how long and on what.
         work: folder of the last epoch's checkpoint; a run that finds it goes on with it; None keeps nothing.
         watch: who looks on.
+        task: what a step of training does.
 
     Returns:
         The net after its last epoch in eval mode, in float32, on the CPU.
@@ -48,19 +55,21 @@ def fit(
     """
     recipe = recipe.settled()
     frozen, count = recipe.tuning.frozen, len(pictures.train)
+    classes = None if pictures.labels.ndim > 1 else pictures.labels[pictures.train]
     order = EpochOrder(
         count,
         min(recipe.loop.batch_size, count),
         recipe.machine.seed,
-        labels=pictures.labels[pictures.train] if recipe.tuning.balanced else None,
+        labels=classes if recipe.tuning.balanced else None,
         parts=recipe.tuning.accumulate,
         passes=PASSES if frozen else 1,
     )
     tuning = Tuning(recipe.tuning, anatomy_of(net), order.steps, recipe.loop.epochs)
     colours = (pictures.mean, pictures.std)
-    module = ClassifyTask(net, recipe, colours, tuning=tuning, head=head_of(net) if frozen else None)
+    module = task(net, recipe, colours, tuning=tuning, head=head_of(net) if frozen else None)
+    module.begin(pictures.labels[pictures.train])
     images = kept_features(net, pictures, work) if frozen else pictures.images
-    tested = batches(Rows(images, pictures.labels, pictures.test), in_turn(len(pictures.test), JUDGED))
+    tested = batches(Rows(images, pictures.labels, pictures.judging), in_turn(len(pictures.judging), JUDGED))
     feeds = Feeds(batches(Rows(images, pictures.labels, pictures.train), order), tested)
     run_loop(module, feeds, loop=recipe.loop, device=recipe.machine, work=work, watch=watch, tuning=tuning)
     return net

@@ -49,6 +49,9 @@ class ClassifyTask(TrainedModule):
         self.on_features = head is not None
         self.outputs: list[tuple[Tensor, Tensor]] = []
 
+    def begin(self, labels: Tensor) -> None:
+        """Take note of the labels of all training pictures."""
+
     def answer(self, x: Tensor) -> Tensor:
         """Class logits of pictures, or of features."""
         logits: Tensor = (self._head[0] or self.net)(x)
@@ -64,15 +67,24 @@ class ClassifyTask(TrainedModule):
         if strength := self.recipe.augmentation.mixup:
             x, other, share = mixed(x, strength, draw)
         logits = self.answer(x)
-        loss = self._loss(logits, labels)
+        loss = self.learnt_loss(logits, labels)
         if other is not None:
-            loss = share * loss + (1 - share) * self._loss(logits, labels[other])
+            loss = share * loss + (1 - share) * self.learnt_loss(logits, labels[other])
         self.check_loss(loss, index)
-        figures = {"train/loss": loss.detach(), "train/accuracy": (logits.argmax(1) == labels).float().mean()}
+        figures = {"train/loss": loss.detach(), **self.scored("train", logits.detach(), labels)}
         self.log_dict(figures, on_step=False, on_epoch=True, batch_size=len(images), sync_dist=True)
         return loss
 
-    def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+    def scored(self, part: str, logits: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """Figures of a batch or a part of the pictures beside its loss, by name."""
+        return {f"{part}/accuracy": (logits.argmax(1) == labels).float().mean()}
+
+    def judged_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Loss on pictures that are not learnt from, without what only helps to learn."""
+        return fn.cross_entropy(logits, labels)
+
+    def learnt_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Loss that is learnt from."""
         return fn.cross_entropy(logits.float(), labels, label_smoothing=self.recipe.optim.label_smoothing or 0.0)
 
     def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
@@ -84,10 +96,7 @@ class ClassifyTask(TrainedModule):
         """Loss and accuracy over all test pictures."""
         logits, labels = (torch.cat(part) for part in zip(*self.outputs, strict=True))
         self.outputs.clear()
-        figures = {
-            "val/loss": fn.cross_entropy(logits, labels),
-            "val/accuracy": (logits.argmax(1) == labels).float().mean(),
-        }
+        figures = {"val/loss": self.judged_loss(logits, labels), **self.scored("val", logits, labels)}
         self.log_dict(figures, sync_dist=True)
 
     def configure_optimizers(self) -> Any:

@@ -17,6 +17,7 @@ from sightline.training.recipe import (
     AugmentConfig,
     DeviceConfig,
     LoopConfig,
+    OperatingConfig,
     OptimConfig,
     Part,
     Recipe,
@@ -126,6 +127,19 @@ class DataConfig(Part):
     group_by: str | None = setting(
         None, "Column of labels.csv, such as patient: no group of it is both learnt from and tested on."
     )
+    validation: float = setting(
+        0.2,
+        "Of several labels: share of the training pictures that thresholds are chosen on.",
+        above=0,
+        below=1,
+    )
+    labels: tuple[str, ...] = setting(
+        (), "Columns of labels.csv that are labels, with commas. Default: all of 0, 1 and blank, or a column labels."
+    )
+    white: float | None = setting(
+        None, "Value that is white in pictures of more than 8 bits: 4095 of a 12-bit camera."
+    )
+    black: float | None = setting(None, "Value that is black in them: -1000 of a CT, for air.")
     scenes: int = setting(1_500, "Training scenes of the aviary; a third as many are tested on.", above=0)
 
     @property
@@ -202,6 +216,7 @@ class ClassifyRecipe(Recipe):
     augmentation: AugmentConfig = AugmentConfig()
     tuning: TuningConfig = TuningConfig()
     optim: DescentConfig = DescentConfig()
+    operating: OperatingConfig = OperatingConfig()
     loop: LoopConfig = LoopConfig(epochs=30, batch_size=64)
     machine: DeviceConfig = DeviceConfig()
 

@@ -43,7 +43,7 @@ def facts(outcome: Classified, pictures: Pictures, recipe: ClassifyRecipe) -> di
         f"{recipe.data.side} px",
         "network": _network(outcome, recipe),
         "gate": _gate(outcome, recipe),
-        "training": f"{outcome.epochs} epochs, batch {recipe.loop.batch_size}, {_descent(recipe)}, "
+        "training": f"{outcome.epochs} epochs, batch {recipe.loop.batch_size}, {descent(recipe)}, "
         f"{described(recipe.tuning)}, augmentation {recipe.data.augment}, seed {device.seed}, "
         f"precision {device.precision}",
         "machine": f"{os.cpu_count()} CPU cores, {device.devices} device(s), {device.device}",
@@ -112,10 +112,12 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-def _descent(recipe: ClassifyRecipe) -> str:
+def descent(recipe: ClassifyRecipe) -> str:
+    """Optimiser, learning rate and decay, in words."""
     own = recipe.optim
+    smoothing = f", labels smoothed by {own.label_smoothing:g}" if own.label_smoothing else ""
     if own.optimizer == "adamw":
-        return f"AdamW {own.lr:g} on a cosine, decay {own.weight_decay:g}, labels smoothed by {own.label_smoothing:g}"
+        return f"AdamW {own.lr:g} on a cosine, decay {own.weight_decay:g}{smoothing}"
     falls = f"times {own.lr_gamma:g} after {', '.join(map(str, own.milestones(recipe.loop.epochs)))}"
     return f"SGD {own.lr:g}, momentum {own.momentum:g}, {falls}, decay {own.weight_decay:g}"
 

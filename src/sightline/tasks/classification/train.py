@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import torch
 from lightning.pytorch.loggers import CSVLogger
@@ -15,6 +15,7 @@ from torch import nn
 
 from sightline.common.files import digest
 from sightline.common.settings import flat
+from sightline.errors import TrainingError
 from sightline.gates.store import GatedSpec, gated_net, load_gated, plain_net, save_gated
 from sightline.gates.surgery.plug import plugged
 from sightline.models.load import load_model
@@ -25,6 +26,7 @@ from sightline.tasks.classification.data.pictures import Pictures, gather
 from sightline.tasks.classification.fit import fit, probe_features, scores
 from sightline.tasks.classification.heads import anatomy_of, head_paths
 from sightline.tasks.classification.metrics import Classified
+from sightline.tasks.classification.multilabel.table import is_multilabel
 from sightline.tasks.classification.recipe import ClassifyRecipe
 from sightline.tasks.classification.report import card, facts, headline, verdict
 from sightline.training.experiment import Experiment
@@ -34,6 +36,9 @@ from sightline.training.probe import Features
 from sightline.training.reporter import Report, Reporter, Row
 from sightline.training.standing import control
 
+if TYPE_CHECKING:
+    from sightline.tasks.classification.multilabel.metrics import MultiLabelled
+
 
 def train_classify(
     data: str | Path,
@@ -42,8 +47,10 @@ def train_classify(
     work: Path | None = None,
     *,
     reporter: Reporter = Reporter(),
-) -> Classified | None:
+) -> Classified | MultiLabelled | None:
     """Train a classifier and write its weights, card and page.
+
+    Where a `labels.csv` gives each picture any number of labels, the network has a yes or no for each.
 
     Args:
         data: a folder of pictures, of CIFAR's binary files, or `aviary`.
@@ -64,8 +71,13 @@ def train_classify(
         TrainingError: the recipe makes no sense, the work folder is another training's, or the loss is not finite.
         ResultError: the files cannot be written.
     """
-    settled = recipe.settled(own_size(recipe))
-    return ClassifyExperiment(settled, out, work or out.with_suffix(".work"), reporter, source=data).run()
+    settled, place = recipe.settled(own_size(recipe)), work or out.with_suffix(".work")
+    if is_multilabel(Path(data), recipe.data.labels):
+        from sightline.tasks.classification.multilabel.train import MultiLabelExperiment
+
+        return MultiLabelExperiment(without_smoothing(recipe, settled), out, place, reporter, source=data).run()
+    refuse_label_options(recipe)
+    return ClassifyExperiment(settled, out, place, reporter, source=data).run()
 
 
 @dataclass
@@ -167,7 +179,38 @@ def built(pictures: Pictures, recipe: ClassifyRecipe) -> tuple[GatedSpec, nn.Mod
     return spec if spec.gate is None else replace(spec, scheme=str(plugged(net).scheme)), net
 
 
-def as_taught(pictures: Pictures, recipe: ClassifyRecipe) -> Pictures:
+def without_smoothing(recipe: ClassifyRecipe, settled: ClassifyRecipe) -> ClassifyRecipe:
+    """The settled recipe for several labels, whose probabilities no smoothing may move.
+
+    Raises:
+        TrainingError: smoothing is asked for.
+    """
+    if recipe.optim.label_smoothing:
+        raise TrainingError(
+            "--label-smoothing is for classes that exclude each other: of several labels it would move every "
+            "probability away from the share of pictures that it stands for; leave it out"
+        )
+    return settled.but(label_smoothing=0.0)
+
+
+def refuse_label_options(recipe: ClassifyRecipe) -> None:
+    """Refuse options of several labels where each picture has one class.
+
+    Raises:
+        TrainingError: one is given.
+    """
+    own = recipe.operating
+    if own.sensitivity is not None or own.specificity is not None or recipe.data.labels:
+        raise TrainingError(
+            "--labels, --sensitivity and --specificity are for a labels.csv with several labels per picture, or with "
+            "columns of 0 and 1; this data gives each picture one class"
+        )
+
+
+Own = TypeVar("Own", bound=Pictures)
+
+
+def as_taught(pictures: Own, recipe: ClassifyRecipe) -> Own:
     """The pictures, normalised as the weights that are begun with were taught, where a published network has some."""
     network = recipe.network
     if not recipe.given:

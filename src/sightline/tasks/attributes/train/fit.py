@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.utils.data import Dataset, TensorDataset
 
@@ -19,6 +18,7 @@ from sightline.tasks.attributes.recipe import EatRecipe
 from sightline.tasks.attributes.train.anatomy import anatomy_of, is_pooled, trunk_features
 from sightline.tasks.attributes.train.losses import imbalance
 from sightline.tasks.attributes.train.module import EatTask
+from sightline.training.callbacks import net_weights
 from sightline.training.features import PASSES, FeatureTable, feature_table
 from sightline.training.loop import Feeds, Watch, batches, in_turn, run_loop
 from sightline.training.sampling import EpochOrder
@@ -78,10 +78,7 @@ def fit(
 
 def restored(net: AttributeNet, path: Path) -> AttributeNet:
     """The net with the weights of a checkpoint, in eval mode."""
-    weights = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
-    net.load_state_dict(
-        {name.removeprefix("net."): value for name, value in weights.items() if name.startswith("net.")}
-    )
+    net.load_state_dict(net_weights(path))
     return net.eval()
 
 

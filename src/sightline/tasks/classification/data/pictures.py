@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Int, UInt8
+from jaxtyping import Float, Int, UInt8
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 from torch.nn import functional as fn
 
+from sightline.common.files import write_text
 from sightline.common.reading import is_folder
 from sightline.data.cifar import find_cifar, read_cifar
 from sightline.data.photos import read_photo
 from sightline.errors import DataError, near
 from sightline.tasks.classification.data.formats import Listed, list_folder
-from sightline.tasks.classification.recipe import ClassifyRecipe
+from sightline.tasks.classification.recipe import ClassifyRecipe, DataConfig
 from sightline.training.cache import cached_rows
 from sightline.training.reporter import Report
 from sightline.worlds.aviary.config import WorldConfig
@@ -32,6 +36,8 @@ AVIARY = "aviary"
 CIFAR_MEAN, CIFAR_STD = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
 """Statistics of CIFAR-10, with which CIFAR-100 is normalised too."""
 Floats = tuple[float, ...]
+DEEP = "scaled to 8 bits"
+"""Ending of the note of a picture with more than 8 bits."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +58,7 @@ class Pictures:
     """
 
     images: UInt8[Tensor, "n 3 h w"]
-    labels: Int[Tensor, " n"]
+    labels: Int[Tensor, " n"] | Float[Tensor, "n k"]
     train: Int[Tensor, " t"]
     test: Int[Tensor, " u"]
     classes: tuple[str, ...]
@@ -61,6 +67,11 @@ class Pictures:
     source: str
     notes: tuple[str, ...] = ()
     fingerprint: str = ""
+
+    @property
+    def judging(self) -> Int[Tensor, " u"]:
+        """Rows that every epoch is judged on."""
+        return self.test
 
 
 def gather(data: str | Path, recipe: ClassifyRecipe, work: Path, report: Report = lambda done: None) -> Pictures:
@@ -146,17 +157,10 @@ def _scaled(images: UInt8[Tensor, "n 3 h w"], size: int) -> UInt8[Tensor, "n 3 p
 
 
 def _files(listing: Listed, recipe: ClassifyRecipe, work: Path, report: Report) -> Pictures:
-    """Photos, each scaled and cut to its middle square; decoded once, then kept."""
-    stamps = "\n".join(f"{path} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in listing.files)
-    fingerprint, side = sha256(os.fsencode(stamps)).hexdigest(), recipe.data.side
-    (work / "photos").mkdir(parents=True, exist_ok=True)
-    path = work / "photos" / f"{fingerprint[:12]}-{side}.npy"
-    table = cached_rows(
-        path, (len(listing.files), side, side, 3), lambda row: _square(listing.files[row], side), report
-    )
-    images, tests = torch.from_numpy(table).permute(0, 3, 1, 2), torch.tensor(listing.tests)
+    """Photos of a folder."""
+    images, notes, fingerprint = decoded_photos(listing.files, recipe.data, work, report)
+    tests = torch.tensor(listing.tests)
     rows = torch.arange(len(tests))
-    notes = (*listing.notes, *_sizes(listing, side))
     train = rows[~tests]
     return Pictures(
         images,
@@ -166,14 +170,70 @@ def _files(listing: Listed, recipe: ClassifyRecipe, work: Path, report: Report) 
         listing.classes,
         *colours(images, train),
         listing.source,
-        notes,
+        (*listing.notes, *notes),
         fingerprint + "".join(str(int(test)) for test in listing.tests),
     )
 
 
-def _square(path: Path, side: int) -> NDArray[np.uint8]:
+def decoded_photos(
+    files: Sequence[Path], data: DataConfig, work: Path, report: Report
+) -> tuple[UInt8[Tensor, "n 3 h w"], tuple[str, ...], str]:
+    """Photos, each scaled and cut to its middle square; decoded once, then kept.
+
+    Args:
+        files: pictures.
+        data: their side, and which values of deep files are black and white.
+        work: folder where they are kept.
+        report: called for every picture that is there.
+
+    Returns:
+        The pictures, what to say of their sizes and depths, and a text that changes when the files do.
+
+    Raises:
+        InputError: a picture cannot be read; the text names it.
+    """
+    stamps = "\n".join(f"{path} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in files)
+    levels = {"black": data.black, "white": data.white}
+    if data.black is not None or data.white is not None:
+        stamps += f"\n{data.black} {data.white}"
+    fingerprint, side = sha256(os.fsencode(stamps)).hexdigest(), data.side
+    (work / "photos").mkdir(parents=True, exist_ok=True)
+    path = work / "photos" / f"{fingerprint[:12]}-{side}.npy"
+    seen = path.with_suffix(".json")
+    looks: dict[str, list[Any]] = {}
+
+    def draw(row: int) -> NDArray[np.uint8]:
+        photo = read_photo(files[row], **levels)
+        looks[str(row)] = [list(photo.original_size), next((n for n in photo.notes if n.endswith(DEEP)), "")]
+        return _square(photo.image, side)
+
+    table = cached_rows(path, (len(files), side, side, 3), draw, report)
+    if looks:
+        write_text(seen, json.dumps(looks))
+    looks = json.loads(seen.read_text(encoding="utf-8")) if seen.is_file() else {}
+    images = torch.from_numpy(table).permute(0, 3, 1, 2)
+    sizes = Counter((own[0][0], own[0][1]) for own in looks.values())
+    depths = Counter(own[1] for own in looks.values() if own[1])
+    return images, (*_sizes(sizes, side), *_depths(depths, len(files), data)), fingerprint
+
+
+def _depths(depths: Counter[str], count: int, data: DataConfig) -> tuple[str, ...]:
+    """What to say of pictures of more than 8 bits: how they were scaled, and whether all alike."""
+    if not depths:
+        return ()
+    ways = f"{sum(depths.values())} of {count} pictures hold more than 8 bits"
+    if len(depths) == 1:
+        return (f"{ways}: {next(iter(depths))}; explain photos with the same --black and --white",)
+    asked = "their own --black or --white is missing" if data.white is None or data.black is None else "they differ"
+    most = "; ".join(f"{number}: {text}" for text, number in depths.most_common(2))
+    return (
+        f"{ways} and were scaled in {len(depths)} ways ({most}), so equal values differ between pictures: {asked}; "
+        "give both so that all are scaled alike",
+    )
+
+
+def _square(image: Image.Image, side: int) -> NDArray[np.uint8]:
     """The middle square of a photo."""
-    image = read_photo(path).image
     if image.size == (side, side):
         return np.asarray(image, dtype=np.uint8)
     short = min(image.size)
@@ -182,18 +242,14 @@ def _square(path: Path, side: int) -> NDArray[np.uint8]:
     return np.asarray(image.resize((side, side), Image.Resampling.BILINEAR, box=box), dtype=np.uint8)
 
 
-def _sizes(listing: Listed, side: int) -> tuple[str, ...]:
+def _sizes(sizes: Counter[tuple[int, int]], side: int) -> tuple[str, ...]:
     """What to say where pictures are not of the size that is learnt from."""
-    sizes: Counter[tuple[int, int]] = Counter()
-    for path in listing.files:
-        with Image.open(path) as image:
-            sizes[image.size] += 1
     other = sum(n for size, n in sizes.items() if size != (side, side))
     if not other:
         return ()
     (width, height), _ = sizes.most_common(1)[0]
     return (
-        f"{other} of {len(listing.files)} pictures are not {side}x{side} ({len(sizes)} sizes, {width}x{height} most "
+        f"{other} of {sum(sizes.values())} pictures are not {side}x{side} ({len(sizes)} sizes, {width}x{height} most "
         f"often): their middle square was scaled to {side} pixels",
     )
 

@@ -1,0 +1,109 @@
+"""The linear probe of several labels: logistic regressions on features that nothing was done to, the control."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from sightline.common.files import write_tensors
+from sightline.models.weights import read_weights
+from sightline.tasks.classification.multilabel.objective import label_loss
+from sightline.training.probe import FOLDS, STEPS, STRENGTHS
+
+
+@dataclass(frozen=True, eq=False)
+class LabelProbe:
+    """A linear layer on the features of a network before it learns.
+
+    Args:
+        weight: of each label.
+        bias: of each label.
+        strength: strength of the penalty that cross-validation chose.
+        pictures: training pictures that it was fitted to.
+    """
+
+    weight: Float[Tensor, "k c"]
+    bias: Float[Tensor, "k"]
+    strength: float
+    pictures: int
+
+    def logits(self, features: Float[Tensor, "n c"]) -> Float[Tensor, "n k"]:
+        """What it says of pictures."""
+        return features.double() @ self.weight.double().T + self.bias.double()
+
+    @classmethod
+    def kept(cls, path: Path) -> LabelProbe | None:
+        """The probe that `keep` wrote; None where there is none yet."""
+        if not path.is_file():
+            return None
+        own = read_weights(path)
+        return cls(own.tensors["weight"], own.tensors["bias"], *json.loads(own.metadata["fit"]))
+
+    def keep(self, path: Path) -> LabelProbe:
+        """Write it; a training that goes on reads it again."""
+        tensors = {"weight": self.weight, "bias": self.bias}
+        write_tensors(path, tensors, {"fit": json.dumps([self.strength, self.pictures])})
+        return self
+
+    @torch.no_grad()
+    def begin(self, head: nn.Module) -> bool:
+        """Let a network's last layer begin as the probe, where it is a linear layer of this size with a bias.
+
+        Args:
+            head: changed in place.
+
+        Returns:
+            Whether it does.
+        """
+        if not isinstance(head, nn.Linear) or head.weight.shape != self.weight.shape or head.bias is None:
+            return False
+        head.weight.copy_(self.weight)
+        head.bias.copy_(self.bias)
+        return True
+
+
+def label_probe(train: Float[Tensor, "n c"], truth: Float[Tensor, "n k"]) -> LabelProbe:
+    """Fit the probe; its penalty is chosen by cross-validation.
+
+    Args:
+        train: features of the pictures that are learnt from.
+        truth: their labels; NaN for unknown.
+    """
+    mean, scale = train.double().mean(0), train.double().std(0).clamp(min=1e-6)
+    x, y = (train.double() - mean) / scale, truth.double()
+    order = torch.randperm(len(x), generator=torch.Generator().manual_seed(0))
+    losses = dict.fromkeys(STRENGTHS, 0.0)
+    for part in (part for part in order.tensor_split(FOLDS) if 0 < len(part) < len(x)):
+        kept = torch.ones(len(x), dtype=torch.bool).index_fill(0, part, value=False)
+        start = None
+        for strength in STRENGTHS:
+            start = _fitted(x[kept], y[kept], strength, start)
+            losses[strength] += float(label_loss(x[part] @ start[0].T + start[1], y[part])) * len(part)
+    strength = min(STRENGTHS, key=lambda own: losses[own])
+    weight, bias = _fitted(x, y, strength, None)
+    plain = weight / scale  # of features as they are, not standardised
+    return LabelProbe(plain.float(), (bias - plain @ mean).float(), strength, len(x))
+
+
+def _fitted(x: Tensor, truth: Tensor, strength: float, start: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor]:
+    """Weights and bias that minimise mean cross-entropy of a label + strength / 2 * sum of squared weights."""
+    count = truth.shape[1]
+    zeros = x.new_zeros(count, x.shape[1]), x.new_zeros(count)
+    weight, bias = (value.clone().requires_grad_() for value in start or zeros)
+    search = torch.optim.LBFGS(
+        [weight, bias], max_iter=STEPS, tolerance_grad=1e-6, history_size=10, line_search_fn="strong_wolfe"
+    )
+
+    def loss() -> Tensor:
+        value = count * label_loss(x @ weight.T + bias, truth) + strength / 2 * weight.square().sum()
+        weight.grad, bias.grad = torch.autograd.grad(value, (weight, bias))
+        return value.detach()
+
+    with torch.enable_grad():
+        search.step(loss)  # type: ignore[no-untyped-call]
+    return weight.detach(), bias.detach()
