@@ -179,6 +179,16 @@ def _shots(path: Path, words: list[str]) -> None:
             _photo(path / name / f"{number}.jpg", words)
 
 
+def _scans(path: Path, words: list[str]) -> None:
+    """Pictures with several labels and their patients."""
+    path.mkdir()
+    rows = ["file,patient,labels"]
+    for number in range(24):
+        _photo(path / f"{number}.png", words)
+        rows.append(f"{number}.png,p{number // 2},{('rust', 'rust;crack', 'no finding')[number % 3]}")
+    (path / "labels.csv").write_text("\n".join(rows), encoding="utf-8")
+
+
 def _birds(path: Path, words: list[str]) -> None:
     """A drawn data set in CUB's layout."""
     from sightline.worlds.aviary import World, WorldConfig
@@ -283,6 +293,7 @@ GIVEN: dict[str, Callable[[Path, list[str]], None]] = {
     r"^photos$": _classes,
     r"^frames/$": _frames,
     r"^shots/?$": _shots,
+    r"^scans$": _scans,
     r"^(?:birds|world)/?$": _birds,
     r"^CUB_200_2011/?$": _cub,
     r"^[\w-]+/$": _folder,
