@@ -174,7 +174,7 @@ def roc_panels(
         drawing = roc_drawing(
             labels[at], roc_curve(probabilities[:, at], truth[:, at]), point.sensitivity, point.specificity
         )
-        panels.append((labels[at], drawing, words.strip()))
+        panels.append((f"Threshold of {labels[at]}", drawing, words.strip()))
     return panels
 
 
