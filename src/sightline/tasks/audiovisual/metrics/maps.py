@@ -1,0 +1,89 @@
+"""Maps of where and when by any means: the network's own attention, explainers on its picture tokens, controls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from sightline.metrics import centred_gaussian
+from sightline.tasks.audiovisual.network.net import EventNet
+
+Maps = tuple[Float[Tensor, "b t y x"], Float[Tensor, "b s"]]
+"""WHERE and WHEN."""
+Inputs = tuple[Float[Tensor, "b t 3 h w"], Float[Tensor, "b s m f"]]
+
+
+@torch.no_grad()
+def attention(net: EventNet, inputs: Inputs, outputs: Int[Tensor, " b"]) -> Maps:
+    """The network's own maps of one output for each scene."""
+    attended = net.attend(*inputs)
+    chosen = outputs.clamp(max=attended.weights.shape[1] - 1)
+    weights = attended.weights[torch.arange(len(chosen)), chosen]
+    return weights.sum(2).reshape(-1, *attended.grid), weights.sum(1)
+
+
+def gradients(net: EventNet, inputs: Inputs, outputs: Int[Tensor, " b"]) -> Maps:
+    """Input times gradient: its positive part over each patch, and over each segment."""
+    frames, spectra = (part.detach().requires_grad_() for part in inputs)
+    logits = net(frames, spectra)
+    picture, sound = torch.autograd.grad(logits.gather(1, outputs[:, None]).sum(), (frames, spectra))
+    side = frames.shape[-1] // 4
+    pixels = (frames * picture).detach().sum(2)
+    cells = torch.nn.functional.adaptive_avg_pool2d(pixels, (frames.shape[-2] // 4, side))
+    return cells.clamp(min=0), (spectra * sound).detach().sum((2, 3)).clamp(min=0)
+
+
+def gradcam(net: EventNet, inputs: Inputs, outputs: Int[Tensor, " b"]) -> Maps:
+    r"""Grad-CAM [selvaraju2017gradcam] on the tokens of both encoders: $\mathrm{ReLU}(\sum_c \bar g_c A_c)$."""
+    kept: dict[str, Tensor] = {}
+    hooks = [
+        part.register_forward_hook(lambda _, __, out, name=name: kept.__setitem__(name, out))
+        for name, part in (("picture", net.picture), ("sound", net.sound))
+    ]
+    try:
+        with torch.enable_grad():
+            logits = net(*(part.detach().requires_grad_() for part in inputs))
+            picture, sound = kept["picture"], kept["sound"]
+            ours, theirs = torch.autograd.grad(logits.gather(1, outputs[:, None]).sum(), (picture, sound))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    where = (picture * ours.mean((1, 3, 4), keepdim=True)).sum(2)
+    when = (sound * theirs.mean(1, keepdim=True)).sum(2)
+    return where.detach().clamp(min=0), when.detach().clamp(min=0)
+
+
+def uniform(net: EventNet, inputs: Inputs, outputs: Int[Tensor, " b"]) -> Maps:
+    """The same everywhere."""
+    frames, spectra = inputs
+    count, length = frames.shape[:2]
+    return torch.ones(count, length, frames.shape[-2] // 4, frames.shape[-1] // 4), torch.ones(spectra.shape[:2])
+
+
+def centre(net: EventNet, inputs: Inputs, outputs: Int[Tensor, " b"]) -> Maps:
+    """The middle of every picture, and the middle of the time."""
+    where, when = uniform(net, inputs, outputs)
+    return where * centred_gaussian(tuple(where.shape[2:])), when * centred_gaussian((when.shape[1],))
+
+
+def loudness(net: EventNet, inputs: Inputs, outputs: Int[Tensor, " b"]) -> Maps:
+    """What moves in the picture, and how loud each segment is."""
+    frames, spectra = inputs
+    change = (frames - frames.roll(1, 1)).abs().mean(2)
+    change[:, 0] = change[:, 1]
+    cells = torch.nn.functional.adaptive_avg_pool2d(change, (frames.shape[-2] // 4, frames.shape[-1] // 4))
+    return cells, spectra.exp().mean((2, 3))
+
+
+WAYS: dict[str, Callable[[EventNet, Inputs, Tensor], Maps]] = {
+    "attention": attention,
+    "gradcam": gradcam,
+    "input x gradient": gradients,
+    "uniform": uniform,
+    "middle of the picture": centre,
+    "loudness": loudness,
+}
+"""By name; `loudness` has movement for WHERE."""

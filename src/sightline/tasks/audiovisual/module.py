@@ -1,0 +1,81 @@
+"""What one step of training a network of events does: hide a modality here and there, three losses, the optimiser."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from torch.nn import functional as fn
+
+from sightline.tasks.audiovisual.network.net import EventNet
+from sightline.tasks.audiovisual.recipe import EventRecipe
+from sightline.training.module import TrainedModule
+from sightline.training.optim import one_cycle
+
+
+def distance_from_even(weights: Float[Tensor, "b q n s"]) -> Float[Tensor, "b"]:
+    r"""$KL(w \| u) = \sum_{ns} w_{ns} \log(w_{ns}\, N S)$, the mean over the queries: 0 for even weights.
+
+    Example:
+        >>> distance_from_even(torch.full((1, 1, 2, 2), 0.25)).tolist()
+        [0.0]
+    """
+    count = weights.shape[-1] * weights.shape[-2]
+    logs = weights.clamp(min=1e-12).log() + math.log(count)
+    return (weights * logs).sum((2, 3)).mean(1)
+
+
+class EventTask(TrainedModule):
+    """Cross-entropy (of each label alone where several may be true), even attention where there is no event.
+
+    Args:
+        net: the network.
+        recipe: rates and weights.
+        steps: steps of all epochs together.
+    """
+
+    def __init__(self, net: EventNet, recipe: EventRecipe, steps: int) -> None:
+        super().__init__(net, recipe.machine.seed, (0.0,), (1.0,))
+        self.recipe, self.steps = recipe, steps
+
+    def training_step(self, batch: tuple[Tensor, ...], index: int) -> Tensor:
+        """Loss of one batch."""
+        frames, spectra, labels = batch
+        pictured, audible = self._present(frames, spectra, index)
+        attended = self.net.attend(frames.float() / 255, spectra.float(), pictured, audible)
+        loss = fn.cross_entropy(attended.logits, labels)
+        own, distance = self.recipe.loss, distance_from_even(attended.weights)
+        none = (labels == len(self.net.spec.classes)).to(distance)
+        loss = loss + own.even_weight * 2 * (distance * none).mean()
+        loss = loss - own.entropy_weight * (distance * (1 - none)).mean()
+        self.check_loss(loss, index)
+        self.log("loss", loss, prog_bar=True)
+        self.log("train/loss", loss.detach(), on_step=False, on_epoch=True, batch_size=len(frames))
+        return loss
+
+    def _present(
+        self, frames: Tensor, spectra: Tensor, index: int
+    ) -> tuple[Bool[Tensor, "b t"], Bool[Tensor, "b s"]]:
+        """What is there of each scene: all of it, or the picture or the sound only."""
+        draws = torch.rand(len(frames), generator=self.draw(index)).to(frames.device)
+        share = self.recipe.loss.modality_dropout
+        seen, audible = draws >= share / 2, (draws < share / 2) | (draws >= share)
+        return seen[:, None].expand(-1, frames.shape[1]), audible[:, None].expand(-1, spectra.shape[1])
+
+    def validation_step(self, batch: tuple[Tensor, ...], index: int) -> None:
+        """Accuracy on held-out scenes."""
+        frames, spectra, labels = batch
+        right = accuracy(self.net(frames.float() / 255, spectra.float()), labels)
+        self.log("val/accuracy", right, on_step=False, on_epoch=True, batch_size=len(frames))
+
+    def configure_optimizers(self) -> Any:
+        """AdamW, one cycle."""
+        return one_cycle(self.parameters(), self.recipe.optim, self.steps, fused=False)
+
+
+def accuracy(logits: Float[Tensor, "b k"], labels: Int[Tensor, " b"]) -> Float[Tensor, ""]:
+    """Share of scenes whose highest output is right."""
+    return (logits.argmax(1) == labels).float().mean()

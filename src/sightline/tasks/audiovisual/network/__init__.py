@@ -1,0 +1,1 @@
+"""The network of events: encoders, attention over (time, place, segment), heads, the AVEL baseline, its files."""
