@@ -41,6 +41,8 @@ def explain(
     from sightline.cli.truth import truths_of
     from sightline.models.load import default_model, load_model
 
+    if _explains_itself(photos or [], model, target, output):
+        return
     paths, job, result = _photos(photos, model.model), job_of(inputs, target, match, output), JobResult()
     _check(job)
     files = gather(paths, result, job.levels)
@@ -69,6 +71,34 @@ def _quiet(name: str) -> Iterator[None]:
         yield
     finally:
         log.setLevel(before)
+
+
+def _explains_itself(
+    photos: list[Path], model: LabelledModelOptions, target: TargetOptions, output: OutputOptions
+) -> bool:
+    """Hand the files to what registered for a network that explains itself; False where none did."""
+    from sightline.cli.job import FORMATS
+    from sightline.terminal.folder import check_writable
+    from sightline.terminal.intrinsic import Request, intrinsic_for
+    from sightline.terminal.options import selection
+
+    own = intrinsic_for(model.model, model.weights, photos)
+    if own is None:
+        return False
+    if not photos:
+        raise typer.BadParameter("name at least one clip", param_hint="PHOTO...")
+    check_writable(output.out)
+    request = Request(
+        files=photos,
+        weights=None if model.weights is None else Path(model.weights),
+        out=output.out,
+        formats=tuple(selection(output.formats, FORMATS, option="--format")) or Request.formats,
+        targets=tuple(target.target or ()),
+        as_json=output.as_json,
+    )
+    if not own.run(request):
+        raise typer.Exit(1)
+    return True
 
 
 def _photos(photos: list[Path] | None, model: str | None) -> list[Path]:

@@ -25,6 +25,7 @@ def document(
     styles: Sequence[str] = (),
     scripts: Sequence[str] = (),
     images: str = "data:",
+    media: str = "",
     inline_styles: bool = False,
     filters: Mapping[str, Callable[..., str]] = MappingProxyType({}),
     **values: Any,
@@ -38,6 +39,7 @@ def document(
         styles: file names of style sheets, after `base.css`.
         scripts: file names of scripts, after `base.js`; all of them share one scope of their own.
         images: sources of pictures that the policy admits.
+        media: sources of films and sounds that it admits; empty for none.
         inline_styles: whether elements carry styles of their own, as drawings of matplotlib do.
         filters: further filters of the template.
         values: what the template shows; texts are escaped.
@@ -63,7 +65,7 @@ def document(
     common = {"title": title, "version": __version__, "command": "sightline", **values}
     return environment.get_template(template).render(
         **common,
-        policy=Markup(policy(style, script, images=images, inline_styles=inline_styles)),  # noqa: S704 - our own
+        policy=Markup(policy(style, script, images=images, media=media, inline_styles=inline_styles)),  # noqa: S704 - our own
         style=Markup(style),  # noqa: S704 - our own files
         script=Markup(script),  # noqa: S704 - our own files
     )
@@ -75,17 +77,19 @@ def read_asset(name: str, package: str = OWN) -> str:
     return next(place for place in places if place.is_file()).read_text(encoding="utf-8").replace("\r\n", "\n")
 
 
-def policy(style: str, script: str, *, images: str = "data:", inline_styles: bool = False) -> str:
+def policy(style: str, script: str, *, images: str = "data:", media: str = "", inline_styles: bool = False) -> str:
     """The content security policy that admits this style, this script and pictures, and no address.
 
     Args:
         style: text of the only style sheet.
         script: text of the only script.
         images: sources of pictures.
+        media: sources of films and sounds; empty for none.
         inline_styles: whether elements may carry styles of their own; a hash would forbid it.
     """
     admitted = "'unsafe-inline'" if inline_styles else f"'{_digest(style)}'"
     rules = [f"style-src {admitted}", f"script-src '{_digest(script)}'", f"img-src {images}"]
+    rules += [f"media-src {media}"] if media else []
     return "; ".join(["default-src 'none'", *rules, "base-uri 'none'", "form-action 'none'"])
 
 
