@@ -48,9 +48,14 @@ class Affine(ABC):
     def on_outputs(self, x: Float[Tensor, " o"], like: Tensor) -> Tensor:
         """A vector over output channels, shaped to work on outputs `like` these."""
 
+    def factors(self, z: Tensor) -> tuple[Tensor, Tensor | None]:
+        """`W` as weights and a factor for outputs `like` z: whichever is smaller takes the batch norm's factor."""
+        outside = self.scale is not None and self.weight.numel() > z.numel()
+        return (self.weight, self.on_outputs(self.scale, z)) if outside and self.scale is not None else (self.W, None)
+
     @abstractmethod
-    def apply(self, x: Tensor, W: Tensor) -> Tensor:
-        """`W x`, without bias."""
+    def apply(self, x: Tensor, W: Tensor, bias: Tensor | None = None) -> Tensor:
+        """`W x`, or with a bias `W x + b`."""
 
     @abstractmethod
     def transpose(self, q: Tensor, W: Tensor, like: Tensor) -> Tensor:
@@ -96,10 +101,16 @@ class Convolution(Affine):
         """Along the axis of channels."""
         return _per_channel(x, like)
 
-    def apply(self, x: Tensor, W: Tensor) -> Tensor:
-        """`W x`."""
-        z: Tensor = torch.ops.aten.convolution(x, W.to(x.dtype), None, *self.options)
+    def apply(self, x: Tensor, W: Tensor, bias: Tensor | None = None) -> Tensor:
+        """`W x`, or with a bias `W x + b`."""
+        bias = None if bias is None else bias.to(x.dtype)
+        z: Tensor = torch.ops.aten.convolution(x, W.to(x.dtype), bias, *self.options)
         return z
+
+    @property
+    def joins(self) -> bool:
+        """Whether the weights of two such maps can stand beside one another as those of one."""
+        return self.groups == 1 and not self.transposed
 
     def transpose(self, q: Tensor, W: Tensor, like: Tensor) -> Tensor:
         """`W^T q`."""
@@ -120,9 +131,10 @@ class Linear(Affine):
         """Along the axis of channels."""
         return x
 
-    def apply(self, x: Tensor, W: Tensor) -> Tensor:
-        """`W x`."""
-        return x @ W.to(x.dtype)
+    def apply(self, x: Tensor, W: Tensor, bias: Tensor | None = None) -> Tensor:
+        """`W x`, or with a bias `W x + b`."""
+        z = x @ W.to(x.dtype)
+        return z if bias is None else z.add_(bias)
 
     def transpose(self, q: Tensor, W: Tensor, like: Tensor) -> Tensor:
         """`W^T q`."""
@@ -140,9 +152,10 @@ class Diagonal(Affine):
         """Along the axis of channels."""
         return _per_channel(x, like)
 
-    def apply(self, x: Tensor, W: Tensor) -> Tensor:
-        """`W x`."""
-        return x * _per_channel(W, x)
+    def apply(self, x: Tensor, W: Tensor, bias: Tensor | None = None) -> Tensor:
+        """`W x`, or with a bias `W x + b`."""
+        z = x * _per_channel(W, x)
+        return z if bias is None else z.add_(_per_channel(bias, x))
 
     def transpose(self, q: Tensor, W: Tensor, like: Tensor) -> Tensor:
         """`W^T q`."""

@@ -7,7 +7,7 @@ from functools import cached_property
 
 from sightline.explainers.flow.affine import Step
 from sightline.explainers.flow.tape import Call, Node, Ref
-from sightline.explainers.flow.walk import inputs_of
+from sightline.explainers.flow.walk import inputs_of, outputs_of
 
 ACTIVATIONS = frozenset(
     {
@@ -71,6 +71,11 @@ class Facts:
             for node in inputs_of(step):
                 readers.setdefault(node, []).append(step)
         return readers
+
+    @cached_property
+    def makers(self) -> dict[Node, Step]:
+        """By node, the step that made it."""
+        return {node: step for step in self.steps for node in outputs_of(step) if node is not None}
 
     @cached_property
     def gates(self) -> frozenset[Node]:

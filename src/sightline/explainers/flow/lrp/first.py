@@ -11,38 +11,14 @@ from torch import Tensor
 from sightline.explainers.flow.affine import Affine, Step
 from sightline.explainers.flow.lrp.bounded import bounded_rule, exact, flat_rule, squared_rule
 from sightline.explainers.flow.lrp.gamma import gamma_rule
+from sightline.explainers.flow.lrp.messages import Message, Relevance, over, relevance
 from sightline.explainers.flow.lrp.pixels import Pixels
 from sightline.explainers.flow.lrp.rules import Rules
-from sightline.explainers.flow.tape import Node, Tape
 from sightline.explainers.flow.walk import inputs_of
 
 BY_WEIGHTS = {"flat": flat_rule, "squared": squared_rule}
 FIRST = ("bounded", *BY_WEIGHTS, "gamma")
 """Rules of the first layer, by name; a number is a gamma of its own."""
-
-
-@dataclass(frozen=True, eq=False)
-class Relevance:
-    """The message of a node of pixels: its relevance, not relevance over value, as a black pixel may matter."""
-
-    R: Tensor
-
-
-Message = Tensor | Relevance
-
-
-def join(a: Message, b: Message) -> Message:
-    """Messages to the same node add up; those of a node are all of one kind."""
-    if isinstance(a, Relevance) or isinstance(b, Relevance):
-        return Relevance(cast(Relevance, a).R + cast(Relevance, b).R)
-    return a + b
-
-
-def relevance(tape: Tape, node: Node, message: Message) -> Tensor:
-    """What a message means: the relevance of a node, in float32 or better."""
-    if isinstance(message, Relevance):
-        return message.R
-    return exact(tape.value(node)) * exact(message)
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,19 +39,18 @@ class PixelRules:
         """Messages at a step's inputs."""
         if self.pixels.holds(step):
             return _relevances(self.pixels.back(step, [m.R if isinstance(m, Relevance) else None for m in messages]))
-        plain = cast(Sequence[Tensor | None], messages)
         if isinstance(step, Affine) and step.input in self.pixels.ranges:
-            return [Relevance(self._weighed(step, cast(Tensor, plain[0])))]
-        results = self.rules(step, plain)
+            return [Relevance(self._weighed(step, cast(Message, messages[0])))]
+        results = self.rules(step, messages)
         pairs = zip(inputs_of(step), results, strict=True)
         return [Relevance(relevance(self.rules.tape, n, G)) if G is not None and n in self.pixels.ranges else G
                 for n, G in pairs]  # fmt: skip
 
-    def _weighed(self, step: Affine, G: Tensor) -> Tensor:
+    def _weighed(self, step: Affine, message: Message) -> Tensor:
         """Relevance of the pixels that a layer reads."""
         tape, node = self.rules.tape, step.input
         x, z = exact(tape.value(node)), exact(tape.value(step.output))
-        R = relevance(tape, step.output, G)
+        R = relevance(tape, step.output, message)
         if self.first == "bounded":
             ends = self.pixels.ranges[node]
             return bounded_rule(step, x, exact(ends.low), exact(ends.high), R)
@@ -83,7 +58,7 @@ class PixelRules:
             return BY_WEIGHTS[self.first](step, x, R)
         recipe = self.rules.recipe
         gamma = recipe.gamma if isinstance(self.first, str) else self.first
-        return x * gamma_rule(step, x, z, exact(G), gamma, epsilon=recipe.epsilon)
+        return x * gamma_rule(step, x, z, exact(over(message, z)), gamma, epsilon=recipe.epsilon)
 
 
 def _relevances(parts: Sequence[Tensor | None]) -> list[Relevance | None]:

@@ -20,14 +20,15 @@ import torch
 from torch import Tensor
 from torch.nn.functional import leaky_relu
 
-from sightline.explainers.flow.affine import Affine
+from sightline.explainers.flow.affine import Affine, Convolution
+from sightline.explainers.flow.lrp.messages import Message, Relevance, over, times
 
 
 def gamma_rule(
     step: Affine,
     x: Tensor,
     z: Tensor,
-    G: Tensor,
+    message: Message,
     gamma: float,
     *,
     epsilon: float = 0.0,
@@ -36,13 +37,13 @@ def gamma_rule(
 ) -> Tensor:
     """The message at the input of an affine map, from that at its output [montavon2019lrp; andeol2023gamma].
 
-    Messages are relevance over value: `R_x = x G_x`.
+    What comes back is relevance over value: `R_x = x G_x`.
 
     Args:
         step: the map.
         x: input of the map.
         z: output of the map, with bias.
-        G: message at the output.
+        message: message `G` at the output, or its relevance `z G`, which is written into.
         gamma: extra weight of supporting contributions; 0 is the epsilon rule, infinity z+ by sign:
             contributions of the sign of `z` alone, which is the usual z+ where a ReLU follows.
         epsilon: stabiliser added to the denominator's magnitude, in units of the output's root mean square.
@@ -51,33 +52,70 @@ def gamma_rule(
     """
     slack = epsilon * z.square().mean(tuple(range(1, z.ndim)), keepdim=True).sqrt() if epsilon else None
     if gamma == 0:
+        G = over(message, z)
         return step.transpose(G if slack is None else G * z.abs() / (z.abs() + slack), step.W, x)
     plain, raised = (0.0, 1.0) if math.isinf(gamma) else (1.0, gamma)
     if positive and rectified:
-        return _rectified(step, x, z, G, plain, raised, slack)
+        return _rectified(step, x, z, times(message, z), plain, raised, slack)
     unit = plain + raised / 2
     half = raised / 2 / unit
-    W, magnitude = step.W, z.abs()
+    W, scale = step.factors(z)
     W_abs = W.abs()
-    below = step.apply(x if positive else x.abs(), W_abs)
-    below = below if step.bias is None else below.add_(step.on_outputs(step.bias.abs(), below))
-    below = torch.add(magnitude, below, alpha=half)
-    share = G / _denominator(below, None if slack is None else slack / unit)
-    along = step.transpose(magnitude.mul_(share), W, x)
-    across = step.transpose(share.mul_(z), W_abs, x)
-    return along.add_(across, alpha=half) if positive else along.addcmul_(across, x.sign(), value=half)
+    below = _absolute(step, x if positive else x.abs(), W_abs, scale)
+    slack = None if slack is None else slack / unit
+    if rectified:  # where `z` is negative there is nothing to share, so `z` may stand for its magnitude
+        along = across = times(message, z).div_(_denominator(below.mul_(half).add_(z), slack))
+    elif isinstance(message, Relevance):
+        magnitude = z.abs()
+        across = message.R.div_(_denominator(below.mul_(half).add_(magnitude), slack))
+        along = across * z.sign()
+    else:
+        magnitude = z.abs()
+        share = message / _denominator(below.mul_(half).add_(magnitude), slack)
+        along, across = magnitude.mul_(share), share.mul_(z)
+    if scale is not None:
+        along, across = along * scale, across * scale.abs()
+    if positive:
+        return _sum_of_transposes(step, x, (along, W), (across, W_abs.mul_(half)))
+    return step.transpose(along, W, x).addcmul_(step.transpose(across, W_abs, x), x.sign(), value=half)
+
+
+def _absolute(step: Affine, x: Tensor, W: Tensor, scale: Tensor | None) -> Tensor:
+    """`|W| x + |b|`."""
+    bias = None if step.bias is None else step.bias.abs()
+    if scale is None:
+        return step.apply(x, W, bias)
+    below = step.apply(x, W).mul_(scale.abs())
+    return below if bias is None else below.add_(step.on_outputs(bias, below))
+
+
+def _sum_of_transposes(step: Affine, x: Tensor, one: tuple[Tensor, Tensor], other: tuple[Tensor, Tensor]) -> Tensor:
+    """`W^T a + V^T b`, where it can be as one product, which writes the larger side once."""
+    (a, W), (b, V) = one, other
+    if isinstance(step, Convolution) and step.joins and W.numel() < x.numel():
+        return step.transpose(torch.cat([a, b], 1), torch.cat([W, V]), x)
+    return step.transpose(a, W, x).add_(step.transpose(b, V, x))
 
 
 def _rectified(
-    step: Affine, x: Tensor, z: Tensor, G: Tensor, plain: float, raised: float, slack: Tensor | None
+    step: Affine, x: Tensor, z: Tensor, R: Tensor, plain: float, raised: float, slack: Tensor | None
 ) -> Tensor:
     """Where nothing is negative the weights alone decide what supports: `w + gamma w^+`, in units of `1 + gamma`."""
     unit = plain + raised
+    slack = None if slack is None else slack / unit
+    bias = None if step.bias is None else leaky_relu(step.bias, plain / unit)
+    W, scale = step.factors(z)
+    if scale is not None and bool((scale < 0).any()):  # what supports is told by the sign of the product
+        W, scale = step.W, None
     # With a norm's factor in them the weights are a copy already, which may be written into.
-    W = leaky_relu(step.W, plain / unit, inplace=step.scale is not None)
-    below = step.apply(x, W)
-    below = below if step.bias is None else below.add_(step.on_outputs(leaky_relu(step.bias, plain / unit), below))
-    return step.transpose((G * z).div_(_denominator(below, None if slack is None else slack / unit)), W, x)
+    W = leaky_relu(W, plain / unit, inplace=W is not step.weight)
+    if scale is None:
+        q = R.div_(_denominator(step.apply(x, W, bias), slack))
+    else:
+        below = step.apply(x, W).mul_(scale)
+        below = below if bias is None else below.add_(step.on_outputs(bias, below))
+        q = R.div_(_denominator(below, slack)).mul_(scale)
+    return step.transpose(q, W, x)
 
 
 def _denominator(below: Tensor, slack: Tensor | None) -> Tensor:

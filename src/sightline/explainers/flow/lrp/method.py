@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import cast
 
 import torch
 from jaxtyping import Float
@@ -12,7 +11,8 @@ from torch import Tensor
 from sightline.errors import MethodError
 from sightline.explainers.attention.sinks import BLANK, drops_sinks, share, sinks_of, unnormed
 from sightline.explainers.flow.lrp.bounds import Bounds, bounds_of
-from sightline.explainers.flow.lrp.first import FIRST, Message, PixelRules, join, relevance
+from sightline.explainers.flow.lrp.first import FIRST, PixelRules
+from sightline.explainers.flow.lrp.messages import Message, join, relevance
 from sightline.explainers.flow.lrp.pixels import Pixels, pixel_nodes
 from sightline.explainers.flow.lrp.rules import Recipe, Rules
 from sightline.explainers.flow.read import Reading, read
@@ -62,9 +62,8 @@ def lrp(request: Request) -> Outcome:
     pixels, bounds = _pixels(reading, request)
     each = []
     for k in range(len(reading.starts)):
-        rules = Rules(reading.tape, reading.facts, recipe)
-        # Without pixels all messages are tensors, as the plain rules take them.
-        rule = cast("Rule[Message]", rules) if pixels is None else PixelRules(rules, pixels, first)
+        rules = Rules(reading.tape, reading.facts, recipe, frozenset(reading.starts[k]))
+        rule: Rule[Message] = rules if pixels is None else PixelRules(rules, pixels, first)
         each.append((_relevance_maps(reading, rule, k, drop=drops_sinks(request)), _remarks(reading, rules)))
     layers = tuple(
         LayerMaps(

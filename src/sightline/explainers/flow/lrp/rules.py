@@ -17,10 +17,9 @@ from torch import Tensor
 from sightline.explainers.flow.affine import Affine, Diagonal, Step
 from sightline.explainers.flow.facts import ACTIVATIONS, MOVING, POOLING, Facts
 from sightline.explainers.flow.lrp.gamma import gamma_rule
-from sightline.explainers.flow.tape import Call, Ref, Tape
+from sightline.explainers.flow.lrp.messages import Message, Relevance
+from sightline.explainers.flow.tape import Call, Node, Ref, Tape
 from sightline.explainers.flow.vjp import gradient
-
-Message = Tensor | None
 
 NEAR_ZERO = 1e-3
 """In half precision, an activation's ratio of output to input is that of this input where it is closer to zero."""
@@ -56,26 +55,38 @@ class Rules:
         tape: the forward pass.
         facts: what is known of its nodes.
         recipe: numbers of the rules.
+        ends: nodes at which the walk starts, so that they have a message of their own.
         unknown: names of operations met that have no rule; their plain gradient was taken.
     """
 
     tape: Tape
     facts: Facts
     recipe: Recipe
+    ends: frozenset[Node] = frozenset()
     unknown: set[str] = field(default_factory=set)
 
-    def __call__(self, step: Step, messages: Sequence[Message]) -> Sequence[Message]:
+    def __call__(self, step: Step, messages: Sequence[Message | None]) -> Sequence[Message | None]:
         """Messages at a step's inputs."""
         if isinstance(step, Affine):
-            return [self._affine(step, cast(Tensor, messages[0]))]
-        return RULES.get(step.name, Rules._unknown)(self, step, messages)
+            return [self._affine(step, cast(Message, messages[0]))]
+        # Relevance itself comes to affine maps alone, see `_hands_relevance`.
+        return RULES.get(step.name, Rules._unknown)(self, step, cast("Sequence[Tensor | None]", messages))
 
-    def _affine(self, step: Affine, G: Tensor) -> Message:
+    def _affine(self, step: Affine, message: Message) -> Tensor:
         x, z = self.tape.value(step.input), self.tape.value(step.output)
         positive = step.input in self.facts.not_negative and not isinstance(step, Diagonal)
-        rectified = self.facts.rectified_after(step.output)
-        gamma = self._gamma(step, x)
-        return gamma_rule(step, x, z, G, gamma, epsilon=self.recipe.epsilon, positive=positive, rectified=rectified)
+        rectified = self.facts.rectified_after(step.output) and step.output not in self.ends
+        gamma, epsilon = self._gamma(step, x), self.recipe.epsilon
+        return gamma_rule(step, x, z, message, gamma, epsilon=epsilon, positive=positive, rectified=rectified)
+
+    def _hands_relevance(self, node: Node) -> bool:
+        """Whether what comes before an activation is an affine map that shares relevance out, for it alone."""
+        maker, value = self.facts.makers.get(node), self.tape.value(node)
+        # In half precision the product of two small numbers may be nothing.
+        exact = value.dtype in (torch.float32, torch.float64)
+        if not exact or not isinstance(maker, Affine) or node in self.ends or len(self.facts.readers[node]) != 1:
+            return False
+        return self._gamma(maker, self.tape.value(maker.input)) != 0
 
     def _gamma(self, step: Affine, x: Tensor) -> float:
         if isinstance(step, Diagonal):
@@ -83,14 +94,16 @@ class Rules:
         placeless = len(x) == self.facts.batch and (x.ndim == 2 or x.shape[2:].numel() == 1)
         return self.recipe.head if placeless else self.recipe.gamma
 
-    def _gradient(self, call: Call, messages: Sequence[Message]) -> Sequence[Message]:
+    def _gradient(self, call: Call, messages: Sequence[Tensor | None]) -> Sequence[Message | None]:
         """Nothing is held constant."""
         return gradient(self.tape, call, messages)
 
-    def _activation(self, call: Call, messages: Sequence[Message]) -> Sequence[Message]:
+    def _activation(self, call: Call, messages: Sequence[Tensor | None]) -> Sequence[Message | None]:
         """`R_x = R_y`: the ratio of output to input is held constant."""
         x, y = self.tape.value(call.inputs[0]), self.tape.value(cast(int, call.outputs[0]))
         G = cast(Tensor, messages[0])
+        if self._hands_relevance(call.inputs[0]):
+            return [Relevance(y * G)]
         if call.name in ("relu", "leaky_relu"):
             return gradient(self.tape, call, messages)
         if call.name == "hardtanh" and call.args[1] == 0:
@@ -101,21 +114,21 @@ class Rules:
         limit = torch.where(x < 0, below, above)
         return [torch.where(x.abs() < small, limit, y / x).mul_(G)]
 
-    def _power(self, call: Call, messages: Sequence[Message]) -> Sequence[Message]:
+    def _power(self, call: Call, messages: Sequence[Tensor | None]) -> Sequence[Message | None]:
         """A power by a number is an activation, as in `relu(x) ** 2`."""
         plain = len(call.inputs) == 1 and isinstance(call.args[0], Ref)
         return self._activation(call, messages) if plain else self._unknown(call, messages)
 
-    def _scaled_sum(self, call: Call, messages: Sequence[Message]) -> Sequence[Message]:
+    def _scaled_sum(self, call: Call, messages: Sequence[Tensor | None]) -> Sequence[Message | None]:
         """`a + s b c` is linear where one of the three depends on the input."""
         return gradient(self.tape, call, messages) if len(call.inputs) == 1 else self._unknown(call, messages)
 
-    def _unknown(self, call: Call, messages: Sequence[Message]) -> Sequence[Message]:
+    def _unknown(self, call: Call, messages: Sequence[Tensor | None]) -> Sequence[Message | None]:
         """The plain gradient, and the operation is named."""
         self.unknown.add(call.name)
         return gradient(self.tape, call, messages)
 
-    def _product(self, call: Call, messages: Sequence[Message]) -> Sequence[Message]:
+    def _product(self, call: Call, messages: Sequence[Tensor | None]) -> Sequence[Message | None]:
         """A gate, attention or the scale of a norm is held constant; without one each factor gets half."""
         scales = [node in self.facts.scales for node in call.inputs]
         if any(scales) and not all(scales):
@@ -126,20 +139,20 @@ class Rules:
         gradients = gradient(self.tape, call, messages)
         return [None if G is None else G / len(gradients) for G in gradients]
 
-    def _quotient(self, call: Call, messages: Sequence[Message]) -> Sequence[Message]:
+    def _quotient(self, call: Call, messages: Sequence[Tensor | None]) -> Sequence[Message | None]:
         """The divisor is held constant."""
         gradients = gradient(self.tape, call, messages)
         above = isinstance(call.args[0], Ref)
         return [G if i == 0 and above else None for i, G in enumerate(gradients)]
 
-    def _layer_norm(self, call: Call, messages: Sequence[Message]) -> Sequence[Message]:
+    def _layer_norm(self, call: Call, messages: Sequence[Tensor | None]) -> Sequence[Message | None]:
         """The standard deviation is held constant; mean and gain are linear."""
         _, shape, weight, *_ = call.args
         G = cast(Tensor, messages[0])
         pulled = (G if weight is None else G * weight) * self.tape.value(cast(int, call.outputs[2]))
         return [pulled - pulled.mean(tuple(range(-len(shape), 0)), keepdim=True)]
 
-    def _group_norm(self, call: Call, messages: Sequence[Message]) -> Sequence[Message]:
+    def _group_norm(self, call: Call, messages: Sequence[Tensor | None]) -> Sequence[Message | None]:
         """The standard deviation of each group is held constant."""
         x, weight, *_ = call.args
         n, _, _, groups = call.args[3:7]
@@ -148,7 +161,7 @@ class Rules:
         pulled = scaled * self.tape.value(cast(int, call.outputs[2])).reshape(n, groups, 1)
         return [(pulled - pulled.mean(2, keepdim=True)).reshape(self.tape.value(x.node).shape)]
 
-    def _add(self, call: Call, messages: Sequence[Message]) -> Sequence[Message]:
+    def _add(self, call: Call, messages: Sequence[Tensor | None]) -> Sequence[Message | None]:
         """The gamma rule with all weights one."""
         if not self.recipe.add or len(call.inputs) < 2 or call.kwargs:
             return gradient(self.tape, call, messages)
@@ -172,7 +185,7 @@ LINEAR = (
 )  # fmt: skip
 """Operations that sum, weigh by constants or choose among what they read: their gradient shares all relevance out."""
 
-RULES: dict[str, Callable[[Rules, Call, Sequence[Message]], Sequence[Message]]] = {
+RULES: dict[str, Callable[[Rules, Call, Sequence[Tensor | None]], Sequence[Message | None]]] = {
     **dict.fromkeys(MOVING | POOLING, Rules._gradient),
     **dict.fromkeys(
         ("sub", "neg", "addmm", "as_strided_scatter", "upsample_bilinear2d", "upsample_nearest2d"), Rules._gradient
