@@ -17,7 +17,6 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as fn
 from torchvision.ops import nms
-from torchvision.utils import draw_bounding_boxes
 
 sys.path.insert(0, str(Path(__file__).parent))
 from photos import ASSETS, save_small
@@ -164,11 +163,8 @@ def main() -> None:
         found = detector(inputs)[0]
     print([(net.labels[c], round(float(s), 2), [round(v) for v in b]) for b, s, c in
            zip(found["boxes"].tolist(), found["scores"], found["labels"], strict=True)])  # fmt: skip
-    boxed = (draw_bounding_boxes((view[0] * 255).byte(), found["boxes"][:2], colors="red")[None] / 255).float()
     both = {**common, "method": ["lrp", "gradcam"]}
-    tops = sightline.explain(
-        detector, inputs, target=targets.box("top2"), images=boxed, sources=["two birds"], **both
-    )
+    tops = sightline.explain(detector, inputs, target=targets.box("top2"), images=view, sources=["two birds"], **both)
     montage("detection.jpg", tops)
     mask = torch.zeros(SIDE, 2 * SIDE)
     mask[:, SIDE:] = 1

@@ -1,6 +1,5 @@
-"""Where the network looked, as a record: pictures in words and area, everything else in cells."""
+"""Where the network looked, as a record: what is drawn in words and area, everything else in cells."""
 
-import math
 from dataclasses import replace
 
 import pytest
@@ -8,6 +7,7 @@ import torch
 
 from sightline.reports.headline import main_record
 from sightline.reports.outline import half_area
+from sightline.reports.panels import drawable
 from sightline.reports.where import place_words
 from sightline.results import AttentionMap, Decision, Domain, Explanation, Flow, Original
 
@@ -23,13 +23,29 @@ def test_a_picture_has_words_and_the_area_that_its_outline_has():
     }  # fmt: skip
 
 
-@pytest.mark.parametrize(("kind", "shape"), [("signal", (12,)), ("volume", (3, 4, 5))])
-def test_what_is_no_picture_is_counted_in_cells(kind, shape):
+@pytest.mark.parametrize(
+    ("kind", "shape", "where"), [("signal", (12,), "the beginning"), ("volume", (3, 4, 5), "z 0")]
+)
+def test_what_is_drawn_as_a_strip_has_the_words_and_the_area_of_the_strip(kind, shape, where):
     values = torch.zeros(shape)
     values.view(-1)[:2] = 1.0
-    found = main_record(explained(AttentionMap(values, "last", Domain(kind))))
-    assert found["where"] == ""
-    assert found["half_area"] == pytest.approx(1 / math.prod(shape))
+    item = explained(AttentionMap(values, "last", Domain(kind)))
+    record, drawn = main_record(item), next(iter(drawable(item))).flow[0]
+    assert record["where"] == place_words(drawn)
+    assert where in record["where"]
+    assert record["half_area"] == half_area(drawn)
+
+
+def test_what_is_not_drawn_is_counted_in_cells():
+    map_ = AttentionMap(torch.tensor([1.0, 1.0, 0.0, 0.0]), "last", Domain("fields", ("a", "b", "c", "d")))
+    assert main_record(explained(map_)) == {"layer": "last", "where": "", "half_area": pytest.approx(0.25)}
+
+
+def test_the_area_is_a_share_of_the_photo_that_the_user_gave():
+    map_ = AttentionMap(torch.eye(4), "last")
+    original = Original(torch.zeros(30, 60, 3, dtype=torch.uint8), (0.25, 0.0, 0.5, 1.0))
+    record = main_record(replace(explained(map_), original=original))
+    assert record["half_area"] == pytest.approx(half_area(map_) / 2)
 
 
 def test_a_map_without_evidence_has_no_area():

@@ -8,7 +8,7 @@ from sightline.errors import ResultError
 from sightline.reports import montage, save_montage
 from sightline.reports.drawing import overlay
 from sightline.reports.gains import overlay_difference
-from sightline.reports.montage import PIXELS
+from sightline.reports.look import PIXELS
 from sightline.reports.motion import difference, mass, moved
 from sightline.reports.outline import half_area
 from sightline.reports.photo import fit, pixels_of

@@ -11,7 +11,7 @@ import torch
 from sightline.errors import ResultError
 from sightline.reports import frames, montage, page, save_animation, save_montage, upsample
 from sightline.reports.clip import Reel
-from sightline.reports.montage import Look
+from sightline.reports.look import Look
 from sightline.reports.panels import drawable
 from sightline.reports.payload import subject_payload
 from sightline.reports.sections import averaged, middles, section_at, shades

@@ -59,6 +59,6 @@ def test_a_tall_or_wide_photo_is_shown_whole(size):
     assert item.overlay().size == (width, height)
     assert item.overlay(seen=True).size == (24, 24)
     shown = pictures(item._repr_html_())
-    assert "% of the framed part" in item._repr_html_()
+    assert "% of the picture" in item._repr_html_()
     assert {picture.width > picture.height for picture in shown} == {width > height}
     assert tensor_of(item.overlay(photo=given)).shape == (height, width, 3)

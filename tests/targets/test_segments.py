@@ -81,6 +81,13 @@ def test_masks_of_each_picture_go_with_it() -> None:
         target.read(LOGITS, NAMES)
 
 
+def test_the_readout_holds_the_region_of_a_picture_and_none_for_all_of_it() -> None:
+    regions = read(targets.segment("cat")).regions
+    assert torch.equal(regions[:, 0], (LOGITS.argmax(1) == NAMES.index("cat")).float())
+    assert read(targets.segment("cat", region="all")).regions is None
+    assert read(targets.segment(0), torch.randn(1, 3, 9), None).regions is None
+
+
 def test_a_contrast_takes_the_other_class_over_the_same_region_off() -> None:
     cat, dog = LOGITS[0, 1], LOGITS[0, 2]
     inside = LOGITS[0].argmax(0) == 1

@@ -112,6 +112,8 @@ def classifier_rows(model: nn.Module, logits: Logits) -> Float[Tensor, "c d"] | 
 
 def decisions_of(readout: Readout) -> list[list[Decision]]:
     """The readout as plain numbers; read from the device once."""
+    from sightline.reports.region import borders  # drawing is loaded where a decision has a place
+
     scores = readout.scores.tolist()
     indices = None if readout.indices is None else readout.indices.tolist()
     others = None if readout.against is None else readout.against.tolist()
@@ -126,6 +128,7 @@ def decisions_of(readout: Readout) -> list[list[Decision]]:
                 probability=None if chances is None else chances[b][k],
                 against=None if others is None else others[b][k],
                 box=None if boxes is None or not boxes[b][k][2] else boxes[b][k],
+                region=() if readout.regions is None else borders(readout.regions[b, k]),
             )
             for k, score in enumerate(row)
         ]

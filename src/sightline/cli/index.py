@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,22 +13,22 @@ from sightline.common.text import printable, printable_name
 
 if TYPE_CHECKING:
     from sightline.reports.index_page import Card
-    from sightline.results import Explanations
 
 INDEX = "index.html"
 
 
-def card_of(record: Mapping[str, Any], items: Explanations) -> Card:
+def card_of(record: Mapping[str, Any], main: Mapping[str, Any] | None = None) -> Card:
     """The card of one photo.
 
     Args:
         record: what the photo's summary holds.
-        items: its explanations, as they are drawn.
+        main: where the evidence lies in the picture that is drawn, if that is not the one of the first explanation.
     """
-    from sightline.reports.index_page import THUMBNAIL, Card, evidence_area, where_words
+    from sightline.reports.index_page import THUMBNAIL, Card
 
     folder, files = Path(record["folder"]).name, record["files"]
     first = next((name for name in ("page.html", "montage.png", *files) if name in files), "")
+    main = main or record["explanations"][0]["main"]
     decisions = {item["decision"]: _score(item) for item in record["explanations"]}
     return Card(
         name=printable_name(folder),
@@ -35,8 +36,8 @@ def card_of(record: Mapping[str, Any], items: Explanations) -> Card:
         picture=_address(folder, THUMBNAIL) if THUMBNAIL in files else "",
         decisions=tuple(decisions.items()),
         confidence=record["explanations"][0]["probability"],
-        where=where_words(items),
-        area=evidence_area(items),
+        where=main["where"],
+        area=math.nan if main["half_area"] is None else main["half_area"],
         truth=record.get("truth") or "",
         right=record.get("right"),
     )

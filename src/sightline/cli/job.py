@@ -182,7 +182,7 @@ def run(
             record = _write(photo, items, folders[_path(photo)], loaded, job)
             result.left_out |= record["left_out"]
             result.photos.append(record)
-            result.cards += [card_of(record, items)] if job.indexed else []
+            result.cards += [card_of(record)] if job.indexed else []
         for path in chunk:
             step(path)
     if job.indexed and result.photos:
@@ -339,9 +339,9 @@ def write_formats(
         if kind in job.formats:
             save_animation(items, folder / f"walk.{kind}", cmap=job.cmap, opacity=job.opacity)
     if "html" in job.formats:
-        save_page(items, folder / "page.html", title=title)
+        save_page(items, folder / "page.html", title=title, cmap=job.cmap)
     if job.indexed:
-        save_thumbnail(items, folder / THUMBNAIL)
+        save_thumbnail(items, folder / THUMBNAIL, cmap=job.cmap)
     if "arrays" in job.formats:
         (arrays or items).save(folder)
 

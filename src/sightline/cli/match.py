@@ -150,7 +150,7 @@ def _explain_into(
         write_summary(partial, content)
     result.left_out |= record["left_out"]
     result.photos.append(record)
-    result.cards += [card_of(record, figures)] if job.indexed else []
+    result.cards += [card_of(record, main_record(figures[0]))] if job.indexed else []
 
 
 def _pair(photos: tuple[Photo, Photo], names: tuple[str, str], loaded: LoadedModel, job: ExplainJob) -> Explanations:

@@ -29,7 +29,7 @@ def restored(kind: type[Record], content: Any, **ready: Any) -> Record:
     Example:
         >>> from sightline.results import Decision
         >>> restored(Decision, {"label": "zebra", "score": 3})
-        Decision(label='zebra', score=3.0, index=None, probability=None, against=None, box=None)
+        Decision(label='zebra', score=3.0, index=None, probability=None, against=None, box=None, region=())
     """
     if not isinstance(content, Mapping):
         raise ValueError(f"a {kind.__name__} is an object, not {_shown(content)}")

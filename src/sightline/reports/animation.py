@@ -25,6 +25,7 @@ from sightline.reports.drawing import overlay
 from sightline.reports.frame import Caption, Frame, Layout, draw_frame
 from sightline.reports.glossary import decided, grid, meaning
 from sightline.reports.photo import fit
+from sightline.reports.region import marked
 from sightline.reports.scale import ScaleMode, check_mode
 from sightline.reports.spread import spread
 from sightline.reports.subject import STRIP, Subject, subjects_of
@@ -82,9 +83,9 @@ class Walk:
         if map_ is None:
             return self.photo.float() * NO_MAP
         unit = self.subject.unit(item, map_, self.scale)
-        return overlay(
-            map_, self.photo, cmap=self.cmap, unit=unit, opacity=self.opacity, box=self.subject.canvas[1]
-        ).float()
+        box = self.subject.canvas[1]
+        picture = overlay(map_, self.photo, cmap=self.cmap, unit=unit, opacity=self.opacity, box=box)
+        return marked(picture, item.decision, box=box).float()
 
     def caption(self, place: int, progress: float) -> Caption:
         """The words at a layer."""

@@ -22,6 +22,7 @@ from sightline.reports.montage import montage
 from sightline.reports.notebook import notebook
 from sightline.reports.page import save_page
 from sightline.reports.photo import picture_of, pixels_of, tensor_of
+from sightline.reports.region import marked
 from sightline.reports.subject import subjects_of
 from sightline.reports.whole import over_whole
 from sightline.results import LayerChoice, Results
@@ -50,14 +51,14 @@ def picture(
         ResultError: the layer does not exist, or its map cannot be drawn over a picture.
     """
     subject = subjects_of(results, layer)[0]
-    maps = subject.items[0].flow.maps
+    maps, decision = subject.items[0].flow.maps, subject.items[0].decision
     if len(maps) > 1:
         names = ", ".join(map_.layer for map_ in maps[:4])
         raise ResultError(f"one layer was asked for, but {layer!r} names {len(maps)}: {names}")
     if photo is None and subject.original is not None and not seen:
-        return picture_of(over_whole(maps[0], subject.original, **look))
+        return picture_of(marked(over_whole(maps[0], subject.original, **look), decision, box=subject.crop))
     pixels = subject.pixels if photo is None else _pixels(photo)
-    return picture_of(overlay(maps[0], pixels, **look))
+    return picture_of(marked(overlay(maps[0], pixels, **look), decision))
 
 
 @DISPLAYS.register("browser")

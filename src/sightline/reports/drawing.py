@@ -144,17 +144,19 @@ def stroked(picture: UInt8[Tensor, "h w 3"], loops: tuple[Loop, ...]) -> UInt8[T
     unit = max(1.0, max(picture.shape[:2]) / UNITS)
     result = picture.float()
     for colour, width in ((LINE_DARK, WIDTH_DARK), (LINE_LIGHT, WIDTH_LIGHT)):
-        cover = _line_cover(loops, (picture.shape[0], picture.shape[1]), width=width * unit)
+        cover = line_cover(loops, (picture.shape[0], picture.shape[1]), width=width * unit)
         result = result * (1.0 - cover) + torch.tensor(colour).float() * cover
     return (result + 0.5).floor().to(torch.uint8)
 
 
-def _line_cover(loops: tuple[Loop, ...], size: tuple[int, int], *, width: float) -> Float[Tensor, "h w 1"]:
-    """How much of each pixel a line along the loops covers, 0..1."""
+def line_cover(
+    loops: tuple[Loop, ...], size: tuple[int, int], *, width: float, closed: bool = True
+) -> Float[Tensor, "h w 1"]:
+    """How much of each pixel lines of a width in pixels cover, 0..1; closed ones, or ones with two ends."""
     canvas = Image.new("L", (size[1] * FINER, size[0] * FINER))
     pen, thickness = ImageDraw.Draw(canvas), max(1, round(width * FINER))
     for loop in loops:
-        corners = [(x * canvas.width, y * canvas.height) for x, y in (*loop, *loop[:2])]
+        corners = [(x * canvas.width, y * canvas.height) for x, y in ((*loop, *loop[:2]) if closed else loop)]
         pen.line(corners, fill=255, width=thickness, joint="curve")
     small = canvas.resize((size[1], size[0]), Image.Resampling.BOX)
     return tensor_of(small)[..., :1].float() / 255

@@ -8,9 +8,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from sightline.errors import ResultError
 from sightline.reports.glossary import clean, number
 from sightline.reports.motion import NO_EVIDENCE, Box, silence
 from sightline.reports.outline import half_area
+from sightline.reports.panels import drawable
 from sightline.reports.where import SPREAD, place_words
 from sightline.results import AttentionMap, Decision, Explanation, Status
 from sightline.results.concentration import half_share
@@ -80,15 +82,18 @@ def clause(map_: AttentionMap, crop: Box = WHOLE) -> str:
 def main_record(item: Explanation) -> dict[str, Any]:
     """Where the network looked, by the main map: its layer, the region in words, the area of half of the evidence.
 
-    A map that is no picture (a signal, a volume, a clip) has no words, and its area is counted in cells. Words
-    are about the user's photo, as on the page, where that is known.
+    Both are of the picture that is drawn: the user's photo where that is known; of a signal its line, of a volume or
+    clip its strip of slices or frames. What no picture is drawn of (words) has an area that is counted in cells.
     """
     map_, crop = item.flow.main, WHOLE if item.original is None else item.original.crop
-    drawn = map_.values.ndim == 2
-    area = half_area(map_) if drawn else half_share(map_.values)
+    try:
+        drawn = next((panel.flow[map_.layer] for panel in drawable(item) if map_.layer in panel.flow), None)
+    except ResultError:
+        drawn = None
+    area = half_share(map_.values) if drawn is None else half_area(drawn, crop=crop)
     return {
         "layer": map_.layer,
-        "where": place_words(map_, crop=crop) if drawn else "",
+        "where": "" if drawn is None else place_words(drawn, crop=crop),
         "half_area": None if math.isnan(area) else area,
     }
 

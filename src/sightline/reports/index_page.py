@@ -11,19 +11,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jaxtyping import UInt8
-from torch import Tensor
-
 from sightline.common.files import write_bytes, write_sealed
+from sightline.reports.cmaps import DEFAULT
 from sightline.reports.document import document
 from sightline.reports.drawing import overlay
-from sightline.reports.outline import half_area
 from sightline.reports.photo import fit, jpeg
+from sightline.reports.region import marked
 from sightline.reports.subject import subjects_of
-from sightline.reports.where import place_words
 from sightline.reports.whole import over_whole
-from sightline.results import AttentionMap, Results, Status
-from sightline.results.original import Original
+from sightline.results import Results, Status
 
 THUMBNAIL = "thumbnail.jpg"
 LONGEST = 320
@@ -115,42 +111,28 @@ def save_index(path: Path, cards: Sequence[Card], *, errors: Sequence[str] = ())
     return path
 
 
-def chosen_map(results: Results) -> AttentionMap | None:
-    """The map that stands for a photo: the main one of its first explanation; None if it has no evidence."""
-    map_ = subjects_of(results)[0].items[0].flow.main
-    return map_ if map_.status is Status.OK else None
-
-
-def evidence_area(results: Results) -> float:
-    """Smallest share of the picture that holds half of the evidence on the map that stands for a photo; or NaN."""
-    map_ = chosen_map(results)
-    return math.nan if map_ is None else half_area(map_)
-
-
-def save_thumbnail(results: Results, path: Path) -> None:
+def save_thumbnail(results: Results, path: Path, *, cmap: str = DEFAULT) -> None:
     """Draw the map that stands for a photo over it, small, as a JPEG.
+
+    Args:
+        results: the photo's explanations.
+        path: where to.
+        cmap: name of the colour map.
 
     Raises:
         ResultError: there is nothing to draw, or the file cannot be written.
     """
-    subject, map_ = subjects_of(results)[0], chosen_map(results)
-    if subject.original is not None:
-        drawn = fit(subject.original.pixels, LONGEST) if map_ is None else _whole(map_, subject.original)
-    else:
-        pixels = fit(subject.pixels, LONGEST)
-        drawn = pixels if map_ is None else overlay(map_, pixels)
+    subject = subjects_of(results)[0]
+    item, original = subject.items[0], subject.original
+    map_ = item.flow.main
+    drawn = fit(subject.pixels if original is None else original.pixels, LONGEST)
+    if map_.status is Status.OK:
+        if original is None:
+            drawn = overlay(map_, drawn, cmap=cmap)
+        else:
+            drawn = over_whole(map_, original, longest=LONGEST, cmap=cmap)
+        drawn = marked(drawn, item.decision, box=subject.crop)
     write_bytes(path, jpeg(drawn))
-
-
-def _whole(map_: AttentionMap, original: Original) -> UInt8[Tensor, "h w 3"]:
-    """A map over the whole photo that the user gave, small."""
-    return over_whole(map_, original, longest=LONGEST)
-
-
-def where_words(results: Results) -> str:
-    """Where the network looked on the map that stands for a photo, in words; empty where there is no evidence."""
-    subject, map_ = subjects_of(results)[0], chosen_map(results)
-    return "" if map_ is None else place_words(map_, crop=subject.crop)
 
 
 def _verdict(cards: Sequence[Card]) -> str:

@@ -9,8 +9,7 @@ from __future__ import annotations
 import io
 import math
 import warnings
-from dataclasses import dataclass, replace
-from itertools import accumulate, pairwise
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,92 +21,35 @@ from sightline.reports.drawing import overlay
 from sightline.reports.gains import overlay_difference
 from sightline.reports.glossary import decided, grid, meaning, number, short, warning
 from sightline.reports.kernel import deviation_of, sections_of
+from sightline.reports.look import CAPTION, CURVE, GAP, MARGIN, Look
 from sightline.reports.motion import FINEST, difference, mass, moved
 from sightline.reports.outline import half_area
 from sightline.reports.photo import fit
-from sightline.reports.scale import ScaleMode, check_mode
-from sightline.reports.sheet import ALERT, DPI, FADED, Sheet
+from sightline.reports.region import marked, region_name
+from sightline.reports.scale import ScaleMode
+from sightline.reports.sheet import ALERT, FADED, Sheet
 from sightline.reports.signal import one_row
-from sightline.reports.spread import spread
 from sightline.reports.subject import Subject, subjects_of
 from sightline.results import AttentionMap, Explanation, LayerChoice, Results, Status
+from sightline.results.original import Box
 
 if TYPE_CHECKING:
     from jaxtyping import Float, UInt8
     from matplotlib.figure import Figure
     from torch import Tensor
 
-CELL, GAP, MARGIN = 1.5, 0.1, 0.3
-CAPTION, HEADING, TITLE, FOOT, CURVE = 0.37, 0.44, 0.36, 0.16, 0.4
+HEADING, TITLE, FOOT = 0.44, 0.36, 0.16
 SPACE = 0.14
 """Room below a group, in inches like all of these."""
-PIXELS = 320
 CHARACTERS = 22
 """Characters that fit under a cell."""
 OUTLINE = "outline: the smallest area that holds half of the evidence for the decision"
+REGION = "dashed: the {} that the decision is about"
 SMOOTHED = "; fine grids are smoothed for display, over {:.2g} cells at most"
 LEGEND = (
     "lower rows: what each place gained (green) and lost (purple) since the map before, positive evidence at the sum "
     "of one; the less moved, the paler"
 )
-
-
-@dataclass(frozen=True)
-class Look:
-    """How a montage is drawn; see `montage` for the fields."""
-
-    columns: int
-    cmap: str
-    opacity: float
-    scale: ScaleMode
-    max_layers: int
-    smooth: bool
-    differences: bool = False
-    cell: float = CELL
-
-    def __post_init__(self) -> None:
-        check_mode(self.scale)
-        if self.columns < 1 or self.max_layers < 1:
-            raise ResultError(
-                "a montage needs at least one column and one layer; "
-                f"got columns={self.columns} and max_layers={self.max_layers}"
-            )
-
-    @property
-    def width(self) -> float:
-        """Width of the sheet in inches; a narrow one still has room for its headings."""
-        return 2 * MARGIN + max(self.columns, 3) * (CELL + GAP) - GAP
-
-    def of(self, subject: Subject) -> Look:
-        """How a subject is drawn: a strip has the sheet's whole width."""
-        return replace(self, columns=1, cell=self.width - 2 * MARGIN) if subject.wide else self
-
-    def height(self, subject: Subject) -> float:
-        """Height of a picture's cell: as the picture wants it, within reason."""
-        height, width = subject.canvas[0].shape[:2]
-        return self.cell * (height / width if subject.wide else min(1.6, max(0.4, height / width)))
-
-    @property
-    def pixels(self) -> int:
-        """Longer side of a cell's picture."""
-        return PIXELS if self.cell == CELL else round(self.cell * DPI)
-
-    def shown(self, item: Explanation) -> tuple[AttentionMap, ...]:
-        """The maps that are drawn: all, or an even spread of them."""
-        return tuple(item.flow[place] for place in spread(len(item.flow), self.max_layers))
-
-    def curve(self, item: Explanation) -> float:
-        """Height of the curve under a map of one row."""
-        return CURVE if one_row(item.flow.maps) else 0.0
-
-    def tops(self, item: Explanation, cell: float) -> tuple[float, ...]:
-        """Where each row of cells begins, and where the last one ends; the first cell of all is the photo."""
-        heights = []
-        for row in range(math.ceil((1 + len(self.shown(item))) / self.columns)):
-            alone = self.columns == 1 and row == 0  # the photo has no curve, and the first map no map before it
-            compared = self.differences and len(item.flow) > 1 and not (self.columns == 1 and row < 2)
-            heights.append(cell + CAPTION + (0.0 if alone else self.curve(item)) + (cell + CAPTION) * compared)
-        return tuple(accumulate(heights, initial=0.0))
 
 
 def montage(
@@ -269,16 +211,17 @@ def _draw_cells(sheet: Sheet, top: float, subject: Subject, *, item: Explanation
         row, column = divmod(place, look.columns)
         left, level = MARGIN + column * (look.cell + GAP), top + tops[row]
         if map_ is None:
-            sheet.picture((left, level, look.cell, high), fit(subject.framed, look.pixels, enlarge=True))
+            framed = fit(subject.framed, look.pixels, enlarge=True)
+            sheet.picture((left, level, look.cell, high), marked(framed, item.decision, box=box))
             sheet.text(left, level + high + 0.04, _title(subject), fontsize=7)
             continue
         unit = subject.unit(item, map_, look.scale)
         picture = overlay(map_, photo, cmap=look.cmap, unit=unit, opacity=look.opacity, smooth=look.smooth, box=box)
-        sheet.picture((left, level, look.cell, high), picture)
+        sheet.picture((left, level, look.cell, high), marked(picture, item.decision, box=box))
         if one_row(item.flow.maps):
             _draw_curve(sheet, (left, level + high, look.cell, CURVE), map_=map_, unit=unit)
             level += CURVE
-        _draw_caption(sheet, left, level + high + 0.04, map_=map_)
+        _draw_caption(sheet, left, level + high + 0.04, map_=map_, crop=box)
     if look.differences:
         seen = fit(subject.pixels, look.pixels, enlarge=True)
         _draw_differences(sheet, top, item=item, photo=seen, high=high, look=look)
@@ -325,10 +268,10 @@ def _changes(maps: tuple[AttentionMap, ...]) -> tuple[Float[Tensor, "y x"] | Non
     return tuple(None if a is None or b is None else difference(a, b, finest=finest) for a, b in pairwise(masses))
 
 
-def _draw_caption(sheet: Sheet, left: float, top: float, *, map_: AttentionMap) -> None:
+def _draw_caption(sheet: Sheet, left: float, top: float, *, map_: AttentionMap, crop: Box) -> None:
     sheet.text(left, top, short(map_.layer, CHARACTERS), fontsize=7, weight="bold")
     if map_.status is Status.OK:
-        area = half_area(map_)
+        area = half_area(map_, crop=crop)
         words = f"half in {100 * area:.2g} %" if area == area else "nothing for it"
         sheet.text(left, top + 0.125, f"{grid(map_)} · {words}", fontsize=6, color=FADED)
     else:
@@ -343,4 +286,6 @@ def _footnotes(subject: Subject, look: Look) -> list[str]:
     if any(map_.status is Status.OK for map_ in drawn):
         widest = max(deviation_of(map_) for map_ in drawn)
         notes.append(OUTLINE + (SMOOTHED.format(widest) if look.smooth and widest >= 1 else ""))
+    if names := dict.fromkeys(name for item in subject.items if (name := region_name(item.decision))):
+        notes.append(REGION.format(" or ".join(names)))
     return [*notes, LEGEND] if look.differences else notes

@@ -19,10 +19,12 @@ from sightline.reports.drawing import overlay
 from sightline.reports.glossary import clean, decided, grid, meaning
 from sightline.reports.outline import half_area
 from sightline.reports.photo import fit, picture_of
+from sightline.reports.region import marked, region_name
 from sightline.reports.spread import spread
 from sightline.reports.subject import Subject, subjects_of
 from sightline.reports.whole import over_whole
 from sightline.results import AttentionMap, Explanation, LayerChoice, Results, Status
+from sightline.results.original import WHOLE
 
 BYTES = 290_000
 """What an output weighs at most."""
@@ -94,7 +96,8 @@ def _side(cards: Sequence[Card], most: int) -> int:
     for subject, item in cards:
         maps = _maps(item, most)
         samples = [maps[place] for place in spread(len(maps), 3)]
-        weight += (len(maps) + 1) * sum(len(_address(_drawn(subject, map_, side))) for map_ in samples) / len(samples)
+        bytes_ = sum(len(_address(_drawn(subject, item, map_, side=side))) for map_ in samples)
+        weight += (len(maps) + 1) * bytes_ / len(samples)
     return max(SMALLEST, min(side, _smaller(side, BYTES / weight)))
 
 
@@ -119,7 +122,7 @@ def _card(card: Card, *, side: int, most: int, photo: bool) -> str:
     pixels, maps = _photo(subject, side), _maps(item, most)
     start = _start(item, maps)
     layers = "".join(
-        _layer(_drawn(subject, map_, side), _words(item, map_), seen=place == start)
+        _layer(_drawn(subject, item, map_, side=side), _words(item, map_), seen=place == start)
         for place, map_ in enumerate(maps)
     )
     first = (
@@ -148,9 +151,10 @@ def _words(item: Explanation, map_: AttentionMap) -> str:
     place = "" if len(item.flow) == 1 else f" · layer {item.flow.layers.index(map_.layer) + 1} of {len(item.flow)}"
     if map_.status is not Status.OK:
         return f"{map_.layer} · {grid(map_)}{place} · {meaning(map_)}"
-    area, part = half_area(map_), "the picture" if item.original is None or item.original.whole else "the framed part"
-    share = f" · outlined: half of the evidence, in {100 * area:.2g} % of {part}" if area == area else ""
-    return f"{map_.layer} · {grid(map_)}{place}{share}"
+    area = half_area(map_, crop=WHOLE if item.original is None else item.original.crop)
+    share = f" · outlined: half of the evidence, in {100 * area:.2g} % of the picture" if area == area else ""
+    region = f" · dashed: the {name} of the decision" if (name := region_name(item.decision)) else ""
+    return f"{map_.layer} · {grid(map_)}{place}{share}{region}"
 
 
 def _layer(pixels: UInt8[Tensor, "h w 3"], words: str, *, seen: bool) -> str:
@@ -177,10 +181,10 @@ def _photo(subject: Subject, side: int) -> UInt8[Tensor, "h w 3"]:
     return fit(pixels, side, enlarge=True)
 
 
-def _drawn(subject: Subject, map_: AttentionMap, side: int) -> UInt8[Tensor, "h w 3"]:
+def _drawn(subject: Subject, item: Explanation, map_: AttentionMap, *, side: int) -> UInt8[Tensor, "h w 3"]:
     if subject.original is not None:
-        return over_whole(map_, subject.original, longest=side)
-    return overlay(map_, fit(subject.pixels, side, enlarge=True))
+        return marked(over_whole(map_, subject.original, longest=side), item.decision, box=subject.crop)
+    return marked(overlay(map_, fit(subject.pixels, side, enlarge=True)), item.decision)
 
 
 def _address(pixels: UInt8[Tensor, "h w 3"]) -> str:

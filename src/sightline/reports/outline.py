@@ -17,6 +17,7 @@ from torch import Tensor
 from sightline.reports.density import fine_size
 from sightline.reports.kernel import grown
 from sightline.results import AttentionMap, Status
+from sightline.results.original import WHOLE, Box
 
 SMALLEST = 0.0005
 """An island of less than this share of the picture is part of the area and has no line of its own."""
@@ -69,9 +70,15 @@ def outline(map_: AttentionMap, *, share: float = 0.5) -> Outline:
     return Outline(field, mask, level, area)
 
 
-def half_area(map_: AttentionMap) -> float:
-    """Share of the picture that holds half of the evidence for the decision; NaN where there is none."""
-    return outline(map_).area
+def half_area(map_: AttentionMap, *, crop: Box = WHOLE) -> float:
+    """Share of the picture that holds half of the evidence for the decision; NaN where there is none.
+
+    Args:
+        map_: a map over an image grid.
+        crop: the part of the picture that the map lies over, as shares of its sides; a photo is larger than that.
+    """
+    area = outline(map_).area
+    return area if math.isnan(area) else min(1.0, area * crop[2] * crop[3])
 
 
 def fine_field(map_: AttentionMap) -> Float[Tensor, "H W"]:

@@ -26,9 +26,9 @@ class Numbers {
     if (data.probability !== null) add("probability", `${(100 * data.probability).toFixed(1)} %`);
     if (data.score !== null) add("score", brief(data.score));
     if (!map) return rows;
-    if (map.half !== null) add("half", percent(map.half));
+    if (map.half !== null) add("half", percent(halfOf(map)));
     const on = data.on_object[data.maps.indexOf(map)];
-    if (on != null && !("object" in map.notes)) add("box", percent(on));
+    if (on != null && !("object" in map.notes)) add(data.object_name, percent(on));
     if (map.opposed > 0) add("against", percent(map.opposed));
     if (map.concentration !== null) add("concentration", percent(map.concentration));
     add("grid", map.grid);

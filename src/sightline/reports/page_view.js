@@ -131,6 +131,12 @@ function unitOf(map) {
   return view.scale === "shared" && choice.maps.includes(map) ? choice.shared : map;
 }
 
+/** Share of the picture on show that holds half of a map's evidence; a photo is larger than what the network saw of it. */
+function halfOf(map) {
+  const [, , width, height] = (view.shown !== "seen" && photo.crop) || [0, 0, 1, 1];
+  return Math.min(1, map.half * width * height);
+}
+
 /** The sentence on top, and what the outline holds. */
 function sayWhere(map) {
   find("lead").textContent = choice.lead;
@@ -138,9 +144,9 @@ function sayWhere(map) {
   const head = [make("strong", "", choice.label || choice.method), choice.sure && `, ${choice.sure}`];
   find("sentence").replaceChildren(...head, view.phrase ? `: here it saw “${view.phrase.text}”.` : map ? `: ${map.clause}.` : ": this method has no map at this layer.");
   const facts = [];
-  if (map && map.half !== null) facts.push(["Half of the evidence is in ", percent(map.half), ` of ${photo.crop ? "what the network saw" : photo.wide ? "the input" : "the picture"}${map.outline.length ? " (outline)" : ""}.`]);
+  if (map && map.half !== null) facts.push(["Half of the evidence is in ", percent(halfOf(map)), ` of ${photo.crop && view.shown === "seen" ? "what the network saw" : photo.wide ? "the input" : "the picture"}${map.outline.length ? " (outline)" : ""}.`]);
   const on = choice.on_object[choice.maps.indexOf(map)];
-  if (on != null) facts.push(["", percent(on), ` of all evidence is ${choice.object_name === "box" ? "in the box" : "on the object"}.`]);
+  if (on != null) facts.push(["", percent(on), ` of all evidence is ${choice.object_name === "object" ? "on the object" : `in the ${choice.object_name} (dashed)`}.`]);
   if (photo.crop && view.shown === "map") facts.push(["The network saw only the bright part.", "", ""]);
   find("facts").replaceChildren(...facts.flatMap(([before, value, after]) => [before, make("b", "", value), `${after} `]));
 }
@@ -174,6 +180,8 @@ function drawLegend(map) {
   find("high").textContent = `for it: ${brief(most)}`;
   const scale = view.scale === "shared" ? "all layers share one scale" : "each layer has its own scale";
   const kernel = map.kernel >= 1 && view.smooth ? ` Smoothed for display over ${map.kernel.toPrecision(2)} cells.` : "";
+  const keys = [["outline", view.outline && map.outline.length && "half of the evidence"], ["region", choice.region.length && `the ${choice.region_name} of the decision`]];
+  find("keys").replaceChildren(...keys.filter(([, text]) => text).flatMap(([name, text]) => [make("i", name), `${text} `]));
   find("scale").textContent = `Full colour: ${drawing.reach} times as dense as even evidence; ${scale}.${kernel}`;
 }
 

@@ -15,9 +15,10 @@ from sightline.reports.density import shared_unit
 from sightline.reports.drawing import drawing_record, map_record
 from sightline.reports.glossary import HELP, NAMES, NOTES, ROLES, SHARES, clean, grid
 from sightline.reports.headline import against_share, clause, lead, sure
-from sightline.reports.motion import Box, inside, mass, moved
+from sightline.reports.motion import Box, moved
 from sightline.reports.packing import packed, packed_difference, ring_text
 from sightline.reports.page_picture import PagePicture, picture_of_page
+from sightline.reports.region import region_name, region_of, share_within
 from sightline.reports.scale import own_scale
 from sightline.reports.subject import Subject
 from sightline.reports.trajectory import Trajectory
@@ -108,22 +109,15 @@ def _method(item: Explanation) -> dict[str, Any]:
 
 def _target(item: Explanation) -> dict[str, Any]:
     """The region that the decision is about, as rings, and each map's share of evidence on it or on the object."""
-    box, maps = item.decision.box, item.flow.maps
-    noted = [map_.notes.get("object") for map_ in maps]
-    masses = [mass(map_) for map_ in maps]
-    in_box = [None if box is None or one is None else round(inside(one, [box])[0], 4) for one in masses]
+    noted = [map_.notes.get("object") for map_ in item.flow.maps]
     known = any(share is not None for share in noted)
+    shares = noted if known else [share_within(map_, item.decision) for map_ in item.flow.maps]
     return {
-        "region": [] if box is None else [_ring(box)],
-        "on_object": noted if known else in_box,
-        "object_name": "object" if known else "box",
+        "region": [ring_text(loop) for loop in region_of(item.decision)],
+        "region_name": region_name(item.decision),
+        "on_object": [None if share is None else round(share, 4) for share in shares],
+        "object_name": "object" if known else region_name(item.decision),
     }
-
-
-def _ring(box: Box) -> str:
-    """A box as a ring of corners."""
-    x, y, wide, high = box
-    return ring_text([(x, y), (x + wide, y), (x + wide, y + high), (x, y + high)])
 
 
 def _map(map_: AttentionMap, crop: Box = WHOLE) -> dict[str, Any]:

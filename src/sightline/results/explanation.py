@@ -36,6 +36,8 @@ class Decision:
         probability: that of the class as the model means it (`explain(probabilities=...)`), where there is one.
         against: index of the class that it was weighed against, where one was asked for.
         box: the box that it is about, where it is one of a detector: `(x, y, width, height)` as shares of the input.
+        region: the borders of the places that it is about, where it is one of a segmenter: closed lines of corners
+            `(x, y)` as shares of the input's width and height; holes have lines of their own.
     """
 
     label: str
@@ -44,6 +46,7 @@ class Decision:
     probability: float | None = None
     against: int | None = None
     box: tuple[float, float, float, float] | None = None
+    region: tuple[tuple[tuple[float, float], ...], ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

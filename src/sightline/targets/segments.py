@@ -110,7 +110,9 @@ class Segment(Target):
         if question.others is not None:
             scores = scores - means(logits, question.others, question.weights)
         names = _labels(question, logits, labels)
-        return Readout(scores, names, question.classes, against=question.others)
+        part = logits.ndim == 4 and not (isinstance(self.region, str) and self.region == ALL)
+        regions = question.weights.detach() if part else None
+        return Readout(scores, names, question.classes, against=question.others, regions=regions)
 
     def _settled(self, logits: Float[Tensor, "b c *places"], labels: Sequence[str] | None) -> _Question:
         """Classes and regions as they are on this output."""
