@@ -22,6 +22,12 @@ from tests.tiny import build as tiny
 OURS = ("dia", "se", "sge", "constant")
 
 
+def families(*gates):
+    """Every network with one of the gates in turn, and a few networks with each."""
+    turns = [(name, gates[turn % len(gates)]) for turn, name in enumerate(NETS)]
+    return list(dict.fromkeys([*turns, *((name, gate) for name in FEW for gate in gates)]))
+
+
 def gradients(model, x, seed=7):
     """Gradients of all parameters, under seeded dropout and stochastic depth."""
     model.zero_grad()
@@ -34,8 +40,7 @@ def gated(model):
     return [module for module in model.modules() if isinstance(module, GatedBlock)]
 
 
-@pytest.mark.parametrize("gate", ["dia", "se"])
-@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize(("name", "gate"), families("dia", "se"))
 def test_an_empty_scheme_is_the_plain_network_bit_for_bit(name, gate):
     plain = build(name)
     model = use_scheme(plug(copy.deepcopy(plain), gate), "empty")
@@ -50,8 +55,7 @@ def test_an_empty_scheme_is_the_plain_network_bit_for_bit(name, gate):
     assert all(torch.equal(value, state[key]) for key, value in plain.state_dict().items()), "BatchNorm's statistics"
 
 
-@pytest.mark.parametrize("gate", ["dia", "se"])
-@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize(("name", "gate"), families("dia", "se"))
 def test_a_gate_changes_the_output_and_every_gate_learns(name, gate):
     plain = build(name)
     model = plug(copy.deepcopy(plain), gate).train()
@@ -64,8 +68,7 @@ def test_a_gate_changes_the_output_and_every_gate_learns(name, gate):
     assert all(grads[key] is not None for key in own)
 
 
-@pytest.mark.parametrize("gate", OURS)
-@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize(("name", "gate"), families(*OURS))
 def test_names_of_the_backbone_stay_and_unplug_gives_it_back(name, gate):
     plain = build(name)
     keys, kinds = list(plain.state_dict()), [type(part) for part in plain.modules()]

@@ -187,8 +187,10 @@ class Wrapper(nn.Module):
         return out
 
 
-@pytest.mark.parametrize("depth", [1, 2, 3])
-@pytest.mark.parametrize("attribute", ["backbone", "model", "head", "classifier", "encoder", "_net"])
+@pytest.mark.parametrize(
+    ("attribute", "depth"),
+    [("backbone", 1), ("model", 2), ("head", 3), ("classifier", 1), ("encoder", 2), ("_net", 3)],
+)
 @pytest.mark.parametrize("name", ["torchvision:resnet18", "timm:vit_tiny_patch16_224", "torchvision:densenet121"])
 def test_a_network_inside_modules_has_the_layers_that_it_has_alone(name: str, attribute: str, depth: int) -> None:
     inner = on_meta(name).eval()
