@@ -71,7 +71,7 @@ def small(words: list[str]) -> list[str]:
     result = [MODELS.get(word, word) if verb else word for word in words]
     for pattern, value in VALUES.items():
         result = [re.sub(pattern, value, word) for word in result]
-    for option, value in SIZES.get(verb, {}).items():
+    for option, value in ({} if "--texts" in words else SIZES.get(verb, {})).items():
         result = _with(result, option, value)
     model = _value(result, "--model") or _value(result, "-m")
     if verb in ("explain", "evaluate", "gates show") and _published(model) and "--weights" not in result:

@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sightline.cli.explain_options import InputOptions, MatchOptions, OutputOptions, TargetOptions, job_of
+from sightline.common.text import printable_name
 from sightline.terminal.model import LabelledModelOptions
-from sightline.terminal.screen import progress, say_error, say_json, say_note
+from sightline.terminal.screen import progress, say, say_error, say_json, say_note
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from sightline.cli.job import ExplainJob, JobResult
+    from sightline.cli.texts import Texts
     from sightline.models.load import LoadedModel
 
 
@@ -38,6 +40,7 @@ def explain(
     """Show where a network looks in photos: at every layer, for any class."""
     from sightline.cli.job import JobResult, gather, masks_of
     from sightline.cli.prepared import all_photos
+    from sightline.cli.texts import run_texts
     from sightline.cli.truth import truths_of
     from sightline.models.load import default_model, load_model
 
@@ -45,6 +48,7 @@ def explain(
         return
     paths, job, result = _photos(photos, model.model), job_of(inputs, target, match, output), JobResult()
     _check(job)
+    texts = _texts(output, match)
     files = gather(paths, result, job.levels)
     _check_options(job, files, match, result)
     job = replace(job, masks=masks_of(files, target.masks), truths=truths_of(files, target.truth))
@@ -57,8 +61,35 @@ def explain(
     with _quiet("sightline.api.methods"), progress() as bar:  # what is left out is said once, at the end
         task = bar.add_task("explaining", total=len(files))
         job = _with_support(job, match.support, loaded, result)
-        _run(files, others, loaded, job, result, lambda: bar.update(task, advance=1))
+        if texts is not None:
+            count = run_texts(files, loaded, job, texts, result=result, step=lambda: bar.update(task, advance=1))
+        else:
+            _run(files, others, loaded, job, result, lambda: bar.update(task, advance=1))
+    if texts is not None:
+        say(f"{printable_name(str(texts.path))} written: {count} rows")
     _tell(result, loaded, as_json=output.as_json)
+
+
+def _texts(output: OutputOptions, match: MatchOptions) -> Texts | None:
+    """Where texts of the whole set go; None where pages are written.
+
+    Raises:
+        InputError: options that do not go together, or an ending that is not known.
+        ResultError: the file is there already.
+    """
+    from sightline.cli.texts import Texts
+    from sightline.errors import InputError
+
+    if output.texts is None:
+        return None
+    if output.formats or output.as_json or match.gallery or match.similarity:
+        raise InputError(
+            "--texts writes what the network says of each picture instead of pages; leave --format, --json, "
+            "--similarity and --gallery out"
+        )
+    texts = Texts(output.texts)
+    texts.check()
+    return texts
 
 
 @contextmanager

@@ -145,6 +145,9 @@ class OutputOptions(Settings):
     formats: tuple[str, ...] = setting(
         (), "png, gif, webp, mp4, html, arrays, with commas. Default: png,html,arrays.", "--format"
     )
+    texts: Path | None = setting(
+        None, "What the network says, a row per picture, instead of pages: a .csv, .json or .jsonl file."
+    )
     cmap: str = setting("glow", "Colours of the maps: glow, cobalt, inferno or classic.")
     opacity: float = setting(1.0, "Factor on the opacity of the maps over the photo, 0..1.", low=0, high=1)
     batch_size: int | None = setting(None, "Photos that go through the network together.", low=1)

@@ -170,15 +170,14 @@ def run(
         SightlineError: whatever stands in the way of all of them.
     """
     folders = {photo: job.out / name for photo, name in zip(photos, folder_names(photos), strict=True)}
-    names = _display_names(photos)
+    names = display_names(photos)
     for folder in folders.values():
         check_place(folder)
     job = with_index(job, len(photos))
     size = job.batch_size or CHUNK
     for start in range(0, len(photos), size):
         chunk = photos[start : start + size]
-        readable = list(_readable(chunk, job, result))
-        for photo, items in _explained(readable, loaded, job, names):
+        for photo, items in explained(list(readable(chunk, job, result)), loaded, job, names):
             record = _write(photo, items, folders[_path(photo)], loaded, job)
             result.left_out |= record["left_out"]
             result.photos.append(record)
@@ -202,7 +201,8 @@ def with_index(job: ExplainJob, photos: int) -> ExplainJob:
     return job
 
 
-def _readable(chunk: Sequence[Path], job: ExplainJob, result: JobResult) -> Iterator[Input]:
+def readable(chunk: Sequence[Path], job: ExplainJob, result: JobResult) -> Iterator[Input]:
+    """Files as inputs; what cannot be read is noted."""
     from sightline.data.openers import open_input
 
     for path in chunk:
@@ -212,13 +212,13 @@ def _readable(chunk: Sequence[Path], job: ExplainJob, result: JobResult) -> Iter
             result.errors.append({"source": str(path), "error": str(problem)})
 
 
-def _display_names(photos: Sequence[Path]) -> dict[Path, str]:
+def display_names(photos: Sequence[Path]) -> dict[Path, str]:
     """What each photo is called in its result: its file name, or the path where two have the same name."""
     count = Counter(photo.name for photo in photos)
     return {photo: photo.name if count[photo.name] == 1 else str(photo) for photo in photos}
 
 
-def _explained(
+def explained(
     photos: Sequence[Input], loaded: LoadedModel, job: ExplainJob, names: Mapping[Path, str]
 ) -> Iterator[tuple[Input, Explanations]]:
     """Each photo with its explanations; those of one kind and size go through the network together."""
