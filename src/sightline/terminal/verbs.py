@@ -112,6 +112,7 @@ GROUP_HELP = {
     "world": "Generated bird worlds with a known answer.",
     "gates": "Attention modules that are built into a network.",
     "train": "Train a network.",
+    "events": "Events in video with sound: where the cue is seen and when the sound is.",
     "audit": "Weaknesses of a network and of its data.",
     "predict": "Predictions of a trained network.",
 }

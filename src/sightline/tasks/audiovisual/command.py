@@ -1,18 +1,19 @@
-"""The verbs of events: `sightline train events`."""
+"""The verbs of events: `train events`, `events test`, `events draw`."""
 
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
-from sightline.common.settings import setting
+from sightline.common.settings import Settings, setting
 from sightline.tasks.audiovisual.recipe import EventRecipe
 from sightline.terminal.config import Config, command_line
 from sightline.terminal.guard import WEIGHTS, RunOptions, training
-from sightline.terminal.screen import picture_bar, say, say_json
+from sightline.terminal.screen import picture_bar, say, say_json, say_table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,3 +50,139 @@ def events(ctx: typer.Context, run: EventRun, recipe: EventRecipe, config: Confi
     for one in judged.negative[1:]:
         say(f"sound {one.sound}: mass on the former source {one.mass.mean:.3f}, its area {one.area:.3f}")
     say(f"{', '.join(map(str, files))} written")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TestOptions(Settings):
+    """What is tested."""
+
+    PANEL = "What to test"
+
+    weights: Path | None = setting(None, "Weights of a network of events (`sightline train events`).")
+    model: str | None = setting(
+        None, "Or any model of frames [b, t, 3, h, w] and spectra [b, s, m, f]: file.py:Net, module:build."
+    )
+    method: str = setting("gradcam", "Explanation method for --model.")
+    layer: str | None = setting(None, "Layer for --model. Default: the method's own choice.")
+    size: int = setting(24, "Short side of the frames for --model, in pixels.", low=4)
+    seconds: float = setting(0.2, "Length of a segment of sound for --model.", above=0)
+    scenes: int = setting(200, "Number of drawn scenes where no clip is named.", low=10)
+    seed: int = setting(0, "Seed of the drawn scenes.", low=0)
+    as_json: bool = setting(False, "The figures as JSON on standard output.", "--json")
+
+
+def negative_test(
+    options: TestOptions,
+    clips: Annotated[
+        list[Path] | None, typer.Argument(help="Clips with sound. Default: drawn scenes.", metavar="CLIP")
+    ] = None,
+) -> None:
+    """The negative-sound test: does the map go away when the sound is swapped, silenced, shifted or off screen?"""
+    from sightline.errors import InputError
+
+    if (options.weights is None) == (options.model is None):
+        raise InputError("name what is tested: --weights FILE of a network of events, or --model NAME of any other")
+    if clips:
+        _test_clips(options, clips)
+    elif options.weights is None:
+        raise InputError("a model of your own is tested on clips; name some with sound")
+    else:
+        _test_scenes(options, options.weights)
+
+
+def _test_scenes(options: TestOptions, weights: Path) -> None:
+    """On drawn scenes, where the source is known."""
+    from sightline.tasks.audiovisual.metrics.negative import negative_sound
+    from sightline.tasks.audiovisual.network.store import load_net
+    from sightline.tasks.audiovisual.world import HELD_OUT, WorldConfig, scenes
+
+    net = load_net(weights)
+    config = WorldConfig(side=net.spec.size, seconds=net.spec.seconds)
+    rows = list(negative_sound(net, scenes(config, HELD_OUT, options.scenes, seed=options.seed)))
+    if options.as_json:
+        say_json({"sounds": [{**asdict(one), "passes": one.passes} for one in rows], "there": rows[0].is_there})
+        return
+    say_table(
+        ("sound", ">mass on the former source", ">its area", ">curve at the tone", ">same answer", "map"),
+        (
+            (
+                one.sound,
+                str(one.mass),
+                f"{one.area:.3f}",
+                "-" if one.moved != one.moved else f"{one.moved:.3f}",
+                f"{one.same:.3f}",
+                _verdict(one.passes, one.sound, there=rows[0].is_there),
+            )
+            for one in rows
+        ),
+    )
+
+
+def _verdict(passes: bool, sound: str, *, there: bool) -> str:
+    if sound in ("as it is", "shifted"):
+        return "is there" if not passes else "is not there"
+    return "was never there" if not there else "goes away" if passes else "stays"
+
+
+def _test_clips(options: TestOptions, paths: list[Path]) -> None:
+    """On clips, by how much the map changes."""
+    from sightline.tasks.audiovisual.explain.clip import read_event_clip
+    from sightline.tasks.audiovisual.explain.readers import own_reader, reader_of
+    from sightline.tasks.audiovisual.metrics.clips import changes
+    from sightline.tasks.audiovisual.network.spec import EventSpec
+    from sightline.tasks.audiovisual.network.store import load_net
+
+    if options.weights is not None:
+        net = load_net(options.weights)
+        spec, read = net.spec, own_reader(net)
+    else:
+        from sightline.models.load import load_model
+
+        spec = EventSpec(("any",), size=options.size, seconds=options.seconds)
+        read = reader_of(load_model(options.model).model, method=options.method, layer=options.layer)
+    rows = list(changes(read, [read_event_clip(path, spec) for path in paths]))
+    if options.as_json:
+        say_json({"changes": [{**asdict(one), "ignores_sound": one.ignores_sound} for one in rows]})
+        return
+    say_table(
+        ("clip", "sound", ">where: overlap", ">when: overlap", "same answer", ">its probability", "map"),
+        (
+            (
+                one.clip,
+                one.sound,
+                f"{one.where:.3f}",
+                "-" if one.when is None else f"{one.when:.3f}",
+                "yes" if one.same else "no",
+                f"{one.probability:.3f}",
+                "stays: the sound is not used" if one.ignores_sound else "changes",
+            )
+            for one in rows
+        ),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrawOptions(Settings):
+    """Which scenes are drawn, and where to."""
+
+    PANEL = "What to write"
+
+    out: Path = setting(Path("clips"), "Folder of the clips.")
+    count: int = setting(4, "Number of clips.", low=1, high=1_000)
+    seed: int = setting(0, "Seed of the world.", low=0)
+
+
+def draw_clips(options: DrawOptions) -> None:
+    """Write drawn scenes as clips with sound (.mkv), to look at and to explain."""
+    from sightline.common.files import make_folder
+    from sightline.data.ffmpeg import need_ffmpeg
+    from sightline.tasks.audiovisual.report.player import save_scene
+    from sightline.tasks.audiovisual.world import CLASSES, HELD_OUT, WorldConfig, scenes
+
+    need_ffmpeg("writing clips")
+    make_folder(options.out)
+    drawn = scenes(WorldConfig(), HELD_OUT, options.count, seed=options.seed)
+    for number in range(options.count):
+        path = options.out / f"{number:03d}_{CLASSES[int(drawn.labels[number])]}.mkv"
+        save_scene(drawn, number, path)
+        say(f"{path}")

@@ -4,7 +4,11 @@ from sightline.terminal.tasks import Task, Verb
 
 TASK = Task(
     title="events in video with sound: where the cue is seen and when the sound is",
-    verbs=(Verb("train events", "sightline.tasks.audiovisual.command:events"),),
+    verbs=(
+        Verb("train events", "sightline.tasks.audiovisual.command:events"),
+        Verb("events test", "sightline.tasks.audiovisual.command:negative_test"),
+        Verb("events draw", "sightline.tasks.audiovisual.command:draw_clips"),
+    ),
     recipe="sightline.tasks.audiovisual.recipe:EventRecipe",
     train="sightline.tasks.audiovisual.train:train_events",
     world="moving shapes and tones, exact in where and when",

@@ -15,7 +15,7 @@ from sightline.data.video import LONGEST
 from sightline.errors import InputError
 from sightline.tasks.audiovisual.world import Scenes
 
-SIDE = 480
+SIDE = 400
 """Longer side of the picture that plays, in pixels."""
 ENLARGED = 10
 """Pixels of a clip for each of a drawn scene."""
@@ -33,8 +33,8 @@ def playable(path: Path, *, picture: bool) -> str:
     """
     kind = "video/webm" if picture else "audio/webm"
     scale = f"scale=w='min({SIDE},iw)':h='min({SIDE},ih)':force_original_aspect_ratio=decrease:force_divisible_by=2"
-    film = ["-map", "0:v:0", "-vf", scale, "-fps_mode", "passthrough", "-c:v", "libvpx", "-b:v", "500k"]
-    quick = ["-deadline", "realtime", "-cpu-used", "8", "-pix_fmt", "yuv420p"]
+    film = ["-map", "0:v:0", "-vf", scale, "-fps_mode", "passthrough", "-c:v", "libvpx", "-b:v", "400k"]
+    quick = ["-deadline", "realtime", "-cpu-used", "16", "-pix_fmt", "yuv420p"]
     sound = ["-map", "0:a:0?", "-c:a", "libopus", "-ac", "2", "-b:a", "64k"]
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "clip.webm"  # a file and no pipe: only then the place of every second is written

@@ -45,7 +45,7 @@ def strip(clip: EventClip, item: Explanation | None) -> Figure:
 
     ruler = clip.ruler
     figure = Figure(figsize=(13, 4.6), layout="constrained")
-    top, middle, foot = figure.subfigures(3, 1, squeeze=False, height_ratios=(2.1, 1.0, 1.2))[:, 0]
+    top, foot = figure.subfigures(2, 1, squeeze=False, height_ratios=(1.0, 1.3))[:, 0]
     segments = np.unique(np.linspace(0, ruler.segments - 1, PICTURES).round().astype(int))
     if clip.footage is not None:
         panes = top.subplots(1, len(segments), squeeze=False)[0]
@@ -53,10 +53,9 @@ def strip(clip: EventClip, item: Explanation | None) -> Figure:
             pane.imshow(_picture(clip, item, int(segment)))
             pane.set_title(f"{ruler.middles[segment]:.1f} s", fontsize=9)
             pane.axis("off")
-    sound = middle.subplots()
+    sound, curve = foot.subplots(2, 1, sharex=True)
     sound.imshow(spectrogram(clip.spectra).numpy(), aspect="auto", extent=(0, ruler.end, 0, 64))
-    sound.set(xticks=[], yticks=[], ylabel="spectrum")
-    curve = foot.subplots()
+    sound.set(yticks=[], ylabel="spectrum")
     if item is not None:
         values = item.flow["when"].values.numpy()
         curve.bar(ruler.middles, values, 0.92 * ruler.seconds, color="#0b62a8", label="when: attention")
@@ -93,4 +92,5 @@ def _title(clip: EventClip, item: Explanation | None) -> str:
     if item is None:
         return f"{name}: no network was named, so there is no event"
     chance = "" if item.decision.probability is None else f" ({item.decision.probability:.1%})"
-    return f"{name}: {item.decision.label}{chance}"
+    drawn = "; this network knows drawn scenes only" if item.sentences else ""
+    return f"{name}: {item.decision.label}{chance}{drawn}"

@@ -1,0 +1,106 @@
+"""`sightline events test`: a network that ignores the sound is found out, ours or a stranger's."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+pytest.importorskip("imageio_ffmpeg")
+
+from sightline.cli.app import app
+from sightline.tasks.audiovisual.metrics.clips import overlap
+from sightline.tasks.audiovisual.network.net import EventNet
+from sightline.tasks.audiovisual.network.spec import EventSpec
+from sightline.tasks.audiovisual.network.store import save_net
+from sightline.tasks.audiovisual.world import CLASSES
+from tests.data.media import film
+
+STRANGER = '''
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    """A localiser of somebody: with `deaf` it never uses the sound."""
+    deaf = False
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv = nn.Sequential(nn.Conv2d(3, 6, 5, 4, 2), nn.ReLU())
+        self.ear = nn.Linear(64, 6)
+        self.head = nn.Linear(6, 3)
+
+    def forward(self, frames, spectra):
+        seen = self.conv(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
+        audible = self.ear(spectra.mean((1, 2))).tanh()
+        places = seen if self.deaf else seen * audible[:, None, :, None, None]
+        return self.head(places.mean((1, 3, 4)))
+
+class Deaf(Net):
+    deaf = True
+'''
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("test")
+    torch.manual_seed(0)
+    save_net(EventNet(EventSpec(CLASSES, width=8)).eval(), folder / "net.safetensors")
+    (folder / "strangers_net.py").write_text(STRANGER)
+    assert CliRunner().invoke(app, ["events", "draw", "--out", str(folder / "clips"), "--count", "2"]).exit_code == 0
+    return folder
+
+
+def run(*arguments: object) -> dict:
+    done = CliRunner().invoke(app, ["events", "test", *map(str, arguments), "--json"])
+    assert done.exit_code == 0, done.output
+    return json.loads(done.stdout)
+
+
+def test_scenes_are_written_as_clips_named_by_their_event(folder: Path) -> None:
+    names = sorted(path.name for path in (folder / "clips").iterdir())
+    assert len(names) == 2
+    assert all(name.rpartition("_")[2].removesuffix(".mkv") in CLASSES for name in names)
+
+
+def test_on_drawn_scenes_every_sound_is_tried(folder: Path) -> None:
+    found = run("--weights", folder / "net.safetensors", "--scenes", 20)
+    assert [one["sound"] for one in found["sounds"]] == ["as it is", "swapped", "off screen", "silent", "shifted"]
+    assert found["there"] is False  # it has not learned
+
+
+def test_a_strangers_model_that_ignores_the_sound_is_found_out(folder: Path) -> None:
+    clips = sorted((folder / "clips").iterdir())
+    for name, deaf in (("Deaf", True), ("Net", False)):
+        found = run(*clips, "--model", f"{folder / 'strangers_net.py'}:{name}", "--layer", "conv.1")["changes"]
+        assert [one["sound"] for one in found] == ["silent", "shifted", "swapped"] * 2
+        assert all(one["ignores_sound"] for one in found if one["sound"] != "shifted") is deaf
+        assert all(one["when"] is None for one in found)
+
+
+def test_our_network_is_tested_on_clips(folder: Path) -> None:
+    found = run(*sorted((folder / "clips").iterdir()), "--weights", folder / "net.safetensors")["changes"]
+    assert len(found) == 6
+    assert all(0 <= one["when"] <= 1 + 1e-6 for one in found)
+
+
+def test_what_cannot_be_tested_is_refused(folder: Path, tmp_path: Path) -> None:
+    def error(*arguments: object) -> str:
+        done = CliRunner().invoke(app, ["events", "test", *map(str, arguments)])
+        assert done.exit_code == 1
+        return " ".join(done.output.split())
+
+    weights = folder / "net.safetensors"
+    assert "name what is tested" in error()
+    assert "tested on clips" in error("--model", f"{folder / 'strangers_net.py'}:Net")
+    assert "lacks picture or sound" in error(film(tmp_path / "mute.mp4"), "--weights", weights)
+
+
+def test_overlap_is_one_for_the_same_and_nothing_for_maps_apart() -> None:
+    one = torch.rand(3, 4)
+    assert overlap(one, 7 * one) == pytest.approx(1.0)
+    assert overlap(torch.eye(2), 1 - torch.eye(2)) == 0.0
