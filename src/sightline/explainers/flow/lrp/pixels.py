@@ -179,4 +179,5 @@ def _results(tape: Tape, step: Step, values: Sequence[Tensor]) -> list[Tensor]:
     """What a step makes of other values, one tensor for each of its outputs."""
     if not isinstance(step, Call):
         return [step.plus_bias(step.apply(values[0], step.W), step.bias)]
-    return tree_flatten(step.run(values))[0]
+    # A range may be an expanded tensor, which no `view` takes.
+    return tree_flatten(step.run([value.contiguous() for value in values]))[0]

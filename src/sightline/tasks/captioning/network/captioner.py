@@ -44,6 +44,7 @@ class Captioner(nn.Module):
             EncoderLayer(width, spec.heads, spec.inner, spec.attention, spec.dropout) for _ in range(spec.layers)
         )
         self.words = nn.Embedding(count, width)
+        nn.init.normal_(self.words.weight, std=width**-0.5)  # `decode` scales it up, to the size of positions
         self.decoder = nn.ModuleList(
             DecoderLayer(width, spec.heads, spec.inner, spec.dropout) for _ in range(spec.layers)
         )

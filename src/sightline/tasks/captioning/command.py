@@ -1,0 +1,127 @@
+"""`sightline train captions` and `sightline caption`."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sightline.common.settings import Settings, setting
+from sightline.tasks.captioning.recipe import CaptionRecipe
+from sightline.terminal.config import Config, command_line
+from sightline.terminal.guard import WEIGHTS, RunOptions, training
+from sightline.terminal.screen import picture_bar, say, say_json, say_note, say_table
+
+if TYPE_CHECKING:
+    from sightline.tasks.captioning.explain.caption import Caption
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaptionRun(RunOptions):
+    """What this training reads and where it writes."""
+
+    out: Path = setting(Path("captioner.safetensors"), WEIGHTS)
+    captions: Path | None = setting(
+        None, "Captions in Karpathy's or COCO's layout; generated scenes if none.", panel="Data"
+    )
+    held_out_captions: Path | None = setting(
+        None, "Captions to measure on; the file's own test or validation split if none.", panel="Data"
+    )
+    features: Path | None = setting(None, "Region features: TSV, HDF5, or a folder of npz and npy.", panel="Data")
+    images: Path | None = setting(None, "Folder of the photos, to make grid features of.", panel="Data")
+    grid: str = setting("imagenet", "Network whose last grid of features is taken.", panel="Data")
+
+
+def captions(ctx: typer.Context, run: CaptionRun, recipe: CaptionRecipe, config: Config = None) -> None:
+    """Train a captioner on captions with regions, or on generated scenes; measure and write it.
+
+    Interrupted? The same command goes on after the last finished epoch.
+    """
+    with training(run.folder):
+        from sightline.tasks.captioning.data.sources import CaptionFiles
+        from sightline.tasks.captioning.train import train_captions
+        from sightline.terminal.lines import EpochLines
+        from sightline.training.reporter import Reporter
+
+        chosen = recipe.toy() if run.toy else recipe
+        epochs = chosen.loop.epochs + chosen.optim.critical_epochs
+        lines = EpochLines(epochs, {"loss": "train/loss", "gain in CIDEr-D": "train/gain"})
+        reporter = Reporter(picture_bar, lines, sys.stderr.isatty(), command_line(ctx))
+        files = CaptionFiles(run.captions, run.held_out_captions, run.features, run.images, run.grid)
+        measures = train_captions(run.out, chosen, run.work, files=files, reporter=reporter)
+    if measures is None:
+        return
+    written = [str(run.out.with_suffix(end)) for end in (run.out.suffix, ".md", ".html")]
+    if run.as_json:
+        relations = {kind: hits.share for kind, hits in measures.relations}
+        true = None if measures.true is None else measures.true.share
+        say_json({**measures.scores.row(), "true": true, "relations": relations, "files": written})
+        return
+    from sightline.tasks.captioning.report import TITLES, verdict
+
+    say(verdict(measures))
+    for kind, hits in measures.relations:
+        say(f"{TITLES[kind]}: {hits.share:.3f} of {hits.total} right (majority {hits.majority:.3f})")
+    say(f"{', '.join(written)} written")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaptionOptions(Settings):
+    """Which captioner, and what it does."""
+
+    PANEL = "What to caption"
+
+    weights: Path | None = setting(None, "A captioner: what `train captions` wrote.")
+    score: str | None = setting(None, "A sentence whose words are scored instead of writing one.")
+    beam: int = setting(3, "Sentences that are kept while writing; 1 is greedy.", low=1)
+    picture: int | None = setting(None, "Number of the picture in a features file; the first if none.", low=0)
+    scene: int = setting(0, "Seed of the generated scene, where no file is given.", low=0)
+    method: str = setting("attention", "How a word's regions are found; see the documentation of captions.")
+    out: Path | None = setting(None, "Folder for a page that shows each word's regions.")
+    as_json: bool = setting(False, "Words with log-probabilities and regions as JSON.", "--json")
+
+
+def caption(
+    options: CaptionOptions,
+    source: Annotated[
+        Path | None,
+        typer.Argument(help="A photo, or a file of region features; a generated scene if none.", metavar="INPUT"),
+    ] = None,
+) -> None:
+    """Write a caption of a photo, of region features or of a generated scene, and show each word's regions.
+
+    With --score, print the log-probability of each word of a given sentence.
+    """
+    from sightline.tasks.captioning.explain.caption import captioned
+    from sightline.tasks.captioning.explain.opened import open_captioner, open_regions
+
+    net = open_captioner(options.weights)
+    opened = open_regions(net, source, number=options.picture, scene=options.scene)
+    for note in opened.regions.notes:
+        say_note(note)
+    result = captioned(net, opened.regions, sentence=options.score, width=options.beam, method=options.method)
+    for note in result.notes:
+        say_note(note)
+    if options.out is not None:
+        from sightline.tasks.captioning.explain.page import write_page
+
+        write_page(options.out, result, opened.image)
+    _tell(result, options)
+
+
+def _tell(result: Caption, options: CaptionOptions) -> None:
+    words = zip(result.words, result.logs, result.weights, strict=True)
+    if options.as_json:
+        records = [{"word": word, "log_probability": log, "regions": weights} for word, log, weights in words]
+        page = None if options.out is None else str(options.out / "caption.html")
+        say_json({"caption": " ".join(result.words), "log_probability": result.score, "words": records, "page": page})
+        return
+    say(" ".join(result.words))
+    rows = [(word, f"{log:.3f}", result.most(place)) for place, (word, log, _) in enumerate(words)]
+    say_table(("word", ">log-probability", "regions (share)"), [*rows, ("(end)", f"{result.end:.3f}", "")])
+    say(f"log-probability of the sentence: {result.score:.3f}")
+    if options.out is not None:
+        say(f"page: {options.out / 'caption.html'}")

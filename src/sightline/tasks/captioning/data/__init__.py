@@ -1,0 +1,1 @@
+"""Captions and regions as people publish them, and generated scenes, as batches."""

@@ -1,0 +1,1 @@
+"""What each word of a caption was based on."""

@@ -1,0 +1,16 @@
+"""What the captioning task brings along; the entry point of `sightline.tasks` names its `TASK`."""
+
+from sightline.terminal.tasks import Task, Verb
+
+TASK = Task(
+    title="captions whose words show their regions",
+    verbs=(
+        Verb("train captions", "sightline.tasks.captioning.command:captions"),
+        Verb("caption", "sightline.tasks.captioning.command:caption"),
+    ),
+    recipe="sightline.tasks.captioning.recipe:CaptionRecipe",
+    train="sightline.tasks.captioning.train:train_captions",
+    world="generated scenes of coloured shapes, whose relations and right regions are known",
+    data="80 COCO photos with their captions, and ten pictures' bottom-up features",
+    controls=("one caption for all pictures", "captions of other pictures"),
+)

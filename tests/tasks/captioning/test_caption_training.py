@@ -1,0 +1,228 @@
+"""The captioner's training: its losses, its schedule, its files, its commands; and that it goes on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch.nn import functional as F
+from typer.testing import CliRunner
+
+pytest.importorskip("lightning")
+
+from sightline.cli.app import app
+from sightline.tasks.captioning.data.table import CaptionTable, part_of_scenes
+from sightline.tasks.captioning.data.vocabulary import sentence_of
+from sightline.tasks.captioning.explain.caption import captioned
+from sightline.tasks.captioning.explain.methods import CONTROLS, METHODS, Question, encoder_attention, weights_of
+from sightline.tasks.captioning.explain.opened import open_regions
+from sightline.tasks.captioning.explain.page import caption_page
+from sightline.tasks.captioning.explain.pointing import pointing
+from sightline.tasks.captioning.metrics.cider import CiderD
+from sightline.tasks.captioning.metrics.measures import measure, regions_of
+from sightline.tasks.captioning.module import CaptionTask, rate
+from sightline.tasks.captioning.network.captioner import Captioner, load_captioner
+from sightline.tasks.captioning.network.decoding import Regions, greedy, sampled, word_logs
+from sightline.tasks.captioning.recipe import CaptionRecipe, ScheduleConfig
+from sightline.tasks.captioning.train import spec_of, train_captions
+from sightline.tasks.captioning.world.scenes import draw_scenes
+from sightline.training.reporter import Reporter
+
+TOY = CaptionRecipe().toy().but(scenes=24, held_out=8, batch_size=8, epochs=2)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("captioner") / "net.safetensors"
+    train_captions(out, TOY)
+    return out
+
+
+@pytest.fixture(scope="module")
+def net(weights: Path) -> Captioner:
+    return load_captioner(weights)
+
+
+@pytest.fixture(scope="module")
+def question(net: Captioner) -> Question:
+    scenes = draw_scenes(1, seed=9)
+    tokens = torch.tensor([[*(net.numbers[word] for word in scenes.sentence(0, "size")), net.end]])
+    return Question(net, regions_of(scenes), tokens)
+
+
+def task(net: Captioner) -> tuple[CaptionTask, tuple[torch.Tensor, ...]]:
+    part = part_of_scenes(draw_scenes(6, seed=4))
+    batch = CaptionTable(part, net.spec.words, net.spec.longest)[[0, 3, 5]]
+    return CaptionTask(net, TOY.but(captions=8), part, 3), batch
+
+
+def test_cross_entropy_is_the_mean_over_the_words_of_the_captions(net: Captioner) -> None:
+    module, (features, boxes, mask, tokens, _) = task(net)
+    loss = module.cross_entropy(Regions(features, boxes, mask), tokens, torch.Generator().manual_seed(0))
+    total, count = 0.0, 0
+    for i in range(len(tokens)):
+        for own in tokens[i]:
+            words = own[own != 0]
+            logits = net(features[i : i + 1], boxes[i : i + 1], words[None, :-1])[0]
+            total += float(F.cross_entropy(logits, words[1:], reduction="sum").detach())
+            count += len(words) - 1
+    assert float(loss) == pytest.approx(total / count, abs=1e-5)
+
+
+def test_self_critical_loss_is_the_gain_over_greedy_times_the_log_probability(net: Captioner) -> None:
+    module, (features, boxes, mask, _, rows) = task(net)
+    regions = Regions(features, boxes, mask)
+    loss = module.self_critical(regions, rows, torch.Generator().manual_seed(3))
+    drawn, best = sampled(net, regions, torch.Generator().manual_seed(3)), greedy(net, regions)
+    cider = CiderD(module.part.sentences)
+    total, words = 0.0, 0
+    for i, row in enumerate(rows.tolist()):
+        gain = 0.0
+        for sign, own in ((1, drawn), (-1, best)):
+            gain += sign * cider.score(
+                sentence_of(own.tokens[i].tolist(), net.spec.words), module.part.sentences[row]
+            )
+        total += gain * float(word_logs(net, regions, drawn.tokens)[i].sum())
+        words += int((drawn.tokens[i] != net.pad).sum())
+    assert float(loss) == pytest.approx(-total / words, abs=1e-5)
+    net.eval()
+
+
+def test_nothing_is_learnt_where_the_drawn_caption_is_the_greedy_one(
+    net: Captioner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module, (features, boxes, mask, _, rows) = task(net)
+    monkeypatch.setattr(
+        "sightline.tasks.captioning.module.sampled", lambda net, regions, chance: greedy(net, regions)
+    )
+    assert float(module.self_critical(Regions(features, boxes, mask), rows, torch.Generator())) == 0
+    net.eval()
+
+
+def test_the_published_schedule_rises_for_three_epochs_and_is_halved_every_three() -> None:
+    paper = ScheduleConfig(lr=3e-4, warm_up=3, halve_from=3, halve_every=3, critical_lr=4e-5, critical_decay=0.8)
+    rates = [rate(t, paper, 15) * 3e-4 for t in (1, 2, 2.999, 3, 6, 14, 15, 17)]
+    expected = [1e-4, 2e-4, 2.999e-4, 1.5e-4, 0.75e-4, 0.1875e-4, 4e-5, 4e-5 * 0.64]
+    assert rates == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_run_that_is_stopped_in_either_phase_goes_on_to_the_same_weights(weights: Path, tmp_path: Path) -> None:
+    for last in (1, 2):
+        out = tmp_path / f"net{last}.safetensors"
+
+        def stop(number: int, row: dict[str, float], last: int = last) -> None:
+            if number == last:
+                raise RuntimeError("stopped")
+
+        with pytest.raises(RuntimeError, match="stopped"):
+            train_captions(out, TOY, reporter=Reporter(epoch=stop))
+        train_captions(out, TOY)
+        assert out.read_bytes() == weights.read_bytes()
+
+
+def test_figures_stand_beside_captions_that_never_looked(net: Captioner) -> None:
+    part = part_of_scenes(draw_scenes(8, seed=6))
+    measures = measure(net, part, part)
+    assert [kind for kind, _ in measures.relations] == ["side", "height", "distance", "size"]
+    assert all(hits.total == 16 for _, hits in measures.relations)
+    assert measures.constant.cider.mean > 0
+    assert measures.true is not None
+
+
+def test_card_and_spec_say_what_the_recipe_asked_for(weights: Path, net: Captioner) -> None:
+    card = weights.with_suffix(".md").read_text(encoding="utf-8")
+    assert "It knows nothing of photos" in card
+    assert "METEOR and SPICE" in card
+    recipe = TOY.but(normaliser="layer", geometry=("key",), signed=True)
+    kind = spec_of(recipe, net.spec.words, 9, "scenes").attention
+    assert (kind.normaliser, kind.geometry, kind.signed) == ("layer", ("key",), True)
+
+
+@pytest.mark.parametrize("method", [*METHODS, *CONTROLS])
+def test_every_method_gives_each_word_a_weight_of_each_region(method: str, question: Question) -> None:
+    weights = weights_of(question, method)
+    assert weights.shape == (question.tokens.shape[1], 5)
+    assert bool(weights.isfinite().all())
+    if method in ("attention", "rollout", "rollout-no-geometry"):
+        assert torch.allclose(weights.sum(1), torch.ones(len(weights)), atol=1e-5)
+
+
+def test_the_encoders_attention_is_what_the_layer_computed(question: Question) -> None:
+    net, regions = question.net, question.regions
+    layer = net.encoder[0]
+    inside: list[torch.Tensor] = []
+    hook = layer.attention.register_forward_hook(lambda module, args, out: inside.extend((args[0], out)))
+    net.encode(regions.features, regions.boxes)
+    hook.remove()
+    x, out = inside
+    (weights, *_) = encoder_attention(question)
+    values = layer.attention.value(x).unflatten(-1, (layer.attention.heads, -1)).transpose(1, 2)[0]
+    assert torch.allclose(layer.attention.out((weights @ values).transpose(0, 1).flatten(1)), out[0], atol=1e-5)
+    without = encoder_attention(question, geometry=False)[0]
+    assert not torch.allclose(weights, without, atol=1e-4)
+
+
+def test_gradient_attention_is_the_gradient_by_finite_differences(question: Question) -> None:
+    from sightline.tasks.captioning.explain.methods import crossings
+
+    (layer, *_), scores = crossings(question)
+    (G,) = torch.autograd.grad(scores[0, 2], layer.output)
+    v = layer.values
+    dA = (G @ layer.module.out.weight)[0].unflatten(-1, (v.shape[0], -1)).transpose(0, 1) @ v.mT
+    expected = (layer.weights * dA).relu().mean(0).sum(0)
+    assert torch.allclose(weights_of(question, "gradient-attention")[2], expected, atol=1e-6)
+
+
+def test_controls_point_as_often_as_chance_says(net: Captioner) -> None:
+    (uniform,) = pointing(net, draw_scenes(4, seed=8), methods=("uniform",))
+    assert uniform.words.mean == pytest.approx(0.2)
+    assert uniform.relations.mean == pytest.approx(0.4)
+
+
+def test_a_page_shows_words_and_regions(net: Captioner) -> None:
+    opened = open_regions(net, None)
+    caption = captioned(net, opened.regions, sentence="the red circle is near the blue star")
+    page = caption_page(caption, opened.image)
+    assert page.count('class="region') == 5
+    assert page.count('class="word"') == 8
+    assert 'src="http' not in page
+
+
+def run(*words: str) -> tuple[int, str]:
+    done = CliRunner().invoke(app, list(words))
+    return done.exit_code, " ".join((done.output + (str(done.exception) if done.exit_code else "")).split())
+
+
+def test_the_command_captions_a_scene_and_scores_a_sentence(weights: Path, tmp_path: Path) -> None:
+    code, text = run("caption", "--weights", str(weights), "--out", str(tmp_path / "page"), "--json")
+    assert code == 0, text
+    assert (tmp_path / "page" / "caption.html").is_file()
+    code, text = run(
+        "caption", "--weights", str(weights), "--score", "The red zebra is near the blue star.", "--json"
+    )
+    assert code == 0, text
+    record = json.loads(text[text.index("{") :])
+    assert record["caption"] == "the red zebra is near the blue star"
+    assert "not in the vocabulary, scored as unknown words: zebra" in text
+    assert record["log_probability"] < sum(word["log_probability"] for word in record["words"])
+
+
+def test_a_photo_is_refused_by_a_captioner_of_scenes(weights: Path, tmp_path: Path) -> None:
+    code, text = run("caption", str(tmp_path / "a.jpg"), "--weights", str(weights))
+    assert code
+    assert "knows generated scenes only; give --weights FILE of a captioner of photos" in text
+    code, text = run("caption")
+    assert code
+    assert "no captioner is bundled" in text
+    code, text = run("caption", "--weights", str(weights), "--method", "atention")
+    assert code
+    assert "near names: 'attention'" in text
