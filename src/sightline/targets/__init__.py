@@ -26,6 +26,7 @@ from sightline.targets.similarity import (
     similarity_of,
 )
 from sightline.targets.texts import TextSimilarity, text
+from sightline.targets.token import Token, token
 from sightline.targets.value import Value
 
 __all__ = [
@@ -53,6 +54,7 @@ __all__ = [
     "Target",
     "TargetLike",
     "TextSimilarity",
+    "Token",
     "TopClasses",
     "Value",
     "box",
@@ -63,4 +65,5 @@ __all__ = [
     "select_output",
     "similarity_of",
     "text",
+    "token",
 ]

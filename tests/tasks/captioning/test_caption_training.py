@@ -62,7 +62,7 @@ def question(net: Captioner) -> Question:
 def task(net: Captioner) -> tuple[CaptionTask, tuple[torch.Tensor, ...]]:
     part = part_of_scenes(draw_scenes(6, seed=4))
     batch = CaptionTable(part, net.spec.words, net.spec.longest)[[0, 3, 5]]
-    return CaptionTask(net, TOY.but(captions=8), part, 3), batch
+    return CaptionTask(net, TOY.but(captions_per_picture=8), part, 3), batch
 
 
 def test_cross_entropy_is_the_mean_over_the_words_of_the_captions(net: Captioner) -> None:

@@ -71,7 +71,7 @@ class CaptionTask(TrainedModule):
 
     def cross_entropy(self, regions: Regions, tokens: Int[Tensor, "b k t"], chance: torch.Generator) -> Tensor:
         """Mean over the words of some captions of each picture; its regions are encoded once."""
-        count = min(self.recipe.optim.captions, tokens.shape[1])
+        count = min(self.recipe.optim.captions_per_picture, tokens.shape[1])
         choice = torch.rand(tokens.shape[:2], generator=chance).argsort(1)[:, :count].to(tokens.device)
         own = tokens.gather(1, choice[..., None].expand(-1, -1, tokens.shape[2])).flatten(0, 1)
         memory = self.net.encode(regions.features, regions.boxes, regions.mask).repeat_interleave(count, 0)

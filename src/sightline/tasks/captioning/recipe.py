@@ -63,7 +63,7 @@ class ScheduleConfig(OptimConfig):
     warm_up: float = setting(0.5, "Epochs in which the learning rate rises.", low=0)
     halve_from: int = setting(8, "Epoch from which on the learning rate is halved.", low=0)
     halve_every: int = setting(2, "Epochs between two halvings.", above=0)
-    captions: int = setting(4, "Captions of each picture in a step.", above=0)
+    captions_per_picture: int = setting(4, "Captions of each picture in a step.", above=0)
     critical_epochs: int = setting(0, "Further epochs of self-critical training on CIDEr-D.", low=0)
     critical_lr: float = setting(2e-4, "Learning rate of self-critical training.", above=0)
     critical_decay: float = setting(
@@ -84,4 +84,4 @@ class CaptionRecipe(Recipe):
     def toy(self) -> CaptionRecipe:
         """A few-second configuration for smoke tests."""
         tiny = self.but(scenes=60, held_out=20, epochs=1, batch_size=20, critical_epochs=1, workers=1, device="cpu")
-        return tiny.but(layers=1, width=8, heads=2, inner=8, captions=2)
+        return tiny.but(layers=1, width=8, heads=2, inner=8, captions_per_picture=2)
