@@ -161,6 +161,16 @@ def audit(folder: Path) -> Shot:
 
 
 @shot
+def clicks(folder: Path) -> Shot:
+    """Why one row of a simulated log has its probability."""
+    sightline("train", "clicks", "--rows", "60000", "--model", "fwfm", "--out", "net.safetensors", folder=folder)
+    log = folder / "net.work" / "simulated.csv"
+    words = ("--row", "12", "--weights", folder / "net.safetensors", "--out", "why")
+    sightline("explain", "clicks", log, *words, folder=folder)
+    return Shot(folder / "why" / "page.html")
+
+
+@shot
 def gates(folder: Path) -> Shot:
     """What gates do over depth."""
     sightline(

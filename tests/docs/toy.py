@@ -36,6 +36,7 @@ MODELS = {
 """Networks whose place a smaller one of the same family takes, for verbs that compute with it."""
 
 SIZES: dict[str, dict[str, str | None]] = {
+    "explain clicks": {},
     "explain": {"--format": "arrays"},
     "evaluate": {"--count": "16", "--steps": "2", "--method": "gradcam", "--depth": "late"},
     "train eat --data": {"--toy": None, "--validation": "0.3"},
@@ -224,6 +225,12 @@ def _weights(path: Path, words: list[str]) -> None:
         torch.save(state, path)
 
 
+def _log(path: Path, words: list[str]) -> None:
+    draw = np.random.default_rng(0)
+    rows = [f"{draw.integers(2)},u{draw.integers(20)},{draw.integers(9)},{draw.integers(5)}" for _ in range(300)]
+    path.write_text("\n".join(["click,user_id,banner,site", *rows]) + "\n", encoding="utf-8")
+
+
 def _names(path: Path, words: list[str]) -> None:
     path.write_text("".join(f"class {number}\n" for number in range(1000)), encoding="utf-8")
 
@@ -298,6 +305,7 @@ GIVEN: dict[str, Callable[[Path, list[str]], None]] = {
     r"^CUB_200_2011/?$": _cub,
     r"^[\w-]+/$": _folder,
     r"^names\.txt$": _names,
+    r"^log\.csv$": _log,
     r"\.wav$": _sound,
     r"\.npy$": _array,
     r"\.mp4$": _clip,

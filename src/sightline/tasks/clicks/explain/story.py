@@ -14,7 +14,7 @@ from sightline.tasks.clicks.explain.attribution import Attribution, attribution,
 from sightline.tasks.clicks.explain.overall import named_pairs, pair_map
 from sightline.tasks.clicks.network.network import ClickNet
 
-OFTEN = 5
+OFTEN = 20
 """How often the rows of comparison must show a category before it is offered as a change."""
 
 
