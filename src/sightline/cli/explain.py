@@ -38,10 +38,10 @@ def explain(
     ] = None,
 ) -> None:
     """Show where a network looks in photos: at every layer, for any class."""
-    from sightline.cli.job import JobResult, gather, masks_of
+    from sightline.cli.job import JobResult, gather
     from sightline.cli.prepared import all_photos
     from sightline.cli.texts import run_texts
-    from sightline.cli.truth import truths_of
+    from sightline.cli.truth import masks_of, truths_of
     from sightline.models.load import default_model, load_model
 
     if _explains_itself(photos or [], model, target, output):

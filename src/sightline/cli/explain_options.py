@@ -87,6 +87,9 @@ class TargetOptions(Settings):
         "True classes: a CSV file with the columns image and label, or 'folders' for the folders' names.",
         panel="What is known of the photos",
     )
+    set: list[str] | None = setting(
+        None, "Of a network that decides by attributes: 'bill colour=red', and see the decision; repeat for more."
+    )
     topk: int | None = setting(None, "Explain the k highest classes; the same as --target topK.", low=1)
     seed: int = setting(0, "Seed of everything random.", low=0, high=SEEDS - 1, panel="Method")
 
@@ -180,4 +183,5 @@ def job_of(inputs: InputOptions, target: TargetOptions, match: MatchOptions, out
         cmap=one_of(output.cmap, tuple(CMAPS), option="--cmap"),
         opacity=output.opacity,
         seed=target.seed,
+        changes=tuple(target.set or ()),
     )

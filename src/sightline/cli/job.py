@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from sightline.cli.index import INDEX, card_of, make_index
 from sightline.common.files import check_ours
-from sightline.errors import InputError, near
+from sightline.errors import InputError
 from sightline.terminal.folder import SUMMARY, check_place, folder_names, whole_folder, write_summary
 from sightline.terminal.summary import explanation_record
 
@@ -58,6 +58,7 @@ class ExplainJob:
         cmap: colour map of the pictures.
         opacity: factor on the colour map's own opacity, 0..1.
         seed: seed of everything random.
+        changes: attributes that are set otherwise, `name=value`.
         indexed: whether an index over all photos is written, for which each gets a thumbnail.
     """
 
@@ -80,6 +81,7 @@ class ExplainJob:
     cmap: str = "glow"
     opacity: float = 1.0
     seed: int = 0
+    changes: tuple[str, ...] = ()
     indexed: bool = False
 
     @property
@@ -126,32 +128,6 @@ def gather(
     if len(photos) == 1 and not result.errors:
         open_input(next(iter(photos)), **levels)  # a single bad photo is found out before a model is loaded
     return list(photos)
-
-
-def masks_of(photos: Sequence[Path], where: Path | None) -> dict[Path, Path]:
-    """For each photo the picture of where the object is: a file for one photo, or a folder with a mask of each name.
-
-    Raises:
-        InputError: there is no mask for a photo, or one file for several.
-    """
-    if where is None:
-        return {}
-    if not where.is_dir():
-        if not where.is_file():
-            raise InputError(f"--masks names {str(where)!r}, which is neither a file nor a folder")
-        if len(photos) != 1:
-            raise InputError(
-                f"--masks names one file for {len(photos)} photos; give a folder with a mask of each photo's name"
-            )
-        return {photos[0]: where}
-    files = {path.stem: path for path in sorted(where.iterdir()) if path.is_file()}
-    missing = [photo for photo in photos if photo.stem not in files]
-    if missing:
-        raise InputError(
-            f"{str(where)!r} holds no mask of the name {missing[0].stem!r} for {str(missing[0])!r}; "
-            f"{near(missing[0].stem, files)}"
-        )
-    return {photo: files[photo.stem] for photo in photos}
 
 
 def run(
@@ -222,15 +198,18 @@ def explained(
     photos: Sequence[Input], loaded: LoadedModel, job: ExplainJob, names: Mapping[Path, str]
 ) -> Iterator[tuple[Input, Explanations]]:
     """Each photo with its explanations; those of one kind and size go through the network together."""
+    from sightline.api.intervention import intervened
     from sightline.cli.prepared import alike, prepared
     from sightline.models.original import original_of
 
     for group, ready in alike(photos, [prepared(photo, loaded) for photo in photos]):
         explanations = _together(group, ready, loaded, job, names)
-        for photo in group:
+        for photo, one in zip(group, ready, strict=True):
             whole = original_of(photo, loaded.preprocess)
             own = explanations.of(source=names[_path(photo)])
-            yield photo, type(own)(tuple(replace(item, original=whole) for item in own))
+            more = (intervened(loaded.model, one.inputs[None], job.changes),) if job.changes else ()
+            items = (replace(item, original=whole, sentences=(*item.sentences, *more)) for item in own)
+            yield photo, type(own)(tuple(items))
 
 
 def _together(

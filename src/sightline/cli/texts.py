@@ -126,7 +126,7 @@ def run_texts(
     """
     make_folder(texts.work)
     facts = {"model": loaded.provenance, "target": str(job.target), "contrast": job.contrast, "seed": job.seed,
-             "methods": job.methods, "levels": dict(job.levels)}  # fmt: skip
+             "methods": job.methods, "levels": dict(job.levels), "set": job.changes}  # fmt: skip
     cure = f"remove {str(texts.work)!r} to begin anew"
     with locked(texts.work, cure="wait"):
         rows = texts.known()

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from sightline.common.reading import read_table
 from sightline.data.classes import folded_name
-from sightline.errors import InputError, TargetError
+from sightline.errors import InputError, TargetError, near
 
 FOLDERS = "folders"
 """What the option is where a photo's folder is its class."""
@@ -91,3 +91,29 @@ def _label(photo: Path, rows: Sequence[tuple[tuple[str, ...], str]]) -> str | No
     if ends:
         return max(ends, key=lambda row: len(row[0]))[1]
     return rows[0][1] if len({label for _, label in rows}) == 1 else None
+
+
+def masks_of(photos: Sequence[Path], where: Path | None) -> dict[Path, Path]:
+    """For each photo the picture of where the object is: a file for one photo, or a folder with a mask of each name.
+
+    Raises:
+        InputError: there is no mask for a photo, or one file for several.
+    """
+    if where is None:
+        return {}
+    if not where.is_dir():
+        if not where.is_file():
+            raise InputError(f"--masks names {str(where)!r}, which is neither a file nor a folder")
+        if len(photos) != 1:
+            raise InputError(
+                f"--masks names one file for {len(photos)} photos; give a folder with a mask of each photo's name"
+            )
+        return {photos[0]: where}
+    files = {path.stem: path for path in sorted(where.iterdir()) if path.is_file()}
+    missing = [photo for photo in photos if photo.stem not in files]
+    if missing:
+        raise InputError(
+            f"{str(where)!r} holds no mask of the name {missing[0].stem!r} for {str(missing[0])!r}; "
+            f"{near(missing[0].stem, files)}"
+        )
+    return {photo: files[photo.stem] for photo in photos}

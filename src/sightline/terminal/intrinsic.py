@@ -65,11 +65,16 @@ def intrinsic_for(model: str | None, weights: str | None, files: Sequence[Path])
         files: what is explained.
     """
     if model is not None:
-        return INTRINSIC.get(model)
+        return _of(model)
     if weights is None:
         endings = {file.suffix.lower() for file in files}
         return next((one for one in INTRINSIC.values() if endings and endings <= set(one.suffixes)), None)
-    return INTRINSIC.get(_architecture(Path(weights)))
+    return _of(_architecture(Path(weights)))
+
+
+def _of(name: str) -> Intrinsic | None:
+    """What takes over for a network of this name; None for any other network."""
+    return INTRINSIC[name] if name in INTRINSIC else None
 
 
 def _architecture(path: Path) -> str:
