@@ -61,8 +61,8 @@ class ScheduleConfig(OptimConfig):
     PANEL = "Optimiser"
 
     warm_up: float = setting(0.5, "Epochs in which the learning rate rises.", low=0)
-    halve_from: int = setting(8, "Epoch from which on the learning rate is halved.", low=0)
-    halve_every: int = setting(2, "Epochs between two halvings.", above=0)
+    halve_from: int = setting(28, "Epoch from which on the learning rate is halved.", low=0)
+    halve_every: int = setting(4, "Epochs between two halvings.", above=0)
     captions_per_picture: int = setting(4, "Captions of each picture in a step.", above=0)
     critical_epochs: int = setting(0, "Further epochs of self-critical training on CIDEr-D.", low=0)
     critical_lr: float = setting(2e-4, "Learning rate of self-critical training.", above=0)
@@ -77,8 +77,8 @@ class CaptionRecipe(Recipe):
 
     data: DataConfig = DataConfig()
     network: NetworkConfig = NetworkConfig()
-    optim: ScheduleConfig = ScheduleConfig(lr=3e-3, weight_decay=0.0)
-    loop: LoopConfig = LoopConfig(epochs=14, batch_size=50)
+    optim: ScheduleConfig = ScheduleConfig(lr=1e-3, weight_decay=0.0)
+    loop: LoopConfig = LoopConfig(epochs=40, batch_size=32)
     machine: DeviceConfig = DeviceConfig()
 
     def toy(self) -> CaptionRecipe:

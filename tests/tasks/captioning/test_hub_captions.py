@@ -1,0 +1,81 @@
+"""Which places a word rests on, in image-to-text models of transformers: cross-attention, and image tokens."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+import sightline
+from sightline.errors import TargetError
+from sightline.targets import token
+
+SIZES: dict[str, Any] = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48}
+IMAGE = {"image_size": 32, "patch_size": 8}
+
+
+def encoder_decoder(hub: Any) -> tuple[Any, dict[str, torch.Tensor], int]:
+    decoder = hub.GPT2Config(n_embd=32, n_layer=2, n_head=2, vocab_size=60, add_cross_attention=True, is_decoder=True)
+    vit = hub.ViTModel(hub.ViTConfig(**SIZES, **IMAGE), add_pooling_layer=False)
+    model = hub.VisionEncoderDecoderModel(encoder=vit, decoder=hub.GPT2LMHeadModel(decoder))
+    return model, {"decoder_input_ids": torch.tensor([[1, 5, 7, 9]])}, 2
+
+
+def blip(hub: Any) -> tuple[Any, dict[str, torch.Tensor], int]:
+    numbers = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0, "sep_token_id": 2}
+    text = {**SIZES, **numbers, "vocab_size": 60, "encoder_hidden_size": 32, "max_position_embeddings": 32}
+    config = hub.BlipConfig(text_config=text, vision_config={**SIZES, **IMAGE})
+    return hub.BlipForConditionalGeneration(config), {"input_ids": torch.tensor([[1, 5, 7, 9]])}, 2
+
+
+def llava(hub: Any) -> tuple[Any, dict[str, torch.Tensor], int]:
+    config = hub.LlavaConfig(
+        vision_config=hub.CLIPVisionConfig(**SIZES, **IMAGE),
+        text_config=hub.LlamaConfig(**SIZES, num_key_value_heads=2, vocab_size=60),
+        image_token_index=59,
+        vision_feature_layer=-1,
+    )
+    tokens = torch.tensor([[1, *[59] * 16, 5, 7, 9]])
+    inputs = {"input_ids": tokens, "attention_mask": torch.ones_like(tokens)}
+    return hub.LlavaForConditionalGeneration(config), inputs, 18
+
+
+@pytest.mark.parametrize("build", [encoder_decoder, blip, llava])
+def test_a_word_of_an_image_to_text_model_has_a_map_over_the_image(build: Any) -> None:
+    hub = pytest.importorskip("transformers")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model, words, position = build(hub)
+        inputs = {"pixel_values": torch.rand(1, 3, 32, 32), **words}
+    item = sightline.explain(model.eval(), inputs, target=token(position), method="lrp", progress=False).one()
+    assert item.flow.main.shape == (4, 4)
+    assert item.flow.main.status == "ok"
+    logits = model(**inputs).logits[0, position].detach().log_softmax(0)
+    assert item.decision.score == pytest.approx(float(logits.max()), abs=1e-4)
+    assert item.decision.label == f"token {int(logits.argmax())}"
+
+
+def test_a_token_is_read_with_its_name_and_fixed_for_changed_outputs() -> None:
+    output = torch.randn(2, 3, 5, generator=torch.Generator().manual_seed(0))
+    readout = token(1, 4, words="abcde", score="logit").read(output, None)
+    assert torch.equal(readout.scores, output[:, 1, 4:5])
+    assert readout.labels == (("e",), ("e",))
+    best = token(-1).frozen(output, None)
+    changed = best.rows(slice(1, 2)).read(-output[1:], None)
+    assert changed.labels == ((f"token {int(output[1, -1].argmax())}",),)
+    assert float(changed.scores) == pytest.approx(float((-output[1, -1]).log_softmax(0)[output[1, -1].argmax()]))
+
+
+@pytest.mark.parametrize(
+    ("target", "shape", "words"),
+    [
+        (token(3), (1, 3, 5), "no position 3 in an output of 3 positions"),
+        (token(0, 9), (1, 3, 5), "no token 9 in a vocabulary of 5"),
+        (token(0), (1, 5), r"logits \[batch, positions, vocabulary\]"),
+        (token(0, score="probability"), (1, 3, 5), "'logit' or its 'log-softmax', not 'probability'"),
+    ],
+)
+def test_a_token_that_is_not_there_is_refused(target: Any, shape: tuple[int, ...], words: str) -> None:
+    with pytest.raises(TargetError, match=words):
+        target.read(torch.zeros(shape), None)
