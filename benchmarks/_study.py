@@ -14,7 +14,13 @@ from _measure import STUDIES, between
 from sightline.common.files import write_text
 
 Rows = list[dict[str, str]]
-PAGES = {"eat": "attributes", "eat_texts": "texts", "eat_points": "places", "xai_tris": "pixels"}
+PAGES = {
+    "eat": "attributes",
+    "eat_texts": "texts",
+    "eat_points": "places",
+    "eat_noise": "audit",
+    "xai_tris": "pixels",
+}
 """Pages whose name is not that of their script."""
 
 

@@ -233,8 +233,7 @@ def noise_table(found: list[dict[str, Any]]) -> str:
 def background_table(found: list[dict[str, Any]]) -> str:
     """A row per share of scenes at home, the mean over seeds with its interval."""
     head = ("backgrounds of the species", "class accuracy", "flips by exchange", "by drawing again (control)",
-            "dependence", "to the background's class", "to any other (control)", "decision reported",
-            "classes reported by their maps, by seed")  # fmt: skip
+            "dependence", "to the background's class", "to any other (control)", "decision reported")  # fmt: skip
     rows = []
     for share in SHARES:
         some = [one for one in found if one["cell"]["background"] == share]
@@ -243,9 +242,8 @@ def background_table(found: list[dict[str, Any]]) -> str:
                     "to the background's class", "to any other class")  # fmt: skip
             means = [_mean([one["background"][key] for one in some]) for key in keys]
             raised = sum("all classes" in one["background"]["reported"] for one in some)
-            maps = ", ".join(str(sum(w != "all classes" for w in one["background"]["reported"])) for one in some)
             accuracy = _mean([one["accuracy"] for one in some])
-            rows.append((f"{share:.0%}", accuracy, *means, f"{raised} of {len(some)}", maps))
+            rows.append((f"{share:.0%}", accuracy, *means, f"{raised} of {len(some)}"))
     return table(head, rows)
 
 

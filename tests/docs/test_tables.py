@@ -72,6 +72,7 @@ SCRIPTS = [
     Script("eat_texts.py", ("eat_texts texts",), free="(?!)", absent=".*"),
     Script("eat_points.py --seeds 3", ("eat_points pointing", "eat_points energy"), free="(?!)", keys=2, within=True),
     Script("clicks.py --study planted --study classes", ("clicks planted",), free="(?!)", within=True),
+    Script("eat_noise.py", ("eat_noise photos",), free="(?!)", keys=2, absent="CUB, attributes|CIFAR"),
     Script("xai_tris.py", ("xai_tris precision", "xai_tris gain"), free="(?!)"),
     Script("evidence.py", ("table: coco-where", "table: cub-where"), free=r"(?!)", absent=r".*"),
     *(Script(f"flow_truth.py {study}", tuple(f"table: truth-{study}-{net}" for net in nets), LAYER, absent="captum")

@@ -44,7 +44,8 @@ def asked(weights, world, out, *more):
     return run(app, [*words, *more])
 
 
-def test_page_and_tables_say_the_same(weights, world, tmp_path):
+def test_page_and_tables_say_the_same(weights, world, tmp_path, monkeypatch):
+    monkeypatch.setattr("sightline.tasks.attributes.audit.unread.LEAST", 5)
     out = tmp_path / "audit"
     done = asked(weights, world, out, "--json")
     assert done.exit_code == 0, done.output
@@ -55,6 +56,10 @@ def test_page_and_tables_say_the_same(weights, world, tmp_path):
     assert [row["id"] for row in rows] == [record["id"] for record in records]
     assert all(json.loads(row["evidence"]) == record["evidence"] for row, record in zip(rows, records, strict=True))
     page = (out / "audit.html").read_text()
+    heads = list(csv.DictReader((out / "heads.csv").open()))
+    assert len(heads) == said["kinds"]["unread"]["tested"]
+    assert all(float(one["skill over the class, from"]) <= float(one["skill over the class"]) for one in heads)
+    assert said["kinds"]["background"]["says"].startswith("Class maps have")
     assert all(f'id="{kind}"' in page for kind in said["kinds"])
     assert set(json.loads((out / "summary.json").read_text())["kinds"]) == set(said["kinds"])
     assert all(count["tested"] or count["skipped"] for count in said["kinds"].values())

@@ -99,6 +99,11 @@ def test_energy_is_the_share_of_the_class_map_on_the_object(examples):
     assert known.sum() > 10
     assert torch.allclose(seen.energy[known], wanted[known], atol=1e-4)
     assert ((seen.prior[known] >= 0) & (seen.prior[known] <= 1)).all()
+    scaled = maps[known] / maps[known].sum((1, 2), keepdim=True)
+    others = [(sum(m for j, m in enumerate(scaled) if j != i) / (len(scaled) - 1)) for i in range(len(scaled))]
+    means = torch.stack([(one * part).sum() for one, part in zip(others, inside[known], strict=True)])
+    assert torch.allclose(seen.mean_map[known], means, atol=1e-4)
+    assert torch.allclose(seen.area, inside.mean((1, 2)))
 
 
 def test_looks_are_the_parts_in_the_cell_of_the_peak(examples):

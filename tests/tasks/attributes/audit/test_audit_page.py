@@ -4,6 +4,7 @@ import re
 from dataclasses import replace
 
 from sightline.tasks.attributes.audit.page import Row, Section, audit_page, save_audit
+from sightline.tasks.attributes.audit.shown import Shown
 
 HOSTILE = "<script>alert(1)</script>"
 
@@ -86,3 +87,16 @@ def test_names_cannot_become_markup(tmp_path):
     assert HOSTILE not in text
     assert text.count("<script") == 1  # the theme button
     assert "default-src 'none'" in text
+
+
+def test_photos_of_a_finding_and_the_table_of_all_that_was_tested_are_shown():
+    photo = Shown("data:image/jpeg;base64,AAAA", f"a{HOSTILE}.jpg", "finch (right)")
+    table = (("attribute", "skill"), ("bill", "0.50 [0.40, 0.60]"))
+    whole = replace(section(rows=(replace(row(), pictures=(photo,)),)), says="All in all.", table=table)
+    text = page(whole)
+    assert 'src="data:image/jpeg;base64,AAAA"' in text
+    assert "finch (right)" in text
+    assert HOSTILE not in text
+    assert "All in all." in text
+    assert "<td>0.50 [0.40, 0.60]</td>" in text
+    assert "All 1 in a table" in text

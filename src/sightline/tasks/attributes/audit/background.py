@@ -22,6 +22,8 @@ EXCHANGE = Weakness(
 ATTENTION = Weakness(
     "background", "network", "share of the class map on the object, less that of the mean map of all other pictures"
 )
+ON, MEAN, AREA = "on the object", "mean map of all other pictures", "object's area"
+MAPS = f"class maps: {AREA}"
 LEAST = 8
 SHOWN = 6
 """Pictures of a class that are shown: those whose maps lie least on the object, less the control."""
@@ -45,7 +47,18 @@ def background(observations: Observations, redrawn: Redrawn | None = None) -> Ve
             findings = [_decision(excess, numbers), *findings]
     if not tests:
         return skip("the pictures have no mask of the object, and are no world whose backgrounds can be exchanged")
-    return Verdict(tuple(findings), tests, RULE, summary=summary)
+    return Verdict(tuple(findings), tests, RULE, summary=summary, says=_says(summary))
+
+
+def _says(summary: dict[str, Fact]) -> str:
+    """Where class maps lie, beside what lies there anyway."""
+    if MAPS not in summary:
+        return ""
+    own, mean, area = (float(summary[f"class maps: {name}"]) for name in (ON, MEAN, AREA))
+    return (
+        f"Class maps have {own:.1%} on the object, the mean map of all other pictures has {mean:.1%} there, and the "
+        f"object covers {area:.1%}."
+    )
 
 
 def exchanged(redrawn: Redrawn, classes: int) -> tuple[Trial, Trial, dict[str, Fact]]:
@@ -98,7 +111,7 @@ def _attention(observations: Observations) -> tuple[list[Finding], int]:
 
 def _class(observations: Observations, name: str, rows: Bool[Tensor, " n"], tests: int) -> Finding | None:
     shares = _shares(observations, rows)
-    energy, mean = shares["on the object"], shares["mean map of all other pictures"]
+    energy, mean = shares[ON], shares[MEAN]
     difference = trial(energy - mean, tests)
     if not difference.below(0.0):
         return None
@@ -117,9 +130,9 @@ def _class(observations: Observations, name: str, rows: Bool[Tensor, " n"], test
 def _shares(observations: Observations, rows: Bool[Tensor, " n"]) -> dict[str, Float[Tensor, " m"]]:
     """What the class maps of some pictures have on the object, and what its controls have there."""
     tables = {
-        "on the object": observations.energy,
-        "mean map of all other pictures": observations.mean_map,
-        "object's area": observations.area,
+        ON: observations.energy,
+        MEAN: observations.mean_map,
+        AREA: observations.area,
         "centred Gaussian as wide": observations.prior,
     }
     return {name: table[rows] for name, table in tables.items() if table is not None}
@@ -133,7 +146,7 @@ def _overall(observations: Observations) -> dict[str, Fact]:
     if not bool(rows.any()):
         return {}
     shares = _shares(observations, rows)
-    gain = trial(shares["on the object"] - shares["mean map of all other pictures"]).interval
+    gain = trial(shares[ON] - shares[MEAN]).interval
     return {
         **{f"class maps: {name}": float(share.nanmean()) for name, share in shares.items()},
         "class maps: more than the mean map": f"{gain.mean:+.3f} [{gain.low:+.3f}, {gain.high:+.3f}]",

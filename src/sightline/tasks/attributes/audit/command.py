@@ -16,12 +16,13 @@ from sightline.terminal.folder import check_place, whole_folder, write_summary
 from sightline.terminal.screen import finite, progress, say, say_json, say_note, say_table
 
 if TYPE_CHECKING:
-    from sightline.tasks.attributes.audit import Audit, Observations, Redrawn
+    from sightline.tasks.attributes.audit import Audit, Finding, Observations, Redrawn
     from sightline.tasks.attributes.audit.data import Audited
     from sightline.tasks.attributes.audit.page import Section
+    from sightline.tasks.attributes.data import AttributeData
     from sightline.tasks.attributes.network.net import AttributeNet
 
-PAGE, TABLE, RECORDS = "audit.html", "findings.csv", "findings.json"
+PAGE, TABLE, RECORDS, HEADS = "audit.html", "findings.csv", "findings.json", "heads.csv"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +75,7 @@ def eat(options: AuditOptions) -> None:
     observations, redrawn = _observations(net, audited, options.scenes)
     outcome = look(observations, redrawn, kinds=kinds, command=options.command)
     with whole_folder(options.out) as folder:
-        _write(folder, outcome, observations, redrawn, options)
+        _write(folder, outcome, Looked(audited.data, observations, redrawn), options)
     _tell(outcome, options.out, as_json=options.as_json)
 
 
@@ -92,13 +93,21 @@ def _observations(net: AttributeNet, audited: Audited, scenes: int) -> tuple[Obs
     return observations, redrawn
 
 
-def _write(
-    folder: Path, outcome: Audit, observations: Observations, redrawn: Redrawn | None, options: AuditOptions
-) -> None:
-    """The page, the table twice, and a summary."""
+@dataclass(frozen=True, eq=False)
+class Looked:
+    """What was looked at: photos, what the network said of them, and scenes that were drawn again."""
+
+    data: AttributeData
+    observations: Observations
+    redrawn: Redrawn | None
+
+
+def _write(folder: Path, outcome: Audit, looked: Looked, options: AuditOptions) -> None:
+    """The page, the table twice, every head's skill, and a summary."""
     from sightline._version import __version__
     from sightline.tasks.attributes.audit.page import save_audit
 
+    observations, redrawn = looked.observations, looked.redrawn
     facts = {
         "network": options.weights.name,
         "join": observations.join,
@@ -112,9 +121,16 @@ def _write(
     records = [finding.record() for finding in outcome.findings]
     write_text(folder / RECORDS, json.dumps(finite(records), indent=1, ensure_ascii=False) + "\n")
     _csv(folder / TABLE, records)
+    for verdict in outcome.verdicts.values():
+        if verdict.table:
+            write_text(
+                folder / HEADS, _lines([list(verdict.table[0]), *(list(one.values()) for one in verdict.table)])
+            )
     write_summary(folder, {"facts": facts, "kinds": _counts(outcome), "command": options.command()})
     title = f"Weaknesses of {options.weights.name} and of {options.data.name}"
-    save_audit(_sections(outcome, options), folder / PAGE, title=title, verdict=_verdict(outcome), facts=facts)
+    save_audit(
+        _sections(outcome, options, looked), folder / PAGE, title=title, verdict=_verdict(outcome), facts=facts
+    )
 
 
 def _verdict(outcome: Audit) -> str:
@@ -126,9 +142,14 @@ def _verdict(outcome: Audit) -> str:
     return f"{text}; {tested} places tested" + (f"; not tested: {', '.join(skipped)}." if skipped else ".")
 
 
-def _sections(outcome: Audit, options: AuditOptions) -> list[Section]:
+def _sections(outcome: Audit, options: AuditOptions, looked: Looked) -> list[Section]:
     from sightline.tasks.attributes.audit import DETECTORS
-    from sightline.tasks.attributes.audit.page import Row, Section
+    from sightline.tasks.attributes.audit.page import Row, Section, lines_of
+    from sightline.tasks.attributes.audit.shown import pictures_of
+
+    def row(finding: Finding) -> Row:
+        pictures = pictures_of(looked.data, looked.observations, finding.pictures)
+        return Row(**{name: getattr(finding, name) for name in names}, pictures=pictures)
 
     names = ("id", "where", "says", "effect", "low", "high", "null", "p", "evidence")
     return [
@@ -143,7 +164,9 @@ def _sections(outcome: Audit, options: AuditOptions) -> list[Section]:
             skipped=verdict.skipped,
             summary=verdict.summary,
             command=options.command(kind),
-            rows=tuple(Row(**{name: getattr(f, name) for name in names}) for f in verdict.findings[: options.shown]),
+            rows=tuple(row(finding) for finding in verdict.findings[: options.shown]),
+            says=verdict.says,
+            table=lines_of(verdict.table),
         )
         for kind, verdict in outcome.verdicts.items()
     ]
@@ -151,7 +174,14 @@ def _sections(outcome: Audit, options: AuditOptions) -> list[Section]:
 
 def _counts(outcome: Audit) -> dict[str, dict[str, Any]]:
     return {
-        kind: {"found": len(v.findings), "tested": v.tested, "skipped": v.skipped, "rule": v.rule, **v.summary}
+        kind: {
+            "found": len(v.findings),
+            "tested": v.tested,
+            "skipped": v.skipped,
+            "rule": v.rule,
+            "says": v.says,
+            **v.summary,
+        }
         for kind, v in outcome.verdicts.items()
     }
 
@@ -161,13 +191,18 @@ def _csv(path: Path, records: list[dict[str, Any]]) -> None:
     from sightline.tasks.attributes.audit import Finding
 
     columns = [field.name for field in fields(Finding)]
-    sink = io.StringIO(newline="")
-    table = csv.writer(sink)
-    table.writerow(columns)
+    rows: list[list[Any]] = [columns]
     for record in records:
-        flat = record | {"evidence": json.dumps(finite(record["evidence"]), ensure_ascii=False)}
-        table.writerow(["" if flat[name] is None else flat[name] for name in columns])
-    write_text(path, sink.getvalue())
+        evidence = json.dumps(finite(record["evidence"]), ensure_ascii=False)
+        flat = record | {"evidence": evidence, "pictures": "; ".join(record["pictures"])}
+        rows.append(["" if flat[name] is None else flat[name] for name in columns])
+    write_text(path, _lines(rows))
+
+
+def _lines(rows: list[list[Any]]) -> str:
+    sink = io.StringIO(newline="")
+    csv.writer(sink).writerows(rows)
+    return sink.getvalue()
 
 
 def _tell(outcome: Audit, out: Path, *, as_json: bool) -> None:
@@ -183,5 +218,8 @@ def _tell(outcome: Audit, out: Path, *, as_json: bool) -> None:
             else (f"not tested: {verdict.skipped}" if verdict.skipped else "")
         )
         rows.append((kind, str(len(verdict.findings)), str(verdict.tested), first))
+    for verdict in outcome.verdicts.values():
+        if verdict.says:
+            say(verdict.says)
     say_table(("kind", ">found", ">tested", "first"), rows)
     say(f"{out}: {PAGE}, {TABLE}, {RECORDS}")

@@ -117,6 +117,8 @@ class Verdict:
         rule: when something is reported, and how many tests at once are allowed for.
         skipped: why nothing was tested; empty otherwise.
         summary: numbers about everything that was tested.
+        table: one record per place that was tested, where each is worth reading.
+        says: what all of it comes to, in a sentence; empty where the findings say it.
     """
 
     findings: tuple[Finding, ...]
@@ -124,6 +126,8 @@ class Verdict:
     rule: str
     skipped: str = ""
     summary: Mapping[str, Fact] = field(default_factory=dict)
+    table: tuple[Mapping[str, Fact], ...] = ()
+    says: str = ""
 
 
 def skip(why: str) -> Verdict:

@@ -1,6 +1,8 @@
 """Class labels that are probably wrong: the class as one more question, judged as labels of attributes are.
 
-Two judges that do not repeat the label: a head on frozen features that never saw the picture, and the network.
+Two judges that do not repeat the label: a head on frozen features that never saw the picture, and the network where
+it was not trained on the picture. (A network that learnt a wrong label repeats it: counted as a judge of its own
+training pictures it made the ranking worse than the head alone.)
 """
 
 from __future__ import annotations
@@ -18,10 +20,12 @@ from sightline.tasks.attributes.data.vocabulary import Attribute, Vocabulary
 
 WEAKNESS = Weakness("class-noise", "data", "chance that the class label is wrong", null=0.5)
 CLASS = "class"
+UNREAD = 0.3
+"""More than for attributes: that classes are named far better than by chance is seen in the answers themselves."""
 RULE = (
     "a class label is reported where it is more probably wrong than right, at the lower end of its interval over "
     f"{REPEATS} refits too, and where both judges disagree with it: a head on frozen features that never saw the "
-    "picture, and the network"
+    "picture, and the network where it was not trained on it"
 )
 
 
@@ -55,11 +59,16 @@ def class_suspicions(observations: Observations, repeats: int = REPEATS) -> Susp
         observations: observations with `features`.
         repeats: refits on resampled pictures.
     """
+    return suspicions(as_question(observations), repeats, unread=UNREAD, apart=True)
+
+
+def as_question(observations: Observations) -> Observations:
+    """The same pictures with the class as their one question, and no class beside it."""
     words = Vocabulary(tuple(Attribute(f"{CLASS}::{name}", CLASS, name) for name in observations.classes), (CLASS,))
     with_class = observations.labels >= 0
     count, classes = len(observations), len(observations.classes)
     labels = torch.nn.functional.one_hot(observations.labels.clamp(min=0), classes).float()
-    question = replace(
+    return replace(
         observations,
         vocabulary=words,
         probabilities=observations.class_logits.softmax(1),
@@ -72,14 +81,13 @@ def class_suspicions(observations: Observations, repeats: int = REPEATS) -> Susp
         skill=None,
         calibration=None,
     )
-    return suspicions(question, repeats)
 
 
 def _finding(observations: Observations, doubts: Suspicions, row: int) -> Finding:
     label, instead = (observations.classes[int(table[row, 0])] for table in (doubts.label, doubts.instead))
     return WEAKNESS.finding(
         observations.names[row],
-        f"{observations.names[row]} is labelled {label}; a head that never saw it and the network say {instead}",
+        f"{observations.names[row]} is labelled {label}; judges that never saw it say {instead}",
         effect=float(doubts.chance[row, 0]),
         ends=(float(doubts.low[row, 0]), float(doubts.high[row, 0])),
         evidence={

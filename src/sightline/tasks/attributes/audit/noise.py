@@ -13,7 +13,7 @@ rule gives the chance that label l is wrong,
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -90,16 +90,26 @@ class Suspicions:
         return self.ranking.isfinite() & (self.chance > WRONG) & (self.low > WRONG)
 
 
-def suspicions(observations: Observations, repeats: int = REPEATS) -> Suspicions:
+def suspicions(
+    observations: Observations, repeats: int = REPEATS, *, unread: float = UNREAD, apart: bool = False
+) -> Suspicions:
     """Judge every label out of fold, several times.
 
     Args:
         observations: observations with `features`.
         repeats: refits on resampled pictures.
+        unread: a question is left out whose surest quarter of answers contradicts a larger share of labels.
+        apart: whether the network judges only pictures that it was not trained on; else it judges all, on the
+            label's side where it learnt the label.
     """
     runs = [_out_of_fold(observations, repeat) for repeat in range(repeats)]
     mean = torch.stack([run.log() for run in runs]).mean(0).exp()
-    judged, unreadable = _readable(observations, mean)
+    if apart and observations.trained is not None:
+        own = torch.where(
+            observations.trained[:, None], mean.to(observations.probabilities), observations.probabilities
+        )
+        observations = replace(observations, probabilities=own)
+    judged, unreadable = _readable(observations, mean, unread)
     columns = [_column(observations, question, runs, mean) for question in judged]
     tables = (
         {name: torch.stack([one[name] for one in columns], dim=1) for name in columns[0]}
@@ -159,7 +169,9 @@ def _out_of_fold(observations: Observations, repeat: int) -> Float[Tensor, "n k"
     ).clamp(1e-9, 1 - 1e-9)
 
 
-def _readable(observations: Observations, heads: Tensor) -> tuple[tuple[Question, ...], tuple[str, ...]]:
+def _readable(
+    observations: Observations, heads: Tensor, unread: float
+) -> tuple[tuple[Question, ...], tuple[str, ...]]:
     """Questions answered better out of fold than by their most frequent value, and the names of the others."""
     clear: list[Question] = []
     unclear: list[Question] = []
@@ -170,7 +182,7 @@ def _readable(observations: Observations, heads: Tensor) -> tuple[tuple[Question
             count >= LEAST
             and wilson(round(score * count), count, confidence=strict(len(observations.questions)))[0] > base
         )
-        good = good and contradicted(_pooled(observations, question, heads), label, 0.25) <= UNREAD
+        good = good and contradicted(_pooled(observations, question, heads), label, 0.25) <= unread
         (clear if good else unclear).append(question)
     return tuple(clear), tuple(question.name for question in unclear)
 
@@ -292,6 +304,7 @@ def _finding(observations: Observations, doubts: Suspicions, row: int, column: i
                 observations, question, int(_values(observations.probabilities[row : row + 1], question).argmax())
             ),
         },
+        pictures=(observations.names[row],),
     )
 
 

@@ -50,7 +50,7 @@ def observe(
     names: tuple[str, ...],
     *,
     trained: Tensor | None = None,
-    batch: int = 64,
+    batch: int = 32,
     step: Callable[[int], None] = lambda done: None,
 ) -> Observations:
     """Run a network over pictures.
@@ -103,8 +103,10 @@ def _head(net: AttributeNet) -> Tensor | None:
 def _passes(net: AttributeNet, examples: Examples, batch: int, step: Callable[[int], None]) -> Iterator[_Pass]:
     for at in range(0, len(examples), batch):
         some = examples.take(slice(at, at + batch))
+        with torch.no_grad():  # gradients stop at the last features: the trunk keeps nothing
+            features, finer = net.trunk.levels(normalised(net, some.images), net.levels)
         with torch.enable_grad():
-            reading = net.read(normalised(net, some.images))
+            reading = net.read_features(features.detach().requires_grad_(), finer)
             top = reading.classes.topk(2, dim=1)
             maps = class_maps(top.values[:, 0], reading.features).detach()
             margin = top.values[:, 0] - top.values[:, 1]

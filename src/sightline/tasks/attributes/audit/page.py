@@ -9,9 +9,26 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from sightline.reports.document import document
 from sightline.reports.output import write_page
+
+
+class Picture(Protocol):
+    """A photo of a finding."""
+
+    @property
+    def source(self) -> str:
+        """The picture as a `data:` address."""
+
+    @property
+    def name(self) -> str:
+        """Name of the photo."""
+
+    @property
+    def words(self) -> str:
+        """What it shows."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +43,7 @@ class Row:
         null: the size without the weakness.
         p: p-value of an exact test, or None.
         evidence: the numbers behind it.
+        pictures: photos that show it.
     """
 
     id: str
@@ -37,6 +55,7 @@ class Row:
     null: float
     p: float | None
     evidence: Mapping[str, str | int | float]
+    pictures: tuple[Picture, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -55,6 +74,8 @@ class Section:
         summary: numbers about all that was looked at.
         command: what prints it again.
         rows: the strongest findings.
+        says: what all of it comes to; empty where the findings say it.
+        table: one line per place that was looked at; its first line names the columns. Empty where there is none.
     """
 
     kind: str
@@ -68,6 +89,8 @@ class Section:
     summary: Mapping[str, str | int | float]
     command: str
     rows: tuple[Row, ...]
+    says: str = ""
+    table: tuple[tuple[str, ...], ...] = ()
 
 
 def audit_page(sections: Sequence[Section], *, title: str, verdict: str, facts: Mapping[str, str]) -> str:
@@ -117,6 +140,27 @@ def worded(value: str | int | float | None) -> str:
     if value is None:
         return ""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def lines_of(records: Sequence[Mapping[str, str | int | float]]) -> tuple[tuple[str, ...], ...]:
+    """Records as a table whose first line names the columns; a value and its interval stand in one cell.
+
+    Example:
+        >>> lines_of([{"skill": 0.5, "skill, from": 0.4, "skill, to": 0.6, "pictures": 9}])
+        (('skill', 'pictures'), ('0.50 [0.40, 0.60]', '9'))
+    """
+    if not records:
+        return ()
+    columns = [name for name in records[0] if not name.endswith((", from", ", to"))]
+    return (tuple(columns), *(tuple(_cell(record, name) for name in columns) for record in records))
+
+
+def _cell(record: Mapping[str, str | int | float], name: str) -> str:
+    ends = [record.get(f"{name}, {end}") for end in ("from", "to")]
+    value = record[name]
+    if isinstance(value, float) and all(isinstance(end, float) for end in ends):
+        return f"{value:.2f} [{ends[0]:.2f}, {ends[1]:.2f}]"
+    return worded(value)
 
 
 def _axis(section: Section) -> list[tuple[Row, float, float, float, float]]:

@@ -33,7 +33,7 @@ RULE = (
     f"frequent the attribute is, at {LEVEL:.0%} over all heads together (Bonferroni); only pictures that the network "
     "was not trained on count, and only attributes that at least five of them have and five lack"
 )
-READINGS = ("reads nothing", "says no more than the class does", "reads more than the class", "not shown either way")
+READINGS = ("read nothing", "say no more than the class does", "read more than the class", "not shown either way")
 STORED = {UNREAD: "beats no control", TYPICAL: "beats the frequency only", SEEN: "beats both controls"}
 
 
@@ -84,7 +84,14 @@ def unread(observations: Observations) -> Verdict:
     counts: dict[str, Fact] = {f"heads: {one}": sum(head.reading == one for head in heads) for one in READINGS}
     left = len(observations.vocabulary) - len(heads)
     summary = {"pictures judged by": int(rows.sum()), **counts, "heads too rarely answered to tell": left}
-    return Verdict(tuple(sorted(findings, key=lambda f: (f.effect, f.where))), len(heads), RULE, summary=summary)
+    table = tuple(head.record() for head in sorted(heads, key=lambda head: (READINGS.index(head.reading), head.name)))
+    order = sorted(findings, key=lambda f: (f.effect, f.where))
+    return Verdict(tuple(order), len(heads), RULE, summary=summary, table=table, says=_says(heads))
+
+
+def _says(heads: tuple[HeadSkill, ...]) -> str:
+    counts = [f"{sum(head.reading == one for head in heads)} {one}" for one in READINGS]
+    return f"Of {len(heads)} attribute heads that can be judged: {', '.join(counts)}."
 
 
 def judged_rows(observations: Observations) -> Bool[Tensor, " n"]:

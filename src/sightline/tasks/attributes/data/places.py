@@ -44,7 +44,7 @@ def part_ids(data: AttributeData, row: int, size: int) -> Ids:
     """Ids of a photo's middle square: of part masks, of key points on the object's mask or box, or nowhere."""
     if data.part_masks and (path := data.part_masks[row]) is not None:
         return np.asarray(middle_square(read_mask(path), size, Image.Resampling.NEAREST), dtype=np.uint8)
-    outline = _outline(data, row, size)
+    outline = object_outline(data, row, size)
     if not has_points(data):
         return np.full((size, size), NOWHERE, np.uint8) if outline is None else outline.astype(np.uint8)
     points, spread = _points(data, row, size)
@@ -104,7 +104,7 @@ def _points(data: AttributeData, row: int, size: int) -> tuple[Floats, float]:
     return placed, max(0.5, WIDTH * large * scale)
 
 
-def _outline(data: AttributeData, row: int, size: int) -> NDArray[np.bool_] | None:
+def object_outline(data: AttributeData, row: int, size: int) -> NDArray[np.bool_] | None:
     """The object's mask, or else its box; None where neither is known."""
     if data.foreground and (path := data.foreground[row]) is not None:
         mask = middle_square(read_mask(path).convert("L"), size, Image.Resampling.BILINEAR)
