@@ -17,16 +17,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
 from _eat_cells import _pack
 from _measure import conditions
 from _study import Rows, publish
 from eat_texts import features as lite0_features
-from sightline.api.open_model import open_model
 from sightline.common.files import write_text
 from sightline.data.photos import read_photo
-from sightline.models.trunk import Trunk
+from sightline.models.zoo.cifar_names import cifar_net
 from sightline.tasks.attributes.audit import Observations
 from sightline.tasks.attributes.audit.crossfit import fitted, folds, narrowed, out_of_fold, probabilities
 from sightline.tasks.attributes.audit.mislabelled import class_suspicions
@@ -34,6 +34,7 @@ from sightline.tasks.attributes.audit.noise import PENALTY, REPEATS, suspicions
 from sightline.tasks.attributes.data import BIRDS, Attribute, Vocabulary, read_attributes
 
 RATES, SEEDS, DRAWS = (0.05, 0.1), 3, 500
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 RANKINGS = ("loss of the linear probe", "self-confidence", "audit")
 
 
@@ -218,22 +219,22 @@ def photos(work: Path) -> list[Callable[[], Labels]]:
 
 @torch.inference_mode()
 def cifar(work: Path) -> Labels:
-    """CIFAR photos, enlarged to 96 pixels, with features of EfficientNet-Lite0."""
+    """CIFAR test photos with features of the pack's ResNet-20."""
     root = _pack() / "cifar10_test_subset"
     lines = [line.split(",") for line in (root / "labels.csv").read_text().splitlines()[1:]]
     names = sorted({line[1] for line in lines})
     labels = torch.tensor([names.index(line[1]) for line in lines])
     path = work / "cifar.npy"
     if not path.is_file():
-        loaded = open_model("imagenet")
-        trunk = Trunk(loaded.model).eval()
-        mean, std = (
-            torch.tensor(value).view(1, 3, 1, 1) for value in (loaded.preprocess.mean, loaded.preprocess.std)
-        )
-        photos = [read_photo(root / line[0]).image.convert("RGB").resize((96, 96)) for line in lines]
-        x = (torch.from_numpy(np.stack([np.asarray(one) for one in photos])).permute(0, 3, 1, 2) / 255 - mean) / std
+        net = cifar_net("cifar-resnet20", len(names), pad=True).eval()
+        weights = load_file(_pack() / "models" / "cifar10_resnet20.safetensors")
+        net.load_state_dict(weights, strict=False)  # counts of batches are not in the file
+        net.linear = torch.nn.Identity()  # what is left gives the pooled features
+        mean, std = (torch.tensor(value).view(1, 3, 1, 1) for value in (IMAGENET_MEAN, IMAGENET_STD))
+        photos = [np.asarray(read_photo(root / line[0]).image.convert("RGB")) for line in lines]
+        x = (torch.from_numpy(np.stack(photos)).permute(0, 3, 1, 2) / 255 - mean) / std
         work.mkdir(parents=True, exist_ok=True)
-        np.save(path, torch.cat([trunk(part).mean((2, 3)) for part in x.split(64)]).numpy())
+        np.save(path, torch.cat([net(part) for part in x.split(64)]).numpy())
     features = torch.from_numpy(np.load(path))
     return classes("CIFAR-10, classes", features, labels, torch.arange(len(labels)) % 5 > 0)
 
