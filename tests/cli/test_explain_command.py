@@ -7,10 +7,12 @@ from importlib import resources
 
 import numpy as np
 import pytest
+import typer
 from PIL import Image
 from typer.testing import CliRunner
 
 from sightline.cli.app import app
+from sightline.cli.explain import _photos
 
 MODEL = ("-m", "timm:test_convnext", "--weights", "random")
 
@@ -93,6 +95,14 @@ class Links(HTMLParser):
 
     def handle_starttag(self, tag, attributes):
         self.found += [value for name, value in attributes if name in ("href", "src")]
+
+
+def test_the_network_of_drawn_birds_shows_a_drawn_scene_where_no_photo_is_named():
+    (scene,) = _photos(None, "birdnet")
+    assert scene.name == "scene.png"
+    assert _photos(None, None) == [scene]
+    with pytest.raises(typer.BadParameter):
+        _photos(None, "resnet18")
 
 
 def test_several_photos_get_their_own_folders_and_one_index(here):

@@ -18,6 +18,13 @@ def run(*arguments):
     return CliRunner().invoke(app, list(arguments))
 
 
+def test_networks_that_come_as_a_package_are_listed_by_the_name_that_model_takes():
+    entries = json.loads(run("models", "imagenet*", "--json").stdout)
+    assert [(entry["name"], entry["origin"]) for entry in entries][0] == ("imagenet", "package")
+    assert len(entries) == 3
+    assert "package:" not in run("models", "imagenet").stdout
+
+
 def test_models_are_listed_by_pattern():
     assert "torchvision:squeezenet1_0" in run("models", "squeezenet").stdout
     (entry,) = json.loads(run("models", "torchvision:resnet50", "--json").stdout)

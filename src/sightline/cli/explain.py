@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from sightline.cli.texts import Texts
     from sightline.models.load import LoadedModel
 
+DRAWN = "birdnet"
+"""The network that knows drawn birds only; without a photo it shows a scene of them."""
+
 
 def explain(
     model: LabelledModelOptions,
@@ -133,10 +136,10 @@ def _explains_itself(
 
 
 def _photos(photos: list[Path] | None, model: str | None) -> list[Path]:
-    """The photos that were named, or the bundled scene where nothing at all was."""
+    """The photos that were named; without any, a drawn scene for the bundled network of drawn birds."""
     if photos:
         return photos
-    if model is not None:
+    if model not in (None, DRAWN):
         raise typer.BadParameter("name at least one photo or folder", param_hint="PHOTO...")
     from importlib.resources import files
 

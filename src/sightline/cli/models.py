@@ -14,11 +14,12 @@ def models(
     pattern: Annotated[str, typer.Argument(help="A part of a name, or a pattern such as 'vit_*_224'.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="As JSON on standard output.")] = False,
 ) -> None:
-    """List the networks of torchvision and timm."""
+    """List the networks that come as a package, and those of torchvision and timm."""
     from sightline.errors import ModelError, near
     from sightline.models.zoo.catalog import models as catalogue
+    from sightline.models.zoo.packaged import entries as packaged
 
-    entries = catalogue(pattern)
+    entries = [*packaged(pattern), *catalogue(pattern)]
     if not entries:
         raise ModelError(f"no model matches {pattern!r}; {near(pattern, (entry.name for entry in catalogue()))}")
     if as_json:
@@ -28,7 +29,7 @@ def models(
         ("name", "family", ">parameters", "published weights"),
         (
             (
-                f"{entry.origin}:{entry.name}",
+                entry.full,
                 entry.family,
                 "" if entry.parameters is None else f"{entry.parameters / 1e6:.1f} M",
                 "yes" if entry.published else "no",

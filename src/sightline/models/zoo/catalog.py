@@ -9,7 +9,7 @@ It knows nothing of weights files or of how a model is looked into.
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal, NamedTuple, get_args
@@ -35,17 +35,22 @@ class Entry:
 
     Args:
         name: name within its origin.
-        origin: `torchvision` or `timm`.
+        origin: `torchvision` or `timm`; `package` where the trained network is a package.
         family: the module that defines it (`resnet`, `vision_transformer`).
         parameters: number of parameters, where the origin's tables say it; None otherwise.
         published: whether its origin publishes weights for it.
     """
 
     name: str
-    origin: Origin
+    origin: Origin | Literal["package"]
     family: str
     parameters: int | None
     published: bool
+
+    @property
+    def full(self) -> str:
+        """The name as `--model` takes it, with its origin where it is one."""
+        return self.name if self.origin == "package" else f"{self.origin}:{self.name}"
 
 
 def models(pattern: str = "") -> list[Entry]:
@@ -58,8 +63,13 @@ def models(pattern: str = "") -> list[Entry]:
         >>> [entry.name for entry in models("torchvision:squeezenet*")]
         ['squeezenet1_0', 'squeezenet1_1']
     """
+    return matching(_entries(), pattern)
+
+
+def matching(entries: Iterable[Entry], pattern: str) -> list[Entry]:
+    """Those whose name, with or without its origin, a pattern fits; see `models`."""
     glob = pattern.lower() if any(sign in pattern for sign in "*?[") else f"*{pattern.lower()}*"
-    return [entry for entry in _entries() if any(fnmatch.fnmatchcase(form, glob) for form in _forms(entry))]
+    return [entry for entry in entries if any(fnmatch.fnmatchcase(form, glob) for form in (entry.name, entry.full))]
 
 
 def find_model(name: str) -> ModelName:
@@ -100,10 +110,6 @@ def _names(origin: Origin) -> frozenset[str]:
     from torchvision import models as tv
 
     return frozenset(name for room in (tv, tv.detection, tv.segmentation) for name in tv.list_models(module=room))
-
-
-def _forms(entry: Entry) -> tuple[str, str]:
-    return entry.name, f"{entry.origin}:{entry.name}"
 
 
 @cache

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from sightline.errors import MissingExtraError, ModelError
 from sightline.models.weights import Weights, read_weights
-from sightline.models.zoo.catalog import ModelName
+from sightline.models.zoo.catalog import Entry, ModelName, matching
 
 PHOTOS = "imagenet"
 """Name of the network that explains a photo where no model is named."""
@@ -62,6 +62,20 @@ PACKAGED: Mapping[str, Packaged] = {
     ),
 }
 """The networks, by the name that `--model` takes."""
+
+
+def entries(pattern: str = "") -> list[Entry]:
+    """The packaged networks as rows of the catalogue.
+
+    Args:
+        pattern: a part of a name, or a pattern with `*`; empty lists all.
+
+    Example:
+        >>> [entry.full for entry in entries("imagenet-lite*")]
+        ['imagenet-lite1', 'imagenet-lite2']
+    """
+    rows = (Entry(name, "package", packaged.network, None, True) for name, packaged in PACKAGED.items())
+    return matching(rows, pattern)
 
 
 def installed_file(name: str) -> Path | None:
