@@ -17,6 +17,7 @@ NETWORK = r"toy|birdnet|alexnet|googlenet|swin_t|convnext_tiny|vgg11_features|[a
 LAYER = r"(?:features|classifier)\.\d+|\d+(?:\.\d+)*"
 
 EAT = ("controls", "guided", "bottlenecks", "grounding", "text", "faithfulness", "frame")
+CLICKS = ("clicks planted", "clicks classes")
 BOTH = ("mobilenet_v2", "squeezenet1_0")
 TRUTH = {"mosaics": BOTH, "faithful": BOTH, "causal": BOTH, "shuffled": BOTH, "damping": BOTH[:1]}
 
@@ -71,7 +72,7 @@ SCRIPTS = [
     Script("eat.py", tuple(f"eat {name}" for name in EAT), free="(?!)", absent=".*"),
     Script("eat_texts.py", ("eat_texts texts",), free="(?!)", absent=".*"),
     Script("eat_points.py --seeds 3", ("eat_points pointing", "eat_points energy"), free="(?!)", keys=2, within=True),
-    Script("clicks.py --study planted --study classes", ("clicks planted",), free="(?!)", within=True),
+    Script("clicks.py --study planted --study classes", CLICKS, free="(?!)", within=True),
     Script("eat_noise.py", ("eat_noise photos",), free="(?!)", keys=2, absent="CUB, attributes|CIFAR"),
     Script("xai_tris.py", ("xai_tris precision", "xai_tris gain"), free="(?!)"),
     Script("evidence.py", ("table: coco-where", "table: cub-where"), free=r"(?!)", absent=r".*"),
