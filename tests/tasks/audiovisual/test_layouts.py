@@ -104,7 +104,7 @@ def test_features_are_read_and_what_does_not_fit_is_refused(tmp_path: Path) -> N
 def test_the_lists_of_the_pack_are_read(pack: Path) -> None:
     entries = read_ave(pack / "ave_labels" / "Annotations.txt")
     assert len(entries) == 4143
-    assert sum((entry.start, entry.end) == (0.0, 10.0) for entry in entries) == 2749
+    assert sum((entry.start, entry.end) == (0.0, 10.0) for entry in entries) == 2750
     there, missing = present(entries, pack / "events" / "clips")
     assert len(there) + missing == 4143
     assert {entry.clip for entry, _ in there} == {"22olCB3wQaA", "0lFf-HP86Q0"}
