@@ -46,13 +46,15 @@ def markdown(rows: Rows) -> str:
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
-def arguments(about: str | None, work: str, page: str, studies: Sequence[str]) -> argparse.ArgumentParser:
+def arguments(
+    about: str | None, work: str, page: str, studies: Sequence[str], *, seeds: int = 5
+) -> argparse.ArgumentParser:
     """What every study is asked: train or tables, which part, where."""
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", nargs="?", default="train", choices=("train", "tables"))
     parser.add_argument("--study", action="append", choices=studies, help="which studies; all by default")
     parser.add_argument("--work", type=Path, default=Path(work), help="folder of data, networks and figures")
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--seeds", type=int, default=seeds)
     parser.add_argument("--part", default="0/1", help="which share of the cells this process trains")
     parser.add_argument("--json", type=Path, help="a file for the tables")
     parser.add_argument(

@@ -5,6 +5,7 @@ Works on timm's models, torchvision's and the bundled one. It knows nothing of w
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -148,21 +149,47 @@ def hold_stride(trunk: Trunk, stride: int, size: tuple[int, int]) -> Trunk:
         ModelError: the features stay coarser, because they are coarse from the beginning (patches) or through an
             operation that is no convolution or pooling.
     """
-    rows = size[0] // stride
+    rows = math.ceil(size[0] / stride)
     for module, side in _inputs_of_strided(trunk, size):
-        excess = rows // side if side < rows else 1
+        excess = _times(rows, side)
         if excess > 1:
             _dilate(module, excess)
         if side <= rows and _stride(module) > 1:
             _unstride(trunk, module)
     trunk.forget_layouts()
     height = grid_of(trunk, size).height
-    if height < rows:
+    if height < rows and pixels_per_cell(trunk, size) > stride:
         raise ModelError(
             f"features of stride {stride} were asked for, but those of {type(trunk.body).__name__} have "
             f"{size[0] / height:g} pixels per cell at {size[0]} pixels; ask for that, or for another backbone"
         )
     return trunk
+
+
+def _times(rows: int, side: int) -> int:
+    """How many times coarser a grid of `side` rows is: 17 rows halved are 9, so the nearest power of 2 counts."""
+    if side >= rows:
+        return 1
+    return rows // side if rows % side == 0 else 2 ** round(math.log2(rows / side))
+
+
+def pixels_per_cell(trunk: Trunk, size: tuple[int, int]) -> float:
+    """Pixels between neighbouring cells, from how many more rows a taller picture has.
+
+    The side over the rows would take a network that does not pad (13 rows of 224 pixels, 16 pixels apart) for a
+    coarser one. A network that takes pictures of one size only is judged by that.
+
+    Args:
+        trunk: it is run twice and not changed.
+        size: `(h, w)` of the pictures.
+    """
+    rows = grid_of(trunk, size).height
+    more = 2 * size[0]
+    try:
+        taller = grid_of(trunk, (more, size[1])).height
+    except Exception:  # networks of one size refuse another in many ways
+        return size[0] / rows
+    return (more - size[0]) / max(1, taller - rows)
 
 
 def drop_unused(trunk: Trunk, size: tuple[int, int]) -> Trunk:
