@@ -30,8 +30,8 @@ WORLDS = {"aviary": WorldConfig(), "background": WorldConfig(background_correlat
 SETS = ("cub", *WORLDS)
 DIRECTIONS = 256
 """Most directions of features that heads see; the CUB subset's 210 training photos span 210."""
-POOL, TESTS = 900, 300
-"""Scenes of a world to draw training pictures from, and to test on."""
+POOL, TESTS, WORLD_SIDE = 800, 300, 128
+"""Scenes of a world to draw training pictures from, and to test on; their side. Photos have the network's own."""
 STRIDE = 16
 
 
@@ -225,7 +225,7 @@ def _marked(examples: Examples, words: Vocabulary) -> tuple[Tensor, Tensor]:
 
 def network(base: Base, words: Vocabulary, classes: int, size: int | None = None) -> AttributeNet:
     """A network with its real weights, in eval mode."""
-    file = None if base.weights is None else str(_pack() / "models" / base.weights)
+    file = base.weights if base.weights in (None, "random") else str(_pack() / "models" / base.weights)
     arguments = dict(base.model_args)
     side = size or load_model(base.model, weights=file, model_args=arguments).preprocess.size[0]
     names = tuple(str(at) for at in range(classes))
@@ -240,7 +240,7 @@ def frozen(base: Base, data: str, work: Path) -> Frozen:
         with np.load(path) as file:
             return Frozen(**{one.name: torch.from_numpy(file[one.name]) for one in fields(Frozen)})
     words, _ = vocabularies(data)
-    net = network(base, words, 2)
+    net = network(base, words, 2, WORLD_SIDE if data in WORLDS else None)
     own = turned(net, pictures(data, net.spec.size, work))
     path.parent.mkdir(parents=True, exist_ok=True)
     half = path.with_suffix(".tmp.npz")

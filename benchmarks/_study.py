@@ -16,6 +16,7 @@ from sightline.common.files import write_text
 Rows = list[dict[str, str]]
 PAGES = {
     "eat": "attributes",
+    "eat_study": "eat",
     "eat_texts": "texts",
     "eat_points": "places",
     "eat_noise": "audit",

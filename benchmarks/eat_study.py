@@ -11,32 +11,72 @@ folder: an interrupted run goes on where it stopped.
 
 from __future__ import annotations
 
+import argparse
 import json
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
 
 from _eat_arms import FAMILIES, SIZES, Row, World, cells, ridge_of
+from _eat_claims import Cells, bases, claims, guides, picture, recognition, texts, tuned
 from _eat_features import BASES, BIRDS_BASE, SETS, frozen, toy, vocabularies
-from _study import arguments
+from _eat_tuned import ARMS, FROM_PROBE, probe_row, toy_row, tuned_row
+from _study import arguments, publish
 
-STUDIES = ("frozen", "guided")
+STUDIES = ("frozen", "guided", "tuned")
 GUIDED = ("boxes", "places")
-GUIDED_SEEDS, WORLD_SEEDS, WORLD_SIZES, WORLD_BASES = 5, 3, (5, 20), ("lite0", "mobilenet_v2")
-"""Guided arms see features place by place, which costs a hundred times more: so many seeds, and less in worlds."""
+GUIDED_SEEDS, GUIDED_SIZES, GUIDED_BASES = 3, (10, 30), ("lite0", "mobilenet_v2", "toy")
+"""Guided arms see features place by place, which costs a hundred times more: so many seeds, sizes and networks."""
+CLASS_SEEDS, WORLD_SEEDS = 3, 5
+"""Seeds of the 312 attributes of classes, and of the worlds."""
+TUNED, TUNED_SEEDS = (BASES[3], BASES[0]), 3
+"""Networks that are fine-tuned, and how many seeds."""
 
 
 def main() -> None:
-    """Train, or print."""
-    asked = arguments(__doc__, "eat_study.work", "eat.md", STUDIES, seeds=10).parse_args()
+    """Train, print, draw."""
+    parser = arguments(__doc__, "eat_study.work", "eat.md", STUDIES, seeds=10)
+    parser.add_argument("--picture", type=Path, help="a file for the picture of accuracy against pictures a class")
+    asked = parser.parse_args()
     torch.set_num_threads(1)
-    work = Path(asked.work)
+    if asked.toy:
+        with tempfile.TemporaryDirectory() as folder:
+            _toy(Path(folder))
+            _print(Path(folder), asked)
+        return
     if asked.what == "train":
         for study in asked.study or STUDIES:
-            for world in worlds(work):
-                families = GUIDED if study == "guided" else tuple(one for one in FAMILIES if one not in GUIDED)
-                run(world, families, asked.seeds, work / "frozen.jsonl")
+            train(study, asked.work, asked.seeds)
+    _print(asked.work, asked)
+
+
+def _print(work: Path, asked: argparse.Namespace) -> None:
+    own = Cells(rows_of(work / "frozen.jsonl"))
+    tables = {"claims": claims(own), "recognition": recognition(own), "bases": bases(own)}
+    tables |= {"guides": guides(own), "texts": texts(own), "tuned": tuned(Cells(rows_of(work / "tuned.jsonl")))}
+    publish(tables, "eat_study", json_to=asked.json, write=asked.write)
+    if asked.picture:
+        picture(own, asked.picture)
+
+
+def train(study: str, work: Path, seeds: int) -> None:
+    """All cells of a study that are not there yet."""
+    if study == "tuned":
+        run_tuned(work, min(seeds, TUNED_SEEDS))
+        return
+    families = GUIDED if study == "guided" else tuple(one for one in FAMILIES if one not in GUIDED)
+    for world in worlds(work):
+        run(world, families, seeds, work / "frozen.jsonl")
+
+
+def _toy(work: Path) -> None:
+    """Noise at toy size, twice as a whole would be: the second pass finds every cell done."""
+    own, words, class_words = toy()
+    for _ in range(2):
+        run(World("toy", "toy", own, words, class_words), tuple(FAMILIES), 2, work / "frozen.jsonl", sizes=(5, 30))
+    keep([toy_row(words, arm, 0) for arm in ("probe", *ARMS, *FROM_PROBE)], work / "tuned.jsonl")
 
 
 def worlds(work: Path) -> Iterator[World]:
@@ -46,10 +86,18 @@ def worlds(work: Path) -> Iterator[World]:
             yield World(data, base.name, frozen(base, data, work), *vocabularies(data))
 
 
-def run(world: World, families: tuple[str, ...], seeds: int, path: Path, say: Callable[[str], None] = print) -> None:
+def run(
+    world: World,
+    families: tuple[str, ...],
+    seeds: int,
+    path: Path,
+    *,
+    sizes: tuple[int, ...] = SIZES,
+    say: Callable[[str], None] = print,
+) -> None:
     """Train the cells of a network on a data set that are not in the file yet."""
     ready = {key_of(row) for row in rows_of(path)}
-    for each in SIZES:
+    for each in sizes:
         ridge = None
         for family in families:
             count = seeds_of(world, family, each, seeds)
@@ -62,13 +110,26 @@ def run(world: World, families: tuple[str, ...], seeds: int, path: Path, say: Ca
             say(f"{world.data} {world.base} {family} {each}: {len(rows)} cells, {rows[0]['seconds']:.2f} s each")
 
 
+def run_tuned(work: Path, seeds: int, say: Callable[[str], None] = print) -> None:
+    """Fine-tune what is not in the file yet, seed by seed."""
+    path = work / "tuned.jsonl"
+    for seed in range(seeds):
+        for base in TUNED:
+            for arm in ("probe", *ARMS, *FROM_PROBE) if seed == 0 else ARMS:
+                if ("cub", base.name, arm, 30, seed) in {key_of(row) for row in rows_of(path)}:
+                    continue
+                row = probe_row(base, work) if arm == "probe" else tuned_row(base, arm, seed, work)
+                keep([row], path)
+                say(f"{base.name} {arm} {seed}: {row['accuracy']:.3f}, {row.get('seconds', 0):.0f} s")
+
+
 def seeds_of(world: World, family: str, each: int, seeds: int) -> int:
     """Seeds of a family at one number of pictures; 0 where it is not trained."""
-    if family not in GUIDED:
-        return seeds
-    if world.data == "cub":
-        return min(seeds, GUIDED_SEEDS)
-    return min(seeds, WORLD_SEEDS) if each in WORLD_SIZES and world.base in WORLD_BASES else 0
+    if family in GUIDED:
+        wanted = each in GUIDED_SIZES and world.base in GUIDED_BASES
+        return min(seeds, GUIDED_SEEDS) if wanted else 0
+    most = CLASS_SEEDS if family == "of classes" else seeds if world.data == "cub" else WORLD_SEEDS
+    return min(seeds, most)
 
 
 def key_of(row: Row) -> tuple[object, ...]:

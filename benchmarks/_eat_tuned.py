@@ -1,0 +1,178 @@
+"""The fine-tuned cells of `eat_study.py`: whole networks on the photos of CUB, by the recipe of `train eat`.
+
+Nothing is chosen: all training photos are learnt from, and the last epoch counts. The probe of the features before
+training is the control of every cell.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import warnings
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from _eat_arms import Row, World, answers_of, drawn, second_task
+from _eat_features import Base, Frozen, Pictures, network, pictures, vocabularies
+from _eat_measures import attention
+from sightline.tasks.attributes.data import Vocabulary
+from sightline.tasks.attributes.data.examples import Examples
+from sightline.tasks.attributes.network.net import AttributeNet
+from sightline.tasks.attributes.recipe import EatRecipe
+from sightline.tasks.attributes.train.anatomy import probe_features
+from sightline.tasks.attributes.train.calibrate import normalised
+from sightline.tasks.attributes.train.fit import fit
+from sightline.training.probe import Features, chosen_strength, fitted, linear_probe
+
+ARMS = ("zero", "eat", "permuted")
+FROM_PROBE = ("zero from the probe", "eat from the probe")
+"""Heads that begin as the probe's solution; on the first seed."""
+EPOCHS, CUT = 10, 0.2
+
+
+def probe_row(base: Base, work: Path) -> Row:
+    """The control: logistic regression on the network's features before training."""
+    _, own, features = _ready(base, work)
+    probe = linear_probe(features)
+    hits = "".join(str(int(one)) for one in probe.right)
+    return {**_name(base, "probe", 0), "hits": hits, "accuracy": sum(probe.right) / len(own.test)}
+
+
+def tuned_row(base: Base, arm: str, seed: int, work: Path, epochs: int = EPOCHS) -> Row:
+    """One training and all that is measured of it."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="lightning.*")
+    begun = time.process_time()
+    net, own, features = _ready(base, work)
+    train = taught(own, arm.partition(" ")[0], seed)
+    if arm in FROM_PROBE:
+        start_from_probe(net, features)
+    zero = arm.startswith("zero")
+    fit(net, train, recipe(seed, epochs, net, zero=zero))
+    return {**_name(base, arm, seed), **measured(net, own), "seconds": time.process_time() - begun}
+
+
+def recipe(seed: int, epochs: int, net: AttributeNet, *, zero: bool) -> EatRecipe:
+    """The defaults of fine-tuning; lambda is 0 or 1."""
+    return EatRecipe.of(
+        attribute_weight=0.0 if zero else 1.0,
+        balance=0.0,
+        epochs=epochs,
+        size=net.spec.size,
+        backbone=net.spec.backbone,
+        device="cpu",
+        seed=seed,
+    )
+
+
+def _ready(base: Base, work: Path) -> tuple[AttributeNet, Pictures, Features]:
+    words, _ = vocabularies("cub")
+    net = network(base, words, 7)
+    own = pictures("cub", net.spec.size, work)
+    return net, own, probe_features(net, own.pool, own.test)
+
+
+def _name(base: Base, arm: str, seed: int) -> Row:
+    return {"data": "cub", "base": base.name, "arm": arm, "each": 30, "seed": seed}
+
+
+def taught(own: Pictures, arm: str, seed: int) -> Examples:
+    """All training photos with the attributes of an arm."""
+    nothing = torch.zeros(len(own.pool), 1)
+    known = (own.pool.labels, own.pool.targets, own.pool.weights)
+    table = (nothing, nothing, nothing, nothing, nothing, nothing, nothing, nothing)
+    frozen = Frozen(torch.tensor(len(own.pool)), nothing, nothing, nothing, *known, *table)
+    world = World("cub", "", frozen, own.words, own.class_words)
+    rows = drawn(world, 30, seed)
+    targets, weights = second_task(world, arm, rows, seed)
+    return own.pool.take(rows).taught(targets, weights)
+
+
+def start_from_probe(net: AttributeNet, features: Features) -> None:
+    """Let the class head begin as logistic regression on the features has it, with no say of the attributes yet."""
+    x, labels = features.train.double(), features.train_labels
+    mean, scale = x.mean(0), x.std(0).clamp(min=1e-6)
+    x = (x - mean) / scale
+    classes = int(labels.max()) + 1
+    weight, bias = fitted(x, labels, classes, chosen_strength(x, labels, classes))
+    head = net.class_head
+    with torch.no_grad():
+        head.of_features.weight.copy_(weight / scale)
+        head.of_features.bias.copy_(bias - weight @ (mean / scale))
+        head.of_attributes.weight.zero_()
+
+
+def measured(net: AttributeNet, own: Pictures) -> Row:
+    """Class, attention, attributes and deletion on the test photos."""
+    seen = attention(net, own.test)
+    with torch.no_grad():
+        parts = torch.arange(len(own.test)).split(25)
+        outputs = [net.read(normalised(net, own.test.images[rows])) for rows in parts]
+    scores, p = torch.cat([one.classes for one in outputs]), torch.cat([one.probabilities for one in outputs])
+    right = (scores.argmax(1) == own.test.labels).int()
+    hot = torch.nn.functional.one_hot(own.pool.labels).float().T
+    table = (hot @ (own.pool.targets * own.pool.weights)) / (hot @ own.pool.weights).clamp(min=1e-6)
+    energies = [round(1000 * float(one)) for one in seen["energy"]]
+    row: Row = {"accuracy": float(right.float().mean()), "hits": "".join(map(str, right.tolist()))}
+    row |= {"energies": energies, "energy": float(seen["energy"].mean()), "another map": float(seen["swapped"].mean())}
+    row |= {"area": float(seen["area"].mean()), "centred": float(seen["gaussian"].mean())}
+    known = (own.test.targets, own.test.weights, own.test.labels)
+    return row | answers_of(p, *known, table[scores.argmax(1)]) | deletion(net, own.test)
+
+
+@torch.no_grad()
+def deletion(net: AttributeNet, test: Examples) -> Row:
+    """Accuracy without the fifth of the places that the class map values most, and without those of another map."""
+    maps = []
+    for rows in torch.arange(len(test)).split(25):
+        with torch.enable_grad():
+            features = net.trunk(normalised(net, test.images[rows])).detach().requires_grad_()
+            top = net.read_features(features).classes.amax(1).sum()
+            slope = torch.autograd.grad(top, features)[0]
+        maps.append((features * slope).sum(1).detach().relu())
+    drawn_maps = torch.cat(maps)
+    return {
+        "deleted": _without(net, test, drawn_maps),
+        "deleted another": _without(net, test, drawn_maps.roll(len(test) // 2 + 1, 0)),
+    }
+
+
+def _without(net: AttributeNet, test: Examples, maps: Tensor) -> float:
+    """Accuracy with the top of each map painted in the photo's mean colour."""
+    hits = 0
+    flat = maps.flatten(1)
+    edge = flat.topk(max(1, int(CUT * flat.shape[1])), 1).values[:, -1]
+    cut = (maps >= edge[:, None, None]).float()
+    for rows in torch.arange(len(test)).split(25):
+        x = normalised(net, test.images[rows])
+        mask = torch.nn.functional.interpolate(cut[rows][:, None], size=x.shape[2:])
+        painted = torch.where(mask > 0, x.mean((2, 3), keepdim=True), x)
+        hits += int((net(painted).argmax(1) == test.labels[rows]).sum())
+    return hits / len(test)
+
+
+def toy_row(words: Vocabulary, arm: str, seed: int) -> Row:
+    """A cell of noise at toy size: the same steps, in a second."""
+    draw = torch.Generator().manual_seed(seed)
+    images = torch.randint(0, 255, (24, 3, 32, 32), generator=draw, dtype=torch.uint8)
+    labels = torch.arange(24) % 3
+    targets = (torch.rand(24, len(words), generator=draw) < 0.5).float()
+    parts = torch.zeros(24, 16, 16, dtype=torch.uint8)
+    parts[:, 4:12, 4:12] = 1
+    whole = Examples(images, labels, targets, torch.ones_like(targets), parts, part_names=("bill", "wing"))
+    train, test = whole.take(slice(0, 15)), whole.take(slice(15, 24))
+    own = Pictures(train, test, None, words, words, (targets,) * 4, torch.zeros(0), torch.zeros(0))
+    base = Base("toy", "timm:resnet18", "random", (("channels", (8, 8, 8, 8)),))
+    net = network(base, words, 3, 32)
+    begun = time.process_time()
+    if arm == "probe":
+        probe = linear_probe(probe_features(net, train, test))
+        return {**_name(base, arm, seed), "hits": "".join(str(int(one)) for one in probe.right)} | {
+            "accuracy": sum(probe.right) / len(test)
+        }
+    if arm in FROM_PROBE:
+        start_from_probe(net, probe_features(net, train, test))
+    fit(net, train, recipe(seed, 1, net, zero=arm.startswith("zero")))
+    return {**_name(base, arm, seed), **measured(net, own), "seconds": time.process_time() - begun}
