@@ -19,9 +19,8 @@ from sightline.models.trunk import Trunk
 from sightline.models.zoo.birdnet import BirdNet, BirdNetSpec
 from sightline.tasks.attributes.data import Attribute, Vocabulary
 from sightline.tasks.attributes.data.aviary import aviary_vocabulary
-from sightline.tasks.attributes.data.examples import Examples, from_files, from_scenes
-from sightline.tasks.attributes.data.read import read_attributes
-from sightline.tasks.attributes.network.net import AttributeNet, AttributeSpec, attribute_net
+from sightline.tasks.attributes.data.examples import Examples, from_scenes
+from sightline.tasks.attributes.network.net import AttributeNet, AttributeSpec
 from sightline.tasks.attributes.network.store import save_attribute_net
 from sightline.tasks.attributes.recipe import EatRecipe
 from sightline.tasks.attributes.train.fit import fit
@@ -37,8 +36,7 @@ BOTTLENECKS = ("narrow-permuted", "narrow-random", "narrow-context", "narrow-cla
 """The two bottlenecks of the guided study with another second task: is it the attributes that concentrate?"""
 ASIDE = ("free", "outside", "flat")
 """Arms that get three seeds only."""
-BASES = ("resnet", "vgg", "densenet", "mobilenet", "vit")
-STUDIES = ("controls", "guided", "photos", "frame")
+STUDIES = ("controls", "guided")
 VALIDATION, TEST = HELD_OUT + 500_000, HELD_OUT
 
 
@@ -48,12 +46,12 @@ class Cell:
 
     Args:
         study: of which table.
-        world: `aviary`, `background`, or `cub`: real photos.
+        world: `aviary` or `background`.
         base: the base model.
         arm: what the second task is.
         seed: of weights, order, scenes and controls.
         size: side of the pictures.
-        count: training pictures; 0 takes all there are.
+        count: training pictures.
         epochs: passes over them.
     """
 
@@ -91,43 +89,32 @@ def cells(study: str, seeds: int, toy: bool = False) -> list[Cell]:
         elif study == "guided":
             arms = (*GUIDED, *BOTTLENECKS, *(ASIDE if seed < 3 else ()))
             made += [Cell(study, "aviary", "bird", arm, seed, 96, 3000, 8) for arm in arms]
-        elif study == "photos":
-            made += [Cell(study, "cub", "mobilenet_v2", arm, seed, 128, 0, 6) for arm in ("zero", "eat", "permuted")]
-        elif study == "frame" and seed < 3:
-            worlds = (*WORLDS, "cub")
-            made += [
-                Cell(study, w, base, arm, seed, 64, 0 if w == "cub" else 1000, 20 if w == "cub" else 8)
-                for base in BASES
-                for w in worlds
-                for arm in ("zero", "eat")
-            ]
     if toy:
-        return [replace(cell, size=32, count=20, epochs=1) for cell in made if cell.world != "cub"][:4]
+        return [replace(cell, size=32, count=20, epochs=1) for cell in made][:4]
     return made
 
 
-def train(cell: Cell, work: Path, pack: Path | None) -> AttributeNet:
+def train(cell: Cell, work: Path) -> AttributeNet:
     """Train one cell and keep it."""
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="lightning.*")
     torch.set_num_threads(1)
-    examples = training_pictures(cell, work, pack)
+    examples = training_pictures(cell, work)
     words, taught = second_task(cell, examples)
     torch.manual_seed(cell.seed)
-    net = network(cell, words, classes_of(cell, pack), pack)
+    net = network(cell, words, classes_of(cell))
     fit(net, taught, recipe(cell))
     save_attribute_net(net, work / "nets" / f"{cell.name}.safetensors")
     return net
 
 
 def recipe(cell: Cell) -> EatRecipe:
-    """Lambda is 0 or 1; guiding losses where the arm is named after them; pretrained weights learn more slowly."""
+    """Lambda is 0 or 1; guiding losses where the arm is named after them."""
     guided = cell.kind in ("parts", "bottleneck")
-    real = cell.base == "mobilenet_v2"
     return EatRecipe.of(
         attribute_weight=0.0 if cell.arm == "zero" else 1.0,
-        lr=1e-3 if real else 2e-3,
-        trunk_lr_factor=0.1 if real else 1.0,
+        lr=2e-3,
+        trunk_lr_factor=1.0,
         part_weight=0.3 if guided else 0.0,
         outside_weight=1.0 if cell.arm == "outside" else 0.0,
         epochs=cell.epochs,
@@ -136,7 +123,7 @@ def recipe(cell: Cell) -> EatRecipe:
     )
 
 
-def network(cell: Cell, words: Vocabulary, classes: tuple[str, ...], pack: Path | None) -> AttributeNet:
+def network(cell: Cell, words: Vocabulary, classes: tuple[str, ...]) -> AttributeNet:
     """The base model with its two heads."""
     guided = cell.study == "guided"
     join = "bottleneck" if cell.kind in ("bottleneck", "narrow", "flat") else "fusion" if guided else "parallel"
@@ -146,18 +133,13 @@ def network(cell: Cell, words: Vocabulary, classes: tuple[str, ...], pack: Path 
         vocabulary=words,
         join=join,  # type: ignore[arg-type]
         pool="places" if guided and cell.arm != "flat" else "average",
-        stride=16 if cell.base == "mobilenet_v2" else 8,
+        stride=8,
         reading=4 if guided else 0,
         width=32,
         size=cell.size,
         seed=cell.seed,
         preprocess={"mean": [0.5] * 3, "std": [0.25] * 3},
     )
-    if cell.base == "mobilenet_v2":
-        if pack is None:
-            raise SystemExit("the study on photos needs the test pack")
-        spec = replace(spec, backbone="torchvision:mobilenet_v2")
-        return attribute_net(spec, str(next((pack / "models").glob("mobilenet_v2_imagenet.*"))))
     return AttributeNet(spec, Trunk(base_model(cell.base, cell.size)))
 
 
@@ -185,18 +167,16 @@ def base_model(name: str, size: int) -> nn.Module:
     return made
 
 
-def classes_of(cell: Cell, pack: Path | None) -> tuple[str, ...]:
+def classes_of(cell: Cell) -> tuple[str, ...]:
     """Names of the classes."""
-    return World(WORLDS[cell.world]).labels if cell.world in WORLDS else _photos(pack)[1]
+    return World(WORLDS[cell.world]).labels
 
 
-def training_pictures(cell: Cell, work: Path, pack: Path | None) -> Examples:
-    """Scenes of the cell's seed, or the training split of the photos.
+def training_pictures(cell: Cell, work: Path) -> Examples:
+    """Scenes of the cell's seed.
 
     `free`: half of the scenes have attributes by chance, and no class.
     """
-    if cell.world == "cub":
-        return photos(pack, "train", cell.size, work)
     first, half = cell.seed * cell.count, cell.count // 2
     if cell.arm == "free":
         loose = World(replace(WORLDS[cell.world], variation=1.0))
@@ -212,30 +192,13 @@ def scenes(world: str, first: int, count: int, size: int, work: Path) -> Example
     return from_scenes(drawn, aviary_vocabulary())
 
 
-def photos(pack: Path | None, split: str, size: int, work: Path) -> Examples:
-    """Photos of the CUB subset; its validation rows are too few to be kept apart and are learnt from."""
-    data, classes = _photos(pack)
-    rows = data.rows("test") if split == "test" else np.flatnonzero(data.split < 2)
-    found = from_files(data, rows, size, work / "photos")
-    kept = {name: at for at, name in enumerate(classes)}
-    labels = torch.tensor([kept[data.classes[int(label)]] for label in found.labels])
-    return replace(found, labels=labels)
-
-
-def _photos(pack: Path | None):
-    if pack is None:
-        raise SystemExit("the study on photos needs the test pack; name it with SIGHTLINE_PACK")
-    data = read_attributes(pack / "cub_200_2011_subset" / "CUB_200_2011", targets="class")
-    return data, tuple(data.classes[at] for at in sorted(set(data.labels.tolist())))
-
-
 def second_task(cell: Cell, examples: Examples) -> tuple[Vocabulary, Examples]:
     """What is taught beside the class: attributes, or one of the controls that should not help attention.
 
     `permuted`: every picture of a class gets the attributes of some picture of another class. `random`: every class
     gets codes of its own with the same marginals. `context`: the family of the background. `classes`: the class.
     """
-    words = aviary_vocabulary() if cell.world in WORLDS else _photos(_pack())[0].vocabulary
+    words = aviary_vocabulary()
     draw = np.random.default_rng([cell.seed, 77])
     labels = examples.labels.numpy()
     count = int(labels.max()) + 1

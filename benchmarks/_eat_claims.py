@@ -65,6 +65,11 @@ class Cells:
         a, b = self.table(one, name, seeds), self.table(other, against or name, second)
         return np.where((a < 0) | (b < 0), np.nan, (a - b) * scale) if len(seeds) else None
 
+    def pooled(self, data: str, bases: Sequence[str], each: int, arm: str) -> tuple[float, float, float]:
+        """Hits of EAT less those of another arm, over several networks."""
+        keys = [((data, base, "eat", each), (data, base, arm, each)) for base in bases]
+        return crossed([self.difference(one, other, "hits") for one, other in keys])
+
 
 def crossed(differences: Sequence[Floats | None], draws: int = DRAWS) -> tuple[float, float, float]:
     """Mean of paired differences and its 95 % interval, resampling seeds and pictures; several tables count alike."""
@@ -102,12 +107,9 @@ def recognition(cells: Cells) -> Rows:
     for data in _order(cells, 0):
         for each in sorted({one for d, _, one in cells.places() if d == data}):
             bases = [b for d, b, e in cells.places() if d == data and e == each and b != "inat birds"]
-            pairs = lambda arm: [  # noqa: E731
-                cells.difference((data, b, "eat", each), (data, b, arm, each), "hits") for b in bases  # noqa: B023
-            ]
             row = {"data": data, "pictures a class": str(each), "networks": str(len(bases))}
             row["EAT"] = plain(float(np.mean([cells.mean((data, b, "eat", each), "accuracy") for b in bases])))
-            rows.append(row | {f"less {arm}": signed(crossed(pairs(arm))) for arm in CONTROLS})
+            rows.append(row | {f"less {arm}": signed(cells.pooled(data, bases, each, arm)) for arm in CONTROLS})
     return rows
 
 
@@ -270,7 +272,12 @@ def picture(cells: Cells, path: Path) -> None:
     data = data or _order(cells, 0)
     figure = Figure(figsize=(3.6 * len(data), 3.6), layout="constrained")
     axes = figure.subplots(1, len(data), squeeze=False, sharey=True)[0]
-    arms = (("eat", "attributes (EAT)"), ("shuffled", "shuffled in the class"), ("random", "random code"), ("class", "class again"))
+    arms = (
+        ("eat", "attributes (EAT)"),
+        ("shuffled", "shuffled in the class"),
+        ("random", "random code"),
+        ("class", "class again"),
+    )
     for axis, name in zip(axes, data, strict=True):
         sizes = sorted({e for d, _, e in cells.places() if d == name})
         for at, (arm, label) in enumerate(arms):

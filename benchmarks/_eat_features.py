@@ -1,7 +1,7 @@
 """The frozen features of the study `eat_study.py`: five networks with real weights on three data sets, computed once.
 
-Features are pooled, brought to unit spread and turned onto the directions that the training pictures span, so heads on
-them are small and quick; nothing of the labels is used. It knows pictures and networks, no heads.
+Features are pooled, brought to unit spread and turned onto the directions that the training pictures span, so heads
+on them are small and quick; nothing of the labels is used. It knows pictures and networks, no heads.
 """
 
 from __future__ import annotations
@@ -318,4 +318,8 @@ def toy(seed: int = 0) -> tuple[Frozen, Vocabulary, Vocabulary]:
     boxes = torch.tensor([0.25, 0.25, 0.5, 0.25]).expand(96, 4).contiguous()
     ones = torch.ones_like(targets)
     own = (targets, ones, means[labels], ones, inside, parts, points, boxes)
-    return Frozen(torch.tensor(60), x - middle, grid.half(), middle, labels, *own, x[60:] - middle, torch.tensor(1.0)), words, words
+    return (
+        Frozen(torch.tensor(60), x - middle, grid.half(), middle, labels, *own, x[60:] - middle, torch.tensor(1.0)),
+        words,
+        words,
+    )

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as fn
 
-from _eat_cells import TEST, VALIDATION, WORLDS, Cell, classes_of, network, photos, scenes, second_task
+from _eat_cells import TEST, VALIDATION, WORLDS, Cell, classes_of, network, scenes, second_task
 from _eat_cells import training_pictures as training
 from sightline.models.weights import read_weights
 from sightline.tasks.attributes.data import Vocabulary
@@ -39,11 +39,11 @@ SPEAKING = ("eat", "free", "narrow", "parts", "bottleneck", "outside")
 Arrays = dict[str, NDArray[np.float64]]
 
 
-def load(cell: Cell, work: Path, pack: Path | None) -> AttributeNet:
+def load(cell: Cell, work: Path) -> AttributeNet:
     """The network of a finished cell."""
     given = read_weights(work / "nets" / f"{cell.name}.safetensors")
     spec_words = _words(given.metadata["spec"])
-    net = network(cell, spec_words, classes_of(cell, pack), pack)
+    net = network(cell, spec_words, classes_of(cell))
     net.load_state_dict({k: v for k, v in given.tensors.items() if not k.startswith("knowledge.")})
     return net.eval()
 
@@ -54,13 +54,13 @@ def _words(spec: str) -> Vocabulary:
     return Vocabulary.from_json(json.loads(spec)["vocabulary"])
 
 
-def measure(cell: Cell, work: Path, pack: Path | None, tests: int = TESTS) -> Arrays:
+def measure(cell: Cell, work: Path, tests: int = TESTS) -> Arrays:
     """All arrays of one cell, from its file of measures or anew."""
     path = work / "measures" / f"{cell.name}.npz"
     if path.is_file():
         return dict(np.load(path))
-    net = load(cell, work, pack)
-    examples = photos(pack, "test", cell.size, work) if cell.world == "cub" else _held_out(cell, TEST, tests, work)
+    net = load(cell, work)
+    examples = _held_out(cell, TEST, tests, work)
     found = attention(net, examples)
     if cell.world == "background":
         plain = replace(WORLDS["background"], background_correlation=0.0)
@@ -69,8 +69,8 @@ def measure(cell: Cell, work: Path, pack: Path | None, tests: int = TESTS) -> Ar
     if cell.world in WORLDS and len(net.spec.vocabulary) == len(aviary_vocabulary()) and cell.arm not in ("zero",):
         found |= places(net, examples)
         found["read"] = _read_right(net, examples)
-        if cell.world == "aviary" and cell.study != "frame" and cell.arm in SPEAKING:
-            found |= words(net, cell, examples, work, pack)
+        if cell.world == "aviary" and cell.arm in SPEAKING:
+            found |= words(net, cell, examples, work)
     path.parent.mkdir(parents=True, exist_ok=True)
     half = path.with_suffix(".tmp.npz")
     np.savez_compressed(half, **found)
@@ -201,10 +201,10 @@ def _read_right(net: AttributeNet, examples: Examples) -> NDArray[np.float64]:
     return torch.stack(rows, 1).numpy()
 
 
-def words(net: AttributeNet, cell: Cell, examples: Examples, work: Path, pack: Path | None) -> Arrays:
+def words(net: AttributeNet, cell: Cell, examples: Examples, work: Path) -> Arrays:
     """What the text names, picture by picture, with the two controls; and what redrawing says of it."""
     vocabulary = net.spec.vocabulary
-    _, train = second_task(cell, training(cell, work, pack))
+    _, train = second_task(cell, training(cell, work))
     validation = _held_out(cell, VALIDATION, 300, work)
     net.calibration = fit_calibration(net, train, validation, beta=0.5)
     known, said = net.calibration, predict(net, examples)

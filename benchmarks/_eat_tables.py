@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from _eat_cells import ASIDE, BASES, BOTTLENECKS, CONTROLS, GUIDED, TEST, Cell, cells, scenes
+from _eat_cells import ASIDE, BOTTLENECKS, CONTROLS, GUIDED, TEST, Cell, cells, scenes
 from _eat_measures import TESTS, Arrays, measure, points
 from _study import Rows, interval
 from sightline.tasks.attributes.data.aviary import aviary_vocabulary
@@ -40,13 +40,13 @@ def plain(values: Sequence[float]) -> str:
 class Study:
     """The finished cells of one study, by world, base, arm and seed."""
 
-    def __init__(self, study: str, seeds: int, work: Path, pack: Path | None, tests: int = TESTS, toy: bool = False):
+    def __init__(self, study: str, seeds: int, work: Path, tests: int = TESTS, toy: bool = False):
         self.found: dict[tuple[str, str, str], dict[int, Arrays]] = {}
         self.cells: dict[tuple[str, str, str], dict[int, Cell]] = {}
         for cell in cells(study, seeds, toy):
             if (work / "nets" / f"{cell.name}.safetensors").is_file():
                 key = cell.world, cell.base, cell.arm
-                self.found.setdefault(key, {})[cell.seed] = measure(cell, work, pack, tests)
+                self.found.setdefault(key, {})[cell.seed] = measure(cell, work, tests)
                 self.cells.setdefault(key, {})[cell.seed] = cell
 
     def values(self, world: str, base: str, arm: str, of: Callable[[Arrays], float]) -> dict[int, float]:
@@ -106,62 +106,6 @@ def controls(study: Study, worlds: Sequence[str] = ("aviary", "background"), bas
                     "control: area": plain(list(study.values(world, base, arm, mean_of("area")).values())),
                 }
             )
-    return rows
-
-
-def frame(study: Study) -> Rows:
-    """Five base models by three data sets: EAT against lambda = 0."""
-    rows = []
-    for base in BASES:
-        for world in ("aviary", "background", "cub"):
-            zero = study.values(world, base, "zero", accuracy)
-            eat = study.values(world, base, "eat", accuracy)
-            if not zero or not eat:
-                continue
-            focus = [list(study.values(world, base, arm, energy).values()) for arm in ("zero", "eat")]
-            rows.append(
-                {
-                    "base model": base,
-                    "data": world,
-                    "seeds": str(len(eat)),
-                    "accuracy, lambda 0": plain(list(zero.values())),
-                    "EAT": plain(list(eat.values())),
-                    "difference": interval(study.differences(world, base, "eat", "zero", accuracy)),
-                    "energy on the object, lambda 0": plain(focus[0]),
-                    "EAT ": plain(focus[1]),
-                    "difference ": interval(study.differences(world, base, "eat", "zero", energy)),
-                }
-            )
-    return rows
-
-
-def photos(study: Study) -> Rows:
-    """The CUB subset with real weights."""
-    rows = []
-    for arm in ("zero", "eat", "permuted"):
-        seeds = study.values("cub", "mobilenet_v2", arm, accuracy)
-        if not seeds:
-            continue
-        against = [
-            "" if arm == "eat" else interval(study.differences("cub", "mobilenet_v2", "eat", arm, of))
-            for of in (accuracy, energy)
-        ]
-        rows.append(
-            {
-                "second task": arm,
-                "seeds": str(len(seeds)),
-                "accuracy": plain(list(seeds.values())),
-                "EAT less this": against[0],
-                "energy in the box": plain(list(study.values("cub", "mobilenet_v2", arm, energy).values())),
-                "EAT less this ": against[1],
-                "control: another picture's map": plain(
-                    list(study.values("cub", "mobilenet_v2", arm, mean_of("swapped")).values())
-                ),
-                "control: centred Gaussian": plain(
-                    list(study.values("cub", "mobilenet_v2", arm, mean_of("gaussian")).values())
-                ),
-            }
-        )
     return rows
 
 

@@ -116,7 +116,11 @@ def measured(net: AttributeNet, own: Pictures) -> Row:
     table = (hot @ (own.pool.targets * own.pool.weights)) / (hot @ own.pool.weights).clamp(min=1e-6)
     energies = [round(1000 * float(one)) for one in seen["energy"]]
     row: Row = {"accuracy": float(right.float().mean()), "hits": "".join(map(str, right.tolist()))}
-    row |= {"energies": energies, "energy": float(seen["energy"].mean()), "another map": float(seen["swapped"].mean())}
+    row |= {
+        "energies": energies,
+        "energy": float(seen["energy"].mean()),
+        "another map": float(seen["swapped"].mean()),
+    }
     row |= {"area": float(seen["area"].mean()), "centred": float(seen["gaussian"].mean())}
     known = (own.test.targets, own.test.weights, own.test.labels)
     return row | answers_of(p, *known, table[scores.argmax(1)]) | deletion(net, own.test)

@@ -1,9 +1,10 @@
-"""Tests of the claims of EAT: train every cell (resumable), then print the tables of `docs/studies/attributes.md`.
+"""EAT on drawn scenes, small nets from random weights: the tables of `docs/studies/attributes.md`; resumable.
 
     python benchmarks/eat.py train --study controls --work eat.work
     python benchmarks/eat.py tables --work eat.work --write
 
-A cell that is there is not trained again; several processes may share one folder (`--part 0/2`, `--part 1/2`).
+On photos and with real weights: `eat_study.py`. A cell that is there is not trained again; several processes may
+share one folder (`--part 0/2`, `--part 1/2`).
 """
 
 from __future__ import annotations
@@ -11,22 +12,17 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from _eat_cells import STUDIES, _pack, cells, train
+from _eat_cells import STUDIES, cells, train
 from _eat_tables import (
     Study,
     bottlenecks,
     controls,
     faithfulness,
-    frame,
     grounding,
     guided,
-    photos,
     text,
 )
 from _study import Rows, arguments, part_of, publish
-
-WITHOUT_PHOTOS = ("controls", "guided", "frame")
-"""Studies that need no test pack, but for the frame's cells on photos."""
 
 
 def main() -> None:
@@ -45,29 +41,23 @@ def main() -> None:
 
 def _tables(seeds: int, work: Path, tests: int = 600, toy: bool = False) -> dict[str, Rows]:
     """Every table for which there are cells."""
-    pack = _pack() if _pack().is_dir() else None
-    named = STUDIES if pack else WITHOUT_PHOTOS
-    have = {name: Study(name, seeds, work, pack, tests, toy) for name in named}
-    aviary = {name: have[name] for name in ("controls", "guided")}
-    tables = {
+    have = {name: Study(name, seeds, work, tests, toy) for name in STUDIES}
+    return {
         "controls": controls(have["controls"]),
         "guided": guided(have["guided"]),
         "bottlenecks": bottlenecks(have["guided"]),
-        "grounding": grounding(aviary, work, tests),
-        "text": text(aviary, work, tests),
+        "grounding": grounding(have, work, tests),
+        "text": text(have, work, tests),
         "faithfulness": faithfulness(have["guided"]),
-        "frame": frame(have["frame"]),
     }
-    return tables | ({"photos": photos(have["photos"])} if pack else {})
 
 
 def _train(todo: list, work: Path) -> None:
-    pack = _pack() if _pack().is_dir() else None
     for cell in todo:
-        if (work / "nets" / f"{cell.name}.safetensors").exists() or (cell.world == "cub" and pack is None):
+        if (work / "nets" / f"{cell.name}.safetensors").exists():
             continue
         begun = time.process_time()
-        train(cell, work, pack)
+        train(cell, work)
         print(f"{cell.name}: {time.process_time() - begun:.0f} s of CPU", flush=True)
 
 
@@ -75,7 +65,7 @@ def _toy() -> None:
     import tempfile
 
     with tempfile.TemporaryDirectory() as folder:
-        for study in WITHOUT_PHOTOS:
+        for study in STUDIES:
             _train(cells(study, 1, toy=True), Path(folder))
         publish(_tables(1, Path(folder), tests=12, toy=True), "eat")
 

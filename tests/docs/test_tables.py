@@ -18,6 +18,7 @@ LAYER = r"(?:features|classifier)\.\d+|\d+(?:\.\d+)*"
 
 EAT = ("controls", "guided", "bottlenecks", "grounding", "text", "faithfulness", "frame")
 CLICKS = ("clicks planted", "clicks classes")
+EAT_STUDY = ("claims", "recognition", "bases", "guides", "texts", "tuned")
 BOTH = ("mobilenet_v2", "squeezenet1_0")
 TRUTH = {"mosaics": BOTH, "faithful": BOTH, "causal": BOTH, "shuffled": BOTH, "damping": BOTH[:1]}
 
@@ -70,6 +71,7 @@ SCRIPTS = [
     Script("gates_cost.py", ("table: gates", "table: gates-system"), free=r"(?!)", absent="EAN", within=True),
     Script("eat_audit.py", ("table: audit-noise", "table: audit-background"), free="(?!)", absent=".*"),
     Script("eat.py", tuple(f"eat {name}" for name in EAT), free="(?!)", absent=".*"),
+    Script("eat_study.py", tuple(f"eat_study {name}" for name in EAT_STUDY), free="(?!)", absent=".*"),
     Script("eat_texts.py", ("eat_texts texts",), free="(?!)", absent=".*"),
     Script("eat_points.py --seeds 3", ("eat_points pointing", "eat_points energy"), free="(?!)", keys=2, within=True),
     Script("clicks.py --study planted --study classes", CLICKS, free="(?!)", within=True),

@@ -187,7 +187,7 @@ def pixels_per_cell(trunk: Trunk, size: tuple[int, int]) -> float:
     more = 2 * size[0]
     try:
         taller = grid_of(trunk, (more, size[1])).height
-    except Exception:  # networks of one size refuse another in many ways
+    except Exception:  # noqa: BLE001 - networks of one size refuse another in many ways
         return size[0] / rows
     return (more - size[0]) / max(1, taller - rows)
 

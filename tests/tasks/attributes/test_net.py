@@ -305,6 +305,16 @@ def test_features_are_held_as_fine_as_asked_and_weights_stay(backbone: str) -> N
     assert all(torch.equal(before[name], value) for name, value in trunk.state_dict().items())
 
 
+def test_a_network_without_padding_has_the_stride_that_it_strides():
+    trunk = Trunk(load_model("torchvision:squeezenet1_0", weights="random").model)
+    assert grid_of(hold_stride(trunk, 16, (96, 96)), (96, 96)).height == 5
+
+
+def test_a_side_that_the_stride_does_not_divide_keeps_the_finer_grid():
+    trunk = Trunk(load_model("timm:resnet18", weights="random", model_args={"channels": (8, 8, 8, 8)}).model)
+    assert grid_of(hold_stride(trunk, 16, (72, 72)), (72, 72)).height == 5
+
+
 def test_held_features_are_those_of_the_backbone_at_every_other_place() -> None:
     """A dilated kernel sees at each cell what the strided one saw: without padding effects they are the same."""
     plain = nn.Sequential(nn.Conv2d(3, 4, 3, 2, 1), nn.ReLU(), nn.Conv2d(4, 4, 3, 1, 1))
