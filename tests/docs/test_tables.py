@@ -16,9 +16,9 @@ DOCS = ROOT / "docs"
 NETWORK = r"toy|birdnet|alexnet|googlenet|swin_t|convnext_tiny|vgg11_features|[a-z]+\w*\d\w*"
 LAYER = r"(?:features|classifier)\.\d+|\d+(?:\.\d+)*"
 
-EAT = ("controls", "guided", "bottlenecks", "grounding", "text", "faithfulness", "frame")
+EAT = ("controls", "guided", "bottlenecks", "grounding", "text", "faithfulness")
 CLICKS = ("clicks planted", "clicks classes")
-EAT_STUDY = ("claims", "recognition", "bases", "guides", "texts", "tuned")
+EAT_STUDY = ("claims", "recognition", "bases", "guides", "texts")
 BOTH = ("mobilenet_v2", "squeezenet1_0")
 TRUTH = {"mosaics": BOTH, "faithful": BOTH, "causal": BOTH, "shuffled": BOTH, "damping": BOTH[:1]}
 
