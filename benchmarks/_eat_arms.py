@@ -132,7 +132,7 @@ def lessons(world: World, arm: str, each: int, seeds: range) -> Lessons:
 
 
 def ridge_of(world: World, each: int) -> float:
-    """Penalty of the class: what cross-validation chooses for the probe on the first seed's pictures, 0.01 or more."""
+    """Penalty of the class: what cross-validation chooses for the first seed's probe, `LEAST` or more."""
     rows = drawn(world, each, 0)
     return max(LEAST, chosen_strength(world.own.x[rows].double(), world.own.labels[rows], world.classes))
 

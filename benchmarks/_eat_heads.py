@@ -163,8 +163,8 @@ def cross_entropy(scores: Tensor, labels: Tensor) -> Tensor:
 def descend(parts: list[Tensor], loss: Callable[[], Tensor], steps: int = STEPS) -> None:
     """L-BFGS on all members' losses together.
 
-    Adam will not do: it takes steps of one size along every direction, also along those in which features hardly vary,
-    and with 5 photos a class it ended up to .2 of accuracy below the optimum.
+    Adam will not do: it takes steps of one size along every direction, also where features hardly vary, and with 5
+    photos a class it ended up to .2 of accuracy below the optimum.
     """
     search = torch.optim.LBFGS(
         parts, max_iter=steps, tolerance_grad=1e-6, history_size=10, line_search_fn="strong_wolfe"
