@@ -1,1 +1,1 @@
-"""Captions that show their regions: normalised and geometry-aware self-attention [guo2020ngsan]."""
+"""Captions that show their regions: normalised and geometry-aware self-attention."""
