@@ -98,8 +98,18 @@ def compiles(net: Net) -> None:
     net._compiled_call_impl = print
 
 
+def puts_equals_in_place(net: Net) -> None:
+    net.body[0]._forward_hooks = type(net.body[0]._forward_hooks)()
+
+
+def renames(net: Net) -> None:
+    calls = net.__dict__.pop("calls")
+    net.__dict__["others"] = calls
+
+
 HAPPENINGS = (
-    trains, counts, writes, writes_behind_the_counter, replaces, takes_out, hooks, learns, compiles
+    trains, counts, writes, writes_behind_the_counter, replaces, takes_out, hooks, learns, compiles,
+    puts_equals_in_place, renames,
 )  # fmt: skip
 
 
