@@ -69,7 +69,7 @@ def test_the_map_lies_over_the_part_that_the_network_saw(opened):
     assert width / height == pytest.approx(0.5, abs=0.01)
     assert box(opened, "#map") == pytest.approx([x, y + height / 4, width, height / 2], abs=1)
     assert "The network saw only the bright part." in opened.text("#facts")
-    assert "of what the network saw (outline)" in opened.text("#facts")
+    assert "of the picture (outline)" in opened.text("#facts")
 
 
 @pytest.mark.browser
