@@ -113,3 +113,9 @@ def test_another_thread_waits_until_all_is_loaded(package, monkeypatch) -> None:
     first.join()
     second.join()
     assert seen == ["red"]
+
+
+def test_get_gives_the_default_where_a_name_is_unknown() -> None:
+    colours = Registry[int]("colour")
+    colours.add("red", 1)
+    assert [colours.get("red"), colours.get("blue"), colours.get("blue", 7)] == [1, None, 7]

@@ -14,12 +14,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
-from typing import TypeVar
+from typing import TypeVar, overload
 
 from sightline import installed
 from sightline.errors import SightlineError, near
 
 T = TypeVar("T")
+D = TypeVar("D")
 log = logging.getLogger(__name__)
 
 
@@ -105,6 +106,14 @@ class Registry(Mapping[str, T]):
 
     def __getitem__(self, name: str) -> T:
         return self._items[self.name_of(name)]
+
+    @overload
+    def get(self, name: str, /) -> T | None: ...
+    @overload
+    def get(self, name: str, default: T | D, /) -> T | D: ...
+    def get(self, name: str, default: D | None = None, /) -> T | D | None:
+        """The item, or the default; the error of an unknown name is no `KeyError`, which `Mapping.get` waits for."""
+        return self[name] if name in self else default
 
     def __contains__(self, name: object) -> bool:
         self._load()

@@ -74,7 +74,7 @@ def intrinsic_for(model: str | None, weights: str | None, files: Sequence[Path])
 
 def _of(name: str) -> Intrinsic | None:
     """What takes over for a network of this name; None for any other network."""
-    return INTRINSIC[name] if name in INTRINSIC else None  # noqa: SIM401 - a registry raises
+    return INTRINSIC.get(name)
 
 
 def _architecture(path: Path) -> str:
