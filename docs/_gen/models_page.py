@@ -39,8 +39,8 @@ It builds each network with random weights, at a small input, and checks three t
 - **Conserved.** Without biases, LRP must carry the whole score through every layer. The figure is the largest share
   lost or added.
 
-It does not say whether the maps of the trained network are good. Sizes are swept by a command of their own: 24 CNNs at
-206 sizes each, none square, gave 78,236 layers and 0 wrong layouts (28 November 2026,
+It does not say whether the maps of the trained network are good. Sizes are swept by a command of their own: 24 CNNs
+at 206 sizes each, none square, gave 78,236 layers and 0 wrong layouts (28 November 2026,
 `python benchmarks/layout_sizes.py --resume F`).
 
 Made on {date}, {machine}, torch {torch}, torchvision {torchvision}, timm {timm}, transformers {transformers}.

@@ -113,7 +113,7 @@ class Registry(Mapping[str, T]):
     def get(self, name: str, default: T | D, /) -> T | D: ...
     def get(self, name: str, default: D | None = None, /) -> T | D | None:
         """The item, or the default; the error of an unknown name is no `KeyError`, which `Mapping.get` waits for."""
-        return self[name] if name in self else default
+        return self[name] if name in self else default  # noqa: SIM401 - it would call itself
 
     def __contains__(self, name: object) -> bool:
         self._load()

@@ -39,7 +39,7 @@ OF_EVERY_TRAINING = {"task", "command", "data", "recipe", "train", "report"}
 OWN_NAMES = {
     "attributes": {"audit"},
     "bird": {"judging", "scope"},
-    "classification": {"fit", "heads", "configs"},
+    "classification": {"fit", "heads", "configs", "multilabel"},
     "clicks": {"logit", "predict"},
     "gate_search": {"accuracy", "executors", "job", "log", "result", "search", "searchers"},
 }

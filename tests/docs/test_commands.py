@@ -75,6 +75,9 @@ def _unknown(command, words: list[str]) -> str:
         if words[0] not in command.commands:
             return f"no verb {words[0]!r}"
         command, words = command.commands[words[0]], words[1:]
+    further = getattr(command, "further", {})  # of a verb that has verbs of its own: `explain clicks`
+    if words and words[0] in further:
+        command, words = further[words[0]], words[1:]
     known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
     known |= {"--help", "-h"}
     return ", ".join(word for word in words if word.startswith("-") and word.partition("=")[0] not in known)

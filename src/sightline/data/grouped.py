@@ -74,7 +74,7 @@ def stratified_groups(
 
     Example:
         >>> stratified_groups(list("abcd"), [[0], [0, 1], [1], []], 0.5).count(True)
-        1
+        2
     """
     _check_several(groups)
     inside = {name: Counter[int]() for name in groups}

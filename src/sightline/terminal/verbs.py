@@ -148,7 +148,7 @@ def _with_verbs(name: str, tree: Tree) -> Any:
             return verbs[args[0]].make_context(f"{info_name} {args[0]}", args[1:], parent=parent, **more)
         return own(info_name, args, parent=parent, **more)
 
-    command.make_context = make_context
+    command.make_context, command.further = make_context, verbs
     command.epilog = "Further verbs: " + ", ".join(f"sightline {name} {word}" for word in verbs) + "."
     return command
 

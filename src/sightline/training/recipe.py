@@ -62,14 +62,14 @@ class OperatingConfig(Part):
 
     sensitivity: float | None = setting(
         None,
-        "Of several labels: thresholds that find this share of the positive validation pictures. Default: best F1.",
+        "With several labels: thresholds that find this share of the positive validation pictures. Default: best F1.",
         above=0,
         high=1,
         lasts=False,
     )
     specificity: float | None = setting(
         None,
-        "Of several labels: thresholds that clear this share of the negative ones.",
+        "With several labels: thresholds that clear this share of the negative ones.",
         above=0,
         high=1,
         lasts=False,

@@ -201,12 +201,12 @@ def test_processes_share_every_batch_and_leave_no_picture_out(monkeypatch: pytes
     alone = list(EpochOrder(20, 6, 3))
     shares = []
     for rank in range(2):
-        monkeypatch.setattr("sightline.training.sampling._place", lambda rank=rank: (rank, 2))
+        monkeypatch.setattr("sightline.training.sampling.place_among", lambda rank=rank: (rank, 2))
         shares.append(list(EpochOrder(20, 6, 3)))
     for whole, one, other in zip(alone, *shares, strict=True):
         assert len(one) == len(other) == 3
         assert sorted(one + other) == sorted(whole)
-    monkeypatch.setattr("sightline.training.sampling._place", lambda: (0, 4))
+    monkeypatch.setattr("sightline.training.sampling.place_among", lambda: (0, 4))
     with pytest.raises(TrainingError, match="a batch of 6 pictures cannot be shared evenly by 4 devices"):
         list(EpochOrder(20, 6, 3))
 

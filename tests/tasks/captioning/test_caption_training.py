@@ -203,7 +203,7 @@ def run(*words: str) -> tuple[int, str]:
 
 
 def test_the_command_captions_a_scene_and_scores_a_sentence(weights: Path, tmp_path: Path) -> None:
-    code, text = run("caption", "--weights", str(weights), "--out", str(tmp_path / "page"), "--json")
+    code, text = run("caption", "--weights", str(weights), "--page", str(tmp_path / "page"), "--json")
     assert code == 0, text
     assert (tmp_path / "page" / "caption.html").is_file()
     code, text = run(

@@ -170,6 +170,7 @@ class DrawOptions(Settings):
     out: Path = setting(Path("clips"), "Folder of the clips.")
     count: int = setting(4, "Number of clips.", low=1, high=1_000)
     seed: int = setting(0, "Seed of the world.", low=0)
+    as_json: bool = setting(False, "Names and answers of the clips as JSON on standard output.", "--json")
 
 
 def draw_clips(options: DrawOptions) -> None:
@@ -182,7 +183,13 @@ def draw_clips(options: DrawOptions) -> None:
     need_ffmpeg("writing clips")
     make_folder(options.out)
     drawn = scenes(WorldConfig(), HELD_OUT, options.count, seed=options.seed)
+    records = []
     for number in range(options.count):
-        path = options.out / f"{number:03d}_{CLASSES[int(drawn.labels[number])]}.mkv"
+        answer = CLASSES[int(drawn.labels[number])]
+        path = options.out / f"{number:03d}_{answer}.mkv"
         save_scene(drawn, number, path)
-        say(f"{path}")
+        records.append({"file": str(path), "event": answer})
+        if not options.as_json:
+            say(f"{path}")
+    if options.as_json:
+        say_json({"clips": records})

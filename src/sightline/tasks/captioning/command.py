@@ -80,7 +80,7 @@ class CaptionOptions(Settings):
     picture: int | None = setting(None, "Number of the picture in a features file; the first if none.", low=0)
     scene: int = setting(0, "Seed of the generated scene, where no file is given.", low=0)
     method: str = setting("attention", "How a word's regions are found; see the documentation of captions.")
-    out: Path | None = setting(None, "Folder for a page that shows each word's regions.")
+    page: Path | None = setting(None, "Folder for a page that shows each word's regions.")
     as_json: bool = setting(False, "Words with log-probabilities and regions as JSON.", "--json")
 
 
@@ -105,10 +105,10 @@ def caption(
     result = captioned(net, opened.regions, sentence=options.score, width=options.beam, method=options.method)
     for note in result.notes:
         say_note(note)
-    if options.out is not None:
+    if options.page is not None:
         from sightline.tasks.captioning.explain.page import write_page
 
-        write_page(options.out, result, opened.image)
+        write_page(options.page, result, opened.image)
     _tell(result, options)
 
 
@@ -116,12 +116,12 @@ def _tell(result: Caption, options: CaptionOptions) -> None:
     words = zip(result.words, result.logs, result.weights, strict=True)
     if options.as_json:
         records = [{"word": word, "log_probability": log, "regions": weights} for word, log, weights in words]
-        page = None if options.out is None else str(options.out / "caption.html")
+        page = None if options.page is None else str(options.page / "caption.html")
         say_json({"caption": " ".join(result.words), "log_probability": result.score, "words": records, "page": page})
         return
     say(" ".join(result.words))
     rows = [(word, f"{log:.3f}", result.most(place)) for place, (word, log, _) in enumerate(words)]
     say_table(("word", ">log-probability", "regions (share)"), [*rows, ("(end)", f"{result.end:.3f}", "")])
     say(f"log-probability of the sentence: {result.score:.3f}")
-    if options.out is not None:
-        say(f"page: {options.out / 'caption.html'}")
+    if options.page is not None:
+        say(f"page: {options.page / 'caption.html'}")

@@ -11,6 +11,6 @@ TASK = Task(
     recipe="sightline.tasks.captioning.recipe:CaptionRecipe",
     train="sightline.tasks.captioning.train:train_captions",
     world="generated scenes of coloured shapes, whose relations and right regions are known",
-    data="captions of COCO photos and ten pictures' bottom-up features were read; no captioner of photos is trained here",
+    data="captions of COCO and ten pictures' bottom-up features are read; no captioner of photos was trained",
     controls=("one caption for all pictures", "captions of other pictures"),
 )

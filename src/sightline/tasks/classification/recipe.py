@@ -129,7 +129,7 @@ class DataConfig(Part):
     )
     validation: float = setting(
         0.2,
-        "Of several labels: share of the training pictures that thresholds are chosen on.",
+        "With several labels: share of the training pictures that thresholds are chosen on.",
         above=0,
         below=1,
     )

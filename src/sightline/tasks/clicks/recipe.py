@@ -20,21 +20,28 @@ class DataConfig(Part):
 
     PANEL = "Data"
 
-    label: str = setting("", "Column that says whether it was clicked.")
-    positive: float | None = setting(None, "Value of the label from which on it counts as a click, such as 4 stars.")
-    user: str = setting("", "Column of users, for the AUC within users.")
-    time: str = setting("", "Column of times, for --split time.")
-    drop: tuple[str, ...] = setting((), "Columns to leave out; commas.")
-    number: tuple[str, ...] = setting((), "Columns to read as numbers; commas.")
-    category: tuple[str, ...] = setting((), "Columns to read as categories; commas.")
+    label: str = setting("", "Column that says whether it was clicked.", panel="Columns")
+    positive: float | None = setting(
+        None, "Value of the label from which on it counts as a click, such as 4 stars.", panel="Columns"
+    )
+    user: str = setting("", "Column of users, for the AUC within users.", panel="Columns")
+    time: str = setting("", "Column of times, for --split time.", panel="Columns")
+    drop: tuple[str, ...] = setting((), "Columns to leave out; commas.", panel="Columns")
+    number: tuple[str, ...] = setting((), "Columns to read as numbers; commas.", panel="Columns")
+    category: tuple[str, ...] = setting((), "Columns to read as categories; commas.", panel="Columns")
     transform: str = setting(
         "log",
         "How numbers enter: log is sign(x) ln(1+|x|), standardised; standard is x, standardised; winner is "
         "floor(ln(x)^2) as a category; log2 is floor(log2 x) as a category; none leaves them.",
         words=("log", "standard", "winner", "log2", "none"),
+        panel="Columns",
     )
-    min_count: int = setting(2, "Categories that training shows less often are read as unseen.", low=1)
-    hash_buckets: int = setting(0, "Rows that the categories of each field are hashed into; 0: a vocabulary.", low=0)
+    min_count: int = setting(
+        2, "Categories that training shows less often are read as unseen.", low=1, panel="Columns"
+    )
+    hash_buckets: int = setting(
+        0, "Rows that the categories of each field are hashed into; 0: a vocabulary.", low=0, panel="Columns"
+    )
     split: str = setting(
         "random", "How rows are dealt out: random, time (the last are the test), order (of the file).",
         words=("random", "time", "order"),

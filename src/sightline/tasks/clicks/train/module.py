@@ -32,6 +32,7 @@ class ClickTask(TrainedModule):
     def training_step(self, batch: tuple[Tensor, ...], index: int) -> Tensor:
         """Loss of one batch."""
         ids, values, labels = batch
+        torch.manual_seed(self.step_seed(index))  # dropout must not depend on what was drawn before an interruption
         loss = click_loss(self.net(ids, values), labels)
         self.check_loss(loss, index)
         self.log("train/loss", loss.detach(), on_step=False, on_epoch=True, batch_size=len(labels))
