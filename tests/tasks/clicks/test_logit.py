@@ -36,7 +36,9 @@ MODE_CANADA = {
     "ivt:car": -0.0064603,
     "ivt:train": -0.0014504,
 }
-"""mlogit's `choice ~ cost + freq + ovt | income | ivt` on cases with four alternatives; log likelihood -1874.3."""
+"""mlogit's `choice ~ cost + freq + ovt | income | ivt` on cases with four alternatives; log likelihood -1874.3.
+
+The values of mlogit's vignette as they were remembered; the page was not at hand when this was written."""
 
 
 def swissmetro(pack: Path) -> ChoiceTable:
