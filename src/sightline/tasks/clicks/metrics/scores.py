@@ -5,12 +5,15 @@ AUC takes the midrank of equal scores; where all labels are the same it does not
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from sightline.common.statistics.intervals import NOMINAL
+from sightline.common.statistics.ranking import auroc
 
 Floats = NDArray[np.float64]
 LEAST = 1e-15
@@ -21,14 +24,8 @@ BINS = 15
 
 def auc(scores: Floats, labels: Floats) -> float | None:
     """Probability that a click scores above a non-click, ties counted half; None where there are not both."""
-    from scipy.stats import rankdata
-
-    clicks = labels > 0
-    ones, zeros = int(clicks.sum()), int((~clicks).sum())
-    if not ones or not zeros:
-        return None
-    ranks = rankdata(scores)
-    return float((ranks[clicks].sum() - ones * (ones + 1) / 2) / (ones * zeros))
+    value = float(auroc(torch.from_numpy(scores), torch.from_numpy((labels > 0).astype(np.float64))))
+    return None if math.isnan(value) else value
 
 
 def auc_interval(scores: Floats, labels: Floats) -> tuple[float, float] | None:
