@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from sightline.errors import InputError, TargetError
-from sightline.metrics import Probe
+from sightline.metrics import Probe, deletion_curve
+from sightline.results.domains import Domain
 
 
 def test_probability_and_logit_by_hand() -> None:
@@ -128,3 +129,27 @@ def test_large_pictures_go_through_in_fewer_rows(side: int, rows: int) -> None:
 
     Probe(model).scores(torch.rand(9, 3, side, side))
     assert max(seen) == rows
+
+
+def test_an_input_beside_the_judged_one_stays_as_it_is_and_keeps_to_its_sample() -> None:
+    pictures, sounds = torch.rand(3, 4), torch.rand(3, 2)
+
+    def model(pictures: Tensor, sounds: Tensor) -> Tensor:
+        return torch.cat([pictures * sounds[:, :1], sounds], 1)
+
+    targets = torch.tensor([0, 5, 2])
+    expected = model(pictures, sounds)[range(3), targets]
+    seen = Probe(model, targets, output="logit", batch_size=2, beside=(sounds,), domain=Domain("signal"))
+    audible = Probe(model, targets, output="logit", batch_size=2, beside=(pictures,), place=1)
+    assert torch.equal(seen.scores(pictures)[1], expected)
+    assert torch.equal(audible.scores(sounds)[1], expected)
+    curve = deletion_curve(seen, pictures, torch.rand(3, 4), steps=2, baseline="zero")
+    assert curve.scores[:, 0].tolist() == pytest.approx(expected.tolist())
+    assert curve.scores[:, -1].tolist() == [0.0, float(sounds[1, 1]), 0.0]
+
+
+def test_an_input_beside_of_other_samples_is_refused() -> None:
+    with pytest.raises(InputError, match=r"each of the 3 samples; got \[2\]"):
+        Probe(lambda a, b: a, torch.zeros(3, dtype=torch.long), beside=(torch.rand(2, 1),)).scores(torch.rand(3, 2))
+    with pytest.raises(InputError, match="number of the judged input among the model's 1; got 1"):
+        Probe(lambda a: a, place=1)

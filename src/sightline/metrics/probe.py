@@ -47,6 +47,9 @@ class Probe:
         grid: `"input"` enlarges a coarse map bilinearly and deletes single positions of the input; `"cells"` deletes
             the cells of the map itself, each as a block of the input.
         memory: inputs and their scores, where `remembering` has taken them already.
+        beside: further inputs `[b, ...]` of the same samples, which stay as they are: the sound of a clip whose
+            picture is judged.
+        place: which argument of the model the judged input is; those of `beside` are the others, in their order.
 
     Example:
         >>> probe = Probe(lambda x: x.flatten(1), torch.tensor([2]), output="logit")
@@ -54,13 +57,15 @@ class Probe:
         tensor([0.])
     """
 
-    model: Callable[[Tensor], Tensor]
+    model: Callable[..., Tensor]
     targets: Int[Tensor, "b"] | Reader | None = None
     output: Output = "probability"
     batch_size: int | None = None
     domain: Domain = IMAGE
     grid: Literal["input", "cells"] = "input"
     memory: tuple[Tensor, Float[Tensor, "b"]] | None = None
+    beside: tuple[Num[Tensor, "b ..."], ...] = ()
+    place: int = 0
 
     def __post_init__(self) -> None:
         if self.output not in get_args(Output) or self.grid not in ("input", "cells"):
@@ -70,15 +75,24 @@ class Probe:
             )
         if self.batch_size is not None and self.batch_size < 1:
             raise InputError(f"batch_size is the number of rows per forward and at least 1; got {self.batch_size}")
+        if not 0 <= self.place <= len(self.beside):
+            raise InputError(
+                f"place is the number of the judged input among the model's {len(self.beside) + 1}; got {self.place}"
+            )
 
     def scores(self, inputs: Num[Tensor, "b ..."]) -> tuple[Probe, Float[Tensor, "b"]]:
         """Scores of the inputs as they are, and this probe with its targets fixed; one forward per sample.
 
         Raises:
             TargetError: the targets do not fit the inputs or the model's output.
+            InputError: an input beside them is of other samples.
         """
         if self.memory is not None and self.memory[0] is inputs:
             return self, self.memory[1]
+        if any(len(other) != len(inputs) for other in self.beside):
+            raise InputError(
+                f"beside holds an input for each of the {len(inputs)} samples; got {[len(o) for o in self.beside]}"
+            )
         sized = replace(self, batch_size=self.at_once(inputs))
         samples = torch.arange(len(inputs), device=inputs.device)
         if self.targets is not None:
@@ -139,12 +153,16 @@ class Probe:
             raise InputError("there is nothing to score: the batch is empty")
         with evaluating(self.model), torch.inference_mode():
             parts = in_chunks(
-                lambda rows: read(self.model(build(rows)), samples[rows]),
+                lambda rows: read(self.model(*self._arguments(build(rows), samples[rows])), samples[rows]),
                 len(samples),
                 self.batch_size or (8 if samples.device.type == "cpu" else 64),
             )
             scores = torch.cat([scores for _, scores in parts])
         return scores.clone()
+
+    def _arguments(self, judged: Tensor, samples: Tensor) -> tuple[Tensor, ...]:
+        others = [other[samples] for other in self.beside]
+        return (*others[: self.place], judged, *others[self.place :])
 
     def _read(self, output: Tensor, samples: Tensor) -> Tensor:
         if isinstance(self.targets, Tensor):

@@ -250,3 +250,81 @@ def test_inputs_of_another_shape_are_refused(net: EventNet) -> None:
         net(torch.zeros(1, 2, 3, 15, 16), torch.zeros(1, 4, 20, 64))
     with pytest.raises(InputError, match="near names: 'joint'"):
         EventSpec(("a",), form="jont")
+
+
+def features(frames: int = 3, segments: int = 4) -> tuple[Tensor, Tensor]:
+    """Features of 2 x 3 places and of segments."""
+    return draws(1, frames, 2, 3, 5), draws(1, segments, 4, seed=1)
+
+
+def of_features(**more: object) -> EventNet:
+    torch.manual_seed(0)
+    return EventNet(EventSpec(("a", "b"), width=8, picture_features=5, sound_features=4, **more)).eval()
+
+
+@pytest.mark.parametrize("mixing", ["none", "pre", "post"])
+def test_exchanged_places_exchange_the_map(mixing: str) -> None:
+    net, (picture, sound), order = of_features(mixing=mixing), features(), torch.tensor([4, 0, 2, 5, 1, 3])
+    moved = picture.flatten(2, 3)[:, :, order].unflatten(2, (2, 3))
+    before, after = net.attend(picture, sound), net.attend(moved, sound)
+    assert torch.allclose(after.where(0).flatten(2), before.where(0).flatten(2)[:, :, order], atol=1e-6)
+    assert torch.allclose(after.logits, before.logits, atol=1e-5)
+
+
+def test_tokens_that_are_all_alike_get_even_weights_and_their_mean() -> None:
+    net = of_features()
+    picture, sound = draws(1, 1, 1, 1, 5).expand(1, 3, 2, 3, 5), draws(1, 1, 4, seed=1).expand(1, 4, 4)
+    attended = net.attend(picture, sound)
+    assert torch.allclose(attended.weights, torch.full_like(attended.weights, 1 / 72), atol=1e-7)
+    assert torch.allclose(attended.logits, net(picture[:, :1, :1, :1], sound[:, :1]), atol=1e-6)
+
+
+@pytest.mark.parametrize("mixing", ["pre", "post"])
+def test_self_attention_within_a_modality_equals_a_loop(mixing: str) -> None:
+    net, (picture, _) = of_features(mixing=mixing), features()
+    tokens = net.picture(picture).flatten(1, 3)
+    x = tokens[0].unflatten(0, (3, 6)).detach()
+    for module, axis in ((net.mix_picture.space, 0), (net.mix_picture.time, 1)):
+        rows = [slow_mixing(module, x.select(axis, i), mixing) for i in range(x.shape[axis])]
+        x = torch.stack(rows, axis)
+    assert torch.allclose(net.mix_picture(tokens, 3)[0], x.flatten(0, 1), atol=1e-5)
+
+
+@torch.no_grad()
+def slow_mixing(module: torch.nn.Module, x: Tensor, mixing: str) -> Tensor:
+    """Head by head, token by token."""
+    inner, own = module.attention, x if mixing == "post" else module.norm(x)
+    q, k, v = (own @ inner.in_proj_weight.T + inner.in_proj_bias).split(8, 1)
+    out = torch.zeros_like(x)
+    for head in range(4):
+        part = slice(2 * head, 2 * head + 2)
+        for i in range(len(x)):
+            scores = torch.stack([q[i, part] @ k[j, part] / 2**0.5 for j in range(len(x))])
+            out[i, part] = scores.softmax(0) @ v[:, part]
+    mixed = x + inner.out_proj(out)
+    return module.norm(mixed) if mixing == "post" else mixed
+
+
+def test_missing_frames_and_segments_are_not_mixed_in() -> None:
+    net, (picture, sound) = of_features(mixing="pre"), features()
+    there, audible = torch.tensor([[True, False, True]]), torch.tensor([[True, True, False, True]])
+    other, louder = picture.clone(), sound.clone()
+    other[:, 1], louder[:, 2] = 7.0, 7.0
+    one, same = net.attend(picture, sound, there, audible), net.attend(other, louder, there, audible)
+    assert torch.allclose(one.logits, same.logits, atol=1e-6)
+    assert not one.where(0)[:, 1].any()
+    none = torch.zeros_like(audible)
+    assert net(picture, sound, torch.zeros_like(there), none).isfinite().all()
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_picture_of_which_nothing_is_there_is_taken_whole(form: str) -> None:
+    none = torch.zeros(1, 6, dtype=torch.bool)
+    weights = weights_of(draws(1, 6, 4), tokens=none, form=form)
+    assert torch.allclose(weights, weights_of(draws(1, 6, 4), form=form))
+
+
+@pytest.mark.parametrize("side", [24, 25, 30])
+def test_a_map_on_the_pixels_keeps_its_sum(side: int) -> None:
+    maps, masks = draws(2, 3, 6, 6).abs(), torch.zeros(2, 3, side, side, dtype=torch.bool)
+    assert torch.allclose(blocks(maps, masks).sum((1, 2, 3)), maps.sum((1, 2, 3)), rtol=1e-5)

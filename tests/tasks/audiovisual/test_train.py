@@ -15,7 +15,7 @@ from sightline.models.load import load_model
 from sightline.tasks.audiovisual.metrics.maps import WAYS
 from sightline.tasks.audiovisual.metrics.measure import measure
 from sightline.tasks.audiovisual.metrics.pointing import beside, cells_of, chance, pointing
-from sightline.tasks.audiovisual.module import distance_from_even
+from sightline.tasks.audiovisual.module import EventTask, distance_from_even
 from sightline.tasks.audiovisual.network.net import EventNet
 from sightline.tasks.audiovisual.network.spec import EventSpec
 from sightline.tasks.audiovisual.network.store import load_net, save_net
@@ -147,3 +147,20 @@ def test_an_untrained_network_is_not_ahead_of_its_controls(held: Scenes) -> None
     judged = measure(EventNet(EventSpec(CLASSES, width=8)).eval(), held)
     assert min(judged.gap.values()) < 0
     assert not judged.negative[0].is_there
+
+
+def test_scenes_without_picture_or_sound_teach_the_stand_ins_only(held: Scenes) -> None:
+    torch.manual_seed(0)
+    task = EventTask(EventNet(EventSpec(CLASSES, width=8, queries="class")), TOY, steps=10)
+    loss = task._missing(held.frames, held.spectra, held.labels)
+    loss.backward()
+    learning = {name for name, value in task.net.named_parameters() if value.grad is not None}
+    assert learning == {"no_picture", "no_sound"}
+    assert float(task.net.no_sound.grad.abs().max()) > 0
+    first = slice(0, 2)  # a share of 0.2 of 40 scenes is 8 of them; here the oracle for the first two
+    few = EventTask(task.net, TOY.but(missing_share=0.05), steps=10)
+    here, gone = torch.ones(1, 6, dtype=torch.bool), torch.zeros(1, 6, dtype=torch.bool)
+    frames, spectra = (part[first] for part in held.inputs())
+    logits = task.net(frames, spectra, torch.cat([here, gone]), torch.cat([gone, here]))
+    expected = torch.nn.functional.cross_entropy(logits, held.labels[first])
+    assert torch.allclose(few._missing(held.frames, held.spectra, held.labels), expected, atol=1e-6)

@@ -8,12 +8,16 @@ from typing import Any
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from torch.func import functional_call
 from torch.nn import functional as fn
 
 from sightline.tasks.audiovisual.network.net import EventNet
 from sightline.tasks.audiovisual.recipe import EventRecipe
 from sightline.training.module import TrainedModule
 from sightline.training.optim import one_cycle
+
+STAND_INS = ("no_picture", "no_sound")
+"""Parameters of the network that stand for what is missing."""
 
 
 def distance_from_even(weights: Float[Tensor, "b q n s"]) -> Float[Tensor, "b"]:
@@ -51,10 +55,28 @@ class EventTask(TrainedModule):
         none = (labels == len(self.net.spec.classes)).to(distance)
         loss = loss + own.even_weight * 2 * (distance * none).mean()
         loss = loss - own.entropy_weight * (distance * (1 - none)).mean()
+        if own.missing_share:
+            loss = loss + self._missing(frames, spectra, labels)
         self.check_loss(loss, index)
         self.log("loss", loss, prog_bar=True)
         self.log("train/loss", loss.detach(), on_step=False, on_epoch=True, batch_size=len(frames))
         return loss
+
+    def _missing(self, frames: Tensor, spectra: Tensor, labels: Tensor) -> Float[Tensor, ""]:
+        """Loss of some of the scenes without their picture or their sound; only the stand-ins learn from it.
+
+        Attention that learns from such scenes spreads over all that is left, and points less well in whole ones.
+        """
+        count = max(2, round(self.recipe.loss.missing_share * len(labels)))
+        frames, spectra, labels = frames[:count], spectra[:count], labels[:count]
+        seen = torch.arange(len(labels), device=labels.device) % 2 == 0
+        pictured = seen[:, None].expand(-1, frames.shape[1])
+        audible = ~seen[:, None].expand(-1, spectra.shape[1])
+        weights = {
+            name: value if name in STAND_INS else value.detach() for name, value in self.net.named_parameters()
+        }
+        inputs = frames.float() / 255, spectra.float(), pictured, audible
+        return fn.cross_entropy(functional_call(self.net, weights, inputs), labels)
 
     def _present(
         self, frames: Tensor, spectra: Tensor, index: int

@@ -44,6 +44,11 @@ class NetworkConfig(Part):
         "patch", "How much a token of the picture sees: its patch, or wide.", words=("patch", "wide")
     )
     width: int = setting(32, "Channels of the tokens.", low=2, high=1024)
+    mixing: str = setting(
+        "none",
+        "Self-attention within each modality: none, or with its normalisation before (pre) or behind (post).",
+        words=("none", "pre", "post"),
+    )
     reach: int = setting(
         0, "Largest offset of picture and sound, in segments, with a bias of its own.", low=0, high=64
     )
@@ -59,8 +64,18 @@ class LossConfig(Part):
         0.3, "Weight of even attention in scenes without an event, so that a map goes away with its sound.", low=0
     )
     entropy_weight: float = setting(0.0, "Weight of narrow attention in scenes with an event.", low=0)
+    missing_share: float = setting(
+        0.2,
+        "Share of training scenes that are shown again without picture or sound; only the stand-ins for what is "
+        "missing learn from these.",
+        low=0,
+        high=1,
+    )
     modality_dropout: float = setting(
-        0.1, "Share of training scenes whose picture or sound is missing.", low=0, below=1
+        0.0,
+        "Share of training scenes whose picture or sound is missing; the attention learns from these too.",
+        low=0,
+        below=1,
     )
 
 

@@ -63,7 +63,14 @@ class EventExperiment(Experiment[EventRecipe, EventData, EventNet, Judged]):
         """The network before it has learned."""
         own = self.recipe.network
         spec = EventSpec(
-            CLASSES, own.form, own.queries, own.field, own.width, reach=own.reach, size=self.recipe.data.side
+            CLASSES,
+            own.form,
+            own.queries,
+            own.field,
+            own.width,
+            reach=own.reach,
+            size=self.recipe.data.side,
+            mixing=own.mixing,
         )
         return EventNet(spec)
 

@@ -14,6 +14,8 @@ from sightline.tasks.audiovisual.network.net import EventNet
 Maps = tuple[Float[Tensor, "b t y x"], Float[Tensor, "b s"]]
 """WHERE and WHEN."""
 Inputs = tuple[Float[Tensor, "b t 3 h w"], Float[Tensor, "b s m f"]]
+Way = Callable[[EventNet, Inputs, Tensor], Maps]
+"""From a network, inputs and the output of each scene to its maps."""
 
 
 @torch.no_grad()
@@ -78,7 +80,7 @@ def loudness(net: EventNet, inputs: Inputs, outputs: Int[Tensor, " b"]) -> Maps:
     return cells, spectra.exp().mean((2, 3))
 
 
-WAYS: dict[str, Callable[[EventNet, Inputs, Tensor], Maps]] = {
+WAYS: dict[str, Way] = {
     "attention": attention,
     "gradcam": gradcam,
     "input x gradient": gradients,

@@ -13,7 +13,6 @@ from torch import Tensor
 from torch.nn import functional as fn
 
 from sightline.metrics import area, dilate, energy_in_mask, pointing_game
-from sightline.metrics.elements import on_grid
 from sightline.tasks.audiovisual.world import Scenes
 
 NEAR = 1.5
@@ -80,8 +79,17 @@ def chance(scenes: Scenes, grid: tuple[int, int]) -> Pointing:
 
 def blocks(maps: Float[Tensor, "b t y x"], masks: Bool[Tensor, "b t h w"]) -> Float[Tensor, "b t h w"]:
     """A map on the pixels: each cell's value spread evenly over its own pixels, so that the sum stays."""
-    high, wide = masks.shape[2] // maps.shape[2], masks.shape[3] // maps.shape[3]
-    if (maps.shape[2] * high, maps.shape[3] * wide) != tuple(masks.shape[2:]):
-        return on_grid(maps, tuple(masks.shape[1:]))
-    spread = maps.repeat_interleave(high, 2).repeat_interleave(wide, 3) / (high * wide)
-    return torch.as_tensor(spread)
+    rows, columns = (shares(maps.shape[axis], masks.shape[axis]).to(maps) for axis in (2, 3))
+    return torch.einsum("btyx,hy,wx->bthw", maps, rows, columns)
+
+
+def shares(cells: int, pixels: int) -> Float[Tensor, "pixels cells"]:
+    """Share of each cell that lies on each pixel, along one axis; a cell may end within a pixel.
+
+    Example:
+        >>> shares(2, 3).tolist()
+        [[0.6666666865348816, 0.0], [0.3333333432674408, 0.3333333432674408], [0.0, 0.6666666865348816]]
+    """
+    edges, places = torch.arange(cells + 1) * pixels / cells, torch.arange(pixels)[:, None]
+    overlap = torch.minimum(edges[1:], places + 1) - torch.maximum(edges[:-1], places)
+    return overlap.clamp(min=0) * cells / pixels

@@ -24,7 +24,8 @@ def scores_of(
     bias: Float[Tensor, "n s"] | None = None,
 ) -> Float[Tensor, "*b n s"]:
     r"""$e_{ns} = q_n \cdot k_s / \sqrt{C} + b_{ns}$."""
-    scores = queries @ keys.transpose(-1, -2) / math.sqrt(queries.shape[-1])
+    # einsum, because a product of matrices copies what is broadcast, here the tokens for every class
+    scores = torch.einsum("...nc,...sc->...ns", queries, keys / math.sqrt(queries.shape[-1]))
     return scores if bias is None else scores + bias
 
 
@@ -47,6 +48,8 @@ def weights_of(
         segments: which segments of the sound are there, likewise.
         form: how the weights are made.
     """
+    if form == "joint" and tokens is None and segments is None:
+        return scores.flatten(-2).softmax(-1).reshape(scores.shape)
     kept = _kept(scores, tokens, segments)
     hidden = scores.masked_fill(~kept, -torch.inf)
     if form == "joint":
@@ -84,7 +87,7 @@ def pooled(
     weights: Float[Tensor, "*b n s"], values: Float[Tensor, "*b n c"], sounds: Float[Tensor, "*b s c"]
 ) -> Float[Tensor, "*b c"]:
     r"""$z = \sum_{ns} w_{ns}\, (v_n \odot a_s)$."""
-    return (values * (weights @ sounds)).sum(-2)
+    return (torch.einsum("...ns,...nc->...sc", weights, values) * sounds).sum(-2)
 
 
 def evidence(

@@ -20,6 +20,7 @@ from sightline.tasks.audiovisual.network.attention import (
     where,
 )
 from sightline.tasks.audiovisual.network.encoders import FeatureEncoder, Field, PictureEncoder, SoundEncoder
+from sightline.tasks.audiovisual.network.mixing import Mixing, SpaceTimeMixing
 from sightline.tasks.audiovisual.network.spec import EventSpec
 
 
@@ -79,6 +80,9 @@ class EventNet(nn.Module):
         features, sounds = spec.picture_features, spec.sound_features
         self.picture: nn.Module = FeatureEncoder(features, wide) if features else PictureEncoder(wide, _field(spec))
         self.sound: nn.Module = FeatureEncoder(sounds, wide) if sounds else SoundEncoder(bands, wide)
+        post = spec.mixing == "post"
+        self.mix_picture = None if spec.mixing == "none" else SpaceTimeMixing(wide, post=post)
+        self.mix_sound = None if spec.mixing == "none" else Mixing(wide, post=post)
         self.query, self.key = nn.Linear(wide, wide), nn.Linear(wide, wide)
         self.value, self.tone = nn.Linear(wide, wide), nn.Linear(wide, wide)
         self.no_picture, self.no_sound = nn.Parameter(torch.zeros(wide)), nn.Parameter(torch.zeros(wide))
@@ -119,13 +123,16 @@ class EventNet(nn.Module):
         tokens, grid = self._tokens(frames)
         sounds = self.sound(self._scaled(spectra))
         cells = grid[1] * grid[2]
+        if self.mix_picture is not None and self.mix_sound is not None:
+            tokens, sounds = self.mix_picture(tokens, grid[0], pictured), self.mix_sound(sounds, audible)
         if pictured is not None:
             tokens = torch.where(pictured.any(1)[:, None, None], tokens, self.no_picture.to(tokens.dtype))
         if audible is not None:
             sounds = torch.where(audible.any(1)[:, None, None], sounds, self.no_sound.to(sounds.dtype))
-        queries = self.query(tokens)[:, None] * self.factors[:, None]
+        # q * f . k = q . (f * k), and there are fewer segments than tokens
+        keys = self.key(sounds)[:, None] * self.factors[:, None]
         weights = weights_of(
-            scores_of(queries, self.key(sounds)[:, None], self._bias(grid[0], cells, sounds.shape[1])),
+            scores_of(self.query(tokens)[:, None], keys, self._bias(grid[0], cells, sounds.shape[1])),
             tokens=None if pictured is None else pictured.repeat_interleave(cells, 1)[:, None],
             segments=None if audible is None else audible[:, None],
             form=_form(self.spec),

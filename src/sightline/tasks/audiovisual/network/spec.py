@@ -13,6 +13,7 @@ from sightline.errors import InputError, near
 FORMS = ("joint", "factorised")
 QUERIES = ("shared", "class")
 FIELDS = ("patch", "wide")
+MIXINGS = ("none", "pre", "post")
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class EventSpec:
         picture_features: numbers of a picture's frozen feature; 0 where frames are taken.
         sound_features: numbers of a segment's frozen feature; 0 where sound is taken.
         drawn: whether it learned from drawn scenes only.
+        mixing: `none`, or self-attention within each modality, normalised before (`pre`) or behind it (`post`).
     """
 
     classes: tuple[str, ...]
@@ -48,9 +50,11 @@ class EventSpec:
     picture_features: int = 0
     sound_features: int = 0
     drawn: bool = True
+    mixing: str = "none"
 
     def __post_init__(self) -> None:
-        for value, known in ((self.form, FORMS), (self.queries, QUERIES), (self.field, FIELDS)):
+        words = (self.form, FORMS), (self.queries, QUERIES), (self.field, FIELDS), (self.mixing, MIXINGS)
+        for value, known in words:
             if value not in known:
                 raise InputError(f"a network of events has no {value!r}; {near(value, known)}")
         sides = (self.width, self.size, len(self.classes), self.reach + 1)
