@@ -57,9 +57,10 @@ class SpaceTimeMixing(nn.Module):
         self, tokens: Float[Tensor, "b n c"], frames: int, pictured: Bool[Tensor, "b t"] | None = None
     ) -> Float[Tensor, "b n c"]:
         """Mixed tokens; `n` is frames times places."""
-        x = tokens.unflatten(1, (frames, -1))
-        x = self.space(x.flatten(0, 1)).unflatten(0, x.shape[:2])
-        x = x.transpose(1, 2)
-        kept = None if pictured is None else pictured.repeat_interleave(x.shape[1], 0)
-        x = self.time(x.flatten(0, 1), kept).unflatten(0, x.shape[:2])
-        return x.transpose(1, 2).flatten(1, 2)
+        count, whole, width = tokens.shape
+        cells = whole // frames
+        x = self.space(tokens.reshape(count * frames, cells, width))
+        x = x.reshape(count, frames, cells, width).transpose(1, 2).reshape(count * cells, frames, width)
+        x = self.time(x, None if pictured is None else pictured.repeat_interleave(cells, 0))
+        mixed: Tensor = x.reshape(count, cells, frames, width).transpose(1, 2).reshape(tokens.shape)
+        return mixed
