@@ -193,7 +193,23 @@ def _smoothgrad(attr: Any, scorer: nn.Module, request: Request, k: int) -> Tenso
 
 
 def _guided(attr: Any, scorer: nn.Module, request: Request, k: int) -> Tensor:
-    return _tensor(attr.GuidedBackprop(scorer).attribute(request.inputs, target=k))
+    """The gradient with what is negative stopped at each ReLU; captum's own refuses ReLUs beside the input's path."""
+    relus = [part for part in scorer.modules() if isinstance(part, nn.ReLU)]
+    hooks = [part.register_forward_pre_hook(_stop_negative) for part in relus]
+    try:
+        return _tensor(attr.Saliency(scorer).attribute(request.inputs, target=k, abs=False))
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _stop_negative(relu: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
+    """A copy of what a ReLU reads, through which only positive gradients come back."""
+    if not inputs or not inputs[0].requires_grad:
+        return None
+    copy = inputs[0].clone()  # others may read the tensor too, and their gradients are not stopped
+    copy.register_hook(torch.relu)
+    return copy, *inputs[1:]
 
 
 def _occlusion(attr: Any, scorer: nn.Module, request: Request, k: int) -> Tensor:

@@ -18,6 +18,7 @@ from sightline.explainers.flow.naflow.cascade import Cascade, DropStats, fed_bac
 from sightline.explainers.flow.naflow.inverse import Setting
 from sightline.explainers.flow.naflow.message import Message
 from sightline.explainers.flow.read import Reading, read
+from sightline.explainers.flow.samples import Samples
 from sightline.explainers.method import Request
 from sightline.models import adapt
 from sightline.targets import parse_target
@@ -57,7 +58,9 @@ def layer_parts(
             A = reading.tape.value(node)
             found[named[node]] = Layer(A, fed_back(A, message), message.G)
 
-    Cascade(reading, at, Abandoning(reading.tape, reading.facts, len(x), rule), arrive).run(0)
+    Cascade(
+        reading, at, Abandoning(reading.tape, reading.facts, Samples(len(x), frozenset({len(x)})), rule), arrive
+    ).run(0)
     return dict(reversed(found.items()))
 
 

@@ -15,6 +15,7 @@ from sightline.explainers.flow.naflow.cascade import Cascade, DropStats
 from sightline.explainers.flow.naflow.inverse import Setting
 from sightline.explainers.flow.naflow.message import Message, mean
 from sightline.explainers.flow.read import read
+from sightline.explainers.flow.samples import Samples
 from sightline.explainers.method import Request
 from sightline.models import adapt
 from sightline.targets import parse_target
@@ -156,7 +157,7 @@ def test_t3_a_demand_of_zero_stays_zero_through_every_inverse(
         if message.delta is not None:
             seen.append(not message.delta.any())
 
-    Cascade(reading, at, Abandoning(reading.tape, reading.facts, 1), arrive).run(0)
+    Cascade(reading, at, Abandoning(reading.tape, reading.facts, Samples(1, frozenset({1}))), arrive).run(0)
     assert len(seen) > 10
     assert all(seen)
     assert all(iterations == 0 for iterations, _ in at.solves)

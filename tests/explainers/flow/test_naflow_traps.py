@@ -15,6 +15,7 @@ from sightline.explainers.flow.naflow.maps import solved
 from sightline.explainers.flow.naflow.message import Message
 from sightline.explainers.flow.naflow.notes import FlowNotes
 from sightline.explainers.flow.naflow.solver import least_squares
+from sightline.explainers.flow.samples import Samples
 from tests.explainers.flow.naflow_parts import chain, convolution, layer_parts, noise, reading_of
 from tests.tiny import build, picture
 
@@ -183,14 +184,14 @@ def test_growth_is_warned_of_and_undamped_inverses_too() -> None:
     own = {"damping": 0, "iterations": 50}
     found = sightline.explain(build("residual"), picture(1), target=0, method="naflow", options=own)[0].flow
     assert "undamped inverses amplify" in found.remarks[0]
-    account = FlowNotes(2, 0.1, lost=torch.ones(2))
+    account = FlowNotes(Samples(2, frozenset({2})), 0.1, lost=torch.ones(2))
     notes = {"early": {"growth": torch.tensor([3.5, 1.0])}, "late": {"growth": torch.tensor([2.9, 1.0])}}
     assert "beyond 3 times the activation at early (3.5):" in account.remarks(0, notes, "said", set())[1]
     assert account.remarks(1, notes, "said", set()) == ("said",)
 
 
 def test_growth_is_the_size_of_the_features_over_that_of_the_activations() -> None:
-    account = FlowNotes(2, 0.1)
+    account = FlowNotes(Samples(2, frozenset({2})), 0.1)
     A, delta = torch.ones(2, 3, 2, 2), torch.ones(2, 3, 2, 2) * torch.tensor([1.0, -1.0])[:, None, None, None]
     account.note(5, A, Message(A, delta, 1.0), DropStats(), [])
     assert account.notes[5]["growth"].tolist() == [2.0, 0.0]

@@ -88,7 +88,8 @@ class Facts:
 
     @staticmethod
     def _keeps(call: Call, gates: set[Node]) -> bool:
-        moves = call.name in MOVING or (call.name in ("mul", "div") and len(call.inputs) == 1)
+        # By a constant: scaled shares, or the means that attention takes of what does not depend on the input.
+        moves = call.name in MOVING or (call.name in ("mul", "div", "bmm") and len(call.inputs) == 1)
         return moves and bool(call.inputs) and all(node in gates for node in call.inputs)
 
     @cached_property

@@ -97,6 +97,33 @@ class Layout:
         grid = self.to_grid(x)
         return grid if grid.ndim == 4 else grid.reshape(*grid.shape[:2], self.height, self.width)
 
+    @property
+    def folds(self) -> bool:
+        """Whether something else lies along the axis of the samples: frames before a network of pictures, windows."""
+        return any(samples and n > 1 for n, samples in self.dims)
+
+    def by_sample(self, x: Float[Tensor, "..."]) -> Float[Tensor, "b n"]:
+        """All numbers of each sample, prefix tokens and all; `x` may be cut short along axes without samples."""
+        dim = self._samples
+        if dim is None:
+            return x.reshape(1, -1)
+        split = x.unflatten(dim, (self.outer, -1, self.dims[dim][0] // self.outer))
+        return split.movedim(dim + 1, 0).flatten(1)
+
+    @property
+    def outer(self) -> int:
+        """Rows along the axis of the samples from one sample to the same one again: 1 where samples lie outermost."""
+        if self._samples is None:
+            return 1
+        lengths = {d: length for d, _, length in self.cuts}
+        ahead = math.prod(lengths.get(d, n) for d, (n, _) in enumerate(self.dims[: self._samples]))
+        return math.prod(self.shape[: self.shape.index(-1)]) // ahead
+
+    @property
+    def _samples(self) -> int | None:
+        """The axis of the samples."""
+        return next((d for d, (_, samples) in enumerate(self.dims) if samples), None)
+
     def channels(self, shape: tuple[int, ...]) -> int:
         """Number of channels of a tensor of this shape."""
         return self._channel_count

@@ -113,6 +113,12 @@ class Structure:
             raise LayerError(f"an input of shape {self.shape} has no places")
         return layout
 
+    @cached_property
+    def folded(self) -> tuple[Layout, ...]:
+        """Layouts of tensors along whose axis of samples something else lies: frames, or windows."""
+        layouts = (site.layout for path in self.ran() for site in self.sites(path))
+        return tuple(dict.fromkeys(layout for layout in layouts if layout is not None and layout.folds))
+
     def calls(self, path: str) -> int:
         """How often a module was called; the model itself has the empty path."""
         return len(self._calls.get(path, ()))

@@ -163,10 +163,13 @@ def _with_sinks(R: Tensor, notes: Notes, sinks: Tensor | None, *, drop: bool) ->
 
 def _map(R: Float[Tensor, "b ..."], layout: Layout, score: Float[Tensor, " b"]) -> tuple[Tensor, Notes]:
     """Relevance of a layer as a map, and how much of the score it holds."""
-    carried = _total(R)
+    carried = layout.by_sample(R.float()).sum(1)
     notes = {"carried": carried, "drift": carried - score}
     if layout.prefix:
-        notes["prefix"] = _total(R[:, : layout.prefix].abs()) / _total(R.abs()).clamp_min(torch.finfo(R.dtype).tiny)
+        size = R.float().abs()
+        dim, start, _ = next(cut for cut in layout.cuts if cut[1])
+        ahead, whole = (layout.by_sample(part).sum(1) for part in (size.narrow(dim, 0, start), size))
+        notes["prefix"] = ahead / whole.clamp_min(torch.finfo(R.dtype).tiny)
     return layout.to_grid(R).sum(1).float(), notes
 
 

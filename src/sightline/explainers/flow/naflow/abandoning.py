@@ -13,6 +13,7 @@ from torch import Tensor
 from sightline.errors import MethodError
 from sightline.explainers.flow.affine import Convolution, Diagonal, Step
 from sightline.explainers.flow.facts import ACTIVATIONS, POOLING, Facts
+from sightline.explainers.flow.samples import Samples
 from sightline.explainers.flow.tape import Call, Node, Tape
 from sightline.explainers.flow.walk import inputs_of, outputs_of
 
@@ -75,14 +76,14 @@ class Abandoning:
     Args:
         tape: the forward pass.
         facts: what is known of its nodes.
-        batch: number of samples.
+        samples: whose each row is.
         rule: name of the rule; `auto` is `zero`, and `threshold` before smooth activations.
         level: threshold of the rule; None is the rule's default.
     """
 
     tape: Tape
     facts: Facts
-    batch: int
+    samples: Samples
     rule: RuleName = "auto"
     level: float | None = None
 
@@ -105,7 +106,11 @@ class Abandoning:
         return result if summed or other or isinstance(step, Convolution | Diagonal) else []
 
     def _has_space(self, x: Tensor) -> bool:
-        if x.shape[0] != self.batch or x.ndim < 3:
+        """Whether a sample has more than one place here; frames that were folded away are places too."""
+        if x.shape[0] not in self.samples.lengths:
+            return False
+        x = self.samples.apart(x)
+        if x.ndim < 3:
             return False
         return x.shape[1] > 1 if x.ndim == 3 else x.shape[2:].numel() > 1 and x.shape[1:-1].numel() > 1
 
@@ -113,7 +118,8 @@ class Abandoning:
         """Which neurons of a node are kept."""
         rule = self.rule_at(node)
         level = LEVELS[rule] if self.level is None else self.level
-        mask = KEEPS[rule](x if delta is None or rule in ("zero", "threshold") else x + delta, G, level)
+        apart, B = self.samples.apart, x if delta is None or rule in ("zero", "threshold") else x + delta
+        mask = self.samples.together(KEEPS[rule](apart(B), apart(G), level), x)
         # Above the ceiling of a ReLU6 the gradient is zero though the neuron fired: it must not be abandoned.
         top = self._saturated(node)
         if top is not None and float(x.amax()) >= top:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from sightline.explainers.flow.affine import Step
@@ -33,10 +34,10 @@ class DropStats:
     kept_count: Tensor | float = 0.0
     neurons: int = 0
 
-    def add(self, x: Tensor, count: Tensor, lost: Tensor | None) -> None:
+    def add(self, x: Float[Tensor, "b n"], count: Tensor, lost: Float[Tensor, "b n"] | None) -> None:
         """One more node, and what it loses."""
-        self.size = self.size + x.abs().flatten(1).sum(1)
-        self.lost = self.lost + (0.0 if lost is None else lost.abs().flatten(1).sum(1))
+        self.size = self.size + x.abs().sum(1)
+        self.lost = self.lost + (0.0 if lost is None else lost.abs().sum(1))
         self.kept_count = self.kept_count + count
         self.neurons += x[0].numel()
 
@@ -98,12 +99,13 @@ class Cascade:
             return Message(message.G, delta, claims, message.frozen)
         x = self.at.value(node)
         keep = self.abandoning.keep_mask(node, x, delta, message.G)
-        count = keep.flatten(1).sum(1)
-        if float(count.min()) == x[0].numel():
-            self.tally.add(x, count, None)
+        flat = self.abandoning.samples.flat
+        own, count = flat(x), flat(keep).sum(1)
+        if float(count.min()) == own.shape[1]:
+            self.tally.add(own, count, None)
             return Message(message.G, delta, 1.0)
         lost = (keep * x).sub_(x)
-        self.tally.add(x, count, lost)
+        self.tally.add(own, count, flat(lost))
         return Message(message.G, lost if delta is None else torch.addcmul(lost, delta, keep), 1.0)
 
 

@@ -73,9 +73,10 @@ def forward(request: Request) -> Outcome:
     )
 
 
-def _share(kept_size: Float[Tensor, "b k h w"], size: Float[Tensor, "b k h w"]) -> Float[Tensor, "b k"]:
+def _share(kept_size: Float[Tensor, "b k *places"], size: Float[Tensor, "b k *places"]) -> Float[Tensor, "b k"]:
     """Share of the activations' size that is abandoned at a layer."""
-    return (1 - kept_size.sum((2, 3)) / size.sum((2, 3)).clamp_min(1e-30)).clamp_min(0.0)
+    kept, whole = (part.flatten(2).sum(2) for part in (kept_size, size))
+    return (1 - kept / whole.clamp_min(1e-30)).clamp_min(0.0)
 
 
 def _remarks(layers: tuple[LayerMaps, ...], first: str, b: int, k: int) -> tuple[str, ...]:

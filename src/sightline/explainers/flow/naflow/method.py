@@ -22,6 +22,7 @@ from sightline.explainers.flow.naflow.notes import FlowNotes, Note
 from sightline.explainers.flow.naflow.published import walk_published
 from sightline.explainers.flow.naflow.tikhonov import cache_of
 from sightline.explainers.flow.read import Reading, read
+from sightline.explainers.flow.samples import Samples
 from sightline.explainers.flow.tape import Node
 from sightline.explainers.method import LayerMaps, Outcome, Request, own_pass
 
@@ -161,12 +162,13 @@ class _Flow:
         anchor: Anchor = "lsq" if settings.mode == "lsq" else "anchored"
         shelf = cache_of(request.adapter.model)
         at = Setting(reading.tape, reading.facts, anchor, settings.damping, settings.iterations, shelf=shelf)
-        reader = _Reader(reading, at, FlowNotes(b, settings.damping), settings.signed)
+        samples = Samples.of(request.adapter.structure(request.inputs), b)
+        reader = _Reader(reading, at, FlowNotes(samples, settings.damping), settings.signed)
         if settings.mode == "published":
             for node, message in walk_published(reading, at, k).items():
                 reader(node, message, DropStats())
         else:
-            abandoning = Abandoning(reading.tape, reading.facts, b, settings.rule, settings.threshold)
+            abandoning = Abandoning(reading.tape, reading.facts, samples, settings.rule, settings.threshold)
             Cascade(reading, at, abandoning, reader).run(k, last=k + 1 == len(reading.starts))
         blank = reader.account.blank(device)
         pairs = list(zip(reading.nodes, reading.layers, strict=True))

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from sightline.explainers.flow.naflow.cascade import DropStats
 from sightline.explainers.flow.naflow.message import Message
+from sightline.explainers.flow.samples import Samples
 from sightline.explainers.flow.tape import Node
 
 Note = dict[str, Float[Tensor, " b"]]
@@ -24,20 +25,20 @@ class FlowNotes:
     """Collects the notes of one decision's flow, layer by layer, the last layer first.
 
     Args:
-        batch: number of samples.
+        samples: whose each row is.
         damping: damping of the inverse.
         lost: size of what was abandoned up to now, for each sample.
         notes: notes of each layer, by its node.
     """
 
-    batch: int
+    samples: Samples
     damping: float
     lost: Tensor | float = 0.0
     notes: dict[Node, Note] = field(default_factory=dict)
 
     def blank(self, device: torch.device) -> Note:
         """Notes of a layer that no path connects with the decision."""
-        like = torch.zeros(self.batch, device=device)
+        like = torch.zeros(self.samples.count, device=device)
         return {"abandoned": like, "kept": like + 1, "growth": like + 1, "carried": like, "drift": like,
                 "iterations": like, "residual": like, "damping": like + self.damping}  # fmt: skip
 
@@ -46,16 +47,17 @@ class FlowNotes:
     ) -> None:
         """Notes of one layer; the tally and the solves are those since the layer behind it."""
         delta, G = message.delta, message.G
-        like = torch.zeros(self.batch, device=A.device)
+        like = torch.zeros(self.samples.count, device=A.device)
         size = like + tally.size
         lost = like + tally.lost
         self.lost = self.lost + lost
-        drift = like if delta is None else (delta.flatten(1) * G.flatten(1)).sum(1).float()
+        flat = self.samples.flat
+        drift = like if delta is None else (flat(delta) * flat(G)).sum(1).float()
         self.notes[node] = {
             "abandoned": torch.where(size > 0, lost / size.clamp_min(1e-30), 0.0),
             "kept": (like + tally.kept_count) / tally.neurons if tally.neurons else like + 1,
-            "growth": like + 1 if delta is None else _norm(A + delta) / _norm(A).clamp_min(1e-30),
-            "carried": (A.flatten(1) * G.flatten(1)).sum(1).float() + drift,
+            "growth": like + 1 if delta is None else _norm(flat(A + delta)) / _norm(flat(A)).clamp_min(1e-30),
+            "carried": (flat(A) * flat(G)).sum(1).float() + drift,
             "drift": drift,
             "iterations": like + max((steps for steps, _ in solves), default=0),
             "residual": self._largest([residual for _, residual in solves], like),
@@ -65,8 +67,8 @@ class FlowNotes:
     def _largest(self, residuals: Sequence[Tensor], like: Tensor) -> Tensor:
         """Largest residual of each sample; a solve over windows or tokens counts with its largest."""
         for residual in residuals:
-            each = len(residual) % self.batch == 0
-            own = residual.float().reshape(self.batch, -1).amax(1) if each else residual.float().amax()
+            each = len(residual) % self.samples.count == 0
+            own = self.samples.flat(residual.float()[:, None]).amax(1) if each else residual.float().amax()
             like = torch.maximum(like, own)
         return like
 
@@ -86,6 +88,6 @@ class FlowNotes:
         return tuple(remarks)
 
 
-def _norm(x: Tensor) -> Float[Tensor, " b"]:
-    norm: Tensor = torch.linalg.vector_norm(x.flatten(1), dim=1)
+def _norm(x: Float[Tensor, "b n"]) -> Float[Tensor, " b"]:
+    norm: Tensor = torch.linalg.vector_norm(x, dim=1)
     return norm.float()
