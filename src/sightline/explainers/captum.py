@@ -208,7 +208,7 @@ def _stop_negative(relu: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor,
     if not inputs or not inputs[0].requires_grad:
         return None
     copy = inputs[0].clone()  # others may read the tensor too, and their gradients are not stopped
-    copy.register_hook(torch.relu)
+    copy.register_hook(torch.relu)  # type: ignore[no-untyped-call]
     return copy, *inputs[1:]
 
 

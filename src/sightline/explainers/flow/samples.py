@@ -51,8 +51,8 @@ class Samples:
         if len(x) == self.count:
             return x
         if self.inside:
-            return x.unflatten(0, (-1, self.count)).movedim(1, 0)
-        return x.unflatten(0, (self.count, -1))
+            return x.reshape(-1, self.count, *x.shape[1:]).movedim(1, 0)
+        return x.reshape(self.count, -1, *x.shape[1:])
 
     def together(self, x: Float[Tensor, "b ..."], like: Tensor) -> Float[Tensor, "n ..."]:
         """What `apart` made, in the shape that it was."""

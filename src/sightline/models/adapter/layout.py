@@ -107,8 +107,8 @@ class Layout:
         dim = self._samples
         if dim is None:
             return x.reshape(1, -1)
-        split = x.unflatten(dim, (self.outer, -1, self.dims[dim][0] // self.outer))
-        return split.movedim(dim + 1, 0).flatten(1)
+        rows = (self.outer, -1, self.dims[dim][0] // self.outer)
+        return x.reshape(*x.shape[:dim], *rows, *x.shape[dim + 1 :]).movedim(dim + 1, 0).flatten(1)
 
     @property
     def outer(self) -> int:
