@@ -1,6 +1,7 @@
 """What had another name before: an old option, verb, method or argument is answered with its new name.
 
-No alias is kept. This is the one table of all of them; it must know nothing else.
+Options of `WORKING` still work, with a note; of the others no alias is kept. This is the one table of all of them; it
+must know nothing else.
 """
 
 from __future__ import annotations
@@ -14,27 +15,49 @@ R = TypeVar("R")
 
 NAMES: dict[str, tuple[str, ...]] = {
     "accelerator": ("device",),
+    "backbone": ("model",),
     "batch": ("batch-size",),
     "best": ("monitor",),
     "consistency": ("consistency-weight",),
     "decay": ("weight-decay",),
+    "dimensions": ("width",),
+    "drop-out": ("part-dropout",),
     "drops": ("lr-milestones",),
     "factor": ("lr-gamma",),
+    "grid": ("model",),
+    "held-out": ("test-share",),
+    "labels": ("label-columns",),
+    "layer": ("layers",),
+    "layers": ("blocks",),
+    "layout": ("data-layout",),
+    "least-count": ("min-count",),
+    "limit": ("count",),
     "loose": ("random-scenes",),
     "model-args": ("model-arg",),
     "outside": ("outside-weight",),
     "parts": ("part-weight",),
+    "photos": ("count",),
     "place": ("depth",),
+    "pooling": ("pool",),
     "rate": ("lr",),
     "reading": ("attribute-stride", "attribute-width"),
     "relevance": ("lrp",),
+    "side": ("size",),
     "smoothing": ("label-smoothing",),
+    "split": ("split-by",),
     "spread": ("executor",),
     "stages": ("layers",),
     "trunk-rate": ("trunk-lr-factor",),
+    "validation": ("validation-share",),
+    "warm-up": ("lr-warm-up",),
     "width": ("attribute-width",),
 }
 """Old names to new ones, without dashes in front; the first that is known where it was asked for is meant."""
+WORKING = {
+    "backbone", "dimensions", "drop-out", "grid", "held-out", "labels", "layer", "layers", "layout", "least-count",
+    "limit", "photos", "pooling", "side", "split", "validation", "warm-up",
+}  # fmt: skip
+"""Old options that are still taken on the command line, as their new ones."""
 
 
 def renamed(name: str, known: Container[str]) -> str | None:

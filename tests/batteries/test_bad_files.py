@@ -179,7 +179,7 @@ READERS = {
     "a configuration": Reader(("train", "classify", *TRAIN, "--config", "c.toml"), "c.toml", {**NO_TEXTS, **NO_TOML}),
     "a configuration of eat": Reader(("train", "eat", *TRAIN, "--config", "c.toml"), "c.toml", NO_TOML),
     "a table of classes": Reader(
-        ("train", "classify", "--data", "set", *TRAIN, "--held-out", "0.4"),
+        ("train", "classify", "--data", "set", *TRAIN, "--test-share", "0.4"),
         "set/labels.csv",
         {**NO_TEXTS, **NO_TABLES},
     ),

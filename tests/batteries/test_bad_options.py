@@ -37,7 +37,7 @@ VALUES = [
     ),
     (NAMED, ("--option",), ("gradcam.x=1", "=", "x", "lrp.²=1", "lrp.x={[]:1}")),
     (TRAIN, ("--size", "--epochs", "--batch-size", "--lr", "--threads"), COUNTS),
-    (TRAIN, ("--held-out",), (*NUMBERS, "0.0", "1")),
+    (TRAIN, ("--test-share",), (*NUMBERS, "0.0", "1")),
     (TRAIN, ("--seed",), SEEDS),
     (TRAIN, ("--threads", "--workers"), ("99999", "9" * 30)),
     (TRAIN, ("--lr-milestones",), ("²", LONG, "0", "x", "1,²")),

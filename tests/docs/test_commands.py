@@ -57,6 +57,23 @@ def test_every_verb_and_option_that_the_pages_show_exists():
     assert not unknown
 
 
+def test_every_block_of_the_pages_says_what_it_holds():
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]
+    untyped = []
+    for page in pages:
+        marks = re.findall(r"^[ >]*```(.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+        untyped += [page.name for start in marks[::2] if not start.strip()]
+    assert not untyped, "a block of commands without a type is not run; write bash, text or json behind the marks"
+
+
+def test_the_page_of_the_command_line_lists_every_verb():
+    import typer.main
+
+    text = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+    listed = {words[1] for line in text.split("```")[1].splitlines() if len(words := line.split()) > 1}
+    assert listed == set(typer.main.get_command(app).commands)
+
+
 def _commands(text: str) -> list[str]:
     """Lines of bash blocks that begin with `sightline`, with continued lines joined and pipes cut off."""
     found = []

@@ -39,13 +39,13 @@ SIZES: dict[str, dict[str, str | None]] = {
     "explain clicks": {},
     "explain": {"--format": "arrays"},
     "evaluate": {"--count": "16", "--steps": "2", "--method": "gradcam", "--depth": "late"},
-    "train eat --data": {"--toy": None, "--validation": "0.3"},
+    "train eat --data": {"--toy": None, "--validation-share": "0.3"},
     "train": {"--toy": None},
     "world render": {"--count": "60"},
     "world measure": {"--count": "4"},
     "world cues": {"--scenes": "4"},
     "world certify": {"--pairs": "2"},
-    "gates search": {"--budget": "3", "--epochs": "1", "--photos": "4", "--recalibrate": "4", "--batch-size": "4"},
+    "gates search": {"--budget": "3", "--epochs": "1", "--count": "4", "--recalibrate": "4", "--batch-size": "4"},
     "gates show": {"--shown": "1"},
 }
 """Options that a verb gets: where the page gives none, and in place of a larger number on the page."""
@@ -77,7 +77,7 @@ def small(words: list[str]) -> list[str]:
     model = _value(result, "--model") or _value(result, "-m")
     if verb in ("explain", "evaluate", "gates show") and _published(model) and "--weights" not in result:
         result += ["--weights", "random"]
-    if verb.startswith("train eat") and _published(_value(result, "--backbone")) and "--weights" not in result:
+    if verb.startswith("train eat") and _published(_value(result, "--model")) and "--weights" not in result:
         result += ["--weights", "random"]
     dense = "--box" in words or "--segment" in words
     if (

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,19 +18,15 @@ from sightline.api.decision import LabelsLike, decided, decisions_of, stated
 from sightline.api.domain import Rate, domain_of, kept, named, rates
 from sightline.api.inputs import check_lengths, passed
 from sightline.api.layers import Layers, named_layers
-from sightline.api.methods import Choice, Fitting, chosen, options_of
+from sightline.api.methods import Fitting, chosen, options_of
 from sightline.api.narration import narrated, on_object
+from sightline.api.question import Question, ask
 from sightline.api.scope import within_scope
-from sightline.capture import Plan, capture, in_chunks
+from sightline.capture import Plan, in_chunks
 from sightline.common.threads import exclusive, steady
-from sightline.errors import UnfollowedError
-from sightline.explainers import METHODS, LayerMaps, Method, Outcome, Request
-from sightline.explainers.at_input import check_input_maps, without_map_at_input
-from sightline.explainers.default import DEFAULT, FALLBACK, WHY, WHY_FALLBACK
-from sightline.explainers.places import channels_second
-from sightline.models import Adapter
+from sightline.explainers import METHODS, Method, Outcome
+from sightline.explainers.default import DEFAULT, WHY, WHY_FALLBACK
 from sightline.models.adapter.embedded import AUTO, NONE, place_of
-from sightline.models.adapter.layers import INPUT, without_input
 from sightline.models.load import LoadedModel
 from sightline.models.outputs import Probabilities
 from sightline.renamed import answering
@@ -40,27 +35,8 @@ from sightline.results.domains import DomainKind
 from sightline.targets import Score, Selector, TargetLike, parse_target
 from sightline.terminal.waiting import with_bar
 
-log = logging.getLogger(__name__)
-
-CUT = "There is no map at {}: the model cuts the graph behind them, so no gradient of the decision comes there."
-
-
 Progress = Callable[[int, int], None]
 """Called after each chunk with the number of samples done and their total."""
-
-
-@dataclass(frozen=True, eq=False)
-class _Question:
-    """One call of `explain`, checked and parsed."""
-
-    adapter: Adapter
-    methods: tuple[Method, ...]
-    plan: Plan
-    seed: int
-    batch_size: int | None
-    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    choice: Choice = Choice(())
-    preprocess: Mapping[str, Any] | None = None
 
 
 @answering
@@ -172,7 +148,7 @@ def explain(
     adapter = adapter if where == NONE else adapter.encoder(where)
     readable = decided(decision, adapter, inputs, labels=content.labels, probabilities=probabilities, output=output)
     adapter = readable.adapter
-    question = _Question(
+    question = Question(
         adapter=adapter,
         methods=tuple(METHODS[name] for name in choice.names),
         plan=Plan(readable.target, named_layers(adapter.model, layers), output=output, labels=readable.labels),
@@ -192,7 +168,7 @@ def explain(
         plan = replace(question.plan, target=question.plan.target.rows(part))
         own = replace(question, adapter=question.adapter.rows(part))
         outcomes = fitting.ask(
-            question.methods, lambda methods: _ask(replace(own, plan=plan, methods=methods), inputs[part])
+            question.methods, lambda methods: ask(replace(own, plan=plan, methods=methods), inputs[part])
         )
         facts = {**about, **stated(readable.facts, outcomes[0][1].readout), **_why(question, outcomes, fitting)}
         pictures = kept(question.adapter, inputs, images)
@@ -215,74 +191,7 @@ def explain(
     return Explanations(tuple(explanations))
 
 
-def _ask(question: _Question, inputs: Float[Tensor, "b c h w"]) -> list[tuple[Method, Outcome]]:
-    """What every method answers for one chunk; a default that cannot follow the model makes way for another."""
-    try:
-        return _answers(question, inputs)
-    except UnfollowedError as problem:
-        if not question.choice.by_default:
-            raise
-        log.info("%s was taken instead of %s: %s", FALLBACK, DEFAULT, problem)
-        return _answers(replace(question, methods=(METHODS[FALLBACK],)), inputs)
-
-
-def _answers(question: _Question, inputs: Float[Tensor, "b c h w"]) -> list[tuple[Method, Outcome]]:
-    """What every method answers; those that share a pass are asked together."""
-    check_input_maps(question.methods, question.plan.layers)
-    shared = [m for m in question.methods if m.run is None]
-    answers = dict(_shared_pass(question, shared, inputs)) if shared else {}
-    for method in question.methods:
-        if method.run is not None:
-            answers[method.name] = method.run(_request(question, method, inputs))
-    layers = question.plan.layers
-    return [(method, without_map_at_input(method, answers[method.name], layers)) for method in question.methods]
-
-
-def _shared_pass(question: _Question, methods: list[Method], inputs: Tensor) -> list[tuple[str, Outcome]]:
-    """One forward and at most one backward for all reductions and controls."""
-    reductions = {m.name: m.reduction for m in methods if m.reduction is not None}
-    forward_only = frozenset(m.name for m in methods if m.needs == "activation")
-    plan = replace(question.plan, reductions=reductions, forward_only=forward_only)
-    if all(m.no_input for m in methods):
-        plan = replace(plan, layers=named_layers(question.adapter.model, without_input(plan.layers)[1]))
-    result = capture(question.adapter, inputs, plan)
-    places = channels_second(question.adapter.structure(inputs), inputs)
-    outcomes = []
-    for m in methods:
-        k, own = result.readout.scores.shape[1], [s for s in result.layers if not m.no_input or s.spec != INPUT]
-        cut = [s.name for s in own if s.name in result.cut and m.needs == "gradient"]
-        own = [s for s in own if s.name not in cut]
-        maps = [
-            result.maps[layer.name, m.name]
-            if m.control is None
-            else m.control(places, layer.grid, question.seed)[:, None].expand(-1, k, *[-1] * len(layer.grid))
-            for layer in own
-        ]
-        layers = tuple(LayerMaps(layer.name, values) for layer, values in zip(own, maps, strict=True))
-        remarks = (CUT.format(", ".join(cut)),) if cut else ()
-        outcomes.append((m.name, Outcome(result.readout, layers, ((remarks,) * k,) * len(inputs) if cut else ())))
-    return outcomes
-
-
-def _request(question: _Question, method: Method, inputs: Tensor) -> Request:
-    plan = question.plan
-    labels = None if plan.labels is None else tuple(plan.labels)
-    layers = named_layers(question.adapter.model, without_input(plan.layers)[1]) if method.no_input else plan.layers
-    return Request(
-        adapter=question.adapter,
-        inputs=inputs,
-        target=plan.target,
-        layers=layers if layers is not None or method.layers == "all" else method.layers,
-        labels=labels,
-        output=plan.output,
-        seed=question.seed,
-        batch_size=question.batch_size,
-        options=question.options.get(method.name, {}),
-        preprocess=question.preprocess,
-    )
-
-
-def _why(question: _Question, outcomes: list[tuple[Method, Outcome]], fitting: Fitting) -> dict[str, Any]:
+def _why(question: Question, outcomes: list[tuple[Method, Outcome]], fitting: Fitting) -> dict[str, Any]:
     """Why these methods answered, where the call did not name them, and which were left out."""
     left_out = {"left_out": dict(fitting.reasons)} if fitting.reasons else {}
     if question.choice.by_default:
@@ -337,7 +246,7 @@ def _flow(method: Method, outcome: Outcome, domain: Domain, b: int, k: int) -> F
     return Flow(maps, method.name, outcome.remarks[b][k] if outcome.remarks else ())
 
 
-def _provenance(question: _Question, facts: Mapping[str, Any]) -> dict[str, Any]:
+def _provenance(question: Question, facts: Mapping[str, Any]) -> dict[str, Any]:
     model = question.adapter.model
     return {
         "model": type(model).__name__,

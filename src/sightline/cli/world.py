@@ -42,7 +42,7 @@ class NoisyWorld(Settings):
     entanglement: float = setting(0.0, "Share of plumage colours that copy the breast's.")
     variation: float = setting(0.02, "Chance that a species' own attribute varies in an image.")
     label_noise: float = setting(0.0, "Chance that the written class is wrong.")
-    drop_out: float = setting(0.0, "Chance, per part, that it is not drawn.")
+    drop_out: float = setting(0.0, "Chance, per part, that it is not drawn.", "--part-dropout")
 
 
 @dataclass(frozen=True, kw_only=True)

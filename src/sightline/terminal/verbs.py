@@ -15,9 +15,9 @@ from typer.core import TyperGroup
 
 from sightline.common.files import cannot_write
 from sightline.errors import SightlineError
-from sightline.renamed import renamed
+from sightline.renamed import WORKING, renamed
 from sightline.terminal.flatten import flattened
-from sightline.terminal.screen import say_error, say_stopped, steady
+from sightline.terminal.screen import say_error, say_note, say_stopped, steady
 
 Tree = dict[str, Any]
 """Verbs by their first word: `module:function`, or a tree for a word that has verbs of its own."""
@@ -158,7 +158,28 @@ def _command(name: str, target: str) -> Any:
     verb: Callable[..., None] = getattr(import_module(module), function)
     app = typer.Typer(**SETTINGS)
     app.command(name)(flattened(verb))
-    return without_types(typer.main.get_command(app))
+    return _with_old_options(without_types(typer.main.get_command(app)))
+
+
+def _with_old_options(command: Any) -> Any:
+    """The same command; it takes the old names of some options too, with a note."""
+    own, known = command.make_context, {name for parameter in command.params for name in parameter.opts}
+
+    def make_context(info_name: str | None, args: list[str], parent: Any = None, **more: Any) -> Any:
+        return own(info_name, [_as_now(word, known) for word in args], parent=parent, **more)
+
+    command.make_context = make_context
+    return command
+
+
+def _as_now(word: str, known: set[str]) -> str:
+    """A word of the command line; an old option that still works becomes its new one."""
+    option, sign, value = word.partition("=")
+    old = option.removeprefix("--")
+    if not option.startswith("--") or option in known or old not in WORKING or not (new := renamed(option, known)):
+        return word
+    say_note(f"the option {option} is called {new} now")
+    return f"{new}{sign}{value}"
 
 
 def without_types(command: Any) -> Any:

@@ -29,7 +29,7 @@ BEFORE_OPTIONS: dict[str, Any] = {
     "--layer-decay": 1.0, "--trunk-lr-factor": 1.0, "--ema": 0.0, "--accumulate": 1, "--balanced": False,
     "--crop-scale": 0.5, "--colour": 0.2, "--box-crops": 0.0, "--box-margin": 0.15, "--mixup": 0.0,
     "--optimizer": "sgd", "--label-smoothing": 0.0, "--augment": "scene",
-    "--labels": [], "--white": None, "--black": None, "--validation": 0.2,
+    "--label-columns": [], "--white": None, "--black": None, "--validation-share": 0.2,
     "--group-by": None, "--attributes": "annotated", "--word-list": None,
 }  # fmt: skip
 """What every training did before there were options for it, for records that were written then."""

@@ -76,7 +76,7 @@ def test_the_command_of_a_finding_prints_it_again(weights, world, tmp_path):
 
 
 def test_a_table_for_people(weights, world, tmp_path):
-    done = asked(weights, world, tmp_path / "audit", "--kind", "constant,label-noise", "--limit", "30")
+    done = asked(weights, world, tmp_path / "audit", "--kind", "constant,label-noise", "--count", "30")
     assert done.exit_code == 0, done.output
     assert "constant" in done.stdout
     assert "background" not in done.stdout

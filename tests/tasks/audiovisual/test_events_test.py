@@ -76,7 +76,7 @@ def test_on_drawn_scenes_every_sound_is_tried(folder: Path) -> None:
 def test_a_strangers_model_that_ignores_the_sound_is_found_out(folder: Path) -> None:
     clips = sorted((folder / "clips").iterdir())
     for name, deaf in (("Deaf", True), ("Net", False)):
-        found = run(*clips, "--model", f"{folder / 'strangers_net.py'}:{name}", "--layer", "conv.1")["changes"]
+        found = run(*clips, "--model", f"{folder / 'strangers_net.py'}:{name}", "--layers", "conv.1")["changes"]
         assert [one["sound"] for one in found] == ["silent", "shifted", "swapped"] * 2
         assert all(one["ignores_sound"] for one in found if one["sound"] != "shifted") is deaf
         assert all(one["when"] is None for one in found)

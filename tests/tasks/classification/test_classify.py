@@ -138,7 +138,7 @@ def test_what_cannot_be_built_is_refused_before_training(wish, error, text, unbr
         (["--epochs=0"], "--epochs is 0"),
         (["--augment=flip"], "--augment cannot be 'flip'"),
         (["--lr-milestones=a"], "--lr-milestones 'a' is not understood"),
-        (["--held-out=1"], "--held-out is 1.0"),
+        (["--test-share=1"], "--test-share is 1.0"),
         (["--init=fan_out", "--weights=published"], "--init fan_out would draw anew"),
         (["--config=dianet-cifar-resnet165"], "dianet-cifar-resnet164"),
         (["--data=nowhere"], "there is no folder 'nowhere'"),

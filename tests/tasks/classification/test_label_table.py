@@ -88,7 +88,7 @@ def test_a_value_that_is_no_flag_is_refused_where_its_column_is_a_label(tmp_path
     table(tmp_path, "file,cat\na.png,1\nb.png,maybe\n")
     with pytest.raises(DataError, match=r"row 3: 'cat' is 'maybe'; a label's cell is 1, 0, or empty"):
         read_labels(tmp_path, ["cat"])
-    with pytest.raises(DataError, match="--labels dog"):
+    with pytest.raises(DataError, match="--label-columns dog"):
         read_labels(tmp_path, ["dog"])
 
 

@@ -13,7 +13,7 @@ from sightline.cli.app import app
 from sightline.models.load import load_model
 
 NAMED = ("--model", "timm:test_resnet", "--model-arg", "num_classes=3", "--weights", "random", "--gate", "se")
-SEARCH = ("--budget", "2", "--epochs", "1", "--photos", "3", "--recalibrate", "0", "--batch-size", "3")
+SEARCH = ("--budget", "2", "--epochs", "1", "--count", "3", "--recalibrate", "0", "--batch-size", "3")
 
 
 def run(*words):
@@ -75,3 +75,13 @@ def test_a_search_goes_on_with_the_supernet_that_is_there(found):
     done = run("gates", "search", "--data", found / "set", "--log", found / "log", *NAMED, *SEARCH, "--json")
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["replayed"] == 2
+
+
+def test_a_cifar_network_is_searched_with_the_classes_of_the_folder(found, tmp_path):
+    words = ("gates", "search", "--data", found / "set", "--log", tmp_path / "log", "--model", "cifar-resnet8", *SEARCH)
+    done = run(*words, "--weights", "random", "--gate", "se")
+    assert done.exit_code == 0, done.output
+    assert load_model(weights=tmp_path / "log.supernet.safetensors").labels == ("ant", "bee", "cow")
+    refused = run(*words[:5], tmp_path / "other", *words[6:])
+    assert refused.exit_code == 1
+    assert "no published weights of cifar-resnet8 are known here; give a file, or random" in refused.output

@@ -63,7 +63,7 @@ class TestOptions(Settings):
         None, "Or any model of frames [b, t, 3, h, w] and spectra [b, s, m, f]: file.py:Net, module:build."
     )
     method: str = setting("gradcam", "Explanation method for --model.")
-    layer: str | None = setting(None, "Layer for --model. Default: the method's own choice.")
+    layer: str | None = setting(None, "Layer for --model. Default: the method's own choice.", "--layers")
     size: int = setting(24, "Short side of the frames for --model, in pixels.", low=4)
     seconds: float = setting(0.2, "Length of a segment of sound for --model.", above=0)
     scenes: int = setting(200, "Number of drawn scenes where no clip is named.", low=10)

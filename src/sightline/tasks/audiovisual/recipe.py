@@ -17,7 +17,7 @@ class DataConfig(Part):
     scenes: int = setting(6_000, "Number of training scenes.", low=20)
     held_out: int = setting(600, "Number of scenes that figures are measured on.", low=10)
     frames: int = setting(6, "Pictures of a scene, and segments of its sound.", low=4, high=64)
-    side: int = setting(24, "Side of the pictures in pixels, a multiple of 4.", low=16)
+    side: int = setting(24, "Side of the pictures in pixels, a multiple of 4.", "--size", low=16)
     shapes: int = setting(2, "Shapes in the picture; all but one are silent movers.", low=1, high=5)
     tones: int = setting(2, "Tones in the sound; all but one are of things off the screen.", low=1, high=5)
     noise: float = setting(0.02, "Noise in the picture, as a standard deviation of 0..1.", low=0)

@@ -20,7 +20,7 @@ class DataConfig(Part):
     relations: tuple[str, ...] = setting(
         ("side", "height", "distance", "size"), "Kinds of relation that sentences of scenes tell, with commas."
     )
-    least_count: int = setting(5, "Least number of times that a word of the vocabulary occurs.", low=1)
+    least_count: int = setting(5, "Least number of times that a word of the vocabulary occurs.", "--min-count", low=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +34,7 @@ class NetworkConfig(Part):
         False, "Let the geometry tell left from right; the paper's cannot.", "--signed/--no-signed"
     )
     absolute: bool = setting(False, "Add the box itself to the features.", "--absolute/--no-absolute")
-    layers: int = setting(2, "Encoder layers, and as many decoder layers; the paper takes 4.", above=0)
+    layers: int = setting(2, "Encoder blocks, and as many decoder blocks; the paper takes 4.", "--blocks", above=0)
     width: int = setting(48, "Channels; the paper takes 512.", above=0)
     heads: int = setting(4, "Attention heads; 8 is usual.", above=0)
     inner: int = setting(96, "Channels inside the feed-forward networks; the paper takes 2048.", above=0)
@@ -55,12 +55,12 @@ class NetworkConfig(Part):
 class ScheduleConfig(OptimConfig):
     """Cross-entropy: the rate rises, stays, and is halved every few epochs. Then self-critical CIDEr at its own rate.
 
-    The paper's networks: --lr 3e-4 --warm-up 3 --halve-from 3 --halve-every 3, 15 epochs; then --critical-lr 4e-5.
+    The paper's networks: --lr 3e-4 --lr-warm-up 3 --halve-from 3 --halve-every 3, 15 epochs; then --critical-lr 4e-5.
     """
 
     PANEL = "Optimiser"
 
-    warm_up: float = setting(0.5, "Epochs in which the learning rate rises.", low=0)
+    warm_up: float = setting(0.5, "Epochs in which the learning rate rises.", "--lr-warm-up", low=0)
     halve_from: int = setting(28, "Epoch from which on the learning rate is halved.", low=0)
     halve_every: int = setting(4, "Epochs between two halvings.", above=0)
     captions_per_picture: int = setting(4, "Captions of each picture in a step.", above=0)

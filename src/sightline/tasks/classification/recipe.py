@@ -121,6 +121,7 @@ class DataConfig(Part):
     held_out: float = setting(
         1 / 3,
         "Share of each class that is tested on where the data has no test pictures.",
+        "--test-share",
         above=0,
         below=1,
     )
@@ -130,11 +131,14 @@ class DataConfig(Part):
     validation: float = setting(
         0.2,
         "With several labels: share of the training pictures that thresholds are chosen on.",
+        "--validation-share",
         above=0,
         below=1,
     )
     labels: tuple[str, ...] = setting(
-        (), "Columns of labels.csv that are labels, with commas. Default: all of 0, 1 and blank, or a column labels."
+        (),
+        "Columns of labels.csv that are labels, with commas. Default: all of 0, 1 and blank, or a column labels.",
+        "--label-columns",
     )
     white: float | None = setting(
         None, "Value that is white in pictures of more than 8 bits: 4095 of a 12-bit camera."

@@ -25,7 +25,7 @@ class DataConfig(Part):
         None, "Value of the label from which on it counts as a click, such as 4 stars.", panel="Columns"
     )
     user: str = setting("", "Column of users, for the AUC within users.", panel="Columns")
-    time: str = setting("", "Column of times, for --split time.", panel="Columns")
+    time: str = setting("", "Column of times, for --split-by time.", panel="Columns")
     drop: tuple[str, ...] = setting((), "Columns to leave out; commas.", panel="Columns")
     number: tuple[str, ...] = setting((), "Columns to read as numbers; commas.", panel="Columns")
     category: tuple[str, ...] = setting((), "Columns to read as categories; commas.", panel="Columns")
@@ -44,7 +44,7 @@ class DataConfig(Part):
     )
     split: str = setting(
         "random", "How rows are dealt out: random, time (the last are the test), order (of the file).",
-        words=("random", "time", "order"),
+        "--split-by", words=("random", "time", "order"),
     )  # fmt: skip
     validation_share: float = setting(0.1, "Share of the rows for validation.", above=0, below=1)
     test_share: float = setting(0.1, "Share of the rows for the test, without a file of its own.", low=0, below=1)
@@ -63,10 +63,10 @@ class NetworkConfig(Part):
         words=MODELS,
     )
     width: int = setting(10, "Numbers in an embedding.", above=0)
-    layers: int = setting(2, "Interaction layers of dcn, autoint and sam3.", above=0)
+    layers: int = setting(2, "Interaction blocks of dcn, autoint and sam3.", "--blocks", above=0)
     heads: int = setting(2, "Attention heads of autoint.", above=0)
     hidden: tuple[int, ...] = setting((64, 64), "Widths of a perceptron.", hidden=True)
-    pooling: str = setting("concat", "How sam1 and sam3 join fields.", words=("concat", "weighted", "mean", "sum"))
+    pooling: str = setting("concat", "How sam1 and sam3 put fields together.", "--pool", words=("concat", "weighted", "mean", "sum"))
     residual: bool = setting(True, "Residual in the layers of sam3 and autoint.")
     linear: bool = setting(True, "Linear terms beside the interaction.")
     dropout: float = setting(0.0, "Share that training drops.", low=0, below=1)

@@ -27,7 +27,7 @@ class NetworkConfig(Part):
 
     widths: tuple[int, ...] = setting((16, 32, 48, 64), "Channels of the four stages.", hidden=True)
     blocks: tuple[int, ...] = setting((1, 1, 2, 2), "Residual blocks of the four stages.", hidden=True)
-    dimensions: int = setting(64, "Numbers in the embedding.", above=0)
+    dimensions: int = setting(64, "Numbers in the embedding.", "--width", above=0)
 
 
 @dataclass(frozen=True, kw_only=True)

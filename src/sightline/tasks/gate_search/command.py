@@ -35,7 +35,7 @@ class SearchOptions(Settings):
     option: list[str] | None = setting(None, "NAME=VALUE for the searcher; repeat for more.")
     budget: int = setting(100, "Most schemes that are evaluated.", low=2)
     sparsity: float = setting(0.02, "Accuracy that a network without gates is worth more.")
-    photos: int = setting(1000, "Most validation photos for each evaluation.", low=1)
+    photos: int = setting(1000, "Most validation photos for each evaluation.", "--count", low=1)
     recalibrate: int = setting(256, "Training photos to estimate batch norms anew for each scheme; 0: none.", low=0)
     workers: int = setting(0, "Evaluate in so many processes; 0 is this one alone.", low=0)
     executor: str = setting("processes", "Workers are 'processes' of this machine, or 'ray' workers.")

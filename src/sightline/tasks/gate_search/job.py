@@ -16,13 +16,17 @@ from torch import Tensor, nn
 from sightline.common.files import write_tensors
 from sightline.data.photos import find_photos, read_photo
 from sightline.errors import DataError, GateError
-from sightline.gates.store import ARCHITECTURE, GatedSpec
+from sightline.gates.store import ARCHITECTURE, GatedSpec, plain_net
 from sightline.models.architectures import ARCHITECTURES, write_network
 from sightline.models.load import LoadedModel, load_model
 from sightline.models.preprocess import Preprocess
 from sightline.models.weights import fit_weights, read_weights
+from sightline.models.zoo.cifar_names import is_cifar
 from sightline.tasks.gate_search.accuracy import Accuracy
 from sightline.tasks.gate_search.network import mask, supernet
+
+CIFAR = 32
+"""Side of the pictures of CIFAR networks."""
 
 
 @dataclass(frozen=True)
@@ -115,18 +119,22 @@ class Job:
         if train.classes != val.classes:
             odd = sorted(set(train.classes) ^ set(val.classes))
             raise DataError(f"train/ and val/ of {str(self.folder)!r} hold different classes: {', '.join(odd[:5])}")
-        loaded = load_model(
-            self.model,
-            weights=self.weights,
-            model_args=dict(self.model_args),
-            labels=None,
-            device=self.device,
-            seed=self.seed,
-        )
+        loaded = self._plain(train.classes)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             supernet(loaded.model, self.gate, share=self.share, reduction=self.reduction)
         return loaded
+
+    def _plain(self, classes: tuple[str, ...]) -> LoadedModel:
+        """The network without gates; one for CIFAR gets as many outputs as there are classes."""
+        arguments = dict(self.model_args)
+        if self.model is None or not is_cifar(self.model):
+            return load_model(
+                self.model, weights=self.weights, model_args=arguments, device=self.device, seed=self.seed
+            )
+        spec = GatedSpec(model=self.model, classes=classes, model_args=arguments)
+        net = plain_net(spec, self.weights, self.seed).eval().to(self.device)
+        return LoadedModel(net, self.model, classes, Preprocess((CIFAR, CIFAR), None), {"model": self.model})
 
     def score(self) -> Accuracy:
         """The accuracy of the trained supernet; photos are read once and kept."""

@@ -35,9 +35,9 @@ class AuditOptions(Settings):
     data: Path = setting(REQUIRED, "Photos with attributes, or a rendered world.")
     out: Path = setting(Path("sightline_audit"), "Folder for the page and the table.")
     split: str = setting("all", "train, validation, test, or all.")
-    layout: str = setting("auto", "cub, awa2, sun, table; auto looks which files are there.")
+    layout: str = setting("auto", "cub, awa2, sun, table; auto looks which files are there.", "--data-layout")
     kind: tuple[str, ...] = setting((), "Detectors, with commas. Default: all.")
-    limit: int | None = setting(None, "Most pictures, chosen by a hash of their path.", low=2)
+    limit: int | None = setting(None, "Most pictures, chosen by a hash of their path.", "--count", low=2)
     scenes: int = setting(100, "Scenes of a world that are drawn again; 0 for none.", low=0)
     shown: int = setting(50, "Most findings of a kind on the page; the table has all.", low=1)
     as_json: bool = setting(False, "Counts and findings as JSON on standard output.", "--json")
@@ -46,8 +46,8 @@ class AuditOptions(Settings):
         """The command line, for all detectors or for one."""
         words = ["sightline", "audit", "eat", "--weights", str(self.weights), "--data", str(self.data)]
         words += ["--split", self.split, "--scenes", str(self.scenes), "--out", str(self.out)]
-        words += [] if self.layout == "auto" else ["--layout", self.layout]
-        words += [] if self.limit is None else ["--limit", str(self.limit)]
+        words += [] if self.layout == "auto" else ["--data-layout", self.layout]
+        words += [] if self.limit is None else ["--count", str(self.limit)]
         return shlex.join([*words, *(["--kind", kind] if kind else [])])
 
 

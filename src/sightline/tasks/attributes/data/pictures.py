@@ -270,5 +270,5 @@ def _check_split(data: AttributeData) -> None:
     if not (data.split == 1).any():
         raise DataError(
             f"{data.root} has no validation pictures, without which no epoch can be chosen and nothing calibrated; "
-            "ask for a larger share of each class (--validation 0.3), or write a split of your own"
+            "ask for a larger share of each class (--validation-share 0.3), or write a split of your own"
         )

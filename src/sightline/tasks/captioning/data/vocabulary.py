@@ -36,7 +36,7 @@ def vocabulary(sentences: Iterable[Sequence[str]], *, least: int = 5) -> tuple[s
     kept = sorted((word for word, count in counts.items() if count >= least), key=lambda word: (-counts[word], word))
     if not kept:
         raise DataError(
-            f"no word of {len(counts)} occurs {least} times, so that there is no vocabulary; lower --least-count"
+            f"no word of {len(counts)} occurs {least} times, so that there is no vocabulary; lower --min-count"
         )
     return (*SPECIAL, *kept)
 

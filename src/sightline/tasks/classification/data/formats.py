@@ -169,7 +169,7 @@ def _listed(folder: Path, rows: Rows, tests: Sequence[bool], notes: tuple[str, .
         )
     if not any(tests):
         raise DataError(
-            f"{str(folder)!r} leaves no picture to test on; add test/CLASS/*, or ask for a larger --held-out"
+            f"{str(folder)!r} leaves no picture to test on; add test/CLASS/*, or ask for a larger --test-share"
         )
     tested = {name for (_, name), test in zip(rows, tests, strict=True) if test}
     if missing := [name for name in classes if name not in tested]:

@@ -110,7 +110,7 @@ def _check_learnt(table: LabelTable, splits: Sequence[str]) -> None:
         if kind := next((words for value, words in kinds.items() if value not in values), ""):
             raise DataError(
                 f"no training picture is {kind} {label!r}: all of them are in the other splits; add pictures, move a "
-                "group, or leave the label out with --labels"
+                "group, or leave the label out with --label-columns"
             )
     if lost := [name for name in ("val", "test") if name not in splits]:
         use = {"val": "choose thresholds on", "test": "test on"}[lost[0]]

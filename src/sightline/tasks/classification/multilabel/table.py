@@ -123,7 +123,7 @@ def _truth(
         return _of_lists(table, lists, labels)
     if labels:
         lost = next(name for name in labels if name not in table.header)
-        raise DataError(f"--labels {lost}: {str(table.path)!r} has no such column; {near(lost, table.header)}")
+        raise DataError(f"--label-columns {lost}: {str(table.path)!r} has no such column; {near(lost, table.header)}")
     if not flags:
         raise DataError(
             f"{str(table.path)!r} has no labels: it needs a column `labels` that lists them (cat;dog), or a column "
@@ -148,7 +148,7 @@ def _of_lists(table: Table, column: str, wanted: Sequence[str]) -> tuple[tuple[s
         cells.append(frozenset(own) - frozenset(empty))
     every = sorted(frozenset().union(*cells))
     if lost := [name for name in wanted if name not in every]:
-        raise DataError(f"--labels {lost[0]}: no picture of {str(table.path)!r} has it; {near(lost[0], every)}")
+        raise DataError(f"--label-columns {lost[0]}: no picture of {str(table.path)!r} has it; {near(lost[0], every)}")
     names = tuple(wanted or every)
     return names, tuple(tuple(float(name in own) for name in names) for own in cells), ()
 

@@ -98,7 +98,7 @@ def times(piece: Piece, schema: Schema) -> Floats:
         except pa.ArrowInvalid as problem:
             raise DataError(
                 f"the log {str(piece.path)!r}, from {piece.at(0)} on: {schema.time} is neither a number nor a date "
-                f"such as 2017-05-06 12:00:00 ({clipped(column[0].as_py())}); take --split random"
+                f"such as 2017-05-06 12:00:00 ({clipped(column[0].as_py())}); take --split-by random"
             ) from problem
         return np.asarray(moments.cast(pa.int64()).cast(pa.float64()).to_numpy(zero_copy_only=False))
     return floats(piece, schema.time)

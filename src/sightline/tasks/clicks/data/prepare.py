@@ -132,7 +132,7 @@ def prepare(
     if not result.rows["train"] or not result.rows["validation"] or not result.rows["test"]:
         raise DataError(
             f"the log {str(log)!r} gives {result.rows} rows; every part needs some: change --validation-share, "
-            "--test-share or --split"
+            "--test-share or --split-by"
         )
     record = {"key": key, "rows": counts[0], "clicks": counts[1], "encoder": encoder_record(encoder)}
     with whole_file(folder / "log.json") as temporary:
@@ -179,7 +179,7 @@ def _key(log: Path, test: Path | None, encoder: Encoder, dealing: Dealing, min_c
 def _cut(log: Path, schema: Schema, dealing: Dealing) -> Dealing:
     """Where the rows of validation and test begin."""
     if dealing.split == "time" and not schema.time:
-        raise DataError(f"--split time needs a column of times, and {str(log)!r} has none; name it with --time")
+        raise DataError(f"--split-by time needs a column of times, and {str(log)!r} has none; name it with --time")
     kept: list[NDArray[np.float64]] = []
     step, total = 1, 0
     for piece in pieces(log, schema):
