@@ -76,7 +76,8 @@ def world(folder: Path, count: int = 80) -> Path:
 def taught(folder: Path) -> Path:
     """A network that was taught attributes for two epochs."""
     sightline(
-        "train", "eat", "--data", world(folder), "--out", "net.safetensors", "--epochs", "2", "--validation-share", "0.3",
+        "train", "eat", "--data", world(folder), "--out", "net.safetensors", "--epochs", "2",
+        "--validation-share", "0.3",
         folder=folder,
     )  # fmt: skip
     return folder / "net.safetensors"

@@ -120,7 +120,8 @@ def as_now(before: Mapping[str, Any], now: Container[str]) -> dict[str, Any]:
     for name, value in before.items():
         new = name if name in now else renamed(name, now)
         if new is None and isinstance(value, dict):  # settings that were written down as one
-            facts |= {f"--{inner}": part for inner, part in value.items() if f"--{inner}" in now}
+            own = {f"--{inner}": part for inner, part in value.items()}
+            facts |= {key: part for old, part in own.items() if (key := old if old in now else renamed(old, now))}
         else:
             facts[new or name] = value
     if not facts or "--norms" in facts or "--norms" not in now:

@@ -78,7 +78,8 @@ def test_a_search_goes_on_with_the_supernet_that_is_there(found):
 
 
 def test_a_cifar_network_is_searched_with_the_classes_of_the_folder(found, tmp_path):
-    words = ("gates", "search", "--data", found / "set", "--log", tmp_path / "log", "--model", "cifar-resnet8", *SEARCH)
+    words = ("gates", "search", "--data", found / "set", "--log", tmp_path / "log", "--model", "cifar-resnet8")
+    words = (*words, *SEARCH)
     done = run(*words, "--weights", "random", "--gate", "se")
     assert done.exit_code == 0, done.output
     assert load_model(weights=tmp_path / "log.supernet.safetensors").labels == ("ant", "bee", "cow")

@@ -64,7 +64,9 @@ class DataConfig(Part):
     )
     word_list: str | None = setting(None, "TOML file of words to mine. Default: parts and colours of birds.")
     only: tuple[str, ...] = setting((), "Attributes or groups, wildcards, commas. Default: all.")
-    validation: float = setting(0.1, "Share of each class put aside where the data has no validation split.", "--validation-share")
+    validation: float = setting(
+        0.1, "Share of each class put aside where the data has no validation split.", "--validation-share"
+    )
     group_by: str | None = setting(
         None, "Column of a CSV table, such as patient: no group of it lies in two splits. It is not an attribute."
     )

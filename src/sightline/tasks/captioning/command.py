@@ -32,7 +32,9 @@ class CaptionRun(RunOptions):
     )
     features: Path | None = setting(None, "Region features: TSV, HDF5, or a folder of npz and npy.", panel="Data")
     images: Path | None = setting(None, "Folder of the photos, to make grid features of.", panel="Data")
-    grid: str = setting("imagenet", "Network of `sightline models` whose last grid of features is taken.", "--model", panel="Data")
+    grid: str = setting(
+        "imagenet", "Network of `sightline models` whose last grid of features is taken.", "--model", panel="Data"
+    )
 
 
 def captions(ctx: typer.Context, run: CaptionRun, recipe: CaptionRecipe, config: Config = None) -> None:

@@ -202,8 +202,8 @@ def refuse_label_options(recipe: ClassifyRecipe) -> None:
     own = recipe.operating
     if own.sensitivity is not None or own.specificity is not None or recipe.data.labels:
         raise TrainingError(
-            "--label-columns, --sensitivity and --specificity are for a labels.csv with several labels per picture, or with "
-            "columns of 0 and 1; this data gives each picture one class"
+            "--label-columns, --sensitivity and --specificity are for a labels.csv with several labels per picture, "
+            "or with columns of 0 and 1; this data gives each picture one class"
         )
 
 

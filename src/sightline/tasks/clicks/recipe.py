@@ -66,7 +66,9 @@ class NetworkConfig(Part):
     layers: int = setting(2, "Interaction blocks of dcn, autoint and sam3.", "--blocks", above=0)
     heads: int = setting(2, "Attention heads of autoint.", above=0)
     hidden: tuple[int, ...] = setting((64, 64), "Widths of a perceptron.", hidden=True)
-    pooling: str = setting("concat", "How sam1 and sam3 put fields together.", "--pool", words=("concat", "weighted", "mean", "sum"))
+    pooling: str = setting(
+        "concat", "How sam1 and sam3 put fields together.", "--pool", words=("concat", "weighted", "mean", "sum")
+    )
     residual: bool = setting(True, "Residual in the layers of sam3 and autoint.")
     linear: bool = setting(True, "Linear terms beside the interaction.")
     dropout: float = setting(0.0, "Share that training drops.", low=0, below=1)

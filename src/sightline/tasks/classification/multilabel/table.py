@@ -148,7 +148,9 @@ def _of_lists(table: Table, column: str, wanted: Sequence[str]) -> tuple[tuple[s
         cells.append(frozenset(own) - frozenset(empty))
     every = sorted(frozenset().union(*cells))
     if lost := [name for name in wanted if name not in every]:
-        raise DataError(f"--label-columns {lost[0]}: no picture of {str(table.path)!r} has it; {near(lost[0], every)}")
+        raise DataError(
+            f"--label-columns {lost[0]}: no picture of {str(table.path)!r} has it; {near(lost[0], every)}"
+        )
     names = tuple(wanted or every)
     return names, tuple(tuple(float(name in own) for name in names) for own in cells), ()
 
