@@ -31,16 +31,23 @@ NETWORKS = {
     "shared queries": {"queries": "shared"},
     "wide field": {"field": "wide"},
     "self-attention": {"mixing": "pre"},
+    "no match of scores": {"match_weight": 0.0},
     "modality dropout": {"modality_dropout": 0.1, "missing_share": 0.0},
 }
 """Networks of the same training, and what is different."""
+COLUMNS = {"where": "strict", "pixel": "on its pixels", "mass": "mass", "when": "when"}
+"""Figures of the tables of ways."""
 JUDGED = 200
 """Scenes of deletion, insertion and randomisation."""
 
 
 def main() -> None:
     """Train and judge the cells that are missing, then print the tables."""
-    asked = arguments(__doc__, "events.work", "events.md", STUDIES).parse_args()
+    parser = arguments(__doc__, "events.work", "events.md", STUDIES)
+    parser.add_argument(
+        "--network", action="append", choices=NETWORKS, help="which networks of `networks`; default all"
+    )
+    asked = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary) if asked.toy else asked.work
@@ -48,7 +55,10 @@ def main() -> None:
         studies, seeds = asked.study or STUDIES, range(1 if asked.toy else asked.seeds)
         if asked.what == "train":
             for study in studies:
-                RUNS[study](work, recipe, seeds)
+                if study == "networks":
+                    run_networks(work, recipe, seeds, asked.network or (("factorised",) if asked.toy else NETWORKS))
+                else:
+                    RUNS[study](work, recipe, seeds)
         tables = {name: make(work) for study in studies for name, make in TABLES[study].items()}
         publish(tables, "events", json_to=asked.json, write=asked.write)
 
@@ -76,7 +86,7 @@ def run_world(work: Path, recipe: EventRecipe, seeds: Iterable[int], name: str) 
             few = scenes.rows(torch.arange(min(JUDGED, len(scenes))))
             content = {**figures(net, scenes), "cpu": seconds, "areas": areas(net, few, 12)}
             if name == "drawn":
-                brief = own.but(epochs=min(5, own.loop.epochs))
+                brief = own.but(epochs=min(3, own.loop.epochs))
                 other, _ = trained(brief, work / "permuted" / f"{own.machine.seed}.safetensors", permuted=True)
                 content["forgotten"] = forgotten(net, other, few)
             return content
@@ -84,12 +94,12 @@ def run_world(work: Path, recipe: EventRecipe, seeds: Iterable[int], name: str) 
         cell(work / name / f"{seed}.json", make)
 
 
-def run_networks(work: Path, recipe: EventRecipe, seeds: Iterable[int]) -> None:
-    """What becomes of the figures with another network; the default's are those of `drawn`."""
+def run_networks(work: Path, recipe: EventRecipe, seeds: Iterable[int], names: Iterable[str]) -> None:
+    """What becomes of the figures with another network; the default is that of `drawn`."""
     for seed in seeds:
-        for name, changes in NETWORKS.items():
+        for name in ("default", *names):
 
-            def make(name: str = name, own: EventRecipe = recipe.but(seed=seed, **changes)) -> Cell:
+            def make(name: str = name, own: EventRecipe = recipe.but(seed=seed, **NETWORKS[name])) -> Cell:
                 folder = "drawn" if name == "default" else f"networks/{name}"
                 net, seconds = trained(own, work / folder / f"{own.machine.seed}.safetensors")
                 return {**figures(net, held_out(own)), "cpu": seconds}
@@ -98,7 +108,7 @@ def run_networks(work: Path, recipe: EventRecipe, seeds: Iterable[int]) -> None:
 
 
 def run_speed(work: Path, recipe: EventRecipe, seeds: Iterable[int]) -> None:
-    cell(work / "speed" / "0.json", lambda: speed(recipe, 9))
+    cell(work / "speed" / "0.json", lambda: speed(recipe, 9 if recipe.loop.epochs > 2 else 2))
 
 
 def table_recognition(work: Path) -> Rows:
@@ -143,13 +153,11 @@ def table_ways(work: Path, world: str) -> Rows:
     rows: Rows = []
     for way in own[0]["ways"] if own else ():
         row = {"maps": way}
-        for key, head in (("where", "where, strict"), ("mass", "mass on object"), ("when", "when")):
+        for key, head in COLUMNS.items():
             pairs = [(one["ways"]["attention"][key], one["ways"][way].get(key)) for one in own]
             scored = [(ours, theirs) for ours, theirs in pairs if theirs is not None]
             row[head] = f"{np.mean([b for _, b in scored]):.3f}" if scored else "-"
-            row[f"{head}: attention less this"] = (
-                "-" if way == "attention" or not scored else interval([a - b for a, b in scored])
-            )
+            row[f"{head}: gap"] = "-" if way == "attention" or not scored else interval([a - b for a, b in scored])
         rows.append(row)
     return rows
 
@@ -250,7 +258,6 @@ def table_speed(work: Path) -> Rows:
 RUNS: dict[str, Callable[[Path, EventRecipe, Iterable[int]], None]] = {
     "drawn": lambda work, recipe, seeds: run_world(work, recipe, seeds, "drawn"),
     "harder": lambda work, recipe, seeds: run_world(work, recipe.but(**HARDER), seeds, "harder"),
-    "networks": run_networks,
     "speed": run_speed,
 }
 TABLES: dict[str, dict[str, Callable[[Path], Rows]]] = {

@@ -15,7 +15,7 @@ from sightline.models.load import load_model
 from sightline.tasks.audiovisual.metrics.maps import WAYS
 from sightline.tasks.audiovisual.metrics.measure import measure
 from sightline.tasks.audiovisual.metrics.pointing import beside, cells_of, chance, pointing
-from sightline.tasks.audiovisual.module import EventTask, distance_from_even
+from sightline.tasks.audiovisual.module import EventTask, distance_from_even, matches
 from sightline.tasks.audiovisual.network.net import EventNet
 from sightline.tasks.audiovisual.network.spec import EventSpec
 from sightline.tasks.audiovisual.network.store import load_net, save_net
@@ -145,7 +145,9 @@ def test_gradcam_is_the_one_of_the_registry(held: Scenes) -> None:
 def test_an_untrained_network_is_not_ahead_of_its_controls(held: Scenes) -> None:
     torch.manual_seed(0)
     judged = measure(EventNet(EventSpec(CLASSES, width=8)).eval(), held)
-    assert min(judged.gap.values()) < 0
+    assert all(judged.behind.values())
+    ours, theirs = (judged.rows[name]["where"].mean for name in ("attention", "loudness"))
+    assert judged.leads["loudness"]["where"].mean == pytest.approx(ours - theirs)
     assert not judged.negative[0].is_there
 
 
@@ -164,3 +166,20 @@ def test_scenes_without_picture_or_sound_teach_the_stand_ins_only(held: Scenes) 
     logits = task.net(frames, spectra, torch.cat([here, gone]), torch.cat([gone, here]))
     expected = torch.nn.functional.cross_entropy(logits, held.labels[first])
     assert torch.allclose(few._missing(held.frames, held.spectra, held.labels), expected, atol=1e-6)
+
+
+def test_matches_are_the_logarithm_of_the_sum_over_all_triples() -> None:
+    scores = torch.randn(2, 3, 4, 5, generator=torch.Generator().manual_seed(0))
+    slow = sum(scores[1, 2, n, s].exp() for n in range(4) for s in range(5)).log()
+    assert float(matches(scores)[1, 2]) == pytest.approx(float(slow), abs=1e-5)
+
+
+def test_a_class_learns_to_attend_to_what_speaks_for_it(held: Scenes) -> None:
+    def gradient(**more: object) -> torch.Tensor:
+        torch.manual_seed(0)
+        task = EventTask(EventNet(EventSpec(CLASSES, width=8, queries="class")), TOY.but(**more), steps=10)
+        task.log = lambda *_, **__: None
+        task.training_step((held.frames, held.spectra, held.labels), 0).backward()
+        return task.net.factors.grad
+
+    assert not torch.allclose(gradient(match_weight=0.3), gradient(match_weight=0.0), atol=1e-5)

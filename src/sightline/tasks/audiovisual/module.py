@@ -32,6 +32,15 @@ def distance_from_even(weights: Float[Tensor, "b q n s"]) -> Float[Tensor, "b"]:
     return (weights * logs).sum((2, 3)).mean(1)
 
 
+def matches(scores: Float[Tensor, "b q n s"]) -> Float[Tensor, "b q"]:
+    r"""$\log \sum_{ns} e^{e_{ns}}$: how well the best triples of each query fit.
+
+    A class may be named by attending to what speaks against the others, and its map then lies on those. If these sums
+    have to name the event as well, the scores of a class are high only on what speaks for it.
+    """
+    return scores.flatten(2).logsumexp(2)
+
+
 class EventTask(TrainedModule):
     """Cross-entropy (of each label alone where several may be true), even attention where there is no event.
 
@@ -55,6 +64,8 @@ class EventTask(TrainedModule):
         none = (labels == len(self.net.spec.classes)).to(distance)
         loss = loss + own.even_weight * 2 * (distance * none).mean()
         loss = loss - own.entropy_weight * (distance * (1 - none)).mean()
+        if own.match_weight and attended.scores.shape[1] == attended.logits.shape[1]:
+            loss = loss + own.match_weight * fn.cross_entropy(matches(attended.scores), labels)
         if own.missing_share:
             loss = loss + self._missing(frames, spectra, labels)
         self.check_loss(loss, index)

@@ -63,6 +63,11 @@ class LossConfig(Part):
     even_weight: float = setting(
         0.3, "Weight of even attention in scenes without an event, so that a map goes away with its sound.", low=0
     )
+    match_weight: float = setting(
+        0.3,
+        "Weight of naming the event by the attention's scores alone, so that a class attends to what speaks for it.",
+        low=0,
+    )
     entropy_weight: float = setting(0.0, "Weight of narrow attention in scenes with an event.", low=0)
     missing_share: float = setting(
         0.2,
@@ -87,7 +92,7 @@ class EventRecipe(Recipe):
     network: NetworkConfig = NetworkConfig()
     loss: LossConfig = LossConfig()
     optim: OptimConfig = OptimConfig(lr=5e-3, weight_decay=0.01)
-    loop: LoopConfig = LoopConfig(epochs=25, batch_size=50)
+    loop: LoopConfig = LoopConfig(epochs=12, batch_size=50)
     machine: DeviceConfig = DeviceConfig(device="cpu")
 
     def toy(self) -> EventRecipe:

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sightline.common.statistics.bootstrap import Interval, bootstrap
+from sightline.common.statistics.bootstrap import Interval, bootstrap, paired_difference
 from sightline.common.statistics.intervals import wilson
 from sightline.tasks.audiovisual.metrics.maps import WAYS
 from sightline.tasks.audiovisual.metrics.negative import NegativeSound, negative_sound
@@ -28,6 +28,7 @@ class Judged:
         sound: likewise from the sound alone.
         rows: for each way to make maps, and for `chance`, the figures of `Pointing`.
         negative: what becomes of the map when the sound is another.
+        leads: how far the attention is ahead of each other way on the same scenes, by way and figure.
     """
 
     right: int
@@ -36,6 +37,7 @@ class Judged:
     sound: int
     rows: dict[str, dict[str, Interval]] = field(default_factory=dict)
     negative: tuple[NegativeSound, ...] = ()
+    leads: dict[str, dict[str, Interval]] = field(default_factory=dict)
 
     @property
     def accuracy(self) -> float:
@@ -48,12 +50,10 @@ class Judged:
         return wilson(self.right, self.scenes)
 
     @property
-    def gap(self) -> dict[str, float]:
-        """Least distance of the attention's lower end from any other way's mean, for where and when."""
-        others = [row for name, row in self.rows.items() if name != "attention"]
-        own = self.rows["attention"]
-        means = {name: [row[name].mean for row in others] for name in ("where", "when")}
-        return {name: own[name].low - max(m for m in means[name] if m == m) for name in means}
+    def behind(self) -> dict[str, list[str]]:
+        """For where, mass and when the ways that the attention is not shown to be ahead of."""
+        figures = ("where", "mass", "when")
+        return {name: [way for way, row in self.leads.items() if row[name].low <= 0] for name in figures}
 
 
 @torch.no_grad()
@@ -70,19 +70,25 @@ def measure(net: EventNet, scenes: Scenes) -> Judged:
     def hits(logits: Tensor) -> int:
         return int((logits[:, :events].argmax(1) == scenes.labels).sum())
 
-    rows = {}
+    points: dict[str, dict[str, Tensor]] = {}
     for name, way in WAYS.items():
         with torch.enable_grad():
             where, when = way(net, inputs, scenes.labels)
-        rows[name] = intervals(vars(pointing(where, when, scenes)))
-    rows["chance"] = intervals(vars(chance(scenes, (inputs[0].shape[-2] // 4, inputs[0].shape[-1] // 4))))
+        points[name] = vars(pointing(where, when, scenes))
+    points["chance"] = vars(chance(scenes, (inputs[0].shape[-2] // 4, inputs[0].shape[-1] // 4)))
+    own = points["attention"]
     return Judged(
         right=int((answers == scenes.labels).sum()),
         scenes=count,
         picture=hits(picture),
         sound=hits(sound),
-        rows=rows,
+        rows={name: intervals(figures) for name, figures in points.items()},
         negative=tuple(negative_sound(net, scenes)),
+        leads={
+            name: {key: paired_difference(own[key], figures[key], draws=500) for key in own}
+            for name, figures in points.items()
+            if name != "attention"
+        },
     )
 
 

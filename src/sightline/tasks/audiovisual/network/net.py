@@ -35,6 +35,7 @@ class Attended:
         sounds: what the segments bring, `[b, s, c]`.
         head: row of the last layer for each output, `[k, c]`.
         grid: frames, rows and columns of the tokens.
+        scores: what the weights are made of, before anything is masked, `[b, q, n, s]`.
     """
 
     logits: Float[Tensor, "b k"]
@@ -43,6 +44,7 @@ class Attended:
     sounds: Float[Tensor, "b s c"]
     head: Float[Tensor, "k c"]
     grid: tuple[int, int, int]
+    scores: Float[Tensor, "b q n s"]
 
     def weights_for(self, output: int) -> Float[Tensor, "b n s"]:
         """The weights that an output rests on."""
@@ -131,8 +133,9 @@ class EventNet(nn.Module):
             sounds = torch.where(audible.any(1)[:, None, None], sounds, self.no_sound.to(sounds.dtype))
         # q * f . k = q . (f * k), and there are fewer segments than tokens
         keys = self.key(sounds)[:, None] * self.factors[:, None]
+        scores = scores_of(self.query(tokens)[:, None], keys, self._bias(grid[0], cells, sounds.shape[1]))
         weights = weights_of(
-            scores_of(self.query(tokens)[:, None], keys, self._bias(grid[0], cells, sounds.shape[1])),
+            scores,
             tokens=None if pictured is None else pictured.repeat_interleave(cells, 1)[:, None],
             segments=None if audible is None else audible[:, None],
             form=_form(self.spec),
@@ -141,7 +144,7 @@ class EventNet(nn.Module):
         mixed = pooled(weights, values[:, None], tones[:, None])
         own = self.head.weight
         logits = self.head(mixed[:, 0]) if mixed.shape[1] == 1 else (mixed * own).sum(2) + self.head.bias
-        return Attended(logits, weights, values, tones, own, grid)
+        return Attended(logits, weights, values, tones, own, grid, scores)
 
     def _tokens(self, frames: Tensor) -> tuple[Float[Tensor, "b n c"], tuple[int, int, int]]:
         if self.spec.picture_features:

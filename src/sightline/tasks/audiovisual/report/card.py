@@ -60,7 +60,7 @@ def verdict(judged: Judged) -> str:
         f"Where: {own['where'].mean:.3f} (chance {base['where'].mean:.3f}). "
         f"When: {own['when'].mean:.3f} (chance {base['when'].mean:.3f})."
     )
-    behind = [name for name, gap in judged.gap.items() if gap <= 0]
+    behind = [f"{name} ({', '.join(ways)})" for name, ways in judged.behind.items() if ways]
     if low <= max(judged.picture, judged.sound) / judged.scenes:
         return f"{share}; {alone}: no gain over one modality is shown, so do not use these weights. {points}"
     if behind:
