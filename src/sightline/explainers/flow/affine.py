@@ -168,8 +168,9 @@ def _per_channel(v: Float[Tensor, " c"], x: Tensor) -> Tensor:
 
 
 def affine_of(call: Call) -> Affine | None:
-    """The call as an affine map of its one input; None where it is something else."""
-    return _PARSERS[call.name](call) if call.name in _PARSERS else None
+    """The call as an affine map of its one input; None where it is something else, complex weights among it."""
+    step = _PARSERS[call.name](call) if call.name in _PARSERS else None
+    return None if step is None or step.weight.is_complex() else step
 
 
 def _convolution(call: Call) -> Affine | None:

@@ -141,7 +141,8 @@ def usable(tensor: Tensor) -> Tensor:
 
 def _place(tensor: Tensor) -> tuple[Any, ...]:
     """Where a tensor lies in memory: two views of the same numbers are the same node."""
-    return (tensor.untyped_storage()._cdata, tensor.storage_offset(), tuple(tensor.shape), tensor.stride())
+    lazy = (tensor.is_conj(), tensor.is_neg())  # a conjugate is a view too, of other numbers
+    return (tensor.untyped_storage()._cdata, tensor.storage_offset(), tuple(tensor.shape), tensor.stride(), lazy)
 
 
 @contextmanager
@@ -270,7 +271,7 @@ class _Recording(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _entered(self, x: Tensor) -> Node | None:
         """A new node for a result; None for no floats, and for a view of what is a node already: it is that node."""
-        if not x.is_floating_point() or not x.numel():
+        if not (x.is_floating_point() or x.is_complex()) or not x.numel():
             return None
         known = self._tape.node(x)
         if known is not None and self._tape.value(known).dtype == x.dtype:

@@ -29,7 +29,7 @@ def gradient(
     values = [tape.value(node) for node in step.inputs]
     transpose = TRANSPOSES.get(step.name)
     if transpose is not None and all(
-        G is not None and G.dtype == value.dtype for G in grad_outputs for value in values
+        G is not None and G.dtype == value.dtype and not value.is_complex() for G in grad_outputs for value in values
     ):
         gradients = transpose(step, values, cast(Sequence[Tensor], grad_outputs))
         if gradients is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from sightline.models.adapter import windows as windows  # its rules register themselves
 from sightline.models.adapter.agreement import common
 from sightline.models.adapter.axes import (
     BATCH,
@@ -18,10 +19,8 @@ from sightline.models.adapter.axes import (
     mirrored,
     padded,
     reshaped,
-    resized,
     rolled,
     source,
-    whole_digit,
 )
 from sightline.models.adapter.operations import RULES, Operation, broadcast, elementwise, rule
 from sightline.models.adapter.resolution import coarsened, overhanging, rescaled
@@ -270,34 +269,6 @@ def _turn(op: Operation) -> Sequence[Axes]:
     return [axes]
 
 
-@rule("im2col")
-def _unfold(op: Operation) -> Sequence[Axes]:
-    """Windows one behind the other, each flattened into channels."""
-    kernel, dilation, padding, stride = op.args[1:5]
-    sides = [
-        (n + 2 * p - d * (k - 1) - 1) // s + 1
-        for n, k, d, p, s in zip(op.x.shape[-2:], kernel, dilation, padding, stride, strict=True)
-    ]
-    y, x = (resized(a, n) for a, n in zip(op.axes[-2:], sides, strict=True))
-    return [[*op.axes[:-3], feature(op.y.shape[-2]), (*y, *x)]]
-
-
-@rule("col2im")
-def _fold(op: Operation) -> Sequence[Axes]:
-    windows = [atom for atom in op.axes[-1] if known((atom,))]
-    if len(windows) != 2 or any(whole_digit((atom,)) is None for atom in windows):
-        return []
-    sides = [resized((atom,), n) for atom, n in zip(windows, op.y.shape[-2:], strict=True)]
-    return [[*op.axes[:-2], feature(op.y.shape[-3]), *sides]]
-
-
-@rule("unfold")
-def _windows(op: Operation) -> Sequence[Axes]:
-    dim = op.args[1] % op.x.ndim
-    axes = [resized(a, op.y.shape[d]) if d == dim else a for d, a in enumerate(op.axes)]
-    return [[*axes, feature(op.args[2])]]
-
-
 @rule("lstm", "gru", "rnn_tanh", "rnn_relu", "mkldnn_rnn_layer", "_cudnn_rnn", "miopen_rnn")
 def _recurrent(op: Operation) -> Sequence[Axes]:
     return [[*op.axes[:2], feature(op.y.shape[2])] if op.y.ndim == 3 == op.x.ndim else []]
@@ -334,9 +305,9 @@ def _gather(op: Operation) -> Sequence[Axes]:
 
 
 @rule(
-    "embedding", "take", "as_strided", "nonzero", "masked_select", "grid_sampler_2d", "grid_sampler_3d", "bincount",
+    "embedding", "take", "nonzero", "masked_select", "grid_sampler_2d", "grid_sampler_3d", "bincount",
     "searchsorted", "index_put", "_index_put_impl", "index_add", "scatter", "scatter_add", "scatter_reduce",
-    "index_copy", "_unique2", "histc", "fft_fft2", "_fft_r2c", "_fft_c2r", "_fft_c2c", "put", "tril_indices", "eye",
+    "index_copy", "_unique2", "histc", "fft_fft2", "put", "tril_indices", "eye",
 )  # fmt: skip
 def _lost(op: Operation) -> Sequence[Axes]:
     return []

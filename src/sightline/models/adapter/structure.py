@@ -250,7 +250,7 @@ class Structure:
             size = "x".join(map(str, self.places))
             raise LayerError(
                 f"no layer of {type(self._model()).__name__} has places of an input of {size}: {self._seen()}; "
-                "name layers by module path"
+                "name layers by module path, or ask for layers='input', a map of the input itself"
             )
         return list(specs)
 

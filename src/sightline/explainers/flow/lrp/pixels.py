@@ -155,6 +155,8 @@ def _stays(step: Step, ranges: Container[Node]) -> bool:
     """Whether what a step makes of pixels are pixels still."""
     if not isinstance(step, Call):
         return isinstance(step, Diagonal) and step.input in ranges
+    if isinstance(step.kwargs.get("dtype"), torch.dtype) and step.kwargs["dtype"].is_complex:
+        return False  # complex numbers have no range
     if _numberwise(step, ranges):
         return True
     names = MOVING | AVERAGING | SELECTING

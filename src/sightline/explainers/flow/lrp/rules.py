@@ -177,11 +177,12 @@ class Rules:
 
 
 LINEAR = (
-    "_adaptive_avg_pool3d", "adaptive_max_pool3d", "as_strided_scatter", "avg_pool3d", "col2im", "cumsum", "im2col",
-    "index_add", "masked_fill", "max", "max_pool3d_with_indices", "maximum", "min", "minimum", "reflection_pad1d",
+    "_adaptive_avg_pool3d", "_conj", "_fft_c2c", "_fft_c2r", "_fft_r2c", "adaptive_max_pool3d", "as_strided_scatter",
+    "avg_pool3d", "col2im", "cumsum", "im2col", "index_add",
+    "masked_fill", "max", "max_pool3d_with_indices", "maximum", "min", "minimum", "reflection_pad1d",
     "reflection_pad2d", "replication_pad2d", "scatter", "scatter_add", "select_scatter", "slice_scatter",
     "upsample_bicubic2d", "upsample_linear1d", "upsample_nearest1d", "upsample_nearest3d", "upsample_trilinear3d",
-    "where",
+    "view_as_complex", "view_as_real", "where",
 )  # fmt: skip
 """Operations that sum, weigh by constants or choose among what they read: their gradient shares all relevance out."""
 

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sightline.errors import MethodError
+from sightline.errors import MethodError, UnfollowedError
 from sightline.explainers.flow.naflow import calls as calls  # imported so that its inverses are registered
 from sightline.explainers.flow.naflow import maps as affine_maps  # noqa: F401 - for the same reason
 from sightline.explainers.flow.naflow.abandoning import RULES, Abandoning
@@ -114,6 +114,11 @@ class Settings:
 def walk_back(request: Request, settings: Settings) -> Outcome:
     """The modes `anchored`, `lsq` and `published`: a walk back along the tape for each decision."""
     reading = read(request)
+    if any(value is not None and value.is_complex() for value in reading.tape.values):
+        raise UnfollowedError(
+            "the model computes with complex numbers (a Fourier transform, say), which NAFlow cannot invert; "
+            "the method lrp follows them"
+        )
     each = [_Flow.of(reading, request, settings, k) for k in range(len(reading.starts))]
     layers = tuple(
         LayerMaps(
