@@ -1,6 +1,6 @@
 """Whether click models find what is planted, which class wins, and what they cost: `docs/studies/clicks.md`.
 
-    python benchmarks/clicks.py --work clicks.work --study planted --study classes --study frappe --study speed
+    python benchmarks/clicks.py --work clicks.work --study planted --study classes --study wide --study speed
     python benchmarks/clicks.py tables --work clicks.work --write
 
 Every cell (a model on a world or log, with a seed) is kept as JSON in the work folder; a run goes on with the rest.
@@ -35,8 +35,10 @@ from sightline.tasks.clicks.recipe import ClickRecipe
 from sightline.tasks.clicks.train.experiment import train_clicks
 from sightline.tasks.clicks.world import LEVELS, ClickWorld, Drawn
 
-STUDIES = ("planted", "classes", "frappe", "speed", "memory")
-CLASSES = ("lr", "fm", "fwfm", "sam2a", "sam2e", "sam3a", "sam3e", "autoint", "deepfm", "nfm")
+STUDIES = ("planted", "classes", "wide", "frappe", "speed", "memory")
+PAIRWISE = ("fm", "fwfm", "fmfm", "ffm", "sam2a", "sam2e")
+CLASSES = ("lr", *PAIRWISE, "sam3a", "sam3e", "autoint", "deepfm", "nfm", "dcn")
+WIDE = ("fwfm", "sam2a", "sam3a")
 PEERS = {"deepfm": "DeepFM", "dcn": "DCN", "autoint": "AutoInt", "afm": "AFM"}
 ALONE = ("fm", "fwfm", "sam2a", "sam2e", "sam3a", "sam3e")
 FRAPPE = {"lr": 0.01, "fm": 3e-3, "sam3a": 1e-3, "deepfm": 1e-3}
@@ -50,7 +52,7 @@ def main() -> None:
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary) if asked.toy else asked.work
-        studies = asked.study or (("planted", "classes", "speed") if asked.toy else STUDIES)
+        studies = asked.study or (("planted", "classes", "wide", "speed") if asked.toy else STUDIES)
         seeds = 1 if asked.toy else asked.seeds
         if asked.what == "train":
             for study in studies:
@@ -156,43 +158,62 @@ def table_planted(cells: list[Cell]) -> Rows:
 
 
 def run_classes(folder: Path, seeds: Iterable[int], toy: bool) -> None:
-    """200,000 impressions, 3 planted pairs, one planted triple: which class of models comes nearest to the truth."""
+    """3 planted pairs, a table over three narrow fields: which class comes nearest to the truth."""
     rows, epochs = (500, 1) if toy else (200_000, 12)
     for seed in seeds:
         for model in ("truth", "click rate", *CLASSES):
-            cell(folder, f"{model}-{seed}", lambda m=model, s=seed: classes_cell(m, s, rows, epochs))
+            name = f"{model.replace(' ', '-')}-{seed}"
+            cell(folder, name, lambda m=model, s=seed: classes_cell(m, s, rows, epochs, {"table": True}))
 
 
-def classes_cell(model: str, seed: int, rows: int, epochs: int) -> Cell:
-    world = ClickWorld(100 + seed, pairs=3, triples=1, strength=1.0, main=0.5)
+def run_wide(folder: Path, seeds: Iterable[int], toy: bool) -> None:
+    """The same with a product of rank 2 over any three fields in place of the table."""
+    rows, epochs = (500, 1) if toy else (200_000, 12)
+    for seed in seeds:
+        for model in ("truth", *WIDE):
+            cell(folder, f"{model}-{seed}", lambda m=model, s=seed: classes_cell(m, s, rows, epochs, {"triples": 1}))
+
+
+def classes_cell(model: str, seed: int, rows: int, epochs: int, planted: dict[str, Any]) -> Cell:
+    world = ClickWorld(100 + seed, pairs=3, strength=1.0, main=0.5, **planted)
     train, valid = world.draw(rows, seed), world.draw(rows // 5, seed + 1000)
-    if model == "truth":
-        p = 1 / (1 + np.exp(-valid.utility))
-        return {
-            "model": model,
-            "loss": float(log_losses(p, valid.clicked).mean()),
-            "auc": auc(p, valid.clicked),
-            "cpu": 0.0,
-        }
-    if model == "click rate":
-        p = np.full(len(valid.clicked), train.clicked.mean())
-        return {"model": model, "loss": float(log_losses(p, valid.clicked).mean()), "auc": 0.5, "cpu": 0.0}
-    return {"model": model, **fitted(model, train, valid, seed, epochs=epochs, lr=3e-3)[1]}
+    known = {"model": model, "seed": seed, "triple": world.triples[0] if world.triples else (0, 1, 2), "cpu": 0.0}
+    if model in ("truth", "click rate"):
+        rate = np.full(len(valid.clicked), train.clicked.mean())
+        p = rate if model == "click rate" else 1 / (1 + np.exp(-valid.utility))
+        return {**known, "loss": float(log_losses(p, valid.clicked).mean()), "auc": auc(p, valid.clicked)}
+    return {**known, **fitted(model, train, valid, seed, epochs=epochs, lr=3e-3)[1]}
 
 
 def table_classes(cells: list[Cell]) -> Rows:
     rows: Rows = []
+    best = {one["seed"]: one["loss"] for one in cells if one["model"] == "sam3a"}
     for model in ("truth", *CLASSES, "click rate"):
         own = [one for one in cells if one["model"] == model]
         if own:
+            beyond = [one["loss"] - best[one["seed"]] for one in own if one["seed"] in best]
             rows.append(
                 {
                     "model": model,
                     "log loss": spread([one["loss"] for one in own]),
+                    "less that of SAM3A": "0" if model == "sam3a" or not beyond else interval(beyond, "+"),
                     "AUC": spread([one["auc"] for one in own], share=True),
                     "CPU s": f"{np.mean([one['cpu'] for one in own]):.0f}",
                 }
             )
+    return rows
+
+
+def table_wide(cells: list[Cell]) -> Rows:
+    """A row for each world: what is planted differs between them."""
+    rows: Rows = []
+    for seed in sorted({one["seed"] for one in cells}):
+        own = {one["model"]: one for one in cells if one["seed"] == seed}
+        levels = " x ".join(str(LEVELS[place]) for place in own["truth"]["triple"])
+        rows.append(
+            {"world": str(seed), "categories of the triple": levels}
+            | {model: f"{own[model]['loss']:.3f}" for model in ("truth", *WIDE) if model in own}
+        )
     return rows
 
 
@@ -371,6 +392,7 @@ def table_memory(cells: list[Cell]) -> Rows:
 RUNS = {
     "planted": run_planted,
     "classes": run_classes,
+    "wide": run_wide,
     "frappe": run_frappe,
     "speed": run_speed,
     "memory": run_memory,
@@ -378,6 +400,7 @@ RUNS = {
 TABLES = {
     "planted": table_planted,
     "classes": table_classes,
+    "wide": table_wide,
     "frappe": table_frappe,
     "speed": table_speed,
     "memory": table_memory,

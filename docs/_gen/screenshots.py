@@ -172,6 +172,25 @@ def clicks(folder: Path) -> Shot:
 
 
 @shot
+def logit(folder: Path) -> Shot:
+    """The logit of simulated trips by bus, train or car."""
+    import numpy as np
+
+    draw = np.random.default_rng(0)
+    cost, time = draw.uniform(1, 20, (2_000, 3)).round(1), draw.uniform(10, 90, (2_000, 3)).round()
+    utility = np.array([0.0, 0.3, 0.6]) - 0.15 * cost - 0.03 * time
+    picks = (utility + draw.gumbel(size=utility.shape)).argmax(1) + 1
+    head = "pick," + ",".join(f"{name}_{what}" for what in ("cost", "time") for name in ("bus", "train", "car"))
+    cells = np.column_stack([picks, cost, time])
+    np.savetxt(folder / "trips.csv", cells, delimiter=",", fmt="%g", header=head, comments="")
+    words = ("--attribute", "cost = {}_cost", "--attribute", "time = {}_time / 60", "--cost", "cost", "--out", "out")
+    sightline(
+        "logit", "trips.csv", "--choice", "pick", "--alternatives", "bus=1,train=2,car=3", *words, folder=folder
+    )
+    return Shot(folder / "out" / "page.html")
+
+
+@shot
 def gates(folder: Path) -> Shot:
     """What gates do over depth."""
     sightline(

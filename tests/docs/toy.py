@@ -231,6 +231,24 @@ def _log(path: Path, words: list[str]) -> None:
     path.write_text("\n".join(["click,user_id,banner,site", *rows]) + "\n", encoding="utf-8")
 
 
+def _trips(path: Path, words: list[str]) -> None:
+    """Choices of bus or car, a row for each; pick is 1 or 2."""
+    draw = np.random.default_rng(0)
+    rows = [f"{1 + draw.integers(2)},{','.join(map(str, draw.integers(1, 60, 4)))}" for _ in range(200)]
+    path.write_text("\n".join(["pick,bus_cost,car_cost,bus_time,car_time", *rows]) + "\n", encoding="utf-8")
+
+
+def _slates(path: Path, words: list[str]) -> None:
+    """Choices among three, a row for each alternative."""
+    draw = np.random.default_rng(0)
+    rows = []
+    for case in range(100):
+        choice = draw.integers(3)
+        cells = [(name, int(place == choice), *draw.integers(1, 60, 2)) for place, name in enumerate("abc")]
+        rows += [f"{case},{','.join(map(str, own))}" for own in cells]
+    path.write_text("\n".join(["case,alt,choice,cost,time", *rows]) + "\n", encoding="utf-8")
+
+
 def _names(path: Path, words: list[str]) -> None:
     path.write_text("".join(f"class {number}\n" for number in range(1000)), encoding="utf-8")
 
@@ -306,6 +324,8 @@ GIVEN: dict[str, Callable[[Path, list[str]], None]] = {
     r"^[\w-]+/$": _folder,
     r"^names\.txt$": _names,
     r"^log\.csv$": _log,
+    r"^trips\.csv$": _trips,
+    r"^slates\.csv$": _slates,
     r"\.wav$": _sound,
     r"\.npy$": _array,
     r"\.mp4$": _clip,

@@ -1,7 +1,7 @@
 """A simulated log of clicks whose answer is known: which pairs of fields interact is planted.
 
-The utility of clicking is a sum of main effects, low-rank interactions of planted pairs and of planted triples; a
-click is the choice with Gumbel noise on both utilities, which is a logistic draw.
+The utility of clicking is a sum of main effects, low-rank interactions of planted pairs and of planted triples, and a
+table over three fields; a click is the choice with Gumbel noise on both utilities, which is a logistic draw.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ LEVELS = (10, 20, 30, 50, 80, 100, 150, 200)
 NAMES = ("weekday", "hour", "device", "place", "topic", "banner", "site", "user")
 RANK = 2
 """Rank of a planted interaction."""
+NARROW = 3
+"""Fields of the table: the first ones, which have the fewest categories."""
 BASE = -0.5
 """Utility that is added to all, which sets the click rate."""
 
@@ -46,12 +48,21 @@ class ClickWorld:
         seed: of everything in it.
         pairs: number of planted pairs.
         triples: number of planted triples.
+        table: whether the three narrowest fields have a table: a number of its own for each of their 6,000
+            combinations.
         strength: standard deviation of each planted interaction over impressions.
         main: standard deviation of each main effect.
     """
 
     def __init__(
-        self, seed: int = 0, *, pairs: int = 8, triples: int = 0, strength: float = 0.7, main: float = 0.3
+        self,
+        seed: int = 0,
+        *,
+        pairs: int = 8,
+        triples: int = 0,
+        table: bool = False,
+        strength: float = 0.7,
+        main: float = 0.3,
     ) -> None:
         draw = np.random.default_rng([seed, 18])
         self.count = len(LEVELS)
@@ -66,6 +77,7 @@ class ClickWorld:
             for own in (*self.pairs, *self.triples)
         }
         self.strength = strength
+        self.table = _table(self.shares[:NARROW], draw) if table else None
 
     def utility(self, cells: NDArray[np.int64]) -> NDArray[np.float64]:
         """True utility of clicking."""
@@ -75,6 +87,8 @@ class ClickWorld:
             for place, table in zip(own, tables, strict=True):
                 product = product * table[cells[:, place]]
             total = total + self.strength / RANK**0.5 * product.sum(1)
+        if self.table is not None:
+            total = total + self.strength * self.table[tuple(cells[:, :NARROW].T)]
         return np.asarray(total)
 
     def draw(self, rows: int, seed: int = 0) -> Drawn:
@@ -111,6 +125,12 @@ def _skewed(levels: int, draw: np.random.Generator) -> NDArray[np.float64]:
     """Shares of categories: a few are frequent."""
     weights = draw.pareto(1.2, levels) + 0.2
     return np.asarray(weights / weights.sum())
+
+
+def _table(shares: list[NDArray[np.float64]], draw: np.random.Generator) -> NDArray[np.float64]:
+    """Independent numbers for every combination, with mean 0 and variance 1 over impressions."""
+    weights = np.multiply.outer(np.multiply.outer(shares[0], shares[1]), shares[2])
+    return _standard(draw.normal(size=weights.size)[:, None], weights.ravel())[:, 0].reshape(weights.shape)
 
 
 def _standard(table: NDArray[np.float64], share: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,12 +52,12 @@ def elasticities(fit: Fit, attribute: str) -> Floats:
 
     Args:
         fit: an estimated logit.
-        attribute: name of a coefficient.
+        attribute: name of a coefficient, or of an attribute whose coefficients differ between alternatives.
     """
-    place = fit.design.names.index(attribute)
-    p, x = fit.shares, fit.design.x[:, :, place]
-    count = p.shape[1]
-    point = fit.coefficients[place] * x[:, None, :] * (np.eye(count) - p[:, None, :])
+    names = fit.design.names
+    own = [place for place, name in enumerate(names) if name == attribute or name.startswith(f"{attribute}:")]
+    p, effect = fit.shares, fit.design.x[:, :, own] @ fit.coefficients[own]
+    point = effect[:, None, :] * (np.eye(p.shape[1]) - p[:, None, :])
     return np.asarray((p[:, :, None] * point).sum(0) / p.sum(0)[:, None])
 
 
@@ -91,22 +92,41 @@ def iia_test(fit: Fit, alternative: str) -> IiaTest:
     from scipy.stats import chi2
 
     table = fit.design.table
-    if alternative not in table.alternatives:
-        raise DataError(f"there is no alternative {alternative!r}; there are {', '.join(table.alternatives)}")
     rest = table.without(alternative)
-    rows = table.chosen != table.alternatives.index(alternative)
+    rows = table.chosen != table.place(alternative)
     x = np.where(rest.available[:, :, None], fit.design.x[rows], 0.0)
     some = rest.available.sum(1) > 1
     x, rest = x[some], rest.where(some)
     varies = [place for place in range(x.shape[2]) if _varies(x[:, :, place], rest.available)]
     if not varies:
         raise DataError(f"without {alternative!r} no attribute differs between alternatives; take out another")
-    again = estimate(Design(tuple(fit.design.names[place] for place in varies), x[:, :, varies], rest))
-    difference = again.coefficients - fit.coefficients[varies]
-    spread = again.covariance - fit.covariance[np.ix_(varies, varies)]
+    names = tuple(fit.design.names[place] for place in varies)
+    spare, moved = _rebased(names, x[:, :, varies], rest.available)
+    kept = [place for place, name in zip(varies, names, strict=True) if name not in spare]
+    again = estimate(Design(tuple(fit.design.names[place] for place in kept), x[:, :, kept], rest))
+    same = [at for at, place in enumerate(kept) if fit.design.names[place] not in moved]
+    if not same:
+        raise DataError(f"without {alternative!r} nothing but constants is left to compare; take out another")
+    places = [kept[at] for at in same]
+    difference = again.coefficients[same] - fit.coefficients[places]
+    spread = again.covariance[np.ix_(same, same)] - fit.covariance[np.ix_(places, places)]
     statistic = float(difference @ np.linalg.pinv(spread) @ difference)
-    value = float(chi2.sf(statistic, len(varies))) if statistic >= 0 else None
-    return IiaTest(alternative, statistic, len(varies), value)
+    value = float(chi2.sf(statistic, len(same))) if statistic >= 0 else None
+    return IiaTest(alternative, statistic, len(same), value)
+
+
+def _rebased(names: Sequence[str], x: Floats, available: NDArray[np.bool_]) -> tuple[set[str], set[str]]:
+    """Coefficients that are one too many without the reference, and those that then have another meaning.
+
+    Constants count from the reference; once it is gone, those of all that is left sum to a column that never differs.
+    """
+    spare, moved = set(), set()
+    for base in dict.fromkeys(name.partition(":")[0] for name in names if ":" in name):
+        own = [place for place, name in enumerate(names) if name.partition(":")[0] == base]
+        if not _varies(x[:, :, own].sum(2), available):
+            spare.add(names[own[0]])
+            moved |= {names[place] for place in own}
+    return spare, moved
 
 
 def _varies(column: Floats, available: NDArray[np.bool_]) -> bool:
