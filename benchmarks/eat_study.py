@@ -27,7 +27,7 @@ from _study import arguments, publish
 
 STUDIES = ("frozen", "guided", "tuned")
 GUIDED = ("boxes", "places")
-GUIDED_SEEDS, GUIDED_SIZES, GUIDED_BASES = 3, (10, 30), ("lite0", "mobilenet_v2", "toy")
+GUIDED_SEEDS, GUIDED_SIZES, GUIDED_BASES = 3, (5, 10, 30), ("lite0", "mobilenet_v2", "toy")
 """Guided arms see features place by place, which costs a hundred times more: so many seeds, sizes and networks."""
 CLASS_SEEDS, WORLD_SEEDS = 3, 5
 """Seeds of the 312 attributes of classes, and of the worlds."""

@@ -12,7 +12,17 @@ pytest.importorskip("lightning")
 
 from sightline.reports.run_page import Run, run_page
 from sightline.training.photos import NOWHERE, photo_views
-from sightline.training.probe import STRENGTHS, Features, Probe, chosen_strength, fitted, linear_probe, some
+from sightline.training.probe import (
+    STRENGTHS,
+    Features,
+    LinearHead,
+    Probe,
+    chosen_strength,
+    fitted,
+    knows_classes,
+    linear_probe,
+    some,
+)
 from sightline.training.recipe import AugmentConfig
 from sightline.training.standing import Standing, control, probed
 
@@ -60,6 +70,49 @@ def test_a_probe_tells_classes_that_features_tell() -> None:
     shuffled = linear_probe(Features(train[0], train[1].roll(1), *test))
     assert sum(shuffled.right) < 20
     assert probe.right == linear_probe(Features(train[0] * 7 + 3, train[1], test[0] * 7 + 3, test[1])).right
+
+
+def test_a_head_has_the_scores_of_the_fit_to_standardised_features() -> None:
+    x, labels = clouds(60)
+    x = (x * 7 + 3).double()
+    mean, scale = x.mean(0), x.std(0)
+    weight, bias = fitted((x - mean) / scale, labels, 3, 0.1)
+    layer = torch.nn.Linear(12, 3)
+    assert LinearHead.of(weight, bias, mean, scale).fill(layer)
+    assert torch.allclose(layer(x.float()).double(), ((x - mean) / scale) @ weight.T + bias, atol=1e-3)
+    with torch.no_grad():
+        assert float(layer(x.float()).std()) > 0.5
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        None,
+        torch.nn.Conv2d(12, 3, 1),
+        torch.nn.Linear(12, 4),
+        torch.nn.Linear(11, 3),
+        torch.nn.Linear(12, 3, bias=False),
+    ],
+    ids=["none", "convolution", "other classes", "other features", "no bias"],
+)
+def test_a_layer_that_cannot_be_the_probe_stays_as_it_is(layer: torch.nn.Module | None) -> None:
+    head = linear_probe(Features(*clouds(30), *clouds(9, seed=2))).head
+    assert head is not None
+    before = {} if layer is None else {name: value.clone() for name, value in layer.state_dict().items()}
+    assert not head.fill(layer)
+    assert layer is None or all(torch.equal(before[name], value) for name, value in layer.state_dict().items())
+
+
+def test_a_head_knows_the_classes_that_it_has_learnt_and_no_others() -> None:
+    own = Features(*clouds(60), *clouds(9, seed=2))
+    learnt, new = torch.nn.Linear(12, 3), torch.nn.Linear(12, 3)
+    head = linear_probe(own).head
+    assert head is not None
+    head.fill(learnt)
+    assert knows_classes(learnt, own)
+    assert not knows_classes(new, own)
+    assert not knows_classes(learnt, Features(own.train, own.train_labels.roll(1), own.test, own.test_labels))
+    assert not knows_classes(torch.nn.Linear(12, 2), own)
 
 
 def test_a_probe_learns_from_so_many_pictures_and_no_more() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import math
 from collections.abc import Iterator
 from itertools import pairwise
@@ -369,6 +370,35 @@ def test_a_tuned_training_that_was_stopped_ends_as_if_it_had_not_been(
     train_classify("aviary", out, recipe)
     third = load_file(out)
     assert all(torch.equal(one[key], third[key]) for key in one)
+
+
+STILL = {"lr": 1e-12, "weight_decay": 0.0, "epochs": 1}
+
+
+def test_the_last_layer_starts_from_the_probe_where_weights_were_given(weights: Path, tmp_path: Path) -> None:
+    recipe = ClassifyRecipe().toy().but(scenes=40, weights=str(weights), model_args={"widths": (8, 8, 8)}, **STILL)
+    rights = {}
+    for start in ("auto", "built"):
+        out = tmp_path / f"{start}.safetensors"
+        own = train_classify("aviary", out, recipe.but(head_start=start))
+        assert own is not None
+        probe = json.loads((tmp_path / f"{start}.work" / "probe.json").read_text())["right"]
+        rights[start] = (
+            list(own.right) == probe,
+            "the class head starts from it" in out.with_suffix(".md").read_text(),
+        )
+    assert rights == {"auto": (True, True), "built": (False, False)}
+    again = train_classify("aviary", tmp_path / "auto.safetensors", recipe)
+    assert again is not None
+    assert "the class head starts from it" in again.control.fact
+
+
+def test_a_start_from_the_probe_needs_the_probe() -> None:
+    with pytest.raises(TrainingError, match="needs the linear probe that --no-probe leaves out"):
+        TuningConfig(head_start="probe", probe=False)
+    assert TuningConfig(probe=False).settled(given=True).head_start == "built"
+    assert TuningConfig().settled(given=True).head_start == "probe"
+    assert TuningConfig().settled(given=False).head_start == "built"
 
 
 def test_features_of_the_probe_are_those_of_the_network_in_eval_mode() -> None:

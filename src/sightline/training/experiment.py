@@ -6,9 +6,11 @@ and page in their place. A task says what its data, its network and its files ar
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar, cast
 
@@ -18,15 +20,15 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities import rank_zero_only
 from torch import nn
 
-from sightline.common.files import whole_file, write_sealed
+from sightline.common.files import whole_file, write_sealed, write_text
 from sightline.common.settings import lasting
 from sightline.training.callbacks import Curves
 from sightline.training.loop import Watch
-from sightline.training.probe import Features, Probe
+from sightline.training.probe import Features, LinearHead, Probe, linear_probe
 from sightline.training.recipe import MachineConfig, Recipe
 from sightline.training.reporter import Report, Reporter, Row
-from sightline.training.resume import check_folder, claim_folder, training_place
-from sightline.training.standing import probed
+from sightline.training.resume import check_folder, claim_folder, last_readable, training_place
+from sightline.training.standing import Control, control, probed
 
 R = TypeVar("R", bound=Recipe)
 Data = TypeVar("Data")
@@ -54,6 +56,8 @@ class Experiment(ABC, Generic[R, Data, Net, Outcome]):
     reporter: Reporter = Reporter()
     probe: Probe | None = field(default=None, init=False)
     """The linear probe that the training is compared with; None before it is fitted, and where there is none."""
+    head_started: bool = field(default=False, init=False)
+    """Whether the last layer started from that probe."""
     beside: ClassVar[tuple[str, ...]] = (".md",)
     """Endings of what is written beside the weights."""
 
@@ -81,7 +85,7 @@ class Experiment(ABC, Generic[R, Data, Net, Outcome]):
         lightning.seed_everything(self.machine.seed, verbose=False)
         net = self.network(data)
         if not rank_zero_only.rank:
-            self.probe = probed(self.work / "probe.json", lambda: self.features(net, data))
+            self._compare(net, data)
         curves = Curves(self.reporter.epoch)
         watch = Watch([curves, *self.callbacks()], self.loggers(), self.reporter.bar)
         self.fit(net, data, watch)
@@ -93,6 +97,21 @@ class Experiment(ABC, Generic[R, Data, Net, Outcome]):
             for path, text in self.pages(outcome, data, curves.rows).items():
                 write_sealed(path, text)
         return outcome
+
+    def _compare(self, net: Net, data: Data) -> None:
+        """Fit the linear probe, and let the last layer start from it; where a checkpoint is, that takes its place."""
+        features = cache(lambda: self.features(net, data))
+        self.probe = probed(self.work / "probe.json", features)
+        path = self.work / "head_start.json"
+        if last_readable(self.work):
+            self.head_started = path.is_file() and bool(json.loads(path.read_text(encoding="utf-8")))
+            return
+        if self.probe is None or not self.starts_from_probe or (own := features()) is None:
+            return
+        # a run that stopped in its first epoch kept the probe's figures, not its weights
+        head = self.probe.head or linear_probe(own).head
+        self.head_started = head is not None and self.start_head(net, head, own)
+        write_text(path, json.dumps(self.head_started))
 
     @property
     def machine(self) -> MachineConfig:
@@ -122,6 +141,32 @@ class Experiment(ABC, Generic[R, Data, Net, Outcome]):
     def features(self, net: Net, data: Data) -> Features | None:
         """What a linear probe is fitted to: features of the network before it learns; None for no probe."""
         return None
+
+    @property
+    def starts_from_probe(self) -> bool:
+        """Whether the recipe lets the last layer start from the linear probe."""
+        return False
+
+    def start_head(self, net: Net, head: LinearHead, features: Features) -> bool:
+        """Let the network's last layer start from the linear probe; several devices take it from the first one.
+
+        Args:
+            net: changed in place.
+            head: logistic regression on the features.
+            features: what it was fitted to.
+
+        Returns:
+            Whether it does.
+        """
+        return False
+
+    def control(self, right: Sequence[bool]) -> Control:
+        """The training beside its probe, in words.
+
+        Args:
+            right: for each test picture, whether the trained network named its class.
+        """
+        return control(self.probe, right, started=self.head_started)
 
     def callbacks(self) -> list[Callback]:
         """Further callbacks of Lightning."""

@@ -7,11 +7,11 @@ from is the task's business.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as fn
 
 STRENGTHS = (10.0, 1.0, 0.1, 0.01, 1e-3, 1e-4)
@@ -40,6 +40,68 @@ class Features:
     test_labels: Int[Tensor, " m"]
 
 
+@dataclass(frozen=True, eq=False)
+class LinearHead:
+    """Logistic regression on features as they are, not standardised: what a network's last layer may start from.
+
+    Args:
+        weight: weights of each class.
+        bias: bias of each class.
+    """
+
+    weight: Float[Tensor, "k c"]
+    bias: Float[Tensor, " k"]
+
+    @classmethod
+    def of(cls, weight: Tensor, bias: Tensor, mean: Tensor, scale: Tensor) -> LinearHead:
+        """The same scores as those of a fit to features that were standardised: (x - mean) / scale.
+
+        Args:
+            weight: weights on standardised features, `[k, c]`.
+            bias: bias, `[k]`.
+            mean: mean of each feature, `[c]`.
+            scale: spread of each feature, `[c]`.
+        """
+        plain = weight / scale
+        return cls(plain.float(), (bias - plain @ mean).float())
+
+    @torch.no_grad()
+    def fill(self, layer: nn.Module | None) -> bool:
+        """Let a layer start from here, where it is a linear layer of this size with a bias.
+
+        Args:
+            layer: changed in place.
+
+        Returns:
+            Whether it does.
+        """
+        if not isinstance(layer, nn.Linear) or layer.bias is None or layer.weight.shape != self.weight.shape:
+            return False
+        layer.weight.copy_(self.weight)
+        layer.bias.copy_(self.bias)
+        return True
+
+
+@torch.no_grad()
+def knows_classes(layer: nn.Module, features: Features) -> bool:
+    """Whether a last layer that came with the weights tells these classes already.
+
+    Its cross-entropy on the training pictures is then below half of that of guessing by their frequencies; that of a
+    new layer, or of one that learnt other classes, is above it.
+
+    Args:
+        layer: takes features to scores.
+        features: of a network before it learns.
+    """
+    labels = features.train_labels
+    scores: Tensor = layer(features.train)
+    if scores.ndim != 2 or scores.shape[1] <= int(labels.max()):
+        return False
+    shares = torch.bincount(labels).double() / len(labels)
+    guess = -float((shares * shares.clamp(min=1e-12).log()).sum())
+    return float(fn.cross_entropy(scores, labels)) < guess / 2
+
+
 @dataclass(frozen=True)
 class Probe:
     """What a linear probe reached.
@@ -49,12 +111,14 @@ class Probe:
         strength: strength of the penalty that cross-validation chose.
         pictures: training pictures that it was fitted to.
         seconds: time on the processor.
+        head: the probe's weights; None where only its figures were kept.
     """
 
     right: tuple[bool, ...]
     strength: float
     pictures: int
     seconds: float
+    head: LinearHead | None = field(default=None, compare=False, repr=False)
 
 
 def linear_probe(features: Features) -> Probe:
@@ -71,7 +135,8 @@ def linear_probe(features: Features) -> Probe:
     strength = chosen_strength(x, labels, classes)
     weight, bias = fitted(x, labels, classes, strength)
     right = (test @ weight.T + bias).argmax(1) == features.test_labels
-    return Probe(tuple(right.tolist()), strength, len(x), time.process_time() - begin)
+    head = LinearHead.of(weight, bias, mean, scale)
+    return Probe(tuple(right.tolist()), strength, len(x), time.process_time() - begin, head)
 
 
 def fitted(

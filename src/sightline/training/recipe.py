@@ -115,6 +115,12 @@ class TuningConfig(Part):
     warm_up: int | None = setting(
         None, "Epochs at the start in which only the heads learn. Default: 1 with given weights.", low=0
     )
+    head_start: str = setting(
+        "auto",
+        "What the class head starts from: probe (logistic regression on the features; not where the given weights "
+        "have a head that tells the classes already), built (as it was made). Default: probe with given weights.",
+        words=("auto", "probe", "built"),
+    )
     trunk_lr_factor: float | None = setting(
         None,
         "Factor on the learning rate for the backbone. Default: 0.1 with given weights, 1 with random ones.",
@@ -136,14 +142,25 @@ class TuningConfig(Part):
         True, "Compare with a linear probe: logistic regression on the features at the start.", lasts=False
     )
 
+    def __post_init__(self) -> None:
+        """Check numbers before any work."""
+        super().__post_init__()
+        if self.head_start == "probe" and not self.probe:
+            raise TrainingError(
+                "--head-start probe needs the linear probe that --no-probe leaves out; drop one of them"
+            )
+
     def settled(self, *, given: bool) -> Self:
         """The same without anything left open.
 
         Args:
             given: whether the network begins with weights that have learnt already.
         """
-        learnt: dict[str, Any] = {"norms": "rest", "warm_up": 1, "trunk_lr_factor": 0.1}
-        random: dict[str, Any] = {"norms": "train", "warm_up": 0, "trunk_lr_factor": 1.0, "layer_decay": 1.0}
+        learnt: dict[str, Any] = {"norms": "rest", "head_start": "probe", "warm_up": 1, "trunk_lr_factor": 0.1}
+        random: dict[str, Any] = {"norms": "train", "head_start": "built", "warm_up": 0, "trunk_lr_factor": 1.0}
+        random |= {"layer_decay": 1.0}
+        if not self.probe:
+            learnt["head_start"] = "built"
         defaults = learnt if given else random
         return self.but(**{name: value for name, value in defaults.items() if getattr(self, name) in (None, "auto")})
 

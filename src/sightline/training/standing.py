@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -84,7 +84,8 @@ def probed(path: Path, features: Callable[[], Features | None]) -> Probe | None:
     if own is None or not len(own.train) or not len(own.test):
         return None
     probe = linear_probe(own)
-    write_text(path, json.dumps(asdict(probe)))
+    kept = ("right", "strength", "pictures", "seconds")
+    write_text(path, json.dumps({name: getattr(probe, name) for name in kept}))
     return probe
 
 
@@ -108,17 +109,19 @@ class Control(NamedTuple):
         return [] if self.accuracy is None else [("linear probe", f"{self.accuracy:.1%}", words)]
 
 
-def control(probe: Probe | None, right: Sequence[bool]) -> Control:
+def control(probe: Probe | None, right: Sequence[bool], *, started: bool = False) -> Control:
     """A training beside its probe, in words.
 
     Args:
         probe: the control.
         right: for each test picture, whether the trained network named its class.
+        started: whether the last layer started from the probe.
     """
     if probe is None:
         return Control()
     standing = Standing(tuple(right), probe)
-    return Control(standing.fact, standing.alarm, sum(probe.right) / len(probe.right))
+    start = "; the class head starts from it" if started else ""
+    return Control(standing.fact + start, standing.alarm, sum(probe.right) / len(probe.right))
 
 
 def described(tuning: TuningConfig) -> str:

@@ -23,10 +23,11 @@ from sightline.tasks.attributes.metrics.evaluate import judge
 from sightline.tasks.attributes.network.net import AttributeNet, AttributeSpec, attribute_net
 from sightline.tasks.attributes.network.store import load_attribute_net
 from sightline.tasks.attributes.recipe import EatRecipe
-from sightline.tasks.attributes.train.anatomy import anatomy_of, trunk_features
+from sightline.tasks.attributes.train.anatomy import anatomy_of, start_class_head, trunk_features
 from sightline.tasks.attributes.train.calibrate import fit_calibration, predict
 from sightline.tasks.attributes.train.experiment import train_eat
 from sightline.training.norms import folded, norms, remark, rest
+from sightline.training.probe import Features, linear_probe
 from sightline.training.reporter import Reporter
 
 NARROW = {"channels": (8, 8, 8, 8)}
@@ -121,6 +122,29 @@ def test_a_training_on_given_weights_goes_on_to_the_same_weights(
         train_eat(None, tmp_path / "b.safetensors", own, reporter=Reporter(epoch=stop))
     train_eat(None, tmp_path / "b.safetensors", own)
     assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("join", ["fusion", "parallel", "bottleneck"])
+def test_the_class_head_starts_from_the_probe_where_it_reads_features(join: str, weights: Path) -> None:
+    spec = AttributeSpec(
+        "timm:resnet18",
+        ("a", "b", "c"),
+        aviary_vocabulary(),
+        join=join,
+        size=32,
+        model_args=NARROW,  # type: ignore[arg-type]
+    )
+    net = attribute_net(spec, str(weights)).eval()
+    draw = torch.Generator().manual_seed(0)
+    x, labels = torch.randn(30, 8, generator=draw), torch.arange(30) % 3
+    head = linear_probe(Features(x, labels, x, labels)).head
+    assert head is not None
+    before = net.class_head(x, torch.rand(30, len(spec.vocabulary), generator=draw))
+    assert start_class_head(net, head) == (join != "bottleneck")
+    after = net.class_head(x, torch.rand(30, len(spec.vocabulary), generator=draw))
+    probe = x @ head.weight.T + head.bias
+    assert torch.allclose(after, probe, atol=1e-5) == (join != "bottleneck")
+    assert not torch.allclose(before, probe, atol=1e-2)
 
 
 def test_given_weights_are_tuned_and_random_ones_are_trained_as_before(weights: Path) -> None:

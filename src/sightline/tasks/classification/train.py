@@ -24,7 +24,7 @@ from sightline.models.zoo.cifar_names import is_cifar
 from sightline.reports.run_page import Run, run_page
 from sightline.tasks.classification.data.pictures import Pictures, gather
 from sightline.tasks.classification.fit import fit, probe_features, scores
-from sightline.tasks.classification.heads import anatomy_of, head_paths
+from sightline.tasks.classification.heads import anatomy_of, head_of, head_paths
 from sightline.tasks.classification.metrics import Classified
 from sightline.tasks.classification.multilabel.table import is_multilabel
 from sightline.tasks.classification.recipe import ClassifyRecipe
@@ -32,9 +32,8 @@ from sightline.tasks.classification.report import card, facts, headline, verdict
 from sightline.training.experiment import Experiment
 from sightline.training.loop import Watch
 from sightline.training.norms import remark
-from sightline.training.probe import Features
+from sightline.training.probe import Features, LinearHead, knows_classes
 from sightline.training.reporter import Report, Reporter, Row
-from sightline.training.standing import control
 
 if TYPE_CHECKING:
     from sightline.tasks.classification.multilabel.metrics import MultiLabelled
@@ -111,6 +110,17 @@ class ClassifyExperiment(Experiment[ClassifyRecipe, Pictures, nn.Module, Classif
         """What the last layer reads before it learns; nothing where a network has no such layer."""
         return probe_features(net, data) if self.recipe.tuning.probe and len(head_paths(net)) == 1 else None
 
+    @property
+    def starts_from_probe(self) -> bool:
+        """Whether the last layer starts from the linear probe."""
+        return self.recipe.tuning.head_start == "probe"
+
+    def start_head(self, net: nn.Module, head: LinearHead, features: Features) -> bool:
+        """Let the last layer start from the linear probe, unless it came with the weights and tells these classes."""
+        last = head_of(net)
+        known = isinstance(last, nn.Linear) and knows_classes(last, features)
+        return not known and head.fill(last)
+
     def loggers(self) -> Any:
         """A table of all epochs."""
         return [CSVLogger(self.work, name="log")]
@@ -129,7 +139,7 @@ class ClassifyExperiment(Experiment[ClassifyRecipe, Pictures, nn.Module, Classif
         files = (self.out, self.out.with_suffix(".md"), self.out.with_suffix(".html"))
         own = tested(net, spec, rows, data)
         notes = (*data.notes, self.remark) if self.remark else data.notes
-        return replace(own, files=files, control=control(self.probe, own.right), notes=notes)
+        return replace(own, files=files, control=self.control(own.right), notes=notes)
 
     def pages(self, outcome: Classified, data: Pictures, rows: list[Row]) -> dict[Path, str]:
         """Card and run page."""

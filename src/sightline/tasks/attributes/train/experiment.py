@@ -32,7 +32,7 @@ from sightline.tasks.attributes.report import (
     verdict,
     within,
 )
-from sightline.tasks.attributes.train.anatomy import anatomy_of, probe_features
+from sightline.tasks.attributes.train.anatomy import anatomy_of, probe_features, start_class_head
 from sightline.tasks.attributes.train.calibrate import fit_calibration, fit_skill
 from sightline.tasks.attributes.train.fit import fit, kept_features, restored
 from sightline.tasks.attributes.train.resume import facts_of
@@ -40,10 +40,10 @@ from sightline.training.callbacks import Keeper, Patience, kept_epoch
 from sightline.training.experiment import Experiment
 from sightline.training.loop import Watch
 from sightline.training.norms import remark
-from sightline.training.probe import Features
+from sightline.training.probe import Features, LinearHead
 from sightline.training.reporter import Report, Reporter, Row
 from sightline.training.resume import checkpoint
-from sightline.training.standing import Control, control
+from sightline.training.standing import Control
 
 
 @dataclass(frozen=True)
@@ -180,6 +180,15 @@ class EatExperiment(Experiment[EatRecipe, Pictures, AttributeNet, Trained]):
             train = replace(train, features=kept_features(net, train, self.recipe, self.work / "features" / "train"))
         return probe_features(net, train, data.judging)
 
+    @property
+    def starts_from_probe(self) -> bool:
+        """Whether the class head starts from the linear probe."""
+        return self.recipe.tuning.head_start == "probe"
+
+    def start_head(self, net: AttributeNet, head: LinearHead, features: Features) -> bool:
+        """Let the class head start from the linear probe."""
+        return start_class_head(net, head)
+
     def save(self, net: AttributeNet, data: Pictures, path: Path) -> None:
         """The weights of the last epoch beside those of the best one, which are kept."""
         train, validation = data.train, data.validation
@@ -201,7 +210,7 @@ class EatExperiment(Experiment[EatRecipe, Pictures, AttributeNet, Trained]):
         best = kept_epoch(checkpoint(self.work, "best"))
         judged = judge(self.written, data.judging)
         notes = (*data.notes, self.remark) if self.remark else data.notes
-        return Trained(judged, len(rows), best, self.files, data.judged_on, notes, control(self.probe, judged.right))
+        return Trained(judged, len(rows), best, self.files, data.judged_on, notes, self.control(judged.right))
 
     def pages(self, outcome: Trained, data: Pictures, rows: list[Row]) -> dict[Path, str]:
         """Card and run page."""

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from sightline.common.files import write_tensors
 from sightline.models.weights import read_weights
 from sightline.tasks.classification.multilabel.objective import label_loss
-from sightline.training.probe import FOLDS, STEPS, STRENGTHS
+from sightline.training.probe import FOLDS, STEPS, STRENGTHS, LinearHead
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +50,6 @@ class LabelProbe:
         write_tensors(path, tensors, {"fit": json.dumps([self.strength, self.pictures])})
         return self
 
-    @torch.no_grad()
     def begin(self, head: nn.Module) -> bool:
         """Let a network's last layer begin as the probe, where it is a linear layer of this size with a bias.
 
@@ -60,11 +59,7 @@ class LabelProbe:
         Returns:
             Whether it does.
         """
-        if not isinstance(head, nn.Linear) or head.weight.shape != self.weight.shape or head.bias is None:
-            return False
-        head.weight.copy_(self.weight)
-        head.bias.copy_(self.bias)
-        return True
+        return LinearHead(self.weight, self.bias).fill(head)
 
 
 def label_probe(train: Float[Tensor, "n c"], truth: Float[Tensor, "n k"]) -> LabelProbe:
@@ -86,8 +81,8 @@ def label_probe(train: Float[Tensor, "n c"], truth: Float[Tensor, "n k"]) -> Lab
             losses[strength] += float(label_loss(x[part] @ start[0].T + start[1], y[part])) * len(part)
     strength = min(STRENGTHS, key=lambda own: losses[own])
     weight, bias = _fitted(x, y, strength, None)
-    plain = weight / scale  # of features as they are, not standardised
-    return LabelProbe(plain.float(), (bias - plain @ mean).float(), strength, len(x))
+    plain = LinearHead.of(weight, bias, mean, scale)
+    return LabelProbe(plain.weight, plain.bias, strength, len(x))
 
 
 def _fitted(x: Tensor, truth: Tensor, strength: float, start: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor]:

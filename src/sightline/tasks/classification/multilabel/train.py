@@ -85,7 +85,7 @@ class MultiLabelExperiment(Experiment[ClassifyRecipe, LabelledPictures, nn.Modul
             path = self.work / "label_probe.safetensors"
             self.label_probe = LabelProbe.kept(path) or self._probe(net, data).keep(path)
             self.probe_logits = self.label_probe.logits(self._features(net, data, data.test))
-            if self.recipe.given:
+            if tuning.head_start == "probe":
                 self.began = self.label_probe.begin(head_of(net))
         return net
 
