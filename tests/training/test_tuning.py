@@ -398,6 +398,7 @@ def test_a_start_from_the_probe_needs_the_probe() -> None:
         TuningConfig(head_start="probe", probe=False)
     assert TuningConfig(probe=False).settled(given=True).head_start == "built"
     assert TuningConfig().settled(given=True).head_start == "probe"
+    assert TuningConfig(frozen=True).settled(given=True).head_start == "built"
     assert TuningConfig().settled(given=False).head_start == "built"
 
 

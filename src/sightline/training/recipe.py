@@ -118,7 +118,8 @@ class TuningConfig(Part):
     head_start: str = setting(
         "auto",
         "What the class head starts from: probe (logistic regression on the features; not where the given weights "
-        "have a head that tells the classes already), built (as it was made). Default: probe with given weights.",
+        "have a head that tells the classes already), built (as it was made). Default: probe with given weights, "
+        "built with --frozen.",
         words=("auto", "probe", "built"),
     )
     trunk_lr_factor: float | None = setting(
@@ -159,7 +160,7 @@ class TuningConfig(Part):
         learnt: dict[str, Any] = {"norms": "rest", "head_start": "probe", "warm_up": 1, "trunk_lr_factor": 0.1}
         random: dict[str, Any] = {"norms": "train", "head_start": "built", "warm_up": 0, "trunk_lr_factor": 1.0}
         random |= {"layer_decay": 1.0}
-        if not self.probe:
+        if not self.probe or self.frozen:  # on frozen features heads are trained to their end from any start
             learnt["head_start"] = "built"
         defaults = learnt if given else random
         return self.but(**{name: value for name, value in defaults.items() if getattr(self, name) in (None, "auto")})

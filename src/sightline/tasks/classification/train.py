@@ -192,6 +192,8 @@ def built(pictures: Pictures, recipe: ClassifyRecipe) -> tuple[GatedSpec, nn.Mod
 def without_smoothing(recipe: ClassifyRecipe, settled: ClassifyRecipe) -> ClassifyRecipe:
     """The settled recipe for several labels, whose probabilities no smoothing may move.
 
+    Its last layer starts from the probe on frozen features too: the best epoch may be the start.
+
     Raises:
         TrainingError: smoothing is asked for.
     """
@@ -200,7 +202,8 @@ def without_smoothing(recipe: ClassifyRecipe, settled: ClassifyRecipe) -> Classi
             "--label-smoothing is for classes that exclude each other: of several labels it would move every "
             "probability away from the share of pictures that it stands for; leave it out"
         )
-    return settled.but(label_smoothing=0.0)
+    probe = recipe.tuning.head_start == "auto" and recipe.given and recipe.tuning.probe
+    return settled.but(label_smoothing=0.0, **({"head_start": "probe"} if probe else {}))
 
 
 def refuse_label_options(recipe: ClassifyRecipe) -> None:
