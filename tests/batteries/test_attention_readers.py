@@ -347,19 +347,34 @@ class NoAttention(nn.Module):
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
-        (lambda: Dropping("first"), "16 tokens leave the attention"),
         (lambda: Pooling("first"), "4 tokens that were pooled of 16"),
         (lambda: Windows("first"), "no attention over all places"),
         (lambda: Channels("first"), "no attention over all places"),
         (NoAttention, "no attention over all places"),
     ],
-    ids=["dropping", "pooling", "windows", "channels", "none"],
+    ids=["pooling", "windows", "channels", "none"],
 )
 def test_what_cannot_be_read_is_refused_and_never_empty(
     make: Callable[[], nn.Module], reason: str, method: str
 ) -> None:
     with pytest.raises(LayerError, match=reason):
         sightline.explain(built(make), pictures(), target=1, method=method)
+
+
+def test_tokens_that_are_dropped_on_the_way_keep_their_places() -> None:
+    net, x = built(lambda: Dropping("first")), pictures()
+    items = sightline.explain(net, x, target=1, method="rollout", progress=False)
+    with torch.no_grad():
+        tokens = net.trunk[0](net.patch(x).flatten(2).mT + net.places)  # type: ignore[union-attr, operator, index]
+        chosen = tokens.square().sum(-1).topk(PLACES // 2, 1).indices
+    mixers = [m for m in net.modules() if isinstance(m, Mixer) and m.weights]
+    A, B = (mixer.weights[-1].detach().mean(1) for mixer in mixers)
+    for i, item in enumerate(items):
+        first, second = ((own[i] + torch.eye(len(own[i]))) / 2 for own in (A, B))
+        expected = (second @ first[chosen[i]]).mean(0)
+        assert torch.allclose(item.flow.main.values.flatten().double(), expected, atol=1e-6)
+    with pytest.raises(LayerError, match="16 tokens leave the attention"):
+        sightline.explain(net, x, target=1, method="legrad")
 
 
 class Anywhere(nn.Module):

@@ -56,6 +56,86 @@ def test_a_word_of_an_image_to_text_model_has_a_map_over_the_image(build: Any) -
     assert item.decision.label == f"token {int(logits.argmax())}"
 
 
+def git(hub: Any) -> tuple[Any, dict[str, torch.Tensor], int]:
+    numbers = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
+    config = hub.GitConfig(
+        vision_config={**SIZES, **IMAGE}, vocab_size=60, max_position_embeddings=64, **SIZES, **numbers
+    )
+    return hub.GitForCausalLM(config), {"input_ids": torch.tensor([[1, 5, 7, 9]])}, -2
+
+
+def paligemma(hub: Any) -> tuple[Any, dict[str, torch.Tensor], int]:
+    config = hub.PaliGemmaConfig(
+        vision_config=hub.SiglipVisionConfig(**SIZES, **IMAGE, projection_dim=32),
+        text_config=hub.GemmaConfig(**SIZES, num_key_value_heads=1, head_dim=16, vocab_size=60),
+        image_token_index=59,
+        projection_dim=32,
+        hidden_size=32,
+    )
+    tokens = torch.tensor([[*[59] * 16, 1, 5, 7, 9]])
+    inputs = {"input_ids": tokens, "attention_mask": torch.ones_like(tokens)}
+    return hub.PaliGemmaForConditionalGeneration(config), inputs, 18
+
+
+def trocr(hub: Any) -> tuple[Any, dict[str, torch.Tensor], int]:
+    heads = {"decoder_layers": 2, "decoder_attention_heads": 2, "decoder_ffn_dim": 48}
+    decoder = hub.TrOCRConfig(
+        vocab_size=60, d_model=32, max_position_embeddings=32, cross_attention_hidden_size=32, **heads
+    )
+    vit = hub.ViTModel(hub.ViTConfig(**SIZES, **IMAGE), add_pooling_layer=False)
+    model = hub.VisionEncoderDecoderModel(encoder=vit, decoder=hub.TrOCRForCausalLM(decoder))
+    return model, {"decoder_input_ids": torch.tensor([[1, 5, 7, 9]])}, 2
+
+
+def sharpened(model: Any) -> Any:
+    """Weights at which attention is not even, as fresh ones leave it."""
+    with torch.no_grad():
+        for weight in model.parameters():
+            if weight.ndim >= 2:
+                weight.normal_(0, 0.25)
+    return model.eval()
+
+
+@pytest.mark.parametrize("build", [encoder_decoder, blip, git, llava, paligemma, trocr])
+def test_relevance_of_a_word_stays_on_the_only_patch_that_it_can_see(build: Any) -> None:
+    hub = pytest.importorskip("transformers")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model, words, position = build(hub)
+        sharpened(model)
+
+    def only(module: Any, args: Any, output: torch.Tensor) -> torch.Tensor:
+        keep = torch.zeros_like(output)
+        keep[:, :, 1, 2] = 1  # behind the convolution, the embedding of the patch in row 1, column 2
+        return output * keep
+
+    (patches,) = [m for m in model.modules() if isinstance(m, torch.nn.Conv2d)]
+    patches.register_forward_hook(only)
+    inputs, target = {"pixel_values": torch.rand(1, 3, 32, 32), **words}, token(position)
+    item = sightline.explain(model, inputs, target=target, method="lrp", layers="input", progress=False).one()
+    shares = item.flow.main.values.abs().reshape(4, 8, 4, 8).sum((1, 3))
+    assert float(shares[1, 2] / shares.sum()) > 0.999
+    for method in ("rollout", "gradrollout"):
+        item = sightline.explain(model, inputs, target=target, method=method, progress=False).one()
+        assert (item.flow.main.shape, item.flow.main.status) == ((4, 4), "ok")
+
+
+def test_words_of_generate_are_asked_about_one_by_one() -> None:
+    hub = pytest.importorskip("transformers")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model, _, _ = encoder_decoder(hub)
+        sharpened(model)
+    picture = torch.rand(1, 3, 32, 32)
+    model.generation_config.update(decoder_start_token_id=1, pad_token_id=0, eos_token_id=None, bos_token_id=1)
+    words = model.generate(pixel_values=picture, max_new_tokens=5, do_sample=False)
+    inputs = hub.BatchFeature({"pixel_values": picture, "decoder_input_ids": words})
+    for k in range(words.shape[1] - 1):
+        item = sightline.explain(model, inputs, target=token(k), method="rollout", progress=False).one()
+        assert item.decision.label == f"token {int(words[0, k + 1])}"
+        assert item.flow.main.status == "ok"
+
+
 def test_a_token_is_read_with_its_name_and_fixed_for_changed_outputs() -> None:
     output = torch.randn(2, 3, 5, generator=torch.Generator().manual_seed(0))
     readout = token(1, 4, words="abcde", score="logit").read(output, None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -32,6 +32,9 @@ from sightline.explainers.flow.walk import leading_to, plainly, plus, walk
 from sightline.explainers.method import Request
 from sightline.models import Layout
 from sightline.targets import Readout
+
+Mean = Callable[[int], Float[Tensor, "k b q n"]]
+"""From an attention's number to its weights as the method counts them, heads together."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -310,7 +313,9 @@ def _layouts(request: Request, attentions: Sequence[Attention]) -> dict[int, Lay
         LayerError: what the first attention reads are no places, or keys were pooled.
     """
     structure = request.adapter.structure(request.inputs)
-    pooled = next((a for a in attentions if a.weights.shape[-2] > a.weights.shape[-1]), None)
+    # More rows than columns: words that read a picture, or places that read fewer, pooled ones.
+    fewer = (a for a in attentions if a.weights.shape[-2] > a.weights.shape[-1])
+    pooled = next((a for a in fewer if structure.tokens(a.weights.shape[-2]) is not None), None)
     if pooled is not None:
         rows, read = pooled.weights.shape[-2:]
         raise LayerError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,12 +10,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from sightline.errors import LayerError, MethodError
-from sightline.explainers.attention.reading import Attention, AttentionReading, even, read_attention
+from sightline.explainers.attention.reading import Attention, AttentionReading, Mean, even, read_attention
 from sightline.explainers.attention.sinks import OPTION, drops_sinks
+from sightline.explainers.attention.trail import Trail
 from sightline.explainers.method import LayerMaps, Outcome, Request, own_pass
-
-Mean = Callable[[int], Float[Tensor, "k b q n"]]
-"""From an attention's number to its weights as the method counts them, heads together."""
 
 
 @own_pass(
@@ -40,7 +38,7 @@ def rollout(request: Request) -> Outcome:
     means = [
         _shares(attention, kept) for attention, kept in zip(reading.attentions, _kept(request, reading), strict=True)
     ]
-    return _outcome(request, reading, Chain(reading, lambda i: means[i], 0.5))
+    return _outcome(request, reading, lambda i: means[i], 0.5)
 
 
 @own_pass(
@@ -64,7 +62,7 @@ def gradient_rollout(request: Request) -> Outcome:
         torch.stack([(gradients[i] * attention.weights).relu().mean(1) * kept for gradients in each])
         for i, (attention, kept) in enumerate(zip(reading.attentions, _kept(request, reading), strict=True))
     ]
-    return _outcome(request, reading, Chain(reading, lambda i: means[i], 1.0))
+    return _outcome(request, reading, lambda i: means[i], 1.0)
 
 
 def _kept(request: Request, reading: AttentionReading) -> list[Float[Tensor, "b 1 n"]]:
@@ -148,13 +146,24 @@ def _read_off(product: Float[Tensor, "k b q n"], deciding: Float[Tensor, "b q"] 
     return rows[:, :, deciding[0] > 0].mean(2) if even(deciding) else (rows * deciding[..., None]).sum(2)
 
 
-def _outcome(request: Request, reading: AttentionReading, chain: Chain) -> Outcome:
+def _outcome(request: Request, reading: AttentionReading, mean: Mean, scale: float) -> Outcome:
+    """Maps of the chain of attentions; where there is no chain, such as from image to text, of the trail."""
     k = reading.readout.scores.shape[1]
-    each = [maps.movedim(0, 1).expand(-1, k, *[-1] * (maps.ndim - 2)) for maps in chain.maps()]
-    layers = [blanked(request, reading, i, maps) for i, maps in enumerate(each)]
-    remarks = (who_decides(reading),)
+    trail = Trail(reading, mean, scale)
+    remarks: tuple[str, ...] = (who_decides(reading),)
+    if trail.is_chain:
+        each = _by_target(Chain(reading, mean, scale).maps(), k)
+        layers = [blanked(request, reading, i, maps) for i, maps in enumerate(each)]
+    else:
+        each, remarks = _by_target(trail.maps(), k), (*remarks, *trail.remarks())
+        layers = [LayerMaps(own.name, maps) for own, maps in zip(reading.attentions, each, strict=True)]
     samples = len(reading.readout.scores)
     return Outcome(reading.readout, selected_layers(request, layers), tuple((remarks,) * k for _ in range(samples)))
+
+
+def _by_target(maps: Sequence[Float[Tensor, "k b *places"]], k: int) -> list[Float[Tensor, "b k *places"]]:
+    """Samples first; what is the same for all decisions is there for each."""
+    return [own.movedim(0, 1).expand(-1, k, *[-1] * (own.ndim - 2)) for own in maps]
 
 
 def blanked(request: Request, reading: AttentionReading, i: int, maps: Float[Tensor, "b k *places"]) -> LayerMaps:

@@ -29,23 +29,21 @@ def tokens_behind(
         ends: nodes that the decision reads.
     """
     makers = makers_of(steps)
-    bottlenecks = [_bottlenecks(steps, product.out, ends) for product in products]
+    narrow = [bottlenecks(steps, product.out, ends) for product in products]
     behind: list[Node | None] = []
-    for nodes, following in zip(bottlenecks, products[1:], strict=False):
+    for nodes, following in zip(narrow, products[1:], strict=False):
         before = [node for node in nodes if makers[node] < following.source and _reads(steps, node, following)]
         behind.append(before[-1] if before else None)
     pattern = next((node for node in reversed(behind) if node is not None), None)
     if pattern is None:
         return [*behind, None]
-    like = [
-        node for node in bottlenecks[-1] if _kind(tape, steps, makers, node) == _kind(tape, steps, makers, pattern)
-    ]
+    like = [node for node in narrow[-1] if _kind(tape, steps, makers, node) == _kind(tape, steps, makers, pattern)]
     last = like[-1] if like else None
     shape = None if last is None else tape.value(last).shape
     return [node if node is not None and tape.value(node).shape == shape else None for node in [*behind, last]]
 
 
-def _bottlenecks(steps: Sequence[Step], start: Node, ends: Collection[Node]) -> list[Node]:
+def bottlenecks(steps: Sequence[Step], start: Node, ends: Collection[Node]) -> list[Node]:
     """Nodes that every path from `start` to the ends goes through, in forward order."""
     useful = _useful(steps, ends) & leading_to({start}, steps)
     last_reader: dict[Node, int] = dict.fromkeys(useful & set(ends), len(steps))

@@ -41,13 +41,13 @@ def reaching(
             support[node] = message
 
     def rule(step: Step, messages: Sequence[Support | None]) -> Sequence[Support | None]:
-        return _below(tape, step, messages)
+        return below(tape, step, messages)
 
     walk(tape, steps, start, rule, arrive, add=plus, last=False, destinations=nodes)
     return support
 
 
-def _below(tape: Tape, step: Step, messages: Sequence[Support | None]) -> Sequence[Support | None]:
+def below(tape: Tape, step: Step, messages: Sequence[Support | None]) -> Sequence[Support | None]:
     """Support at a step's inputs from that at its outputs."""
     values = [tape.value(node) for node in ((step.input,) if isinstance(step, Affine) else step.inputs)]
     message = next(m for m in messages if m is not None)
