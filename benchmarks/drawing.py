@@ -32,7 +32,7 @@ from torch import Tensor, nn
 from torchvision.transforms import functional as pictures
 
 import sightline
-from _drawings import STYLES, Picture
+from _drawings import STYLES, Picture, Style
 from _measure import STUDIES, conditions, dump, options, table, toy, write
 from _seeing import DEFICIENCIES, difference, luma, similarity
 from sightline.metrics import spearman
@@ -66,20 +66,20 @@ def main() -> None:
     parser = options(__doc__)
     parser.add_argument("--list", action="store_true", help="list the photos and end")
     parser.add_argument("--styles", action="store_true", help="every style at a few depths")
-    parser.add_argument("--photos", type=int, default=4 * EACH + 16, help="that many photos at most")
+    parser.add_argument("--count", type=int, default=4 * EACH + 16, help="that many photos at most")
     arguments = parser.parse_args()
     if arguments.list:
         print("\n".join(f"{reason:8} {path.name}" for reason, path in chosen(pack())))
         return
     model = toy().eval() if arguments.toy else network()
-    photos = list(toy_photos(model) if arguments.toy else explained(model, arguments.photos))
+    photos = list(toy_photos(model) if arguments.toy else explained(model, arguments.count))
     names = list(STYLES) if arguments.styles else [DEFAULT, "before"] if arguments.toy else [DEFAULT]
     layers = [layer for layer in photos[0].maps["lrp"] if arguments.toy or not arguments.styles or layer in FEW]
     rows, facts = [], {}
     for name in names:
         for kind in MAPS:
             for layer in layers:
-                figures = torch.tensor([judged(name, photo, photo.maps[kind][layer]) for photo in photos])
+                figures = torch.tensor([judged(STYLES[name], photo, photo.maps[kind][layer]) for photo in photos])
                 rows.append((name, kind, f"`{layer}`", *cells(figures)))
                 facts[f"{name} {kind} {layer}"] = figures.tolist()
                 print(" ".join(map(str, rows[-1])), flush=True)
@@ -90,10 +90,10 @@ def main() -> None:
         write("styles" if arguments.styles else "drawing", text, PAGE)
 
 
-def judged(style: str, photo: Photo, map_: AttentionMap) -> tuple[float, ...]:
+def judged(style: Style, photo: Photo, map_: AttentionMap) -> tuple[float, ...]:
     """The figures of one picture: seen as it is and with each deficiency, untouched, order, structure."""
-    drawn = STYLES[style](map_, photo.pixels)
-    none = STYLES[style](AttentionMap(torch.zeros_like(map_.values), map_.layer, signed=map_.signed), photo.pixels)
+    drawn = style(map_, photo.pixels)
+    none = style(AttentionMap(torch.zeros_like(map_.values), map_.layer, signed=map_.signed), photo.pixels)
     evidence = unit_of(map_).densities(grown(map_, (SIDE, SIDE))).abs()
     most, least = evidence >= evidence.quantile(0.9), evidence <= evidence.quantile(0.5)
     seen = [

@@ -22,6 +22,7 @@ OTHERS = {
     "segmentation.jpg": "python docs/_gen/decisions_picture.py",
     "text.jpg": "python docs/_gen/decisions_picture.py",
     "eat-study.png": "python benchmarks/eat_study.py tables --picture docs/assets/eat-study.png",
+    "drawing-peers.jpg": "python benchmarks/drawing_peers.py --picture docs/assets/drawing-peers.jpg",
     "domains.jpg": "python benchmarks/domains.py --write",
 }
 """Pictures by scripts of their own; `howto/input.md` has all arguments of `input.jpg`."""

@@ -89,6 +89,9 @@ SCRIPTS = [
     Script("clicks.py --study planted --study classes", CLICKS, free="(?!)", within=True),
     Script("events.py", tuple(f"events {name}" for name in EVENTS), free="(?!)", absent=EVENT_NETWORKS),
     Script("eat_noise.py", ("eat_noise photos",), free="(?!)", keys=2, absent="CUB, attributes|CIFAR"),
+    Script("drawing_peers.py", ("table: peers-drawn",), free="(?!)"),
+    Script("drawing_search.py --tries", ("table: tries",), free="(?!)", keys=2),
+    Script("drawing_search.py --hues", ("table: hues",), free="(?!)", absent=".*"),
     Script("xai_tris.py", ("xai_tris precision", "xai_tris gain"), free="(?!)"),
     Script("evidence.py", ("table: coco-where", "table: cub-where"), free=r"(?!)", absent=r".*"),
     *(Script(f"flow_truth.py {study}", tuple(f"table: truth-{study}-{net}" for net in nets), LAYER, absent="captum")

@@ -24,7 +24,7 @@ def test_a_picture_has_words_and_the_area_that_its_outline_has():
 
 
 @pytest.mark.parametrize(
-    ("kind", "shape", "where"), [("signal", (12,), "the beginning"), ("volume", (3, 4, 5), "z 0")]
+    ("kind", "shape", "where"), [("signal", (12,), "the beginning"), ("volume", (3, 4, 5), "slice 1")]
 )
 def test_what_is_drawn_as_a_strip_has_the_words_and_the_area_of_the_strip(kind, shape, where):
     values = torch.zeros(shape)

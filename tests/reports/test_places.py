@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from sightline.errors import ResultError
-from sightline.reports import frames, montage, page, save_animation, save_montage, upsample
+from sightline.reports import frames, montage, overlay, page, save_animation, save_montage, upsample
 from sightline.reports.clip import Reel
 from sightline.reports.look import Look
 from sightline.reports.panels import drawable
@@ -78,7 +78,7 @@ def test_sections_stand_side_by_side_in_order_and_are_named():
     for number in range(8):
         assert torch.equal(map_.values[:, 10 * number : 10 * number + 10], one.flow[0].values[number])
     (volume,) = drawable(item("volume"))
-    assert volume.flow[0].domain.labels[:2] == ("z 1", "z 3")
+    assert volume.flow[0].domain.labels[:2] == ("slice 2", "slice 4")
     (unknown,) = drawable(item("space-time"))
     assert unknown.flow[0].domain.labels[0] == "frame 1"
 
@@ -179,8 +179,8 @@ def test_the_way_of_sections_is_told_by_section_and_has_no_centre():
 def test_the_page_carries_sections_and_says_that_it_is_wide():
     payload = subject_payload(subjects_of([item("volume")])[0])
     assert payload["wide"]
-    assert payload["panels"][0]["maps"][0]["sections"][0] == "z 1"
-    assert payload["panels"][0]["course"]["steps"][0]["sections"][0] == "z 1"
+    assert payload["panels"][0]["maps"][0]["sections"][0] == "slice 2"
+    assert payload["panels"][0]["course"]["steps"][0]["sections"][0] == "slice 2"
 
 
 @pytest.mark.parametrize("kind", ["volume", "space-time"])
@@ -204,3 +204,10 @@ def test_a_photo_and_a_clip_are_not_one_animation():
     photo = Explanation(Flow((AttentionMap(torch.rand(4, 4), "a"),), "m"), Decision("it", 1.0), None, "thing")
     with pytest.raises(ResultError, match="lie over both"):
         list(frames([item("volume", kept=False), photo]))
+
+
+def test_a_map_of_one_row_has_no_line_across_its_signal():
+    photo, values = torch.full((20, 60, 3), 22, dtype=torch.uint8), torch.zeros(1, 30)
+    values[0, 10:13] = 1.0
+    map_ = AttentionMap(values, "layer")
+    assert torch.equal(overlay(map_, photo), overlay(map_, photo, outlined=False))

@@ -69,7 +69,7 @@ def test_the_pointer_names_the_section_and_the_value(opened, kind):
 def test_a_line_has_its_map_as_a_curve_too(opened, kind):
     assert opened.visible("#curve") == (kind == "signal")
     if kind == "signal":
-        assert opened.page.locator("#curve path").get_attribute("d").count("V") == 9  # eight cells, and to the ground
+        assert opened.page.locator("#curve path.favour").get_attribute("d").count("V") == 9  # eight cells, and down
 
 
 def test_hiding_a_frame_hides_what_lies_in_it(opened, kind):

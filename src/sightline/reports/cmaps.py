@@ -115,6 +115,18 @@ def bar(name: str, *, against: bool, paper: int = PAPER) -> UInt8[Tensor, "n 3"]
     return (paper * (1 - alpha) + table[:, :3] * alpha).round().to(torch.uint8)
 
 
+def ends(name: str) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+    """The colours, RGB in 0..1, of the strongest evidence for the decision and against it.
+
+    Example:
+        >>> [round(part, 2) for part in ends("glow")[1]]
+        [0.0, 0.25, 1.0]
+    """
+    table = cmap_of(name).table.float() / 255
+    (r, g, b), (s, h, c) = table[ROWS - 1, :3].tolist(), table[1, :3].tolist()
+    return (r, g, b), (s, h, c)
+
+
 def hue(red: int, green: int, blue: int) -> Colours:
     """One vivid hue that gets brighter with strength."""
     colour = torch.tensor([red, green, blue]) / 255

@@ -25,7 +25,7 @@ from torch import Tensor
 from sightline.reports.cmaps import DEFAULT, REACH, ROWS, ZERO, cmap_of
 from sightline.reports.density import Unit, unit_of
 from sightline.reports.kernel import deviation_of, grown
-from sightline.reports.outline import Loop, outline
+from sightline.reports.outline import Loop, lines_of, outline
 from sightline.reports.photo import tensor_of
 from sightline.reports.place import Place
 from sightline.results import AttentionMap
@@ -80,7 +80,7 @@ def overlay(
     picture = laid(colours, photo, opacity=opacity)
     if not bool(torch.isfinite(values).all()):
         picture = hatched(picture, ~torch.isfinite(values), opacity=opacity)
-    return stroked(picture, outline(map_).loops) if outlined and opacity > 0.0 else picture
+    return stroked(picture, lines_of(map_)) if outlined and opacity > 0.0 else picture
 
 
 def _within(
@@ -92,7 +92,7 @@ def _within(
     drawn = overlay(map_, inner, outlined=False, opacity=opacity, **look)
     picture = place.paste(drawn, photo)
     if outlined and opacity > 0.0:
-        picture = stroked(picture, place.moved(outline(map_).loops))
+        picture = stroked(picture, place.moved(lines_of(map_)))
     return picture
 
 
@@ -195,5 +195,5 @@ def map_record(map_: AttentionMap) -> dict[str, Any]:
         "against": unit.against,
         "kernel": deviation_of(map_),
         "area": line.area if line.area == line.area else None,
-        "loops": [[share for place in loop for share in place] for loop in line.loops],
+        "loops": [[share for place in loop for share in place] for loop in lines_of(map_)],
     }

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from sightline.common.files import write_bytes
 from sightline.errors import ResultError
-from sightline.reports.cmaps import DEFAULT, bar, tick
+from sightline.reports.cmaps import DEFAULT, bar, ends, tick
 from sightline.reports.density import Unit
 from sightline.reports.drawing import overlay
 from sightline.reports.gains import overlay_difference
@@ -43,6 +43,7 @@ SPACE = 0.14
 """Room below a group, in inches like all of these."""
 CHARACTERS = 22
 """Characters that fit under a cell."""
+CURVES = "half: the smallest part of the input that holds half of the evidence for the decision"
 OUTLINE = "outline: the smallest area that holds half of the evidence for the decision"
 REGION = "dashed: the {} that the decision is about"
 SMOOTHED = "; fine grids are smoothed for display, over {:.2g} cells at most"
@@ -219,7 +220,7 @@ def _draw_cells(sheet: Sheet, top: float, subject: Subject, *, item: Explanation
         picture = overlay(map_, photo, cmap=look.cmap, unit=unit, opacity=look.opacity, smooth=look.smooth, box=box)
         sheet.picture((left, level, look.cell, high), marked(picture, item.decision, box=box))
         if one_row(item.flow.maps):
-            _draw_curve(sheet, (left, level + high, look.cell, CURVE), map_=map_, unit=unit)
+            _draw_curve(sheet, (left, level + high, look.cell, CURVE), map_=map_, unit=unit, cmap=look.cmap)
             level += CURVE
         _draw_caption(sheet, left, level + high + 0.04, map_=map_, crop=box)
     if look.differences:
@@ -234,11 +235,14 @@ def _title(subject: Subject) -> str:
     return "what the network saw" if subject.wide else "photo"
 
 
-def _draw_curve(sheet: Sheet, box: tuple[float, float, float, float], *, map_: AttentionMap, unit: Unit) -> None:
-    """Under a line its map as a curve: its height is read more exactly than its colour."""
+def _draw_curve(
+    sheet: Sheet, box: tuple[float, float, float, float], *, map_: AttentionMap, unit: Unit, cmap: str
+) -> None:
+    """Under a line its map as a curve in the map's two hues: its height is read more exactly than its colour."""
     values = map_.values[0].detach().cpu().float()
     values = unit.densities(values.nan_to_num(0.0, 0.0, 0.0))
-    sheet.curve(box, values, low=min(0.0, float(values.min())), high=max(0.0, float(values.max())))
+    low, high = min(0.0, float(values.min())), max(0.0, float(values.max()))
+    sheet.curve(box, values, low=low, high=high, hues=ends(cmap))
 
 
 def _draw_differences(
@@ -285,7 +289,8 @@ def _footnotes(subject: Subject, look: Look) -> list[str]:
     notes = [text + (" (hatched)" if status is Status.NAN else "") for status, text in odd.items()]
     if any(map_.status is Status.OK for map_ in drawn):
         widest = max(deviation_of(map_) for map_ in drawn)
-        notes.append(OUTLINE + (SMOOTHED.format(widest) if look.smooth and widest >= 1 else ""))
+        words = CURVES if one_row(tuple(drawn)) else OUTLINE
+        notes.append(words + (SMOOTHED.format(widest) if look.smooth and widest >= 1 else ""))
     if names := dict.fromkeys(name for item in subject.items if (name := region_name(item.decision))):
         notes.append(REGION.format(" or ".join(names)))
     return [*notes, LEGEND] if look.differences else notes

@@ -119,15 +119,15 @@ def _start(item: Explanation, maps: Sequence[AttentionMap]) -> int:
 def _card(card: Card, *, side: int, most: int, photo: bool) -> str:
     """One explanation: its decision, the photo, its maps of which one is seen, and the slider."""
     subject, item = card
-    pixels, maps = _photo(subject, side), _maps(item, most)
+    pixels, maps, name = _photo(subject, side), _maps(item, most), "input" if subject.wide else "photo"
     start = _start(item, maps)
     layers = "".join(
         _layer(_drawn(subject, item, map_, side=side), _words(item, map_), seen=place == start)
         for place, map_ in enumerate(maps)
     )
     first = (
-        f'<div><img src="{_address(pixels)}" alt="photo" style="display:block;max-width:100%">'
-        '<div style="opacity:.75">photo</div></div>'
+        f'<div><img src="{_address(pixels)}" alt="{name}" style="display:block;max-width:100%">'
+        f'<div style="opacity:.75">{name}</div></div>'
         if photo
         else ""
     )
@@ -152,7 +152,8 @@ def _words(item: Explanation, map_: AttentionMap) -> str:
     if map_.status is not Status.OK:
         return f"{map_.layer} · {grid(map_)}{place} · {meaning(map_)}"
     area = half_area(map_, crop=WHOLE if item.original is None else item.original.crop)
-    share = f" · outlined: half of the evidence, in {100 * area:.2g} % of the picture" if area == area else ""
+    half, whole = ("", "input") if map_.shape[0] == 1 else ("outlined: ", "picture")
+    share = f" · {half}half of the evidence, in {100 * area:.2g} % of the {whole}" if area == area else ""
     region = f" · dashed: the {name} of the decision" if (name := region_name(item.decision)) else ""
     return f"{map_.layer} · {grid(map_)}{place}{share}{region}"
 

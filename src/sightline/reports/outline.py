@@ -70,6 +70,16 @@ def outline(map_: AttentionMap, *, share: float = 0.5) -> Outline:
     return Outline(field, mask, level, area)
 
 
+def lines_of(map_: AttentionMap) -> tuple[Loop, ...]:
+    """The outline as it is drawn; none of a map of one row, whose curve shows the same without lines across it.
+
+    Example:
+        >>> lines_of(AttentionMap(torch.tensor([[0.0, 1.0, 0.0]]), "layer"))
+        ()
+    """
+    return () if map_.shape[0] == 1 else outline(map_).loops
+
+
 def half_area(map_: AttentionMap, *, crop: Box = WHOLE) -> float:
     """Share of the picture that holds half of the evidence for the decision; NaN where there is none.
 

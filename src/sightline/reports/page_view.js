@@ -185,15 +185,19 @@ function drawLegend(map) {
   find("scale").textContent = `Full colour: ${drawing.reach} times as dense as even evidence; ${scale}.${kernel}`;
 }
 
-/** A map of one row as a curve too: its height is read more exactly than its colour. */
+/** A map of one row as a curve in its two hues: its height is read more exactly than its colour. */
 function drawCurve(map) {
   const curve = find("curve"), line = map && map.height === 1 && map.width > 1;
   curve.toggleAttribute("hidden", !line);
   if (!line) return;
   const [low, high] = map.own, span = high - low || 1, level = (value) => 58 - (56 * (Math.min(high, Math.max(low, value)) - low)) / span;
   const values = [...valuesOf(map)].map((value) => (Number.isFinite(value) ? value : 0)), step = 1000 / values.length;
-  const steps = values.map((value, at) => `H${(at * step).toFixed(2)}V${level(value).toFixed(2)}H${((at + 1) * step).toFixed(2)}`);
-  curve.replaceChildren(svg("path", { class: "area", d: `M0 ${level(0)}${steps.join("")}V${level(0)}Z` }));
+  const path = (side, clipped, row) => {
+    const steps = values.map((value, at) => `H${(at * step).toFixed(2)}V${level(clipped(value)).toFixed(2)}H${((at + 1) * step).toFixed(2)}`);
+    const [r, g, b] = common.drawing.bytes.slice(4 * row);
+    return svg("path", { class: `area ${side}`, d: `M0 ${level(0)}${steps.join("")}V${level(0)}Z`, fill: `rgb(${r} ${g} ${b})` });
+  };
+  curve.replaceChildren(path("favour", (value) => Math.max(0, value), 255), path("against", (value) => Math.min(0, value), 1));
 }
 
 function point() {

@@ -128,7 +128,7 @@ def _map(map_: AttentionMap, crop: Box = WHOLE) -> dict[str, Any]:
         "against": drawing["against"],
         "kernel": drawing["kernel"],
         "half": None if drawing["area"] is None else round(drawing["area"], 5),
-        "outline": _rings(drawing["loops"]) if map_.shape[0] > 1 else [],
+        "outline": _rings(drawing["loops"]),
         "opposed": round(against_share(map_), 4),
         "layer": map_.layer,
         "grid": grid(map_),

@@ -55,9 +55,9 @@ def middles(depth: int, count: int) -> tuple[int, ...]:
 
 
 def section_name(item: Explanation, place: int) -> str:
-    """What a section is called: a slice's place, a frame's number, or its time where the rate is known."""
+    """What a section is called: a slice's number from 1, a frame's from 0, or its time where the rate is known."""
     if any(map_.domain.kind == "volume" for map_ in item.flow.maps):
-        return f"z {place}"
+        return f"slice {place + 1}"
     return f"{place / item.rate:.2f} s" if item.rate else f"frame {place}"
 
 

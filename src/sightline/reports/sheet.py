@@ -23,7 +23,10 @@ DPI, NOTEBOOK_DPI = 150, 100
 TALLEST = 30_000
 """Most pixels that a sheet may be high."""
 INK, FADED, ALERT, RULE = "#16181d", "#6a7080", "#b3261e", "#d9dce3"
-CURVE, FILL = "#b4470a", "#f3d3bf"
+CURVE = "#3a3e48"
+CROWDED = 400
+"""Steps from which on a curve has no line of its own, which would cover its hues."""
+Hue = tuple[float, float, float]
 
 Box = tuple[float, float, float, float]
 """`(left, top, width, height)` in inches."""
@@ -83,12 +86,22 @@ class Sheet:
         """Draw a colour table as a horizontal bar that fills a box."""
         self._image(box, table[None])
 
-    def curve(self, box: Box, values: Float[Tensor, " n"], *, low: float, high: float) -> None:
-        """Draw values as steps over a box, filled from zero, with `low` at its lower edge and `high` at its upper."""
+    def curve(self, box: Box, values: Float[Tensor, " n"], *, low: float, high: float, hues: tuple[Hue, Hue]) -> None:
+        """Draw values as steps over a box, filled from zero, with `low` at its lower edge and `high` at its upper.
+
+        Args:
+            box: place on the sheet, in inches.
+            values: heights of the steps.
+            low: value at the lower edge.
+            high: value at the upper edge.
+            hues: fill above zero, and below.
+        """
         axes = self._axes(box)
         edges = np.linspace(0.0, 1.0, len(values) + 1)
-        axes.stairs(values.numpy(), edges, baseline=0.0, fill=True, color=FILL)
-        axes.stairs(values.numpy(), edges, baseline=None, color=CURVE, linewidth=0.8)
+        for part, hue in zip((values.clamp(min=0.0), values.clamp(max=0.0)), hues, strict=True):
+            axes.stairs(part.numpy(), edges, baseline=0.0, fill=True, color=hue)
+        if len(values) <= CROWDED:
+            axes.stairs(values.numpy(), edges, baseline=None, color=CURVE, linewidth=0.6)
         axes.set_xlim(0.0, 1.0)
         axes.set_ylim(low, high if high > low else low + 1.0)
 
