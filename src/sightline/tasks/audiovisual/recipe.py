@@ -36,7 +36,11 @@ class NetworkConfig(Part):
 
     PANEL = "Network"
 
-    form: str = setting("joint", "Attention over all triples: joint or factorised.", words=("joint", "factorised"))
+    form: str = setting(
+        "joint",
+        "Attention over all triples: joint or factorised; or avel, the ancestor as a baseline.",
+        words=("joint", "factorised", "avel"),
+    )
     queries: str = setting(
         "class", "Queries of the attention: of each class, or shared by all.", words=("class", "shared")
     )

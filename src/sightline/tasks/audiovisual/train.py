@@ -13,7 +13,7 @@ from sightline.tasks.audiovisual.metrics.measure import Judged, measure
 from sightline.tasks.audiovisual.module import EventTask
 from sightline.tasks.audiovisual.network.net import EventNet
 from sightline.tasks.audiovisual.network.spec import EventSpec
-from sightline.tasks.audiovisual.network.store import load_net, save_net
+from sightline.tasks.audiovisual.network.store import load_net, network_of, save_net
 from sightline.tasks.audiovisual.recipe import EventRecipe
 from sightline.tasks.audiovisual.report.card import card, run_of
 from sightline.tasks.audiovisual.world import CLASSES
@@ -72,7 +72,7 @@ class EventExperiment(Experiment[EventRecipe, EventData, EventNet, Judged]):
             size=self.recipe.data.side,
             mixing=own.mixing,
         )
-        return EventNet(spec)
+        return network_of(spec)
 
     def fit(self, net: EventNet, data: EventData, watch: Watch) -> None:
         """Train, or go on training."""

@@ -59,7 +59,15 @@ class Attended:
         return when(self.weights_for(output))
 
     def evidence(self, output: int) -> Float[Tensor, "b n s"]:
-        """What every triple adds to the output's logit."""
+        """What every triple adds to the output's logit.
+
+        Raises:
+            InputError: the logit is no sum over triples, as in a network of the form `avel`.
+        """
+        if not len(self.head):
+            raise InputError(
+                "the answer of a network of the form avel is not a sum over triples; take where and when"
+            )
         return evidence(self.weights_for(output), self.values, self.sounds, self.head[output])
 
 
@@ -85,9 +93,14 @@ class EventNet(nn.Module):
         post = spec.mixing == "post"
         self.mix_picture = None if spec.mixing == "none" else SpaceTimeMixing(wide, post=post)
         self.mix_sound = None if spec.mixing == "none" else Mixing(wide, post=post)
+        self.no_picture, self.no_sound = nn.Parameter(torch.zeros(wide)), nn.Parameter(torch.zeros(wide))
+        self._make_head(spec)
+
+    def _make_head(self, spec: EventSpec) -> None:
+        """What lies between the tokens and the answer."""
+        wide = spec.width
         self.query, self.key = nn.Linear(wide, wide), nn.Linear(wide, wide)
         self.value, self.tone = nn.Linear(wide, wide), nn.Linear(wide, wide)
-        self.no_picture, self.no_sound = nn.Parameter(torch.zeros(wide)), nn.Parameter(torch.zeros(wide))
         rows = spec.outputs if spec.queries == "class" else 1
         self.factors = nn.Parameter(torch.ones(rows, wide))
         self.bias = nn.Parameter(torch.zeros(2 * spec.reach + 1)) if spec.reach else None
@@ -121,16 +134,8 @@ class EventNet(nn.Module):
         Raises:
             InputError: the shapes are not those.
         """
-        self._check(frames, spectra)
-        tokens, grid = self._tokens(frames)
-        sounds = self.sound(self._scaled(spectra))
+        tokens, sounds, grid = self._streams(frames, spectra, pictured, audible)
         cells = grid[1] * grid[2]
-        if self.mix_picture is not None and self.mix_sound is not None:
-            tokens, sounds = self.mix_picture(tokens, grid[0], pictured), self.mix_sound(sounds, audible)
-        if pictured is not None:
-            tokens = torch.where(pictured.any(1)[:, None, None], tokens, self.no_picture.to(tokens.dtype))
-        if audible is not None:
-            sounds = torch.where(audible.any(1)[:, None, None], sounds, self.no_sound.to(sounds.dtype))
         # q * f . k = q . (f * k), and there are fewer segments than tokens
         keys = self.key(sounds)[:, None] * self.factors[:, None]
         scores = scores_of(self.query(tokens)[:, None], keys, self._bias(grid[0], cells, sounds.shape[1]))
@@ -145,6 +150,21 @@ class EventNet(nn.Module):
         own = self.head.weight
         logits = self.head(mixed[:, 0]) if mixed.shape[1] == 1 else (mixed * own).sum(2) + self.head.bias
         return Attended(logits, weights, values, tones, own, grid, scores)
+
+    def _streams(
+        self, frames: Tensor, spectra: Tensor, pictured: Tensor | None, audible: Tensor | None
+    ) -> tuple[Float[Tensor, "b n c"], Float[Tensor, "b s c"], tuple[int, int, int]]:
+        """Tokens of picture and sound, and the grid of the picture; stand-ins where one of them is missing."""
+        self._check(frames, spectra)
+        tokens, grid = self._tokens(frames)
+        sounds = self.sound(self._scaled(spectra))
+        if self.mix_picture is not None and self.mix_sound is not None:
+            tokens, sounds = self.mix_picture(tokens, grid[0], pictured), self.mix_sound(sounds, audible)
+        if pictured is not None:
+            tokens = torch.where(pictured.any(1)[:, None, None], tokens, self.no_picture.to(tokens.dtype))
+        if audible is not None:
+            sounds = torch.where(audible.any(1)[:, None, None], sounds, self.no_sound.to(sounds.dtype))
+        return tokens, sounds, grid
 
     def _tokens(self, frames: Tensor) -> tuple[Float[Tensor, "b n c"], tuple[int, int, int]]:
         if self.spec.picture_features:

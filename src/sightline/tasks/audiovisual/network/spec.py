@@ -10,7 +10,7 @@ from sightline.common.records import restored
 from sightline.data.logmel import MelConfig
 from sightline.errors import InputError, near
 
-FORMS = ("joint", "factorised")
+FORMS = ("joint", "factorised", "avel")
 QUERIES = ("shared", "class")
 FIELDS = ("patch", "wide")
 MIXINGS = ("none", "pre", "post")
@@ -22,7 +22,7 @@ class EventSpec:
 
     Args:
         classes: names of the events.
-        form: `joint` or `factorised` attention.
+        form: `joint` or `factorised` attention; or `avel`, the ancestor as a baseline.
         queries: `shared` by all classes, or of each `class`.
         field: receptive field of the picture's tokens: `patch` or `wide`.
         width: channels of tokens.

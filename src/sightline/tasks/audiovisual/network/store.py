@@ -43,8 +43,15 @@ def built(weights: Weights) -> BuiltNetwork:
     return BuiltNetwork(net, net.spec.names, Preprocess(size, mean=(0.0,) * 3, std=(1.0,) * 3, fit="stretch"))
 
 
+def network_of(spec: EventSpec) -> EventNet:
+    """The network of a specification, before it has learned."""
+    from sightline.tasks.audiovisual.network.avel import AvelNet
+
+    return AvelNet(spec) if spec.form == "avel" else EventNet(spec)
+
+
 def _net(weights: Weights) -> EventNet:
     spec = read_spec(weights, ARCHITECTURE, EventSpec.from_json, "sightline train events")
-    net = build_network(weights, lambda: EventNet(spec), sized=True)
+    net = build_network(weights, lambda: network_of(spec), sized=True)
     fit_weights(net, weights, name=ARCHITECTURE)
     return net.eval()
