@@ -1,4 +1,4 @@
-"""The ancestor as a baseline: its equations re-computed place by place, and maps of the same kind as the network's."""
+"""The ancestor as a baseline: its equations re-computed place by place, and maps of the network's kind."""
 
 from __future__ import annotations
 

@@ -3,8 +3,8 @@ r"""`AvelNet`, the ancestor [tian2018audio] as a baseline: sound guides attentio
 $u_t = \mathrm{ReLU}(W_v v_t)$, $g_t = \mathrm{ReLU}(W_a a_t)$, $z_t = w \tanh(A u_t + (B g_t) 1^T)$,
 $\alpha_t = \mathrm{softmax}\, z_t$ over the places of frame $t$, $c_t = \sum_p \alpha_{tp} v_{tp}$; an LSTM over the
 sounds and one over the $c_t$ in both directions, side by side, ReLU, 64, one answer for each segment; a clip's answer
-is their mean, as where only the clips are labelled. WHERE is $\alpha$, WHEN how probable the event is in each segment.
- The encoders are those of `EventNet`, so that the attention alone is compared.
+is their mean, as where only clips are labelled. WHERE is $\alpha$, WHEN how probable the event is in each segment.
+The encoders are those of `EventNet`, so that the attention alone is compared.
 """
 
 from __future__ import annotations

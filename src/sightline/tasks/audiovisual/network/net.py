@@ -65,9 +65,7 @@ class Attended:
             InputError: the logit is no sum over triples, as in a network of the form `avel`.
         """
         if not len(self.head):
-            raise InputError(
-                "the answer of a network of the form avel is not a sum over triples; take where and when"
-            )
+            raise InputError("the answer of the form avel is not a sum over triples; take where and when")
         return evidence(self.weights_for(output), self.values, self.sounds, self.head[output])
 
 
