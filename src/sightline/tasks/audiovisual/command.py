@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,16 +15,24 @@ from sightline.terminal.config import Config, command_line
 from sightline.terminal.guard import WEIGHTS, RunOptions, training
 from sightline.terminal.screen import picture_bar, say, say_json, say_table
 
+if TYPE_CHECKING:
+    from sightline.training.reporter import Reporter
+
 
 @dataclass(frozen=True, kw_only=True)
 class EventRun(RunOptions):
     """Where this training writes."""
 
     out: Path = setting(Path("events.safetensors"), WEIGHTS)
+    features: Path | None = setting(
+        None, "Folder of frozen features to learn from instead of drawn scenes: labels.csv and .npz, or AVE's HDF5."
+    )
 
 
 def events(ctx: typer.Context, run: EventRun, recipe: EventRecipe, config: Config = None) -> None:
-    """Train a network that names events in video with sound, and shows where and when (drawn scenes).
+    """Train a network that names events in video with sound, and shows where and when.
+
+    It learns from drawn scenes, or from frozen features of clips (`--features`, made by `sightline events features`).
 
     Interrupted? The same command goes on after the last finished epoch, to the same weights bit for bit.
     """
@@ -36,6 +44,9 @@ def events(ctx: typer.Context, run: EventRun, recipe: EventRecipe, config: Confi
         chosen = recipe.toy() if run.toy else recipe
         lines = EpochLines(chosen.loop.epochs, {"loss": "train/loss", "accuracy": "val/accuracy"})
         reporter = Reporter(picture_bar, lines, sys.stderr.isatty(), command_line(ctx))
+        if run.features is not None:
+            _train_features(run, chosen, reporter)
+            return
         judged = train_events(run.out, chosen, run.folder, reporter=reporter)
     if judged is None:
         return
@@ -50,6 +61,24 @@ def events(ctx: typer.Context, run: EventRun, recipe: EventRecipe, config: Confi
     for one in judged.negative[1:]:
         say(f"sound {one.sound}: mass on the former source {one.mass.mean:.3f}, its area {one.area:.3f}")
     say(f"{', '.join(map(str, files))} written")
+
+
+def _train_features(run: EventRun, recipe: EventRecipe, reporter: Reporter) -> None:
+    """From frozen features; the figures of what was written are said."""
+    from sightline.tasks.audiovisual.metrics.features import record
+    from sightline.tasks.audiovisual.report.feature_card import feature_verdict
+    from sightline.tasks.audiovisual.train_features import FeatureExperiment
+
+    experiment = FeatureExperiment(recipe, run.out, run.folder, reporter, folder=run.features or Path())
+    figures = experiment.run()
+    if figures is None:
+        return
+    files = [str(path) for path in (run.out, run.out.with_suffix(".md"), run.out.with_suffix(".html"))]
+    if run.as_json:
+        say_json({**record(figures), "files": files})
+        return
+    say(feature_verdict(figures, experiment.probe))
+    say(f"{', '.join(files)} written")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -56,14 +56,16 @@ class EventTask(TrainedModule):
 
     def training_step(self, batch: tuple[Tensor, ...], index: int) -> Tensor:
         """Loss of one batch."""
-        frames, spectra, labels = batch
+        frames, spectra, labels, *masks = batch
         pictured, audible = self._present(frames, spectra, index)
-        attended = self.net.attend(frames.float() / 255, spectra.float(), pictured, audible)
-        loss = fn.cross_entropy(attended.logits, labels)
+        if masks:  # clips of several lengths
+            pictured, audible = pictured & masks[0], audible & masks[1]
+        attended = self.net.attend(self._frames(frames), spectra.float(), pictured, audible)
+        loss = self._loss(attended.logits, labels)
         own, distance = self.recipe.loss, distance_from_even(attended.weights)
         if self.net.spec.form == "avel":  # the baseline learns as in its paper, from the labels alone
             distance = torch.zeros_like(distance)
-        none = (labels == len(self.net.spec.classes)).to(distance)
+        none = (labels.sum(1) == 0 if labels.ndim == 2 else labels == len(self.net.spec.classes)).to(distance)
         loss = loss + own.even_weight * 2 * (distance * none).mean()
         loss = loss - own.entropy_weight * (distance * (1 - none)).mean()
         if own.match_weight and attended.scores.shape[1] == attended.logits.shape[1]:
@@ -88,8 +90,18 @@ class EventTask(TrainedModule):
         weights = {
             name: value if name in STAND_INS else value.detach() for name, value in self.net.named_parameters()
         }
-        inputs = frames.float() / 255, spectra.float(), pictured, audible
-        return fn.cross_entropy(functional_call(self.net, weights, inputs), labels)
+        inputs = self._frames(frames), spectra.float(), pictured, audible
+        return self._loss(functional_call(self.net, weights, inputs), labels)
+
+    def _frames(self, frames: Tensor) -> Tensor:
+        """Pictures in 0..1; features as they are."""
+        return frames.float() if self.net.spec.picture_features else frames.float() / 255
+
+    def _loss(self, logits: Tensor, labels: Tensor) -> Float[Tensor, ""]:
+        """Cross-entropy, of each label alone where `labels` is `[b, k]`."""
+        if labels.ndim == 2:
+            return fn.binary_cross_entropy_with_logits(logits, labels.to(logits))
+        return fn.cross_entropy(logits, labels)
 
     def _present(
         self, frames: Tensor, spectra: Tensor, index: int
@@ -102,8 +114,8 @@ class EventTask(TrainedModule):
 
     def validation_step(self, batch: tuple[Tensor, ...], index: int) -> None:
         """Accuracy on held-out scenes."""
-        frames, spectra, labels = batch
-        right = accuracy(self.net(frames.float() / 255, spectra.float()), labels)
+        frames, spectra, labels, *masks = batch
+        right = accuracy(self.net(self._frames(frames), spectra.float(), *masks), labels)
         self.log("val/accuracy", right, on_step=False, on_epoch=True, batch_size=len(frames))
 
     def configure_optimizers(self) -> Any:
@@ -111,6 +123,8 @@ class EventTask(TrainedModule):
         return one_cycle(self.parameters(), self.recipe.optim, self.steps, fused=False)
 
 
-def accuracy(logits: Float[Tensor, "b k"], labels: Int[Tensor, " b"]) -> Float[Tensor, ""]:
-    """Share of scenes whose highest output is right."""
+def accuracy(logits: Float[Tensor, "b k"], labels: Int[Tensor, " b"] | Float[Tensor, "b k"]) -> Float[Tensor, ""]:
+    """Share of scenes whose highest output is right: the label, or one of the labels."""
+    if labels.ndim == 2:
+        return labels.gather(1, logits.argmax(1, keepdim=True)).mean()
     return (logits.argmax(1) == labels).float().mean()

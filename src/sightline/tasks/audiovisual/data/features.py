@@ -58,6 +58,24 @@ def read_ave_features(
     return AveFeatures(features, known, images, rows)
 
 
+def read_order(path: str | Path, count: int) -> NDArray[np.int64]:
+    """Rows of a split of AVE.
+
+    Args:
+        path: an HDF5 file with `order`.
+        count: clips that there are.
+
+    Raises:
+        DataError: the file is missing or damaged, or names a clip that is not there.
+    """
+    rows: NDArray[np.int64] = _array(path, "order", np.int64)
+    if len(rows) and (rows.min() < 0 or rows.max() >= count):
+        raise DataError(
+            f"{str(path)!r} names clip {int(rows.max())}, but there are features of {count}; they are of another set"
+        )
+    return rows
+
+
 def _array(path: str | Path, key: str, kind: Any) -> NDArray[Any]:
     path = Path(path)
     check_file(path, "feature file", error=DataError)

@@ -35,6 +35,7 @@ class EventClip:
         spectra: a piece of spectrogram for each segment, `[1, s, m, f]`.
         pictured: whether there are pictures.
         audible: which segments the file has sound in.
+        features: features of the frames by the network's frozen encoder; None where it takes frames.
     """
 
     path: Path
@@ -43,11 +44,17 @@ class EventClip:
     spectra: Float[Tensor, "1 s m f"]
     pictured: Bool[Tensor, "1 t"]
     audible: Bool[Tensor, "1 s"]
+    features: Float[Tensor, "1 t y x d"] | None = None
 
     @property
     def inputs(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """What the network takes."""
-        return self.frames, self.spectra, self.pictured, self.audible
+        return self.pictures, self.spectra, self.pictured, self.audible
+
+    @property
+    def pictures(self) -> Tensor:
+        """Frames, or their features where the network takes these."""
+        return self.frames if self.features is None else self.features
 
     @property
     def footage(self) -> Footage | None:
@@ -67,7 +74,7 @@ def read_event_clip(path: str | Path, spec: EventSpec) -> EventClip:
         InputError: the file cannot be read, or the network takes features and no clips.
     """
     path = Path(path)
-    if spec.picture_features or spec.sound_features:
+    if spec.sound_features or (spec.picture_features and not spec.encoder):
         raise InputError(f"this network of events takes features, not clips such as {str(path)!r}; give it features")
     footage = None if path.suffix.lower() in SOUNDS else read_video(path)
     track = _silent(path) if path.is_dir() else read_track(path)
@@ -76,6 +83,7 @@ def read_event_clip(path: str | Path, spec: EventSpec) -> EventClip:
     ruler = Ruler(footage, track, spec.seconds, STRIDE, spec.config)
     frames = _pictures(footage, ruler, spec.size)
     ruler = replace(ruler, size=(frames.shape[-2], frames.shape[-1]))
+    features = _features(footage, ruler, spec) if spec.encoder else None
     return EventClip(
         path,
         ruler,
@@ -83,7 +91,23 @@ def read_event_clip(path: str | Path, spec: EventSpec) -> EventClip:
         spectra_of(torch.from_numpy(ruler.samples)[None], spec.seconds),
         torch.full((1, ruler.segments), footage is not None),
         torch.from_numpy(ruler.audible)[None],
+        features,
     )
+
+
+def _features(footage: Footage | None, ruler: Ruler, spec: EventSpec) -> Float[Tensor, "1 t y x d"]:
+    """Features of the frame of each segment, by the model that the network learned from."""
+    from sightline.tasks.audiovisual.data.encoding import as_frames, frame_encoder
+
+    if footage is None:
+        return torch.zeros(1, ruler.segments, 1, 1, spec.picture_features)
+    features = frame_encoder(spec.encoder, spec.layer or None, spec.pixels)(as_frames(footage.frames[ruler.frames]))
+    if features.shape[-1] != spec.picture_features:
+        raise InputError(
+            f"{spec.encoder} gives {features.shape[-1]} features of a place, and this network learned from "
+            f"{spec.picture_features}; name the model that it learned from"
+        )
+    return features[None]
 
 
 def _silent(path: Path) -> Track:

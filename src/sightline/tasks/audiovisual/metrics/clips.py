@@ -87,10 +87,10 @@ def changes(read: Reader, clips: Sequence[EventClip]) -> Iterator[Change]:
             raise InputError(
                 f"{str(clip.path)!r} lacks picture or sound, so its sound cannot be exchanged; leave it out"
             )
-        where, when, logits = read(clip.frames, clip.spectra)
+        where, when, logits = read(clip.pictures, clip.spectra)
         answer = int(logits.argmax())
         for sound, spectra in sounds_of(clips, number):
-            place, time, scores = read(clip.frames, spectra)
+            place, time, scores = read(clip.pictures, spectra)
             curve = None if when is None or time is None else overlap(when, time)
             chance = float(scores.softmax(0)[answer])
             same = int(scores.argmax()) == answer

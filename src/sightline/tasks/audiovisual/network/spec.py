@@ -34,6 +34,9 @@ class EventSpec:
         picture_features: numbers of a picture's frozen feature; 0 where frames are taken.
         sound_features: numbers of a segment's frozen feature; 0 where sound is taken.
         drawn: whether it learned from drawn scenes only.
+        encoder: name of the model that makes the picture's features; empty where that is not known, or for none.
+        layer: the model's layer that is read.
+        pixels: height and width of the model's input.
         mixing: `none`, or self-attention within each modality, normalised before (`pre`) or behind it (`post`).
     """
 
@@ -51,6 +54,9 @@ class EventSpec:
     sound_features: int = 0
     drawn: bool = True
     mixing: str = "none"
+    encoder: str = ""
+    layer: str = ""
+    pixels: tuple[int, int] = (0, 0)
 
     def __post_init__(self) -> None:
         words = (self.form, FORMS), (self.queries, QUERIES), (self.field, FIELDS), (self.mixing, MIXINGS)

@@ -6,6 +6,7 @@ WHERE, loudness for WHEN. The looks are in `events.html.j2`, `events.css` and `e
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,7 @@ def event_page(clip: EventClip, items: Explanations) -> str:
 
 def payload_of(clip: EventClip, items: Explanations) -> dict[str, Any]:
     """The numbers that the page's script draws."""
-    movement = motion(clip.frames[0])
+    movement = motion(clip.frames[0], None if not len(items) else items[0].flow["where"].values.shape[1:])
     levels = [max(QUIETEST, float(level)) for level in clip.ruler.track.levels(clip.ruler.seconds)]
     count = clip.ruler.segments
     return {
@@ -84,13 +85,19 @@ def payload_of(clip: EventClip, items: Explanations) -> dict[str, Any]:
     }
 
 
-def motion(frames: Float[Tensor, "t 3 h w"]) -> Float[Tensor, "t y x"]:
-    """How much each cell changes from a picture to the next: the control of WHERE."""
+def motion(frames: Float[Tensor, "t 3 h w"], grid: Sequence[int] | None = None) -> Float[Tensor, "t y x"]:
+    """How much each cell changes from a picture to the next: the control of WHERE.
+
+    Args:
+        frames: pictures.
+        grid: rows and columns of the cells; None for the patches of a network that takes frames.
+    """
     from sightline.tasks.audiovisual.network.encoders import STRIDE
 
     change = (frames - frames.roll(1, 0)).abs().mean(1)
     change[0] = change[1] if len(change) > 1 else 0
-    size = (frames.shape[-2] // STRIDE, frames.shape[-1] // STRIDE)
+    rows, columns = grid or (frames.shape[-2] // STRIDE, frames.shape[-1] // STRIDE)
+    size = (int(rows), int(columns))
     cells: Tensor = torch.nn.functional.adaptive_avg_pool2d(change, size)
     return cells
 
