@@ -68,8 +68,11 @@ class EventTask(TrainedModule):
         none = (labels.sum(1) == 0 if labels.ndim == 2 else labels == len(self.net.spec.classes)).to(distance)
         loss = loss + own.even_weight * 2 * (distance * none).mean()
         loss = loss - own.entropy_weight * (distance * (1 - none)).mean()
-        if own.match_weight and attended.scores.shape[1] == attended.logits.shape[1]:
-            loss = loss + own.match_weight * fn.cross_entropy(matches(attended.scores), labels)
+        whole = labels.ndim == 1 and all(
+            bool(mask.all()) for mask in masks
+        )  # sums over what is not there say nothing
+        if own.match_weight and whole and attended.scores.shape[1] == attended.logits.shape[1]:
+            loss = loss + own.match_weight * self._loss(matches(attended.scores), labels)
         if own.missing_share:
             loss = loss + self._missing(frames, spectra, labels)
         self.check_loss(loss, index)

@@ -75,7 +75,7 @@ class AvelNet(EventNet):
         joint = times.transpose(1, 2)[..., None] * alpha[:, None]
         weights = torch.diag_embed(joint.transpose(2, 3)).movedim(2, 3).flatten(2, 3)
         nothing = tokens[:, :0, :0]
-        return Attended(logits, weights, nothing, nothing, self.head.weight[:0], grid)
+        return Attended(logits, weights, nothing, nothing, self.head.weight[:0], grid, weights[:, :0])
 
     def _times(self, each: Float[Tensor, "b s k"], kept: Float[Tensor, "b s 1"]) -> Float[Tensor, "b s k"]:
         """How probable each event is in each segment, as shares of all segments."""
