@@ -77,14 +77,28 @@ def test_a_strangers_model_that_ignores_the_sound_is_found_out(folder: Path) -> 
     clips = sorted((folder / "clips").iterdir())
     for name, deaf in (("Deaf", True), ("Net", False)):
         found = run(*clips, "--model", f"{folder / 'strangers_net.py'}:{name}", "--layers", "conv.1")["changes"]
-        assert [one["sound"] for one in found] == ["silent", "shifted", "swapped"] * 2
-        assert all(one["ignores_sound"] for one in found if one["sound"] != "shifted") is deaf
+        assert [one["sound"] for one in found] == ["chance: even map", "silent", "shifted", "swapped"] * 2
+        assert all(one["ignores_sound"] for one in found if one["sound"] in ("silent", "swapped")) is deaf
         assert all(one["when"] is None for one in found)
+
+
+def test_a_strangers_model_is_tested_on_drawn_scenes_beside_maps_that_use_no_sound(folder: Path) -> None:
+    for name, deaf in (("Deaf", True), ("Net", False)):
+        model = f"{folder / 'strangers_net.py'}:{name}"
+        rows = {one["sound"]: one for one in run("--model", model, "--layer", "conv.1", "--scenes", 10)["sounds"]}
+        assert list(rows) == [
+            "as it is", "swapped", "off screen", "silent", "shifted", "control: even map", "control: movement"
+        ]  # fmt: skip
+        assert rows["control: even map"]["mass"]["mean"] == pytest.approx(rows["as it is"]["area"], rel=0.2)
+        masses = [rows[sound]["mass"]["mean"] for sound in ("as it is", "silent", "swapped")]
+        assert (max(masses) - min(masses) < 1e-6) is deaf
+        assert rows["as it is"]["same"] == 1.0
+        assert all(rows[sound]["same"] == 1.0 for sound in ("silent", "off screen")) or not deaf
 
 
 def test_our_network_is_tested_on_clips(folder: Path) -> None:
     found = run(*sorted((folder / "clips").iterdir()), "--weights", folder / "net.safetensors")["changes"]
-    assert len(found) == 6
+    assert len(found) == 8
     assert all(0 <= one["when"] <= 1 + 1e-6 for one in found)
 
 
@@ -96,7 +110,6 @@ def test_what_cannot_be_tested_is_refused(folder: Path, tmp_path: Path) -> None:
 
     weights = folder / "net.safetensors"
     assert "name what is tested" in error()
-    assert "tested on clips" in error("--model", f"{folder / 'strangers_net.py'}:Net")
     assert "lacks picture or sound" in error(film(tmp_path / "mute.mp4"), "--weights", weights)
 
 

@@ -273,7 +273,8 @@ def test_from_drawn_scenes_to_features_to_a_network_to_an_explained_clip(tmp_pat
     page = (Path(one["folder"]) / "page.html").read_text()
     assert json.loads(re.search(r'id="data">(.*?)</script>', page)[1])["grid"] == [6, 8, 8]
     rows = run("events", "test", *clips, "--weights", weights)["changes"]
-    assert len(rows) == 6
+    assert len(rows) == 8
+    assert len(run("events", "test", "--weights", weights, "--scenes", 10)["sounds"]) == 7
 
 
 @torch.no_grad()

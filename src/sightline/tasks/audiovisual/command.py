@@ -113,21 +113,31 @@ def negative_test(
         raise InputError("name what is tested: --weights FILE of a network of events, or --model NAME of any other")
     if clips:
         _test_clips(options, clips)
-    elif options.weights is None:
-        raise InputError("a model of your own is tested on clips; name some with sound")
     else:
-        _test_scenes(options, options.weights)
+        _test_scenes(options)
 
 
-def _test_scenes(options: TestOptions, weights: Path) -> None:
-    """On drawn scenes, where the source is known."""
+def _test_scenes(options: TestOptions) -> None:
+    """On drawn scenes, where the source is known; a model that is brought is read scene by scene."""
+    from sightline.tasks.audiovisual.explain.readers import encoded_reader, reader_of
     from sightline.tasks.audiovisual.metrics.negative import negative_sound
+    from sightline.tasks.audiovisual.metrics.strangers import negative_reader
     from sightline.tasks.audiovisual.network.store import load_net
     from sightline.tasks.audiovisual.world import HELD_OUT, WorldConfig, scenes
 
-    net = load_net(weights)
-    config = WorldConfig(side=net.spec.size, seconds=net.spec.seconds)
-    rows = list(negative_sound(net, scenes(config, HELD_OUT, options.scenes, seed=options.seed)))
+    net = None if options.weights is None else load_net(options.weights)
+    size = options.size if net is None or net.spec.encoder else net.spec.size
+    config = WorldConfig(side=size, seconds=options.seconds if net is None else net.spec.seconds)
+    drawn = scenes(config, HELD_OUT, options.scenes, seed=options.seed)
+    if net is not None and not net.spec.picture_features:
+        rows = list(negative_sound(net, drawn))
+    elif net is not None:
+        rows = list(negative_reader(encoded_reader(net), drawn))
+    else:
+        from sightline.models.load import load_model
+
+        model = load_model(options.model).model
+        rows = list(negative_reader(reader_of(model, method=options.method, layer=options.layer), drawn))
     if options.as_json:
         say_json({"sounds": [{**asdict(one), "passes": one.passes} for one in rows], "there": rows[0].is_there})
         return
@@ -139,7 +149,7 @@ def _test_scenes(options: TestOptions, weights: Path) -> None:
                 str(one.mass),
                 f"{one.area:.3f}",
                 "-" if one.moved != one.moved else f"{one.moved:.3f}",
-                f"{one.same:.3f}",
+                "-" if one.same != one.same else f"{one.same:.3f}",
                 _verdict(one.passes, one.sound, there=rows[0].is_there),
             )
             for one in rows
@@ -148,6 +158,8 @@ def _test_scenes(options: TestOptions, weights: Path) -> None:
 
 
 def _verdict(passes: bool, sound: str, *, there: bool) -> str:
+    if sound.startswith("control"):
+        return "uses no sound"
     if sound in ("as it is", "shifted"):
         return "is there" if not passes else "is not there"
     return "was never there" if not there else "goes away" if passes else "stays"
@@ -157,7 +169,7 @@ def _test_clips(options: TestOptions, paths: list[Path]) -> None:
     """On clips, by how much the map changes."""
     from sightline.tasks.audiovisual.explain.clip import read_event_clip
     from sightline.tasks.audiovisual.explain.readers import own_reader, reader_of
-    from sightline.tasks.audiovisual.metrics.clips import changes
+    from sightline.tasks.audiovisual.metrics.clips import EVEN, changes
     from sightline.tasks.audiovisual.network.spec import EventSpec
     from sightline.tasks.audiovisual.network.store import load_net
 
@@ -183,7 +195,7 @@ def _test_clips(options: TestOptions, paths: list[Path]) -> None:
                 "-" if one.when is None else f"{one.when:.3f}",
                 "yes" if one.same else "no",
                 f"{one.probability:.3f}",
-                "stays: the sound is not used" if one.ignores_sound else "changes",
+                "-" if one.sound == EVEN else "stays: the sound is not used" if one.ignores_sound else "changes",
             )
             for one in rows
         ),

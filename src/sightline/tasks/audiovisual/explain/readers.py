@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 
@@ -20,6 +22,14 @@ def own_reader(net: EventNet) -> Reader:
         return attended.where(answer)[0], attended.when(answer)[0], attended.logits[0]
 
     return read
+
+
+def encoded_reader(net: EventNet) -> Reader:
+    """The same for a network of frozen features that is given frames: its encoder makes the features."""
+    from sightline.tasks.audiovisual.data.encoding import frame_encoder
+
+    encoder, own = frame_encoder(net.spec.encoder, net.spec.layer or None, net.spec.pixels), own_reader(net)
+    return lambda frames, spectra: own(encoder(frames[0])[None], spectra)
 
 
 def reader_of(model: nn.Module, *, method: str = "gradcam", layer: str | None = None) -> Reader:
@@ -45,7 +55,9 @@ def reader_of(model: nn.Module, *, method: str = "gradcam", layer: str | None = 
                 f"({problem}); wrap it so that it takes these two"
             ) from problem
         answer = int(logits[0].argmax())
-        item = explain(model, (frames, spectra), target=answer, method=method, layers=layer, domain="space-time")[0]
-        return item.flow[-1].values, None, logits[0]
+        domain: Literal["space-time"] | None = "space-time" if frames.shape[1] > 1 else None  # one frame: a picture
+        item = explain(model, (frames, spectra), target=answer, method=method, layers=layer, domain=domain)[0]
+        values = item.flow[-1].values
+        return (values if values.ndim == 3 else values[None]), None, logits[0]
 
     return read

@@ -20,6 +20,8 @@ Reader = Callable[[Tensor, Tensor], tuple[Tensor, Tensor | None, Tensor]]
 """From frames `[1, t, 3, h, w]` and spectra `[1, s, m, f]` to WHERE `[t, y, x]`, WHEN `[s]` if any, logits `[k]`."""
 SILENT = -4.605170186
 """Log-mel of digital silence."""
+EVEN = "chance: even map"
+"""The row of a map without any idea: how much the clip's own map overlaps with it."""
 SAME = 0.95
 """Overlap from which on two maps are called the same."""
 
@@ -47,7 +49,7 @@ class Change:
     @property
     def ignores_sound(self) -> bool:
         """Whether the map stayed."""
-        return self.where >= SAME
+        return self.sound != EVEN and self.where >= SAME
 
 
 def overlap(one: Float[Tensor, "..."], other: Float[Tensor, "..."]) -> float:
@@ -73,7 +75,7 @@ def sounds_of(clips: Sequence[EventClip], number: int) -> Iterator[tuple[str, Te
 
 
 def changes(read: Reader, clips: Sequence[EventClip]) -> Iterator[Change]:
-    """Every clip under every other sound.
+    """Every clip under every other sound, and before these the overlap of its map with an even one.
 
     Args:
         read: the model's maps and logits.
@@ -89,6 +91,9 @@ def changes(read: Reader, clips: Sequence[EventClip]) -> Iterator[Change]:
             )
         where, when, logits = read(clip.pictures, clip.spectra)
         answer = int(logits.argmax())
+        even = None if when is None else overlap(when, torch.ones_like(when))
+        chance = float(logits.softmax(0)[answer])
+        yield Change(clip.path.name, EVEN, overlap(where, torch.ones_like(where)), even, True, chance)
         for sound, spectra in sounds_of(clips, number):
             place, time, scores = read(clip.pictures, spectra)
             curve = None if when is None or time is None else overlap(when, time)
