@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from sightline.tasks.clicks.network.layer import Cross, Heads, Interaction
-from sightline.tasks.clicks.network.network import ClickNet, ClickSpec, start_gradient, warn_if_frozen
+from sightline.tasks.clicks.network.network import ClickNet, ClickSpec, rows_at, start_gradient, warn_if_frozen
 from sightline.tasks.clicks.network.pairs import Contracted, Half, PairLogit, PairSum, ProductPairs, Symmetric
 from sightline.tasks.clicks.network.presets import PRESETS, Shape
 from sightline.tasks.clicks.network.rows import BLOCK
@@ -384,3 +384,25 @@ def test_a_number_scales_its_embedding() -> None:
     once, twice = (net.fields(ids, torch.tensor([[value]])) for value in (1.0, 2.0))
     assert torch.equal(twice[0, 1], 2 * once[0, 1])
     assert torch.equal(twice[0, [0, 2]], once[0, [0, 2]])
+
+
+def test_heads_at_once_are_the_heads_one_by_one_with_their_gradients() -> None:
+    torch.manual_seed(0)
+    own = [Interaction(Softmax(6, 3), Projection(6, 3)).double() for _ in range(2)]
+    heads = Heads(own, nn.Linear(6, 6, bias=False).double(), nn.ReLU())
+    fields = torch.randn(4, 5, 6, dtype=torch.float64, requires_grad=True)
+    one_by_one = torch.relu(torch.cat([head(fields) for head in own], 2) + heads.residual(fields))
+    at_once = heads(fields)
+    assert torch.allclose(at_once, one_by_one, atol=1e-12)
+    inputs = [fields, *heads.parameters()]
+    want, value = (torch.autograd.grad(out.square().sum(), inputs) for out in (one_by_one, at_once))
+    assert all(torch.allclose(a, b, atol=1e-10) for a, b in zip(want, value, strict=True))
+
+
+def test_rows_of_a_table_have_the_values_and_the_gradient_of_an_embedding() -> None:
+    table = torch.randn(7, 3, dtype=torch.float64, requires_grad=True)
+    places = torch.randint(0, 7, (9, 4), generator=torch.Generator().manual_seed(0))
+    want, value = nn.functional.embedding(places, table), rows_at(table, places)
+    assert torch.equal(value, want)
+    (grad_want,), (grad,) = (torch.autograd.grad(out.square().sum(), [table]) for out in (want, value))
+    assert torch.allclose(grad, grad_want, atol=1e-12)

@@ -14,6 +14,7 @@ pytest.importorskip("lightning")
 from sightline.errors import DataError, TrainingError
 from sightline.tasks.clicks.data import batches
 from sightline.tasks.clicks.data.batches import Part, WindowOrder
+from sightline.tasks.clicks.metrics import outcome
 from sightline.tasks.clicks.metrics.scores import (
     auc,
     auc_interval,
@@ -98,12 +99,12 @@ def test_validation_rows_of_one_label_have_no_auc_and_that_is_noted(tmp_path: Pa
     path = tmp_path / "log.csv"
     rows = [f"{int(n < 160 and n % 3 == 0)},{'xyz'[n % 3]},{n % 5}" for n in range(200)]
     path.write_text("\n".join(["click,a,b", *rows]) + "\n")
-    outcome = train_clicks(path, tmp_path / "n.safetensors", TOY.but(split="order", epochs=1, monitor="auc"))
-    assert outcome.auc is None
-    assert outcome.entropy is None
-    assert any("AUC and normalised entropy do not exist" in note for note in outcome.notes)
-    assert any("the log loss chose the epoch" in note for note in outcome.notes)
-    assert "does not exist: all labels are the same" in outcome.files[1].read_text()
+    own = train_clicks(path, tmp_path / "n.safetensors", TOY.but(split="order", epochs=1, monitor="auc"))
+    assert own.auc is None
+    assert own.entropy is None
+    assert any("AUC and normalised entropy do not exist" in note for note in own.notes)
+    assert any("the log loss chose the epoch" in note for note in own.notes)
+    assert "does not exist: all labels are the same" in own.files[1].read_text()
 
 
 def test_another_log_in_the_same_folder_is_refused(trained, tmp_path: Path) -> None:
@@ -151,6 +152,22 @@ def test_the_interval_of_the_auc_covers_and_is_delong_s() -> None:
     variance = psi.mean(1).var(ddof=1) / 3 + psi.mean(0).var(ddof=1) / 2
     low, _ = auc_interval(s, y)
     assert low == pytest.approx(max(0, psi.mean() - 1.959964 * variance**0.5), abs=1e-6)
+
+
+def test_figures_of_large_logs_are_those_of_small_ones(trained, monkeypatch: pytest.MonkeyPatch) -> None:
+    part = Part(trained.files[0].with_suffix(".work") / "log" / "train.parquet")
+    net = load_clicks(trained.files[0])[0]
+    monkeypatch.setattr(outcome, "_is_grouped", lambda part: False)
+    exact = outcome.tested(net, part, 0.4, 0)
+    monkeypatch.setattr(outcome, "EXACT", 0)
+    counted = outcome.tested(net, part, 0.4, 0)
+    assert (counted.rows, counted.clicks) == (exact.rows, exact.clicks)
+    for name in ("loss", "constant", "entropy", "predicted"):
+        assert getattr(counted, name) == pytest.approx(getattr(exact, name), rel=1e-12)
+    assert counted.auc == pytest.approx(exact.auc, abs=1e-5)
+    assert counted.interval == pytest.approx(exact.interval, abs=1e-5)
+    assert counted.error == pytest.approx(exact.error, abs=0.02)  # bins are cut between other rows
+    assert sum(own.rows for own in counted.bins) == exact.rows
 
 
 def test_calibration_is_the_distance_of_predicted_and_observed_rates() -> None:

@@ -24,10 +24,14 @@ from sightline.tasks.clicks.metrics.scores import (
     position_rates,
     reliability,
 )
+from sightline.tasks.clicks.metrics.tally import Tally
 from sightline.tasks.clicks.network.network import ClickNet
 
 CHUNK = 2**13
 """Rows that are predicted at a time."""
+EXACT = 2**18
+"""Rows up to which all logits are held and sorted; beyond, they are counted in bins."""
+SAME = "all test rows have the same label: AUC and normalised entropy do not exist"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +108,8 @@ def tested(net: ClickNet, part: Part, rate: float, items: int) -> ClickFigures:
         rate: share of training rows that was clicked.
         items: number of items that could have been shown, for the value of showing any at random; 0 where unknown.
     """
+    if len(part) > EXACT and not _is_grouped(part):
+        return tallied(net, part, rate)
     logits, columns = [], []
     for rows in part.in_turn():
         logits.append(logits_of(net, rows))
@@ -119,6 +125,44 @@ def tested(net: ClickNet, part: Part, rate: float, items: int) -> ClickFigures:
     return replace(figures, estimates=estimates)
 
 
+def _is_grouped(part: Part) -> bool:
+    """Whether figures by user, position or propensity are wanted, for which all rows are held."""
+    first = next(part.in_turn())
+    return bool(len(first.position) or len(first.propensity) or (first.group != first.group[0]).any())
+
+
+def tallied(net: ClickNet, part: Part, rate: float) -> ClickFigures:
+    """The figures of a large part, in a memory that does not grow with it.
+
+    Args:
+        net: in eval mode.
+        part: encoded rows without users, positions and propensities.
+        rate: share of training rows that was clicked.
+    """
+    tally, constant, predicted = Tally(), 0.0, 0.0
+    for rows in part.in_turn():
+        logits, labels = logits_of(net, rows).astype(np.float64), rows.labels.numpy().astype(np.float64)
+        tally.add(logits, labels)
+        constant += float(log_losses(np.full(len(labels), rate), labels).sum())
+        predicted += float((1 / (1 + np.exp(-logits))).sum())
+    bins = tally.reliability()
+    loss = tally.loss / tally.rows
+    return ClickFigures(
+        rows=tally.rows,
+        clicks=tally.clicks,
+        auc=tally.auc,
+        interval=tally.auc_interval,
+        loss=loss,
+        constant=constant / tally.rows,
+        entropy=normalised_entropy(loss, tally.clicks / tally.rows),
+        group_auc=None,
+        error=calibration_error(bins),
+        predicted=predicted / tally.rows,
+        bins=bins,
+        notes=() if tally.auc is not None else (SAME,),
+    )
+
+
 def figures_of(logits: Floats, labels: Floats, groups: NDArray[np.int64], rate: float) -> ClickFigures:
     """The figures of logits."""
     probabilities = 1 / (1 + np.exp(-logits))
@@ -126,7 +170,6 @@ def figures_of(logits: Floats, labels: Floats, groups: NDArray[np.int64], rate: 
     bins = reliability(probabilities, labels)
     several = len(groups) and (groups != groups[0]).any()
     value = auc(logits, labels)
-    same = "all test rows have the same label: AUC and normalised entropy do not exist"
     return ClickFigures(
         rows=len(labels),
         clicks=int(labels.sum()),
@@ -139,5 +182,5 @@ def figures_of(logits: Floats, labels: Floats, groups: NDArray[np.int64], rate: 
         error=calibration_error(bins),
         predicted=float(probabilities.mean()),
         bins=bins,
-        notes=() if value is not None else (same,),
+        notes=() if value is not None else (SAME,),
     )

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from typing import cast
 
 import torch
+from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional as fn
 
-from sightline.tasks.clicks.network.similarity import Fields, Similarity
-from sightline.tasks.clicks.network.value import Value
+from sightline.tasks.clicks.network.similarity import Fields, Similarity, Softmax
+from sightline.tasks.clicks.network.value import Projection, Value
 
 
 class Interaction(nn.Module):
@@ -61,9 +63,32 @@ class Heads(nn.Module):
 
     def forward(self, fields: Fields) -> Float[Tensor, "b n e"]:
         """The heads' sums, joined."""
-        joined = torch.cat([head(fields) for head in self.heads], 2)
+        own = [cast(Interaction, head) for head in self.heads]
+        plain = all(_is_plain_attention(head) for head in own)
+        joined = _attentions(own, fields) if plain else torch.cat([head(fields) for head in own], 2)
         result: Tensor = self.activation(joined if self.residual is None else joined + self.residual(fields))
         return result
+
+
+def _is_plain_attention(head: Interaction) -> bool:
+    """Whether a head is `softmax(Q K') V` and nothing else, so that all heads are one call of torch's attention."""
+    bare = head.residual is None and head.activation is None and not head.others and not head.dropout.p
+    return bare and type(head.similarity) is Softmax and type(head.value) is Projection
+
+
+def _attentions(heads: Sequence[Interaction], fields: Fields) -> Float[Tensor, "b n e"]:
+    """Every head's `softmax(Q K') V` at once, joined: no tensor of pairs of fields is built [song2019autoint]."""
+    similarities = [cast(Softmax, head.similarity) for head in heads]
+    parts = (
+        [own.query.weight for own in similarities],
+        [own.keys.weight for own in similarities],
+        [cast(Projection, head.value).V.weight for head in heads],
+    )
+    queries, keys, values = (
+        rearrange(fields @ torch.cat(weights).mT, "b n (h e) -> b h n e", h=len(heads)) for weights in parts
+    )
+    received = fn.scaled_dot_product_attention(queries, keys, values, scale=1.0)
+    return rearrange(received, "b h n e -> b n (h e)")
 
 
 class Cross(nn.Module):

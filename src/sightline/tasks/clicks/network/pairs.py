@@ -101,7 +101,8 @@ class PairSum(PairLogit):
         if type(self.similarity) is not Dot:
             return super().forward(fields)
         if isinstance(self.weights, Half):  # 1/2 (|sum f|^2 - sum |f|^2), of order n d [rendle2010fm]
-            return (fields.sum(1).square().sum(1) - fields.square().sum((1, 2))) / 2
+            total, joined = fields.sum(1), fields.flatten(1)
+            return (torch.linalg.vecdot(total, total) - torch.linalg.vecdot(joined, joined)) / 2
         mixed: Tensor = self.weights() @ fields
         return (fields * mixed).sum((1, 2))
 

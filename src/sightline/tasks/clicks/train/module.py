@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from sightline.tasks.clicks.metrics.scores import auc
+from sightline.tasks.clicks.metrics.tally import Tally
 from sightline.tasks.clicks.network.choice import click_loss
 from sightline.tasks.clicks.network.network import ClickNet
 from sightline.tasks.clicks.recipe import ClickRecipe
@@ -26,8 +25,7 @@ class ClickTask(TrainedModule):
     def __init__(self, net: ClickNet, recipe: ClickRecipe) -> None:
         super().__init__(net, recipe.machine.seed, (0.0,), (1.0,))
         self.recipe = recipe
-        self._logits: list[Tensor] = []
-        self._labels: list[Tensor] = []
+        self._tally = Tally()
 
     def training_step(self, batch: tuple[Tensor, ...], index: int) -> Tensor:
         """Loss of one batch."""
@@ -39,19 +37,17 @@ class ClickTask(TrainedModule):
         return loss
 
     def validation_step(self, batch: tuple[Tensor, ...], index: int) -> None:
-        """Keep logits and labels; every process looks at all of them."""
+        """Count logits and labels; every process looks at all of them."""
         ids, values, labels = batch
-        self._logits.append(self.net(ids, values).float().cpu())
-        self._labels.append(labels.cpu())
+        logits = self.net(ids, values).double().cpu().numpy()
+        self._tally.add(logits, labels.double().cpu().numpy())
 
     def on_validation_epoch_end(self) -> None:
         """Log loss, and AUC where there are clicks and non-clicks."""
-        logits, labels = torch.cat(self._logits), torch.cat(self._labels)
-        self._logits, self._labels = [], []
-        self.log("val/loss", click_loss(logits, labels))
-        value = auc(logits.numpy().astype(np.float64), labels.numpy().astype(np.float64))
-        if value is not None:
-            self.log("val/AUC", value)
+        tally, self._tally = self._tally, Tally()
+        self.log("val/loss", tally.loss / tally.rows)
+        if tally.auc is not None:
+            self.log("val/AUC", tally.auc)
 
     def configure_optimizers(self) -> Any:
         """AdamW; a row of an embedding table that a batch does not show decays all the same."""
