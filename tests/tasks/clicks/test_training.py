@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,8 +14,9 @@ pytest.importorskip("lightning")
 
 from sightline.errors import DataError, TrainingError
 from sightline.tasks.clicks.data import batches
-from sightline.tasks.clicks.data.batches import Part, WindowOrder
+from sightline.tasks.clicks.data.batches import Part, Rows, WindowOrder
 from sightline.tasks.clicks.metrics import outcome
+from sightline.tasks.clicks.metrics.policy import Catalogue, own_value
 from sightline.tasks.clicks.metrics.scores import (
     auc,
     auc_interval,
@@ -25,6 +27,7 @@ from sightline.tasks.clicks.metrics.scores import (
     off_policy,
     reliability,
 )
+from sightline.tasks.clicks.network.network import ClickNet, ClickSpec
 from sightline.tasks.clicks.network.presets import PRESETS
 from sightline.tasks.clicks.network.store import load_clicks
 from sightline.tasks.clicks.predict.predictions import row_of, write_predictions
@@ -188,6 +191,32 @@ def test_weighting_by_propensity_gives_the_value_of_another_policy() -> None:
         for place, own in enumerate(off_policy("uniform", clicks, (1 / 3) / shown[items])):
             hits[place] += own.low <= rates.mean() <= own.high
     assert (hits / 200 > 0.88).all()
+
+
+def test_the_value_of_a_network_s_own_choices_is_covered_by_its_intervals() -> None:
+    torch.manual_seed(0)
+    net = ClickNet(ClickSpec(model="fm", sizes=(6, 5), width=3)).eval()
+    with torch.no_grad():
+        net.embedding.weight.normal_()
+    items = Catalogue(1, (1,), (), torch.arange(5)[:, None], torch.zeros(5, 0))
+    everything = torch.cartesian_prod(torch.arange(6), torch.arange(5))
+    with torch.no_grad():
+        scores = net(everything, torch.zeros(30, 0)).view(6, 5).double()
+    truth = float((scores.softmax(1) * scores.sigmoid()).sum(1).mean())
+    draw, hits = np.random.default_rng(3), np.zeros(3)
+    for _ in range(60):
+        users, shown = draw.integers(0, 6, 500), draw.choice(5, 500, p=(0.4, 0.3, 0.1, 0.1, 0.1))
+        clicked = draw.random(500) < scores.sigmoid().numpy()[users, shown]
+        propensity = np.array((0.4, 0.3, 0.1, 0.1, 0.1))[shown]
+        ids = torch.from_numpy(np.stack([users, shown], 1))
+        none = torch.zeros(0)
+        rows = Rows(
+            ids, torch.zeros(500, 0), torch.from_numpy(clicked).float(), none, none, torch.from_numpy(propensity)
+        )
+        own = own_value(net, SimpleNamespace(in_turn=lambda rows=rows: iter([rows])), items)
+        hits += [one.low <= truth <= one.high for one in own]
+    assert (hits / 60 > 0.85).all()
+    assert own[2].high - own[2].low < own[0].high - own[0].low  # a model that knows the rates is worth something
 
 
 def test_batches_show_every_row_once_in_an_order_of_seed_and_epoch(trained, monkeypatch: pytest.MonkeyPatch) -> None:

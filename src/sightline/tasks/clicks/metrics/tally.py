@@ -1,7 +1,7 @@
 """`Tally`: logits and labels of any number of rows in a memory of fixed size, for the figures of large logs.
 
-Logits are counted in narrow bins, clicks and others apart. AUC and its interval take logits less than 0.00005 apart as
-ties, which moves them by far less than their interval; the log loss is exact.
+Logits are counted in narrow bins, clicks and others apart. AUC and its interval take logits less than 0.00005 apart
+as ties, which moves them by far less than their interval; the log loss is exact.
 """
 
 from __future__ import annotations

@@ -143,8 +143,8 @@ class ClickNet(nn.Module):
 def rows_at(table: Float[Tensor, "r d"], places: Int[Tensor, "b n"]) -> Float[Tensor, "b n d"]:
     """Rows of a table, as `nn.Embedding` gives them.
 
-    On a CPU the gradient of `index_select` costs a quarter of an embedding's; on a GPU that of an embedding adds in the
-    same order every time.
+    On a CPU the gradient of `index_select` costs a quarter of an embedding's; on a GPU that of an embedding adds in
+    the same order every time.
     """
     if table.is_cuda:
         return fn.embedding(places, table)

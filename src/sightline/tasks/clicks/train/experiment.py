@@ -21,6 +21,7 @@ from sightline.tasks.clicks.data.schema import Schema
 from sightline.tasks.clicks.data.sides import joined
 from sightline.tasks.clicks.data.sniff import recognise
 from sightline.tasks.clicks.metrics.outcome import ClickFigures, tested
+from sightline.tasks.clicks.metrics.policy import catalogue_of, own_value
 from sightline.tasks.clicks.network.network import ClickNet, ClickSpec, warn_if_frozen
 from sightline.tasks.clicks.network.store import load_clicks, save_clicks
 from sightline.tasks.clicks.recipe import ClickRecipe, DataConfig
@@ -173,7 +174,10 @@ class ClickExperiment(Experiment[ClickRecipe, Prepared, ClickNet, ClickFigures])
     def measure(self, path: Path, data: Prepared, rows: list[Row]) -> ClickFigures:
         """Figures on test rows, beside the constant rate and logistic regression."""
         part, rate, items = Part(data.path("test")), data.rate("train"), items_of(data.encoder.schema)
-        figures = tested(load_clicks(path)[0], part, rate, items)
+        net = load_clicks(path)[0]
+        figures = tested(net, part, rate, items)
+        if items and (catalogue := catalogue_of(data.encoder, Part(data.path("train")))) is not None:
+            figures = replace(figures, estimates=(*figures.estimates, *own_value(net, part, catalogue)))
         control = None
         if self.recipe.network.model != "lr":
             control = tested(logistic(data, self.recipe, self.work), part, rate, items)
