@@ -71,7 +71,7 @@ def catalogue_of(encoder: Encoder, train: Part) -> Catalogue | None:
 def utilities(net: ClickNet, rows: Rows, items: Catalogue) -> Float[Tensor, "b a"]:
     """The utility of every item in the place of the one that was shown."""
     result = []
-    for part in torch.arange(len(rows)).split(max(1, CELLS // len(items.ids))):
+    for part in torch.split(torch.arange(len(rows)), max(1, CELLS // len(items.ids))):
         ids = rows.ids[part].long()[:, None].repeat(1, len(items.ids), 1)
         values = rows.values[part][:, None].repeat(1, len(items.ids), 1)
         ids[:, :, list(items.places)] = items.ids
@@ -91,17 +91,16 @@ def own_value(net: ClickNet, test: Part, items: Catalogue) -> tuple[Estimate, ..
     own, key, done = [], items.ids[:, list(items.places).index(items.key)], 0
     for rows in test.in_turn():
         scores = utilities(net, rows, items).double()
-        shown = (
-            rows.ids[:, items.key].long()[:, None] == key
-        ).double()  # zeros for an item that training never showed
+        # all zero for an item that training never showed, which this policy never chooses
+        shown = (rows.ids[:, items.key].long()[:, None] == key).double()
         shares, rates = scores.softmax(1), scores.sigmoid()
         weights = (shares * shown).sum(1) / rows.propensity.double().clamp(min=1e-12)
         own.append((rows.labels.double(), weights, (shares * rates).sum(1), (rates * shown).sum(1)))
         done += len(rows)
         if done >= MOST:
             break
-    clicked, weights, expected, rated = (torch.cat(parts).numpy() for parts in zip(*own, strict=True))
-    return (*off_policy(NAME, clicked, weights), doubly_robust(NAME, clicked, weights, expected, rated))
+    clicked, weighed, expected, rated = (torch.cat(parts).numpy() for parts in zip(*own, strict=True))
+    return (*off_policy(NAME, clicked, weighed), doubly_robust(NAME, clicked, weighed, expected, rated))
 
 
 def doubly_robust(name: str, rewards: Floats, weights: Floats, expected: Floats, rated: Floats) -> Estimate:

@@ -88,7 +88,7 @@ def _attentions(heads: Sequence[Interaction], fields: Fields) -> Float[Tensor, "
         rearrange(fields @ torch.cat(weights).mT, "b n (h e) -> b h n e", h=len(heads)) for weights in parts
     )
     received = fn.scaled_dot_product_attention(queries, keys, values, scale=1.0)
-    return rearrange(received, "b h n e -> b n (h e)")
+    return cast(Tensor, rearrange(received, "b h n e -> b n (h e)"))
 
 
 class Cross(nn.Module):

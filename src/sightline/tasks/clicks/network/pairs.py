@@ -102,7 +102,8 @@ class PairSum(PairLogit):
             return super().forward(fields)
         if isinstance(self.weights, Half):  # 1/2 (|sum f|^2 - sum |f|^2), of order n d [rendle2010fm]
             total, joined = fields.sum(1), fields.flatten(1)
-            return (torch.linalg.vecdot(total, total) - torch.linalg.vecdot(joined, joined)) / 2
+            squares: Tensor = torch.linalg.vecdot(total, total) - torch.linalg.vecdot(joined, joined)
+            return squares / 2
         mixed: Tensor = self.weights() @ fields
         return (fields * mixed).sum((1, 2))
 
