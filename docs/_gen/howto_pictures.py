@@ -9,11 +9,12 @@ from __future__ import annotations
 import sys
 import tempfile
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
+from PIL import Image, ImageOps
 
 sys.path.insert(0, str(Path(__file__).parent))
 from photos import ASSETS, photo, save_small
@@ -64,6 +65,19 @@ def target() -> Image.Image:
     dog = explain("both_dog_cat.png", target="boxer", contrast="tiger cat")
     cat = explain("both_dog_cat.png", target="tiger cat", contrast="boxer")
     return drawn([*dog, *cat])
+
+
+@picture
+def large_photo() -> Image.Image:
+    """Six photos as one, in tiles."""
+    names = ("both_dog_cat.png", "owl.jpg", "parrot.jpg", "cat_720p.jpg", "bird_segmentation.png", "pets.jpg")
+    whole = Image.new("RGB", (3 * 448, 2 * 448))
+    for at, name in enumerate(names):
+        small = ImageOps.fit(Image.open(photo(name)).convert("RGB"), (448, 448))
+        whole.paste(small, (at % 3 * 448, at // 3 * 448))
+    items = list(sightline.explain_tiles(network(), whole, 448, target="boxer", layers=THREE))
+    print(" ".join(items[0].sentences))
+    return drawn([replace(items[0], source="six photos")])
 
 
 @picture

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from sightline.api.embed import embed
     from sightline.api.explain import explain
     from sightline.api.explain_pair import explain_pair
+    from sightline.api.explain_tiles import explain_tiles
     from sightline.api.open_model import open_model
     from sightline.errors import SightlineError
     from sightline.results import AttentionMap, Decision, Explanation, Explanations, Flow, Phrase, load
@@ -29,6 +30,7 @@ _HOME = {
     "embed": "sightline.api.embed",
     "explain": "sightline.api.explain",
     "explain_pair": "sightline.api.explain_pair",
+    "explain_tiles": "sightline.api.explain_tiles",
     "load": "sightline.results",
     "open_model": "sightline.api.open_model",
 }
@@ -45,6 +47,7 @@ __all__ = [
     "embed",
     "explain",
     "explain_pair",
+    "explain_tiles",
     "load",
     "open_model",
 ]

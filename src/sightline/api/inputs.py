@@ -21,6 +21,7 @@ from sightline.api.arguments import Arguments, Explained
 from sightline.api.decision import LabelsLike
 from sightline.common.text import clipped
 from sightline.data.openers import find_inputs, open_input
+from sightline.data.photos import Photo
 from sightline.data.pictures import is_pixels, photo_in_memory
 from sightline.errors import InputError
 from sightline.models import Adapter, adapt
@@ -128,6 +129,22 @@ def passed(model: Any, inputs: Any, *, preprocess: Any = None, explained: Explai
         labels=labels,
         facts={**facts, "preprocess": way.record, **({"notes": notes} if notes else {})},
     )
+
+
+def one_photo(picture: Any) -> Photo:
+    """One picture, opened: a path, a PIL image, an array of pixels, or what an opener made.
+
+    Raises:
+        InputError: it is something else, or several.
+    """
+    pictures = _pictures(picture)
+    if pictures is None or len(pictures) != 1 or not isinstance(pictures[0], Photo):
+        what = "no picture" if pictures is None else f"{len(pictures)} inputs, or another kind of input"
+        raise InputError(
+            f"one photo is read in tiles, but {type(picture).__name__} is {what}; pass a path, a PIL image or an "
+            "array of pixels"
+        )
+    return pictures[0]
 
 
 def check_lengths(inputs: Tensor, **companies: Tensor | Sequence[str] | None) -> None:

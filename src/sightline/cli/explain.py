@@ -152,8 +152,10 @@ def _check_options(job: ExplainJob, files: list[Path], match: MatchOptions, resu
     Raises:
         InputError: they are not.
     """
+    from sightline.cli.tiled import check_tiles
     from sightline.errors import InputError
 
+    check_tiles(job, compared=job.similarity is not None or match.support is not None)
     pair = job.similarity is not None and not match.gallery and match.support is None
     if pair and result.errors:
         raise InputError("; ".join(error["error"] for error in result.errors))

@@ -29,6 +29,10 @@ class InputOptions(Settings):
     fit: str | None = setting(None, "crop, stretch or pad the photo to the input.")
     white: float | None = setting(None, "Value that is white in files of more than 8 bits: 4095 of a 12-bit camera.")
     black: float | None = setting(None, "Value that is black in them: -1000 of a CT, for air.")
+    tiles: int | None = setting(
+        None, "Read a large photo in tiles of so many of its pixels, such as 512, with one map over all.", low=1
+    )
+    tile_overlap: float = setting(0.25, "Share of a tile's side that neighbours have in common, at least.", low=0)
     frames: int | None = setting(
         None, "Frames of a clip, spread evenly; a folder of pictures is a clip then. A video's default: 16.", low=1
     )
@@ -184,4 +188,6 @@ def job_of(inputs: InputOptions, target: TargetOptions, match: MatchOptions, out
         opacity=output.opacity,
         seed=target.seed,
         changes=tuple(target.set or ()),
+        tiles=inputs.tiles,
+        overlap=inputs.tile_overlap,
     )

@@ -59,6 +59,8 @@ class ExplainJob:
         opacity: factor on the colour map's own opacity, 0..1.
         seed: seed of everything random.
         changes: attributes that are set otherwise, `name=value`.
+        tiles: side of a tile in pixels of the photo; None shows the network the photo as it preprocesses it.
+        overlap: share of a tile's side that neighbours have in common.
         indexed: whether an index over all photos is written, for which each gets a thumbnail.
     """
 
@@ -82,6 +84,8 @@ class ExplainJob:
     opacity: float = 1.0
     seed: int = 0
     changes: tuple[str, ...] = ()
+    tiles: int | None = None
+    overlap: float = 0.25
     indexed: bool = False
 
     @property
@@ -179,11 +183,14 @@ def with_index(job: ExplainJob, photos: int) -> ExplainJob:
 
 def readable(chunk: Sequence[Path], job: ExplainJob, result: JobResult) -> Iterator[Input]:
     """Files as inputs; what cannot be read is noted."""
+    from sightline.cli.tiled import check_size
     from sightline.data.openers import open_input
 
     for path in chunk:
         try:
-            yield open_input(path, **job.levels)
+            photo = open_input(path, **job.levels)
+            check_size(photo, job)
+            yield photo
         except InputError as problem:
             result.errors.append({"source": str(path), "error": str(problem)})
 
@@ -200,8 +207,12 @@ def explained(
     """Each photo with its explanations; those of one kind and size go through the network together."""
     from sightline.api.intervention import intervened
     from sightline.cli.prepared import alike, prepared
+    from sightline.cli.tiled import in_tiles
     from sightline.models.original import original_of
 
+    if job.tiles is not None:
+        yield from in_tiles(photos, loaded, job, names)
+        return
     for group, ready in alike(photos, [prepared(photo, loaded) for photo in photos]):
         explanations = _together(group, ready, loaded, job, names)
         for photo, one in zip(group, ready, strict=True):
@@ -265,6 +276,7 @@ def _write(photo: Input, items: Explanations, folder: Path, loaded: LoadedModel,
     """Write one photo's folder; returns its record, which is also in the folder."""
     from sightline._version import __version__
     from sightline.api.scope import known_of
+    from sightline.cli.tiled import write_tiles
     from sightline.reports.headline import main_record
 
     record: dict[str, Any] = {
@@ -280,6 +292,7 @@ def _write(photo: Input, items: Explanations, folder: Path, loaded: LoadedModel,
     with whole_folder(folder) as partial:
         title = f"Where the network looks in {_path(photo).name}"
         write_formats(items, partial, job, title=title)
+        write_tiles(items, partial)
         record["files"] = sorted({path.name for path in partial.iterdir()} | {SUMMARY})
         content = {"sightline": __version__, "model": loaded.provenance, **record}
         write_summary(partial, content)
