@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from sightline.cli.app import app
 from sightline.tasks.clicks.explain.attribution import Average, attribution, average_of, sampled_parts
+from sightline.tasks.clicks.explain.gradients import integrated_gradients
 from sightline.tasks.clicks.explain.overall import pair_map, recovery
 from sightline.tasks.clicks.network.network import ClickNet, ClickSpec
 from sightline.tasks.clicks.network.presets import PRESETS
@@ -46,6 +47,19 @@ def test_base_fields_and_pairs_sum_to_the_logit(model: str) -> None:
     assert abs(own.gap) < 1e-6
     assert own.exact == (model in PAIRS)
     assert (own.pairs.tril() == 0).all()
+
+
+@pytest.mark.parametrize("model", list(PRESETS))
+def test_integrated_gradients_sum_to_the_logit_and_halve_a_pair(model: str) -> None:
+    net, (ids, values) = network(model), rows()
+    average = average_of(net, ids, values)
+    own = attribution(net, ids[:1], values[:1], average)
+    gradients = integrated_gradients(net, ids[:1], values[:1], average, steps=256)
+    smooth = model not in ("autoint", "deepfm", "pnn", "nfm", "afm")  # a kink is met between two places of the sum
+    assert float(gradients.sum()) == pytest.approx(own.logit - own.base, abs=1e-6 if smooth else 0.05)
+    if own.exact and model != "sam2e":  # of degree 2, each field of a pair gets one half
+        both = own.pairs + own.pairs.T
+        assert torch.allclose(gradients, own.main + both.sum(1) / 2, atol=1e-6)
 
 
 @pytest.mark.parametrize("model", [model for model in PAIRS if model != "lr"])

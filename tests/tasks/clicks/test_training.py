@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -108,6 +112,25 @@ def test_validation_rows_of_one_label_have_no_auc_and_that_is_noted(tmp_path: Pa
     assert any("AUC and normalised entropy do not exist" in note for note in own.notes)
     assert any("the log loss chose the epoch" in note for note in own.notes)
     assert "does not exist: all labels are the same" in own.files[1].read_text()
+
+
+def test_two_processes_train_the_network_that_one_trains(log: Path, tmp_path: Path) -> None:
+    script = Path(sys.executable).with_name("sightline")
+    if not script.exists() or not torch.distributed.is_gloo_available():
+        pytest.skip("needs the console script and gloo")
+    words = ["--model", "fm", "--width", "4", "--epochs", "1", "--batch-size", "128", "--patience", "0", "--json"]
+    devices = ["--device", "cpu", "--devices", "2", "--out", str(tmp_path / "two.safetensors")]
+    run = subprocess.run(
+        [str(script), "train", "clicks", "--data", str(log), *words, *devices],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert run.returncode == 0, run.stderr
+    recipe = ClickRecipe().but(model="fm", width=4, epochs=1, batch_size=128, patience=0, device="cpu")
+    alone = train_clicks(log, tmp_path / "one.safetensors", recipe)
+    assert json.loads(run.stdout)["loss"] == pytest.approx(alone.loss, abs=1e-5)
 
 
 def test_another_log_in_the_same_folder_is_refused(trained, tmp_path: Path) -> None:

@@ -35,11 +35,19 @@ def story_page(story: Story, title: str) -> str:
         here=Markup(map_svg(story)),  # noqa: S704 - our own drawing; its texts are escaped
         overall=Markup(map_svg(story, overall=True)),  # noqa: S704 - likewise
         parts=[(name, cells, f"{value:+.3f}") for name, cells, value in story.part_rows(20)],
-        rows=list(zip(story.names, story.cells, strict=True)),
+        rows=cells_of(story),
         base=f"{story.parts.base:+.3f}",
         logit=f"{story.parts.logit:+.3f}",
         rest=f"{story.parts.logit - story.parts.base - sum(row[2] for row in story.part_rows(20)):+.3f}",
     )
+
+
+def cells_of(story: Story) -> list[tuple[str, ...]]:
+    """What the row holds, with integrated gradients where the parts are sampled."""
+    if story.gradients is None:
+        return list(zip(story.names, story.cells, strict=True))
+    gradients = [f"{value:+.3f}" for value in story.gradients.tolist()]
+    return list(zip(story.names, story.cells, gradients, strict=True))
 
 
 def map_svg(story: Story, *, overall: bool = False) -> str:

@@ -66,6 +66,9 @@ def record_of(story: Story) -> dict[str, Any]:
         "base": parts.base,
         "exact": parts.exact,
         "main": dict(zip(story.names, parts.main.tolist(), strict=True)),
+        "integrated_gradients": None
+        if story.gradients is None
+        else dict(zip(story.names, story.gradients.tolist(), strict=True)),
         "pairs": [{"fields": [story.names[i], story.names[j]], "value": float(parts.pairs[i, j])} for i, j in places],
         "cells": dict(zip(story.names, story.cells, strict=True)),
         "sentences": [story.sentence, *story.change_sentences],

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from sightline.tasks.clicks.data.encoder import Encoder
 from sightline.tasks.clicks.explain.attribution import Attribution, attribution, average_of
+from sightline.tasks.clicks.explain.gradients import integrated_gradients
 from sightline.tasks.clicks.explain.overall import named_pairs, pair_map
 from sightline.tasks.clicks.network.network import ClickNet
 
@@ -47,6 +48,7 @@ class Story:
         changes: single changes that raise or lower the probability most.
         clicked: the label; None where the log has none.
         compared: rows that the average and the changes are from.
+        gradients: integrated gradients of the fields, where the parts are sampled; None where they are exact.
     """
 
     row: int
@@ -58,6 +60,7 @@ class Story:
     changes: tuple[Change, ...]
     clicked: bool | None
     compared: int
+    gradients: Float[Tensor, " n"] | None = None
 
     @property
     def probability(self) -> float:
@@ -131,6 +134,7 @@ def story_of(
         changes=changes_of(net, encoder, one, rows),
         clicked=clicked,
         compared=len(rows[0]),
+        gradients=None if parts.exact else integrated_gradients(net, *one, average),
     )
 
 
