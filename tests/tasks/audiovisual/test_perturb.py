@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from sightline.metrics import bootstrap
+from sightline.metrics import bootstrap, spearman
 from sightline.tasks.audiovisual.metrics.clips import SILENT
 from sightline.tasks.audiovisual.metrics.maps import attention, uniform
 from sightline.tasks.audiovisual.metrics.perturb import FILLS, perturbed, random_maps
@@ -84,7 +84,9 @@ def test_attention_of_a_network_that_forgets_is_another_and_the_network_comes_ba
     weights = found["where"].weights
     assert torch.allclose(weights["head"], torch.ones(2))  # the last layer comes behind the attention
     assert float(weights["picture.layers.0"].abs().max()) < 1
-    assert float(found["where"].labels.max()) < 1
+    for number, name in enumerate(("where", "when")):
+        pair = [attention(one, clip, OUTPUTS)[number].flatten(1) for one in (net, other)]
+        assert torch.allclose(found[name].labels, spearman(*pair).float(), atol=1e-6)
     same = likeness(net, net, clip, OUTPUTS, way=attention)
     assert torch.allclose(same["when"].labels, torch.ones(2))
     assert (
