@@ -32,7 +32,7 @@ NETWORKS = {
     "wide field": {"field": "wide"},
     "self-attention": {"mixing": "pre"},
     "no match of scores": {"match_weight": 0.0},
-    "modality dropout": {"modality_dropout": 0.1, "missing_share": 0.0},
+    "modality dropout": {"modality_dropout": 0.1, "missing_steps": 0},
 }
 """Networks of the same training, and what is different."""
 COLUMNS = {"where": "strict", "pixel": "on its pixels", "mass": "mass", "when": "when"}

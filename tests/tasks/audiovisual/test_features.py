@@ -23,7 +23,7 @@ from sightline.tasks.audiovisual.network.store import load_net
 from sightline.tasks.audiovisual.recipe import EventRecipe
 from sightline.tasks.audiovisual.train_features import FeatureExperiment
 
-TOY = EventRecipe().but(epochs=14, batch_size=8, width=8, even_weight=0.0, missing_share=0.5, lr=0.02)
+TOY = EventRecipe().but(epochs=14, batch_size=8, width=8, even_weight=0.0, missing_steps=60, lr=0.02)
 EVENTS = ("bark", "ring", "siren")
 
 

@@ -60,7 +60,7 @@ class EventTask(TrainedModule):
         pictured, audible = self._present(frames, spectra, index)
         if masks:  # clips of several lengths
             pictured, audible = pictured & masks[0], audible & masks[1]
-        attended = self.net.attend(self._frames(frames), spectra.float(), pictured, audible)
+        attended = self.net.attend(self.pictures(frames), spectra.float(), pictured, audible)
         loss = self._loss(attended.logits, labels)
         own, distance = self.recipe.loss, distance_from_even(attended.weights)
         if self.net.spec.form == "avel":  # the baseline learns as in its paper, from the labels alone
@@ -68,35 +68,29 @@ class EventTask(TrainedModule):
         none = (labels.sum(1) == 0 if labels.ndim == 2 else labels == len(self.net.spec.classes)).to(distance)
         loss = loss + own.even_weight * 2 * (distance * none).mean()
         loss = loss - own.entropy_weight * (distance * (1 - none)).mean()
-        whole = labels.ndim == 1 and all(
-            bool(mask.all()) for mask in masks
-        )  # sums over what is not there say nothing
+        # sums over what is not there say nothing
+        whole = labels.ndim == 1 and all(bool(mask.all()) for mask in masks)
         if own.match_weight and whole and attended.scores.shape[1] == attended.logits.shape[1]:
             loss = loss + own.match_weight * self._loss(matches(attended.scores), labels)
-        if own.missing_share:
-            loss = loss + self._missing(frames, spectra, labels)
         self.check_loss(loss, index)
         self.log("loss", loss, prog_bar=True)
         self.log("train/loss", loss.detach(), on_step=False, on_epoch=True, batch_size=len(frames))
         return loss
 
-    def _missing(self, frames: Tensor, spectra: Tensor, labels: Tensor) -> Float[Tensor, ""]:
-        """Loss of some of the scenes without their picture or their sound; only the stand-ins learn from it.
-
-        Attention that learns from such scenes spreads over all that is left, and points less well in whole ones.
-        """
-        count = max(2, round(self.recipe.loss.missing_share * len(labels)))
-        frames, spectra, labels = frames[:count], spectra[:count], labels[:count]
+    def missing(self, frames: Tensor, spectra: Tensor, labels: Tensor, *masks: Tensor) -> Float[Tensor, ""]:
+        """Loss of scenes, each without its picture or its sound; only the stand-ins learn from it."""
         seen = torch.arange(len(labels), device=labels.device) % 2 == 0
         pictured = seen[:, None].expand(-1, frames.shape[1])
         audible = ~seen[:, None].expand(-1, spectra.shape[1])
         weights = {
             name: value if name in STAND_INS else value.detach() for name, value in self.net.named_parameters()
         }
-        inputs = self._frames(frames), spectra.float(), pictured, audible
+        if masks:
+            pictured, audible = pictured & masks[0], audible & masks[1]
+        inputs = self.pictures(frames), spectra.float(), pictured, audible
         return self._loss(functional_call(self.net, weights, inputs), labels)
 
-    def _frames(self, frames: Tensor) -> Tensor:
+    def pictures(self, frames: Tensor) -> Tensor:
         """Pictures in 0..1; features as they are."""
         return frames.float() if self.net.spec.picture_features else frames.float() / 255
 
@@ -118,7 +112,7 @@ class EventTask(TrainedModule):
     def validation_step(self, batch: tuple[Tensor, ...], index: int) -> None:
         """Accuracy on held-out scenes."""
         frames, spectra, labels, *masks = batch
-        right = accuracy(self.net(self._frames(frames), spectra.float(), *masks), labels)
+        right = accuracy(self.net(self.pictures(frames), spectra.float(), *masks), labels)
         self.log("val/accuracy", right, on_step=False, on_epoch=True, batch_size=len(frames))
 
     def configure_optimizers(self) -> Any:

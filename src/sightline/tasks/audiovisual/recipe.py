@@ -73,12 +73,10 @@ class LossConfig(Part):
         low=0,
     )
     entropy_weight: float = setting(0.0, "Weight of narrow attention in scenes with an event.", low=0)
-    missing_share: float = setting(
-        0.2,
-        "Share of training scenes that are shown again without picture or sound; only the stand-ins for what is "
-        "missing learn from these.",
+    missing_steps: int = setting(
+        300,
+        "Steps at the end in which only the stand-ins for a missing picture or sound learn.",
         low=0,
-        high=1,
     )
     modality_dropout: float = setting(
         0.0,
@@ -101,4 +99,4 @@ class EventRecipe(Recipe):
 
     def toy(self) -> EventRecipe:
         """A few-second configuration for smoke tests."""
-        return self.but(scenes=100, held_out=40, epochs=2, batch_size=20, width=8, workers=1)
+        return self.but(scenes=100, held_out=40, epochs=2, batch_size=20, width=8, workers=1, missing_steps=10)

@@ -16,6 +16,7 @@ from sightline.tasks.audiovisual.network.spec import EventSpec
 from sightline.tasks.audiovisual.network.store import load_net, network_of, save_net
 from sightline.tasks.audiovisual.recipe import EventRecipe
 from sightline.tasks.audiovisual.report.card import card, run_of
+from sightline.tasks.audiovisual.stand_ins import learn_stand_ins
 from sightline.tasks.audiovisual.world import CLASSES
 from sightline.training.experiment import Experiment
 from sightline.training.loop import Feeds, Watch, batches, in_turn, run_loop
@@ -79,11 +80,13 @@ class EventExperiment(Experiment[EventRecipe, EventData, EventNet, Judged]):
         train, held = data.train, data.held_out
         order = EpochOrder(len(train), self.recipe.loop.batch_size, self.machine.seed)
         module = EventTask(net, self.recipe, steps=order.steps * self.recipe.loop.epochs)
+        whole = TensorDataset(train.frames, train.spectra, train.labels)
         feeds = Feeds(
-            batches(TensorDataset(train.frames, train.spectra, train.labels), order),
+            batches(whole, order),
             batches(TensorDataset(held.frames, held.spectra, held.labels), in_turn(len(held))),
         )
         run_loop(module, feeds, loop=self.recipe.loop, device=self.recipe.machine, work=self.work, watch=watch)
+        learn_stand_ins(module, whole, steps=self.recipe.loss.missing_steps, seed=self.machine.seed)
 
     def save(self, net: EventNet, data: EventData, path: Path) -> None:
         """The last epoch's weights."""

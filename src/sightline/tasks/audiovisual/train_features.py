@@ -20,6 +20,7 @@ from sightline.tasks.audiovisual.network.spec import EventSpec
 from sightline.tasks.audiovisual.network.store import load_net, network_of, save_net
 from sightline.tasks.audiovisual.recipe import EventRecipe
 from sightline.tasks.audiovisual.report.feature_card import feature_card, feature_run
+from sightline.tasks.audiovisual.stand_ins import learn_stand_ins
 from sightline.training.experiment import Experiment
 from sightline.training.loop import Feeds, Watch, batches, in_turn, run_loop
 from sightline.training.probe import Features
@@ -81,10 +82,10 @@ class FeatureExperiment(Experiment[EventRecipe, FeatureSet, EventNet, FeatureFig
         """Train, or go on training."""
         order = EpochOrder(len(data.train), self.recipe.loop.batch_size, self.machine.seed)
         module = EventTask(net, self.recipe, steps=order.steps * self.recipe.loop.epochs)
-        feeds = Feeds(
-            batches(_dataset(data.train, net), order), batches(_dataset(data.held, net), in_turn(len(data.held)))
-        )
+        train = _dataset(data.train, net)
+        feeds = Feeds(batches(train, order), batches(_dataset(data.held, net), in_turn(len(data.held))))
         run_loop(module, feeds, loop=self.recipe.loop, device=self.recipe.machine, work=self.work, watch=watch)
+        learn_stand_ins(module, train, steps=self.recipe.loss.missing_steps, seed=self.machine.seed)
 
     def save(self, net: EventNet, data: FeatureSet, path: Path) -> None:
         """The last epoch's weights."""

@@ -154,8 +154,8 @@ class EventNet(nn.Module):
     ) -> tuple[Float[Tensor, "b n c"], Float[Tensor, "b s c"], tuple[int, int, int]]:
         """Tokens of picture and sound, and the grid of the picture; stand-ins where one of them is missing."""
         self._check(frames, spectra)
-        tokens, grid = self._tokens(frames)
-        sounds = self.sound(self._scaled(spectra))
+        tokens, grid = self.picture_tokens(frames)
+        sounds = self.sound_tokens(spectra)
         if self.mix_picture is not None and self.mix_sound is not None:
             tokens, sounds = self.mix_picture(tokens, grid[0], pictured), self.mix_sound(sounds, audible)
         if pictured is not None:
@@ -164,16 +164,20 @@ class EventNet(nn.Module):
             sounds = torch.where(audible.any(1)[:, None, None], sounds, self.no_sound.to(sounds.dtype))
         return tokens, sounds, grid
 
-    def _tokens(self, frames: Tensor) -> tuple[Float[Tensor, "b n c"], tuple[int, int, int]]:
+    def picture_tokens(
+        self, frames: Float[Tensor, "b t 3 h w"]
+    ) -> tuple[Float[Tensor, "b n c"], tuple[int, int, int]]:
+        """Tokens of the picture, and their frames, rows and columns."""
         if self.spec.picture_features:
             tokens = self.picture(frames)
             return tokens.flatten(1, 3), (frames.shape[1], frames.shape[2], frames.shape[3])
         maps = self.picture(2 * frames - 1)
         return maps.permute(0, 1, 3, 4, 2).flatten(1, 3), (maps.shape[1], maps.shape[3], maps.shape[4])
 
-    def _scaled(self, spectra: Tensor) -> Tensor:
-        """Log-mel values, -4.6 to about 3, around zero; features as they are."""
-        return spectra if self.spec.sound_features else (spectra + 2.0) / 2.0
+    def sound_tokens(self, spectra: Float[Tensor, "b s m f"]) -> Float[Tensor, "b s c"]:
+        """Tokens of the segments; log-mel values, -4.6 to about 3, are put around zero, features stay as they are."""
+        tokens: Tensor = self.sound(spectra if self.spec.sound_features else (spectra + 2.0) / 2.0)
+        return tokens
 
     def _bias(self, frames: int, cells: int, segments: int) -> Tensor | None:
         if self.bias is None:
