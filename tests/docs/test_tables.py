@@ -18,17 +18,7 @@ LAYER = r"(?:features|classifier)\.\d+|\d+(?:\.\d+)*"
 
 EAT = ("controls", "guided", "bottlenecks", "grounding", "text", "faithfulness")
 CLICKS = ("clicks planted", "clicks classes")
-EVENTS = (
-    "recognition",
-    "ways",
-    "negative",
-    "areas",
-    "forgotten",
-    "ways, harder",
-    "areas, harder",
-    "networks",
-    "speed",
-)
+EVENTS = ("recognition", "ways", "negative", "areas", "forgotten", "speed")
 EVENT_NETWORKS = "shared queries|wide field|self-attention|no match|modality dropout"
 EAT_STUDY = ("claims", "recognition", "bases", "guides", "texts")
 BOTH = ("mobilenet_v2", "squeezenet1_0")

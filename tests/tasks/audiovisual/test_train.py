@@ -200,3 +200,24 @@ def test_a_class_learns_to_attend_to_what_speaks_for_it(held: Scenes) -> None:
         return task.net.factors.grad
 
     assert not torch.allclose(gradient(match_weight=0.3), gradient(match_weight=0.0), atol=1e-5)
+
+
+def test_the_lrp_flow_is_the_one_of_the_registry_scene_by_scene(held: Scenes) -> None:
+    import sightline
+
+    torch.manual_seed(0)
+    net = EventNet(EventSpec(CLASSES, queries="class", width=8)).eval()
+    inputs, outputs = tuple(part[:3] for part in held.inputs()), torch.tensor([2, 0, 2])
+    ours, when = WAYS["LRP flow"](net, inputs, outputs)
+    assert torch.equal(when, torch.ones(3, 6))
+    for number in (0, 1):
+        own = tuple(part[number : number + 1] for part in inputs)
+        (item,) = sightline.explain(
+            net,
+            own,
+            target=int(outputs[number]),
+            method="lrp",
+            layers="picture.layers.3",
+            domain="space-time",
+        )
+        assert torch.allclose(ours[number], item.flow[-1].values.clamp(min=0), atol=1e-6)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+from functools import cache
+
 import torch
 from torch import Tensor
 from torch.nn import functional as fn
@@ -28,8 +31,13 @@ def squares(count: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
     return frames, spectra, labels
 
 
-def trained_toy(steps: int = 200) -> EventNet:
-    """A network after a few seconds."""
+def trained_toy() -> EventNet:
+    """A network after a few seconds; a copy for each caller."""
+    return deepcopy(_trained())
+
+
+@cache
+def _trained(steps: int = 200) -> EventNet:
     torch.manual_seed(0)
     net = EventNet(EventSpec(("red", "green", "blue"), width=16, queries="class", nothing=False))
     optimiser = torch.optim.AdamW(net.parameters(), lr=1e-2)

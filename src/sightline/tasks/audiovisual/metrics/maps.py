@@ -58,6 +58,23 @@ def gradcam(net: EventNet, inputs: Inputs, outputs: Int[Tensor, " b"]) -> Maps:
     return where.detach().clamp(min=0), when.detach().clamp(min=0)
 
 
+def lrp(net: EventNet, inputs: Inputs, outputs: Int[Tensor, " b"]) -> Maps:
+    """The LRP flow at the last layer of the picture's encoder, its positive part; its WHEN is even: it has none."""
+    from sightline.api.explain import explain
+
+    layer = [name for name, _ in net.picture.named_modules()][-1]
+    even = torch.ones(inputs[1].shape[:2])
+    maps: Tensor | None = None
+    for output in outputs.unique().tolist():
+        rows = (outputs == output).nonzero()[:, 0]
+        own = tuple(part[rows] for part in inputs)
+        items = explain(net, own, target=output, method="lrp", layers=f"picture.{layer}", domain="space-time")
+        values = torch.stack([item.flow[-1].values for item in items]).clamp(min=0)
+        maps = values.new_zeros(len(outputs), *values.shape[1:]) if maps is None else maps
+        maps[rows] = values
+    return torch.as_tensor(maps), even
+
+
 def uniform(net: EventNet, inputs: Inputs, outputs: Int[Tensor, " b"]) -> Maps:
     """The same everywhere."""
     frames, spectra = inputs
@@ -84,6 +101,7 @@ WAYS: dict[str, Way] = {
     "attention": attention,
     "gradcam": gradcam,
     "input x gradient": gradients,
+    "LRP flow": lrp,
     "uniform": uniform,
     "middle of the picture": centre,
     "loudness": loudness,
