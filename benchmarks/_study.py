@@ -27,12 +27,17 @@ PAGES = {
 
 
 def interval(values: Sequence[float], sign: str = "+", *, share: bool = False) -> str:
-    """Mean and Student's 95 % interval over seeds; NaN is left out, and the interval of a share ends at 0 and 1."""
+    """Mean and Student's 95 % interval over seeds; NaN is left out, and the interval of a share ends at 0 and 1.
+
+    Values that are all equal have none.
+    """
     from scipy.stats import sem, t
 
     clean = [v for v in values if not math.isnan(v)]
     if len(clean) < 2:
         return f"{clean[0]:{sign}.3f} (1 seed)" if clean else "-"
+    if max(clean) == min(clean):
+        return f"{clean[0]:{sign}.3f} ({len(clean)} seeds, all equal)"
     mean = float(np.mean(clean))
     low, high = t.interval(0.95, len(clean) - 1, loc=mean, scale=sem(clean))
     if share:

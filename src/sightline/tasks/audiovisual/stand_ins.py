@@ -39,5 +39,5 @@ def learn_stand_ins(task: EventTask, train: TensorDataset, *, steps: int, seed: 
         optimiser.param_groups[0]["lr"] = RATE * (1 + math.cos(math.pi * step / steps)) / 2
         frames, spectra, labels, *masks = train[torch.randint(len(train), (SCENES,), generator=draw)]
         optimiser.zero_grad()
-        task.missing(frames, spectra, labels, *masks).backward()
+        torch.autograd.backward(task.missing(frames, spectra, labels, *masks))
         optimiser.step()

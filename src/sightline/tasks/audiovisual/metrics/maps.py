@@ -65,7 +65,7 @@ def lrp(net: EventNet, inputs: Inputs, outputs: Int[Tensor, " b"]) -> Maps:
     layer = [name for name, _ in net.picture.named_modules()][-1]
     even = torch.ones(inputs[1].shape[:2])
     maps: Tensor | None = None
-    for output in outputs.unique().tolist():
+    for output in sorted(set(outputs.tolist())):
         rows = (outputs == output).nonzero()[:, 0]
         own = tuple(part[rows] for part in inputs)
         items = explain(net, own, target=output, method="lrp", layers=f"picture.{layer}", domain="space-time")
