@@ -1,4 +1,4 @@
-"""What the explanation page costs: its size, its first paint, and a step of its slider, in headless Chromium.
+"""What the explanation page costs: its size and that of the animation, its first paint, and a step of its slider.
 
     python benchmarks/page_cost.py --photo photo.jpg
     python benchmarks/page_cost.py --toy
@@ -27,11 +27,11 @@ from PIL import Image
 import sightline
 from _measure import build, conditions, dump, options, table, write
 from sightline.models.preprocess import Preprocess
-from sightline.reports import save_page
+from sightline.reports import save_animation, save_page
 
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
-BARS = {"size": 400, "paint": 500, "step": 12}
-"""kB, ms, ms."""
+BARS = {"size": 400, "gif": 1500, "paint": 500, "step": 12}
+"""kB, kB, ms, ms."""
 COUNTERS = ("ScriptDuration", "LayoutDuration", "RecalcStyleDuration")
 FRAME = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
 PAINT = "() => performance.getEntriesByName('first-contentful-paint').map((entry) => entry.startTime)[0] ?? null"
@@ -46,15 +46,15 @@ def picture(path: Path | None) -> Image.Image:
     return Image.fromarray(render(World(WorldConfig(species=6, seed=3)).scene(5), 640).image)
 
 
-def make_page(asked: Any, folder: Path) -> tuple[Path, int]:
-    """The page of one photo, and how many layers it has."""
+def make_page(asked: Any, folder: Path) -> tuple[Path, Path, int]:
+    """The page and the animation of one photo, and how many layers they have."""
     torch.manual_seed(0)
     model, _ = build("toy" if asked.toy else "mobilenet_v2")
     side = 64 if asked.toy else 224
     found = sightline.explain(
         model, picture(asked.photo), method=asked.method, preprocess=Preprocess((side, side), resize=side * 8 // 7)
     )
-    return save_page(found, folder / "page.html"), len(found[0].flow)
+    return save_page(found, folder / "page.html"), save_animation(found, folder / "walk.gif"), len(found[0].flow)
 
 
 def in_browser(path: Path, steps: int, openings: int) -> tuple[list[float], list[float]] | None:
@@ -114,10 +114,13 @@ def main() -> None:
     asked = parser.parse_args()
     asked.steps = 6 if asked.toy else asked.steps
     with tempfile.TemporaryDirectory() as folder:
-        path, layers = make_page(asked, Path(folder))
-        size = path.stat().st_size / 1000
+        path, walk, layers = make_page(asked, Path(folder))
+        size, frames = path.stat().st_size / 1000, walk.stat().st_size / 1000
         measured = in_browser(path, asked.steps, openings=2 if asked.toy else asked.repetitions)
-    rows = [["size, kB", f"{size:.0f}", "-", BARS["size"]]]
+    rows = [
+        ["size, kB", f"{size:.0f}", "-", BARS["size"]],
+        ["animation (GIF), kB", f"{frames:.0f}", "-", BARS["gif"]],
+    ]
     names = (("paint", "first paint, ms"), ("step", "a step of the slider, ms"))
     for (key, name), values in zip(names, measured or ((), ()), strict=True):
         if values:
@@ -126,7 +129,7 @@ def main() -> None:
     text = table(["what", "median", "5 to 95 %", "bar"], rows)
     about = f"{conditions('cpu')}; {layers} layers, {asked.method}, {'a photo' if asked.photo else 'a drawn scene'}"
     print(f"{about}\n\n{text}")
-    dump(asked.json, {"about": about, "size": size, "measured": measured})
+    dump(asked.json, {"about": about, "size": size, "animation": frames, "measured": measured})
     if asked.write:
         write("page", f"{about}\n\n{text}")
 

@@ -41,7 +41,7 @@ class Samples:
         inside = any(layout.outer > 1 for layout in folded)
         if inside and count > 1 and any(layout.outer != n for layout, n in zip(folded, rows, strict=True)):
             raise MethodError(
-                "this model folds other axes around its samples, so that they cannot be told apart; explain one at a "
+                "this model folds other axes around its samples, so that they cannot be separated; explain one at a "
                 "time (batch_size=1)"
             )
         return cls(count, frozenset({count, *(n * count for n in rows)}), inside)
