@@ -421,3 +421,10 @@ def test_large_maps_are_read_with_their_tolerance(browser, tmp_path):
     peak = float(opened.text("#readout .value").split(" ± ")[0])
     assert peak == pytest.approx(float(map_.values.max()), rel=1e-3)  # the highest level is the peak itself
     opened.page.close()
+
+
+def test_the_course_through_the_layers_is_printed(browser, path):
+    opened = Opened(browser, path, viewport={"width": 800, "height": 1000})
+    opened.page.emulate_media(media="print")
+    assert opened.page.locator("#course .thumbs canvas").first.is_visible()
+    opened.page.close()
