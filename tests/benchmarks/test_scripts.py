@@ -102,3 +102,9 @@ def test_the_drawing_is_judged_at_toy_size():
     assert result.returncode == 0, result.stderr
     assert "| glow | turned |" in result.stdout
     assert "| before | lrp |" in result.stdout
+
+
+def test_a_layer_of_each_kind_is_compared_with_the_plain_one():
+    result = run("captions_cost.py", "--toy")
+    assert result.returncode == 0, result.stderr
+    assert "| NG-SAN | " in result.stdout

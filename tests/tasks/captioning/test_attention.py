@@ -242,3 +242,19 @@ def test_an_unknown_bias_and_a_width_that_heads_do_not_divide_are_refused() -> N
         GeometryBias(C, H, kinds=("querry",))
     with pytest.raises(ModelError, match="cannot be split into 3 heads"):
         RegionAttention(C, 3)
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_training_sample_by_sample_gives_the_same_bias_and_gradients(signed: bool) -> None:
+    chance = torch.Generator().manual_seed(0)
+    bias = GeometryBias(16, 2, signed=signed).double()
+    x = torch.randn(3, 5, 16, generator=chance).double().requires_grad_()
+    corner, sides = torch.rand(2, 3, 5, 2, generator=chance).double()
+    pairs = relative_geometry(torch.cat([corner, corner + 0.1 + sides], -1), signed=signed).requires_grad_()
+    outcomes = []
+    for training in (True, False):
+        phi = bias.train(training)(x, pairs)
+        weights = torch.arange(phi.numel()).double().reshape(phi.shape).sin()
+        outcomes.append([phi, *torch.autograd.grad((phi * weights).sum(), [x, pairs, *bias.parameters()])])
+    for one, other in zip(*outcomes, strict=True):
+        assert torch.allclose(one, other, atol=1e-12)

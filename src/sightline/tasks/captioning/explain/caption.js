@@ -1,10 +1,16 @@
 const weights = JSON.parse(document.getElementById("weights").textContent);
 const words = [...document.querySelectorAll(".word")];
-const regions = [...document.querySelectorAll(".region")];
+// Large boxes lie below small ones on the page, so that each can be pointed at; here they have the order of the weights.
+const regions = [...document.querySelectorAll(".region")].sort((a, b) => a.dataset.region - b.dataset.region);
 let kept = null;
 
+// How far a share is above an even one: 0 at even, 1 at four times as much. Shares that are near even stay pale.
+function above(share) {
+  return Math.min(1, Math.max(0, (share * regions.length - 1) / 3));
+}
+
 function clear() {
-  regions.forEach((region) => { region.style.fillOpacity = 0; region.classList.remove("on"); });
+  regions.forEach((region) => { region.style.fillOpacity = 0; region.classList.remove("on"); region.setAttribute("aria-pressed", "false"); });
   words.forEach((word) => { word.classList.remove("l1", "l2", "l3", "l4"); word.setAttribute("aria-pressed", "false"); });
 }
 function showWord(place) {
@@ -12,16 +18,16 @@ function showWord(place) {
   words[place].setAttribute("aria-pressed", "true");
   const most = Math.max(...weights[place], 1e-9);
   regions.forEach((region, i) => {
-    region.style.fillOpacity = 0.7 * weights[place][i] / most;
+    region.style.fillOpacity = 0.7 * above(weights[place][i]);
     region.classList.toggle("on", weights[place][i] === most);
   });
 }
 function showRegion(i) {
   clear();
   regions[i].classList.add("on");
-  const most = Math.max(...weights.map((row) => row[i]), 1e-9);
+  regions[i].setAttribute("aria-pressed", "true");
   words.forEach((word, place) => {
-    const level = Math.round(4 * weights[place][i] / most);
+    const level = Math.ceil(4 * above(weights[place][i]) - 0.25);
     if (level) word.classList.add("l" + level);
   });
 }
@@ -33,7 +39,11 @@ function wire(element, choice) {
   element.addEventListener("pointerenter", () => show(choice));
   element.addEventListener("pointerleave", () => show(kept));
   element.addEventListener("focus", () => show(choice));
+  element.addEventListener("blur", () => show(kept));
   element.addEventListener("click", () => { kept = choice; show(kept); });
+  element.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" || event.key === " ") { event.preventDefault(); kept = choice; show(kept); }
+  });
 }
 words.forEach((word, place) => wire(word, { word: place }));
 regions.forEach((region, i) => wire(region, { region: i }));

@@ -38,14 +38,17 @@ def caption_page(caption: Caption, image: Image.Image | None, *, right: Sequence
         {"text": word, "share": f"{2.718281828459045**log:.1%}", "log": f"{log:.3f}", "most": caption.most(place)}
         for place, (word, log) in enumerate(zip(caption.words, caption.logs, strict=True))
     ]
+    areas = [(right_ - left) * (bottom - top) for left, top, right_, bottom in caption.boxes]
     boxes = [
         {
+            "number": number,
             "x": f"{left * size[0]:.1f}",
             "y": f"{top * size[1]:.1f}",
             "w": f"{(right_ - left) * size[0]:.1f}",
             "h": f"{(bottom - top) * size[1]:.1f}",
         }
-        for left, top, right_, bottom in caption.boxes
+        for number in sorted(range(len(areas)), key=lambda number: -areas[number])
+        for left, top, right_, bottom in caption.boxes[number : number + 1]
     ]
     return document(
         "caption.html.j2",

@@ -6,12 +6,13 @@ It knows features, and the numbers of `geometry`; it does not know how attention
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional as fn
 
 from sightline.errors import ModelError, near
 from sightline.tasks.captioning.network.geometry import geometry_size, relative_geometry
@@ -61,6 +62,9 @@ class GeometryBias(nn.Module):
             x: features of the regions.
             geometry: what `relative_geometry` makes of their boxes.
         """
+        if self.query is not None and self._spares(x):
+            q = self._split(self.query(x))
+            return _Sparing.apply(q, geometry, self.embed.weight, self.embed.bias)  # type: ignore[no-any-return, no-untyped-call]
         G = self.embed(geometry).relu_()  # in place: no second tensor of n x n x d is kept for the backward
         parts = []
         if self.content is not None:
@@ -79,6 +83,12 @@ class GeometryBias(nn.Module):
         bias: Tensor = self(x, relative_geometry(boxes, signed=self.signed))
         return bias
 
+    def _spares(self, x: Tensor) -> bool:
+        """Whether samples are taken one by one: in training on the CPU, where that is quicker and saves memory."""
+        alone = self.content is None and self.key is None
+        plain = x.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
+        return alone and plain and self.training and torch.is_grad_enabled()
+
     def _split(self, x: Float[Tensor, "b n e"]) -> Float[Tensor, "b n h d"]:
         heads_apart: Tensor = rearrange(x, "b n (h d) -> b n h d", h=self.heads)
         return heads_apart
@@ -95,3 +105,37 @@ class GeometryBias(nn.Module):
         pairs = torch.stack([own.expand(len(offsets), -1), offsets], dim=1)
         x = query.expand(len(offsets), 2, -1)
         return self.of_boxes(x, pairs)[:, :, 0, 1]
+
+
+class _Sparing(torch.autograd.Function):
+    """The query's bias in training, sample by sample: no tensor of n x n x d lives longer than its sample.
+
+    The backward makes each sample's geometry again, which costs less than to read it from memory.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, q: Tensor, geometry: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        """`[b, h, n, n]`."""
+        ctx.save_for_backward(q, geometry, weight, bias)
+        phi = q.new_empty(len(q), q.shape[2], q.shape[1], q.shape[1])
+        for own, f, out in zip(q, geometry, phi, strict=True):
+            G = fn.linear(f, weight, bias).relu_()
+            out.copy_((own @ G.mT).transpose(0, 1))
+        return phi
+
+    @staticmethod
+    def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor, Tensor | None, Tensor, Tensor]:
+        """Gradients of queries, geometry, weight and bias."""
+        q, geometry, weight, bias = ctx.saved_tensors
+        dq, dW, db = torch.empty_like(q), torch.zeros_like(weight), torch.zeros_like(bias)
+        df = torch.empty_like(geometry) if ctx.needs_input_grad[1] else None
+        for i, (own, f) in enumerate(zip(q, geometry, strict=True)):
+            G = fn.linear(f, weight, bias).relu_()
+            R = grad_output[i].transpose(0, 1)  # [n h n]
+            dq[i] = R @ G
+            dG = (R.mT @ own).mul_(G > 0).flatten(0, 1)
+            dW.addmm_(dG.T, f.flatten(0, 1))
+            db += dG.sum(0)
+            if df is not None:
+                df[i] = (dG @ weight).view_as(f)
+        return dq, df, dW, db
