@@ -64,7 +64,7 @@ class GeometryBias(nn.Module):
         """
         if self.query is not None and self._spares(x):
             q = self._split(self.query(x))
-            return _Sparing.apply(q, geometry, self.embed.weight, self.embed.bias)  # type: ignore[no-any-return, no-untyped-call]
+            return _Sparing.apply(q, geometry, self.embed.weight, self.embed.bias)  # type: ignore[no-any-return]
         G = self.embed(geometry).relu_()  # in place: no second tensor of n x n x d is kept for the backward
         parts = []
         if self.content is not None:
