@@ -106,6 +106,11 @@ def _tell(outcome: Trained, *, as_json: bool) -> None:
         means = [sum(r.precision for r in read) / len(read) for read in (judged.rankings, judged.ranked_by_class)]
         share = sum(r.share for r in judged.rankings) / len(judged.rankings)
         say(f"average precision {means[0]:.3f} (share {share:.3f}, predicted from the true class {means[1]:.3f})")
+    for own in judged.distances:
+        say(
+            f"{own.name}: mean error {own.error} of the scale (middle value {own.median:.3f}, true class "
+            f"{own.by_class:.3f}; that less ours {own.over_class}), quadratic kappa {own.kappa:.3f}"
+        )
     if judged.within is not None:
         say(f"within classes {judged.within} of {judged.pairs} pairs ranked right (class alone: 0.5)")
     if judged.energy is not None:

@@ -52,6 +52,8 @@ SECTION_WORDS = {
     "By class: what a guess reaches that knows the true class and does not look at the picture.",
     "Other attributes": "The control of the average precision is the share of pictures that have the attribute, that "
     "of the area under the curve is 0.5.",
+    "Ranks and numbers": "Mean distance from the truth, as a share of the whole scale. Controls: always the middle "
+    "value, and the mean of the true class. Kappa has quadratic weights: 1 is perfect, 0 is chance.",
 }
 
 
@@ -213,6 +215,9 @@ def tables(judged: TestReport) -> dict[str, list[list[str]]]:
         "Other attributes": [
             ["attribute", "average precision", "by class", "share", "area under the curve", "by class", "pictures"]
         ],
+        "Ranks and numbers": [
+            ["attribute", "mean error", "middle value", "by class", "class error less ours", "kappa", "pictures"]
+        ],
     }
     for choice, control in zip(judged.choices, judged.by_class, strict=True):
         low, high = wilson(choice.right, choice.total)
@@ -224,6 +229,9 @@ def tables(judged: TestReport) -> dict[str, list[list[str]]]:
     for one, other in zip(judged.rankings, judged.ranked_by_class, strict=True):
         figures = (one.precision, other.precision, one.share, one.auc, other.auc)
         sections["Other attributes"].append([one.name, *(f"{value:.3f}" for value in figures), str(one.total)])
+    for own in judged.distances:
+        controls = (f"{own.median:.3f}", f"{own.by_class:.3f}", str(own.over_class), f"{own.kappa:.3f}")
+        sections["Ranks and numbers"].append([own.name, str(own.error), *controls, str(own.total)])
     return {name: rows for name, rows in sections.items() if len(rows) > 1}
 
 

@@ -60,3 +60,12 @@ def test_too_few_pictures_judge_no_head(seen):
         "10 pictures that the network was not trained on"
         in unread(replace(seen, trained=torch.arange(600) > 9)).skipped
     )
+
+
+def test_heads_that_cannot_be_judged_are_counted(seen):
+    rare = seen.targets.clone()
+    rare[:, 0] = 0
+    verdict = unread(replace(seen, targets=rare))
+    left = verdict.summary["heads too rarely answered to tell"]
+    assert left > 0
+    assert f"{left} of {len(seen.vocabulary)} heads are not judged" in verdict.says

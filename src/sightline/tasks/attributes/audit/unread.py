@@ -86,12 +86,13 @@ def unread(observations: Observations) -> Verdict:
     summary = {"pictures judged by": int(rows.sum()), **counts, "heads too rarely answered to tell": left}
     table = tuple(head.record() for head in sorted(heads, key=lambda head: (READINGS.index(head.reading), head.name)))
     order = sorted(findings, key=lambda f: (f.effect, f.where))
-    return Verdict(tuple(order), len(heads), RULE, summary=summary, table=table, says=_says(heads))
+    return Verdict(tuple(order), len(heads), RULE, summary=summary, table=table, says=_says(heads, left))
 
 
-def _says(heads: tuple[HeadSkill, ...]) -> str:
+def _says(heads: tuple[HeadSkill, ...], left: int) -> str:
     counts = [f"{sum(head.reading == one for head in heads)} {one}" for one in READINGS]
-    return f"Of {len(heads)} attribute heads that can be judged: {', '.join(counts)}."
+    rest = f" {left} of {left + len(heads)} heads are not judged: too few pictures have the attribute, or lack it."
+    return f"Of {len(heads)} attribute heads that can be judged: {', '.join(counts)}.{rest if left else ''}"
 
 
 def judged_rows(observations: Observations) -> Bool[Tensor, " n"]:

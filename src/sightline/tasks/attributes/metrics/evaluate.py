@@ -18,6 +18,7 @@ from sightline.common.statistics.intervals import wilson
 from sightline.tasks.attributes.data import Vocabulary
 from sightline.tasks.attributes.data.examples import Examples, object_shares
 from sightline.tasks.attributes.explain.speaking import SpeakingAttributeNet
+from sightline.tasks.attributes.metrics.distance import Distance, distances
 from sightline.tasks.attributes.metrics.energy import NOTHING, Energy, energy_of
 from sightline.tasks.attributes.metrics.scores import (
     Choice,
@@ -56,6 +57,7 @@ class TestReport:
         energy: None where nobody marked the object.
         texts: how true the texts are.
         right: for each picture with a class, whether it was classified right.
+        distances: every ordinal and continuous attribute: how far readings are from the truth.
     """
 
     pictures: int
@@ -72,6 +74,7 @@ class TestReport:
     energy: Energy | None
     texts: TextReport
     right: tuple[bool, ...] = field(default=(), repr=False)
+    distances: tuple[Distance, ...] = ()
 
     @property
     def accuracy(self) -> float:
@@ -118,6 +121,7 @@ def judge(net: AttributeNet, pictures: Examples) -> TestReport:
         energy=where,
         texts=texts(net, pictures),
         right=tuple(hits.tolist()),
+        distances=distances(predictions.probabilities, oracle, *truth, words),
     )
 
 
