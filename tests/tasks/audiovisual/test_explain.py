@@ -18,6 +18,7 @@ from sightline.cli.app import app
 from sightline.errors import InputError, TargetError
 from sightline.results import Explanations
 from sightline.tasks.audiovisual.explain.clip import read_event_clip
+from sightline.tasks.audiovisual.explain.posthoc import flow_maps
 from sightline.tasks.audiovisual.explain.result import explained
 from sightline.tasks.audiovisual.network.net import EventNet
 from sightline.tasks.audiovisual.network.spec import EventSpec
@@ -188,3 +189,20 @@ def test_clips_of_the_pack_are_explained_from_end_to_end(pack: Path, net: EventN
     items = explained(net, clip)
     assert float(items[0].flow["where"].values.sum()) == pytest.approx(1.0, abs=1e-4)
     assert len(items[0].flow["when"].values) == clip.ruler.segments
+
+
+@pytest.mark.parametrize("field", ["patch", "wide"])
+def test_the_flow_lies_beside_the_attention_over_the_same_places(folder: Path, field: str) -> None:
+    torch.manual_seed(0)
+    net = EventNet(EventSpec(CLASSES, queries="class", width=8, field=field)).eval()
+    clip = read_event_clip(folder / "scene.mkv", net.spec)
+    items = explained(net, clip, ("bar", "ring"))
+    flows = flow_maps(net, clip, items)
+    assert [values.shape for values in flows] == [(6, 6, 6)] * 2
+    assert not torch.allclose(flows[0], flows[1])
+    page = event_page(clip, items, flows)
+    data = json.loads(re.search(r'id="data">(.*?)</script>', page)[1])
+    shares = np.frombuffer(base64.b64decode(data["flows"][1]), "<f4")
+    assert shares.sum() == pytest.approx(1.0, abs=1e-5)
+    assert 'value="flow"' in page
+    assert 'value="flow"' not in event_page(clip, items)

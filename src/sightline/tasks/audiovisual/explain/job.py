@@ -8,6 +8,7 @@ from typing import Any
 from sightline.errors import InputError
 from sightline.results import Explanations
 from sightline.tasks.audiovisual.explain.clip import EventClip, read_event_clip
+from sightline.tasks.audiovisual.explain.posthoc import flow_maps
 from sightline.tasks.audiovisual.explain.result import explained
 from sightline.tasks.audiovisual.network.net import EventNet
 from sightline.tasks.audiovisual.network.spec import EventSpec
@@ -62,7 +63,8 @@ def _written(
     }
     with whole_folder(folder) as partial:
         if "html" in request.formats:
-            save_event_page(clip, items, partial / "page.html")
+            flows = [] if net is None else flow_maps(net, clip, items)
+            save_event_page(clip, items, partial / "page.html", flows=flows)
         if "png" in request.formats:
             save_strip(clip, items, partial / "strip.png")
         if "arrays" in request.formats and len(items):

@@ -14,11 +14,13 @@ function numbers(text) {
 const table = Uint8Array.from(atob(data.drawing.table), (letter) => letter.charCodeAt(0));
 const maps = data.classes.map((one) => numbers(one.where));
 const movement = numbers(data.motion);
+const flows = data.flows.map(numbers);
 
 function chosen(name) { return document.querySelector(`input[name=${name}]:checked`)?.value ?? ""; }
 function currentMap() {
   const kind = chosen("map");
   if (kind === "attention") return maps[Number(chosen("class"))];
+  if (kind === "flow") return flows[Number(chosen("class"))];
   return kind === "motion" ? movement : null;
 }
 function segmentAt(time) { return Math.max(0, Math.min(data.segments - 1, Math.floor(time / data.seconds + 1e-9))); }

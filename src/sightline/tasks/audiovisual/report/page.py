@@ -29,22 +29,23 @@ QUIETEST = -60.0
 """Level in dB at the foot of the loudness curve."""
 
 
-def save_event_page(clip: EventClip, items: Explanations, path: Path) -> Path:
+def save_event_page(clip: EventClip, items: Explanations, path: Path, *, flows: Sequence[Tensor] = ()) -> Path:
     """Write the page of a clip, whole or not at all.
 
     Args:
         clip: the clip.
         items: its explanations, a class each; none for a page without a network.
         path: where to.
+        flows: for each explanation the map of a post-hoc method over the same places, to look at beside it.
     """
-    return write_page(path, event_page(clip, items))
+    return write_page(path, event_page(clip, items, flows))
 
 
-def event_page(clip: EventClip, items: Explanations) -> str:
+def event_page(clip: EventClip, items: Explanations, flows: Sequence[Tensor] = ()) -> str:
     """The page's text."""
     from markupsafe import Markup
 
-    payload = safe_json(payload_of(clip, items))
+    payload = safe_json({**payload_of(clip, items), "flows": [raw_bytes(_shares(values)) for values in flows]})
     has_picture = clip.footage is not None
     notes = (*clip.ruler.notes, *dict.fromkeys(sentence for item in items for sentence in item.sentences))
     return document(
@@ -56,6 +57,7 @@ def event_page(clip: EventClip, items: Explanations) -> str:
         media="data:",
         address=_address(clip),
         has_picture=has_picture,
+        has_flows=bool(flows),
         has_sound=bool(len(clip.ruler.track.samples)),
         spectrogram=data_uri(spectrogram(clip.spectra)),
         classes=[(clean(item.decision.label), _share(item)) for item in items],
@@ -112,6 +114,11 @@ def spectrogram(spectra: Float[Tensor, "1 s m f"]) -> Tensor:
 def _address(clip: EventClip) -> str:
     """The clip as it plays; empty for a folder of pictures, which has no film of its own."""
     return "" if clip.path.is_dir() else playable(clip.path, picture=clip.footage is not None)
+
+
+def _shares(values: Tensor) -> Tensor:
+    """A map that is not negative, as shares of its sum."""
+    return values / values.sum().clamp(min=1e-12)
 
 
 def _class(item: Explanation) -> dict[str, Any]:
