@@ -27,6 +27,9 @@ pytest.importorskip("lightning")
 from sightline.tasks.attributes.recipe import EatRecipe
 from sightline.tasks.attributes.train.experiment import train_eat
 from sightline.tasks.attributes.train.module import EatTask
+from sightline.tasks.audiovisual.module import EventTask
+from sightline.tasks.audiovisual.recipe import EventRecipe
+from sightline.tasks.audiovisual.train import train_events
 from sightline.tasks.bird.module import BirdTask
 from sightline.tasks.bird.recipe import BirdRecipe
 from sightline.tasks.bird.train import train_birdnet
@@ -88,6 +91,11 @@ def clicks(out: Path, work: Path | None = None, reporter: Reporter = Reporter())
     return train_clicks(None, out, recipe, work, reporter=reporter)
 
 
+def events(out: Path, work: Path | None = None, reporter: Reporter = Reporter()) -> Any:
+    recipe = EventRecipe().toy().but(scenes=40, held_out=20, epochs=3, modality_dropout=0.3)
+    return train_events(out, recipe, work, reporter=reporter)
+
+
 SMALL = ("--size=32", "--epochs=200", "--workers=1")
 TRAININGS = {
     "birdnet": Training(
@@ -113,6 +121,9 @@ TRAININGS = {
 }
 TRAININGS["clicks"] = Training(
     clicks, ("--rows=600", "--batch-size=64", "--width=4", "--epochs=200", "--patience=0"), ClickTask
+)
+TRAININGS["events"] = Training(
+    events, ("--scenes=40", "--held-out=20", "--batch-size=20", "--width=8", "--epochs=200", "--workers=1"), EventTask
 )
 APART = get_context("forkserver")
 """Processes of their own that find torch and lightning imported: the import costs more than the training."""
