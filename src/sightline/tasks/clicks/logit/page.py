@@ -28,6 +28,7 @@ def study_page(study: ChoiceStudy, title: str, command: str) -> str:
         "logit.html.j2",
         package="sightline.tasks.clicks.logit",
         title=title,
+        styles=("logit.css",),
         inline_styles=True,
         study=study,
         drawing=Markup(ratios_svg(study)),  # noqa: S704 - our own drawing; its texts are escaped
