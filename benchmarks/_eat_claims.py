@@ -72,14 +72,17 @@ class Cells:
 
 
 def crossed(differences: Sequence[Floats | None], draws: int = DRAWS) -> tuple[float, float, float]:
-    """Mean of paired differences and its 95 % interval, resampling seeds and pictures; several tables count alike."""
-    rng = np.random.default_rng(0)
+    """Mean of paired differences and its 95 % interval, resampling seeds and pictures.
+
+    Several tables count alike, and tables of one shape share what is drawn.
+    """
     known = [one for one in differences if one is not None]
     if not known:
         return float("nan"), float("nan"), float("nan")
     means, centres = np.zeros(draws), []
     for table in known:
         s, n = table.shape
+        rng = np.random.default_rng(0)  # networks share training draws and test pictures: the same ones for all
         seeds = rng.multinomial(s, np.full(s, 1 / s), draws).astype(float)
         pictures = rng.multinomial(n, np.full(n, 1 / n), draws).astype(float)
         there = np.isfinite(table)
@@ -197,6 +200,10 @@ def texts(cells: Cells) -> Rows:
     return rows
 
 
+LEARNT = ("eat", "permuted")
+"""Fine-tuned arms that have a second task."""
+
+
 def tuned(cells: Cells) -> Rows:
     """Fine-tuned networks beside the probe of the features before training."""
     rows = []
@@ -207,8 +214,12 @@ def tuned(cells: Cells) -> Rows:
                 "network": base,
                 "arm": arm,
                 "seeds": str(len(seeds)),
+                "epochs": plain(cells.mean(one, "epochs")).partition(".")[0],
                 "accuracy": plain(cells.mean(one, "accuracy")),
                 "less probe": "" if arm == "probe" else signed(crossed([cells.difference(one, probe, "hits")])),
+                "less zero": signed(crossed([cells.difference(one, (data, base, "zero", each), "hits")]))
+                if arm in LEARNT
+                else "",
                 "energy": plain(cells.mean(one, "energy")),
                 "another picture's map": plain(cells.mean(one, "another map")),
                 "within classes": plain(cells.mean(one, "within")),
@@ -238,26 +249,31 @@ QUESTIONS = (
 
 
 def claims(cells: Cells) -> Rows:
-    """In how many cells a claim holds with its interval, and in how many the opposite."""
+    """In how many cells of a data set a claim holds with its interval, and in how many the opposite.
+
+    The network that knows birds is left out.
+    """
     rows = []
     for words, arm, other, name, against in QUESTIONS:
-        tables = [
-            cells.difference((d, b, arm, e), (d, b, other, e), name, against=against) for d, b, e in cells.places(arm)
-        ]
-        spans = [crossed([one], 500) for one in tables if one is not None]
-        if not spans:
-            continue
-        rows.append(
-            {
-                "claim": words,
-                "cells": str(len(spans)),
-                "yes": str(sum(low > 0 for _, low, _ in spans)),
-                "no difference seen": str(sum(low <= 0 <= high for _, low, high in spans)),
-                "the opposite": str(sum(high < 0 for _, _, high in spans)),
-                "mean difference": f"{np.mean([m for m, _, _ in spans]) * (0.001 if name == 'energies' else 1):+.3f}",
-            }
-        )
+        for data in dict.fromkeys(place[0] for place in cells.places(arm)):
+            places = [(d, b, e) for d, b, e in cells.places(arm) if d == data and b != "inat birds"]
+            tables = [cells.difference((d, b, arm, e), (d, b, other, e), name, against=against) for d, b, e in places]
+            spans = [crossed([one], 500) for one in tables if one is not None]
+            if spans:
+                scale = 0.001 if name == "energies" else 1
+                rows.append({"claim": words, "data": data, **_counted(spans, scale)})
     return rows
+
+
+def _counted(spans: Sequence[tuple[float, float, float]], scale: float) -> dict[str, str]:
+    """Of intervals: how many lie above zero, hold it, or lie below it; and the mean difference."""
+    return {
+        "cells": str(len(spans)),
+        "yes": str(sum(low > 0 for _, low, _ in spans)),
+        "no difference seen": str(sum(low <= 0 <= high for _, low, high in spans)),
+        "the opposite": str(sum(high < 0 for _, _, high in spans)),
+        "mean difference": f"{np.mean([mean for mean, _, _ in spans]) * scale:+.3f}",
+    }
 
 
 def _order(cells: Cells, at: int) -> list[str]:

@@ -15,21 +15,22 @@ import torch
 from torch import Tensor
 
 from _eat_arms import Row, World, answers_of, drawn, second_task
-from _eat_features import Base, Frozen, Pictures, network, pictures, vocabularies
+from _eat_features import BASES, Base, Frozen, Pictures, network, pictures, vocabularies
 from _eat_measures import attention
 from sightline.tasks.attributes.data import Vocabulary
 from sightline.tasks.attributes.data.examples import Examples
 from sightline.tasks.attributes.network.net import AttributeNet
 from sightline.tasks.attributes.recipe import EatRecipe
-from sightline.tasks.attributes.train.anatomy import probe_features
+from sightline.tasks.attributes.train.anatomy import probe_features, start_class_head
 from sightline.tasks.attributes.train.calibrate import normalised
 from sightline.tasks.attributes.train.fit import fit
-from sightline.training.probe import Features, chosen_strength, fitted, linear_probe
+from sightline.training.probe import Features, linear_probe
 
 ARMS = ("zero", "eat", "permuted")
-FROM_PROBE = ("zero from the probe", "eat from the probe")
-"""Heads that begin as the probe's solution; on the first seed."""
-EPOCHS, CUT = 10, 0.2
+AS_BUILT = ("zero, head as built",)
+"""Arms whose class head does not start from the probe, as that of all others does; on the first seed."""
+LONG, SHORT, CUT = 10, 4, 0.2
+"""Epochs of the network that is trained longest and of the others; share of the places that deletion takes."""
 
 
 def probe_row(base: Base, work: Path) -> Row:
@@ -40,18 +41,27 @@ def probe_row(base: Base, work: Path) -> Row:
     return {**_name(base, "probe", 0), "hits": hits, "accuracy": sum(probe.right) / len(own.test)}
 
 
-def tuned_row(base: Base, arm: str, seed: int, work: Path, epochs: int = EPOCHS) -> Row:
+def tuned_row(base: Base, arm: str, seed: int, work: Path) -> Row:
     """One training and all that is measured of it."""
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="lightning.*")
     begun = time.process_time()
     net, own, features = _ready(base, work)
-    train = taught(own, arm.partition(" ")[0], seed)
-    if arm in FROM_PROBE:
-        start_from_probe(net, features)
-    zero = arm.startswith("zero")
-    fit(net, train, recipe(seed, epochs, net, zero=zero))
-    return {**_name(base, arm, seed), **measured(net, own), "seconds": time.process_time() - begun}
+    train = taught(own, arm.partition(",")[0], seed)
+    _start(net, features, arm)
+    epochs = LONG if base.name == BASES[0].name else SHORT
+    fit(net, train, recipe(seed, epochs, net, zero=arm.startswith("zero")))
+    row = {**_name(base, arm, seed), **measured(net, own), "epochs": epochs}
+    if epochs == LONG:
+        row |= deletion(net, own.test)
+    return {**row, "seconds": time.process_time() - begun}
+
+
+def _start(net: AttributeNet, features: Features, arm: str) -> None:
+    """The class head starts from the probe, as `train eat` lets it, unless the arm says otherwise."""
+    head = linear_probe(features).head
+    if arm not in AS_BUILT and head is not None:
+        start_class_head(net, head)
 
 
 def recipe(seed: int, epochs: int, net: AttributeNet, *, zero: bool) -> EatRecipe:
@@ -90,22 +100,8 @@ def taught(own: Pictures, arm: str, seed: int) -> Examples:
     return own.pool.take(rows).taught(targets, weights)
 
 
-def start_from_probe(net: AttributeNet, features: Features) -> None:
-    """Let the class head begin as logistic regression on the features has it, with no say of the attributes yet."""
-    x, labels = features.train.double(), features.train_labels
-    mean, scale = x.mean(0), x.std(0).clamp(min=1e-6)
-    x = (x - mean) / scale
-    classes = int(labels.max()) + 1
-    weight, bias = fitted(x, labels, classes, chosen_strength(x, labels, classes))
-    head = net.class_head
-    with torch.no_grad():
-        head.of_features.weight.copy_(weight / scale)
-        head.of_features.bias.copy_(bias - weight @ (mean / scale))
-        head.of_attributes.weight.zero_()
-
-
 def measured(net: AttributeNet, own: Pictures) -> Row:
-    """Class, attention, attributes and deletion on the test photos."""
+    """Class, attention and attributes on the test photos."""
     seen = attention(net, own.test)
     with torch.no_grad():
         parts = torch.arange(len(own.test)).split(25)
@@ -123,7 +119,7 @@ def measured(net: AttributeNet, own: Pictures) -> Row:
     }
     row |= {"area": float(seen["area"].mean()), "centred": float(seen["gaussian"].mean())}
     known = (own.test.targets, own.test.weights, own.test.labels)
-    return row | answers_of(p, *known, table[scores.argmax(1)]) | deletion(net, own.test)
+    return row | answers_of(p, *known, table[scores.argmax(1)])
 
 
 @torch.no_grad()
@@ -176,7 +172,7 @@ def toy_row(words: Vocabulary, arm: str, seed: int) -> Row:
         return {**_name(base, arm, seed), "hits": "".join(str(int(one)) for one in probe.right)} | {
             "accuracy": sum(probe.right) / len(test)
         }
-    if arm in FROM_PROBE:
-        start_from_probe(net, probe_features(net, train, test))
+    _start(net, probe_features(net, train, test), arm)
     fit(net, train, recipe(seed, 1, net, zero=arm.startswith("zero")))
-    return {**_name(base, arm, seed), **measured(net, own), "seconds": time.process_time() - begun}
+    row = {**_name(base, arm, seed), **measured(net, own), **deletion(net, own.test), "epochs": 1}
+    return row | {"seconds": time.process_time() - begun}

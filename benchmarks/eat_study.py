@@ -22,7 +22,7 @@ import torch
 from _eat_arms import FAMILIES, SIZES, Row, World, cells, ridge_of
 from _eat_claims import Cells, bases, claims, guides, picture, recognition, texts, tuned
 from _eat_features import BASES, BIRDS_BASE, SETS, frozen, toy, vocabularies
-from _eat_tuned import ARMS, FROM_PROBE, probe_row, toy_row, tuned_row
+from _eat_tuned import ARMS, AS_BUILT, probe_row, toy_row, tuned_row
 from _study import arguments, publish
 
 STUDIES = ("frozen", "guided", "tuned")
@@ -32,7 +32,9 @@ GUIDED_SEEDS, GUIDED_SIZES, GUIDED_BASES = 3, (5, 10, 30), ("lite0", "mobilenet_
 CLASS_SEEDS, WORLD_SEEDS = 3, 5
 """Seeds of the 312 attributes of classes, and of the worlds."""
 TUNED, TUNED_SEEDS = (BASES[3], BASES[0]), 3
-"""Networks that are fine-tuned, and how many seeds."""
+"""Networks that are fine-tuned with every arm, and how many seeds."""
+ONCE = ARMS[:1]
+"""What the other networks are fine-tuned with, on one seed."""
 
 
 def main() -> None:
@@ -76,7 +78,7 @@ def _toy(work: Path) -> None:
     own, words, class_words = toy()
     for _ in range(2):
         run(World("toy", "toy", own, words, class_words), tuple(FAMILIES), 2, work / "frozen.jsonl", sizes=(5, 30))
-    keep([toy_row(words, arm, 0) for arm in ("probe", *ARMS, *FROM_PROBE)], work / "tuned.jsonl")
+    keep([toy_row(words, arm, 0) for arm in ("probe", *ARMS, *AS_BUILT)], work / "tuned.jsonl")
 
 
 def worlds(work: Path) -> Iterator[World]:
@@ -114,8 +116,9 @@ def run_tuned(work: Path, seeds: int, say: Callable[[str], None] = print) -> Non
     """Fine-tune what is not in the file yet, seed by seed."""
     path = work / "tuned.jsonl"
     for seed in range(seeds):
-        for base in TUNED:
-            for arm in ("probe", *ARMS, *FROM_PROBE) if seed == 0 else ARMS:
+        for base in BASES if seed == 0 else TUNED:
+            arms = ARMS if base in TUNED else ONCE
+            for arm in ("probe", *arms, *(AS_BUILT if base in TUNED else ())) if seed == 0 else arms:
                 if ("cub", base.name, arm, 30, seed) in {key_of(row) for row in rows_of(path)}:
                     continue
                 row = probe_row(base, work) if arm == "probe" else tuned_row(base, arm, seed, work)

@@ -15,7 +15,7 @@ from _eat_arms import World, lessons, second_task
 from _eat_claims import Cells, crossed
 from _eat_features import Frozen, toy
 from _eat_heads import Guide, Lessons, Questions, read_places, train, train_boxes
-from _eat_tuned import start_from_probe
+from _eat_tuned import _start
 from eat_study import rows_of, run
 from sightline.tasks.attributes.data import Attribute, Vocabulary
 from sightline.tasks.attributes.network.activations import activations
@@ -133,7 +133,7 @@ def test_a_head_that_starts_from_the_probe_decides_as_the_probe_does():
     labels = torch.arange(30) % 3
     x = torch.nn.functional.pad(torch.nn.functional.one_hot(labels).float(), (0, 5)) + 0.8 * drawn(30, 8)
     features = Features(x[:20], labels[:20], x[20:], labels[20:])
-    start_from_probe(net, features)
+    _start(net, features, "zero")
     right = net.read_features(x[20:, :, None, None]).classes.argmax(1) == labels[20:]
     assert tuple(right.tolist()) == linear_probe(features).right
 

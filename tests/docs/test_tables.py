@@ -19,7 +19,7 @@ LAYER = r"(?:features|classifier)\.\d+|\d+(?:\.\d+)*"
 EAT = ("controls", "guided", "bottlenecks", "grounding", "text", "faithfulness")
 CLICKS = ("clicks planted", "clicks classes")
 EVENTS = ("recognition", "ways", "negative", "areas", "forgotten", "speed")
-EAT_STUDY = ("claims", "recognition", "bases", "guides", "texts")
+EAT_STUDY = ("claims", "recognition", "bases", "guides", "texts", "tuned")
 BOTH = ("mobilenet_v2", "squeezenet1_0")
 TRUTH = {"mosaics": BOTH, "faithful": BOTH, "causal": BOTH, "shuffled": BOTH, "damping": BOTH[:1]}
 
@@ -81,6 +81,7 @@ SCRIPTS = [
     Script("drawing_peers.py", ("table: peers-drawn",), free="(?!)"),
     Script("drawing_search.py --tries", ("table: tries",), free="(?!)", keys=2),
     Script("drawing_search.py --hues", ("table: hues",), free="(?!)", absent=".*"),
+    Script("fine_tuning.py", ("fine_tuning few photos",), free="(?!)", keys=2, within=True),
     Script("xai_tris.py", ("xai_tris precision", "xai_tris gain"), free="(?!)"),
     Script("evidence.py", ("table: coco-where", "table: cub-where"), free=r"(?!)", absent=r".*"),
     *(Script(f"flow_truth.py {study}", tuple(f"table: truth-{study}-{net}" for net in nets), LAYER, absent="captum")
