@@ -28,6 +28,7 @@ HARDER = {"shapes": 3, "tones": 3, "noise": 0.12, "sound_noise": 0.05, "lag": 1,
 NETWORKS = {
     "default": {},
     "factorised": {"form": "factorised"},
+    "AVEL": {"form": "avel"},
     "shared queries": {"queries": "shared"},
     "wide field": {"field": "wide"},
     "self-attention": {"mixing": "pre"},
