@@ -60,6 +60,31 @@ def explain_photo() -> Image.Image:
 
 
 @picture
+def events() -> Image.Image:
+    """A drawn scene with its sound, where and when, by a network that the command trains for it (about a minute)."""
+    import torch
+
+    from sightline.tasks.audiovisual.explain.clip import read_event_clip
+    from sightline.tasks.audiovisual.explain.result import explained
+    from sightline.tasks.audiovisual.network.store import load_net
+    from sightline.tasks.audiovisual.recipe import EventRecipe
+    from sightline.tasks.audiovisual.report.player import save_scene
+    from sightline.tasks.audiovisual.report.strip import save_strip
+    from sightline.tasks.audiovisual.train import train_events
+    from sightline.tasks.audiovisual.world import HELD_OUT, WorldConfig, scenes
+
+    with tempfile.TemporaryDirectory() as folder:
+        weights, clip, strip = (Path(folder) / name for name in ("net.safetensors", "scene.mkv", "strip.png"))
+        train_events(weights, EventRecipe().but(scenes=2_000, held_out=50, epochs=25))
+        torch.manual_seed(0)
+        save_scene(scenes(WorldConfig(), HELD_OUT, 1, seed=1), 0, clip)
+        net = load_net(weights)
+        read = read_event_clip(clip, net.spec)
+        save_strip(read, explained(net, read), strip)
+        return Image.open(strip).convert("RGB")
+
+
+@picture
 def target() -> Image.Image:
     """The same photo, and why a dog rather than a cat, and the other way round."""
     dog = explain("both_dog_cat.png", target="boxer", contrast="tiger cat")
