@@ -20,6 +20,8 @@ EAT = ("controls", "guided", "bottlenecks", "grounding", "text", "faithfulness")
 CLICKS = ("clicks planted", "clicks classes")
 EVENTS = ("recognition", "ways", "negative", "areas", "forgotten", "speed")
 EAT_STUDY = ("claims", "recognition", "bases", "guides", "texts", "tuned")
+CAPTIONS = tuple(f"captions {name}" for name in ("relations", "transfer", "pointing", "normalisers", "critical"))
+EAT_STUDY = ("claims", "recognition", "bases", "guides", "texts")
 BOTH = ("mobilenet_v2", "squeezenet1_0")
 TRUTH = {"mosaics": BOTH, "faithful": BOTH, "causal": BOTH, "shuffled": BOTH, "damping": BOTH[:1]}
 
@@ -77,6 +79,7 @@ SCRIPTS = [
     Script("eat_points.py --seeds 3", ("eat_points pointing", "eat_points energy"), free="(?!)", keys=2, within=True),
     Script("clicks.py --study planted --study classes", CLICKS, free="(?!)", within=True),
     Script("events.py --study drawn --study speed", tuple(f"events {name}" for name in EVENTS), free="(?!)"),
+    Script("captions.py", CAPTIONS, free="(?!)", within=True, absent=".*"),
     Script("eat_noise.py", ("eat_noise photos",), free="(?!)", keys=2, absent="CUB, attributes|CIFAR"),
     Script("drawing_peers.py", ("table: peers-drawn",), free="(?!)"),
     Script("drawing_search.py --tries", ("table: tries",), free="(?!)", keys=2),

@@ -197,6 +197,16 @@ def test_the_content_bias_is_not_negative_and_a_constant_row_is_invisible() -> N
     assert torch.allclose((E + numbers(N, 1, seed=4)).softmax(1), E.softmax(1), atol=1e-15)
 
 
+def test_what_a_query_adds_to_all_keys_alike_and_the_bias_of_keys_are_dead(monkeypatch: pytest.MonkeyPatch) -> None:
+    net, x, geometry = attention(GSA), numbers(B, N, C), relative_geometry(boxes())
+    before = net(x, geometry)
+    before.square().sum().backward()
+    assert net.key.bias.grad.abs().max() < 1e-13
+    plain, row = GeometryBias.forward, numbers(B, H, N, 1, seed=5)  # phi2's part that is the same for all j
+    monkeypatch.setattr(GeometryBias, "forward", lambda self, x, geometry: plain(self, x, geometry) + row)
+    assert torch.allclose(net(x, geometry), before, atol=1e-13)
+
+
 def test_an_unscaled_attention_is_an_option() -> None:
     net, x = attention(AttentionKind("instance", (), scaled=False)), numbers(B, N, C)
     q = instance_normalised(net.query(x)).unflatten(-1, (H, -1)).transpose(1, 2)

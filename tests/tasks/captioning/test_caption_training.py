@@ -13,21 +13,22 @@ from typer.testing import CliRunner
 pytest.importorskip("lightning")
 
 from sightline.cli.app import app
+from sightline.common.statistics.bootstrap import Interval
 from sightline.tasks.captioning.data.table import CaptionTable, part_of_scenes
 from sightline.tasks.captioning.data.vocabulary import sentence_of
 from sightline.tasks.captioning.explain.caption import captioned
 from sightline.tasks.captioning.explain.methods import CONTROLS, METHODS, Question, encoder_attention, weights_of
-from sightline.tasks.captioning.explain.opened import open_regions
+from sightline.tasks.captioning.explain.opened import open_captioner, open_regions
 from sightline.tasks.captioning.explain.page import caption_page
-from sightline.tasks.captioning.explain.pointing import pointing
+from sightline.tasks.captioning.explain.pointing import Pointing, best_method, pointing
 from sightline.tasks.captioning.metrics.cider import CiderD
-from sightline.tasks.captioning.metrics.measures import measure, regions_of
+from sightline.tasks.captioning.metrics.measures import measure, regions_of, relation_hits, write
 from sightline.tasks.captioning.module import CaptionTask, rate
 from sightline.tasks.captioning.network.captioner import Captioner, load_captioner
 from sightline.tasks.captioning.network.decoding import Regions, greedy, sampled, word_logs
 from sightline.tasks.captioning.recipe import CaptionRecipe, ScheduleConfig
 from sightline.tasks.captioning.train import spec_of, train_captions
-from sightline.tasks.captioning.world.scenes import draw_scenes
+from sightline.tasks.captioning.world.scenes import HELD_OUT, Scenes, draw_scenes
 from sightline.training.reporter import Reporter
 
 TOY = CaptionRecipe().toy().but(scenes=24, held_out=8, batch_size=8, epochs=2)
@@ -182,6 +183,45 @@ def test_gradient_attention_is_the_gradient_by_finite_differences(question: Ques
     assert torch.allclose(weights_of(question, "gradient-attention")[2], expected, atol=1e-6)
 
 
+def test_leaving_a_region_out_is_a_forward_without_it(question: Question) -> None:
+    weights = weights_of(question, "left-out")
+    net, regions, rest = question.net, question.regions, [0, 1, 3, 4]
+    with torch.no_grad():
+        whole = word_logs(net, regions, question.tokens)[0]
+        without = word_logs(net, Regions(regions.features[:, rest], regions.boxes[:, rest]), question.tokens)[0]
+    assert torch.allclose(weights[:, 2], whole - without, atol=1e-5)
+    alone = Question(net, Regions(regions.features[:, :1], regions.boxes[:, :1]), question.tokens)
+    assert (weights_of(alone, "left-out") == 1).all()
+
+
+def test_controls_are_the_middle_box_and_the_maps_of_other_words(question: Question) -> None:
+    boxes = question.regions.boxes[0]
+    middle = ((boxes[:, :2] + boxes[:, 2:]) / 2 - 0.5).square().sum(1).argmin()
+    assert (weights_of(question, "centre").argmax(1) == middle).all()
+    own, moved = (weights_of(question, name) for name in ("attention", "shuffled"))
+    assert torch.equal(moved.sort(0).values, own.sort(0).values)
+    assert not torch.allclose(moved, own, atol=1e-4)
+
+
+def test_the_best_method_points_best_at_words_and_then_at_relations() -> None:
+    figures = {"a": (0.9, 0.5), "b": (0.9, 0.6), "c": (0.8, 1.0)}
+    points = [Pointing(name, *(Interval(v, v, v, 1) for v in pair)) for name, pair in figures.items()]
+    assert best_method(points) == "b"
+
+
+def test_sentences_of_one_kind_are_pointed_at_alone(net: Captioner, monkeypatch: pytest.MonkeyPatch) -> None:
+    kinds: list[str] = []
+    plain = Scenes.sentence
+
+    def listed(self: Scenes, scene: int, kind: str, *, turned: bool = False) -> tuple[str, ...]:
+        kinds.append(kind)
+        return plain(self, scene, kind, turned=turned)
+
+    monkeypatch.setattr(Scenes, "sentence", listed)
+    pointing(net, draw_scenes(2, seed=8), methods=("uniform",), kinds=("size",))
+    assert kinds == ["size", "size"]
+
+
 def test_controls_point_as_often_as_chance_says(net: Captioner) -> None:
     (uniform,) = pointing(net, draw_scenes(4, seed=8), methods=("uniform",))
     assert uniform.words.mean == pytest.approx(0.2)
@@ -216,13 +256,23 @@ def test_the_command_captions_a_scene_and_scores_a_sentence(weights: Path, tmp_p
     assert record["log_probability"] < sum(word["log_probability"] for word in record["words"])
 
 
+def test_the_bundled_captioner_tells_the_truth_of_scenes_that_it_never_saw() -> None:
+    code, text = run("caption", "--scene", "3")
+    assert code == 0, text
+    net, part = open_captioner(None), part_of_scenes(draw_scenes(60, seed=HELD_OUT + 7))
+    captions = write(net, part, width=1)
+    assert sum(own in part.sentences[i] for i, own in enumerate(captions)) >= 55
+    shares = {kind: hits.share for kind, hits in relation_hits(net, part.scenes)}
+    assert all(share >= bar for share, bar in zip(shares.values(), (0.95, 0.95, 0.85, 0.95), strict=True)), shares
+
+
 def test_a_photo_is_refused_by_a_captioner_of_scenes(weights: Path, tmp_path: Path) -> None:
     code, text = run("caption", str(tmp_path / "a.jpg"), "--weights", str(weights))
     assert code
     assert "knows generated scenes only; give --weights FILE of a captioner of photos" in text
-    code, text = run("caption")
+    code, text = run("caption", str(tmp_path / "a.jpg"))
     assert code
-    assert "no captioner is bundled" in text
+    assert "knows generated scenes only" in text
     code, text = run("caption", "--weights", str(weights), "--method", "atention")
     assert code
     assert "near names: 'attention'" in text

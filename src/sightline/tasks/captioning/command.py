@@ -76,7 +76,9 @@ class CaptionOptions(Settings):
 
     PANEL = "What to caption"
 
-    weights: Path | None = setting(None, "A captioner: what `train captions` wrote.")
+    weights: Path | None = setting(
+        None, "A captioner: what `train captions` wrote. Default: the bundled one, of generated scenes."
+    )
     score: str | None = setting(None, "A sentence whose words are scored instead of writing one.")
     beam: int = setting(3, "Sentences that are kept while writing; 1 is greedy.", low=1)
     picture: int | None = setting(None, "Number of the picture in a features file; the first if none.", low=0)

@@ -106,7 +106,10 @@ class CaptionTask(TrainedModule):
     def configure_optimizers(self) -> Any:
         """Adam, whose rate follows `rate`."""
         own, loop = self.recipe.optim, self.recipe.loop
-        optimiser = torch.optim.AdamW(self.parameters(), lr=own.lr, weight_decay=own.weight_decay)
+        # A short memory of squares: a relation's gradient is near zero for long and then rises within a few steps.
+        optimiser = torch.optim.AdamW(
+            self.parameters(), lr=own.lr, betas=(0.9, 0.99), weight_decay=own.weight_decay, fused=True
+        )
 
         def factor(step: int) -> float:
             # The first step has a rate above zero already.

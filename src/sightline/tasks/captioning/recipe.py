@@ -35,9 +35,9 @@ class NetworkConfig(Part):
     )
     absolute: bool = setting(False, "Add the box itself to the features.", "--absolute/--no-absolute")
     layers: int = setting(2, "Encoder blocks, and as many decoder blocks; the paper takes 4.", "--blocks", above=0)
-    width: int = setting(48, "Channels; the paper takes 512.", above=0)
+    width: int = setting(64, "Channels; the paper takes 512.", above=0)
     heads: int = setting(4, "Attention heads; 8 is usual.", above=0)
-    inner: int = setting(96, "Channels inside the feed-forward networks; the paper takes 2048.", above=0)
+    inner: int = setting(128, "Channels inside the feed-forward networks; the paper takes 2048.", above=0)
     longest: int = setting(20, "Most words of a caption.", above=0)
     dropout: float = setting(0.0, "Share of numbers that are dropped in training.", low=0, below=1)
     normaliser: str = setting(
@@ -61,9 +61,9 @@ class ScheduleConfig(OptimConfig):
     PANEL = "Optimiser"
 
     warm_up: float = setting(0.5, "Epochs in which the learning rate rises.", "--lr-warm-up", low=0)
-    halve_from: int = setting(28, "Epoch from which on the learning rate is halved.", low=0)
+    halve_from: int = setting(20, "Epoch from which on the learning rate is halved.", low=0)
     halve_every: int = setting(4, "Epochs between two halvings.", above=0)
-    captions_per_picture: int = setting(4, "Captions of each picture in a step.", above=0)
+    captions_per_picture: int = setting(8, "Most captions of each picture in a step.", above=0)
     critical_epochs: int = setting(0, "Further epochs of self-critical training on CIDEr-D.", low=0)
     critical_lr: float = setting(2e-4, "Learning rate of self-critical training.", above=0)
     critical_decay: float = setting(
@@ -77,8 +77,8 @@ class CaptionRecipe(Recipe):
 
     data: DataConfig = DataConfig()
     network: NetworkConfig = NetworkConfig()
-    optim: ScheduleConfig = ScheduleConfig(lr=1e-3, weight_decay=0.0)
-    loop: LoopConfig = LoopConfig(epochs=40, batch_size=32)
+    optim: ScheduleConfig = ScheduleConfig(lr=2e-3, weight_decay=0.0)
+    loop: LoopConfig = LoopConfig(epochs=36, batch_size=32)
     machine: DeviceConfig = DeviceConfig()
 
     def toy(self) -> CaptionRecipe:

@@ -108,6 +108,24 @@ def gradient_input(question: Question) -> Weights:
     return _explained(question, "gradxact")
 
 
+@torch.no_grad()
+def left_out(question: Question) -> Weights:
+    """How much less likely a word is without a region: its log-probability with all regions less that without it.
+
+    A picture of one region has no other to fall back on: its weight is 1 for every word.
+    """
+    net, regions = question.net, question.regions
+    real = torch.ones(regions.boxes.shape[:2], dtype=torch.bool) if regions.mask is None else regions.mask
+    n = real.shape[1]
+    if int(real.sum()) == 1:
+        return real.float().expand(question.tokens.shape[1], -1)
+    inputs = {name: value.expand(n + 1, *value.shape[1:]) for name, value in question.inputs.items()}
+    keep = real & ~torch.eye(n, dtype=torch.bool)
+    with leave_as_found(net):
+        logs = question.target.function(net.eval()(**{**inputs, "mask": torch.cat([real, keep])}))
+    return (logs[:1] - logs[1:]).T * real
+
+
 def rollout_without_geometry(question: Question) -> Weights:
     """Rollout with the geometry bias left out of the encoder's attention."""
     return rollout(question, geometry=False)
@@ -120,6 +138,7 @@ METHODS: dict[str, Method] = {
     "gradient-attention": gradient_attention,
     "gradient-input": gradient_input,
     "lrp": lrp,
+    "left-out": left_out,
 }
 """How regions of words are found."""
 
@@ -142,8 +161,29 @@ def chance(question: Question) -> Weights:
     return torch.rand(question.tokens.shape[1], question.regions.features.shape[1], generator=seed)
 
 
-CONTROLS: dict[str, Method] = {"uniform": uniform, "area": area, "random": chance}
-"""What knows nothing of the network."""
+def centre(question: Question) -> Weights:
+    """A control: the box whose centre is nearest to that of the picture."""
+    boxes = question.regions.boxes[0]
+    middle = (boxes[:, :2] + boxes[:, 2:]) / 2
+    return -(middle - 0.5).norm(dim=1).expand(question.tokens.shape[1], -1)
+
+
+def shuffled(question: Question) -> Weights:
+    """A control: the attention of the sentence, each word with that of another word, drawn at random."""
+    count = question.tokens.shape[1]
+    seed = torch.Generator().manual_seed(int(question.tokens.sum()) + 2)
+    step = int(torch.randint(1, max(2, count), (1,), generator=seed))
+    return attention(question).roll(step, 0)
+
+
+CONTROLS: dict[str, Method] = {
+    "uniform": uniform,
+    "area": area,
+    "centre": centre,
+    "random": chance,
+    "shuffled": shuffled,
+}
+"""What a method must be better than; only `shuffled` asks the network, and not about the word."""
 
 
 def weights_of(question: Question, method: str) -> Weights:

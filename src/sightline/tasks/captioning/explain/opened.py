@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.resources import as_file, files
 from pathlib import Path
 
 from PIL import Image
 
-from sightline.errors import InputError, ModelError
+from sightline.errors import InputError
 from sightline.tasks.captioning.data.features import open_features
 from sightline.tasks.captioning.data.regions import RegionSet
 from sightline.tasks.captioning.network.captioner import Captioner, load_captioner
@@ -16,6 +17,8 @@ from sightline.tasks.captioning.world.scenes import HELD_OUT, draw_scenes
 
 SUFFIXES = (".tsv", ".h5", ".hdf5")
 """Endings of files of region features; folders hold them too."""
+BUNDLED = "captioner.safetensors"
+"""What `sightline train captions --signed --out captioner.safetensors` wrote, among the package's assets."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,17 +35,15 @@ class Opened:
 
 
 def open_captioner(weights: Path | None) -> Captioner:
-    """The captioner of a file.
+    """The captioner of a file; the bundled one of generated scenes where none is named.
 
     Raises:
-        ModelError: the file is not a captioner's, or none is named.
+        ModelError: the file is not a captioner's.
     """
     if weights is not None:
         return load_captioner(weights)
-    raise ModelError(
-        "no captioner is bundled; make one of generated scenes in minutes: sightline train captions --out "
-        "captioner.safetensors, and name it: --weights captioner.safetensors"
-    )
+    with as_file(files("sightline") / "assets" / BUNDLED) as path:
+        return load_captioner(path)
 
 
 def open_regions(net: Captioner, source: Path | None, *, number: int | None = None, scene: int = 0) -> Opened:

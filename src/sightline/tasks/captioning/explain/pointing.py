@@ -29,18 +29,25 @@ class Pointing:
     relations: Interval
 
 
-def pointing(net: Captioner, scenes: Scenes, methods: Sequence[str] = (*METHODS, *CONTROLS)) -> list[Pointing]:
+def pointing(
+    net: Captioner,
+    scenes: Scenes,
+    methods: Sequence[str] = (*METHODS, *CONTROLS),
+    *,
+    kinds: Sequence[str] = KINDS,
+) -> list[Pointing]:
     """Score methods on one true sentence of each scene, kinds of relation in turn; scenes are resampled.
 
     Args:
         net: the captioner.
         scenes: what the sentences are about.
         methods: names of `METHODS` and `CONTROLS`.
+        kinds: relations that the sentences tell.
     """
     named: dict[str, list[float]] = {method: [] for method in methods}
     related: dict[str, list[float]] = {method: [] for method in methods}
     for row in range(len(scenes)):
-        sentence = scenes.sentence(row, KINDS[row % len(KINDS)], turned=bool(row // len(KINDS) % 2))
+        sentence = scenes.sentence(row, kinds[row % len(kinds)], turned=bool(row // len(kinds) % 2))
         right = scenes.regions(row, sentence)
         tokens = torch.tensor([[*(net.numbers[word] for word in sentence), net.end]])
         question = Question(net, regions_of(scenes[row : row + 1]), tokens)
@@ -54,6 +61,14 @@ def pointing(net: Captioner, scenes: Scenes, methods: Sequence[str] = (*METHODS,
         Pointing(method, *(bootstrap(torch.tensor(part[method], dtype=torch.float64)) for part in (named, related)))
         for method in methods
     ]
+
+
+def best_method(points: Sequence[Pointing]) -> str:
+    """The method that points best: at a word's region, and where methods are equal at a relation's regions.
+
+    Choose on scenes that no figure is reported of.
+    """
+    return max(points, key=lambda own: (own.words.mean, own.relations.mean)).method
 
 
 def _hit(weights: Sequence[float], right: frozenset[int]) -> float:
