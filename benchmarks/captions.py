@@ -148,7 +148,7 @@ def table_transfer(own: list[Cell]) -> Rows:
     for kind in KINDS:
         for arm in ARMS:
             mine = [one for one in own if one["arm"] == arm and one["kind"] == kind]
-            if mine and max(one["in range"] for one in mine) > 0.6:  # what was not learnt cannot be carried over
+            if mine:
                 figures = {move: spread([one[move] for one in mine]) for move in MOVES}
                 rows.append({"relation": TITLES[kind], "encoder": arm, **figures})
     return rows
