@@ -21,7 +21,6 @@ CLICKS = ("clicks planted", "clicks classes")
 EVENTS = ("recognition", "ways", "negative", "areas", "forgotten", "speed")
 EAT_STUDY = ("claims", "recognition", "bases", "guides", "texts", "tuned")
 CAPTIONS = tuple(f"captions {name}" for name in ("relations", "transfer", "pointing", "normalisers", "critical"))
-EAT_STUDY = ("claims", "recognition", "bases", "guides", "texts")
 BOTH = ("mobilenet_v2", "squeezenet1_0")
 TRUTH = {"mosaics": BOTH, "faithful": BOTH, "causal": BOTH, "shuffled": BOTH, "damping": BOTH[:1]}
 
