@@ -123,7 +123,8 @@ def left_out(question: Question) -> Weights:
     keep = real & ~torch.eye(n, dtype=torch.bool)
     with leave_as_found(net):
         logs = question.target.function(net.eval()(**{**inputs, "mask": torch.cat([real, keep])}))
-    return (logs[:1] - logs[1:]).T * real
+    weights: Tensor = (logs[:1] - logs[1:]).T * real
+    return weights
 
 
 def rollout_without_geometry(question: Question) -> Weights:
