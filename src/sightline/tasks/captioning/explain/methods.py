@@ -166,7 +166,8 @@ def centre(question: Question) -> Weights:
     """A control: the box whose centre is nearest to that of the picture."""
     boxes = question.regions.boxes[0]
     middle = (boxes[:, :2] + boxes[:, 2:]) / 2
-    return -(middle - 0.5).norm(dim=1).expand(question.tokens.shape[1], -1)
+    distance: Tensor = (middle - 0.5).norm(dim=1)
+    return -distance.expand(question.tokens.shape[1], -1)
 
 
 def shuffled(question: Question) -> Weights:
