@@ -33,6 +33,9 @@ from sightline.tasks.audiovisual.train import train_events
 from sightline.tasks.bird.module import BirdTask
 from sightline.tasks.bird.recipe import BirdRecipe
 from sightline.tasks.bird.train import train_birdnet
+from sightline.tasks.captioning.module import CaptionTask
+from sightline.tasks.captioning.recipe import CaptionRecipe
+from sightline.tasks.captioning.train import train_captions
 from sightline.tasks.classification.module import ClassifyTask
 from sightline.tasks.classification.recipe import ClassifyRecipe
 from sightline.tasks.classification.train import train_classify
@@ -96,6 +99,11 @@ def events(out: Path, work: Path | None = None, reporter: Reporter = Reporter())
     return train_events(out, recipe, work, reporter=reporter)
 
 
+def captioning(out: Path, work: Path | None = None, reporter: Reporter = Reporter()) -> Any:
+    recipe = CaptionRecipe().toy().but(scenes=40, epochs=2, dropout=0.3)
+    return train_captions(out, recipe, work, reporter=reporter)
+
+
 SMALL = ("--size=32", "--epochs=200", "--workers=1")
 TRAININGS = {
     "birdnet": Training(
@@ -124,6 +132,9 @@ TRAININGS["clicks"] = Training(
 )
 TRAININGS["events"] = Training(
     events, ("--scenes=40", "--held-out=20", "--batch-size=20", "--width=8", "--epochs=200", "--workers=1"), EventTask
+)
+TRAININGS["captions"] = Training(
+    captioning, ("--scenes=40", "--held-out=20", "--batch-size=20", "--width=8", "--epochs=200"), CaptionTask
 )
 APART = get_context("forkserver")
 """Processes of their own that find torch and lightning imported: the import costs more than the training."""
