@@ -11,7 +11,7 @@ from tests.docs.conftest import ROOT
 
 DOCS = ROOT / "docs"
 STUDIES = sorted((DOCS / "studies").glob("*.md"))
-SUMMARY = re.compile(r"<!-- summary: (\w+) -->\n(.*?)<!-- summary end -->", re.DOTALL)
+SUMMARY = re.compile(r"<!-- summary: ([\w-]+) -->\n(.*?)<!-- summary end -->", re.DOTALL)
 
 
 def summaries(page: Path) -> dict[str, str]:
