@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-from sightline.renamed import renamed
+from sightline.renamed import WORKING, renamed
 
 
 class SightlineError(Exception):
@@ -81,7 +81,8 @@ def near(name: str, names: Iterable[str], *, most: int = 5) -> str:
         "near names: 'zebra'"
     """
     known = sorted(set(names))
-    if new := renamed(name, known):
+    # Modules and arguments may well be called as an option was.
+    if name not in WORKING and (new := renamed(name, known)):
         return f"it is called {new!r} now"
     by_lower = {known_name.lower(): known_name for known_name in known}
     hits = difflib.get_close_matches(name.lower(), by_lower, n=most, cutoff=0.55)

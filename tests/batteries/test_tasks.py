@@ -38,6 +38,7 @@ NAMES = {
 OF_EVERY_TRAINING = {"task", "command", "data", "recipe", "train", "report"}
 OWN_NAMES = {
     "attributes": {"audit"},
+    "audiovisual": {"features", "stand_ins"},
     "bird": {"judging", "scope"},
     "classification": {"fit", "heads", "configs", "multilabel"},
     "clicks": {"logit", "predict"},

@@ -30,9 +30,14 @@ class InputOptions(Settings):
     white: float | None = setting(None, "Value that is white in files of more than 8 bits: 4095 of a 12-bit camera.")
     black: float | None = setting(None, "Value that is black in them: -1000 of a CT, for air.")
     tiles: int | None = setting(
-        None, "Read a large photo in tiles of so many of its pixels, such as 512, with one map over all.", low=1
+        None,
+        "Read a large photo in tiles of so many of its pixels, such as 512, with one map over all.",
+        low=1,
+        panel="Large photos",
     )
-    tile_overlap: float = setting(0.25, "Share of a tile's side that neighbours have in common, at least.", low=0)
+    tile_overlap: float = setting(
+        0.25, "Share of a tile's side that neighbours have in common, at least.", low=0, panel="Large photos"
+    )
     frames: int | None = setting(
         None, "Frames of a clip, spread evenly; a folder of pictures is a clip then. A video's default: 16.", low=1
     )

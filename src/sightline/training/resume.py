@@ -124,6 +124,8 @@ def as_now(before: Mapping[str, Any], now: Container[str]) -> dict[str, Any]:
             facts |= {key: part for old, part in own.items() if (key := old if old in now else renamed(old, now))}
         else:
             facts[new or name] = value
+    if facts and "--head-start" in now:
+        facts.setdefault("--head-start", "built")
     if not facts or "--norms" in facts or "--norms" not in now:
         return facts
     known = {name: value for name, value in facts.items() if value is not None or name not in BEFORE_OPTIONS}

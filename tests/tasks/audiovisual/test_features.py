@@ -19,9 +19,9 @@ from sightline.errors import DataError, InputError
 from sightline.results import Explanations
 from sightline.tasks.audiovisual.data.encoding import FrameEncoder, as_frames, frame_encoder
 from sightline.tasks.audiovisual.data.feature_set import read_feature_set
+from sightline.tasks.audiovisual.features.train import FeatureExperiment
 from sightline.tasks.audiovisual.network.store import load_net
 from sightline.tasks.audiovisual.recipe import EventRecipe
-from sightline.tasks.audiovisual.train_features import FeatureExperiment
 
 TOY = EventRecipe().but(epochs=14, batch_size=8, width=8, even_weight=0.0, missing_steps=60, lr=0.02)
 EVENTS = ("bark", "ring", "siren")

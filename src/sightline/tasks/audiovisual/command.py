@@ -65,9 +65,9 @@ def events(ctx: typer.Context, run: EventRun, recipe: EventRecipe, config: Confi
 
 def _train_features(run: EventRun, recipe: EventRecipe, reporter: Reporter) -> None:
     """From frozen features; the figures of what was written are said."""
+    from sightline.tasks.audiovisual.features.train import FeatureExperiment
     from sightline.tasks.audiovisual.metrics.features import record
     from sightline.tasks.audiovisual.report.feature_card import feature_verdict
-    from sightline.tasks.audiovisual.train_features import FeatureExperiment
 
     experiment = FeatureExperiment(recipe, run.out, run.folder, reporter, folder=run.features or Path())
     figures = experiment.run()

@@ -7,7 +7,7 @@ TASK = Task(
     verbs=(
         Verb("train events", "sightline.tasks.audiovisual.command:events"),
         Verb("events test", "sightline.tasks.audiovisual.command:negative_test"),
-        Verb("events features", "sightline.tasks.audiovisual.feature_command:make_features"),
+        Verb("events features", "sightline.tasks.audiovisual.features.command:make_features"),
         Verb("events draw", "sightline.tasks.audiovisual.command:draw_clips"),
     ),
     recipe="sightline.tasks.audiovisual.recipe:EventRecipe",

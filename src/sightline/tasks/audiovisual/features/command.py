@@ -28,7 +28,7 @@ class FeatureOptions(Settings):
     PANEL = "What to write"
 
     out: Path = setting(Path("features"), "Folder of the features.")
-    model: str = setting("imagenet", "Model that encodes each frame, as `sightline explain --model` has it.")
+    model: str = setting("imagenet", "Model that encodes each frame (`sightline models`).")
     layer: str | None = setting(None, "Layer of the model whose places are read. Default: its last block.")
     size: int | None = setting(
         None, "Sides of the frames for the model, in pixels. Default: those that the model was made for.", low=8
