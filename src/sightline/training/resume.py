@@ -24,15 +24,18 @@ OTHER: dict[str, Any] = {
     "cure": "begin anew with another --work, or repeat the former command",
     "error": TrainingError,
 }
-BEFORE_OPTIONS: dict[str, Any] = {
-    "--norms": "train", "--frozen": False, "--freeze": [], "--freeze-depth": 0.0, "--warm-up": 0,
-    "--layer-decay": 1.0, "--trunk-lr-factor": 1.0, "--ema": 0.0, "--accumulate": 1, "--balanced": False,
-    "--crop-scale": 0.5, "--colour": 0.2, "--box-crops": 0.0, "--box-margin": 0.15, "--mixup": 0.0,
-    "--optimizer": "sgd", "--label-smoothing": 0.0, "--augment": "scene",
-    "--label-columns": [], "--white": None, "--black": None, "--validation-share": 0.2,
-    "--group-by": None, "--attributes": "annotated", "--word-list": None,
+BEFORE_OPTIONS: dict[str, dict[str, Any]] = {
+    "--norms": {
+        "--norms": "train", "--frozen": False, "--freeze": [], "--freeze-depth": 0.0, "--warm-up": 0,
+        "--layer-decay": 1.0, "--trunk-lr-factor": 1.0, "--ema": 0.0, "--accumulate": 1, "--balanced": False,
+        "--crop-scale": 0.5, "--colour": 0.2, "--box-crops": 0.0, "--box-margin": 0.15, "--mixup": 0.0,
+        "--optimizer": "sgd", "--label-smoothing": 0.0, "--augment": "scene",
+        "--label-columns": [], "--white": None, "--black": None, "--validation-share": 0.2,
+        "--group-by": None, "--attributes": "annotated", "--word-list": None,
+    },
+    "--head-start": {"--head-start": "built"},
 }  # fmt: skip
-"""What every training did before there were options for it, for records that were written then."""
+"""What every training did before there was an option, by the first option that came with it; for older records."""
 log = logging.getLogger(__name__)
 
 
@@ -124,12 +127,11 @@ def as_now(before: Mapping[str, Any], now: Container[str]) -> dict[str, Any]:
             facts |= {key: part for old, part in own.items() if (key := old if old in now else renamed(old, now))}
         else:
             facts[new or name] = value
-    if facts and "--head-start" in now:
-        facts.setdefault("--head-start", "built")
-    if not facts or "--norms" in facts or "--norms" not in now:
-        return facts
-    known = {name: value for name, value in facts.items() if value is not None or name not in BEFORE_OPTIONS}
-    return {name: value for name, value in BEFORE_OPTIONS.items() if name in now} | known
+    for mark, before_it in BEFORE_OPTIONS.items():
+        if facts and mark in now and mark not in facts:
+            known = {name: value for name, value in facts.items() if value is not None or name not in before_it}
+            facts = {name: value for name, value in before_it.items() if name in now} | known
+    return facts
 
 
 class WholeCheckpoints(TorchCheckpointIO):  # type: ignore[misc]
