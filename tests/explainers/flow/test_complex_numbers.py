@@ -60,3 +60,22 @@ def test_a_conjugate_is_another_tensor(net):
 def test_naflow_refuses_complex_numbers(net):
     with pytest.raises(UnfollowedError, match="complex numbers"):
         sightline.explain(net, torch.randn(1, 3, 32, 32), method="naflow")
+
+
+def test_a_product_with_complex_weights_is_linear():
+    class Projected(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.randn(64, 3, dtype=torch.cfloat))
+
+        def forward(self, x):
+            return (torch.fft.fft2(x).flatten(1) @ self.weight).real
+
+    torch.manual_seed(0)
+    model, x = Projected().eval(), torch.randn(2, 1, 8, 8, requires_grad=True)
+    (G,) = torch.autograd.grad(model(x)[:, 1].sum(), x)
+
+    e = sightline.explain(model, x.detach(), target=1, method="lrp", layers="input")
+
+    for item, right in zip(e, (x * G).sum(1).detach(), strict=True):
+        assert torch.allclose(item.flow["input"].values, right, rtol=1e-4, atol=1e-3)
