@@ -169,7 +169,7 @@ def test_frames_of_a_transformer_have_the_maps_that_each_has_alone(method: str) 
 
 @pytest.mark.parametrize("method", list(METHODS))
 @pytest.mark.parametrize("queries", ["class", "shared"])
-def test_a_network_of_events_is_explained_by_every_method_or_says_why_not(method: str, queries: str) -> None:
+def test_a_network_of_events_is_explained_by_every_method(method: str, queries: str) -> None:
     torch.manual_seed(0)
     net = EventNet(EventSpec(("a", "b"), width=8, queries=queries)).eval()
     frames, spectra = torch.rand(2, 5, 3, 16, 24), torch.randn(2, 5, 20, 64) - 2
@@ -185,6 +185,20 @@ def test_a_network_of_events_is_explained_by_every_method_or_says_why_not(method
             assert len(one.values) == 5  # a map for each frame
             assert torch.allclose(one.values, other.values, rtol=1e-3, atol=1e-5 * float(other.values.abs().max()))
             assert one.notes == pytest.approx(other.notes, rel=1e-3, abs=1e-4)
+
+
+@pytest.mark.parametrize("queries", ["class", "shared"])
+def test_rollout_of_a_network_of_events_is_its_own_attention(queries: str) -> None:
+    torch.manual_seed(0)
+    net = EventNet(EventSpec(("a", "b"), width=8, queries=queries)).eval()
+    frames, spectra = torch.rand(1, 5, 3, 16, 24), torch.randn(1, 5, 20, 64) - 2
+    with torch.no_grad():
+        net.query.weight.mul_(20)  # an even attention would agree with anything
+        attended = net.attend(frames, spectra)
+    item = sightline.explain(net, (frames, spectra), target=1, method="rollout", domain="space-time")[0]
+    own = attended.weights[0, 1 if queries == "class" else 0].sum(1).reshape(attended.grid)
+    values = item.flow.maps[-1].values
+    assert torch.allclose(values / values.sum(), own / own.sum(), rtol=1e-3, atol=1e-6)
 
 
 def test_relevance_of_a_network_of_events_is_that_of_each_triple() -> None:
