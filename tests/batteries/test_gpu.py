@@ -1,6 +1,6 @@
 """The contracts on a GPU: the maps of the CPU, the model as it was, every training, memory given back.
 
-Run where CUDA is there; elsewhere each test says that it is not. `SIGHTLINE_GPU=cpu` tries the tests themselves.
+Run where CUDA is there; elsewhere one line says that it is not. `SIGHTLINE_GPU=cpu` tries the tests themselves.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ from tests.batteries.test_tasks import training_verb
 from tests.tiny import TINY, build, output_of, picture
 
 TRANSFORMERS = ("vit_token", "vit_avg", "torch_vit", "post_norm")
+DEVICE = os.environ.get("SIGHTLINE_GPU", "cuda")
+if DEVICE == "cuda" and not torch.cuda.is_available():
+    pytest.skip("no CUDA device is here", allow_module_level=True)
 STOCK = ("resnet18", "mobilenetv3_small_050", "vit_tiny_patch16_224", "convnext_atto", "swin_tiny_patch4_window7_224")
 
 
 @pytest.fixture(scope="session")
 def gpu() -> str:
     """Name of the device."""
-    named = os.environ.get("SIGHTLINE_GPU", "cuda")
-    if named == "cuda" and not torch.cuda.is_available():
-        pytest.skip("no CUDA device is here")
-    return named
+    return DEVICE
 
 
 @pytest.fixture(autouse=True)
