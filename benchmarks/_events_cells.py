@@ -15,16 +15,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sightline.tasks.audiovisual.data.drawn import EventData, draw
-from sightline.tasks.audiovisual.metrics.maps import WAYS, Maps
+from sightline.tasks.audiovisual.data.drawn import EventData, draw, world_of
+from sightline.tasks.audiovisual.metrics.maps import WAYS, Maps, attention
 from sightline.tasks.audiovisual.metrics.measure import measure
 from sightline.tasks.audiovisual.metrics.perturb import perturbed, random_maps
+from sightline.tasks.audiovisual.metrics.pointing import pointing
 from sightline.tasks.audiovisual.metrics.sanity import likeness
 from sightline.tasks.audiovisual.network.net import EventNet
 from sightline.tasks.audiovisual.network.store import load_net
 from sightline.tasks.audiovisual.recipe import EventRecipe
 from sightline.tasks.audiovisual.train import EventExperiment
-from sightline.tasks.audiovisual.world import Scenes
+from sightline.tasks.audiovisual.world import CLASSES, HELD_OUT, Scenes, scenes
 from sightline.training.reporter import Report
 
 Cell = dict[str, Any]
@@ -72,6 +73,20 @@ def trained(recipe: EventRecipe, out: Path, *, permuted: bool = False) -> tuple[
 def held_out(recipe: EventRecipe) -> Scenes:
     """Scenes of the recipe's world that no network of it learns from."""
     return drawn(EventRecipe(data=recipe.data).but(seed=recipe.machine.seed)).held_out
+
+
+@torch.no_grad()
+def chosen_on(net: EventNet, recipe: EventRecipe) -> Cell:
+    """Recognition and pointing of the attention on scenes of a range that serves for choosing settings only."""
+    config = replace(world_of(recipe.data), negatives=0.0)
+    own = scenes(config, 2 * HELD_OUT, recipe.data.held_out, seed=recipe.machine.seed)
+    inputs = own.inputs()
+    points = pointing(*attention(net, inputs, own.labels), own)
+    right = (net(*inputs).argmax(1) == own.labels).float()
+    return {
+        "accuracy": mean(right),
+        **{name: mean(getattr(points, name)) for name in ("where", "mass", "when")},
+    }
 
 
 def figures(net: EventNet, scenes: Scenes) -> Cell:
@@ -140,12 +155,10 @@ def mean(values: Tensor) -> float:
 
 def speed(recipe: EventRecipe, repetitions: int) -> Cell:
     """CPU time of explaining a clip of ten seconds over that of its forward, and of decoding it over its length."""
-    from sightline.tasks.audiovisual.data.drawn import world_of
     from sightline.tasks.audiovisual.explain.clip import read_event_clip
     from sightline.tasks.audiovisual.explain.result import explained
     from sightline.tasks.audiovisual.network.spec import EventSpec
     from sightline.tasks.audiovisual.report.player import save_scene
-    from sightline.tasks.audiovisual.world import CLASSES, scenes
 
     torch.manual_seed(0)
     net = EventNet(EventSpec(CLASSES, queries="class")).eval()

@@ -4,7 +4,8 @@
     python benchmarks/events.py tables --work events.work --write
 
 A cell is a world with a seed: its networks are trained (finished ones are kept), judged on scenes that none of them
-saw, and the figures are kept as JSON, so a run goes on with the rest. Times are CPU seconds on one thread.
+saw, and the figures are kept as JSON, so a run goes on with the rest. Several processes take turns with the cells
+(`--part 0/4`). Times are CPU seconds on one thread.
 """
 
 from __future__ import annotations
@@ -12,21 +13,35 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
-from _events_cells import Cell, areas, figures, forgotten, held_out, speed, trained
-from _study import Rows, arguments, interval, publish
+from _events_cells import Cell, areas, chosen_on, figures, forgotten, held_out, speed, trained
+from _study import Rows, arguments, interval, part_of, publish
 from sightline.common.files import write_text
 from sightline.tasks.audiovisual.recipe import EventRecipe
 
-STUDIES = ("drawn", "harder", "networks", "speed")
-HARDER = {"shapes": 3, "tones": 3, "noise": 0.12, "sound_noise": 0.05, "lag": 1, "frames": 8, "reach": 2}
+STUDIES = ("drawn", "harder", "112 px", "networks", "weights", "speed")
+HARDER = {
+    "shapes": 3,
+    "tones": 3,
+    "noise": 0.12,
+    "sound_noise": 0.05,
+    "lag": 1,
+    "frames": 8,
+    "reach": 2,
+    "epochs": 36,
+}
+"""It is learned three times as long: after 12 epochs the networks have only begun to learn."""
+LARGE = {**HARDER, "side": 112, "patch": 16}
+"""The harder world at 112 px, for a GPU (`--device cuda`); about as many patches as at 24 px."""
+WORLDS: dict[str, dict[str, Any]] = {"drawn": {}, "harder": HARDER, "112 px": LARGE}
 NETWORKS = {
-    "default": {},
     "factorised": {"form": "factorised"},
     "AVEL": {"form": "avel"},
     "shared queries": {"queries": "shared"},
@@ -35,11 +50,15 @@ NETWORKS = {
     "no match of scores": {"match_weight": 0.0},
     "modality dropout": {"modality_dropout": 0.1, "missing_steps": 0},
 }
-"""Networks of the same training, and what is different."""
+"""Networks of the same training as that of `drawn`, and what is different."""
 COLUMNS = {"where": "strict", "pixel": "on its pixels", "mass": "mass", "when": "when"}
 """Figures of the tables of ways."""
 JUDGED = 200
 """Scenes of deletion, insertion and randomisation."""
+WEIGHTS = (0.1, 0.3, 1.0, 3.0)
+"""Weights of the match that are chosen from."""
+CHOOSING = 100
+"""The first seed of the networks that settings are chosen by; none of them is judged otherwise."""
 
 
 def main() -> None:
@@ -48,18 +67,21 @@ def main() -> None:
     parser.add_argument(
         "--network", action="append", choices=NETWORKS, help="which networks of `networks`; default all"
     )
+    parser.add_argument("--device", default="cpu", help="what trains; figures are made on the CPU")
+    parser.add_argument("--match-weight", type=float, help="another weight of the match than the default")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary) if asked.toy else asked.work
-        recipe = EventRecipe().toy() if asked.toy else EventRecipe()
+        recipe = (EventRecipe().toy() if asked.toy else EventRecipe()).but(device=asked.device)
+        if asked.match_weight is not None:
+            recipe = recipe.but(match_weight=asked.match_weight)
         studies, seeds = asked.study or STUDIES, range(1 if asked.toy else asked.seeds)
         if asked.what == "train":
-            for study in studies:
-                if study == "networks":
-                    run_networks(work, recipe, seeds, asked.network or (("factorised",) if asked.toy else NETWORKS))
-                else:
-                    RUNS[study](work, recipe, seeds)
+            names = asked.network or (("factorised",) if asked.toy else tuple(NETWORKS))
+            at, of = part_of(asked)
+            for path, make in [job for study in studies for job in jobs(work, recipe, study, seeds, names)][at::of]:
+                cell(path, make)
         tables = {name: make(work) for study in studies for name, make in TABLES[study].items()}
         publish(tables, "events", json_to=asked.json, write=asked.write)
 
@@ -77,45 +99,60 @@ def cells(folder: Path) -> list[Cell]:
     return [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
 
 
-def run_world(work: Path, recipe: EventRecipe, seeds: Iterable[int], name: str) -> None:
+def jobs(
+    work: Path, recipe: EventRecipe, study: str, seeds: Iterable[int], names: Sequence[str]
+) -> Iterator[tuple[Path, Callable[[], Cell]]]:
+    """The cells of a study: their files, and how each is made."""
+    if study == "speed":
+        yield work / "speed" / "0.json", lambda: speed(recipe, 9 if recipe.loop.epochs > 2 else 2)
+        return
+    for seed in seeds:
+        own = recipe.but(seed=seed)
+        if study in WORLDS:
+            yield work / study / f"{seed}.json", partial(world_cell, work, own, study)
+        for name in names if study == "networks" else ():
+            path = work / study / name / f"{seed}.json"
+            yield path, partial(network_cell, path.with_suffix(".safetensors"), own.but(**NETWORKS[name]))
+        for weight in WEIGHTS if study == "weights" else ():
+            path = work / study / f"{weight:g}" / f"{seed}.json"
+            chosen = recipe.but(seed=CHOOSING + seed, match_weight=weight)
+            yield path, partial(weight_cell, path.with_suffix(".safetensors"), chosen)
+
+
+def world_cell(work: Path, recipe: EventRecipe, name: str) -> Cell:
     """Every figure of the default network in one world."""
-    for seed in seeds:
-
-        def make(own: EventRecipe = recipe.but(seed=seed)) -> Cell:
-            net, seconds = trained(own, work / name / f"{own.machine.seed}.safetensors")
-            scenes = held_out(own)
-            few = scenes.rows(torch.arange(min(JUDGED, len(scenes))))
-            content = {**figures(net, scenes), "cpu": seconds, "areas": areas(net, few, 12)}
-            if name == "drawn":
-                brief = own.but(epochs=min(3, own.loop.epochs))
-                other, _ = trained(brief, work / "permuted" / f"{own.machine.seed}.safetensors", permuted=True)
-                content["forgotten"] = forgotten(net, other, few)
-            return content
-
-        cell(work / name / f"{seed}.json", make)
-
-
-def run_networks(work: Path, recipe: EventRecipe, seeds: Iterable[int], names: Iterable[str]) -> None:
-    """What becomes of the figures with another network; the default is that of `drawn`."""
-    for seed in seeds:
-        for name in ("default", *names):
-
-            def make(name: str = name, own: EventRecipe = recipe.but(seed=seed, **NETWORKS[name])) -> Cell:
-                folder = "drawn" if name == "default" else f"networks/{name}"
-                net, seconds = trained(own, work / folder / f"{own.machine.seed}.safetensors")
-                return {**figures(net, held_out(own)), "cpu": seconds}
-
-            cell(work / "networks" / name / f"{seed}.json", make)
+    own, seed = recipe, recipe.machine.seed
+    if recipe.loop.epochs > 2:
+        own = recipe.but(**WORLDS[name])
+    else:  # a toy learns no longer in a harder world
+        own = recipe.but(**{key: value for key, value in WORLDS[name].items() if key != "epochs"})
+    net, seconds = trained(own, work / name / f"{seed}.safetensors")
+    scenes = held_out(own)
+    few = scenes.rows(torch.arange(min(JUDGED if own.data.side < 100 else JUDGED // 4, len(scenes))))
+    content = {**figures(net, scenes), "cpu": seconds, "areas": areas(net, few, 12)}
+    if name == "drawn":
+        brief = own.but(epochs=min(3, own.loop.epochs))
+        other, _ = trained(brief, work / "permuted" / f"{seed}.safetensors", permuted=True)
+        content["forgotten"] = forgotten(net, other, few)
+    return content
 
 
-def run_speed(work: Path, recipe: EventRecipe, seeds: Iterable[int]) -> None:
-    cell(work / "speed" / "0.json", lambda: speed(recipe, 9 if recipe.loop.epochs > 2 else 2))
+def network_cell(path: Path, recipe: EventRecipe) -> Cell:
+    """What becomes of the figures with another network."""
+    net, seconds = trained(recipe, path)
+    return {**figures(net, held_out(recipe)), "cpu": seconds}
+
+
+def weight_cell(path: Path, recipe: EventRecipe) -> Cell:
+    """Recognition and pointing on scenes for choosing: nothing else is learned from or judged on these."""
+    net, _ = trained(recipe, path)
+    return chosen_on(net, recipe)
 
 
 def table_recognition(work: Path) -> Rows:
     """What is named right, with one modality too, and what chance reaches in pointing."""
     rows: Rows = []
-    for name in ("drawn", "harder"):
+    for name in WORLDS:
         own = cells(work / name)
         if own:
             for label, pick in (
@@ -136,8 +173,9 @@ def table_recognition(work: Path) -> Rows:
                 row = next((row for row in rows if row["figure"] == label.strip()), None)
                 if row is None or label.startswith("- "):
                     row = rows_of(rows, label)
-                row[f"{name} world"] = shown
-    return [{key: row.get(key, "-") for key in ("figure", "drawn world", "harder world")} for row in rows]
+                row[name] = shown
+    heads = {"drawn": "drawn world", "harder": "harder world", "112 px": "harder, 112 px"}
+    return [{"figure": row["figure"], **{heads[key]: row.get(key, "-") for key in WORLDS}} for row in rows]
 
 
 def rows_of(rows: Rows, label: str) -> dict[str, str]:
@@ -167,12 +205,11 @@ def table_ways(work: Path, world: str) -> Rows:
 def table_networks(work: Path) -> Rows:
     """Another network of the same training, and how far the default is ahead of it."""
     rows: Rows = []
-    default = {path.stem: json.loads(path.read_text()) for path in (work / "networks" / "default").glob("*.json")}
-    for name in NETWORKS:
-        paths = sorted((work / "networks" / name).glob("*.json"))
-        if not paths:
+    default = by_seed(work / "drawn")
+    for name in ("default", *NETWORKS):
+        own = default if name == "default" else by_seed(work / "networks" / name)
+        if not own:
             continue
-        own = {path.stem: json.loads(path.read_text()) for path in paths}
         row = {"network": name, "seeds": str(len(own)), "accuracy": share([one["accuracy"] for one in own.values()])}
         for key in ("where", "when"):
             row[key] = share([one["ways"]["attention"][key] for one in own.values()])
@@ -181,6 +218,24 @@ def table_networks(work: Path) -> Rows:
             ]
             row[f"{key}: default less this"] = "-" if name == "default" else interval(gaps)
         rows.append(row)
+    return rows
+
+
+def by_seed(folder: Path) -> dict[str, Cell]:
+    return {path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))}
+
+
+def table_weights(work: Path) -> Rows:
+    """Weights of the match on scenes for choosing: means over seeds, and the seed that points worst."""
+    rows: Rows = []
+    for weight in WEIGHTS:
+        own = cells(work / "weights" / f"{weight:g}")
+        if own:
+            row = {"--match-weight": f"{weight:g}", "seeds": str(len(own))}
+            for key in ("accuracy", "where", "mass", "when"):
+                row[key] = share([one[key] for one in own])
+            row["where, worst seed"] = f"{min(one['where'] for one in own):.3f}"
+            rows.append(row)
     return rows
 
 
@@ -257,11 +312,6 @@ def table_speed(work: Path) -> Rows:
     return rows
 
 
-RUNS: dict[str, Callable[[Path, EventRecipe, Iterable[int]], None]] = {
-    "drawn": lambda work, recipe, seeds: run_world(work, recipe, seeds, "drawn"),
-    "harder": lambda work, recipe, seeds: run_world(work, recipe.but(**HARDER), seeds, "harder"),
-    "speed": run_speed,
-}
 TABLES: dict[str, dict[str, Callable[[Path], Rows]]] = {
     "drawn": {
         "recognition": table_recognition,
@@ -274,7 +324,12 @@ TABLES: dict[str, dict[str, Callable[[Path], Rows]]] = {
         "ways, harder": lambda work: table_ways(work, "harder"),
         "areas, harder": lambda work: table_areas(work, "harder"),
     },
+    "112 px": {
+        "ways, 112 px": lambda work: table_ways(work, "112 px"),
+        "areas, 112 px": lambda work: table_areas(work, "112 px"),
+    },
     "networks": {"networks": table_networks},
+    "weights": {"weights": table_weights},
     "speed": {"speed": table_speed},
 }
 

@@ -34,6 +34,7 @@ BEFORE_OPTIONS: dict[str, dict[str, Any]] = {
         "--group-by": None, "--attributes": "annotated", "--word-list": None,
     },
     "--head-start": {"--head-start": "built"},
+    "--patch": {"--patch": 4},
 }  # fmt: skip
 """What every training did before there was an option, by the first option that came with it; for older records."""
 log = logging.getLogger(__name__)

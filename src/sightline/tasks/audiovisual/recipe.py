@@ -47,6 +47,9 @@ class NetworkConfig(Part):
     field: str = setting(
         "patch", "How much a token of the picture sees: its patch, or wide.", words=("patch", "wide")
     )
+    patch: int = setting(
+        4, "Sides of a patch of the picture in pixels, an even number; a token sees twice as far.", low=2, high=256
+    )
     width: int = setting(32, "Channels of the tokens.", low=2, high=1024)
     mixing: str = setting(
         "none",

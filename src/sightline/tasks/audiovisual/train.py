@@ -72,6 +72,7 @@ class EventExperiment(Experiment[EventRecipe, EventData, EventNet, Judged]):
             reach=own.reach,
             size=self.recipe.data.side,
             mixing=own.mixing,
+            patch=own.patch,
         )
         return network_of(spec)
 

@@ -16,7 +16,6 @@ from sightline.data.ruler import Ruler
 from sightline.data.sound import RATE, WAV, Track, read_track
 from sightline.data.video import Footage, read_video
 from sightline.errors import InputError
-from sightline.tasks.audiovisual.network.encoders import STRIDE
 from sightline.tasks.audiovisual.network.spec import EventSpec
 from sightline.tasks.audiovisual.world import spectra_of
 
@@ -80,8 +79,8 @@ def read_event_clip(path: str | Path, spec: EventSpec) -> EventClip:
     track = _silent(path) if path.is_dir() else read_track(path)
     if footage is None and not len(track.samples):
         raise InputError(f"{str(path)!r} has neither picture nor sound; download or export it again")
-    ruler = Ruler(footage, track, spec.seconds, STRIDE, spec.config)
-    frames = _pictures(footage, ruler, spec.size)
+    ruler = Ruler(footage, track, spec.seconds, spec.patch, spec.config)
+    frames = _pictures(footage, ruler, spec)
     ruler = replace(ruler, size=(frames.shape[-2], frames.shape[-1]))
     features = _features(footage, ruler, spec) if spec.encoder else None
     return EventClip(
@@ -114,14 +113,15 @@ def _silent(path: Path) -> Track:
     return Track(np.zeros(0, np.float32), RATE, path, (0, 0), ("a folder of pictures has no sound",))
 
 
-def _pictures(footage: Footage | None, ruler: Ruler, size: int) -> Float[Tensor, "t 3 h w"]:
-    """The frame of each segment, its short side of `size` pixels, the long one whole patches."""
+def _pictures(footage: Footage | None, ruler: Ruler, spec: EventSpec) -> Float[Tensor, "t 3 h w"]:
+    """The frame of each segment, its short side as the network takes it, the long one whole patches."""
+    size, patch = spec.size, spec.patch
     if footage is None:
         return torch.zeros(ruler.segments, 3, size, size)
     chosen = torch.from_numpy(footage.frames[ruler.frames].copy()).permute(0, 3, 1, 2).float() / 255
     height, width = chosen.shape[-2:]
     scale = size / min(height, width)
-    sides = [max(STRIDE, STRIDE * round(side * scale / STRIDE)) for side in (height, width)]
+    sides = [max(patch, patch * round(side * scale / patch)) for side in (height, width)]
     pictures: Tensor = fn.interpolate(chosen, size=sides, mode="area")
     return pictures
 

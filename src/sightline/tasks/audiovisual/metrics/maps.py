@@ -18,6 +18,11 @@ Way = Callable[[EventNet, Inputs, Tensor], Maps]
 """From a network, inputs and the output of each scene to its maps."""
 
 
+def cells_of_frame(net: EventNet, frames: Float[Tensor, "b t 3 h w"]) -> tuple[int, int]:
+    """Rows and columns of the network's patches."""
+    return frames.shape[-2] // net.spec.patch, frames.shape[-1] // net.spec.patch
+
+
 @torch.no_grad()
 def attention(net: EventNet, inputs: Inputs, outputs: Int[Tensor, " b"]) -> Maps:
     """The network's own maps of one output for each scene."""
@@ -32,9 +37,8 @@ def gradients(net: EventNet, inputs: Inputs, outputs: Int[Tensor, " b"]) -> Maps
     frames, spectra = (part.detach().requires_grad_() for part in inputs)
     logits = net(frames, spectra)
     picture, sound = torch.autograd.grad(logits.gather(1, outputs[:, None]).sum(), (frames, spectra))
-    side = frames.shape[-1] // 4
     pixels = (frames * picture).detach().sum(2)
-    cells = torch.nn.functional.adaptive_avg_pool2d(pixels, (frames.shape[-2] // 4, side))
+    cells = torch.nn.functional.adaptive_avg_pool2d(pixels, cells_of_frame(net, frames))
     return cells.clamp(min=0), (spectra * sound).detach().sum((2, 3)).clamp(min=0)
 
 
@@ -79,7 +83,7 @@ def uniform(net: EventNet, inputs: Inputs, outputs: Int[Tensor, " b"]) -> Maps:
     """The same everywhere."""
     frames, spectra = inputs
     count, length = frames.shape[:2]
-    return torch.ones(count, length, frames.shape[-2] // 4, frames.shape[-1] // 4), torch.ones(spectra.shape[:2])
+    return torch.ones(count, length, *cells_of_frame(net, frames)), torch.ones(spectra.shape[:2])
 
 
 def centre(net: EventNet, inputs: Inputs, outputs: Int[Tensor, " b"]) -> Maps:
@@ -93,7 +97,7 @@ def loudness(net: EventNet, inputs: Inputs, outputs: Int[Tensor, " b"]) -> Maps:
     frames, spectra = inputs
     change = (frames - frames.roll(1, 1)).abs().mean(2)
     change[:, 0] = change[:, 1]
-    cells = torch.nn.functional.adaptive_avg_pool2d(change, (frames.shape[-2] // 4, frames.shape[-1] // 4))
+    cells = torch.nn.functional.adaptive_avg_pool2d(change, cells_of_frame(net, frames))
     return cells, spectra.exp().mean((2, 3))
 
 

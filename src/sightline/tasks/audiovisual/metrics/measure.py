@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sightline.common.statistics.bootstrap import Interval, bootstrap, paired_difference
 from sightline.common.statistics.intervals import wilson
-from sightline.tasks.audiovisual.metrics.maps import WAYS
+from sightline.tasks.audiovisual.metrics.maps import WAYS, cells_of_frame
 from sightline.tasks.audiovisual.metrics.negative import NegativeSound, negative_sound
 from sightline.tasks.audiovisual.metrics.pointing import chance, pointing
 from sightline.tasks.audiovisual.network.net import EventNet
@@ -75,7 +75,7 @@ def measure(net: EventNet, scenes: Scenes) -> Judged:
         with torch.enable_grad():
             where, when = way(net, inputs, scenes.labels)
         points[name] = vars(pointing(where, when, scenes))
-    points["chance"] = vars(chance(scenes, (inputs[0].shape[-2] // 4, inputs[0].shape[-1] // 4)))
+    points["chance"] = vars(chance(scenes, cells_of_frame(net, inputs[0])))
     own = points["attention"]
     return Judged(
         right=int((answers == scenes.labels).sum()),

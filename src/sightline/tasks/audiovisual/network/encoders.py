@@ -15,23 +15,26 @@ from torch import Tensor, nn
 from sightline.errors import InputError
 
 Field = Literal["patch", "wide"]
-STRIDE = 4
-"""Pixels from a patch to the next."""
+PATCH = 4
+"""Pixels from a patch to the next, where none are named."""
 
 
 class PictureEncoder(nn.Module):
-    """Frames to tokens on a grid of one for each 4 x 4 pixels.
+    """Frames to tokens on a grid of one for each patch.
 
     Args:
         width: channels.
-        field: `patch`: one 8 x 8 convolution, then 1 x 1, so a token sees 8 x 8 pixels around its patch; `wide`:
-            three overlapping convolutions, so it sees 21 x 21.
+        field: `patch`: one convolution over twice the sides of a patch, then 1 x 1, so a token sees 8 x 8 pixels
+            around a patch of 4 x 4; `wide`: three overlapping convolutions, so it sees 21 x 21.
+        patch: sides of a patch in pixels, an even number; 4 for `wide`.
     """
 
-    def __init__(self, width: int, field: Field = "patch") -> None:
+    def __init__(self, width: int, field: Field = "patch", patch: int = PATCH) -> None:
         super().__init__()
+        self.patch = patch
         if field == "patch":
-            layers = [nn.Conv2d(3, width, 8, STRIDE, 2), nn.ReLU(), nn.Conv2d(width, width, 1), nn.ReLU()]
+            first = nn.Conv2d(3, width, 2 * patch, patch, patch // 2)
+            layers = [first, nn.ReLU(), nn.Conv2d(width, width, 1), nn.ReLU()]
         else:
             layers = [
                 *(nn.Conv2d(3, width, 5, 2, 2), nn.ReLU()),
@@ -47,8 +50,8 @@ class PictureEncoder(nn.Module):
             InputError: the sides are not multiples of a patch.
         """
         *lead, height, width = frames.shape[0], frames.shape[1], *frames.shape[-2:]
-        if height % STRIDE or width % STRIDE:
-            raise InputError(f"frames of {height} x {width} are not whole patches of {STRIDE} px; resize them")
+        if height % self.patch or width % self.patch:
+            raise InputError(f"frames of {height} x {width} are not whole patches of {self.patch} px; resize them")
         tokens: Tensor = self.layers(frames.flatten(0, 1))
         return tokens.reshape(*lead, *tokens.shape[1:])
 

@@ -86,7 +86,7 @@ class EventNet(nn.Module):
         self.spec = spec
         wide, bands = spec.width, spec.config.bands
         features, sounds = spec.picture_features, spec.sound_features
-        self.picture: nn.Module = FeatureEncoder(features, wide) if features else PictureEncoder(wide, _field(spec))
+        self.picture: nn.Module = FeatureEncoder(features, wide) if features else _pictures(spec)
         self.sound: nn.Module = FeatureEncoder(sounds, wide) if sounds else SoundEncoder(bands, wide)
         post = spec.mixing == "post"
         self.mix_picture = None if spec.mixing == "none" else SpaceTimeMixing(wide, post=post)
@@ -193,8 +193,9 @@ class EventNet(nn.Module):
             )
 
 
-def _field(spec: EventSpec) -> Field:
-    return "wide" if spec.field == "wide" else "patch"
+def _pictures(spec: EventSpec) -> PictureEncoder:
+    field: Field = "wide" if spec.field == "wide" else "patch"
+    return PictureEncoder(spec.width, field, spec.patch)
 
 
 def _form(spec: EventSpec) -> Form:

@@ -37,6 +37,7 @@ class EventSpec:
         encoder: name of the model that makes the picture's features; empty where that is not known, or for none.
         layer: the model's layer that is read.
         pixels: height and width of the model's input.
+        patch: sides of a patch of the frames in pixels, an even number; 4 where the field is `wide`.
         mixing: `none`, or self-attention within each modality, normalised before (`pre`) or behind it (`post`).
     """
 
@@ -57,6 +58,7 @@ class EventSpec:
     encoder: str = ""
     layer: str = ""
     pixels: tuple[int, int] = (0, 0)
+    patch: int = 4
 
     def __post_init__(self) -> None:
         words = (self.form, FORMS), (self.queries, QUERIES), (self.field, FIELDS), (self.mixing, MIXINGS)
@@ -66,6 +68,11 @@ class EventSpec:
         sides = (self.width, self.size, len(self.classes), self.reach + 1)
         if min(sides) < 1 or max(sides) > 4096 or not 0 < self.seconds < 60:
             raise InputError("a network of events needs classes, a width and a size above zero, and short segments")
+        if self.patch < 2 or self.patch % 2 or (self.field == "wide" and self.patch != 4):
+            raise InputError(
+                f"a network of events has no patches of {self.patch} px; give an even number of pixels, and 4 for "
+                "the field wide"
+            )
 
     @property
     def config(self) -> MelConfig:

@@ -94,11 +94,11 @@ def motion(frames: Float[Tensor, "t 3 h w"], grid: Sequence[int] | None = None) 
         frames: pictures.
         grid: rows and columns of the cells; None for the patches of a network that takes frames.
     """
-    from sightline.tasks.audiovisual.network.encoders import STRIDE
+    from sightline.tasks.audiovisual.network.encoders import PATCH
 
     change = (frames - frames.roll(1, 0)).abs().mean(1)
     change[0] = change[1] if len(change) > 1 else 0
-    rows, columns = grid or (frames.shape[-2] // STRIDE, frames.shape[-1] // STRIDE)
+    rows, columns = grid or (frames.shape[-2] // PATCH, frames.shape[-1] // PATCH)
     size = (int(rows), int(columns))
     cells: Tensor = torch.nn.functional.adaptive_avg_pool2d(change, size)
     return cells
