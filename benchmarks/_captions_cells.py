@@ -15,7 +15,7 @@ from sightline.tasks.captioning.data.table import CaptionTable, part_of_scenes
 from sightline.tasks.captioning.explain.methods import CONTROLS, METHODS
 from sightline.tasks.captioning.explain.pointing import best_method, pointing
 from sightline.tasks.captioning.metrics.measures import measure, relation_hits
-from sightline.tasks.captioning.module import CaptionTask, rate
+from sightline.tasks.captioning.module import CaptionTask, adam, rate
 from sightline.tasks.captioning.network.captioner import Captioner, load_captioner, save_captioner
 from sightline.tasks.captioning.network.decoding import Regions
 from sightline.tasks.captioning.network.spec import SPECIAL
@@ -36,7 +36,7 @@ ARMS: Mapping[str, Mapping[str, Any]] = {
     "SA + absolute boxes": {**PLAIN, "absolute": True},
 }
 """Attentions of the encoder that are compared."""
-EPOCHS = {"size": 8, "distance": 8, "side": 16}
+EPOCHS = {"size": 12, "distance": 12, "side": 16}
 """Epochs of 125 steps; the signs are learnt late."""
 NORMALISERS = ("none", "layer", "batch", "instance-affine", "instance")
 
@@ -62,7 +62,7 @@ class Training:
         self.tokens = CaptionTable(self.part, self.net.spec.words, self.net.spec.longest).tokens
         self.steps = own.data.scenes // own.loop.batch_size
         self.task = CaptionTask(self.net, own, self.part, self.steps)
-        self.optimiser = torch.optim.AdamW(self.net.parameters(), lr=own.optim.lr, weight_decay=0.0, fused=True)
+        self.optimiser = adam(self.net, own.optim)
         self.chance, self.step = torch.Generator().manual_seed(seed), 0
 
     def epochs(self, count: float, *, critical: bool = False, lr: float | None = None) -> Captioner:

@@ -55,8 +55,9 @@ def main() -> None:
                 for job in cells(work, seed, studies, asked.toy)
             ]
             at, of = part_of(asked)
-            for path, make in jobs[at::of]:
-                keep(path, make)
+            for job in jobs[at::of]:
+                for path, make in job:
+                    keep(path, make)
         tables = {study: TABLES[study](cells_of(work / FOLDERS.get(study, study))) for study in studies}
         publish(tables, "captions", json_to=asked.json, write=asked.write)
 
@@ -65,7 +66,8 @@ FOLDERS = {"transfer": "relations"}
 """Studies that are measured on another one's networks, in the same cells."""
 START = "cross-entropy, greedy"
 """What gains in CIDEr-D are over, in the same network."""
-Job = tuple[Path, Callable[[], Cell]]
+Job = list[tuple[Path, Callable[[], Cell]]]
+"""Cells that one process makes one behind the other; pointing needs the network of the cell before it."""
 
 
 def cells(work: Path, seed: int, studies: Sequence[str], toy: bool) -> list[Job]:
@@ -75,18 +77,18 @@ def cells(work: Path, seed: int, studies: Sequence[str], toy: bool) -> list[Job]
     more = tuple(arm for arm in ARMS if arm not in core)
     pairs = [(kind, arm) for arms in (core, more) for kind in KINDS for arm in arms]
     for kind, arm in pairs[:2] if toy else pairs:
+        job: Job = []
         if {"relations", "transfer", "pointing"} & set(studies):
             weights = weights_of(work, arm, kind, seed)
-            jobs.append(
-                (work / "relations" / f"{kind}-{name_of(arm)}-{seed}.json", relation(arm, kind, seed, weights, toy))
-            )
+            job.append((work / "relations" / f"{weights.stem}.json", relation(arm, kind, seed, weights, toy)))
         if "pointing" in studies and kind == KINDS[0] and arm in POINTERS:
-            jobs.append((work / "pointing" / f"{name_of(arm)}-{seed}.json", pointer(work, arm, kind, seed, toy)))
+            job.append((work / "pointing" / f"{name_of(arm)}-{seed}.json", pointer(work, arm, kind, seed, toy)))
+        jobs.append(job)
     if "normalisers" in studies:
         names = NORMALISERS[-2:] if toy else NORMALISERS
-        jobs += [(work / "normalisers" / f"{name}-{seed}.json", normaliser(name, seed, toy)) for name in names]
+        jobs += [[(work / "normalisers" / f"{name}-{seed}.json", normaliser(name, seed, toy))] for name in names]
     if "critical" in studies:
-        jobs.append((work / "critical" / f"{seed}.json", lambda: critical_cell(seed, toy=toy)))
+        jobs.append([(work / "critical" / f"{seed}.json", lambda: critical_cell(seed, toy=toy))])
     return jobs
 
 

@@ -254,8 +254,12 @@ def test_an_unknown_bias_and_a_width_that_heads_do_not_divide_are_refused() -> N
         RegionAttention(C, 3)
 
 
+@pytest.mark.parametrize("few", [1, 2, 3])
 @pytest.mark.parametrize("signed", [False, True])
-def test_training_sample_by_sample_gives_the_same_bias_and_gradients(signed: bool) -> None:
+def test_training_by_few_samples_gives_the_same_bias_and_gradients(
+    few: int, signed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sightline.tasks.captioning.network.bias._few", lambda tensor: few)
     chance = torch.Generator().manual_seed(0)
     bias = GeometryBias(16, 2, signed=signed).double()
     x = torch.randn(3, 5, 16, generator=chance).double().requires_grad_()

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as fn
 
 from sightline.tasks.captioning.data.table import Part
@@ -33,6 +33,17 @@ def rate(epoch: float, schedule: ScheduleConfig, epochs: int) -> float:
     rise = min(1.0, epoch / schedule.warm_up) if schedule.warm_up else 1.0
     late = int(epoch) - schedule.halve_from
     return rise * 0.5 ** (late // schedule.halve_every + 1 if late >= 0 else 0)
+
+
+def adam(module: nn.Module, schedule: ScheduleConfig) -> torch.optim.AdamW:
+    """What captioners learn by.
+
+    The memory of squares is short: a relation's gradient is near zero for long and then rises within a few steps.
+    """
+    own = schedule
+    return torch.optim.AdamW(
+        module.parameters(), lr=own.lr, betas=(0.9, 0.99), weight_decay=own.weight_decay, fused=True
+    )
 
 
 class CaptionTask(TrainedModule):
@@ -106,10 +117,7 @@ class CaptionTask(TrainedModule):
     def configure_optimizers(self) -> Any:
         """Adam, whose rate follows `rate`."""
         own, loop = self.recipe.optim, self.recipe.loop
-        # A short memory of squares: a relation's gradient is near zero for long and then rises within a few steps.
-        optimiser = torch.optim.AdamW(
-            self.parameters(), lr=own.lr, betas=(0.9, 0.99), weight_decay=own.weight_decay, fused=True
-        )
+        optimiser = adam(self, own)
 
         def factor(step: int) -> float:
             # The first step has a rate above zero already.

@@ -84,9 +84,9 @@ class GeometryBias(nn.Module):
         return bias
 
     def _spares(self, x: Tensor) -> bool:
-        """Whether samples are taken one by one: in training on the CPU, where that is quicker and saves memory."""
+        """Whether samples are taken few at a time: in training, where that is quicker (CPU) and saves memory."""
         alone = self.content is None and self.key is None
-        plain = x.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
+        plain = x.device.type in ("cpu", "cuda") and not torch.is_autocast_enabled(x.device.type)
         return alone and plain and self.training and torch.is_grad_enabled()
 
     def _split(self, x: Float[Tensor, "b n e"]) -> Float[Tensor, "b n h d"]:
@@ -107,10 +107,15 @@ class GeometryBias(nn.Module):
         return self.of_boxes(x, pairs)[:, :, 0, 1]
 
 
-class _Sparing(torch.autograd.Function):
-    """The query's bias in training, sample by sample: no tensor of n x n x d lives longer than its sample.
+def _few(tensor: Tensor) -> int:
+    """Samples that are taken at once: one on the CPU; a fifth on a GPU, where every call costs time to launch."""
+    return 1 if tensor.device.type == "cpu" else max(1, len(tensor) // 5)
 
-    The backward makes each sample's geometry again, which costs less than to read it from memory.
+
+class _Sparing(torch.autograd.Function):
+    """The query's bias in training, few samples at a time: no tensor of n x n x d lives longer than they.
+
+    The backward makes their geometry again, which costs less than to read it from memory.
     """
 
     @staticmethod
@@ -118,9 +123,10 @@ class _Sparing(torch.autograd.Function):
         """`[b, h, n, n]`."""
         ctx.save_for_backward(q, geometry, weight, bias)
         phi = q.new_empty(len(q), q.shape[2], q.shape[1], q.shape[1])
-        for own, f, out in zip(q, geometry, phi, strict=True):
+        few = _few(q)
+        for own, f, out in zip(q.split(few), geometry.split(few), phi.split(few), strict=True):
             G = fn.linear(f, weight, bias).relu_()
-            out.copy_((own @ G.mT).transpose(0, 1))
+            out.copy_((own @ G.mT).transpose(1, 2))
         return phi
 
     @staticmethod
@@ -129,13 +135,15 @@ class _Sparing(torch.autograd.Function):
         q, geometry, weight, bias = ctx.saved_tensors
         dq, dW, db = torch.empty_like(q), torch.zeros_like(weight), torch.zeros_like(bias)
         df = torch.empty_like(geometry) if ctx.needs_input_grad[1] else None
-        for i, (own, f) in enumerate(zip(q, geometry, strict=True)):
+        few = _few(q)
+        for i, (own, f) in enumerate(zip(q.split(few), geometry.split(few), strict=True)):
+            part = slice(i * few, i * few + len(own))
             G = fn.linear(f, weight, bias).relu_()
-            R = grad_output[i].transpose(0, 1)  # [n h n]
-            dq[i] = R @ G
-            dG = (R.mT @ own).mul_(G > 0).flatten(0, 1)
-            dW.addmm_(dG.T, f.flatten(0, 1))
+            R = grad_output[part].transpose(1, 2)  # [b n h n]
+            dq[part] = R @ G
+            dG = (R.mT @ own).mul_(G > 0).flatten(0, 2)
+            dW.addmm_(dG.T, f.flatten(0, 2))
             db += dG.sum(0)
             if df is not None:
-                df[i] = (dG @ weight).view_as(f)
+                df[part] = (dG @ weight).view_as(f)
         return dq, df, dW, db
