@@ -112,6 +112,12 @@ def _few(tensor: Tensor) -> int:
     return 1 if tensor.device.type == "cpu" else max(1, len(tensor) // 5)
 
 
+def _parts(tensor: Tensor) -> list[slice]:
+    """Samples in turns."""
+    few = _few(tensor)
+    return [slice(start, start + few) for start in range(0, len(tensor), few)]
+
+
 class _Sparing(torch.autograd.Function):
     """The query's bias in training, few samples at a time: no tensor of n x n x d lives longer than they.
 
@@ -123,10 +129,9 @@ class _Sparing(torch.autograd.Function):
         """`[b, h, n, n]`."""
         ctx.save_for_backward(q, geometry, weight, bias)
         phi = q.new_empty(len(q), q.shape[2], q.shape[1], q.shape[1])
-        few = _few(q)
-        for own, f, out in zip(q.split(few), geometry.split(few), phi.split(few), strict=True):
-            G = fn.linear(f, weight, bias).relu_()
-            out.copy_((own @ G.mT).transpose(1, 2))
+        for part in _parts(q):
+            G = fn.linear(geometry[part], weight, bias).relu_()
+            phi[part] = (q[part] @ G.mT).transpose(1, 2)
         return phi
 
     @staticmethod
@@ -135,9 +140,8 @@ class _Sparing(torch.autograd.Function):
         q, geometry, weight, bias = ctx.saved_tensors
         dq, dW, db = torch.empty_like(q), torch.zeros_like(weight), torch.zeros_like(bias)
         df = torch.empty_like(geometry) if ctx.needs_input_grad[1] else None
-        few = _few(q)
-        for i, (own, f) in enumerate(zip(q.split(few), geometry.split(few), strict=True)):
-            part = slice(i * few, i * few + len(own))
+        for part in _parts(q):
+            own, f = q[part], geometry[part]
             G = fn.linear(f, weight, bias).relu_()
             R = grad_output[part].transpose(1, 2)  # [b n h n]
             dq[part] = R @ G
