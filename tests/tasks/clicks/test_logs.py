@@ -281,3 +281,14 @@ def test_a_column_that_is_not_there_is_answered_with_near_names(tmp_path: Path) 
         changed(recognise(path), path, number=("prize",))
     with pytest.raises(DataError, match="no column left to predict a click from"):
         changed(recognise(path), path, drop=("user_id", "a", "b", "price"))
+
+
+def test_reading_a_long_log_holds_little_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "long.csv"
+    path.write_bytes(b"click,a,b\n" + b"1,aaaaaaaaaaa,bbbbbbbbbbb\n" * 3_000_000)
+    before, schema = pa.total_allocated_bytes(), recognise(path)
+    rows, most = 0, 0
+    for piece in pieces(path, schema):
+        rows, most = rows + len(piece), max(most, pa.total_allocated_bytes() - before)
+    assert rows == 3_000_000
+    assert most < 64 * 2**20, "of 75 MB of text, which take more as columns"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,12 @@ from sightline.tasks.clicks.data.made import made_columns
 from sightline.tasks.clicks.data.schema import Schema
 from sightline.tasks.clicks.data.sides import Joined, joined
 
-BLOCK = 2**23
-"""Bytes of text at a time."""
+BLOCK = 2**20
+"""Bytes of text that are parsed at a time; pyarrow reads several blocks ahead, so that large ones cost memory."""
+BYTES = 2**23
+"""Bytes of columns that make a piece."""
 ROWS = 2**16
-"""Rows of Parquet or libsvm at a time."""
+"""Rows at a time, at most."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,7 @@ def _text(path: Path, schema: Schema) -> Iterator[Piece]:
     }
     first = 0
     try:
-        for batch in csv.open_csv(stream(path, pair=pair), **options):
+        for batch in _gathered(csv.open_csv(stream(path, pair=pair), **options)):
             columns = {name: pa.compute.utf8_trim_whitespace(batch.column(name)) for name in schema.columns}
             yield from _without_blanks(Piece(path, first, int(schema.header), columns))
             first += batch.num_rows
@@ -115,6 +117,18 @@ def _text(path: Path, schema: Schema) -> Iterator[Piece]:
         if not refusals:
             raise
         raise DataError(refusals[0]) from problem
+
+
+def _gathered(batches: Iterable[Any]) -> Iterator[Any]:
+    """Small batches put together: the categories of a piece are looked up once for all its rows."""
+    kept: list[Any] = []
+    for batch in batches:
+        kept.append(batch)
+        if sum(own.num_rows for own in kept) >= ROWS or sum(own.nbytes for own in kept) >= BYTES:
+            yield from arrow().Table.from_batches(kept).combine_chunks().to_batches()
+            kept = []
+    if kept:
+        yield from arrow().Table.from_batches(kept).combine_chunks().to_batches()
 
 
 def _without_blanks(piece: Piece) -> Iterator[Piece]:
