@@ -48,8 +48,8 @@ MODE_CANADA = {
 """Estimates and standard errors of R's mlogit, `mlogit(choice ~ cost + freq + ovt | income | ivt, reflevel = "air")`
 on cases with four alternatives, from its printed summary in the tutorial of the package torch-choice ("Conditional
 logit model on ModeCanada"), read on 2026-11-28. The same summary has a log likelihood of -1874.3, an R2 of 0.35443
-and a likelihood ratio of 2058.1. mlogit stops one Newton step early: its constants differ in the fifth digit. The same
-summary stands in lecture notes of another author with train as the reference, which is the same model."""
+and a likelihood ratio of 2058.1. mlogit stops one Newton step early: its constants differ in the fifth digit. The
+same summary stands in lecture notes of another author with train as the reference, which is the same model."""
 
 
 def swissmetro(pack: Path) -> ChoiceTable:
