@@ -22,8 +22,8 @@ import torch
 from _eat_arms import FAMILIES, SIZES, Row, World, cells, ridge_of
 from _eat_claims import Cells, bases, claims, guides, picture, recognition, texts, tuned
 from _eat_features import BASES, BIRDS_BASE, SETS, frozen, toy, vocabularies
-from _eat_tuned import ARMS, AS_BUILT, probe_row, toy_row, tuned_row
-from _study import arguments, publish
+from _eat_tuned import ARMS, AS_BUILT, CHOICE, VARIANTS, probe_row, toy_row, tuned_row
+from _study import arguments, part_of, publish
 
 STUDIES = ("frozen", "guided", "tuned")
 GUIDED = ("boxes", "places")
@@ -31,16 +31,15 @@ GUIDED_SEEDS, GUIDED_SIZES, GUIDED_BASES = 3, (5, 10, 30), ("lite0", "mobilenet_
 """Guided arms see features place by place, which costs a hundred times more: so many seeds, sizes and networks."""
 CLASS_SEEDS, WORLD_SEEDS = 3, 5
 """Seeds of the 312 attributes of classes, and of the worlds."""
-TUNED, TUNED_SEEDS = (BASES[3], BASES[0]), 3
-"""Networks that are fine-tuned with every arm, and how many seeds."""
-ONCE = ARMS[:1]
-"""What the other networks are fine-tuned with, on one seed."""
+TUNED_SEEDS = 3
 
 
 def main() -> None:
     """Train, print, draw."""
     parser = arguments(__doc__, "eat_study.work", "eat.md", STUDIES, seeds=10)
     parser.add_argument("--picture", type=Path, help="a file for the picture of accuracy against pictures a class")
+    parser.add_argument("--base", action="append", help="fine-tuned networks, such as lite0; all by default")
+    parser.add_argument("--device", default="cpu", help="what the networks are fine-tuned on: cpu, cuda")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     if asked.toy:
@@ -50,7 +49,10 @@ def main() -> None:
         return
     if asked.what == "train":
         for study in asked.study or STUDIES:
-            train(study, asked.work, asked.seeds)
+            if study == "tuned":
+                run_tuned(asked)
+            else:
+                train(study, asked.work, asked.seeds)
     _print(asked.work, asked)
 
 
@@ -65,9 +67,6 @@ def _print(work: Path, asked: argparse.Namespace) -> None:
 
 def train(study: str, work: Path, seeds: int) -> None:
     """All cells of a study that are not there yet."""
-    if study == "tuned":
-        run_tuned(work, min(seeds, TUNED_SEEDS))
-        return
     families = GUIDED if study == "guided" else tuple(one for one in FAMILIES if one not in GUIDED)
     for world in worlds(work):
         run(world, families, seeds, work / "frozen.jsonl")
@@ -78,7 +77,7 @@ def _toy(work: Path) -> None:
     own, words, class_words = toy()
     for _ in range(2):
         run(World("toy", "toy", own, words, class_words), tuple(FAMILIES), 2, work / "frozen.jsonl", sizes=(5, 30))
-    keep([toy_row(words, arm, 0) for arm in ("probe", *ARMS, *AS_BUILT)], work / "tuned.jsonl")
+    keep([toy_row(words, arm, 0) for arm in ("probe", *ARMS, *VARIANTS, *CHOICE, *AS_BUILT)], work / "tuned.jsonl")
 
 
 def worlds(work: Path) -> Iterator[World]:
@@ -112,18 +111,23 @@ def run(
             say(f"{world.data} {world.base} {family} {each}: {len(rows)} cells, {rows[0]['seconds']:.2f} s each")
 
 
-def run_tuned(work: Path, seeds: int, say: Callable[[str], None] = print) -> None:
-    """Fine-tune what is not in the file yet, seed by seed."""
-    path = work / "tuned.jsonl"
-    for seed in range(seeds):
-        for base in BASES if seed == 0 else TUNED:
-            arms = ARMS if base in TUNED else ONCE
-            for arm in ("probe", *arms, *(AS_BUILT if base in TUNED else ())) if seed == 0 else arms:
-                if ("cub", base.name, arm, 30, seed) in {key_of(row) for row in rows_of(path)}:
-                    continue
-                row = probe_row(base, work) if arm == "probe" else tuned_row(base, arm, seed, work)
-                keep([row], path)
-                say(f"{base.name} {arm} {seed}: {row['accuracy']:.3f}, {row.get('seconds', 0):.0f} s")
+def run_tuned(asked: argparse.Namespace, say: Callable[[str], None] = print) -> None:
+    """Fine-tune what is not in the file yet, seed by seed; `--part` takes a share, `--seeds 0` probes only."""
+    path = asked.work / "tuned.jsonl"
+    bases = [base for base in BASES if not asked.base or base.name in asked.base]
+    ready = {key_of(row) for row in rows_of(path)}
+    probes = [(base, "probe", 0) for base in bases]
+    seeds = range(min(asked.seeds, TUNED_SEEDS))
+    arms = (*ARMS, *CHOICE, *VARIANTS)
+    todo = [(base, arm, seed) for seed in seeds for base in bases for arm in arms]
+    todo += [(base, arm, 0) for base in bases for arm in AS_BUILT if len(seeds)]
+    at, of = part_of(asked)
+    for base, arm, seed in [*(probes if at == 0 else ()), *todo[at::of]]:
+        if ("cub", base.name, arm, 30, seed) in ready:
+            continue
+        row = probe_row(base, asked.work) if arm == "probe" else tuned_row(base, arm, seed, asked.work, asked.device)
+        keep([row], path)
+        say(f"{base.name} {arm} {seed}: {row['accuracy']:.3f}, {row.get('wall', 0):.0f} s")
 
 
 def seeds_of(world: World, family: str, each: int, seeds: int) -> int:

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from sightline.errors import TrainingError, near
 from sightline.training.recipe import TuningConfig
@@ -20,6 +21,9 @@ RISE = 0.15
 """Share of its steps in which a learning rate rises."""
 FIRST = 0.2
 """Learning rate of the first block beside the last one's, where no decay was asked for."""
+
+STEP = 0.1
+"""Most by which one step of the heads may move a score, where features and rate are known."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,20 @@ def rate_factor(depth: int, deepest: int, tuning: TuningConfig) -> float:
     return float(tuning.trunk_lr_factor or 0) * decay ** (deepest - depth)
 
 
+def head_factor(features: Float[Tensor, "n c"], lr: float) -> float:
+    """Factor on the learning rate of heads by which a step moves a score by `STEP` at most.
+
+    AdamW changes each weight by about lr, whatever its gradient, so a score by up to lr * sum_c |f_c|: 0.4 for
+    EfficientNet-Lite0, 10 for SqueezeNet, whose features no norm keeps small, and which so forgets a good start.
+
+    Args:
+        features: what the heads read, before anything learns.
+        lr: learning rate of the heads.
+    """
+    reach = lr * float(features.float().abs().sum(1).mean())
+    return min(1.0, STEP / reach) if reach > 0 else 1.0
+
+
 def groups(net: nn.Module, anatomy: Anatomy, tuning: TuningConfig, lr: float) -> list[dict[str, Any]]:
     """Parameters by learning rate, as an optimiser takes them: the backbone's blocks from the input on, then heads.
 
@@ -92,7 +110,7 @@ def groups(net: nn.Module, anatomy: Anatomy, tuning: TuningConfig, lr: float) ->
         net: the network.
         anatomy: its names and depths.
         tuning: settled options.
-        lr: learning rate of the heads.
+        lr: learning rate that the factors are of.
 
     Returns:
         For every group its `params`, its `lr` and its `part`: `trunk` or `heads`. What is frozen is in none.
@@ -108,7 +126,8 @@ def groups(net: nn.Module, anatomy: Anatomy, tuning: TuningConfig, lr: float) ->
         trunk.setdefault(rate, []).extend(levels[depth])
     heads = [parameter for name, parameter in named.items() if name in anatomy.heads and name not in held]
     parts = [{"params": own, "lr": rate, "part": "trunk"} for rate, own in trunk.items()]
-    return [*parts, {"params": heads, "lr": lr, "part": "heads"}] if heads else parts
+    own_rate = lr * (1.0 if tuning.head_lr_factor is None else tuning.head_lr_factor)
+    return [*parts, {"params": heads, "lr": own_rate, "part": "heads"}] if heads else parts
 
 
 def warm_cosine(step: int, first: int, total: int, rise: float = RISE) -> float:

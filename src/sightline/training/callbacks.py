@@ -23,12 +23,13 @@ LOSS = "val/loss"
 
 
 def kept_epoch(path: Path) -> int:
-    """The epoch of a checkpoint, from 1.
+    """The epoch of a checkpoint, from 1; 0 for the start, before any step.
 
     Args:
         path: what a `Keeper` wrote.
     """
-    return int(torch.load(path, map_location="meta", weights_only=True)["epoch"]) + 1
+    content = torch.load(path, map_location="meta", weights_only=True)
+    return int(content["epoch"]) + 1 if content["global_step"] else 0
 
 
 def net_weights(path: Path) -> dict[str, Tensor]:
@@ -50,9 +51,10 @@ class Keeper(ModelCheckpoint):  # type: ignore[misc]
         folder: folder of checkpoints.
         name: name of the file, without its ending.
         best: the figure of which the best epoch is kept; None keeps the last.
+        start: whether the network before its first step counts as an epoch, number 0; `run_loop` then validates it.
     """
 
-    def __init__(self, folder: Path, name: str, best: str | None = None) -> None:
+    def __init__(self, folder: Path, name: str, best: str | None = None, *, start: bool = False) -> None:
         monitor, mode = (None, "min") if best is None else MONITORS[best]
         super().__init__(
             folder,
@@ -64,6 +66,12 @@ class Keeper(ModelCheckpoint):  # type: ignore[misc]
             enable_version_counter=False,
         )
         self.loss: float | None = None
+        self.start = start
+
+    def on_sanity_check_end(self, trainer: lightning.Trainer, pl_module: lightning.LightningModule) -> None:
+        """Keep the start, which was just validated, until an epoch is better."""
+        if self.start:
+            self._save_topk_checkpoint(trainer, self._monitor_candidates(trainer))
 
     def check_monitor_top_k(self, trainer: lightning.Trainer, current: Tensor | None = None) -> bool:
         """Whether this epoch is better than the one that is kept."""

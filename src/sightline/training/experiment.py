@@ -16,12 +16,14 @@ from typing import Any, ClassVar, Generic, TypeVar, cast
 
 import lightning
 import torch
+from jaxtyping import Float
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities import rank_zero_only
-from torch import nn
+from torch import Tensor, nn
 
 from sightline.common.files import whole_file, write_sealed, write_text
 from sightline.common.settings import lasting
+from sightline.training.anatomy import head_factor
 from sightline.training.callbacks import Curves
 from sightline.training.loop import Watch
 from sightline.training.probe import Features, LinearHead, Probe, linear_probe
@@ -30,6 +32,8 @@ from sightline.training.reporter import Report, Reporter, Row
 from sightline.training.resume import check_folder, claim_folder, last_readable, training_place
 from sightline.training.standing import Control, control, probed
 
+HEAD_RATE = "head_rate.json"
+"""File of the factor on the heads' learning rate, in the work folder."""
 R = TypeVar("R", bound=Recipe)
 Data = TypeVar("Data")
 Net = TypeVar("Net", bound=nn.Module)
@@ -83,9 +87,12 @@ class Experiment(ABC, Generic[R, Data, Net, Outcome]):
             data = self.data(report)
         claim_folder(self.work, {**self.facts(data), **lasting(self.recipe)})
         lightning.seed_everything(self.machine.seed, verbose=False)
+        if not rank_zero_only.rank and not last_readable(self.work):
+            (self.work / HEAD_RATE).unlink(missing_ok=True)
         net = self.network(data)
         if not rank_zero_only.rank:
             self._compare(net, data)
+        self._take_head_rate()
         curves = Curves(self.reporter.epoch)
         watch = Watch([curves, *self.callbacks()], self.loggers(), self.reporter.bar)
         self.fit(net, data, watch)
@@ -112,6 +119,29 @@ class Experiment(ABC, Generic[R, Data, Net, Outcome]):
         head = self.probe.head or linear_probe(own).head
         self.head_started = head is not None and self.start_head(net, head, own)
         write_text(path, json.dumps(self.head_started))
+        if self.head_started:
+            self.keep_head_rate(own.train)
+
+    def keep_head_rate(self, features: Float[Tensor, "n c"]) -> None:
+        """Write down the factor on the heads' learning rate that goes with features, where the recipe leaves it open.
+
+        Other processes, and a run that goes on, read it there.
+
+        Args:
+            features: what a head reads that has started from the probe.
+        """
+        recipe: Any = self.recipe
+        if recipe.tuning.head_lr_factor is None and not rank_zero_only.rank:
+            write_text(self.work / HEAD_RATE, json.dumps(head_factor(features, recipe.optim.lr)))
+
+    def _take_head_rate(self) -> None:
+        """Close the recipe's factor on the heads' learning rate."""
+        tuning = getattr(self.recipe, "tuning", None)
+        if tuning is None or tuning.head_lr_factor is not None:
+            return
+        path = self.work / HEAD_RATE
+        factor = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else 1.0
+        self.recipe = self.recipe.but(head_lr_factor=round(factor, 6))
 
     @property
     def machine(self) -> MachineConfig:

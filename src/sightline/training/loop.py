@@ -102,7 +102,7 @@ def run_loop(
             enable_progress_bar=watch.bar,
             enable_model_summary=False,
             accumulate_grad_batches=1 if tuning is None else tuning.config.accumulate,
-            num_sanity_val_steps=0,
+            num_sanity_val_steps=-1 if last is None and _keeps_start(watch.callbacks) else 0,
             check_val_every_n_epoch=loop.check_every or 1,
         )
         try:
@@ -118,6 +118,11 @@ def run_loop(
         except OSError as problem:  # of a logger
             raise TrainingError(cannot_write(problem.filename or work or "the disk", problem)) from problem
     net.float().eval().cpu().to(memory_format=torch.contiguous_format)
+
+
+def _keeps_start(callbacks: Sequence[Callback]) -> bool:
+    """Whether the network before its first step may be the one that is kept; Lightning then validates it."""
+    return any(isinstance(one, Keeper) and one.start for one in callbacks)
 
 
 def _tuners(tuning: Tuning | None) -> list[Callback]:

@@ -122,6 +122,12 @@ class TuningConfig(Part):
         "built with --frozen.",
         words=("auto", "probe", "built"),
     )
+    head_lr_factor: float | None = setting(
+        None,
+        "Factor on the learning rate for the heads. Default: where the class head starts from the probe, one by "
+        "which no step moves a score by more than 0.1, however large the features; else 1.",
+        above=0,
+    )
     trunk_lr_factor: float | None = setting(
         None,
         "Factor on the learning rate for the backbone. Default: 0.1 with given weights, 1 with random ones.",
@@ -163,7 +169,9 @@ class TuningConfig(Part):
         if not self.probe or self.frozen:  # on frozen features heads are trained to their end from any start
             learnt["head_start"] = "built"
         defaults = learnt if given else random
-        return self.but(**{name: value for name, value in defaults.items() if getattr(self, name) in (None, "auto")})
+        own = self.but(**{name: value for name, value in defaults.items() if getattr(self, name) in (None, "auto")})
+        built = own.head_start == "built" and own.head_lr_factor is None
+        return own.but(head_lr_factor=1.0) if built else own
 
 
 @dataclass(frozen=True, kw_only=True)

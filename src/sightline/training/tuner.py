@@ -40,7 +40,7 @@ class Tuning:
     def plain(self) -> bool:
         """Whether all weights learn alike from the first step on, as from random weights."""
         own = self.config
-        held = own.frozen or own.freeze or own.freeze_depth or own.warm_up
+        held = own.frozen or own.freeze or own.freeze_depth or own.warm_up or own.head_lr_factor not in (None, 1.0)
         return not held and own.layer_decay == 1 and own.norms != AT_REST
 
     @property

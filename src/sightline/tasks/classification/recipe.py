@@ -248,12 +248,15 @@ class ClassifyRecipe(Recipe):
         augment = data.augment
         if augment == "auto":
             augment = "photo" if given and side >= LARGE else "crop-flip"
+        tuning, optim = self.tuning.settled(given=given), self.optim.settled(given=given, frozen=self.tuning.frozen)
+        if tuning.head_lr_factor is None and (optim.optimizer == "sgd" or self.gating.gate != "none"):
+            tuning = tuning.but(head_lr_factor=1.0)  # the bound on a step is AdamW's; new gates learn among the heads
         return replace(
             self,
             network=replace(self.network, weights=self.network.begins_with),
             data=replace(data, size=side, augment=augment),
-            tuning=self.tuning.settled(given=given),
-            optim=self.optim.settled(given=given, frozen=self.tuning.frozen),
+            tuning=tuning,
+            optim=optim,
         )
 
     def toy(self) -> ClassifyRecipe:

@@ -160,7 +160,8 @@ class EatExperiment(Experiment[EatRecipe, Pictures, AttributeNet, Trained]):
         """What keeps the best epoch, and stops where none is better for long."""
         own = self.recipe.loop
         patience = [Patience(own.monitor, own.patience)] if own.patience else []
-        return [*patience, Keeper(self.work / "checkpoints", "best", own.monitor)]
+        start = self.starts_from_probe  # a head that knows nothing yet need not be looked at
+        return [*patience, Keeper(self.work / "checkpoints", "best", own.monitor, start=start)]
 
     def loggers(self) -> Any:
         """CSV always; TensorBoard where it is installed."""
@@ -215,7 +216,8 @@ class EatExperiment(Experiment[EatRecipe, Pictures, AttributeNet, Trained]):
     def pages(self, outcome: Trained, data: Pictures, rows: list[Row]) -> dict[Path, str]:
         """Card and run page."""
         net, recipe, judged = cast(AttributeNet, self.written), self.recipe, outcome.judged
-        epochs = f"{len(rows)} epochs; epoch {outcome.best} kept, by validation {recipe.loop.monitor}"
+        kept = f"epoch {outcome.best}" if outcome.best else "the start (the linear probe)"
+        epochs = f"{len(rows)} epochs; {kept} kept, by validation {recipe.loop.monitor}"
         about = facts(net, judged, data, recipe, epochs)
         if outcome.control.fact:
             about = {"class accuracy": about["class accuracy"], "linear probe": outcome.control.fact, **about}

@@ -40,6 +40,7 @@ from sightline.training.norms import remark
 from sightline.training.operating import chosen_point, judged
 from sightline.training.probe import some
 from sightline.training.reporter import Report, Row
+from sightline.training.resume import last_readable
 
 
 @dataclass
@@ -87,6 +88,8 @@ class MultiLabelExperiment(Experiment[ClassifyRecipe, LabelledPictures, nn.Modul
             self.probe_logits = self.label_probe.logits(self._features(net, data, data.test))
             if tuning.head_start == "probe":
                 self.began = self.label_probe.begin(head_of(net))
+                if self.began and not last_readable(self.work):
+                    self.keep_head_rate(self._features(net, data, some(data.train)))
         return net
 
     def callbacks(self) -> list[Callback]:
