@@ -25,7 +25,7 @@ from sightline.tasks.classification.fit import fit, probe_features
 from sightline.tasks.classification.heads import anatomy_of
 from sightline.tasks.classification.recipe import ClassifyRecipe
 from sightline.tasks.classification.train import train_classify
-from sightline.training.anatomy import Anatomy, frozen_names, groups, rate_factor, warm_cosine
+from sightline.training.anatomy import Anatomy, frozen_names, groups, head_factor, rate_factor, warm_cosine
 from sightline.training.norms import folded, norms, remark, rest
 from sightline.training.recipe import TuningConfig
 from sightline.training.reporter import Reporter
@@ -415,3 +415,29 @@ def test_a_tuning_without_options_is_plain() -> None:
     assert Tuning(TuningConfig().settled(given=False), anatomy, 2, 2).plain
     assert not Tuning(TuningConfig().settled(given=True), anatomy, 2, 2).plain
     assert not Tuning(TuningConfig(freeze=("fc",)).settled(given=False), anatomy, 2, 2).plain
+
+
+def test_a_step_of_the_heads_moves_a_score_by_a_tenth_at_most() -> None:
+    features = torch.rand(6, 40, generator=torch.Generator().manual_seed(0))
+    for size in (1.0, 300.0):
+        rate = 0.002 * head_factor(size * features, 0.002)
+        moved = rate * (size * features).sum(1).mean()  # AdamW: each weight by its rate, all in one direction
+        assert float(moved) == pytest.approx(min(0.1, 0.002 * size * float(features.sum(1).mean())))
+    assert head_factor(torch.zeros(3, 4), 0.1) == 1.0
+
+
+def test_the_factor_on_the_heads_rate_is_left_open_only_where_the_head_starts_from_the_probe() -> None:
+    assert TuningConfig().settled(given=True).head_lr_factor is None
+    assert TuningConfig(head_lr_factor=0.5).settled(given=True).head_lr_factor == 0.5
+    for config in (TuningConfig(head_start="built"), TuningConfig(frozen=True), TuningConfig(probe=False)):
+        assert config.settled(given=True).head_lr_factor == 1.0
+    assert TuningConfig().settled(given=False).head_lr_factor == 1.0
+    taught = ClassifyRecipe().but(weights="published")
+    assert taught.settled().tuning.head_lr_factor is None
+    assert taught.but(optimizer="sgd").settled().tuning.head_lr_factor == 1.0
+    assert taught.but(gate="se").settled().tuning.head_lr_factor == 1.0
+    net = small()
+    rates = {
+        part["part"]: part["lr"] for part in groups(net, anatomy_of(net), TuningConfig(head_lr_factor=0.25), 0.8)
+    }
+    assert rates["heads"] == pytest.approx(0.2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -217,3 +218,36 @@ def test_the_report_reads_each_picture_as_the_network_does() -> None:
     assert report.right == tuple(hits.tolist())
     assert report.hits == int(hits.sum())
     assert report.energy is not None
+
+
+def test_the_start_is_kept_where_every_epoch_is_worse_and_a_resumed_run_keeps_it_too(
+    weights: Path, tmp_path: Path
+) -> None:
+    own = recipe(weights, lr=3.0, head_lr_factor=1.0, monitor="loss")
+    out = tmp_path / "net.safetensors"
+
+    def stop(number: int, row: dict[str, float]) -> None:
+        if number == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_eat(None, out, own, reporter=Reporter(epoch=stop))
+    outcome = train_eat(None, out, own)
+    assert outcome is not None
+    assert (outcome.best, outcome.epochs) == (0, 3)
+    assert outcome.control.accuracy == sum(outcome.judged.right) / len(outcome.judged.right)
+    assert "the start (the linear probe) kept" in out.with_suffix(".md").read_text()
+    assert "The weights of the start were kept." in out.with_suffix(".html").read_text()
+
+
+def test_the_rate_of_a_head_that_starts_from_the_probe_follows_the_size_of_its_features(
+    weights: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "net.safetensors"
+    assert train_eat(None, out, recipe(weights, lr=0.5)) is not None
+    factor = json.loads((tmp_path / "net.work" / "head_rate.json").read_text())
+    pictures = gather(None, recipe(weights).settled(drawn=True), tmp_path / "net.work")
+    net = attribute_net(load_attribute_net(out).spec, str(weights)).eval()
+    features = trunk_features(net, pictures.train, torch.arange(len(pictures.train)), pooled=True)
+    assert factor == pytest.approx(0.1 / (0.5 * float(features.abs().sum(1).mean())), rel=1e-3)
+    assert f"{factor:.3g}"[:4] in out.with_suffix(".html").read_text()
