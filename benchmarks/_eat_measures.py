@@ -106,7 +106,7 @@ def attention(net: AttributeNet, examples: Examples) -> Arrays:
     maps, right, peaks = [], [], []
     for at in range(0, len(examples), 50):
         part = examples.take(slice(at, at + 50))
-        map_, scores = _class_maps(net, normalised(net, part.images))
+        map_, scores = (one.cpu() for one in _class_maps(net, normalised(net, part.images)))
         maps.append(fn.interpolate(map_[:, None], size=inside.shape[1:], mode="bilinear")[:, 0].clamp(min=0))
         right.append(_right(scores, part))
         peaks.append(_peaks(map_[:, None])[:, 0])
