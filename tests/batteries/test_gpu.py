@@ -5,6 +5,7 @@ Run where CUDA is there; elsewhere one line says that it is not. `SIGHTLINE_GPU=
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -74,7 +75,8 @@ def test_maps_are_those_of_the_cpu(name: str, method: str, gpu: str) -> None:
     with pytest.raises(LayerError) if refused else nullcontext():
         right = sightline.explain(build(name), picture(2), **settings)
         found = sightline.explain(build(name).to(gpu), picture(2).to(gpu), **settings)
-        assert furthest(right, found) <= 2e-4
+        # Occlusion's values are differences of two scores that are nearly the same.
+        assert furthest(right, found) <= (1e-2 if method == "occlusion" else 2e-4)
 
 
 @pytest.mark.parametrize("method", [name for name, method in METHODS.items() if method.needs != "attention"])
@@ -90,7 +92,7 @@ def test_maps_of_stock_networks_are_those_of_the_cpu(name: str, method: str, gpu
     right = sightline.explain(model, x, **settings)
     found = sightline.explain(model.to(gpu), x.to(gpu), **settings)
     # Maps of untrained networks are small beside the sums that they come from: rounding weighs more.
-    assert furthest(right, found) <= 5e-3
+    assert furthest(right, found) <= 1e-2
 
 
 @pytest.mark.parametrize("method", list(METHODS))
@@ -209,12 +211,12 @@ def test_no_memory_of_the_gpu_is_kept_by_a_call(method: str, gpu: str) -> None:
     if gpu == "cpu":
         pytest.skip("memory of a GPU")
     model, x = build("residual").to(gpu), picture(4).to(gpu)
-    sightline.explain(model, x, method=method, options=FAST.get(method))
-    torch.cuda.synchronize()
-    before = torch.cuda.memory_allocated()
-    for _ in range(3):
+    held = []
+    for _ in range(5):
         sightline.explain(model, x, method=method, options=FAST.get(method))
-    assert torch.cuda.memory_allocated() <= before
+        gc.collect()
+        held.append(torch.cuda.memory_allocated())
+    assert held[-1] <= held[1], held
 
 
 def test_maps_can_be_saved_read_and_drawn(tmp_path: Path, gpu: str) -> None:
