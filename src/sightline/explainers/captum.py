@@ -191,7 +191,7 @@ def _smoothgrad(attr: Any, scorer: nn.Module, request: Request, k: int) -> Tenso
         part = min(8, samples - start)
         noisy = torch.normal(still.repeat_interleave(part, 0), noise * spread).to(request.inputs)
         slopes = _tensor(gradient.attribute(noisy.requires_grad_(), target=k, abs=False))
-        total += slopes.unflatten(0, (len(still), part)).sum(1)
+        total += slopes.reshape(len(still), part, *still.shape[1:]).sum(1)
     return total / samples
 
 
