@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,12 @@ pytest.importorskip("lightning")
 
 from sightline.cli.app import app
 from sightline.common.statistics.bootstrap import Interval
+from sightline.errors import InputError
+from sightline.tasks.captioning.data.regions import RegionSet
 from sightline.tasks.captioning.data.table import CaptionTable, part_of_scenes
 from sightline.tasks.captioning.data.vocabulary import sentence_of
 from sightline.tasks.captioning.explain.caption import captioned
+from sightline.tasks.captioning.explain.geometry import CELLS, REACH, learned_geometry
 from sightline.tasks.captioning.explain.methods import CONTROLS, METHODS, Question, encoder_attention, weights_of
 from sightline.tasks.captioning.explain.opened import open_captioner, open_regions
 from sightline.tasks.captioning.explain.page import caption_page
@@ -24,8 +28,10 @@ from sightline.tasks.captioning.explain.pointing import Pointing, best_method, p
 from sightline.tasks.captioning.metrics.cider import CiderD
 from sightline.tasks.captioning.metrics.measures import measure, regions_of, relation_hits, write
 from sightline.tasks.captioning.module import CaptionTask, rate
+from sightline.tasks.captioning.network.attention import PLAIN
 from sightline.tasks.captioning.network.captioner import Captioner, load_captioner
 from sightline.tasks.captioning.network.decoding import Regions, greedy, sampled, word_logs
+from sightline.tasks.captioning.network.geometry import relative_geometry
 from sightline.tasks.captioning.recipe import CaptionRecipe, ScheduleConfig
 from sightline.tasks.captioning.train import spec_of, train_captions
 from sightline.tasks.captioning.world.scenes import HELD_OUT, Scenes, draw_scenes
@@ -235,6 +241,56 @@ def test_a_page_shows_words_and_regions(net: Captioner) -> None:
     assert page.count('class="region') == 5
     assert page.count('class="word"') == 8
     assert 'src="http' not in page
+
+
+def test_learned_geometry_is_the_bias_of_each_layer_for_boxes_around_the_region() -> None:
+    net, opened = open_captioner(None), open_regions(open_captioner(None), None)
+    learned = learned_geometry(net, opened.regions, 2)
+    batch, layer = opened.regions.batch(), net.encoder[1]
+    with torch.no_grad():
+        x = net.encoder[0](net.input(batch.features), relative_geometry(batch.boxes, signed=True))[0, 2]
+        row, column, step = 3, 20, 2 * REACH / (CELLS - 1)
+        centre = torch.tensor([column * step - REACH, row * step - REACH]).repeat(2)
+        half = torch.tensor([-0.5, -0.5, 0.5, 0.5])
+        one = layer.attention.bias.of_boxes(x.expand(1, 2, -1), torch.stack([half, half + centre])[None])[0, :, 0, 1]
+        twin = layer.attention.bias.of_boxes(x.expand(1, 2, -1), torch.stack([half, half - centre])[None])[0, :, 0, 1]
+    shown = learned.places[1, :, row, column] - learned.places[1, :, CELLS - 1 - row, CELLS - 1 - column]
+    assert torch.allclose(shown, one - twin, atol=1e-3)
+    assert learned.places.mean((2, 3)).abs().max() < 1e-4
+    assert learned.sizes.shape == (2, 4, CELLS)
+
+
+def test_geometry_is_drawn_in_a_file_and_on_the_page(weights: Path, tmp_path: Path) -> None:
+    picture, own = tmp_path / "geometry.svg", ("--weights", str(weights))
+    code, text = run("caption", *own, "--geometry", str(picture), "--region", "2", "--page", str(tmp_path / "page"))
+    assert code == 0, text
+    assert "attention of region 2 to boxes" in text
+    assert "layer 1, head 2" in picture.read_text()
+    page = (tmp_path / "page" / "caption.html").read_text()
+    assert "How much attention region 2 pays" in page
+    assert page.count(": a box by its size") == 2
+    for words, problem in ((("--geometry", "a.jpg"), "end it in .png"), (("--region", "9"), "no region 9")):
+        code, text = run("caption", *own, "--page", str(tmp_path / "other"), *words)
+        assert code
+        assert problem in text
+
+
+def test_a_captioner_without_geometry_has_none_to_draw(net: Captioner) -> None:
+    plain = Captioner(replace(net.spec, attention=PLAIN))
+    with pytest.raises(InputError, match="has no geometry bias"):
+        learned_geometry(plain, open_regions(net, None).regions, 0)
+
+
+def test_one_region_and_two_are_explained_in_a_note_and_words_that_need_no_region_have_none() -> None:
+    net = open_captioner(None)
+    regions = open_regions(net, None).regions
+    for count, words in ((1, "a normalised query is zero"), (2, "plus or minus one"), (3, None)):
+        part = RegionSet(regions.features[:count], regions.boxes[:count], "part")
+        notes = captioned(net, part, sentence="the red circle").notes
+        assert any(words in note for note in notes) if words else not notes
+    caption = captioned(net, regions)
+    assert caption.most(0) == "none"  # the first word is "the" whatever there is to see
+    assert "(0%)" not in " ".join(map(caption.most, range(len(caption.words))))
 
 
 def run(*words: str) -> tuple[int, str]:

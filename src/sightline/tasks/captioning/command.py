@@ -17,6 +17,8 @@ from sightline.terminal.screen import picture_bar, say, say_json, say_note, say_
 
 if TYPE_CHECKING:
     from sightline.tasks.captioning.explain.caption import Caption
+    from sightline.tasks.captioning.explain.opened import Opened
+    from sightline.tasks.captioning.network.captioner import Captioner
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,8 +85,12 @@ class CaptionOptions(Settings):
     beam: int = setting(3, "Sentences that are kept while writing; 1 is greedy.", low=1)
     picture: int | None = setting(None, "Number of the picture in a features file; the first if none.", low=0)
     scene: int = setting(0, "Seed of the generated scene, where no file is given.", low=0)
-    method: str = setting("attention", "How a word's regions are found; see the documentation of captions.")
+    method: str = setting("left-out", "How a word's regions are found; see the documentation of captions.")
     page: Path | None = setting(None, "Folder for a page that shows each word's regions.")
+    geometry: Path | None = setting(None, "File for a picture of what attention has learnt of boxes: .png or .svg.")
+    region: int | None = setting(
+        None, "Region that looks in that picture, from 1; the one with most weight if none.", low=1
+    )
     as_json: bool = setting(False, "Words with log-probabilities and regions as JSON.", "--json")
 
 
@@ -109,11 +115,24 @@ def caption(
     result = captioned(net, opened.regions, sentence=options.score, width=options.beam, method=options.method)
     for note in result.notes:
         say_note(note)
-    if options.page is not None:
-        from sightline.tasks.captioning.explain.page import write_page
-
-        write_page(options.page, result, opened.image)
+    _draw(net, opened, result, options)
     _tell(result, options)
+
+
+def _draw(net: Captioner, opened: Opened, result: Caption, options: CaptionOptions) -> None:
+    """The page, and the picture of learned geometry."""
+    if options.page is None and options.geometry is None:
+        return
+    from sightline.tasks.captioning.explain.geometry import learned_geometry, region_most_seen, save_geometry
+    from sightline.tasks.captioning.explain.page import write_page
+
+    geometry, region = None, region_most_seen(result) if options.region is None else options.region - 1
+    if options.geometry is not None or net.spec.attention.geometry:
+        geometry = learned_geometry(net, opened.regions, region)
+    if options.geometry is not None and geometry is not None:
+        say_note(f"{save_geometry(geometry, options.geometry)} written: attention of region {region + 1} to boxes")
+    if options.page is not None:
+        write_page(options.page, result, opened.image, geometry=geometry)
 
 
 def _tell(result: Caption, options: CaptionOptions) -> None:

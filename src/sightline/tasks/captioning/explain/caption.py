@@ -15,6 +15,16 @@ from sightline.tasks.captioning.network.decoding import beam, word_logs
 
 SHOWN = 3
 """Regions that are named for a word."""
+LEAST_SHOWN = 0.005
+"""Share from which a region is named."""
+LITTLE = 0.01
+"""A word whose log-probability falls by less whichever region is left out rests on no region."""
+SMALL = {
+    1: "the picture has one region: a normalised query is zero then, and every word can only rest on that region",
+    2: "the picture has two regions: a normalised query is plus or minus one in every channel then, so that only the "
+    "sign of a difference is left",
+}
+"""What normalised queries come to where there are next to no elements to normalise over."""
 
 
 @dataclass(frozen=True)
@@ -47,20 +57,22 @@ class Caption:
         return sum(self.logs) + self.end
 
     def shares(self, place: int) -> tuple[float, ...]:
-        """The positive weights of a word, as shares."""
+        """The positive weights of a word, as shares; none where leaving out any region changes next to nothing."""
         positive = [max(0.0, weight) for weight in self.weights[place]]
         total = sum(positive)
+        if self.method == "left-out" and max(positive, default=0.0) < LITTLE:
+            total = 0.0
         return tuple(weight / total if total else 0.0 for weight in positive)
 
     def most(self, place: int) -> str:
         """The regions with most weight for a word, counted from 1, with their shares."""
         shares = self.shares(place)
         order = sorted(range(len(shares)), key=lambda i: -shares[i])[:SHOWN]
-        return ", ".join(f"{i + 1} ({shares[i]:.0%})" for i in order if shares[i] > 0) or "none"
+        return ", ".join(f"{i + 1} ({shares[i]:.0%})" for i in order if shares[i] >= LEAST_SHOWN) or "none"
 
 
 def captioned(
-    net: Captioner, regions: RegionSet, *, sentence: str | None = None, width: int = 3, method: str = "attention"
+    net: Captioner, regions: RegionSet, *, sentence: str | None = None, width: int = 3, method: str = "left-out"
 ) -> Caption:
     """Write a caption, or take a given one, and find the regions of its words.
 
@@ -90,6 +102,10 @@ def captioned(
         logs = word_logs(net, batch, tokens)[0].tolist()
     question = Question(net, batch, tokens)
     weights = weights_of(question, method)[:-1]
+    if net.spec.attention.normaliser.startswith("instance") and len(regions) in SMALL:
+        notes.append(SMALL[len(regions)])
+    elif len(regions) == 1:
+        notes.append("the picture has one region: every word can only rest on it")
     sinks = sink_regions(question)
     if sinks:
         named = ", ".join(str(i + 1) for i in sinks)

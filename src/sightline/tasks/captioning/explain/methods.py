@@ -211,22 +211,31 @@ def sink_regions(question: Question, *, limit: float = 3.0) -> list[int]:
 
 
 @torch.no_grad()
-def encoder_attention(question: Question, *, geometry: bool = True) -> list[Float[Tensor, "h n n"]]:
-    """Attention of each encoder layer, with or without the geometry bias in it."""
-    net, regions = question.net, question.regions
-    kind = net.spec.attention
-    pairs = relative_geometry(regions.boxes, signed=kind.signed) if kind.geometry else None
-    inside: list[tuple[Tensor, ...]] = []
+def encoder_entries(net: Captioner, regions: Regions) -> list[Float[Tensor, "b n c"]]:
+    """What goes into each encoder layer."""
+    inside: list[Tensor] = []
     layers: list[Any] = list(net.encoder)
-    hooks = [layer.attention.register_forward_pre_hook(lambda module, args: inside.append(args)) for layer in layers]
+    hooks = [
+        layer.attention.register_forward_pre_hook(lambda module, args: inside.append(args[0])) for layer in layers
+    ]
     try:
         with leave_as_found(net):
             net.eval().encode(regions.features, regions.boxes, regions.mask)
     finally:
         for hook in hooks:
             hook.remove()
+    return inside
+
+
+@torch.no_grad()
+def encoder_attention(question: Question, *, geometry: bool = True) -> list[Float[Tensor, "h n n"]]:
+    """Attention of each encoder layer, with or without the geometry bias in it."""
+    net, regions = question.net, question.regions
+    kind = net.spec.attention
+    pairs = relative_geometry(regions.boxes, signed=kind.signed) if kind.geometry else None
+    layers: list[Any] = list(net.encoder)
     weights = []
-    for layer, (x, *_) in zip(layers, inside, strict=True):
+    for layer, x in zip(layers, encoder_entries(net, regions), strict=True):
         own = layer.attention
         q, k = (split_heads(part, own.heads) for part in (own.norm(own.query(x), regions.mask), own.key(x)))
         logits = q @ k.mT * (q.shape[-1] ** -0.5 if kind.scaled else 1.0)

@@ -11,6 +11,7 @@ from PIL import Image
 
 from sightline.reports.document import document
 from sightline.tasks.captioning.explain.caption import Caption
+from sightline.tasks.captioning.explain.geometry import BESIDE, LARGEST, REACH, LearnedGeometry, geometry_tiles
 from sightline.terminal.folder import check_place, whole_folder, write_summary
 
 if TYPE_CHECKING:
@@ -22,13 +23,20 @@ SIDE = 640
 """Most pixels of the longer side of the drawn picture."""
 
 
-def caption_page(caption: Caption, image: Image.Image | None, *, right: Sequence[Sequence[int]] = ()) -> str:
+def caption_page(
+    caption: Caption,
+    image: Image.Image | None,
+    *,
+    right: Sequence[Sequence[int]] = (),
+    geometry: LearnedGeometry | None = None,
+) -> str:
     """The page as text.
 
     Args:
         caption: words with their regions.
         image: the picture; None draws the boxes alone.
         right: for each word the regions that are right, where they are known.
+        geometry: what the captioner has learnt of boxes, as one region sees them.
     """
     width, height = (1, 1) if image is None else image.size
     scale = SIDE / max(width, height)
@@ -63,11 +71,14 @@ def caption_page(caption: Caption, image: Image.Image | None, *, right: Sequence
         table=[[round(share, 4) for share in row] for row in shares],
         right=[list(own) for own in right],
         caption=caption,
+        geometry=None if geometry is None else _geometry(geometry),
         command="sightline caption",
     )
 
 
-def write_page(folder: Path, caption: Caption, image: Image.Image | None) -> Path:
+def write_page(
+    folder: Path, caption: Caption, image: Image.Image | None, *, geometry: LearnedGeometry | None = None
+) -> Path:
     """Write the page into a result folder, whole or not at all.
 
     Raises:
@@ -75,9 +86,22 @@ def write_page(folder: Path, caption: Caption, image: Image.Image | None) -> Pat
     """
     check_place(folder)
     with whole_folder(folder) as place:
-        (place / NAME).write_text(caption_page(caption, image), encoding="utf-8")
+        (place / NAME).write_text(caption_page(caption, image, geometry=geometry), encoding="utf-8")
         write_summary(place, {"caption": " ".join(caption.words), "method": caption.method, "files": [NAME]})
     return folder / NAME
+
+
+def _geometry(learned: LearnedGeometry) -> dict[str, object]:
+    """What the template shows of it."""
+    return {
+        "region": learned.region + 1,
+        "heads": learned.places.shape[1],
+        "tiles": geometry_tiles(learned),
+        "top": f"{learned.top:.1f}",
+        "reach": f"{REACH:g}",
+        "largest": f"{LARGEST:g}",
+        "beside": f"{BESIDE:g}",
+    }
 
 
 def _picture(image: Image.Image, size: tuple[int, int]) -> str:
