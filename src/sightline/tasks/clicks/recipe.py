@@ -29,6 +29,9 @@ class DataConfig(Part):
     drop: tuple[str, ...] = setting((), "Columns to leave out; commas.", panel="Columns")
     number: tuple[str, ...] = setting((), "Columns to read as numbers; commas.", panel="Columns")
     category: tuple[str, ...] = setting((), "Columns to read as categories; commas.", panel="Columns")
+    tokens: tuple[str, ...] = setting(
+        (), "Columns with several categories in a cell, such as genres; commas.", panel="Columns"
+    )
     transform: str = setting(
         "log",
         "How numbers enter: log is sign(x) ln(1+|x|), standardised; standard is x, standardised; winner is "

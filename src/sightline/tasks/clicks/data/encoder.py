@@ -1,7 +1,8 @@
 """`Encoder`: from a log's columns to rows of embedding tables; learnt on training rows, kept with the weights.
 
 Of a category, row 0 is for what training never showed (or too rarely) and row 1 for an empty cell. Of a number, row 0
-is for an empty cell and row 1 is scaled by the value.
+is for an empty cell and row 1 is scaled by the value. A set of categories has further columns of ids behind those of
+the fields, one for each token beyond the first; what a row does not fill is `NOTHING`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,10 @@ from numpy.typing import NDArray
 from sightline.tasks.clicks.data.numbers import BUCKETS, SCALED, floats
 from sightline.tasks.clicks.data.pieces import Piece
 from sightline.tasks.clicks.data.schema import Field, Schema
+from sightline.tasks.clicks.data.sets import tokens
 
+NOTHING = -1
+"""In a further column of a set: no token."""
 UNSEEN, EMPTY, KNOWN = 0, 1, 2
 """Rows of a category's table: not in training, an empty cell, and the first of those that are known."""
 
@@ -33,6 +37,7 @@ class Encoder:
         buckets: rows that categories are hashed into; 0 for a vocabulary.
         vocabularies: by field, the row of each category.
         scales: by field that is a number, mean and standard deviation after the transform.
+        slots: by field that is a set, the most tokens of a cell.
     """
 
     schema: Schema
@@ -40,6 +45,7 @@ class Encoder:
     buckets: int = 0
     vocabularies: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     scales: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    slots: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def fields(self) -> tuple[Field, ...]:
@@ -61,16 +67,36 @@ class Encoder:
             for own in self.fields
         )
 
+    @property
+    def owners(self) -> tuple[int, ...]:
+        """Field of each further column of ids."""
+        counts = (self.slots.get(own.name, 1) - 1 for own in self.fields)
+        return tuple(place for place, count in enumerate(counts) for _ in range(count))
+
     def ids(self, piece: Piece) -> NDArray[np.int32]:
-        """Rows of the embedding tables, `[rows, n]`."""
+        """Rows of the embedding tables, `[rows, n]`, then the further columns of sets."""
         columns: list[NDArray[Any]] = []
+        further: list[NDArray[Any]] = []
         for own in self.fields:
             if own.kind == "number":
                 columns.append((~np.isnan(floats(piece, own.name))).astype(np.int32))
+            elif own.kind == "set":
+                first, *others = self._set(piece, own).T
+                columns.append(first)
+                further += others
             else:
                 names, codes = coded(piece, own.name, self)
                 columns.append(self._rows(own.name, names)[codes])
-        return np.stack(columns, 1).astype(np.int32)
+        return np.stack(columns + further, 1).astype(np.int32)
+
+    def _set(self, piece: Piece, own: Field) -> NDArray[np.int64]:
+        """Rows of a set's tokens, `[rows, slots]`."""
+        split, slots = tokens(piece.columns[own.name], own.separator), self.slots.get(own.name, 1)
+        table = np.full((len(piece), slots), NOTHING, np.int64)
+        table[:, 0] = EMPTY
+        kept = split.slots < slots
+        table[split.rows[kept], split.slots[kept]] = self._rows(own.name, split.names)[split.codes[kept]]
+        return table
 
     def values(self, piece: Piece) -> NDArray[np.float32]:
         """The numbers, `[rows, m]`; 1 where one is missing."""
@@ -138,6 +164,7 @@ class Learner:
         self.encoder = encoder
         self.counts: dict[str, Counter[str]] = {own.name: Counter() for own in encoder.fields}
         self.moments = {encoder.fields[place].name: np.zeros(3) for place in encoder.numbers}
+        self.slots = {own.name: 1 for own in encoder.fields if own.kind == "set"}
 
     def see(self, piece: Piece, training: NDArray[np.bool_]) -> None:
         """Take the training rows of a piece into account.
@@ -149,12 +176,23 @@ class Learner:
         for own in self.encoder.fields:
             if own.kind == "number":
                 self._see_number(piece, own.name, training)
+            elif own.kind == "set":
+                self._see_set(piece, own, training)
             elif not self.encoder.buckets:
                 names, codes = coded(piece, own.name, self.encoder)
                 totals = np.bincount(codes[training], minlength=len(names))
                 self.counts[own.name].update(
                     {name: int(total) for name, total in zip(names, totals, strict=False) if total and name}
                 )
+
+    def _see_set(self, piece: Piece, own: Field, training: NDArray[np.bool_]) -> None:
+        split = tokens(piece.columns[own.name], own.separator)
+        self.slots[own.name] = max(self.slots[own.name], int(split.slots.max(initial=0)) + 1)
+        if self.encoder.buckets:
+            return
+        totals = np.bincount(split.codes[training[split.rows]], minlength=len(split.names))
+        pairs = zip(split.names, totals.tolist(), strict=False)
+        self.counts[own.name].update({name: total for name, total in pairs if total})
 
     def _see_number(self, piece: Piece, name: str, training: NDArray[np.bool_]) -> None:
         if self.encoder.transform == "none":
@@ -173,7 +211,7 @@ class Learner:
             name: {word: KNOWN + place for place, word in enumerate(sorted(_often(counts, min_count)))}
             for name, counts in self.counts.items()
         }
-        return replace(self.encoder, vocabularies=vocabularies, scales=self._scales())
+        return replace(self.encoder, vocabularies=vocabularies, scales=self._scales(), slots=dict(self.slots))
 
     def _scales(self) -> dict[str, tuple[float, float]]:
         scales = {}

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from sightline.errors import DataError, near
 from sightline.tasks.clicks.data.schema import Field, Schema
+from sightline.tasks.clicks.data.sets import separator_of
 
 LABELS = ("label", "click", "clk", "clicked", "is_click", "isclick", "y", "target", "conversion", "rating")
 USERS = ("user_id", "userid", "user", "uid", "visitor_id", "customer_id")
@@ -22,6 +23,8 @@ GENRES = (
     "Film-Noir", "Horror", "Musical", "Mystery", "Romance", "Sci-Fi", "Thriller", "War", "Western",
 )  # fmt: skip
 """Columns of MovieLens-100K's `u.item`, in their order."""
+GENRE_SET = Field(name="genres", kind="set", separator="|")
+"""MovieLens' genres of a film."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +115,7 @@ def movielens(look: Look) -> Schema | None:
         look,
         "MovieLens",
         columns,
-        tuple(Field(name=name) for name in fields),
+        tuple(GENRE_SET if name == GENRE_SET.name else Field(name=name) for name in fields),
         "rating",
         positive=4.0,
         group="user_id",
@@ -141,14 +144,21 @@ def recbole(look: Look) -> Schema | None:
         look,
         "RecBole atomic file",
         tuple(name for name, _, _ in pairs),
-        tuple(Field(name=name, kind="number" if kind == "float" else "category") for name, kind in inputs),
+        tuple(ATOMIC[kind](name) for name, kind in inputs),
         label,
         positive=4.0 if label == "rating" else None,
         group=next((name for name, _, _ in pairs if name.lower() in USERS), ""),
         time=time,
         sides=tuple(sides),
-        notes=("a list of tokens is read as one category",) if any(k == "token_seq" for _, _, k in pairs) else (),
     )
+
+
+ATOMIC: dict[str, Callable[[str], Field]] = {
+    "token": lambda name: Field(name=name),
+    "float": lambda name: Field(name=name, kind="number"),
+    "token_seq": lambda name: Field(name=name, kind="set", separator=" "),
+}
+"""RecBole's types of columns; lists of numbers are left out."""
 
 
 def open_bandit(look: Look) -> Schema | None:
@@ -191,8 +201,10 @@ def named(look: Look) -> Schema:
     for place, name in enumerate(columns):
         if name in (label, time) or name in left_out:
             continue
-        kind = "number" if _is_number(name, look.column(place)) else "category"
-        fields.append(Field(name=name, kind=kind))
+        cells = look.column(place)
+        separator = separator_of(cells, look.delimiter)
+        kind = "number" if _is_number(name, cells) else "set" if separator else "category"
+        fields.append(Field(name=name, kind=kind, separator=separator))
     return _schema(
         look,
         "table",
@@ -232,13 +244,18 @@ def _schema(
     )
 
 
+KINDS = {"number": "number", "category": "category", "tokens": "set"}
+"""What an option makes of the columns that it names."""
+
+
 def changed(schema: Schema, path: Path, **roles: object) -> Schema:
     """The schema with what the user says of it.
 
     Args:
         schema: as it was recognised.
         path: the file, for error texts.
-        roles: `label`, `positive`, `group`, `time`; `drop`, `number` and `category` are names of columns.
+        roles: `label`, `positive`, `group`, `time`; `drop`, `number`, `category` and `tokens` are names of
+            columns.
 
     Raises:
         DataError: there is no such column, no label, or no field is left.
@@ -253,11 +270,11 @@ def changed(schema: Schema, path: Path, **roles: object) -> Schema:
             f"which column of {str(path)!r} says whether it was clicked? Name it with --label; its columns are "
             f"{', '.join(schema.columns[:40])}"
         )
-    sets = {name: set(roles.get(name) or ()) for name in ("drop", "number", "category")}  # type: ignore[call-overload]
+    sets = {name: set(roles.get(name) or ()) for name in ("drop", "number", "category", "tokens")}  # type: ignore[call-overload]
     for option, names in sets.items():
         for name in names - set(known):
             raise DataError(f"the log {str(path)!r} has no column {name!r} for --{option}; {near(name, known)}")
-    kinds = {**dict.fromkeys(sets["number"], "number"), **dict.fromkeys(sets["category"], "category")}
+    kinds = {name: KINDS[option] for option in KINDS for name in sets[option]}
     inputs = [own for own in schema.fields if own.name != label and own.name not in sets["drop"]]
     inputs += [Field(name=name) for name in kinds if name not in schema.names and name != label]
     if not inputs:
@@ -266,9 +283,14 @@ def changed(schema: Schema, path: Path, **roles: object) -> Schema:
     return replace(
         schema,
         label=label,
-        fields=tuple(replace(own, kind=kinds.get(own.name, own.kind)) for own in inputs),
+        fields=tuple(_of_kind(own, kinds.get(own.name, own.kind)) for own in inputs),
         positive=schema.positive if positive is None and label == schema.label else positive,  # type: ignore[arg-type]
         group=str(roles.get("group") or schema.group),
         time=str(roles.get("time") or schema.time),
         left_out={**schema.left_out, **dict.fromkeys(sets["drop"], "--drop")},
     )
+
+
+def _of_kind(own: Field, kind: str) -> Field:
+    """The field as another kind; what is no set has no separator."""
+    return replace(own, kind=kind, separator=own.separator if kind == "set" else "")

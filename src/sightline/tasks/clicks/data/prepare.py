@@ -168,12 +168,20 @@ def encoder_of(record: dict[str, Any]) -> Encoder:
     for name in ("columns", "notes"):
         own[name] = tuple(own[name])
     scales = {name: tuple(pair) for name, pair in record["scales"].items()}
-    return Encoder(Schema(**own), record["transform"], record["buckets"], record["vocabularies"], scales)
+    slots = record.get("slots", {})  # written since there are sets of categories
+    return Encoder(Schema(**own), record["transform"], record["buckets"], record["vocabularies"], scales, slots)
 
 
 def _key(log: Path, test: Path | None, encoder: Encoder, dealing: Dealing, min_count: int) -> str:
     places = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in (log, test) if path]
-    return digest(json.dumps([places, asdict(encoder), asdict(dealing), min_count]).encode())
+    return digest(json.dumps([places, _plain(asdict(encoder)), asdict(dealing), min_count]).encode())
+
+
+def _plain(record: dict[str, Any]) -> dict[str, Any]:
+    """An encoder's record without what is newer than the first logs and says nothing there: their key stays."""
+    fields = [{k: v for k, v in own.items() if k != "separator" or v} for own in record["schema"]["fields"]]
+    rest = {name: value for name, value in record.items() if name != "slots" or value}
+    return {**rest, "schema": {**record["schema"], "fields": fields}}
 
 
 def _cut(log: Path, schema: Schema, dealing: Dealing) -> Dealing:

@@ -15,11 +15,13 @@ class Field:
 
     Args:
         name: its column.
-        kind: `category` or `number`.
+        kind: `category`, `number`, or `set`: several categories in a cell.
+        separator: what parts the categories of a set in a text; empty where cells are lists.
     """
 
     name: str
     kind: str = "category"
+    separator: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,12 +73,14 @@ class Schema:
     def rows(self) -> list[tuple[str, str]]:
         """What is shown of it: pairs of words."""
         categories = [own.name for own in self.fields if own.kind == "category"]
+        sets = [own.name for own in self.fields if own.kind == "set"]
         rule = "1 (0, or -1, is not)" if self.positive is None else f"{self.positive:g} or more"
         rows = [
             ("format", self.layout),
             ("click", f"{self.label!r} is {rule}"),
             (f"categories ({len(categories)})", _listed(categories)),
             (f"numbers ({len(self.numbers)})", _listed(self.numbers)),
+            (f"sets of categories ({len(sets)})", _listed(sets)),
         ]
         roles = {"users": self.group, "time": self.time, "position": self.position, "propensity": self.propensity}
         rows += [(role, name) for role, name in roles.items() if name]

@@ -6,13 +6,17 @@ import csv
 import json
 import re
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from sightline.common.reading import check_file
 from sightline.errors import DataError
 from sightline.tasks.clicks.data.layouts import LABELS, LAYOUTS, TIMES, USERS, Look
 from sightline.tasks.clicks.data.lines import arrow, first_lines
+from sightline.tasks.clicks.data.pieces import pieces
 from sightline.tasks.clicks.data.schema import Field, Schema
+from sightline.tasks.clicks.data.sets import likely_separator
 
 DELIMITERS = "\t,;|"
 LIBSVM = re.compile(r"[-+]?\d+(\.\d+)?( +\d+:\S+)+ *")
@@ -90,10 +94,13 @@ def of_parquet(path: Path) -> Schema:
     import pyarrow.parquet as pq
 
     types = {own.name: own.type for own in pq.read_schema(path)}
-    listed = {name: kind for name, kind in types.items() if pa.types.is_nested(kind)}
+    nested = {name: kind for name, kind in types.items() if pa.types.is_nested(kind)}
+    sets = {name for name, kind in nested.items() if _is_of_tokens(pa, kind)}
+    listed = nested.keys() - sets
     feature_map = path.with_name("feature_map.json")
     label = next((name for name in types if name.lower() in LABELS), "")
     kinds = {name: "number" if pa.types.is_floating(kind) else "category" for name, kind in types.items()}
+    kinds |= dict.fromkeys(sets, "set")
     notes: tuple[str, ...] = ()
     if feature_map.is_file():
         content = json.loads(feature_map.read_text(encoding="utf-8"))
@@ -112,6 +119,36 @@ def of_parquet(path: Path) -> Schema:
         positive=4.0 if label == "rating" else None,
         group=next((name for name in types if name.lower() in USERS), ""),
         time=time,
-        left_out=dict.fromkeys(listed, "a list in every row"),
+        left_out=dict.fromkeys(sorted(listed), "a list of numbers in every row"),
         notes=notes,
+    )
+
+
+def _is_of_tokens(pa: Any, kind: Any) -> bool:
+    """Whether cells are lists of words or of whole numbers."""
+    if not (pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)):
+        return False
+    inside = kind.value_type
+    return bool(pa.types.is_string(inside) or pa.types.is_large_string(inside) or pa.types.is_integer(inside))
+
+
+def with_separators(schema: Schema, path: Path) -> Schema:
+    """The schema with a separator for every set that has none yet, found by reading the first rows.
+
+    Args:
+        schema: what the columns are.
+        path: the log.
+    """
+    open_ones = {own.name for own in schema.fields if own.kind == "set" and not own.separator}
+    if not open_ones:
+        return schema
+    columns = next(pieces(path, schema)).columns
+    known = {
+        name: ""
+        if arrow().types.is_nested(columns[name].type)
+        else likely_separator([str(cell) for cell in columns[name].slice(0, 1000).to_pylist()])
+        for name in open_ones
+    }
+    return replace(
+        schema, fields=tuple(replace(own, separator=known.get(own.name, own.separator)) for own in schema.fields)
     )

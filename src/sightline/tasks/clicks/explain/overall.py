@@ -28,7 +28,7 @@ def pair_map(
     average = average_of(net, ids, values)
     draw = torch.Generator().manual_seed(seed)
     rows = torch.randperm(len(ids), generator=draw)[:most].tolist()
-    total = torch.zeros(ids.shape[1], ids.shape[1])
+    total = torch.zeros(len(net.spec.sizes), len(net.spec.sizes))
     for row in rows:
         own = attribution(net, ids[row : row + 1], values[row : row + 1], average, seed=seed + row)
         # the square of a sampled mean holds its variance, which is taken off

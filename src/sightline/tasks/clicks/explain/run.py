@@ -40,7 +40,7 @@ def explain_row(log: Path, weights: Path, row: int, out: Path) -> tuple[Story, d
     first = next(pieces(log, encoder.schema))
     compared = rows_of(encoded(first, encoder, labelled=labelled).slice(0, COMPARED))
     own = rows_of(encoded(piece, encoder, labelled=labelled))
-    cells = tuple(str(piece.columns[field.name][0].as_py() or "(empty)") for field in encoder.fields)
+    cells = tuple(_cell(piece.columns[field.name][0].as_py()) for field in encoder.fields)
     clicked = bool(own.labels[0]) if labelled else None
     story = story_of(net, encoder, _pair(own), _pair(compared), row=row, cells=cells, clicked=clicked)
     record = record_of(story)
@@ -48,6 +48,12 @@ def explain_row(log: Path, weights: Path, row: int, out: Path) -> tuple[Story, d
         write_text(folder / "page.html", story_page(story, f"Row {row} of {log.name}"))
         write_summary(folder, {**record, "files": ["page.html"]})
     return story, record
+
+
+def _cell(value: Any) -> str:
+    """What a cell holds, in words; a list by its tokens."""
+    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return text if value not in (None, "", []) else "(empty)"
 
 
 def _pair(rows: Rows) -> Any:

@@ -152,7 +152,7 @@ def changes_of(
     before = float(net(*one))
     options: list[tuple[float, int, int]] = []
     for place, own in enumerate(encoder.fields):
-        if own.kind == "number":
+        if own.kind != "category":
             continue
         counts = torch.bincount(rows[0][:, place])
         known = [value for value in (counts >= OFTEN).nonzero()[:, 0].tolist() if value > 1]

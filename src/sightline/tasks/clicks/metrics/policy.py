@@ -32,7 +32,7 @@ class Catalogue:
 
     Args:
         key: place of the field that names the item.
-        places: fields that belong to the item, `key` among them.
+        places: columns of ids that belong to the item, `key` among them.
         columns: columns of the numbers that belong to the item.
         ids: their rows of the embedding tables, an item each.
         values: their numbers.
@@ -56,7 +56,9 @@ def catalogue_of(encoder: Encoder, train: Part) -> Catalogue | None:
     key = next((key for _, key in schema.sides if key in names), "")
     if not key:
         return None
-    places = tuple(place for place, name in enumerate(names) if name == key or name not in schema.columns)
+    fields = tuple(place for place, name in enumerate(names) if name == key or name not in schema.columns)
+    further = [len(names) + column for column, owner in enumerate(encoder.owners) if owner in fields]
+    places = (*fields, *further)
     columns = tuple(column for column, place in enumerate(encoder.numbers) if place in places)
     known: dict[int, tuple[Tensor, Tensor]] = {}
     for rows in train.in_turn():

@@ -37,6 +37,7 @@ class ClickSpec:
         residual: whether layers have a residual.
         linear: whether there are linear terms beside the interaction.
         dropout: share that training drops.
+        owners: field of each further column of ids, which are tokens of sets.
         init: `scaled` keeps the size of what layers pass on; `published` is the embeddings' std of 1e-4 and pair
             weights of ones.
     """
@@ -53,6 +54,7 @@ class ClickSpec:
     linear: bool = True
     dropout: float = 0.0
     init: str = "scaled"
+    owners: tuple[int, ...] = ()
 
     @property
     def std(self) -> float:
@@ -94,7 +96,9 @@ class ClickNet(nn.Module):
         preset, count = PRESETS[spec.model], len(spec.sizes)
         self.spec = spec
         starts = torch.tensor((0, *spec.sizes)).cumsum(0)[:-1]
-        self.register_buffer("starts", starts, persistent=False)
+        owners = torch.tensor(spec.owners, dtype=torch.long)
+        self.register_buffer("owners", owners, persistent=False)
+        self.register_buffer("starts", torch.cat([starts, starts[owners]]), persistent=False)
         self.register_buffer("places", torch.tensor(spec.numbers, dtype=torch.long), persistent=False)
         columns = spec.width * count if preset.blocks else spec.width
         self.embedding = nn.Embedding(sum(spec.sizes), 1 if spec.model == "lr" else columns)
@@ -111,21 +115,31 @@ class ClickNet(nn.Module):
         """The utility of clicking.
 
         Args:
-            ids: row of each field in its own table.
+            ids: row of each field in its own table, then the further tokens of sets, -1 for none.
             values: of the fields that are numbers; 1 where one is missing.
         """
         logit: Tensor = self.interaction(self.fields(ids, values)) + self.bias
         return logit if self.linear is None else logit + self.linear_terms(ids, values).sum(1)
 
     def fields(self, ids: Int[Tensor, "b n"], values: Float[Tensor, "b m"]) -> Float[Tensor, "b n d"]:
-        """The embeddings."""
-        return self._scaled(rows_at(self.embedding.weight, ids + self.get_buffer("starts")), values)
+        """The embeddings; of a set the mean over its tokens."""
+        return self._scaled(self._rows(self.embedding.weight, ids), values)
 
     def linear_terms(self, ids: Int[Tensor, "b n"], values: Float[Tensor, "b m"]) -> Float[Tensor, "b n"]:
         """What every field adds alone; 0 without linear terms."""
         if self.linear is None:
-            return torch.zeros(ids.shape, dtype=self.bias.dtype, device=ids.device)
-        return self._scaled(rows_at(self.linear.weight, ids + self.get_buffer("starts")), values)[..., 0]
+            return torch.zeros(len(ids), len(self.spec.sizes), dtype=self.bias.dtype, device=ids.device)
+        return self._scaled(self._rows(self.linear.weight, ids), values)[..., 0]
+
+    def _rows(self, table: Tensor, ids: Tensor) -> Tensor:
+        owners, count = self.get_buffer("owners"), len(self.spec.sizes)
+        if not len(owners):
+            return rows_at(table, ids + self.get_buffer("starts"))
+        full = (ids[:, count:] >= 0).to(table.dtype)
+        rows = rows_at(table, ids.clamp(min=0) + self.get_buffer("starts"))
+        total = rows[:, :count].index_add(1, owners, rows[:, count:] * full[..., None])
+        counts = full.new_ones(len(ids), count).index_add(1, owners, full)
+        return total / counts[..., None]
 
     def _scaled(self, rows: Tensor, values: Tensor) -> Tensor:
         places = self.get_buffer("places")
@@ -161,6 +175,7 @@ def start_gradient(net: ClickNet, *, rows: int = 64) -> float:
     draw = torch.Generator().manual_seed(0)
     sizes = torch.tensor(net.spec.sizes)
     ids = (torch.rand(rows, len(sizes), generator=draw) * sizes).long()
+    ids = torch.cat([ids, ids.new_full((rows, len(net.spec.owners)), -1)], 1)
     values = torch.ones(rows, len(net.spec.numbers))
     labels = (torch.rand(rows, generator=draw) < 0.5).to(net.bias.dtype)
     weight = net.embedding.weight

@@ -35,7 +35,8 @@ def logistic(data: Prepared, recipe: ClickRecipe, work: Path) -> ClickNet:
         return load_clicks(path)[0]
     with torch.random.fork_rng(devices=[]):  # the network beside it draws what it would have drawn
         torch.manual_seed(recipe.machine.seed)
-        net = ClickNet(ClickSpec(model="lr", sizes=data.encoder.sizes, numbers=data.encoder.numbers))
+        own = data.encoder
+        net = ClickNet(ClickSpec(model="lr", sizes=own.sizes, numbers=own.numbers, owners=own.owners))
         _train(net, data, recipe)
     save_clicks(net, data.encoder, path)
     return net.eval()

@@ -19,7 +19,7 @@ from sightline.tasks.clicks.data.layouts import changed
 from sightline.tasks.clicks.data.prepare import Dealing, Prepared, prepare
 from sightline.tasks.clicks.data.schema import Schema
 from sightline.tasks.clicks.data.sides import joined
-from sightline.tasks.clicks.data.sniff import recognise
+from sightline.tasks.clicks.data.sniff import recognise, with_separators
 from sightline.tasks.clicks.metrics.outcome import ClickFigures, tested
 from sightline.tasks.clicks.metrics.policy import catalogue_of, own_value
 from sightline.tasks.clicks.network.network import ClickNet, ClickSpec, warn_if_frozen
@@ -73,7 +73,7 @@ def schema_of(log: Path, own: DataConfig) -> Schema:
     Raises:
         DataError: it is not a log, or has no such column.
     """
-    return changed(
+    schema = changed(
         recognise(log),
         log,
         label=own.label,
@@ -83,7 +83,9 @@ def schema_of(log: Path, own: DataConfig) -> Schema:
         drop=own.drop,
         number=own.number,
         category=own.category,
+        tokens=own.tokens,
     )
+    return with_separators(schema, log)
 
 
 @dataclass
@@ -130,6 +132,7 @@ class ClickExperiment(Experiment[ClickRecipe, Prepared, ClickNet, ClickFigures])
                 model=own.model,
                 sizes=data.encoder.sizes,
                 numbers=data.encoder.numbers,
+                owners=data.encoder.owners,
                 width=own.width,
                 layers=own.layers,
                 heads=own.heads,
