@@ -38,7 +38,8 @@ def main() -> None:
     """Train, print, draw."""
     parser = arguments(__doc__, "eat_study.work", "eat.md", STUDIES, seeds=10)
     parser.add_argument("--picture", type=Path, help="a file for the picture of accuracy against pictures a class")
-    parser.add_argument("--base", action="append", help="fine-tuned networks, such as lite0; all by default")
+    parser.add_argument("--base", action="append", help="networks, such as lite0; all by default")
+    parser.add_argument("--data", action="append", choices=SETS, help="data sets of frozen networks; all by default")
     parser.add_argument("--device", default="cpu", help="what the networks are fine-tuned on: cpu, cuda")
     asked = parser.parse_args()
     torch.set_num_threads(1)
@@ -52,7 +53,7 @@ def main() -> None:
             if study == "tuned":
                 run_tuned(asked)
             else:
-                train(study, asked.work, asked.seeds)
+                train(study, asked)
     _print(asked.work, asked)
 
 
@@ -65,11 +66,11 @@ def _print(work: Path, asked: argparse.Namespace) -> None:
         picture(own, asked.picture)
 
 
-def train(study: str, work: Path, seeds: int) -> None:
-    """All cells of a study that are not there yet."""
+def train(study: str, asked: argparse.Namespace) -> None:
+    """All cells of a study of frozen networks that are not there yet."""
     families = GUIDED if study == "guided" else tuple(one for one in FAMILIES if one not in GUIDED)
-    for world in worlds(work):
-        run(world, families, seeds, work / "frozen.jsonl")
+    for world in worlds(asked):
+        run(world, families, asked.seeds, asked.work / "frozen.jsonl")
 
 
 def _toy(work: Path) -> None:
@@ -80,11 +81,12 @@ def _toy(work: Path) -> None:
     keep([toy_row(words, arm, 0) for arm in ("probe", *ARMS, *VARIANTS, *CHOICE, *AS_BUILT)], work / "tuned.jsonl")
 
 
-def worlds(work: Path) -> Iterator[World]:
+def worlds(asked: argparse.Namespace) -> Iterator[World]:
     """Every network on every data set; the network that knows birds only on photos."""
-    for data in SETS:
+    for data in asked.data or SETS:
         for base in (*BASES, *((BIRDS_BASE,) if data == "cub" else ())):
-            yield World(data, base.name, frozen(base, data, work), *vocabularies(data))
+            if not asked.base or base.name in asked.base:
+                yield World(data, base.name, frozen(base, data, asked.work), *vocabularies(data))
 
 
 def run(
