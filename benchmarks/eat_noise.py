@@ -30,12 +30,14 @@ from sightline.models.zoo.cifar_names import cifar_net
 from sightline.tasks.attributes.audit import Observations
 from sightline.tasks.attributes.audit.crossfit import fitted, folds, narrowed, out_of_fold, probabilities
 from sightline.tasks.attributes.audit.mislabelled import class_suspicions
-from sightline.tasks.attributes.audit.noise import PENALTY, REPEATS, suspicions
+from sightline.tasks.attributes.audit.noise import PENALTY, REPEATS, Suspicions, suspicions
+from sightline.tasks.attributes.audit.observed import Question
 from sightline.tasks.attributes.data import BIRDS, Attribute, Vocabulary, read_attributes
 
 RATES, SEEDS, DRAWS = (0.05, 0.1), 3, 500
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-RANKINGS = ("loss of the linear probe", "self-confidence", "audit")
+RANKINGS = ("loss of the linear probe", "self-confidence", "audit, network judges all", "audit")
+"""`audit` lets the network judge only photos that it was not trained on; before, it judged attributes of all."""
 
 
 @dataclass(frozen=True)
@@ -106,21 +108,33 @@ def scores(data: Labels) -> tuple[dict[str, Tensor], Tensor]:
     apart = torch.stack(runs).mean(0)
     if data.of_class:
         doubts = class_suspicions(replace(seen, class_logits=network.clamp(min=1e-9).log()))
+        all_judged = doubts
     else:
-        doubts = suspicions(replace(seen, probabilities=network))
-    at = [[one.name for one in questions].index(question.name) for question in doubts.questions]
-    audit = torch.full((len(table), len(questions)), -torch.inf)
-    # candidates first; all others by what speaks against them
-    audit[:, at] = torch.where(
-        doubts.ranking.isfinite(), 1e3 + doubts.ranking, doubts.margin.nan_to_num(-1e3)
-    ).float()
-    flagged = torch.zeros(audit.shape, dtype=torch.bool)
-    flagged[:, at] = doubts.flagged
+        doubts, all_judged = (
+            suspicions(replace(seen, probabilities=network), apart=apart) for apart in (True, False)
+        )
+    flagged = torch.zeros(len(table), len(questions), dtype=torch.bool)
+    flagged[:, _places(doubts, questions)] = doubts.flagged
     return {
         "loss of the linear probe": -_given(data, network).clamp(min=1e-9).log(),
         "self-confidence": -_given(data, apart),
-        "audit": audit,
+        "audit, network judges all": _ranked(all_judged, questions),
+        "audit": _ranked(doubts, questions),
     }, flagged
+
+
+def _ranked(doubts: Suspicions, questions: tuple[Question, ...]) -> Tensor:
+    """How suspicious the audit finds each label: candidates first, all others by what speaks against them."""
+    scores = torch.full((len(doubts.label), len(questions)), -torch.inf)
+    ranking = torch.where(doubts.ranking.isfinite(), 1e3 + doubts.ranking, doubts.margin.nan_to_num(-1e3))
+    scores[:, _places(doubts, questions)] = ranking.float()
+    return scores
+
+
+def _places(doubts: Suspicions, questions: tuple[Question, ...]) -> list[int]:
+    """Positions of the questions that are judged."""
+    names = [one.name for one in questions]
+    return [names.index(question.name) for question in doubts.questions]
 
 
 def _given(data: Labels, said: Tensor) -> Tensor:

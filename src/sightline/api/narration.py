@@ -35,7 +35,10 @@ def narrated(
             words = _narration(model, item, inputs[sample : sample + 1])
             narrations[key] = words if words is None or masks is None else _located(words, masks[sample])
         words = narrations[key]
-        yield item if words is None else replace(item, phrases=words.phrases, sentences=words.sentences)
+        if words is None:
+            yield item
+            continue
+        yield replace(item, phrases=words.phrases, sentences=words.sentences, corrections=words.corrections)
 
 
 def on_object(items: Iterable[Explanation], masks: Bool[Tensor, "b y x"] | None, each: int) -> Iterator[Explanation]:

@@ -23,7 +23,8 @@ from sightline.reports.subject import Subject, subjects_of
 from sightline.results import LayerChoice, Results
 
 PARTS = (
-    "draw", "picture", "erase", "thumbs", "trajectory", "course", "rows", "words", "numbers", "view", "controls",
+    "draw", "picture", "erase", "thumbs", "trajectory", "course", "rows", "words", "correct", "numbers", "view",
+    "controls",
 )  # fmt: skip
 SCRIPTS = tuple(f"page_{part}.js" for part in PARTS)
 """Parts of the page's program, in the order in which they are read."""

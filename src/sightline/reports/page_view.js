@@ -78,17 +78,20 @@ function choosePanel(at) {
   panel.parts ||= {
     course: panel.course ? new Course(panel, { photo, pixels, common, go }) : null,
     words: new Words(panel, { common }),
+    correct: panel.corrections ? new Correct(panel.corrections) : null,
     numbers: new Numbers(panel, { photo, pixels, common }),
   };
   choice = panel;
   if (!panel.listening) panel.parts.words.listen({ show: showPhrase, shown: () => view });
   panel.listening = true;
-  const { course, words, numbers } = panel.parts;
+  const { course, words, correct, numbers } = panel.parts;
   find("main").className = find("main").className.replace(/\bc\d+\b/, "").trim() + ` c${at + 1}`;
   find("course").hidden = !course;
   find("course-strip").replaceChildren(...(course ? [course.root] : []));
   find("words").hidden = words.empty;
   find("words-body").replaceChildren(words.root);
+  find("correct").hidden = !correct;
+  find("correct-body").replaceChildren(...(correct ? [correct.root] : []));
   find("numbers-body").replaceChildren(numbers.root);
   find("method-name").textContent = panel.title || panel.method;
   find("why-text").textContent = panel.why;

@@ -97,6 +97,7 @@ def _panel(subject: Subject, item: Explanation) -> dict[str, Any]:
         "lead": lead(item),
         "sentences": list(item.sentences),
         "phrases": [_phrase(phrase) for phrase in item.phrases],
+        "corrections": None if item.corrections is None else item.corrections.record(),
         "provenance": json.dumps(_plain(item.provenance), indent=1, ensure_ascii=False) if item.provenance else "",
     }
 

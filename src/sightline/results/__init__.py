@@ -1,5 +1,6 @@
 """What an explanation is: maps over a domain, flows through the layers, explanations, and how they are kept."""
 
+from sightline.results.corrections import Corrections, Question
 from sightline.results.domains import IMAGE, Domain
 from sightline.results.explanation import Decision, Explanation, Explanations, Narration, Phrase, load, save
 from sightline.results.flow import Flow
@@ -11,6 +12,7 @@ __all__ = [
     "IMAGE",
     "MEANING",
     "AttentionMap",
+    "Corrections",
     "Decision",
     "Domain",
     "Explanation",
@@ -20,6 +22,7 @@ __all__ = [
     "Narration",
     "Original",
     "Phrase",
+    "Question",
     "Results",
     "Status",
     "explanations_of",

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from sightline.common.records import as_kind, restored
 from sightline.errors import ResultError
+from sightline.results.corrections import Corrections
 from sightline.results.display import Pictured, Shown
 from sightline.results.domains import IMAGE
 from sightline.results.flow import Flow
@@ -107,10 +108,12 @@ class Narration:
     Args:
         sentences: the explanation in words, a sentence each.
         phrases: what it names, grounded in maps.
+        corrections: what the class would be with other attributes, where they alone decide it.
     """
 
     sentences: tuple[str, ...]
     phrases: tuple[Phrase, ...]
+    corrections: Corrections | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,6 +131,7 @@ class Explanation(Pictured):
         sentences: the explanation in words, a sentence each.
         rate: samples of a signal, or frames of a clip, in a second; None if unknown.
         original: the photo in its own resolution, where it is known.
+        corrections: what the class would be with other attributes, where they alone decide it.
     """
 
     flow: Flow
@@ -139,6 +143,7 @@ class Explanation(Pictured):
     sentences: tuple[str, ...] = ()
     rate: float | None = None
     original: Original | None = None
+    corrections: Corrections | None = None
 
     @property
     def method(self) -> str:
@@ -174,6 +179,7 @@ class Explanation(Pictured):
             "provenance": self.provenance,
             "rate": self.rate,
             "original": None if self.original is None else self.original.record(arrays),
+            "corrections": None if self.corrections is None else self.corrections.record(),
         }
 
     @classmethod
@@ -196,6 +202,7 @@ class Explanation(Pictured):
             sentences=sentences,
             rate=_rate(record["rate"]),
             original=Original.restore(record["original"], arrays),
+            corrections=Corrections.restore(record["corrections"]),
         )
 
     def __repr__(self) -> str:

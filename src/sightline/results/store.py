@@ -18,11 +18,11 @@ from sightline.common.reading import check_file, is_there, read_json
 from sightline.common.runs import read_record
 from sightline.errors import ResultError
 
-SCHEMA = 5
-READS = (1, 2, 3, 4, 5)
+SCHEMA = 6
+READS = (1, 2, 3, 4, 5, 6)
 """Schemas that can be read; the first has no sentences, and its phrases no roles; the second has no rate,
-the third no original picture, and the decisions of the fourth no region."""
-ADDED: dict[int, dict[str, Any]] = {3: {"rate": None}, 4: {"original": None}}
+the third no original picture, the decisions of the fourth no region, and the fifth no corrections."""
+ADDED: dict[int, dict[str, Any]] = {3: {"rate": None}, 4: {"original": None}, 6: {"corrections": None}}
 """What a schema added to every record, with what its absence in an older one means."""
 ARRAYS = "arrays.safetensors"
 MANIFEST = "manifest.json"

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from typer.testing import CliRunner
 
+import sightline
 from sightline.api.intervention import intervened
 from sightline.cli.app import app
-from sightline.errors import TargetError
+from sightline.errors import ResultError, TargetError
+from sightline.reports.page import page
 from sightline.tasks.attributes.explain.intervention import plain, with_changes
 from sightline.tasks.attributes.network.net import AttributeNet
 from sightline.tasks.attributes.network.store import save_attribute_net
@@ -120,3 +123,54 @@ def test_the_command_line_says_it_of_each_photo(bottleneck: AttributeNet, tmp_pa
     assert done.exit_code == 0, done.output
     item = json.loads(done.stdout)["photos"][0]["explanations"][0]
     assert item["sentences"][-1].startswith("With crown=red the decision ")
+
+
+def test_what_a_page_carries_gives_the_networks_own_decisions(bottleneck: AttributeNet) -> None:
+    x = pictures(1)
+    own = sightline.explain(bottleneck, x)[0].corrections
+    assert own is not None
+    assert [one.name for one in own.questions] == ["crown", "striped", "aquatic"]
+    shares, weights = (
+        torch.tensor([row for one in own.questions for row in getattr(one, name)]) for name in ("shares", "weights")
+    )
+    for attributes in ({}, {0: 1.0, 1: 0.0, 2: 0.0}, {3: 0.0, 4: 1.0}):
+        a = shares.clone()
+        for at, value in attributes.items():
+            a[at] = value
+        scores = torch.tensor(own.scores) + (a - shares) @ weights
+        assert torch.allclose(scores.softmax(0), asked(bottleneck, x, attributes), atol=1e-3)
+
+
+@pytest.mark.parametrize("join", ["parallel", "fusion"])
+def test_a_page_corrects_nothing_where_attributes_do_not_decide_alone(join: str) -> None:
+    assert sightline.explain(net(join=join), pictures(1))[0].corrections is None
+
+
+def test_corrections_are_saved_and_older_results_have_none(bottleneck: AttributeNet, tmp_path: Path) -> None:
+    first = sightline.explain(bottleneck, pictures(1))[0]
+    manifest = first.save(tmp_path / "new")
+    again = sightline.load(tmp_path / "new")[0]
+    assert again.corrections == first.corrections
+    content = json.loads(manifest.read_text())
+    del content["explanations"][0]["corrections"]
+    manifest.write_text(json.dumps({**content, "schema": 5}))
+    assert sightline.load(tmp_path / "new")[0].corrections is None
+    manifest.write_text(json.dumps(content))
+    with pytest.raises(ResultError, match="damaged"):
+        sightline.load(tmp_path / "new")
+
+
+def test_the_page_works_the_corrected_decision_out(bottleneck: AttributeNet, tmp_path: Path, browser: Any) -> None:
+    x, file = pictures(1), tmp_path / "page.html"
+    file.write_text(page(sightline.explain(bottleneck, x)))
+    expected = asked(bottleneck, x, {0: 0.0, 1: 0.0, 2: 1.0, 3: 0.0})
+    top = int(expected.argmax())
+    view = browser.new_page()
+    view.goto(file.as_uri())
+    lists = view.locator("#correct select")
+    lists.nth(0).select_option(label="black")
+    lists.nth(1).select_option(label="no")
+    assert f"{bottleneck.labels[top]}: {100 * expected[top]:.0f} %" in view.locator(".corrected").inner_text()
+    view.locator("#correct button").click()
+    assert "as the network read the picture" in view.locator(".corrected").inner_text()
+    view.close()

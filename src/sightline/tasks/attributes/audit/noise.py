@@ -2,8 +2,8 @@
 
 One is a head on frozen features that was fitted without the picture's fold; it is told the class too, so the class
 weighs as much as the other folds show that it should. (A prototype counted without the fold would tell the fold's
-labels: it is low where they are high.) The other is the network itself; where it was trained on the picture it leans
-towards the label, so it errs on the label's side. Both must contradict the label. Their pool is
+labels: it is low where they are high.) The other is the network itself, of pictures that it was not trained on: where
+it was, it leans towards the label, so there the head stands for it. Both must contradict the label. Their pool is
 q_v ~ sqrt(head_v network_v); with e the share of labels that the surest tenth of q contradicts, and m values, Bayes'
 rule gives the chance that label l is wrong,
 
@@ -128,7 +128,7 @@ def label_noise(observations: Observations) -> Verdict:
         return skip("no features of the network were read, so no label can be judged out of fold")
     if len(observations) < LEAST:
         return skip(f"{len(observations)} pictures are too few to judge labels by the others; {LEAST} are needed")
-    doubts = suspicions(observations)
+    doubts = suspicions(observations, apart=True)
     flagged = torch.nonzero(doubts.flagged)
     order = flagged[doubts.ranking[doubts.flagged].argsort(descending=True, stable=True)].tolist()
     findings = tuple(_finding(observations, doubts, row, q) for row, q in order)

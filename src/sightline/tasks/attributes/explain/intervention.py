@@ -15,10 +15,14 @@ from torch import Tensor, nn
 from sightline.api.intervention import INTERVENTIONS
 from sightline.common.modes import leave_as_found
 from sightline.errors import TargetError, near
+from sightline.results import Corrections, Question
 from sightline.tasks.attributes.data import Vocabulary
+from sightline.tasks.attributes.explain.speaking import PictureOutput
 from sightline.tasks.attributes.network.net import AttributeNet
 
 YES, NO = ("yes", "1", "present"), ("no", "0", "absent")
+MOST = 100_000
+"""Most weights of a class head that a page carries: 200 classes with 312 attributes have 62,400."""
 WHY = {
     "parallel": "its class does not use the attributes at all",
     "fusion": "attributes decide only a part of its class; the other part are features without a name",
@@ -54,6 +58,37 @@ def intervene(model: nn.Module, inputs: Float[Tensor, "1 c h w"], changes: Seque
         changed = with_changes(a, model.spec.vocabulary, changes)
         after = before + nn.functional.linear(changed - a, decide.weight)
     return f"With {', '.join(changes)} {_becomes(before, after, model.labels)}."
+
+
+def corrections(model: nn.Module, output: PictureOutput) -> Corrections | None:
+    """What a page needs to correct attributes and work the decision out; None where they do not decide it alone.
+
+    Args:
+        model: any network.
+        output: what it said of the picture.
+    """
+    decide = getattr(model.class_head, "of_attributes", None) if isinstance(model, AttributeNet) else None
+    if not isinstance(model, AttributeNet) or model.spec.join != "bottleneck" or decide is None:
+        return None
+    if decide.weight.numel() > MOST or not bool(torch.isfinite(output.scores).all()):
+        return None
+    words, weights, shares = model.spec.vocabulary, decide.weight.detach().cpu(), output.probabilities.cpu()
+    questions = tuple(
+        Question(
+            plain(group.name),
+            group.exclusive,
+            tuple(plain(words.attributes[at].value) for at in group.members),
+            tuple(round(float(shares[at]), 5) for at in group.members),
+            tuple(_brief(weights[:, at]) for at in group.members),
+        )
+        for group in words.groups
+    )
+    return Corrections(tuple(model.labels), _brief(output.scores.cpu()), questions)
+
+
+def _brief(values: Tensor) -> tuple[float, ...]:
+    """Numbers with five digits: a page carries many of them."""
+    return tuple(float(f"{value:.5g}") for value in values.tolist())
 
 
 def with_changes(a: Float[Tensor, "k"], words: Vocabulary, changes: Sequence[str]) -> Float[Tensor, "k"]:

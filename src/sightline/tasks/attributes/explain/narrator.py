@@ -5,6 +5,8 @@ Registers itself with the api, which knows nothing of attributes. Reads the pict
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -13,6 +15,7 @@ from sightline.api.narration import NARRATORS
 from sightline.results import AttentionMap, Decision, Explanation, Narration, Phrase
 from sightline.tasks.attributes.explain.analysis import DecisionAnalysis
 from sightline.tasks.attributes.explain.grounding import ground
+from sightline.tasks.attributes.explain.intervention import corrections
 from sightline.tasks.attributes.explain.nouns import denied
 from sightline.tasks.attributes.explain.selection import Statement
 from sightline.tasks.attributes.explain.sentences import Manner, Sentence, class_name, shares, spans, tell
@@ -43,7 +46,8 @@ def narrate(model: nn.Module, explanation: Explanation, inputs: Float[Tensor, "1
     decision = explanation.decision
     if speaker is None or decision.index is None or decision.index >= len(speaker.labels):
         return None
-    return narration(speaker, speaker.read(inputs), decision)
+    output = speaker.read(inputs)
+    return replace(narration(speaker, output, decision), corrections=corrections(model, output))
 
 
 def narration(model: SpeakingModel, output: PictureOutput, decision: Decision) -> Narration:
