@@ -35,6 +35,7 @@ TRANSFORMERS = ("vit_token", "vit_avg", "torch_vit", "post_norm")
 DEVICE = os.environ.get("SIGHTLINE_GPU", "cuda")
 if DEVICE == "cuda" and not torch.cuda.is_available():
     pytest.skip("no CUDA device is here", allow_module_level=True)
+pytestmark = pytest.mark.cuda
 STOCK = ("resnet18", "mobilenetv3_small_050", "vit_tiny_patch16_224", "convnext_atto", "swin_tiny_patch4_window7_224")
 
 

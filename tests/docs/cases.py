@@ -70,7 +70,7 @@ SIMPLE: dict[str, Callable[[], Explanations]] = {
     "any size and aspect": lambda: ask(inputs=picture(height=SIDE, width=2 * SIDE)),
     "batch of several pictures": lambda: ask(inputs=picture(batch=5)),
     "picture without batch axis": lambda: ask(inputs=picture()[0]),
-    "volumes or video [b, c, t, h, w]": lambda: ask(inputs=picture()[:, :, None]),
+    "a volume or clip [b, c, t, h, w] for a network of pictures": lambda: ask(inputs=picture()[:, :, None]),
     "integers": lambda: ask(inputs=torch.ones(1, 3, SIDE, SIDE, dtype=torch.uint8)),
     "NaN in the input": lambda: ask(inputs=picture().index_fill(3, torch.tensor([2]), torch.nan)),
     "empty batch": lambda: ask(inputs=picture()[:0]),

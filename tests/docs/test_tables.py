@@ -60,7 +60,7 @@ class Script:
 SCRIPTS = [
     Script("maps_cost.py", ("table: maps_cost", "table: maps_cost_again", "table: fixed_cost", "table: peers")),
     Script("maps_memory.py", ("table: memory",), keys=2, absent="torchcam|grad-cam|captum"),
-    Script("flow_cost.py", ("table: flow_cost", "table: flow_cost_again")),
+    Script("flow_cost.py", ("table: flow_cost", "table: flow_cost_again", "table: flow_cost_gpu")),
     Script("flow_cost.py --memory --batch 2 --repetitions 1", ("table: flow_memory",)),
     Script("flow_cost.py --batches 1 8 32", ("table: flow_batches",)),
     Script("naflow_cost.py --memory", ("table: naflow_cost",)),

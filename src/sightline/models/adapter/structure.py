@@ -31,6 +31,7 @@ ENDINGS: dict[str, Ending] = {
     "_softmax": "softmax", "softmax": "softmax", "_safe_softmax": "softmax",
     "_log_softmax": "log_softmax", "log_softmax": "log_softmax", "sigmoid": "sigmoid",
 }  # fmt: skip
+NO_TENSOR = "it gives no floating-point tensor"
 PASSING = frozenset(
     {"view", "_unsafe_view", "reshape", "_reshape_alias", "flatten", "squeeze", "unsqueeze", "clone", "detach",
      "alias", "_to_copy", "to", "contiguous", "permute", "transpose", "t", "lift_fresh"}
@@ -177,7 +178,7 @@ class Structure:
         """Why a module has no places, in words."""
         site = self.site(path, side, call)
         if site is None:
-            return "it gives no floating-point tensor" if self.calls(path) else "it did not run for this input"
+            return NO_TENSOR if self.calls(path) else "it did not run for this input"
         if site.layout is not None:
             return ""
         return Reasons(self.recording, self.sources).of(site.node)
@@ -278,4 +279,6 @@ class Structure:
     def _seen(self) -> str:
         """Why parts that ran have no places, in words."""
         seen = list(dict.fromkeys(self.reason(path) for path in self.ran() if self.reason(path)))
+        if self.recording.events and set(seen) <= {NO_TENSOR}:
+            return "its operations do not run as modules, as in an exported graph; explain the network it was made from"
         return "; ".join(seen[:4]) or "no part of it ran"
