@@ -280,5 +280,5 @@ class Structure:
         """Why parts that ran have no places, in words."""
         seen = list(dict.fromkeys(self.reason(path) for path in self.ran() if self.reason(path)))
         if self.recording.events and set(seen) <= {NO_TENSOR}:
-            return "its operations do not run as modules, as in an exported graph; explain the network it was made from"
+            return "its operations do not run as modules, as in an exported graph: explain what it was made from"
         return "; ".join(seen[:4]) or "no part of it ran"
