@@ -114,7 +114,7 @@ def test_a_file_of_several_streams_says_which_is_read(folder: Path) -> None:
         *["-map", "0", "-map", "1", "-map", "2", str(path)],
     )
     assert [one.kind for one in streams_of(path)] == ["Video", "Audio", "Video"]
-    assert "2 video streams: number 0 is read" in read_video(path).notes
+    assert "2 video streams: stream 0 of the file is read" in read_video(path).notes
     assert read_video(path, stream=2).frames.shape == (5, 16, 24, 3)
     with pytest.raises(InputError, match="no video stream 1; it has 0, 2"):
         read_video(path, stream=1)
@@ -206,6 +206,21 @@ def test_a_clip_of_one_frame_lasts_as_long_as_its_sound(folder: Path) -> None:
     ruler = Ruler(found, read_track(path))
     assert ruler.segments == 10
     assert ruler.frames.tolist() == [0] * 10
+    assert ruler.notes == ("the clip has one frame",)  # nothing of its sound is left out
+    assert next(ruler.lines()) == "picture   one frame"
+
+
+def test_a_damaged_film_that_can_be_read_says_that_it_is_damaged(tmp_path: Path) -> None:
+    path = film(tmp_path / "damaged.mp4", sound="sine=frequency=440:sample_rate=16000:duration=2")
+    assert not [note for note in (*read_video(path).notes, *read_track(path).notes) if "damaged" in note]
+    content = bytearray(path.read_bytes())
+    for place in range(len(content) // 3, 2 * len(content) // 3, 37):
+        content[place] ^= 0xFF
+    path.write_bytes(bytes(content))
+    (picture,) = [note for note in read_video(path).notes if "damaged" in note]
+    assert picture.endswith("times, so pictures may be wrong or missing")
+    (sound,) = [note for note in read_track(path).notes if "damaged" in note]
+    assert sound.endswith("so sound may be wrong or missing")
 
 
 def test_a_folder_of_pictures_is_taken_as_25_a_second(tmp_path: Path) -> None:
@@ -262,6 +277,7 @@ def test_every_clip_of_the_pack_is_decoded_to_its_end(pack: Path) -> None:
         ruler = Ruler(read_video(path, side=64), read_track(path))
         seconds[path.name] = ruler.footage.end
         assert (np.diff(ruler.footage.times) > 0).all()
+        assert not any("damaged" in note for note in ruler.notes)
     assert seconds["22olCB3wQaA.mp4"] == pytest.approx(10.04, abs=0.01)
     assert seconds["0lFf-HP86Q0.mp4"] == pytest.approx(10.01, abs=0.01)
     assert seconds["cockatoo.mp4"] == pytest.approx(14.0, abs=0.01)

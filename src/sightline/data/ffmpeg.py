@@ -17,6 +17,8 @@ from sightline.errors import InputError, MissingExtraError
 
 PATIENCE = 600
 """Seconds after which a decoder that says nothing is stopped."""
+DAMAGE = re.compile(r"Error submitting packet to decoder|corrupt decoded frame")
+"""What the program says of a damaged stream, whichever its codec."""
 STREAM = re.compile(r"^\s*Stream #0:(\d+)\S*: (Video|Audio|Subtitle|Data|Attachment): (.*)$", re.MULTILINE)
 CHANNELS = {"mono": 1, "stereo": 2, "2.1": 3, "quad": 4, "4.0": 4, "5.0": 5, "5.1": 6, "6.1": 7, "7.1": 8}
 
@@ -99,6 +101,24 @@ def run_ffmpeg(arguments: Sequence[str], *, purpose: str) -> tuple[int, bytes, s
     except subprocess.TimeoutExpired as problem:
         raise InputError(f"{purpose} took more than {PATIENCE} s; cut the file") from problem
     return done.returncode, done.stdout, done.stderr.decode("utf-8", "replace")
+
+
+def damage_of(report: str, what: str) -> tuple[str, ...]:
+    """A remark where the program stumbled over a file and went on; nothing where all was well.
+
+    Args:
+        report: what it said while it decoded.
+        what: `pictures` or `sound`.
+
+    Example:
+        >>> damage_of("[dec:h264] corrupt decoded frame", "pictures")
+        ('the file is damaged: its decoder stumbled once, so pictures may be wrong or missing',)
+    """
+    count = len(DAMAGE.findall(report))
+    if not count:
+        return ()
+    times = "once" if count == 1 else f"{count} times"
+    return (f"the file is damaged: its decoder stumbled {times}, so {what} may be wrong or missing",)
 
 
 def streams_of(path: Path) -> tuple[Stream, ...]:

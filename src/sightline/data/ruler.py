@@ -100,8 +100,8 @@ class Ruler:
     def notes(self) -> tuple[str, ...]:
         """In words, where picture and sound do not last equally long, and all that their readers remarked."""
         own = [*(self.footage.notes if self.footage else ()), *self.track.notes]
-        if self.footage is None or not len(self.track.samples):
-            return tuple(own)
+        if self.footage is None or len(self.footage) == 1 or not len(self.track.samples):
+            return tuple(own)  # a single picture lasts as long as the sound
         gap = self.track.seconds - self.footage.end
         if abs(gap) > LATE:
             longer, shorter = ("sound", "picture") if gap > 0 else ("picture", "sound")
@@ -112,15 +112,12 @@ class Ruler:
 
     def lines(self) -> Iterator[str]:
         """The ruler in words, a line for each scale."""
-        if self.footage is not None:
+        if self.footage is not None and len(self.footage) == 1:
+            yield "picture   one frame"
+        elif self.footage is not None:
             step = self.footage.step
-            rate = (
-                "variable frame rate"
-                if self.footage.is_variable
-                else f"{1 / step:.2f} a second"
-                if step
-                else "one frame"
-            )
+            even = f"{1 / step:.2f} a second" if step else "all at one time"
+            rate = "variable frame rate" if self.footage.is_variable else even
             times = f"{self.footage.times[0]:.3f} to {self.footage.end:.3f} s"
             yield f"picture   {len(self.footage)} frames, {times}, {rate}"
         if len(self.track.samples):

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from sightline.common.reading import check_file
 from sightline.data.arrays import read_sound
-from sightline.data.ffmpeg import plain, run_ffmpeg, streams_of
+from sightline.data.ffmpeg import damage_of, plain, run_ffmpeg, streams_of
 from sightline.data.video import LONGEST
 from sightline.errors import InputError
 
@@ -138,10 +138,10 @@ def _decoded(path: Path, rate: int, stream: int | None, longest: float) -> Track
     if code and not len(samples):
         reason = next(iter(report.strip().splitlines()[-1:]), "")
         raise InputError(f"the sound of {str(path)!r} cannot be decoded ({reason}); export it as WAV")
-    notes = [] if len(streams) == 1 else [f"{len(streams)} audio streams: number {chosen.number} is read"]
+    notes = [] if len(streams) == 1 else [f"{len(streams)} audio streams: stream {chosen.number} of the file is read"]
     channels, own = chosen.channels or 1, chosen.rate or rate
     changes = _changes(channels, own, rate, "mixed to one")
-    return Track(samples, rate, path, (channels, own), (*notes, *changes))
+    return Track(samples, rate, path, (channels, own), (*notes, *damage_of(report, "sound"), *changes))
 
 
 def _changes(channels: int, own: int, rate: int, mixed: str) -> tuple[str, ...]:

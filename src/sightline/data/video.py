@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.data.clips import read_frames
-from sightline.data.ffmpeg import plain, run_ffmpeg, streams_of
+from sightline.data.ffmpeg import damage_of, plain, run_ffmpeg, streams_of
 from sightline.errors import InputError
 
 SIDE = 320
@@ -106,8 +106,9 @@ def read_video(path: str | Path, *, side: int = SIDE, stream: int | None = None,
     if chosen is None:
         numbers = ", ".join(str(one.number) for one in streams)
         raise InputError(f"{str(path)!r} has no video stream {stream}; it has {numbers}")
-    frames, times = _decoded(path, chosen.number, side, longest)
-    notes = [] if len(streams) == 1 else [f"{len(streams)} video streams: number {chosen.number} is read"]
+    frames, times, damage = _decoded(path, chosen.number, side, longest)
+    notes = [] if len(streams) == 1 else [f"{len(streams)} video streams: stream {chosen.number} of the file is read"]
+    notes += damage
     notes += [f"only the first {longest:g} s are read"] if times[-1] > longest - 2 * max(0.04, times[0]) else []
     width, height = chosen.size or frames.shape[2:0:-1]
     footage = Footage(frames, times, path, (len(frames), height, width), tuple(notes))
@@ -120,8 +121,8 @@ def read_video(path: str | Path, *, side: int = SIDE, stream: int | None = None,
     return footage
 
 
-def _decoded(path: Path, stream: int, side: int, longest: float) -> tuple[Frames, Times]:
-    """Frames and times of a stream, which may begin later than the file."""
+def _decoded(path: Path, stream: int, side: int, longest: float) -> tuple[Frames, Times, tuple[str, ...]]:
+    """Frames and times of a stream, which may begin later than the file, and a remark where it is damaged."""
     ratio = "iw*if(sar,sar,1)/ih"
     wide = f"if(gte({ratio},1),min({side},iw*if(sar,sar,1)),min({side},ih)*{ratio})"
     high = f"if(gte({ratio},1),min({side},iw*if(sar,sar,1))/({ratio}),min({side},ih))"
@@ -144,7 +145,7 @@ def _decoded(path: Path, stream: int, side: int, longest: float) -> tuple[Frames
     times = np.array([float("nan") if stamp == "NOPTS" else float(stamp) for stamp, _, _ in lines[:count]])
     if not count or not np.isfinite(times).all() or (np.diff(times) < 0).any():
         raise InputError(f"the video {str(path)!r} has no usable time stamps; export it again as MP4 (H.264)")
-    return frames, times
+    return frames, times, damage_of(report, "pictures")
 
 
 def _of_folder(path: Path, side: int) -> Footage:

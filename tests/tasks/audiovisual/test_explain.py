@@ -25,6 +25,7 @@ from sightline.tasks.audiovisual.network.spec import EventSpec
 from sightline.tasks.audiovisual.network.store import save_net
 from sightline.tasks.audiovisual.report.page import event_page
 from sightline.tasks.audiovisual.report.player import save_scene
+from sightline.tasks.audiovisual.report.strip import strip
 from sightline.tasks.audiovisual.world import CLASSES, HELD_OUT, Scenes, WorldConfig, scenes
 from tests.data.media import film, tone, wav
 
@@ -140,6 +141,7 @@ def test_odd_clips_are_explained_and_broken_ones_passed_over(folder: Path, tmp_p
     assert "mute.mp4: the file has no audio track" in text
     assert "2 channels of sound" in text
     assert "the clip has one frame" in text
+    assert "picture one frame" in text
     assert "broken.mp4' cannot be decoded" in text
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["mute", "one", "sound"]
     assert "data:audio/webm" in (tmp_path / "out" / "sound" / "page.html").read_text()
@@ -162,7 +164,8 @@ def test_a_network_of_features_takes_no_clip(folder: Path) -> None:
 @pytest.mark.browser
 def test_one_cursor_moves_slider_curve_and_clip(folder: Path, net: EventNet, browser, tmp_path: Path) -> None:
     clip = read_event_clip(folder / "scene.mkv", net.spec)
-    (tmp_path / "page.html").write_text(event_page(clip, explained(net, clip)))
+    items = explained(net, clip)
+    (tmp_path / "page.html").write_text(event_page(clip, items, flow_maps(net, clip, items)))
     page = browser.new_page()
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
@@ -173,7 +176,18 @@ def test_one_cursor_moves_slider_curve_and_clip(folder: Path, net: EventNet, bro
     assert "segment 3 of 6" in page.inner_text("#now")
     page.wait_for_function("Math.abs(document.getElementById('clip').currentTime - 0.7) < 0.05")
     page.check("input[name=class][value='2']")
+    page.check("input[name=map][value=pair]")
+    half = page.locator("#beside").bounding_box()
+    assert half["width"] == pytest.approx(page.locator("#where").bounding_box()["width"], abs=1)
+    assert half["x"] > page.locator("#where").bounding_box()["x"] + half["width"] - 1
+    blue = "(() => {const c = document.getElementById('when'); const p = c.getContext('2d'); let n = 0;"
+    blue += "const d = p.getImageData(0, 0, c.width, c.height).data; let s = 0;"
+    blue += "for (let i = 0; i < d.length; i += 4) { s += d[i + 2]; n += 1 } return s / n})()"
+    light = page.evaluate(blue)
+    page.emulate_media(color_scheme="dark")
+    page.wait_for_function(f"Math.abs({blue} - {light}) > 5")
     page.check("input[name=map][value=motion]")
+    assert not page.locator("#beside").is_visible()
     box = page.locator("#when").bounding_box()
     page.mouse.click(box["x"] + 0.95 * box["width"], box["y"] + 10)
     assert "segment 5 of 6" in page.inner_text("#now")
@@ -205,4 +219,30 @@ def test_the_flow_lies_beside_the_attention_over_the_same_places(folder: Path, f
     shares = np.frombuffer(base64.b64decode(data["flows"][1]), "<f4")
     assert shares.sum() == pytest.approx(1.0, abs=1e-5)
     assert 'value="flow"' in page
+    assert 'value="pair"' in page
     assert 'value="flow"' not in event_page(clip, items)
+
+
+@pytest.mark.parametrize(("flow", "rows"), [(None, ["attention"]), (torch.ones(6, 6, 6), ["attention", "LRP flow"])])
+def test_the_strip_has_a_row_of_pictures_for_each_map_and_its_legend_below(
+    folder: Path, net: EventNet, flow: torch.Tensor | None, rows: list[str]
+) -> None:
+    clip = read_event_clip(folder / "scene.mkv", net.spec)
+    figure = strip(clip, explained(net, clip)[0], flow)
+    film_, foot = figure.subfigs
+    assert [pane.get_ylabel() for pane in film_.axes[::6]] == rows
+    figure.canvas.draw()
+    (legend,) = foot.legends
+    assert not any(legend.get_window_extent().overlaps(axes.get_window_extent()) for axes in foot.axes)
+
+
+def test_patches_of_another_size_make_the_ruler_and_the_maps(folder: Path) -> None:
+    net = EventNet(EventSpec(CLASSES, width=8, size=48, patch=8)).eval()
+    clip = read_event_clip(folder / "scene.mkv", net.spec)
+    assert clip.frames.shape[-2:] == (48, 48)
+    assert explained(net, clip)[0].flow["where"].values.shape == (6, 6, 6)
+    assert any("6 x 6 for each picture, each 8 px" in line for line in clip.ruler.lines())
+    with pytest.raises(InputError, match="has no patches of 5 px"):
+        EventSpec(("a",), patch=5)
+    with pytest.raises(InputError, match="not whole patches of 8 px"):
+        net(torch.zeros(1, 2, 3, 36, 36), torch.zeros(1, 2, 20, 64))

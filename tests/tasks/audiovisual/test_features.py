@@ -112,6 +112,25 @@ def test_a_clip_without_features_is_counted_and_passed_over(single: Path, tmp_pa
     assert len(data.train) + len(data.held) == 11
 
 
+def test_a_name_with_dots_of_its_own_is_found_with_and_without_its_ending(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "dots", [[EVENTS[n % 3]] for n in range(12)])
+    table = folder / "labels.csv"
+    for number, written in ((1, "c1_16.000_26.000.mp4"), (2, "c2_30.000")):
+        (folder / f"c{number}.npz").rename(folder / f"{written.removesuffix('.mp4')}.npz")
+        table.write_text(table.read_text().replace(f"c{number}.mp4,", f"{written},"))
+    assert read_feature_set(folder).notes == ()
+
+
+def test_a_split_without_clips_says_that_some_had_no_features(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "gone", [[EVENTS[n % 3]] for n in range(12)])
+    rows = [row.split(",") for row in (folder / "labels.csv").read_text().splitlines()[1:]]
+    for row in rows:
+        if row[-1] == "test":
+            (folder / f"{Path(row[0]).stem}.npz").unlink()
+    with pytest.raises(DataError, match=r"to measure on \(\d+ of 12 clips of the list have no features"):
+        read_feature_set(folder)
+
+
 def test_shorter_clips_are_masked(single: Path) -> None:
     data = read_feature_set(single)
     assert data.train.pictures.shape[1] == 5

@@ -43,7 +43,7 @@ def read_folder(folder: Path) -> AllClips:
         )
     rows: dict[str, list[dict[str, str]]] = {}
     for _, row in table.rows:
-        rows.setdefault(Path(row["file"]).stem, []).append(row)
+        rows.setdefault(_name(folder, row["file"]), []).append(row)
     there = {name: own for name, own in rows.items() if (folder / f"{name}.npz").is_file()}
     if not there:
         raise DataError(f"{str(folder)!r} has no .npz for any of the {len(rows)} clips of its {LIST}")
@@ -79,6 +79,12 @@ def read_facts(folder: Path) -> FeatureFacts:
         return restored(FeatureFacts, read_json(path, "record of the features", error=DataError))
     except ValueError as problem:
         raise DataError(f"{str(path)!r} is damaged ({problem}); make the features again") from problem
+
+
+def _name(folder: Path, file: str) -> str:
+    """Name of a clip's features: that of its file, with or without the ending; a name may have dots of its own."""
+    whole = Path(file).name
+    return whole if (folder / f"{whole}.npz").is_file() else Path(file).stem
 
 
 def _arrays(path: Path) -> tuple[Tensor, Tensor]:

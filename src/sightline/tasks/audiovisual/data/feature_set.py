@@ -134,7 +134,10 @@ def _checked(whole: AllClips, folder: Path, seed: int) -> FeatureSet:
         held = torch.zeros(len(whole.clips), dtype=torch.bool)
         held[order[: max(1, len(order) // 5)]] = True
     if bool(held.all()) or not bool(held.any()):
-        raise DataError(f"the split of {str(folder)!r} leaves no clips to learn from or to measure on; name both")
+        reason = "".join(f" ({note})" for note in whole.notes)
+        raise DataError(
+            f"the split of {str(folder)!r} leaves no clips to learn from or to measure on{reason}; name both"
+        )
     train, test = (whole.clips.rows(mask.nonzero()[:, 0]) for mask in (~held, held))
     pairs = zip(whole.classes, train.labels.sum(0).tolist(), test.labels.sum(0).tolist(), strict=True)
     alone = [name for name, learned, measured in pairs if measured and not learned]

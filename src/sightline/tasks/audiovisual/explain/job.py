@@ -62,11 +62,12 @@ def _written(
         "explanations": [explanation_record(item) for item in items],
     }
     with whole_folder(folder) as partial:
+        drawn = {"html", "png"} & set(request.formats)
+        flows = [] if net is None or not drawn else flow_maps(net, clip, items)
         if "html" in request.formats:
-            flows = [] if net is None else flow_maps(net, clip, items)
             save_event_page(clip, items, partial / "page.html", flows=flows)
         if "png" in request.formats:
-            save_strip(clip, items, partial / "strip.png")
+            save_strip(clip, items, partial / "strip.png", flows=flows)
         if "arrays" in request.formats and len(items):
             items.save(partial)
         record["files"] = sorted(path.name for path in partial.iterdir())

@@ -19,7 +19,7 @@ const flows = data.flows.map(numbers);
 function chosen(name) { return document.querySelector(`input[name=${name}]:checked`)?.value ?? ""; }
 function currentMap() {
   const kind = chosen("map");
-  if (kind === "attention") return maps[Number(chosen("class"))];
+  if (kind === "attention" || kind === "pair") return maps[Number(chosen("class"))];
   if (kind === "flow") return flows[Number(chosen("class"))];
   return kind === "motion" ? movement : null;
 }
@@ -33,18 +33,7 @@ function rowOf(density) {
 
 const small = document.createElement("canvas");
 small.width = columns; small.height = rows;
-function drawWhere() {
-  const canvas = document.getElementById("where");
-  if (!(clip instanceof HTMLVideoElement) || !clip.clientWidth) { canvas.hidden = true; return; }
-  const ratio = clip.videoWidth ? clip.videoWidth / clip.videoHeight : columns / rows;
-  const wide = Math.min(clip.clientWidth, clip.clientHeight * ratio), high = wide / ratio;
-  const scale = window.devicePixelRatio || 1;
-  canvas.style.width = `${wide}px`; canvas.style.height = `${high}px`;
-  canvas.style.left = `${clip.offsetLeft + (clip.clientWidth - wide) / 2}px`;
-  canvas.style.top = `${clip.offsetTop + (clip.clientHeight - high) / 2}px`;
-  canvas.width = Math.round(wide * scale); canvas.height = Math.round(high * scale);
-  const map = currentMap(), pen = canvas.getContext("2d");
-  if (!map) return;
+function paint(pen, map) {
   const at = segmentAt(now) * rows * columns, even = 1 / (frames * rows * columns);
   const paper = small.getContext("2d"), image = paper.createImageData(columns, rows);
   for (let cell = 0; cell < rows * columns; cell += 1) {
@@ -53,7 +42,35 @@ function drawWhere() {
   }
   paper.putImageData(image, 0, 0);
   pen.imageSmoothingEnabled = true; pen.imageSmoothingQuality = "high";
-  pen.drawImage(small, 0, 0, canvas.width, canvas.height);
+  pen.drawImage(small, 0, 0, pen.canvas.width, pen.canvas.height);
+}
+
+// The picture that is shown once more, with the map of the method over it.
+function drawBeside(wide, high, scale) {
+  const canvas = document.getElementById("beside");
+  canvas.style.width = `${wide}px`; canvas.style.height = `${high}px`;
+  canvas.width = Math.round(wide * scale); canvas.height = Math.round(high * scale);
+  const pen = canvas.getContext("2d");
+  if (clip.readyState >= 2) pen.drawImage(clip, 0, 0, canvas.width, canvas.height);
+  paint(pen, flows[Number(chosen("class"))]);
+}
+
+function drawWhere() {
+  const canvas = document.getElementById("where"), beside = document.getElementById("beside");
+  const pair = beside !== null && chosen("map") === "pair";
+  canvas.parentElement.classList.toggle("pair", pair);
+  if (beside) { beside.hidden = !pair; document.getElementById("pair-names").hidden = !pair; }
+  if (!(clip instanceof HTMLVideoElement) || !clip.clientWidth) { canvas.hidden = true; return; }
+  const ratio = clip.videoWidth ? clip.videoWidth / clip.videoHeight : columns / rows;
+  const wide = Math.min(clip.clientWidth, clip.clientHeight * ratio), high = wide / ratio;
+  const scale = window.devicePixelRatio || 1;
+  canvas.style.width = `${wide}px`; canvas.style.height = `${high}px`;
+  canvas.style.left = `${clip.offsetLeft + (clip.clientWidth - wide) / 2}px`;
+  canvas.style.top = `${clip.offsetTop + (clip.clientHeight - high) / 2}px`;
+  canvas.width = Math.round(wide * scale); canvas.height = Math.round(high * scale);
+  const map = currentMap();
+  if (map) paint(canvas.getContext("2d"), map);
+  if (pair) drawBeside(wide, high, scale);
 }
 
 function drawWhen() {
@@ -128,7 +145,7 @@ if (plays) {
   document.getElementById("volume")?.addEventListener("input", (event) => { clip.volume = Number(event.target.value); });
   clip.addEventListener("play", follow);
   for (const name of ["timeupdate", "seeked", "pause"]) clip.addEventListener(name, () => goTo(clip.currentTime, true));
-  clip.addEventListener("loadedmetadata", show);
+  for (const name of ["loadedmetadata", "loadeddata"]) clip.addEventListener(name, show);
 }
 for (const input of document.querySelectorAll("input[type=radio]")) input.addEventListener("change", () => { drawWhen(); show(); });
 addEventListener("resize", () => { drawWhen(); show(); });

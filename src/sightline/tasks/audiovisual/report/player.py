@@ -33,7 +33,8 @@ def playable(path: Path, *, picture: bool) -> str:
     """
     kind = "video/webm" if picture else "audio/webm"
     scale = f"scale=w='min({SIDE},iw)':h='min({SIDE},ih)':force_original_aspect_ratio=decrease:force_divisible_by=2"
-    film = ["-map", "0:v:0", "-vf", scale, "-fps_mode", "passthrough", "-c:v", "libvpx", "-b:v", "400k"]
+    # V: the first stream that is no cover picture, as `read_video` takes it
+    film = ["-map", "0:V:0", "-vf", scale, "-fps_mode", "passthrough", "-c:v", "libvpx", "-b:v", "400k"]
     quick = ["-deadline", "realtime", "-cpu-used", "16", "-pix_fmt", "yuv420p"]
     sound = ["-map", "0:a:0?", "-c:a", "libopus", "-ac", "2", "-b:a", "64k"]
     with tempfile.TemporaryDirectory() as folder:

@@ -1,13 +1,18 @@
-"""The film strip: pictures of a clip with WHERE over them, and below the spectrogram, WHEN and the loudness."""
+"""The film strip: pictures of a clip with WHERE over them, and below the spectrogram, WHEN and the loudness.
+
+Where a method was asked as well, its map lies over the same pictures in a second row.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from sightline.common.files import whole_file
 from sightline.reports.density import Unit
@@ -18,41 +23,43 @@ from sightline.tasks.audiovisual.explain.clip import EventClip
 from sightline.tasks.audiovisual.report.page import QUIETEST, spectrogram
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure, SubFigure
 
 Pixels = NDArray[np.uint8]
 PICTURES = 8
 """Pictures of a strip."""
+WIDE, FOOT = 13.0, 2.7
+"""Inches: the width of a strip, and the height of what lies below its pictures."""
 
 
-def save_strip(clip: EventClip, items: Explanations, path: Path) -> Path:
+def save_strip(clip: EventClip, items: Explanations, path: Path, *, flows: Sequence[Tensor] = ()) -> Path:
     """Write the strip of the most probable class as PNG.
 
     Args:
         clip: the clip.
         items: its explanations; none for a strip without a network.
         path: where to.
+        flows: for each explanation the map of the LRP flow over the same places.
     """
-    drawing = strip(clip, items[0] if len(items) else None)
+    drawing = strip(clip, items[0] if len(items) else None, flows[0] if len(flows) else None)
     with whole_file(path) as temporary:
         drawing.savefig(temporary, format="png", dpi=110)
     return path
 
 
-def strip(clip: EventClip, item: Explanation | None) -> Figure:
+def strip(clip: EventClip, item: Explanation | None, flow: Tensor | None = None) -> Figure:
     """The strip as a figure."""
     from matplotlib.figure import Figure
 
     ruler = clip.ruler
-    figure = Figure(figsize=(13, 4.6), layout="constrained")
-    top, foot = figure.subfigures(2, 1, squeeze=False, height_ratios=(1.0, 1.3))[:, 0]
-    segments = np.unique(np.linspace(0, ruler.segments - 1, PICTURES).round().astype(int))
+    maps = {} if item is None else {"attention": item.flow["where"].values}
+    if flow is not None:
+        maps["LRP flow"] = flow
+    film = _film_height(clip, len(maps))
+    figure = Figure(figsize=(WIDE, film + FOOT + 0.3), layout="constrained")
+    top, foot = figure.subfigures(2, 1, squeeze=False, height_ratios=(film, FOOT))[:, 0]
     if clip.footage is not None:
-        panes = top.subplots(1, len(segments), squeeze=False)[0]
-        for pane, segment in zip(panes, segments, strict=True):
-            pane.imshow(_picture(clip, item, int(segment)))
-            pane.set_title(f"{ruler.middles[segment]:.1f} s", fontsize=9)
-            pane.axis("off")
+        _draw_film(top, clip, maps or {"": None})
     sound, curve = foot.subplots(2, 1, sharex=True)
     sound.imshow(spectrogram(clip.spectra).numpy(), aspect="auto", extent=(0, ruler.end, 0, 64))
     sound.set(yticks=[], ylabel="spectrum")
@@ -66,23 +73,45 @@ def strip(clip: EventClip, item: Explanation | None) -> Figure:
     other.plot(ruler.middles[: len(levels)], levels, color="#b4470a", label="loudness (control)")
     other.set(ylim=(QUIETEST, 0), ylabel="dB")
     handles = [*curve.get_legend_handles_labels()[0], *other.get_legend_handles_labels()[0]]
-    curve.legend(handles=handles, fontsize=8, loc="upper right", ncols=3)
+    foot.legend(handles=handles, fontsize=8, loc="outside lower center", ncols=3, frameon=False)
     figure.suptitle(_title(clip, item), fontsize=11)
     return figure
 
 
-def _picture(clip: EventClip, item: Explanation | None, segment: int) -> Pixels:
+def _film_height(clip: EventClip, rows: int) -> float:
+    """Height of the pictures in inches, titles and gaps included."""
+    if clip.footage is None:
+        return 0.1
+    _, height, width = clip.footage.frames.shape[:3]
+    count = min(PICTURES, clip.ruler.segments)
+    return max(1, rows) * min(2.6, WIDE / max(count, 4) * height / width) + 0.4
+
+
+def _draw_film(figure: SubFigure, clip: EventClip, maps: Mapping[str, Tensor | None]) -> None:
+    """A row of pictures for each map, its name before it."""
+    segments = np.unique(np.linspace(0, clip.ruler.segments - 1, PICTURES).round().astype(int))
+    panes = figure.subplots(len(maps), len(segments), squeeze=False)
+    for row, (name, values) in zip(panes, maps.items(), strict=True):
+        row[0].set_ylabel(name, fontsize=9)
+        for pane, segment in zip(row, segments, strict=True):
+            pane.imshow(_picture(clip, values, int(segment)))
+            pane.set(xticks=[], yticks=[])
+            pane.spines[:].set_visible(False)
+    for pane, segment in zip(panes[0], segments, strict=True):
+        pane.set_title(f"{clip.ruler.middles[segment]:.1f} s", fontsize=9)
+
+
+def _picture(clip: EventClip, values: Tensor | None, segment: int) -> Pixels:
     if clip.footage is None:
         return np.zeros((2, 2, 3), np.uint8)
     photo = torch.from_numpy(clip.footage.frames[clip.ruler.frames[segment]].copy())
-    if item is None:
+    if values is None:
         return photo.numpy()
-    values = item.flow["where"].values
     drawn = overlay(AttentionMap(values[segment], "where"), photo, unit=_unit(values), outlined=False)
     return np.asarray(drawn.numpy())
 
 
-def _unit(values: torch.Tensor) -> Unit:
+def _unit(values: Tensor) -> Unit:
     """One colour for one share in all pictures: a density of 1 is an even map over all of them."""
     return Unit(float(values.mean()))
 
