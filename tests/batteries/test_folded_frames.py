@@ -196,6 +196,10 @@ def test_rollout_of_a_network_of_events_is_its_own_attention(queries: str) -> No
         net.query.weight.mul_(20)  # an even attention would agree with anything
         attended = net.attend(frames, spectra)
     item = sightline.explain(net, (frames, spectra), target=1, method="rollout", domain="space-time")[0]
+    queries_of = {"class": 15, "shared": 5}[queries]  # five segments, for each of two events and none
+    (remark,) = item.flow.remarks
+    assert f"the mean of 5 of the {queries_of} queries of the attention" in remark
+    assert "it may be a segment of sound" in remark
     own = attended.weights[0, 1 if queries == "class" else 0].sum(1).reshape(attended.grid)
     values = item.flow.maps[-1].values
     assert torch.allclose(values / values.sum(), own / own.sum(), rtol=1e-3, atol=1e-6)

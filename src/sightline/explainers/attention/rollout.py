@@ -187,6 +187,12 @@ def who_decides(reading: AttentionReading) -> str:
         return f"Read from the tokens that reach the decision, numbers {', '.join(map(str, numbers))}."
     if 0 < front < 1 and not even(reading.deciding):
         return f"Read from tokens before the grid, {front:.0%}, and from the mean of the places."
+    rows, columns = reading.attentions[-1].weights.shape[-2:]
+    if rows != columns:  # attention from something else to the places
+        return (
+            f"Read from the mean of {len(numbers)} of the {len(deciding)} queries of the attention, those that reach "
+            "the decision. A query here is no place of the map: it may be a segment of sound, a word or a latent token."
+        )
     return f"Read from the mean of the {len(numbers)} tokens that reach the decision, of {len(deciding)}."
 
 

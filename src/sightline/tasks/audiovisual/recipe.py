@@ -71,7 +71,7 @@ class LossConfig(Part):
         0.3, "Weight of even attention in scenes without an event, so that a map goes away with its sound.", low=0
     )
     match_weight: float = setting(
-        0.3,
+        1.0,
         "Weight of naming the event by the attention's scores alone, so that a class attends to what speaks for it.",
         low=0,
     )
