@@ -188,12 +188,12 @@ def who_decides(reading: AttentionReading) -> str:
     if 0 < front < 1 and not even(reading.deciding):
         return f"Read from tokens before the grid, {front:.0%}, and from the mean of the places."
     rows, columns = reading.attentions[-1].weights.shape[-2:]
-    if rows != columns:  # attention from something else to the places
-        return (
-            f"Read from the mean of {len(numbers)} of the {len(deciding)} queries of the attention, those that reach "
-            "the decision. A query here is no place of the map: it may be a segment of sound, a word or a latent token."
-        )
-    return f"Read from the mean of the {len(numbers)} tokens that reach the decision, of {len(deciding)}."
+    if rows == columns:
+        return f"Read from the mean of the {len(numbers)} tokens that reach the decision, of {len(deciding)}."
+    return (  # attention from something else to the places
+        f"Read from the mean of {len(numbers)} of the {len(deciding)} queries of the attention, those that reach the "
+        "decision. A query here is no place of the map: it may be a segment of sound, a word or a latent token."
+    )
 
 
 def selected_layers(request: Request, layers: Sequence[LayerMaps]) -> tuple[LayerMaps, ...]:
