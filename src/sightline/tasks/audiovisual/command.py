@@ -16,6 +16,7 @@ from sightline.terminal.guard import WEIGHTS, RunOptions, training
 from sightline.terminal.screen import picture_bar, say, say_json, say_table
 
 if TYPE_CHECKING:
+    from sightline.tasks.audiovisual.metrics.clips import Change
     from sightline.training.reporter import Reporter
 
 
@@ -91,6 +92,11 @@ class TestOptions(Settings):
     model: str | None = setting(
         None, "Or any model of frames [b, t, 3, h, w] and spectra [b, s, m, f]: file.py:Net, module:build."
     )
+    takes: str = setting(
+        "frames,spectra",
+        "What --model takes, in its order or by name (audio=wave,video=clip): frames, or clip [b, 3, t, h, w]; and "
+        "spectra, spectrogram [b, t, f], image [b, 1, t, f], or wave at 16 kHz.",
+    )
     method: str = setting("gradcam", "Explanation method for --model.")
     layer: str | None = setting(None, "Layer for --model. Default: the method's own choice.", "--layers")
     size: int = setting(24, "Short side of the frames for --model, in pixels.", low=4)
@@ -119,6 +125,7 @@ def negative_test(
 
 def _test_scenes(options: TestOptions) -> None:
     """On drawn scenes, where the source is known; a model that is brought is read scene by scene."""
+    from sightline.tasks.audiovisual.explain.forms import Takes
     from sightline.tasks.audiovisual.explain.readers import encoded_reader, reader_of
     from sightline.tasks.audiovisual.metrics.negative import negative_sound
     from sightline.tasks.audiovisual.metrics.strangers import negative_reader
@@ -137,7 +144,8 @@ def _test_scenes(options: TestOptions) -> None:
         from sightline.models.load import load_model
 
         model = load_model(options.model).model
-        rows = list(negative_reader(reader_of(model, method=options.method, layer=options.layer), drawn))
+        read = reader_of(model, method=options.method, layer=options.layer, takes=Takes.of(options.takes))
+        rows = list(negative_reader(read, drawn))
     if options.as_json:
         say_json({"sounds": [{**asdict(one), "passes": one.passes} for one in rows], "there": rows[0].is_there})
         return
@@ -168,8 +176,9 @@ def _verdict(passes: bool, sound: str, *, there: bool) -> str:
 def _test_clips(options: TestOptions, paths: list[Path]) -> None:
     """On clips, by how much the map changes."""
     from sightline.tasks.audiovisual.explain.clip import read_event_clip
+    from sightline.tasks.audiovisual.explain.forms import Takes
     from sightline.tasks.audiovisual.explain.readers import own_reader, reader_of
-    from sightline.tasks.audiovisual.metrics.clips import EVEN, changes
+    from sightline.tasks.audiovisual.metrics.clips import changes
     from sightline.tasks.audiovisual.network.spec import EventSpec
     from sightline.tasks.audiovisual.network.store import load_net
 
@@ -180,7 +189,8 @@ def _test_clips(options: TestOptions, paths: list[Path]) -> None:
         from sightline.models.load import load_model
 
         spec = EventSpec(("any",), size=options.size, seconds=options.seconds)
-        read = reader_of(load_model(options.model).model, method=options.method, layer=options.layer)
+        takes = Takes.of(options.takes)
+        read = reader_of(load_model(options.model).model, method=options.method, layer=options.layer, takes=takes)
     rows = list(changes(read, [read_event_clip(path, spec) for path in paths]))
     if options.as_json:
         say_json({"changes": [{**asdict(one), "ignores_sound": one.ignores_sound} for one in rows]})
@@ -195,11 +205,21 @@ def _test_clips(options: TestOptions, paths: list[Path]) -> None:
                 "-" if one.when is None else f"{one.when:.3f}",
                 "yes" if one.same else "no",
                 f"{one.probability:.3f}",
-                "-" if one.sound == EVEN else "stays: the sound is not used" if one.ignores_sound else "changes",
+                _change(one),
             )
             for one in rows
         ),
     )
+
+
+def _change(one: Change) -> str:
+    from sightline.tasks.audiovisual.metrics.clips import EVEN
+
+    if one.sound == EVEN:
+        return "is even: says nothing" if one.even else "-"
+    if one.even:
+        return "was even"
+    return "stays: the sound is not used" if one.ignores_sound else "changes"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,16 +8,51 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from sightline.data.logmel import MelConfig
 from sightline.errors import InputError
 from sightline.tasks.audiovisual.explain.clip import EventClip
 
-Reader = Callable[[Tensor, Tensor], tuple[Tensor, Tensor | None, Tensor]]
-"""From frames `[1, t, 3, h, w]` and spectra `[1, s, m, f]` to WHERE `[t, y, x]`, WHEN `[s]` if any, logits `[k]`."""
+
+class Sound(NamedTuple):
+    """A sound in two forms.
+
+    Args:
+        spectra: log-mel frames by segment.
+        wave: samples of these segments at 16 kHz.
+    """
+
+    spectra: Float[Tensor, "b s m f"]
+    wave: Float[Tensor, "b n"]
+
+    @classmethod
+    def of(cls, spectra: Float[Tensor, "b s m f"], wave: Float[Tensor, "b n"]) -> Sound:
+        """Both forms, the samples cut to the segments."""
+        return cls(spectra, wave[:, : spectra.shape[1] * spectra.shape[2] * MelConfig().hop])
+
+    def silent(self) -> Sound:
+        """Digital silence of the same length."""
+        return Sound(torch.full_like(self.spectra, SILENT), torch.zeros_like(self.wave))
+
+    def shifted(self, segments: int) -> Sound:
+        """The same sound so many segments later; its end comes first."""
+        step = self.wave.shape[1] // self.spectra.shape[1]
+        return Sound(self.spectra.roll(segments, 1), self.wave.roll(segments * step, 1))
+
+    def as_long_as(self, other: Sound) -> Sound:
+        """Repeated and cut to the length of another."""
+        length, repeats = other.spectra.shape[1], -(-other.spectra.shape[1] // self.spectra.shape[1])
+        spectra = self.spectra.repeat(1, repeats, 1, 1)[:, :length]
+        return Sound(spectra, self.wave.repeat(1, repeats)[:, : other.wave.shape[1]])
+
+
+Reader = Callable[[Tensor, Sound], tuple[Tensor, Tensor | None, Tensor]]
+"""From frames `[1, t, 3, h, w]` and a sound to WHERE `[t, y, x]`, WHEN `[s]` if any, logits `[k]`."""
 SILENT = -4.605170186
 """Log-mel of digital silence."""
 EVEN = "chance: even map"
@@ -37,6 +72,7 @@ class Change:
         when: overlap of the WHEN curve likewise; None where the model has none.
         same: whether the answer is the same.
         probability: of the former answer.
+        even: whether the clip's own map is nearly even, so that nothing could go away.
     """
 
     clip: str
@@ -45,11 +81,12 @@ class Change:
     when: float | None
     same: bool
     probability: float
+    even: bool = False
 
     @property
     def ignores_sound(self) -> bool:
-        """Whether the map stayed."""
-        return self.sound != EVEN and self.where >= SAME
+        """Whether the map stayed, though it says where."""
+        return self.sound != EVEN and self.where >= SAME and not self.even
 
 
 def overlap(one: Float[Tensor, "..."], other: Float[Tensor, "..."]) -> float:
@@ -63,15 +100,18 @@ def overlap(one: Float[Tensor, "..."], other: Float[Tensor, "..."]) -> float:
     return float(torch.minimum(*shares).sum())
 
 
-def sounds_of(clips: Sequence[EventClip], number: int) -> Iterator[tuple[str, Tensor]]:
+def sound_of(clip: EventClip) -> Sound:
+    """The sound of a clip as its ruler cuts it."""
+    return Sound.of(clip.spectra, torch.from_numpy(clip.ruler.samples)[None])
+
+
+def sounds_of(clips: Sequence[EventClip], number: int) -> Iterator[tuple[str, Sound]]:
     """The sound of a clip replaced: by silence, by itself half a clip later, and by that of every next clip."""
-    own = clips[number].spectra
-    yield "silent", torch.full_like(own, SILENT)
-    yield "shifted", own.roll(max(1, own.shape[1] // 2), 1)
+    own = sound_of(clips[number])
+    yield "silent", own.silent()
+    yield "shifted", own.shifted(max(1, own.spectra.shape[1] // 2))
     if len(clips) > 1:
-        other = clips[(number + 1) % len(clips)].spectra
-        repeats = -(-own.shape[1] // other.shape[1])
-        yield "swapped", other.repeat(1, repeats, 1, 1)[:, : own.shape[1]]
+        yield "swapped", sound_of(clips[(number + 1) % len(clips)]).as_long_as(own)
 
 
 def changes(read: Reader, clips: Sequence[EventClip]) -> Iterator[Change]:
@@ -89,14 +129,17 @@ def changes(read: Reader, clips: Sequence[EventClip]) -> Iterator[Change]:
             raise InputError(
                 f"{str(clip.path)!r} lacks picture or sound, so its sound cannot be exchanged; leave it out"
             )
-        where, when, logits = read(clip.pictures, clip.spectra)
+        where, when, logits = read(clip.pictures, sound_of(clip))
         answer = int(logits.argmax())
-        even = None if when is None else overlap(when, torch.ones_like(when))
+        level, even = (
+            overlap(where, torch.ones_like(where)),
+            None if when is None else overlap(when, torch.ones_like(when)),
+        )
         chance = float(logits.softmax(0)[answer])
-        yield Change(clip.path.name, EVEN, overlap(where, torch.ones_like(where)), even, True, chance)
-        for sound, spectra in sounds_of(clips, number):
-            place, time, scores = read(clip.pictures, spectra)
+        yield Change(clip.path.name, EVEN, level, even, True, chance, level >= SAME)
+        for name, sound in sounds_of(clips, number):
+            place, time, scores = read(clip.pictures, sound)
             curve = None if when is None or time is None else overlap(when, time)
             chance = float(scores.softmax(0)[answer])
             same = int(scores.argmax()) == answer
-            yield Change(clip.path.name, sound, overlap(where, place), curve, same, chance)
+            yield Change(clip.path.name, name, overlap(where, place), curve, same, chance, level >= SAME)

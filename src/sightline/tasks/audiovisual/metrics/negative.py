@@ -14,6 +14,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from sightline.common.statistics.bootstrap import Interval, bootstrap
+from sightline.data.logmel import MelConfig
 from sightline.metrics import energy_in_mask
 from sightline.tasks.audiovisual.metrics.maps import attention
 from sightline.tasks.audiovisual.metrics.pointing import blocks
@@ -82,7 +83,8 @@ def variants(scenes: Scenes) -> Iterator[tuple[str, Scenes]]:
     spectra = spectra_of(silence.float(), 0.2)[:, : scenes.spectra.shape[1]].to(scenes.spectra)
     yield "silent", replace(scenes, sounds=silence, spectra=spectra, tones=torch.zeros_like(scenes.tones))
     rolled = {name: getattr(scenes, name).roll(SHIFT, axis) for name, axis in (("spectra", 1), ("tones", 2))}
-    yield "shifted", replace(scenes, **rolled)
+    step = scenes.spectra.shape[2] * MelConfig().hop
+    yield "shifted", replace(scenes, **rolled, sounds=scenes.sounds.roll(SHIFT * step, 1))
 
 
 @torch.no_grad()

@@ -14,7 +14,7 @@ from torch import Tensor
 from sightline.common.statistics.bootstrap import bootstrap
 from sightline.metrics import energy_in_mask
 from sightline.metrics.elements import on_grid
-from sightline.tasks.audiovisual.metrics.clips import Reader
+from sightline.tasks.audiovisual.metrics.clips import Reader, Sound
 from sightline.tasks.audiovisual.metrics.negative import NegativeSound, variants
 from sightline.tasks.audiovisual.world import Scenes
 
@@ -44,8 +44,9 @@ def negative_reader(read: Reader, scenes: Scenes) -> Iterator[NegativeSound]:
     yield _row("control: movement", moving, scenes, NAN, NAN)
 
 
-def _one(scenes: Scenes, number: int) -> tuple[Tensor, Tensor]:
-    return scenes.frames[number : number + 1].float() / 255, scenes.spectra[number : number + 1].float()
+def _one(scenes: Scenes, number: int) -> tuple[Tensor, Sound]:
+    row = slice(number, number + 1)
+    return scenes.frames[row].float() / 255, Sound.of(scenes.spectra[row].float(), scenes.sounds[row].float())
 
 
 def _place(scenes: Scenes, variant: Scenes, number: int) -> int:

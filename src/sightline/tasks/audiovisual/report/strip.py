@@ -84,7 +84,7 @@ def _film_height(clip: EventClip, rows: int) -> float:
         return 0.1
     _, height, width = clip.footage.frames.shape[:3]
     count = min(PICTURES, clip.ruler.segments)
-    return max(1, rows) * min(2.6, WIDE / max(count, 4) * height / width) + 0.4
+    return max(1, rows) * min(2.6, WIDE / max(count, 4) * float(height / width)) + 0.4
 
 
 def _draw_film(figure: SubFigure, clip: EventClip, maps: Mapping[str, Tensor | None]) -> None:
