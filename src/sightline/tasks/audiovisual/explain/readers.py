@@ -57,8 +57,8 @@ def reader_of(
             with torch.no_grad():
                 output = model(**inputs) if isinstance(inputs, dict) else model(*inputs)
         except Exception as problem:  # a model may raise anything on inputs that it was not made for
-            values = inputs.values() if isinstance(inputs, dict) else inputs
-            shapes = ", ".join(str(tuple(value.shape)) for value in values)
+            parts = inputs.values() if isinstance(inputs, dict) else inputs
+            shapes = ", ".join(str(tuple(part.shape)) for part in parts)
             raise ModelError(
                 f"the model does not take {takes.wording} of the shapes {shapes} "
                 f"({' '.join(str(problem).split())[:300]}); say what it takes (--takes), or wrap it"
