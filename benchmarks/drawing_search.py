@@ -11,7 +11,8 @@ of every fourth photo at the first of the layers.
 
 Ways of painting (`WAYS`): `plain` lays one hue over the photo; `kept detail` adds the hue to the photo's fine detail
 and takes its local mean away; `local shade` takes a light shade where the photo is dark and a dark one where it is
-light; `shade of the photo` takes the same shade all over a photo, whichever is seen better by the worst of four eyes.
+light; `shade of the photo` takes the same shade all over a photo, whichever is seen better by the worst of four eyes;
+`shade by luma` takes it by the photo's median luma, which is what Sightline does.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from torchvision.transforms.functional import gaussian_blur
 from _measure import conditions, dump, options, table, toy, write
 from _seeing import DEFICIENCIES, difference, luma, similarity
 from drawing import EACH, PAGE, SIDE, Photo, explained, network, toy_photos
-from sightline.reports.cmaps import BLUE, LIME, STEEPNESS, STRONGEST
+from sightline.reports.cmaps import BLUE, COVERING, DARK, DETAIL, GREEN, LIGHT, LIME, SKY, STEEPNESS, STRONGEST
 from sightline.reports.density import unit_of
 from sightline.reports.kernel import grown
 
@@ -49,44 +50,52 @@ class Way:
     Args:
         light: the shade where the photo is dark, or the only one.
         dark: the shade where the photo is light.
-        by: `pixel` chooses the shade place by place, `photo` once.
+        by: `pixel` chooses the shade place by place, `photo` once, `luma` once by the photo's median luma.
         beta: how much of the photo's detail the paint covers: 1 is plain paint, 0 keeps all.
         strongest: largest opacity.
         grey: how much the photo is desaturated first.
-        level: luma of the photo from which on it counts as light.
+        level: luma of a place, or of the photo, above which it counts as light.
     """
 
     light: Colour
     dark: Colour | None = None
     by: str = "pixel"
     beta: float = 1.0
-    strongest: float = STRONGEST
+    strongest: float = COVERING
     grey: float = 0.0
     level: float = 0.4
 
 
-GREEN, BLACK_GREEN, SKY, DEEP = (0, 90, 20), (0, 40, 0), (120, 215, 255), (0, 30, 220)
+BLACK_GREEN, BRIGHT = (0, 40, 0), (0, 64, 255)
 WAYS: dict[str, dict[str, Way]] = {
-    "plain (the default)": {"for": Way(LIME), "against": Way(BLUE)},
-    "photo half desaturated": {"for": Way(LIME, grey=0.5), "against": Way(BLUE, grey=0.5)},
-    "plain, opacity .9": {"for": Way(LIME, strongest=0.9), "against": Way(BLUE, strongest=0.9)},
+    "plain (the default before)": {"for": Way(LIME), "against": Way(BRIGHT)},
+    "photo half desaturated": {"for": Way(LIME, grey=0.5), "against": Way(BRIGHT, grey=0.5)},
+    "plain, opacity .9": {"for": Way(LIME, strongest=0.9), "against": Way(BRIGHT, strongest=0.9)},
     "kept detail, opacity .9": {
         "for": Way(LIME, beta=0.5, strongest=0.9),
-        "against": Way(BLUE, beta=0.5, strongest=0.9),
+        "against": Way(BRIGHT, beta=0.5, strongest=0.9),
     },
-    "local shade": {"for": Way(LIME, GREEN), "against": Way(SKY, BLUE)},
+    "local shade": {"for": Way(LIME, GREEN), "against": Way(SKY, BRIGHT)},
     "local shade, kept detail, opacity .9": {
         "for": Way(LIME, GREEN, beta=0.5, strongest=0.9),
-        "against": Way(SKY, DEEP, beta=0.5, strongest=0.9),
+        "against": Way(SKY, BLUE, beta=0.5, strongest=0.9),
     },
     "local shade, darker, opacity .9": {
         "for": Way(LIME, BLACK_GREEN, beta=0.7, strongest=0.9),
-        "against": Way(SKY, DEEP, beta=0.7, strongest=0.9),
+        "against": Way(SKY, BLUE, beta=0.7, strongest=0.9),
     },
-    "shade of the photo": {"for": Way(LIME, GREEN, by="photo"), "against": Way(SKY, BLUE, by="photo")},
+    "shade of the photo": {"for": Way(LIME, GREEN, by="photo"), "against": Way(SKY, BRIGHT, by="photo")},
     "shade of the photo, darker": {
         "for": Way(LIME, BLACK_GREEN, by="photo"),
-        "against": Way(SKY, DEEP, by="photo"),
+        "against": Way(SKY, BLUE, by="photo"),
+    },
+    "shade of the photo, kept detail, opacity .9": {
+        "for": Way(LIME, GREEN, by="photo", beta=0.5, strongest=0.9),
+        "against": Way(SKY, BLUE, by="photo", beta=0.5, strongest=0.9),
+    },
+    "shade by luma, kept detail, opacity .9 (the default)": {
+        "for": Way(LIME, GREEN, by="luma", beta=1 - DETAIL, strongest=STRONGEST, level=LIGHT),
+        "against": Way(SKY, BLUE, by="luma", beta=1 - DETAIL, strongest=STRONGEST, level=DARK),
     },
 }
 
@@ -171,7 +180,7 @@ def judged(way: Way, samples: dict[str, list[Sample]]) -> list[str]:
     for rows in samples.values():
         figures = []
         for number, one in enumerate(rows):
-            own = chosen.setdefault(number, shade(way, one)) if way.by == "photo" else way
+            own = chosen.setdefault(number, shade(way, one)) if way.by != "pixel" else way
             drawn = painted(own, one.pixels, one.ground, one.density)
             base = painted(own, one.pixels, one.ground, torch.zeros_like(one.density))
             eyes = [float(difference(drawn[:MOST], base[:MOST], deficiency=eye).median()) for eye in EYES]
@@ -187,7 +196,10 @@ def judged(way: Way, samples: dict[str, list[Sample]]) -> list[str]:
 
 
 def shade(way: Way, one: Sample) -> Way:
-    """The way with the one shade that the worst of four eyes sees better on this photo."""
+    """The way with one shade: by the photo's median luma, or the one that the worst of four eyes sees better."""
+    if way.by == "luma":
+        dark = float(luma(one.photo).median()) > way.level
+        return replace(way, light=(way.dark or way.light) if dark else way.light, dark=None)
     alone = [replace(way, light=colour, dark=None) for colour in (way.light, way.dark or way.light)]
     return max(alone, key=lambda single: weakest(single, one.photo.reshape(-1, 3)[::97]))
 

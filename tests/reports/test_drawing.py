@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from sightline.errors import ResultError
-from sightline.reports.cmaps import CMAPS, REACH, STRONGEST, ZERO, cmap_of, opacity_of
+from sightline.reports.cmaps import CMAPS, REACH, STRONGEST, ZERO, opacity_of
 from sightline.reports.density import Unit, is_against, shared_unit, unit_of
 from sightline.reports.drawing import (
     HATCH_GROUND,
@@ -19,12 +19,14 @@ from sightline.reports.drawing import (
     map_record,
     overlay,
     painted,
+    photo_record,
     rows_of,
     stroked,
 )
-from sightline.reports.kernel import grown
+from sightline.reports.kernel import grown, spread
 from sightline.reports.outline import outline
 from sightline.reports.photo import pixels_of
+from sightline.reports.tint import Tint, tint_of
 from sightline.results import AttentionMap
 
 from .samples import photo, smooth
@@ -52,7 +54,7 @@ def test_the_photo_stays_where_nothing_is_and_changes_where_something_is():
 
 @pytest.mark.parametrize("name", list(CMAPS))
 def test_more_evidence_is_never_more_transparent(name):
-    alpha = CMAPS[name].table[:, 3].int()
+    alpha = tint_of(name).table[:, 3].int()
     assert bool((alpha[ZERO:].diff() >= 0).all())
     assert bool((alpha[: ZERO + 1].diff() <= 0).all())
 
@@ -78,10 +80,10 @@ def test_evidence_for_and_against_have_different_hues():
 def test_a_picture_is_photo_and_colour_mixed_by_the_colours_own_opacity():
     map_, picture = AttentionMap(smooth(12, 16, 2), "s"), pixels_of(photo())
     densities = grown(map_, (48, 64)) / unit_of(map_).value
-    colours = cmap_of("glow").table[rows_of(densities.clamp(min=0.0))].float()
+    colours = tint_of("inferno").table[rows_of(densities.clamp(min=0.0))].float()
     alpha = colours[..., 3:] / 255 * 0.5
     expected = picture.float() * (1 - alpha) + colours[..., :3] * alpha
-    drawn = overlay(map_, picture, opacity=0.5, outlined=False)
+    drawn = overlay(map_, picture, cmap="inferno", opacity=0.5, outlined=False)
     assert (drawn.float() - expected).abs().max() <= 0.51
 
 
@@ -164,13 +166,20 @@ def test_the_classic_map_darkens_the_photo_where_nothing_is():
 def test_a_pages_script_can_draw_the_same():
     """The steps of the record's own words, without any function of ours."""
     map_, picture = AttentionMap(smooth(6, 8, 3, signed=True), "s", signed=True), pixels_of(photo())
-    common, own = drawing_record(), map_record(map_)
-    table = torch.frombuffer(bytearray(base64.b64decode(common["table"])), dtype=torch.uint8).reshape(256, 4).float()
+    common, own, paint = drawing_record(), map_record(map_), photo_record(picture)
+    table, ground = (
+        torch.frombuffer(bytearray(base64.b64decode(text)), dtype=torch.uint8).float()
+        for text in (paint["table"], paint["ground"]["values"])
+    )
+    table, ground = table.reshape(256, 4), ground.reshape(paint["ground"]["height"], paint["ground"]["width"], 3)
+    ground = torch.stack([spread(part, (48, 64), common["spread"]) for part in ground.unbind(-1)], -1)
     values = grown(map_, (48, 64)).double() / own["unit"]
     values = values if own["against"] else values.clamp(min=0)
     rows = (128 + 127 * values.sign() * (values.abs() / common["reach"]).clamp(max=1).sqrt() + 0.5).floor().long()
     alpha = table[rows][..., 3:] / 255
-    expected = picture * (1 - alpha) + table[rows][..., :3] * alpha
+    detail = paint["detail"]
+    expected = picture * (1 - alpha * (1 - detail)) + alpha * (table[rows][..., :3] - detail * ground)
+    expected = expected.clamp(0, 255)
     assert (overlay(map_, picture, outlined=False).float() - expected).abs().max() <= 1.01
     assert own["area"] == outline(map_).area
     assert [len(loop) // 2 for loop in own["loops"]] == [len(loop) for loop in outline(map_).loops]
@@ -179,11 +188,41 @@ def test_a_pages_script_can_draw_the_same():
 @pytest.mark.parametrize("deficiency", ["", "protanopia", "deuteranopia", "tritanopia"])
 @pytest.mark.parametrize("name", ["glow", "cobalt", "inferno"])
 def test_for_and_against_are_told_apart_by_every_eye(name, deficiency):
-    greys = torch.arange(0, 256, 51, dtype=torch.uint8)[:, None, None].expand(-1, 1, 3)
-    one, other = (
-        laid(painted(torch.full((len(greys), 1), sign * 2.5), cmap=name), greys).float() / 255 for sign in (1, -1)
-    )
-    assert float(difference(one, other, deficiency=deficiency).min()) >= (15 if not deficiency else 12)
+    for grey in range(0, 256, 51):
+        photo = torch.full((1, 1, 3), grey, dtype=torch.uint8)
+        tint = tint_of(name, photo)
+        one, other = (
+            laid(painted(torch.full((1, 1), sign * 2.5), tint=tint), photo, detail=tint.detail) / 255
+            for sign in (1, -1)
+        )
+        assert float(difference(one, other, deficiency=deficiency)) >= (15 if not deficiency else 12)
+
+
+@pytest.mark.parametrize(("grey", "dark"), [(10, (False, False)), (115, (False, True)), (240, (True, True))])
+def test_a_photo_takes_the_shades_that_are_seen_on_it(grey, dark):
+    assert tint_of("glow", torch.full((40, 40, 3), grey, dtype=torch.uint8)) == Tint("glow", dark)
+
+
+def test_detail_of_the_photo_stays_under_the_paint_and_its_ground_is_covered():
+    stripes = torch.full((112, 112, 3), 100, dtype=torch.uint8)
+    stripes[:, ::2] = 140
+    even = AttentionMap(torch.full((7, 7), 2.0), "s")
+    unit = Unit(0.25)
+    for name, kept in (("glow", 1 - 0.9 * 0.5), ("inferno", 1 - 0.75)):
+        drawn = overlay(even, stripes, cmap=name, unit=unit, outlined=False).float()[40:60, 40:60]
+        alpha = float(tint_of(name).table[-1, 3]) / 255
+        contrast = (drawn[:, 1::2] - drawn[:, ::2]).abs().mean((0, 1)).amin()
+        assert float(contrast) == pytest.approx(40 * kept, rel=0.05)
+        colour = tint_of(name, stripes).table[-1, :3].float()
+        assert (drawn.mean((0, 1)) - (120 * (1 - alpha) + alpha * colour)).abs().max() < 6  # what is clipped
+
+
+def test_all_pictures_of_a_clip_have_the_shades_of_one():
+    dark, light = (torch.full((30, 30, 3), grey, dtype=torch.uint8) for grey in (20, 240))
+    map_ = AttentionMap(torch.tensor([[4.0, 0.0], [0.0, 0.0]]), "s")
+    one, other = (overlay(map_, light, cmap=tint, outlined=False) for tint in ("glow", tint_of("glow", dark)))
+    assert not torch.equal(one, other)
+    assert torch.equal(other, overlay(map_, light, cmap=Tint("glow", (False, False)), outlined=False))
 
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -102,7 +102,7 @@ def test_the_same_explanations_give_the_same_page(text):
 def test_many_photos_and_many_stages_fit():
     deep = Flow(tuple(AttentionMap(smooth(3, 3, n), f"s{n}") for n in range(120)), "gradcam")
     items = [explanation(deep, source=f"{n}.png", image=photo(24, 32, seed=n)) for n in range(50)]
-    assert len(page(items)) < 4_600_000
+    assert len(page(items)) < 4_800_000
 
 
 def test_a_file_is_whole_and_nothing_else_is_left(tmp_path, text):

@@ -5,8 +5,7 @@ import torch
 
 from sightline.reports import save_page
 from sightline.reports.density import shared_unit, unit_of
-from sightline.reports.drawing import painted
-from sightline.reports.kernel import grown
+from sightline.reports.drawing import overlay
 from sightline.results import AttentionMap, Decision, Explanation, Flow
 
 from .browsing import THEMES, WIDTHS, broken_words, overflow, violations
@@ -17,6 +16,21 @@ pytestmark = pytest.mark.browser
 PIXELS = """([canvas, places]) => {
     const pen = canvas.getContext("2d", { willReadFrequently: true });
     return places.map(([y, x]) => [...pen.getImageData(x, y, 1, 1).data]);
+}"""
+
+
+BELOW = """([width, height]) => {
+  const drawn = (image, width, height) => {
+    const canvas = document.createElement("canvas");
+    Object.assign(canvas, { width, height });
+    const pen = canvas.getContext("2d", { willReadFrequently: true });
+    pen.imageSmoothingQuality = "high";
+    pen.drawImage(image, 0, 0, width, height);
+    return canvas;
+  };
+  const photo = document.getElementById("photo"), share = 320 / Math.max(photo.naturalWidth, photo.naturalHeight);
+  const fine = drawn(photo, Math.round(share * photo.naturalWidth), Math.round(share * photo.naturalHeight));
+  return Array.from(drawn(fine, width, height).getContext("2d").getImageData(0, 0, width, height).data);
 }"""
 
 
@@ -47,6 +61,18 @@ class Opened:
 
     def pixels(self, places, selector="#map"):
         return self.page.evaluate(PIXELS, [self.page.locator(selector).element_handle(), places])
+
+    def away(self, map_, unit, places, *, size=(240, 320), smooth=True):
+        """Largest and mean difference of what is seen at some places from Python's drawing over the same photo."""
+        height, width = size
+        bytes_ = self.page.evaluate(BELOW, [width, height])
+        photo = torch.tensor(bytes_, dtype=torch.uint8).reshape(height, width, 4)[..., :3].contiguous()
+        over = torch.tensor(self.pixels(places)).float()
+        below = torch.stack([photo[place] for place in places]).float()
+        seen = below + (over[:, :3] - below) * over[:, 3:] / 255
+        wanted = overlay(map_, photo, unit=unit, outlined=False, smooth=smooth)
+        change = (seen - torch.stack([wanted[place] for place in places])).abs()
+        return float(change.max()), float(change.mean())
 
     def point(self, across, down):
         box = self.page.locator("#field").bounding_box()
@@ -146,17 +172,6 @@ def test_pointer_says_where_a_value_is_not_finite(opened):
     assert opened.text("#readout .value") == "+∞ (not finite)"
 
 
-def colours_of(map_, unit, size, *, smooth=True):
-    return painted(unit.densities(grown(map_, size, smooth=smooth))).int()
-
-
-def differ(shown, wanted):
-    """Largest and mean difference of what two colours with opacity add to a photo."""
-    ones = [torch.cat([one[..., :3] * one[..., 3:] / 255.0, one[..., 3:].float()], -1) for one in (shown, wanted)]
-    away = (ones[0] - ones[1]).abs()
-    return float(away.max()), float(away.mean())
-
-
 @pytest.mark.parametrize("scale", ["own", "shared"])
 @pytest.mark.parametrize(
     ("number", "layer", "steps"), [(1, "early", 0), (2, "middle", 1), (3, "zero", 4), (2, "late", 2)]
@@ -169,8 +184,7 @@ def test_pixels_equal_those_of_python(reused, number, layer, steps, scale):
     flow = gallery()[number - 1].flow
     unit = unit_of(flow[layer]) if scale == "own" else shared_unit(flow.maps)
     places = [(y, x) for y in range(3, 240, 26) for x in range(2, 320, 37)]
-    wanted = colours_of(flow[layer], unit, (240, 320))
-    most, mean = differ(torch.tensor(reused.pixels(places)), torch.stack([wanted[place] for place in places]))
+    most, mean = reused.away(flow[layer], unit, places)
     assert most <= 8  # one row of the table
     assert mean < 0.6
 
@@ -181,8 +195,8 @@ def test_cells_are_drawn_one_pixel_each_and_enlarged_without_smoothing(reused):
     for button in ("own", "cells"):
         reused.page.locator(f"#{button}").click()
     map_ = gallery()[0].flow["early"]
-    shown = torch.tensor(reused.pixels([(y, x) for y in range(12) for x in range(16)])).reshape(12, 16, 4)
-    assert differ(shown, colours_of(map_, unit_of(map_), (12, 16), smooth=False))[0] <= 8
+    places = [(y, x) for y in range(12) for x in range(16)]
+    assert reused.away(map_, unit_of(map_), places, size=(12, 16), smooth=False)[0] <= 14
     assert reused.page.evaluate("getComputedStyle(document.getElementById('map')).imageRendering") == "pixelated"
     reused.page.locator("#smooth").click()
 
@@ -191,8 +205,7 @@ def test_fine_maps_are_smoothed_for_display_as_in_python_and_the_legend_says_so(
     map_ = AttentionMap(smooth(96, 128, 3, signed=True) ** 3, "fine", signed=True)
     opened = Opened(browser, save_page([explanation(Flow((map_,), "m"))], tmp_path / "page.html"))
     places = [(y, x) for y in range(3, 240, 26) for x in range(2, 320, 37)]
-    wanted = colours_of(map_, unit_of(map_), (240, 320))
-    most, mean = differ(torch.tensor(opened.pixels(places)), torch.stack([wanted[place] for place in places]))
+    most, mean = opened.away(map_, unit_of(map_), places)
     assert most <= 9
     assert mean < 1
     assert "Smoothed for display over 2.3 cells." in opened.text("#scale")

@@ -7,7 +7,6 @@ import pytest
 import torch
 from PIL import Image
 
-from sightline.reports.cmaps import CMAPS
 from sightline.reports.density import unit_of
 from sightline.reports.outline import outline
 from sightline.reports.packing import ring_text
@@ -15,6 +14,7 @@ from sightline.reports.page_picture import picture_of_page
 from sightline.reports.payload import common_payload, safe_json, subject_payload
 from sightline.reports.photo import pixels_of, tensor_of
 from sightline.reports.subject import subjects_of
+from sightline.reports.tint import tint_of
 from sightline.results import AttentionMap, Flow
 
 from .samples import HOSTILE, explanation, gallery, odd_flow
@@ -34,8 +34,9 @@ def test_json_holds_what_json_cannot_say_as_null_or_text():
 
 @pytest.mark.parametrize("cmap", ["glow", "inferno"])
 def test_the_colour_table_is_that_of_python(cmap):
-    table = base64.b64decode(common_payload(cmap)["drawing"]["table"])
-    assert table == CMAPS[cmap].table.numpy().tobytes()
+    subject = subjects_of(gallery())[0]
+    table = base64.b64decode(subject_payload(subject, cmap=cmap)["paint"]["table"])
+    assert table == tint_of(cmap, subject.pixels).table.numpy().tobytes()
 
 
 def test_every_number_that_has_a_name_has_a_line_that_says_what_it_is():

@@ -1,16 +1,13 @@
 """Pages of signals, volumes and clips in a real Chromium: the same pixels as Python's, values with their section."""
 
 import pytest
-import torch
 
 from sightline.reports import save_page
 from sightline.reports.density import unit_of
-from sightline.reports.drawing import painted
-from sightline.reports.kernel import grown
 from sightline.reports.panels import drawable
 
 from .browsing import overflow
-from .test_page_in_browser import Opened, differ
+from .test_page_in_browser import Opened
 from .test_places import SIZES, item
 
 pytestmark = pytest.mark.browser
@@ -43,9 +40,8 @@ def test_pixels_equal_those_of_python(opened, kind):
     ratio = opened.page.evaluate(
         "(() => { const c = document.getElementById('map'); return [c.height, c.width]; })()"
     )
-    wanted = painted(unit_of(map_).densities(grown(map_, tuple(ratio)))).int()
     places = [(y, x) for y in range(1, ratio[0], 7) for x in range(2, ratio[1], 17)]
-    most, mean = differ(torch.tensor(opened.pixels(places)), torch.stack([wanted[place] for place in places]))
+    most, mean = opened.away(map_, unit_of(map_), places, size=tuple(ratio))
     assert most <= 12
     assert mean < 1
 

@@ -29,6 +29,7 @@ from sightline.reports.region import marked
 from sightline.reports.scale import ScaleMode, check_mode
 from sightline.reports.spread import spread
 from sightline.reports.subject import STRIP, Subject, subjects_of
+from sightline.reports.tint import Tint
 from sightline.results import Explanation, LayerChoice, Results, Status, explanations_of
 
 SIZE, HOLD, FADE = 360, 0.8, 0.24
@@ -63,6 +64,11 @@ class Walk:
         return fit(pixels, max(32, 2 * self.size // (1 + columns)), enlarge=True)
 
     @cached_property
+    def tint(self) -> Tint:
+        """The colours of all frames."""
+        return self.subject.tint(self.cmap)
+
+    @cached_property
     def layout(self) -> Layout:
         """Where things lie on the frames."""
         height, width = self.photo.shape[:2]
@@ -84,7 +90,7 @@ class Walk:
             return self.photo.float() * NO_MAP
         unit = self.subject.unit(item, map_, self.scale)
         box = self.subject.canvas[1]
-        picture = overlay(map_, self.photo, cmap=self.cmap, unit=unit, opacity=self.opacity, box=box)
+        picture = overlay(map_, self.photo, cmap=self.tint, unit=unit, opacity=self.opacity, box=box)
         return marked(picture, item.decision, box=box).float()
 
     def caption(self, place: int, progress: float) -> Caption:

@@ -23,6 +23,7 @@ from sightline.reports.photo import blank, fit, pixels_of
 from sightline.reports.scale import ScaleMode
 from sightline.reports.sections import section_at, section_name, shades
 from sightline.reports.spread import spread
+from sightline.reports.tint import Tint, tint_of
 from sightline.results import IMAGE, AttentionMap, Domain, Explanation, Status
 
 MOST_FRAMES, MOST_LAYERS = 64, 8
@@ -87,6 +88,11 @@ class Reel:
         flows = [item.flow for item in self.items] if len(self.items) > 1 else [self.items[0].flow] * len(self.maps)
         return tuple(shared_unit(map(flattened, flow.maps)) for flow in flows)
 
+    @cached_property
+    def tint(self) -> Tint:
+        """The colours of all frames: the shades for the clip's mean picture."""
+        return tint_of(self.cmap, None if self.image is None else pixels_of(self.image.mean(1)))
+
     @property
     def seconds(self) -> float:
         """How long a frame stays; as in the clip, within reason."""
@@ -111,7 +117,7 @@ class Reel:
             for map_ in self.maps
         ]
         drawn = [
-            overlay(map_, photo, cmap=self.cmap, unit=unit, opacity=self.opacity, outlined=False).float()
+            overlay(map_, photo, cmap=self.tint, unit=unit, opacity=self.opacity, outlined=False).float()
             for map_, unit in zip(slices, self.units, strict=True)
         ]
         return [photo.float(), *drawn]

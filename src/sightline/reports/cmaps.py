@@ -5,10 +5,11 @@ row 255; rows below are evidence against it, down to row 1 (row 0 repeats row 1)
 *square root* of the density, `row = 128 + 127 sign(d) sqrt(min(|d|, REACH) / REACH)`, so that weak evidence has
 enough rows. A density has no unit: 1 is evidence as dense as if it were spread evenly over the picture.
 
-The opacity of all maps but `classic` is one curve of the density, `STRONGEST d^n / (d^n + k^n)`: nothing at zero, so
-that the photo stays as it is, and three quarters at the most, so that the object stays recognisable under it.
-`benchmarks/drawing.py` measures both, and how `STRONGEST`, `STEEPNESS` and `HALFWAY` were chosen stands in
-`docs/studies/drawing.md`. This file knows no map of attention and no photo.
+The opacity of all maps but `classic` is one curve of the density, `a d^n / (d^n + k^n)`: nothing at zero, so that the
+photo stays as it is, and less than one at the most, so that the object stays recognisable under it. A map whose paint
+keeps the photo's detail (`detail`) can be more opaque than one that only covers. A hue has a light and a dark shade,
+and a photo takes the one that is seen on it (`tint`). `benchmarks/drawing.py` measures all of it, and how the numbers
+were chosen stands in `docs/studies/drawing.md`. This file knows no map of attention and no photo.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 from jaxtyping import Float, UInt8
@@ -30,18 +30,42 @@ DEFAULT = "glow"
 ROWS, ZERO = 256, 128
 REACH = 8.0
 """Density at both ends of a table."""
-STRONGEST, STEEPNESS, HALFWAY = 0.75, 2.5, 1.25
-"""The opacity's limit, its steepness `n`, and the density `k` at which it is half of the limit."""
+STRONGEST, COVERING = 0.9, 0.75
+"""The opacity's limit `a`: of paint that keeps the photo's detail, and of paint that covers it."""
+STEEPNESS, HALFWAY = 2.5, 1.25
+"""The opacity's steepness `n`, and the density `k` at which it is half of its limit."""
+DETAIL = 0.5
+"""How much of the photo's detail stays under a hue."""
 CLASSIC = 0.6
 """Opacity of the classic map at any density."""
-LIME, BLUE = (162, 255, 0), (0, 64, 255)
-PAPER = 150
-"""Grey under the colours of a bar."""
+LIME, GREEN = (162, 255, 0), (0, 90, 20)
+SKY, BLUE = (120, 215, 255), (0, 30, 220)
+LIGHT, DARK = 0.62, 0.28
+"""Photos of a luma above the first take the dark green, and those of one below the second the light blue."""
 WEAK = 0.9
 """Brightness of a hue where evidence is weak, as a share of that where it is strong."""
 
 Colours = Callable[[Float[Tensor, " n"]], Float[Tensor, "n 3"]]
 """RGB in 0..1 of strengths in 0..1."""
+
+
+@dataclass(frozen=True, eq=False)
+class Shades:
+    """The colours of one side of a map.
+
+    Args:
+        light: on dark photos.
+        dark: on light ones.
+        level: luma of the photo, 0..1, above which it takes the dark shade.
+    """
+
+    light: Colours
+    dark: Colours
+    level: float = 1.0
+
+    def is_dark(self, luma: float) -> bool:
+        """Whether a photo of a luma takes the dark shade."""
+        return luma > self.level
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,22 +76,35 @@ class Cmap:
         summary: what it looks like, in a few words.
         favour: colours of evidence for the decision.
         against: colours of evidence against it.
+        strongest: largest opacity.
+        detail: how much of the photo's detail stays under the paint, 0..1.
         opaque: whether the opacity is the same at any density; such a map darkens the photo where nothing is.
     """
 
     summary: str
-    favour: Colours
-    against: Colours
+    favour: Shades
+    against: Shades
+    strongest: float = COVERING
+    detail: float = 0.0
     opaque: bool = False
 
-    @cached_property
-    def table(self) -> UInt8[Tensor, "256 4"]:
-        """RGBA of every row."""
+    def table(self, *, dark: tuple[bool, bool], strongest: float | None = None) -> UInt8[Tensor, "256 4"]:
+        """RGBA of every row.
+
+        Args:
+            dark: whether the dark shade is taken, of evidence for and against.
+            strongest: largest opacity, if another one than the map's own.
+        """
         share = (torch.arange(ROWS) - ZERO).clamp(min=-ZERO + 1) / (ROWS - 1 - ZERO)
         density = REACH * share.square()
-        alpha = torch.full_like(density, CLASSIC) if self.opaque else opacity_of(density)
-        strength = share.square() if self.opaque else alpha / STRONGEST
-        colours = torch.where(share[:, None] >= 0, self.favour(strength), self.against(strength))
+        shape = opacity_of(density, strongest=1.0)
+        alpha = torch.full_like(density, CLASSIC) if self.opaque else shape * (strongest or self.strongest)
+        strength = share.square() if self.opaque else shape
+        favour, against = (
+            (side.dark if deep else side.light)(strength)
+            for side, deep in zip((self.favour, self.against), dark, strict=True)
+        )
+        colours = torch.where(share[:, None] >= 0, favour, against)
         return (torch.cat([colours, alpha[:, None]], 1) * 255).round().to(torch.uint8)
 
 
@@ -85,15 +122,15 @@ def cmap_of(name: str) -> Cmap:
     return CMAPS[name]
 
 
-def opacity_of(density: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+def opacity_of(density: Float[Tensor, "..."], *, strongest: float = STRONGEST) -> Float[Tensor, "..."]:
     r"""Opacity by density: $a \, d^n / (d^n + k^n)$.
 
     Example:
         >>> [round(float(opacity_of(torch.tensor(d))), 2) for d in (0.0, 0.3, 1.25, 8.0)]
-        [0.0, 0.02, 0.38, 0.74]
+        [0.0, 0.02, 0.45, 0.89]
     """
     power = density.abs() ** STEEPNESS
-    opacity: Tensor = STRONGEST * power / (power + HALFWAY**STEEPNESS)
+    opacity: Tensor = strongest * power / (power + HALFWAY**STEEPNESS)
     return opacity
 
 
@@ -106,25 +143,6 @@ def tick(density: float, *, against: bool) -> float:
     """
     share = math.copysign(math.sqrt(min(1.0, abs(density) / REACH)), density)
     return (share + 1) / 2 if against else share
-
-
-def bar(name: str, *, against: bool, paper: int = PAPER) -> UInt8[Tensor, "n 3"]:
-    """The colours of a bar, from left to right, as they look over grey: a map's, and those of evidence against it."""
-    table = cmap_of(name).table[1 if against else ZERO :].float()
-    alpha = table[:, 3:] / 255
-    return (paper * (1 - alpha) + table[:, :3] * alpha).round().to(torch.uint8)
-
-
-def ends(name: str) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
-    """The colours, RGB in 0..1, of the strongest evidence for the decision and against it.
-
-    Example:
-        >>> [round(part, 2) for part in ends("glow")[1]]
-        [0.0, 0.25, 1.0]
-    """
-    table = cmap_of(name).table.float() / 255
-    (r, g, b), (s, h, c) = table[ROWS - 1, :3].tolist(), table[1, :3].tolist()
-    return (r, g, b), (s, h, c)
 
 
 def hue(red: int, green: int, blue: int) -> Colours:
@@ -140,22 +158,30 @@ def ramp(table: UInt8[Tensor, "n 3"], *, start: float = 0.0) -> Colours:
     return lambda strength: rows[((start + (1 - start) * strength) * last).round().long()]
 
 
-CMAPS.add("glow", Cmap("lime for, blue against", hue(*LIME), hue(*BLUE)))
-CMAPS.add("cobalt", Cmap("blue for, lime against", hue(*BLUE), hue(*LIME)))
+def alone(colours: Colours) -> Shades:
+    """The same colours on any photo."""
+    return Shades(colours, colours)
+
+
+GREENS = Shades(hue(*LIME), hue(*GREEN), LIGHT)
+BLUES = Shades(hue(*SKY), hue(*BLUE), DARK)
+
+CMAPS.add("glow", Cmap("green for, blue against", GREENS, BLUES, STRONGEST, DETAIL))
+CMAPS.add("cobalt", Cmap("blue for, green against", BLUES, GREENS, STRONGEST, DETAIL))
 CMAPS.add(
     "inferno",
     Cmap(
         "from purple to pale yellow for, from blue to pale cyan against",
-        ramp(UNSIGNED, start=0.3),
-        ramp(UNSIGNED[:, [2, 1, 0]], start=0.3),
+        alone(ramp(UNSIGNED, start=0.3)),
+        alone(ramp(UNSIGNED[:, [2, 1, 0]], start=0.3)),
     ),
 )
 CMAPS.add(
     "classic",
     Cmap(
         "black at zero over a darkened photo, as in earlier versions",
-        ramp(UNSIGNED),
-        ramp(SIGNED[:ZERO].flip(0)),
+        alone(ramp(UNSIGNED)),
+        alone(ramp(SIGNED[:ZERO].flip(0))),
         opaque=True,
     ),
 )

@@ -17,6 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from sightline.errors import ResultError
+from sightline.reports.cmaps import DEFAULT
 from sightline.reports.drawing import overlay
 from sightline.reports.montage import montage
 from sightline.reports.notebook import notebook
@@ -55,6 +56,8 @@ def picture(
     if len(maps) > 1:
         names = ", ".join(map_.layer for map_ in maps[:4])
         raise ResultError(f"one layer was asked for, but {layer!r} names {len(maps)}: {names}")
+    if photo is None:
+        look = {**look, "cmap": subject.tint(look.get("cmap", DEFAULT))}
     if photo is None and subject.original is not None and not seen:
         return picture_of(marked(over_whole(maps[0], subject.original, **look), decision, box=subject.crop))
     pixels = subject.pixels if photo is None else _pixels(photo)

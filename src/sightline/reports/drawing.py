@@ -6,7 +6,8 @@ Five steps, and a page's script does the same ones with `drawing_record` and `ma
 2. the result is divided by the map's unit, which makes densities of it (`density`);
 3. a density `d` has the row `128 + 127 sign(d) sqrt(min(|d|, reach) / reach)` of the colour map's table (`cmaps`),
    rounded half up;
-4. the row's RGBA is laid over the photo: `photo (1 - a) + colour a` in 8-bit sRGB, `a = alpha / 255 * opacity`;
+4. the row's RGBA covers the photo, in 8-bit sRGB; a share of the photo's detail stays (`detail`), and a photo has the
+   shade of each hue that is seen on it (`tint`). `opacity` mixes the result with the photo;
 5. the outline (`outline`) is stroked on top: a dark line, and a light one of less width in it.
 
 Values that are not finite are hatched, never coloured.
@@ -22,12 +23,14 @@ from jaxtyping import Bool, Float, UInt8
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from sightline.reports.cmaps import DEFAULT, REACH, ROWS, ZERO, cmap_of
+from sightline.reports.cmaps import DEFAULT, REACH, ROWS, ZERO
 from sightline.reports.density import Unit, unit_of
+from sightline.reports.detail import WIDTH, covered, ground_of
 from sightline.reports.kernel import deviation_of, grown
 from sightline.reports.outline import Loop, lines_of, outline
 from sightline.reports.photo import tensor_of
 from sightline.reports.place import Place
+from sightline.reports.tint import Tint, tint_of
 from sightline.results import AttentionMap
 from sightline.results.original import WHOLE, Box
 
@@ -46,7 +49,7 @@ def overlay(
     map_: AttentionMap,
     photo: UInt8[Tensor, "h w 3"],
     *,
-    cmap: str = DEFAULT,
+    cmap: str | Tint = DEFAULT,
     unit: Unit | None = None,
     opacity: float = 1.0,
     outlined: bool = True,
@@ -58,7 +61,7 @@ def overlay(
     Args:
         map_: a map over an image grid, raw values.
         photo: RGB in 0..255; see `sightline.reports.photo.pixels_of`.
-        cmap: name of the colour map; see `sightline.reports.CMAPS`.
+        cmap: name of the colour map, see `sightline.reports.CMAPS`; or a `Tint`, whose shades are chosen already.
         unit: what the colours stand for; the map's own unit if None.
         opacity: factor on the colour map's own opacity, 0..1.
         outlined: whether the smallest area that holds half of the evidence for the decision is outlined.
@@ -74,10 +77,9 @@ def overlay(
     """
     if box != WHOLE:
         return _within(map_, photo, box, cmap=cmap, unit=unit, opacity=opacity, outlined=outlined, smooth=smooth)
-    size = (photo.shape[0], photo.shape[1])
-    values = grown(map_, size, smooth=smooth)
-    colours = painted((unit or unit_of(map_)).densities(values), cmap=cmap)
-    picture = laid(colours, photo, opacity=opacity)
+    values, tint = grown(map_, (photo.shape[0], photo.shape[1]), smooth=smooth), tint_of(cmap, photo)
+    colours = painted((unit or unit_of(map_)).densities(values), tint=tint)
+    picture = laid(colours, photo, detail=tint.detail, opacity=opacity)
     if not bool(torch.isfinite(values).all()):
         picture = hatched(picture, ~torch.isfinite(values), opacity=opacity)
     return stroked(picture, lines_of(map_)) if outlined and opacity > 0.0 else picture
@@ -96,10 +98,10 @@ def _within(
     return picture
 
 
-def painted(densities: Float[Tensor, "h w"], *, cmap: str = DEFAULT) -> UInt8[Tensor, "h w 4"]:
+def painted(densities: Float[Tensor, "h w"], *, tint: Tint | None = None) -> UInt8[Tensor, "h w 4"]:
     """Colour and opacity of every density, RGBA in 0..255; transparent where it is not finite."""
     finite = torch.isfinite(densities)
-    return cmap_of(cmap).table[rows_of(densities.where(finite, 0.0))] * finite[..., None]
+    return (tint or tint_of()).table[rows_of(densities.where(finite, 0.0))] * finite[..., None]
 
 
 def rows_of(densities: Float[Tensor, "..."]) -> Tensor:
@@ -114,11 +116,12 @@ def rows_of(densities: Float[Tensor, "..."]) -> Tensor:
 
 
 def laid(
-    colours: UInt8[Tensor, "h w 4"], photo: UInt8[Tensor, "h w 3"], *, opacity: float = 1.0
+    colours: UInt8[Tensor, "h w 4"], photo: UInt8[Tensor, "h w 3"], *, detail: float = 0.0, opacity: float = 1.0
 ) -> UInt8[Tensor, "h w 3"]:
-    """Colours over a photo, each as opaque as its own fourth channel says."""
-    alpha = colours[..., 3:].float() / 255 * opacity
-    return (photo.float() * (1.0 - alpha) + colours[..., :3].float() * alpha + 0.5).floor().to(torch.uint8)
+    """Colours over a photo, each as opaque as its own fourth channel says; a share of the photo's detail stays."""
+    below = photo.float()
+    over = covered(photo, colours, ground=ground_of(photo), detail=detail)
+    return (below + opacity * (over - below) + 0.5).floor().to(torch.uint8)
 
 
 def hatching(size: tuple[int, int]) -> Bool[Tensor, "h w"]:
@@ -162,22 +165,47 @@ def line_cover(
     return tensor_of(small)[..., :1].float() / 255
 
 
-def drawing_record(cmap: str = DEFAULT) -> dict[str, Any]:
-    """What a page's script needs to draw as `overlay` does, for all of its maps.
+def drawing_record() -> dict[str, Any]:
+    """What a page's script needs to draw as `overlay` does, for all of its photos.
 
     Returns:
-        `table`: base64 of the 256 RGBA rows (row 128 is no evidence, 255 most for, 1 most against); `reach`: the
-        density at both ends; `line`: colours and widths of the outline, widths in units of `max(1, longer side of
-        the picture in pixels / units)`; `hatch`: period, grey of the lines, grey of the ground, opacity.
+        `reach`: the density at both ends of a colour table; `spread`: standard deviation, in cells, of the Gaussian
+        that spreads a photo's ground; `line`: colours and widths of the outline, widths in units of `max(1, longer
+        side of the picture in pixels / units)`; `hatch`: period, grey of the lines, grey of the ground, opacity.
     """
-    table = cmap_of(cmap).table
     return {
-        "name": cmap,
-        "table": base64.b64encode(table.contiguous().numpy().tobytes()).decode(),
         "reach": REACH,
+        "spread": WIDTH,
         "line": {"dark": LINE_DARK, "light": LINE_LIGHT, "widths": [WIDTH_DARK, WIDTH_LIGHT], "units": UNITS},
         "hatch": [HATCH, HATCH_LINE, HATCH_GROUND, HATCH_OPACITY],
     }
+
+
+def photo_record(
+    photo: UInt8[Tensor, "h w 3"], *, cmap: str | Tint = DEFAULT, covering: bool = False
+) -> dict[str, Any]:
+    """What a page's script needs beside a photo's pixels.
+
+    Args:
+        photo: RGB in 0..255, as the network saw it.
+        cmap: name of the colour map, or its shades.
+        covering: whether the script only covers the picture and keeps no detail, as over a clip.
+
+    Returns:
+        `table`: base64 of the 256 RGBA rows (row 128 is no evidence, 255 most for, 1 most against); `detail`: how
+        much of the photo's detail stays; `ground`: base64 of the photo's means in `height` times `width` cells, RGB.
+    """
+    tint, ground = tint_of(cmap, photo), ground_of(photo)
+    return {
+        "name": tint.name,
+        "table": _text(tint.covering if covering else tint.table),
+        "detail": 0.0 if covering else tint.detail,
+        "ground": {"height": ground.shape[0], "width": ground.shape[1], "values": _text(ground)},
+    }
+
+
+def _text(values: UInt8[Tensor, "..."]) -> str:
+    return base64.b64encode(values.contiguous().numpy().tobytes()).decode()
 
 
 def map_record(map_: AttentionMap) -> dict[str, Any]:

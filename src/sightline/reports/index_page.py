@@ -128,9 +128,9 @@ def save_thumbnail(results: Results, path: Path, *, cmap: str = DEFAULT) -> None
     drawn = fit(subject.pixels if original is None else original.pixels, LONGEST)
     if map_.status is Status.OK:
         if original is None:
-            drawn = overlay(map_, drawn, cmap=cmap)
+            drawn = overlay(map_, drawn, cmap=subject.tint(cmap))
         else:
-            drawn = over_whole(map_, original, longest=LONGEST, cmap=cmap)
+            drawn = over_whole(map_, original, longest=LONGEST, cmap=subject.tint(cmap))
         drawn = marked(drawn, item.decision, box=subject.crop)
     write_bytes(path, jpeg(drawn))
 

@@ -12,6 +12,7 @@ from sightline.reports.sheet import DPI
 from sightline.reports.signal import one_row
 from sightline.reports.spread import spread
 from sightline.reports.subject import Subject
+from sightline.reports.tint import Tint
 from sightline.results import AttentionMap, Explanation
 
 CELL, GAP, MARGIN = 1.5, 0.1, 0.3
@@ -25,7 +26,7 @@ class Look:
     """How a montage is drawn; see `montage` for the fields."""
 
     columns: int
-    cmap: str
+    cmap: str | Tint
     opacity: float
     scale: ScaleMode
     max_layers: int
@@ -47,8 +48,9 @@ class Look:
         return 2 * MARGIN + max(self.columns, 3) * (CELL + GAP) - GAP
 
     def of(self, subject: Subject) -> Look:
-        """How a subject is drawn: a strip has the sheet's whole width."""
-        return replace(self, columns=1, cell=self.width - 2 * MARGIN) if subject.wide else self
+        """How a subject is drawn: in the shades of its photo, and a strip has the sheet's whole width."""
+        own = replace(self, cmap=subject.tint(self.cmap)) if isinstance(self.cmap, str) else self
+        return replace(own, columns=1, cell=self.width - 2 * MARGIN) if subject.wide else own
 
     def height(self, subject: Subject) -> float:
         """Height of a picture's cell: as the picture wants it, within reason."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from sightline.common.files import write_bytes
 from sightline.errors import ResultError
-from sightline.reports.cmaps import DEFAULT, bar, ends, tick
+from sightline.reports.cmaps import DEFAULT, tick
 from sightline.reports.density import Unit
 from sightline.reports.drawing import overlay
 from sightline.reports.gains import overlay_difference
@@ -30,6 +30,7 @@ from sightline.reports.scale import ScaleMode
 from sightline.reports.sheet import ALERT, FADED, Sheet
 from sightline.reports.signal import one_row
 from sightline.reports.subject import Subject, subjects_of
+from sightline.reports.tint import Tint, tint_of
 from sightline.results import AttentionMap, Explanation, LayerChoice, Results, Status
 from sightline.results.original import Box
 
@@ -190,7 +191,7 @@ def _draw_legend(sheet: Sheet, top: float, subject: Subject, *, item: Explanatio
     """A colour bar at the right end of the heading, with what its colours stand for."""
     right, wide = sheet.width - MARGIN, 1.7
     against = any(subject.unit(item, map_, look.scale).against for map_ in look.shown(item))
-    sheet.bar((right - wide, top, wide, 0.09), bar(look.cmap, against=against))
+    sheet.bar((right - wide, top, wide, 0.09), tint_of(look.cmap).bar(against=against))
     for density in (-4, 0, 4) if against else (0, 1, 2, 4):
         place = right - wide * (1 - tick(density, against=against))
         sheet.text(place, top + 0.1, f"{abs(density)}×", fontsize=6, color=FADED, ha="center")
@@ -236,13 +237,13 @@ def _title(subject: Subject) -> str:
 
 
 def _draw_curve(
-    sheet: Sheet, box: tuple[float, float, float, float], *, map_: AttentionMap, unit: Unit, cmap: str
+    sheet: Sheet, box: tuple[float, float, float, float], *, map_: AttentionMap, unit: Unit, cmap: str | Tint
 ) -> None:
     """Under a line its map as a curve in the map's two hues: its height is read more exactly than its colour."""
     values = map_.values[0].detach().cpu().float()
     values = unit.densities(values.nan_to_num(0.0, 0.0, 0.0))
     low, high = min(0.0, float(values.min())), max(0.0, float(values.max()))
-    sheet.curve(box, values, low=low, high=high, hues=ends(cmap))
+    sheet.curve(box, values, low=low, high=high, hues=tint_of(cmap).ends())
 
 
 def _draw_differences(

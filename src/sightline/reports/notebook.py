@@ -15,6 +15,7 @@ from html import escape
 from jaxtyping import UInt8
 from torch import Tensor
 
+from sightline.reports.cmaps import DEFAULT
 from sightline.reports.drawing import overlay
 from sightline.reports.glossary import clean, decided, grid, meaning
 from sightline.reports.outline import half_area
@@ -183,9 +184,10 @@ def _photo(subject: Subject, side: int) -> UInt8[Tensor, "h w 3"]:
 
 
 def _drawn(subject: Subject, item: Explanation, map_: AttentionMap, *, side: int) -> UInt8[Tensor, "h w 3"]:
+    tint = subject.tint(DEFAULT)
     if subject.original is not None:
-        return marked(over_whole(map_, subject.original, longest=side), item.decision, box=subject.crop)
-    return marked(overlay(map_, fit(subject.pixels, side, enlarge=True)), item.decision)
+        return marked(over_whole(map_, subject.original, longest=side, cmap=tint), item.decision, box=subject.crop)
+    return marked(overlay(map_, fit(subject.pixels, side, enlarge=True), cmap=tint), item.decision)
 
 
 def _address(pixels: UInt8[Tensor, "h w 3"]) -> str:

@@ -66,7 +66,7 @@ def page(
     subjects = subjects_of(explanations, layers)
     pictures = [picture_of_page(subject) for subject in subjects]
     payloads = [
-        subject_payload(subject, picture if number else picture.without_image())
+        subject_payload(subject, picture if number else picture.without_image(), cmap=cmap)
         for number, (subject, picture) in enumerate(zip(subjects, pictures, strict=True))
     ]
     return document(
@@ -75,7 +75,7 @@ def page(
         styles=("page.css",),
         scripts=SCRIPTS,
         first=_first(subjects[0], pictures[0]),
-        common=Markup(safe_json(common_payload(cmap))),  # noqa: S704 - safe_json leaves nothing to escape
+        common=Markup(safe_json(common_payload())),  # noqa: S704 - safe_json leaves nothing to escape
         payloads=[Markup(safe_json(payload)) for payload in payloads],  # noqa: S704 - as above
         plates=[(clean(plate.title), clean(plate.words), plate.address) for plate in plates],
         thumbnails=[(clean(subject.source), thumbnail_uri(subject.pixels)) for subject in subjects],

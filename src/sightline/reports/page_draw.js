@@ -113,6 +113,45 @@ function growHoled(from, to, deviation) {
   }
 }
 
+/** A photo's colours for the drawing: its own table, and its ground, which paint takes the place of. */
+function openPaint(drawing, paint) {
+  const bytes = bytesOf(paint.table), { width, height, values } = paint.ground, ground = bytesOf(values);
+  const parts = [0, 1, 2].map((part) => Float32Array.from({ length: width * height }, (_, cell) => ground[3 * cell + part]));
+  Object.assign(drawing, { bytes, colours: new Uint32Array(bytes.buffer), detail: paint.detail, ground: { width, height, parts, sizes: new Map() } });
+}
+
+/** The photo without anything fine, at a size: a list of three channels. */
+function groundAt({ ground, spread }, width, height) {
+  const key = `${width} ${height}`;
+  if (!ground.sizes.has(key)) ground.sizes.set(key, ground.parts.map((raw) => {
+    const to = { grown: new Float32Array(width * height), stride: width, start: 0, width, height };
+    growSoft({ raw, stride: ground.width, start: 0, width: ground.width, height: ground.height }, to, spread);
+    return to.grown;
+  }));
+  return ground.sizes.get(key);
+}
+
+/** Values as colours with opacity over pixels of the photo, by how dense the evidence is; hatched where not finite. */
+function paintedOver(base, values, { unit, drawing }) {
+  const { width, height } = base, picture = painted(values, { width, height, unit, drawing });
+  if (!drawing.detail) return picture;
+  const ground = groundAt(drawing, width, height), over = picture.data, below = base.data, { detail } = drawing, wanted = [0, 0, 0];
+  for (let i = 0, at = 0; i < values.length; i++, at += 4) {
+    const alpha = over[at + 3] / 255;
+    if (!alpha || values[i] - values[i] !== 0) continue;
+    let share = alpha * (1 - detail);  // as transparent as the colours allow, so that the browser's photo shows its own detail
+    for (let c = 0; c < 3; c++) {
+      const photo = below[at + c], colour = photo * (1 - alpha * (1 - detail)) + alpha * (over[at + c] - detail * ground[c][i]);
+      const change = Math.min(255, Math.max(0, colour)) - photo;
+      wanted[c] = change;
+      share = Math.max(share, change > 0 ? change / (255 - photo) : change < 0 ? -change / photo : 0);
+    }
+    over[at + 3] = Math.min(255, Math.ceil(share * 255));
+    for (let c = 0; c < 3; c++) over[at + c] = below[at + c] + (wanted[c] * 255) / over[at + 3] + 0.5;
+  }
+  return picture;
+}
+
 /** Values as colours with opacity, by how dense the evidence is; hatched where not finite. */
 function painted(values, { width, height, unit, drawing }) {
   const picture = new ImageData(width, height), pixels = new Uint32Array(picture.data.buffer), colours = drawing.colours;

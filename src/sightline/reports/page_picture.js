@@ -44,11 +44,13 @@ class Picture {
   }
 
   /** Take a photo; `data` has its picture, the part that the network saw (`crop`) and how it saw it (`seen`). */
-  open(data) {
+  async open(data) {
     const [, , wide, high] = data.crop || [0, 0, 1, 1];
     Object.assign(this, { data, key: "", address: data.image || this.first, ratio: (wide * data.width) / (high * data.height) });
     this.view("map");
-    return this.photo.decode();
+    openPaint(this.common.drawing, data.paint);
+    await this.photo.decode();
+    this.keep();
   }
 
   /** Show the map over the photo, the photo alone, or the map over what the network saw. */
@@ -81,7 +83,23 @@ class Picture {
     if (this.canvas.width !== width) this.canvas.width = width;
     if (this.canvas.height !== height) this.canvas.height = height;
     const values = smooth ? grow(map, width, height, true) : valuesOf(map);
-    this.canvas.getContext("2d").putImageData(painted(values, { width, height, unit, drawing: this.common.drawing }), 0, 0);
+    this.canvas.getContext("2d").putImageData(paintedOver(this.below(width, height), values, { unit, drawing: this.common.drawing }), 0, 0);
+  }
+
+  /** Keep what lies under the map, small: the photo on show may be another one later. */
+  keep() {
+    const [width, height] = fine(this.ratio);
+    this.paper = make("canvas");
+    Object.assign(this.paper, { width, height });
+    this.paper.getContext("2d").putImageData(partPixels(this.photo, this.data.crop, width, height), 0, 0);
+    this.sizes = new Map();
+  }
+
+  /** Pixels of what lies under the map, at a size. */
+  below(width, height) {
+    const key = `${width} ${height}`;
+    if (!this.sizes.has(key)) this.sizes.set(key, partPixels(this.paper, null, width, height));
+    return this.sizes.get(key);
   }
 
   /** The outline around half of the evidence and the decision's own box: light lines inside dark ones. */

@@ -2,10 +2,15 @@
 
 const SMALL = 112;
 
-/** Pixels of the part of an image that the network saw, small; in grey paper where it is no part of it. */
+/** Pixels of the part of an image that the network saw, small. */
 function smallPixels(image, data, side) {
   const crop = data.crop || [0, 0, 1, 1], { naturalWidth: wide, naturalHeight: high } = image;
-  const [width, height] = fine((crop[2] * wide) / (crop[3] * high), side), canvas = make("canvas");
+  return partPixels(image, crop, ...fine((crop[2] * wide) / (crop[3] * high), side));
+}
+
+/** The same at a size; in grey paper where it is no part of the image. */
+function partPixels(image, part, width, height) {
+  const crop = part || [0, 0, 1, 1], canvas = make("canvas");
   [canvas.width, canvas.height] = [width, height];
   const pen = canvas.getContext("2d", { willReadFrequently: true });
   pen.imageSmoothingQuality = "high";
@@ -26,7 +31,7 @@ function thumb(pixels, label) {
 
 /** Draw a map into a small canvas. */
 function drawThumb(canvas, map, { pixels, common, unit, smooth, opacity }) {
-  const { width, height } = pixels, over = painted(grow(map, width, height, smooth), { width, height, unit, drawing: common.drawing });
+  const over = paintedOver(pixels, grow(map, pixels.width, pixels.height, smooth), { unit, drawing: common.drawing });
   canvas.getContext("2d").putImageData(laid(pixels, over, opacity), 0, 0);
 }
 

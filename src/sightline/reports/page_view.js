@@ -5,8 +5,6 @@ const find = (id) => document.getElementById(id);
 const read = (id) => JSON.parse(find(id).textContent);
 
 const common = read("common");
-common.drawing.bytes = bytesOf(common.drawing.table);
-common.drawing.colours = new Uint32Array(common.drawing.bytes.buffer);
 
 const photos = [...document.querySelectorAll('script[id^="photo-"]')].map((script) => script.id);
 const view = { at: 0, panel: 0, layer: 0, opacity: 1, scale: "own", smooth: true, outline: true, phrase: null, pinned: false, where: null, shown: "map" };
@@ -174,7 +172,8 @@ function drawLegend(map) {
   find("legend").classList.toggle("off", !map);
   if (!map) return;
   const bar = find("bar"), { drawing } = common, { value, against } = unitOf(map), first = against ? 1 : 128, most = value * drawing.reach;
-  if (bar.width !== 256 - first) {
+  if (bar.width !== 256 - first || bar.bytes !== drawing.bytes) {
+    bar.bytes = drawing.bytes;
     [bar.width, bar.height] = [256 - first, 1];
     bar.getContext("2d").putImageData(new ImageData(new Uint8ClampedArray(drawing.bytes.slice(4 * first)), 256 - first, 1), 0, 0);
   }

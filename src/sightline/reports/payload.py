@@ -12,7 +12,7 @@ from typing import Any
 
 from sightline.reports.cmaps import DEFAULT
 from sightline.reports.density import shared_unit
-from sightline.reports.drawing import drawing_record, map_record
+from sightline.reports.drawing import drawing_record, map_record, photo_record
 from sightline.reports.glossary import HELP, NAMES, NOTES, ROLES, SHARES, clean, grid
 from sightline.reports.headline import against_share, clause, lead, sure
 from sightline.reports.motion import Box, moved
@@ -40,14 +40,10 @@ def safe_json(content: object) -> str:
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def common_payload(cmap: str = DEFAULT) -> dict[str, Any]:
-    """What all photos of a page share: the colours, and what statuses and numbers mean.
-
-    Raises:
-        ResultError: the colour map is unknown.
-    """
+def common_payload() -> dict[str, Any]:
+    """What all photos of a page share: how maps are drawn, and what statuses and numbers mean."""
     return {
-        "drawing": drawing_record(cmap),
+        "drawing": drawing_record(),
         "meaning": {str(key): text for key, text in MEANING.items()},
         "notes": NOTES,
         "roles": ROLES,
@@ -57,17 +53,22 @@ def common_payload(cmap: str = DEFAULT) -> dict[str, Any]:
     }
 
 
-def subject_payload(subject: Subject, picture: PagePicture | None = None) -> dict[str, Any]:
+def subject_payload(subject: Subject, picture: PagePicture | None = None, *, cmap: str = DEFAULT) -> dict[str, Any]:
     """One photo with all its panels.
 
     Args:
         subject: the photo and its explanations.
         picture: the photo as the page carries it; the page's own markup holds that of the first photo.
+        cmap: name of the colour map.
+
+    Raises:
+        ResultError: the colour map is unknown.
     """
     return {
         "source": subject.source,
         "photo": subject.has_photo,
         **(picture or picture_of_page(subject)).record(),
+        "paint": photo_record(subject.pixels, cmap=cmap),
         "wide": subject.wide,
         "layers": list(subject.layers),
         "panels": [_panel(subject, item) for item in subject.items],

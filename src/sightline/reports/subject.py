@@ -19,6 +19,7 @@ from sightline.reports.panels import drawable
 from sightline.reports.photo import blank, pixels_of
 from sightline.reports.place import Place
 from sightline.reports.scale import ScaleMode
+from sightline.reports.tint import Tint, tint_of
 from sightline.results import AttentionMap, Explanation, LayerChoice, Original, Results, explanations_of
 from sightline.results.original import WHOLE, Box
 
@@ -104,6 +105,10 @@ class Subject:
         """Layer names of all its flows in one forward order; a flow of one map is shown everywhere and adds none."""
         walks = [item.flow.layers for item in self.items if len(item.flow) > 1]
         return merged(walks or [self.items[0].flow.layers])
+
+    def tint(self, cmap: str) -> Tint:
+        """The shades of a colour map in all pictures of this photo: those for what the network saw of it."""
+        return tint_of(cmap, self.pixels)
 
     def unit(self, item: Explanation, map_: AttentionMap, mode: ScaleMode) -> Unit:
         """What the colours of a map stand for."""

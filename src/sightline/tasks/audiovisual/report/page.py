@@ -11,16 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from sightline.reports.document import document
-from sightline.reports.drawing import drawing_record
+from sightline.reports.drawing import drawing_record, photo_record
 from sightline.reports.glossary import clean
 from sightline.reports.output import write_page
 from sightline.reports.packing import raw_bytes
 from sightline.reports.payload import safe_json
-from sightline.reports.photo import data_uri
+from sightline.reports.photo import data_uri, pixels_of
 from sightline.results import Explanation, Explanations
 from sightline.tasks.audiovisual.explain.clip import EventClip
 from sightline.tasks.audiovisual.report.player import playable
@@ -77,7 +77,7 @@ def payload_of(clip: EventClip, items: Explanations) -> dict[str, Any]:
         "seconds": clip.ruler.seconds,
         "segments": count,
         "grid": list(movement.shape),
-        "drawing": drawing_record(),
+        "drawing": drawing_record() | photo_record(mean_picture(clip), covering=True),
         "classes": [_class(item) for item in items],
         "motion": raw_bytes(movement / movement.sum().clamp(min=1e-12)),
         "levels": (levels + [QUIETEST] * count)[:count],
@@ -85,6 +85,11 @@ def payload_of(clip: EventClip, items: Explanations) -> dict[str, Any]:
         "frames": [] if clip.footage is None else [int(frame) for frame in clip.ruler.frames],
         "times": [] if clip.footage is None else [float(clip.footage.times[frame]) for frame in clip.ruler.frames],
     }
+
+
+def mean_picture(clip: EventClip) -> UInt8[Tensor, "h w 3"]:
+    """The mean of a clip's pictures, by which the shades of its colours are chosen."""
+    return pixels_of(clip.frames[0].mean(0))
 
 
 def motion(frames: Float[Tensor, "t 3 h w"], grid: Sequence[int] | None = None) -> Float[Tensor, "t y x"]:

@@ -18,9 +18,10 @@ from sightline.common.files import whole_file
 from sightline.reports.density import Unit
 from sightline.reports.drawing import overlay
 from sightline.reports.glossary import clean
+from sightline.reports.tint import tint_of
 from sightline.results import AttentionMap, Explanation, Explanations
 from sightline.tasks.audiovisual.explain.clip import EventClip
-from sightline.tasks.audiovisual.report.page import QUIETEST, spectrogram
+from sightline.tasks.audiovisual.report.page import QUIETEST, mean_picture, spectrogram
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure, SubFigure
@@ -107,7 +108,8 @@ def _picture(clip: EventClip, values: Tensor | None, segment: int) -> Pixels:
     photo = torch.from_numpy(clip.footage.frames[clip.ruler.frames[segment]].copy())
     if values is None:
         return photo.numpy()
-    drawn = overlay(AttentionMap(values[segment], "where"), photo, unit=_unit(values), outlined=False)
+    tint = tint_of(photo=mean_picture(clip))
+    drawn = overlay(AttentionMap(values[segment], "where"), photo, cmap=tint, unit=_unit(values), outlined=False)
     return np.asarray(drawn.numpy())
 
 
