@@ -17,7 +17,7 @@ from sightline.cli.app import app
 from sightline.common.statistics.bootstrap import Interval
 from sightline.errors import InputError
 from sightline.tasks.captioning.data.regions import RegionSet
-from sightline.tasks.captioning.data.table import CaptionTable, part_of_scenes
+from sightline.tasks.captioning.data.table import CaptionTable, Part, part_of_scenes
 from sightline.tasks.captioning.data.vocabulary import sentence_of
 from sightline.tasks.captioning.explain.caption import captioned
 from sightline.tasks.captioning.explain.geometry import CELLS, REACH, learned_geometry
@@ -27,11 +27,12 @@ from sightline.tasks.captioning.explain.page import caption_page
 from sightline.tasks.captioning.explain.pointing import Pointing, best_method, pointing
 from sightline.tasks.captioning.metrics.cider import CiderD
 from sightline.tasks.captioning.metrics.measures import measure, regions_of, relation_hits, write
+from sightline.tasks.captioning.metrics.nearest import nearest_captions
 from sightline.tasks.captioning.module import CaptionTask, rate
 from sightline.tasks.captioning.network.attention import PLAIN
 from sightline.tasks.captioning.network.captioner import Captioner, load_captioner
 from sightline.tasks.captioning.network.decoding import Regions, greedy, sampled, word_logs
-from sightline.tasks.captioning.network.geometry import relative_geometry
+from sightline.tasks.captioning.network.geometry import grid_boxes, relative_geometry
 from sightline.tasks.captioning.recipe import CaptionRecipe, ScheduleConfig
 from sightline.tasks.captioning.train import spec_of, train_captions
 from sightline.tasks.captioning.world.scenes import HELD_OUT, Scenes, draw_scenes
@@ -143,6 +144,19 @@ def test_figures_stand_beside_captions_that_never_looked(net: Captioner) -> None
     assert all(hits.total == 16 for _, hits in measures.relations)
     assert measures.constant.cider.mean > 0
     assert measures.true is not None
+    assert measures.true_nearest.share == 1  # the pictures themselves are among those that were learnt from
+
+
+def test_the_caption_of_the_most_similar_picture_is_copied() -> None:
+    def part(sets: list[RegionSet], *sentences: str) -> Part:
+        return Part(len(sets), sets.__getitem__, tuple((tuple(own.split()),) for own in sentences))
+
+    def picture(*rows: list[float]) -> RegionSet:
+        return RegionSet(torch.tensor(rows), grid_boxes(1, len(rows)), "picture")
+
+    train = part([picture([5.0, 1.0]), picture([0.0, 100.0], [2.0, 120.0])], "a cat", "a dog")
+    held_out = part([picture([1.0, 90.0], [1.0, 130.0], [1.0, 110.0]), picture([4.0, 0.0])], "x", "y")
+    assert nearest_captions(train, held_out) == [("a", "dog"), ("a", "cat")]
 
 
 def test_card_and_spec_say_what_the_recipe_asked_for(weights: Path, net: Captioner) -> None:

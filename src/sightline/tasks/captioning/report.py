@@ -25,13 +25,14 @@ MIRROR = (
 
 def verdict(measures: CaptionMeasures) -> str:
     """What came of it, beside captions that never looked."""
-    own, constant, others = (item.cider for item in (measures.scores, measures.constant, measures.others))
+    scores = measures.scores, measures.constant, measures.others, measures.nearest
+    own, constant, others, nearest = (item.cider for item in scores)
     text = (
         f"CIDEr-D is {own.mean:.2f} on {measures.pictures} held-out pictures (95 % interval {own.low:.2f} to "
         f"{own.high:.2f}); the most frequent caption for all pictures has {constant.mean:.2f}, its captions given to "
-        f"other pictures {others.mean:.2f}"
+        f"other pictures {others.mean:.2f}, captions of the most similar training pictures {nearest.mean:.2f}"
     )
-    gain = own.low > max(constant.high, others.high)
+    gain = own.low > max(constant.high, others.high, nearest.high)
     return f"{text}." if gain else f"{text}: no gain over these is shown, so do not use these weights."
 
 
@@ -45,6 +46,7 @@ def run_of(measures: CaptionMeasures, recipe: CaptionRecipe, *, title: str, epoc
             f"{measures.others.cider.mean:.2f}",
             "the control: right style, wrong picture",
         ),
+        ("captions of similar pictures", f"{measures.nearest.cider.mean:.2f}", "the control: copied from training"),
     ]
     if measures.true is not None:
         headline.append(("true sentences", f"{measures.true.share:.1%}", "share of captions that are true"))
@@ -102,6 +104,7 @@ def _scores(measures: CaptionMeasures) -> str:
         ("this captioner", measures.scores, measures.true),
         ("one caption for all pictures", measures.constant, None),
         ("captions of other pictures", measures.others, measures.true_others),
+        ("captions of the most similar training pictures", measures.nearest, measures.true_nearest),
     )
     head = "| captions | BLEU-1 | BLEU-4 | ROUGE-L | CIDEr-D |" + (" true |" if measures.true else "")
     lines = [head, "|---" * (head.count("|") - 1) + "|"]

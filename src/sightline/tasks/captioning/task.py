@@ -12,5 +12,9 @@ TASK = Task(
     train="sightline.tasks.captioning.train:train_captions",
     world="generated scenes of coloured shapes, whose relations and right regions are known",
     data="captions of COCO and ten pictures' bottom-up features are read; no captioner of photos was trained",
-    controls=("one caption for all pictures", "captions of other pictures"),
+    controls=(
+        "one caption for all pictures",
+        "captions of other pictures",
+        "captions of the most similar training pictures",
+    ),
 )

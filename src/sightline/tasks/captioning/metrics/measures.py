@@ -13,6 +13,7 @@ from torch import Tensor
 from sightline.common.statistics.intervals import wilson
 from sightline.tasks.captioning.data.table import Part, Words
 from sightline.tasks.captioning.data.vocabulary import numbers_of, sentence_of
+from sightline.tasks.captioning.metrics.nearest import nearest_captions
 from sightline.tasks.captioning.metrics.scores import CaptionScores, caption_scores
 from sightline.tasks.captioning.network.captioner import Captioner
 from sightline.tasks.captioning.network.decoding import Regions, beam, greedy
@@ -55,8 +56,10 @@ class CaptionMeasures:
         scores: of its captions.
         constant: of one caption for all pictures, the most frequent one of training.
         others: of its own captions, each given to the next picture.
+        nearest: of a caption of the training picture that looks most like each.
         true: captions that are true of their scene; None for pictures that are no scenes.
         true_others: the same for captions given to the next scene.
+        true_nearest: the same for captions of the most similar training scene.
         relations: by kind, the relation word with all other words given; empty where there are no scenes.
     """
 
@@ -64,8 +67,10 @@ class CaptionMeasures:
     scores: CaptionScores
     constant: CaptionScores
     others: CaptionScores
+    nearest: CaptionScores
     true: Hits | None = None
     true_others: Hits | None = None
+    true_nearest: Hits | None = None
     relations: tuple[tuple[str, Hits], ...] = ()
 
 
@@ -76,7 +81,7 @@ def measure(
 
     Args:
         net: the captioner.
-        train: what it learnt from, for the most frequent caption.
+        train: what it learnt from, for the most frequent caption and those of similar pictures.
         held_out: what is captioned.
         width: of the beam.
         kinds: relations that the sentences of scenes tell.
@@ -85,17 +90,20 @@ def measure(
     references = held_out.sentences
     counts = Counter(sentence for own in train.sentences for sentence in own)
     frequent = min(counts, key=lambda sentence: (-counts[sentence], sentence))
-    shifted = [*captions[1:], captions[0]]
-    true = true_others = None
-    if held_out.scenes is not None:
-        true, true_others = (_true(own, references) for own in (captions, shifted))
+    shifted, nearest = [*captions[1:], captions[0]], nearest_captions(train, held_out)
+    scenes = held_out.scenes is not None
+    true, true_others, true_nearest = (
+        _true(own, references) if scenes else None for own in (captions, shifted, nearest)
+    )
     return CaptionMeasures(
         len(held_out),
         caption_scores(captions, references),
         caption_scores([frequent] * len(captions), references),
         caption_scores(shifted, references),
+        caption_scores(nearest, references),
         true,
         true_others,
+        true_nearest,
         () if held_out.scenes is None else relation_hits(net, held_out.scenes, kinds),
     )
 
