@@ -85,6 +85,16 @@ def events() -> Image.Image:
 
 
 @picture
+def learned_geometry() -> Image.Image:
+    """What attention has learnt of boxes, by the bundled captioner of drawn scenes."""
+    from sightline.tasks.captioning.explain.geometry import geometry_figure, learned_geometry
+    from sightline.tasks.captioning.explain.opened import open_captioner, open_regions
+
+    net = open_captioner(None)
+    return rendered(geometry_figure(learned_geometry(net, open_regions(net, None, scene=3).regions, 0)))
+
+
+@picture
 def target() -> Image.Image:
     """The same photo, and why a dog rather than a cat, and the other way round."""
     dog = explain("both_dog_cat.png", target="boxer", contrast="tiger cat")

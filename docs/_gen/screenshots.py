@@ -246,6 +246,13 @@ def course(folder: Path) -> Shot:
     return Shot(next((folder / "out").rglob("page.html")), height=900, selector="#course")
 
 
+@shot
+def captions(folder: Path) -> Shot:
+    """A caption of a drawn scene by the bundled captioner, with the regions of one word."""
+    sightline("caption", "--scene", "3", "--page", "words", folder=folder)
+    return Shot(folder / "words" / "caption.html", width=820, height=1010)
+
+
 def chromium() -> str:
     """The browser's program."""
     names = ("chromium", "chromium-browser", "google-chrome")

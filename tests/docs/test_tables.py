@@ -79,6 +79,7 @@ SCRIPTS = [
     Script("clicks.py --study planted --study classes", CLICKS, free="(?!)", within=True),
     Script("events.py --study drawn --study speed", tuple(f"events {name}" for name in EVENTS), free="(?!)"),
     Script("captions.py", CAPTIONS, free="(?!)", within=True, absent=".*"),
+    Script("captions_photos.py", ("captions photos",), free="(?!)", absent="^SAN"),
     Script("eat_noise.py", ("eat_noise photos",), free="(?!)", keys=2, absent="CUB, attributes|CIFAR"),
     Script("drawing_peers.py", ("table: peers-drawn",), free="(?!)"),
     Script("drawing_search.py --tries", ("table: tries",), free="(?!)", keys=2),

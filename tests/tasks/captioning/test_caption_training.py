@@ -19,7 +19,7 @@ from sightline.errors import InputError
 from sightline.tasks.captioning.data.regions import RegionSet
 from sightline.tasks.captioning.data.table import CaptionTable, Part, part_of_scenes
 from sightline.tasks.captioning.data.vocabulary import sentence_of
-from sightline.tasks.captioning.explain.caption import captioned
+from sightline.tasks.captioning.explain.caption import Caption, captioned
 from sightline.tasks.captioning.explain.geometry import CELLS, REACH, learned_geometry
 from sightline.tasks.captioning.explain.methods import CONTROLS, METHODS, Question, encoder_attention, weights_of
 from sightline.tasks.captioning.explain.opened import open_captioner, open_regions
@@ -155,8 +155,13 @@ def test_the_caption_of_the_most_similar_picture_is_copied() -> None:
         return RegionSet(torch.tensor(rows), grid_boxes(1, len(rows)), "picture")
 
     train = part([picture([5.0, 1.0]), picture([0.0, 100.0], [2.0, 120.0])], "a cat", "a dog")
-    held_out = part([picture([1.0, 90.0], [1.0, 130.0], [1.0, 110.0]), picture([4.0, 0.0])], "x", "y")
-    assert nearest_captions(train, held_out) == [("a", "dog"), ("a", "cat")]
+    held_out = part(
+        [picture([1.0, 90.0], [1.0, 130.0], [1.0, 110.0]), picture([4.0, 0.0]), picture(*([[2.5, 60.0]] * 200))],
+        "x",
+        "y",
+        "z",
+    )
+    assert nearest_captions(train, held_out) == [("a", "dog"), ("a", "cat"), ("a", "dog")]
 
 
 def test_card_and_spec_say_what_the_recipe_asked_for(weights: Path, net: Captioner) -> None:
@@ -302,9 +307,11 @@ def test_one_region_and_two_are_explained_in_a_note_and_words_that_need_no_regio
         part = RegionSet(regions.features[:count], regions.boxes[:count], "part")
         notes = captioned(net, part, sentence="the red circle").notes
         assert any(words in note for note in notes) if words else not notes
-    caption = captioned(net, regions)
-    assert caption.most(0) == "none"  # the first word is "the" whatever there is to see
-    assert "(0%)" not in " ".join(map(caption.most, range(len(caption.words))))
+    caption = Caption(
+        ("the", "cat"), (0.0, -0.1), 0.0, ((0.004, 0.001, 0.0), (2.0, 0.001, -1.0)), ((0,) * 4,) * 3, "left-out"
+    )
+    assert [caption.most(place) for place in (0, 1)] == ["none", "1 (100%)"]
+    assert replace(caption, method="attention").most(0) == "1 (80%), 2 (20%)"
 
 
 def run(*words: str) -> tuple[int, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ from sightline.models.load import load_model
 from sightline.tasks.captioning.network.attention import PLAIN, AttentionKind
 from sightline.tasks.captioning.network.captioner import Captioner, load_captioner, save_captioner
 from sightline.tasks.captioning.network.decoding import Regions, beam, greedy, sampled, word_logs
-from sightline.tasks.captioning.network.drop_in import on_boxes, plug
+from sightline.tasks.captioning.network.drop_in import PluggedAttention, on_boxes, plug
 from sightline.tasks.captioning.network.geometry import grid_boxes
 from sightline.tasks.captioning.network.layers import positions
 from sightline.tasks.captioning.network.spec import SPECIAL, CaptionerSpec, preset, published
@@ -194,6 +195,81 @@ def test_plugged_into_timms_transformer_grid_cells_are_boxes() -> None:
     assert not torch.allclose(vit(x), before, atol=1e-3)
     with pytest.raises(ModelError, match="boxes came for 5 tokens"), on_boxes(vit, grid_boxes(3, 3)[None]):
         vit(x)
+
+
+def bent(net: nn.Module) -> None:
+    """Give a plugged network's geometry some weight."""
+    for module in net.modules():
+        if isinstance(module, PluggedAttention):
+            nn.init.normal_(module.bias.query.weight, 0, 0.5)
+
+
+@pytest.mark.parametrize("name", ["vit_small_patch14_reg4_dinov2", "vit_base_patch16_siglip_224"])
+def test_registers_and_pooling_queries_of_timm_have_no_place_and_stay(name: str) -> None:
+    timm = pytest.importorskip("timm")
+    size = 14 * 3 if "14" in name else 16 * 3
+    small = {"embed_dim": 24, "num_heads": 2, "depth": 2, "mlp_ratio": 1, "init_values": None}
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        net, x = timm.create_model(name, img_size=size, **small).eval(), torch.randn(1, 3, size, size)
+        for module in net.modules():  # as after training; DINOv2 begins with next to nothing from each block
+            if hasattr(module, "gamma"):
+                nn.init.ones_(module.gamma)
+        before = net(x)
+        assert plug(net, AttentionKind("none", ("query",)), grid=(3, 3)) == 2
+        assert torch.allclose(net(x), before, atol=1e-6)
+        bent(net)
+    assert not torch.allclose(net(x), before, atol=1e-4)
+
+
+@pytest.mark.parametrize("family", ["ViT", "Dinov2", "SiglipVision", "CLIPVision"])
+def test_plugged_into_transformers_of_hugging_face(family: str) -> None:
+    hub = pytest.importorskip("transformers")
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48}
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        config = getattr(hub, f"{family}Config")(**sizes, image_size=32, patch_size=8)
+        net, x = getattr(hub, f"{family}Model")(config).eval(), torch.randn(2, 3, 32, 32)
+        before = net(x).last_hidden_state
+        assert plug(net, AttentionKind("none", ("query",)), grid=(4, 4)) >= 2
+        assert torch.allclose(net(x).last_hidden_state, before, atol=1e-5)
+        bent(net)
+    assert not torch.allclose(net(x).last_hidden_state, before, atol=1e-3)
+
+
+def hub_like(**changes: Any) -> nn.Module:
+    """An attention in the form of Hugging Face's, which calls it with `hidden_states`."""
+    module = nn.Module()
+    module.q_proj, module.k_proj, module.v_proj, module.o_proj = (nn.Linear(16, 16) for _ in range(4))
+    module.num_attention_heads, module.is_causal = 2, False
+    for name, value in changes.items():
+        setattr(module, name, value)
+    return nn.ModuleList([module])
+
+
+def test_attention_in_the_form_of_hugging_face_is_plain_attention_until_it_learns() -> None:
+    net = hub_like()
+    own, x = net[0], torch.randn(2, 4, 16)
+    q, k, v = (part(x).unflatten(-1, (2, 8)).transpose(1, 2) for part in (own.q_proj, own.k_proj, own.v_proj))
+    plain = own.o_proj(((q @ k.mT / 8**0.5).softmax(-1) @ v).transpose(1, 2).flatten(2))
+    assert plug(net, AttentionKind("none", ("query",)), grid=(2, 2)) == 1
+    assert torch.allclose(net[0](hidden_states=x)[0], plain, atol=1e-5)
+    with pytest.raises(ModelError, match="takes no attention_mask"):
+        net[0](x, torch.zeros(2, 1, 4, 4))
+
+
+@pytest.mark.parametrize("changes", [{"is_causal": True}, {"k_proj": nn.Linear(16, 8)}, {"num_attention_heads": 0}])
+def test_causal_attention_and_shared_keys_are_not_taken(changes: dict[str, Any]) -> None:
+    with pytest.raises(ModelError, match="no self-attention that can be normalised"):
+        plug(hub_like(**changes), grid=(2, 2))
+
+
+def test_attention_to_other_tokens_stays_as_it_was() -> None:
+    net = nn.ModuleList([nn.MultiheadAttention(16, 2, batch_first=True)]).eval()
+    query, memory = torch.randn(2, 1, 16), torch.randn(2, 5, 16)
+    before = net[0](query, memory, memory)[0]
+    plug(net)
+    assert torch.allclose(net[0](query, memory, memory)[0], before, atol=1e-6)
 
 
 def test_a_network_without_such_attention_is_refused() -> None:

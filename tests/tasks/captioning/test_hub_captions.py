@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 
 import sightline
-from sightline.errors import TargetError
+from sightline.errors import InputError, TargetError
 from sightline.targets import token
+from sightline.tasks.captioning.explain.others import caption_of
+from sightline.tasks.captioning.explain.page import write_page
 
 SIZES: dict[str, Any] = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48}
 IMAGE = {"image_size": 32, "patch_size": 8}
@@ -134,6 +139,42 @@ def test_words_of_generate_are_asked_about_one_by_one() -> None:
         item = sightline.explain(model, inputs, target=token(k), method="rollout", progress=False).one()
         assert item.decision.label == f"token {int(words[0, k + 1])}"
         assert item.flow.main.status == "ok"
+
+
+@pytest.mark.parametrize("build", [encoder_decoder, llava])
+def test_words_of_others_are_drawn_on_the_page_of_a_caption(build: Any, tmp_path: Path) -> None:
+    hub = pytest.importorskip("transformers")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model, words, position = build(hub)
+        inputs = {"pixel_values": torch.rand(1, 3, 32, 32), **words}
+    places = (position - 1, position)
+    items = [
+        sightline.explain(model.eval(), inputs, target=token(k), method="rollout", progress=False).one()
+        for k in places
+    ]
+    caption = caption_of(items, ("red", "<b>"))
+    assert caption.logs == pytest.approx([item.decision.score for item in items])
+    assert caption.weights[1] == pytest.approx(items[1].flow.main.values.flatten().tolist())
+    assert caption.boxes[5] == (0.25, 0.25, 0.5, 0.5)
+    page = write_page(tmp_path / "page", caption, Image.new("RGB", (32, 32))).read_text()
+    assert page.count('class="region') == 16
+    assert "&lt;b&gt;" in page
+    with pytest.raises(InputError, match="2 explanations came for 1 words"):
+        caption_of(items, ("red",))
+
+
+def test_fine_maps_of_others_are_averaged_and_maps_of_words_refused() -> None:
+    def item(*shape: int) -> Any:
+        values = torch.arange(torch.Size(shape).numel()).reshape(shape).float()
+        main, decision = SimpleNamespace(values=values), SimpleNamespace(score=-1.0, label="token 3")
+        return SimpleNamespace(flow=SimpleNamespace(main=main), decision=decision, method="lrp")
+
+    caption = caption_of([item(32, 64)], ["cat"])
+    assert len(caption.boxes) == 16 * 16
+    assert caption.weights[0][:2] == (33.5, 37.5)
+    with pytest.raises(InputError, match="needs a map over the picture"):
+        caption_of([item(7)], ["cat"])
 
 
 def test_a_token_is_read_with_its_name_and_fixed_for_changed_outputs() -> None:

@@ -6,7 +6,7 @@ tokens lie. With `PLAIN`, or a bias whose weights are zero, the network computes
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -135,18 +135,19 @@ class PluggedMultihead(PluggedAttention):
         average_attn_weights: bool = True,
         is_causal: bool = False,
     ) -> tuple[Tensor, None]:
-        """See `nn.MultiheadAttention`; weights are not returned.
+        """See `nn.MultiheadAttention`; weights are not returned. Attention to other tokens stays as it was.
 
         Raises:
             ModelError: a mask between tokens is asked for, such as a causal one.
         """
+        if query is not key or key is not value:  # cross-attention, or a query that pools
+            options = (key_padding_mask, need_weights, attn_mask, average_attn_weights, is_causal)
+            return cast("tuple[Tensor, None]", self.inner(query, key, value, *options))
         if is_causal or attn_mask is not None:
             raise ModelError(
                 "queries normalised over all elements cannot be causal or masked by pairs: a token would see those "
                 "that are hidden from it"
             )
-        if query is not key or key is not value:
-            raise ModelError("only self-attention is normalised; queries, keys and values must be one tensor")
         mask = None if key_padding_mask is None else _real(key_padding_mask)
         qkv = fn.linear(query, self.in_proj_weight, self.in_proj_bias).chunk(3, dim=-1)
         dropout = self.inner.dropout if self.training else 0.0
@@ -181,11 +182,42 @@ class PluggedGrid(PluggedAttention):
         return inner.proj_drop(inner.proj(Z))  # type: ignore[no-any-return]
 
 
+class PluggedHub(PluggedAttention):
+    """In the place of the attention of one of Hugging Face's vision transformers, with its weights.
+
+    Args:
+        inner: what was there: a module with `q_proj`, `k_proj`, `v_proj` and a projection of the result.
+        kind: which normalisation and which bias.
+    """
+
+    def __init__(self, inner: Any, kind: AttentionKind) -> None:
+        super().__init__(inner.q_proj.out_features, _heads(inner), kind)
+        self.inner = inner
+
+    def forward(
+        self, hidden_states: Float[Tensor, "b n c"], attention_mask: Tensor | None = None, **nothing: Any
+    ) -> tuple[Float[Tensor, "b n c"], None]:
+        """See the attention of `transformers.ViTModel`; weights are not returned.
+
+        Raises:
+            ModelError: a mask or rotated positions are asked for.
+        """
+        asked = {"attention_mask": attention_mask, **nothing}
+        if names := [name for name in ("attention_mask", "position_embeddings") if asked.get(name) is not None]:
+            raise ModelError(f"normalised attention takes no {', '.join(names)}")
+        inner = self.inner
+        qkv = (inner.q_proj(hidden_states), inner.k_proj(hidden_states), inner.v_proj(hidden_states))
+        share = getattr(inner, "attention_dropout", getattr(inner, "dropout", 0.0))
+        Z = self.attend(hidden_states, qkv, dropout=share if self.training else 0.0)
+        return getattr(inner, "o_proj" if hasattr(inner, "o_proj") else "out_proj")(Z), None
+
+
 def plug(net: nn.Module, kind: AttentionKind = AttentionKind(), *, grid: tuple[int, int] | None = None) -> int:
     """Put normalised queries and a geometry bias into every self-attention of a network, in place.
 
     Args:
-        net: a stack of `nn.TransformerEncoderLayer`, a vision transformer of timm, or a module that holds these.
+        net: a stack of `nn.TransformerEncoderLayer`, a vision transformer of timm, torchvision or Hugging Face, or a
+            module that holds these.
         kind: which normalisation and which bias.
         grid: rows and columns of tokens, whose cells are the boxes; None for boxes by `on_boxes`.
 
@@ -203,15 +235,15 @@ def plug(net: nn.Module, kind: AttentionKind = AttentionKind(), *, grid: tuple[i
     places = [(owner, name) for owner in net.modules() for name, child in owner.named_children() if _fits(child)]
     if not places:
         raise ModelError(
-            f"{type(net).__name__} has no self-attention that can be normalised: nn.MultiheadAttention, or timm's "
-            "with qkv and proj"
+            f"{type(net).__name__} has no self-attention that can be normalised: nn.MultiheadAttention, timm's with "
+            "qkv and proj, or Hugging Face's with q_proj, k_proj and v_proj, each over all tokens"
         )
     for module in net.modules():
         if isinstance(module, nn.TransformerEncoder):
             module.use_nested_tensor = False  # nested tensors have no mask, so that statistics would not know of it
     for owner, name in places:
         inner: Any = getattr(owner, name)
-        new = PluggedMultihead(inner, kind) if isinstance(inner, nn.MultiheadAttention) else PluggedGrid(inner, kind)
+        new = next(plugged for plugged, fits in FITTING.items() if fits(inner))(inner, kind)
         new.boxes = None if grid is None else grid_boxes(*grid)[None]
         setattr(owner, name, new.to(next(inner.parameters()).device).train(inner.training))
     return len(places)
@@ -237,10 +269,34 @@ def on_boxes(net: nn.Module, boxes: Float[Tensor, "#b n 4"]) -> Iterator[None]:
 
 
 def _fits(module: nn.Module) -> bool:
-    if isinstance(module, nn.MultiheadAttention):
-        return True
+    return any(fits(module) for fits in FITTING.values())
+
+
+def _is_grid(module: nn.Module) -> bool:
     parts = ("qkv", "proj", "num_heads", "q_norm", "k_norm", "attn_drop", "norm", "proj_drop")
     return not isinstance(module, PluggedAttention) and all(hasattr(module, part) for part in parts)
+
+
+def _is_hub(module: Any) -> bool:
+    """Whether it is attention over all tokens, with as many keys as queries."""
+    own = [getattr(module, part, None) for part in ("q_proj", "k_proj", "v_proj")]
+    if not all(isinstance(part, nn.Linear) for part in own) or getattr(module, "is_causal", True):
+        return False
+    result = hasattr(module, "o_proj") or hasattr(module, "out_proj")
+    return result and _heads(module) > 0 and len({cast(nn.Linear, part).out_features for part in own}) == 1
+
+
+def _heads(inner: Any) -> int:
+    """Number of heads of Hugging Face's attention, which has two names; 0 where it has none."""
+    return int(getattr(inner, "num_attention_heads", getattr(inner, "num_heads", 0)))
+
+
+FITTING: dict[Callable[[Any, AttentionKind], PluggedAttention], Callable[[Any], bool]] = {
+    PluggedMultihead: lambda module: isinstance(module, nn.MultiheadAttention),
+    PluggedGrid: _is_grid,
+    PluggedHub: _is_hub,
+}
+"""What takes the place of which attention."""
 
 
 def _real(padding: Tensor) -> Tensor:
