@@ -98,7 +98,13 @@ def relation(arm: str, kind: str, seed: int, weights: Path, toy: bool) -> Callab
 
 def pointer(work: Path, arm: str, kind: str, seed: int, toy: bool) -> Callable[[], Cell]:
     weights, count = weights_of(work, arm, kind, seed), 2 if toy else 60
-    return lambda: {"arm": arm, **pointing_cell(weights, kind, seed, count=count)}
+
+    def make() -> Cell:
+        if not weights.is_file():  # the cell was brought from another machine, without its network
+            relation_cell(arm, kind, seed, weights, toy=toy)
+        return {"arm": arm, **pointing_cell(weights, kind, seed, count=count)}
+
+    return make
 
 
 def normaliser(name: str, seed: int, toy: bool) -> Callable[[], Cell]:
