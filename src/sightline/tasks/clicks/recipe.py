@@ -51,6 +51,11 @@ class DataConfig(Part):
     )  # fmt: skip
     validation_share: float = setting(0.1, "Share of the rows for validation.", above=0, below=1)
     test_share: float = setting(0.1, "Share of the rows for the test, without a file of its own.", low=0, below=1)
+    reader: str = setting(
+        "parquet",
+        "How training rows are read: parquet (by this process), ray (by Ray Data; `RAY_ADDRESS` names a cluster).",
+        words=("parquet", "ray"),
+    )
     rows: int = setting(20_000, "Rows of the simulated log, where no log is given.", low=100)
 
 

@@ -5,14 +5,13 @@ Scores come back in the order in which they were asked for, so that a search run
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
-from sightline.errors import GateError, MissingExtraError
+from sightline.errors import GateError
 from sightline.gates.scheme import Scheme
 from sightline.tasks.gate_search.accuracy import Score
+from sightline.training.rays import ray_session
 
 Evaluate = Callable[[Sequence[Scheme]], Iterator[float]]
 """Scores of schemes, in their order, each as soon as it is there."""
@@ -68,17 +67,9 @@ def ray_workers(make_score: Callable[[], Score], workers: int) -> Iterator[Evalu
         GateError: the number of workers is less than 1.
     """
     _check(workers)
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    try:
-        import ray
+    with ray_session(workers, "a search on several workers") as ray:
         from ray.util import ActorPool
-    except ImportError as problem:
-        raise MissingExtraError("ray", "audit", "a search on several workers") from problem
-    ours = not ray.is_initialized()
-    if ours:
-        ray.init(**_settings(workers))
-    try:
+
         kind = ray.remote(_Worker).options(num_cpus=1)
         pool = ActorPool([kind.remote(make_score) for _ in range(workers)])
 
@@ -87,16 +78,6 @@ def ray_workers(make_score: Callable[[], Score], workers: int) -> Iterator[Evalu
             return scores
 
         yield evaluate
-    finally:
-        if ours:
-            ray.shutdown()
-
-
-def _settings(workers: int) -> dict[str, Any]:
-    """Of Ray's start: quiet, without its web page; as many places as workers on a machine of our own."""
-    quiet = {"log_to_driver": False, "logging_level": "ERROR", "include_dashboard": False}
-    cluster = {key: value for key, value in quiet.items() if key != "include_dashboard"}
-    return cluster if os.environ.get("RAY_ADDRESS") else {**quiet, "num_cpus": workers}
 
 
 def _check(workers: int) -> None:

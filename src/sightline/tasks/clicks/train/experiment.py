@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from sightline.tasks.clicks.data.batches import Part, WindowOrder
 from sightline.tasks.clicks.data.encoder import Encoder
 from sightline.tasks.clicks.data.layouts import changed
 from sightline.tasks.clicks.data.prepare import Dealing, Prepared, prepare
+from sightline.tasks.clicks.data.rays import RayOrder, ray_batches
 from sightline.tasks.clicks.data.schema import Schema
 from sightline.tasks.clicks.data.sides import joined
 from sightline.tasks.clicks.data.sniff import recognise, with_separators
@@ -32,6 +34,7 @@ from sightline.tasks.clicks.world import ClickWorld
 from sightline.training.callbacks import Keeper, Patience, kept_epoch
 from sightline.training.experiment import Experiment
 from sightline.training.loop import Feeds, Watch, batches, run_loop
+from sightline.training.rays import ray_session
 from sightline.training.reporter import Report, Reporter, Row
 from sightline.training.resume import checkpoint
 
@@ -162,13 +165,23 @@ class ClickExperiment(Experiment[ClickRecipe, Prepared, ClickNet, ClickFigures])
             watch, callbacks=[*watch.callbacks, *patience, Keeper(self.work / "checkpoints", "best", monitor)]
         )
         train, looked_at = Part(data.path("train")), Part(data.path("validation"))
-        order = WindowOrder(train, own.batch_size, self.machine.seed)
-        feeds = Feeds(batches(train, order), batches(looked_at, in_turn(looked_at)))
         module = ClickTask(net, self.recipe)
-        run_loop(module, feeds, loop=own, device=self.recipe.machine, work=self.work, watch=watch)
+        with self._reading(train) as learnt_from:
+            feeds = Feeds(learnt_from, batches(looked_at, in_turn(looked_at)))
+            run_loop(module, feeds, loop=own, device=self.recipe.machine, work=self.work, watch=watch)
         best = checkpoint(self.work, "best")
         content = torch.load(best, map_location="cpu", weights_only=True)["state_dict"]
         net.load_state_dict({name.removeprefix("net."): v for name, v in content.items() if name.startswith("net.")})
+
+    @contextmanager
+    def _reading(self, train: Part) -> Iterator[Any]:
+        """Batches of training rows, by this process or by Ray Data."""
+        batch, seed = self.recipe.loop.batch_size, self.machine.seed
+        if self.recipe.data.reader == "parquet":
+            yield batches(train, WindowOrder(train, batch, seed))
+            return
+        with ray_session(1, "reading by Ray Data"):
+            yield ray_batches(RayOrder(train, batch, seed))
 
     def save(self, net: ClickNet, data: Prepared, path: Path) -> None:
         """The best epoch's weights."""
