@@ -294,3 +294,41 @@ def test_reading_a_long_log_holds_little_of_it(tmp_path: Path) -> None:
         rows, most = rows + len(piece), max(most, pa.total_allocated_bytes() - before)
     assert rows == 3_000_000
     assert most < 64 * 2**20, "of 75 MB of text, which take more as columns"
+
+
+def test_a_quote_that_nothing_closes_is_refused_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text('click,a\n1,x\n0,"open\n' + "1,y\n" * 40)
+    with pytest.raises(DataError, match=r"line 3: a goes over several lines; close the quote"):
+        totals(path, recognise(path))
+
+
+def test_labels_may_be_true_and_false_and_other_words_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text("click,a\nTrue,x\nfalse,y\nTRUE,x\n")
+    assert totals(path, recognise(path)) == (3, 2)
+    path.write_text("click,a\nTrue,x\nyes,y\n")
+    with pytest.raises(DataError, match=r"line 3: the label click is 'yes', not 0 or 1"):
+        totals(path, recognise(path))
+    pq.write_table(pa.table({"click": [True, False], "a": ["x", "y"]}), tmp_path / "log.parquet")
+    assert totals(tmp_path / "log.parquet", recognise(tmp_path / "log.parquet")) == (2, 1)
+
+
+def test_one_odd_cell_among_decimals_is_noted_and_na_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text("click,cost\n" + "1,0.5\n" * 30 + "0,NA\n")
+    assert recognise(path).numbers == ("cost",)
+    path.write_text("click,cost\n" + "1,0.5\n" * 30 + "0,cheap\n")
+    assert recognise(path).notes == (
+        "cost is read as a category, since a cell is 'cheap'; --number cost names its line",
+    )
+    assert changed(recognise(path), path, category=("cost",)).notes == ()
+
+
+def test_a_header_without_rows_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text("click,a\n")
+    with pytest.raises(DataError, match="has no row below its header"):
+        prepare(
+            path, Encoder(recognise(path)), Dealing(), tmp_path / "w", test=None, min_count=1, report=lambda n: None
+        )

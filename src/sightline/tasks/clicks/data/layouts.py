@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sightline.errors import DataError, near
-from sightline.tasks.clicks.data.schema import Field, Schema
+from sightline.tasks.clicks.data.schema import MISSING, Field, Schema
 from sightline.tasks.clicks.data.sets import separator_of
 
 LABELS = ("label", "click", "clk", "clicked", "is_click", "isclick", "y", "target", "conversion", "rating")
@@ -50,9 +50,9 @@ class Look:
         return tuple(first) if self.header else tuple(f"c{number}" for number in range(len(first)))
 
     def column(self, place: int) -> list[str]:
-        """Cells of a column below the header that are not empty."""
+        """Cells of a column below the header that are known."""
         rows = self.cells[1:] if self.header else self.cells
-        return [row[place] for row in rows if place < len(row) and row[place]]
+        return [row[place] for row in rows if place < len(row) and row[place] not in MISSING]
 
 
 def criteo(look: Look) -> Schema | None:
@@ -197,13 +197,15 @@ def named(look: Look) -> Schema:
     left_out = {name: "a number for every row" for name in columns if name.lower() in (*ROW_NUMBERS, "row")}
     others = [name for name in columns if name.lower() in LABELS and name != label]
     left_out |= dict.fromkeys(others, "another label: it is known only after the click")
-    fields = []
+    fields, notes = [], []
     for place, name in enumerate(columns):
         if name in (label, time) or name in left_out:
             continue
         cells = look.column(place)
         separator = separator_of(cells, look.delimiter)
         kind = "number" if _is_number(name, cells) else "set" if separator else "category"
+        if kind == "category" and (odd := _odd_one(name, cells)):
+            notes.append(f"{name} is read as a category, since a cell is {odd!r}; --number {name} names its line")
         fields.append(Field(name=name, kind=kind, separator=separator))
     return _schema(
         look,
@@ -216,6 +218,7 @@ def named(look: Look) -> Schema:
         time=time,
         position=by_name.get("position", ""),
         left_out=left_out,
+        notes=tuple(notes),
     )
 
 
@@ -228,6 +231,14 @@ def _is_number(name: str, cells: Sequence[str]) -> bool:
     if not cells or not all(re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", cell) for cell in cells):
         return False
     return any("." in cell for cell in cells) or re.match(r"I\d+$|(num|dense|price|cost)", name) is not None
+
+
+def _odd_one(name: str, cells: Sequence[str]) -> str:
+    """The cell that keeps a column of decimals from being read as numbers; empty where it is none of those."""
+    odd = [cell for cell in cells if not _is_number("price", [cell])]
+    mostly = 0 < len(odd) <= 0.1 * len(cells)
+    decimals = _is_number(name, [cell for cell in cells if cell not in odd])
+    return odd[0][:40] if mostly and decimals else ""
 
 
 def _schema(
@@ -287,6 +298,7 @@ def changed(schema: Schema, path: Path, **roles: object) -> Schema:
         positive=schema.positive if positive is None and label == schema.label else positive,  # type: ignore[arg-type]
         group=str(roles.get("group") or schema.group),
         time=str(roles.get("time") or schema.time),
+        notes=tuple(note for note in schema.notes if note.partition(" ")[0] not in kinds),
         left_out={**schema.left_out, **dict.fromkeys(sets["drop"], "--drop")},
     )
 

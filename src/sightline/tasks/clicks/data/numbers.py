@@ -12,11 +12,9 @@ from sightline.common.text import clipped
 from sightline.errors import DataError
 from sightline.tasks.clicks.data.lines import arrow
 from sightline.tasks.clicks.data.pieces import Piece
-from sightline.tasks.clicks.data.schema import Schema
+from sightline.tasks.clicks.data.schema import MISSING, Schema
 
 Floats = NDArray[np.float64]
-MISSING = ("", "NA", "NaN", "nan", "null", "None", "\\N")
-"""What stands for a number that is not known."""
 
 
 def signed_log(values: Floats) -> Floats:
@@ -38,6 +36,8 @@ SCALED: dict[str, Callable[[Floats], Floats]] = {"log": signed_log, "standard": 
 """Transforms after which training rows get mean 0 and variance 1; a field stays a number."""
 BUCKETS: dict[str, Callable[[Floats], Floats]] = {"winner": winner, "log2": log2}
 """Transforms that make a field a category."""
+TRUTH = {"true": 1.0, "false": 0.0}
+"""Words of labels, as tables write them."""
 TRANSFORMS = (*SCALED, *BUCKETS, "none")
 
 
@@ -69,7 +69,7 @@ def labels(piece: Piece, schema: Schema) -> NDArray[np.int8]:
     Raises:
         DataError: a label is missing, or is neither 0, 1 nor -1 where no rule says more; the text names its line.
     """
-    values = floats(piece, schema.label)
+    values = _label_numbers(piece, schema)
     if schema.positive is not None:
         bad = np.isnan(values)
     else:
@@ -82,6 +82,24 @@ def labels(piece: Piece, schema: Schema) -> NDArray[np.int8]:
             "not 0 or 1; say from which value on it counts as a click with --positive, or name another --label"
         )
     return (values >= (1.0 if schema.positive is None else schema.positive)).astype(np.int8)
+
+
+def _label_numbers(piece: Piece, schema: Schema) -> Floats:
+    """The labels as numbers: true and false are 1 and 0, any other word is NaN."""
+    pa = arrow()
+    column = piece.columns[schema.label]
+    if not pa.types.is_string(column.type):
+        return floats(piece, schema.label)
+    coded = column.dictionary_encode()
+    known = [_label_number(cell) for cell in coded.dictionary.to_pylist()]
+    codes = coded.indices.fill_null(len(known)).to_numpy(zero_copy_only=False)
+    return np.array([*known, np.nan])[codes]
+
+
+def _label_number(cell: str) -> float:
+    if cell.lower() in TRUTH:
+        return TRUTH[cell.lower()]
+    return float(cell) if _is_float(cell) else np.nan
 
 
 def times(piece: Piece, schema: Schema) -> Floats:

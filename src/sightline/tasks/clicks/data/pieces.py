@@ -107,11 +107,14 @@ def _text(path: Path, schema: Schema) -> Iterator[Piece]:
             column_types=dict.fromkeys(schema.columns, pa.string()), strings_can_be_null=False
         ),
     }
-    first = 0
+    first, quoted = 0, not pair and schema.delimiter != "\t"
     try:
         for batch in _gathered(csv.open_csv(stream(path, pair=pair), **options)):
             columns = {name: pa.compute.utf8_trim_whitespace(batch.column(name)) for name in schema.columns}
-            yield from _without_blanks(Piece(path, first, int(schema.header), columns))
+            piece = Piece(path, first, int(schema.header), columns)
+            if quoted:
+                _check_quotes(piece)
+            yield from _without_blanks(piece)
             first += batch.num_rows
     except pa.ArrowInvalid as problem:
         if not refusals:
@@ -129,6 +132,23 @@ def _gathered(batches: Iterable[Any]) -> Iterator[Any]:
             kept = []
     if kept:
         yield from arrow().Table.from_batches(kept).combine_chunks().to_batches()
+
+
+def _check_quotes(piece: Piece) -> None:
+    """A cell of several lines: a quote that nothing closes takes in all rows up to the next quote.
+
+    Raises:
+        DataError: there is one; the text names its line.
+    """
+    pa = arrow()
+    for name, column in piece.columns.items():
+        rows = pa.compute.match_substring(column, "\n")
+        if pa.compute.any(rows).as_py():
+            row = pa.compute.index(rows, True).as_py()
+            raise DataError(
+                f"the log {str(piece.path)!r}, {piece.at(row)}: {name} goes over several lines; close the "
+                "quote there, or take line breaks out of the cells"
+            )
 
 
 def _without_blanks(piece: Piece) -> Iterator[Piece]:

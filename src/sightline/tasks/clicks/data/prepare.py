@@ -129,6 +129,8 @@ def prepare(
     except OSError as problem:  # a full disk
         raise ResultError(cannot_write(problem.filename or folder, problem)) from problem
     result = Prepared(folder, encoder, counts[0], counts[1], key)
+    if not any(result.rows.values()):
+        raise DataError(f"the log {str(log)!r} has no row below its header; is it the right file?")
     if not result.rows["train"] or not result.rows["validation"] or not result.rows["test"]:
         raise DataError(
             f"the log {str(log)!r} gives {result.rows} rows; every part needs some: change --validation-share, "

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+MISSING = ("", "NA", "NaN", "nan", "null", "None", "\\N")
+"""What stands for a number that is not known."""
 Side = tuple[str, str]
 """A table that is joined: its file's path, and the column that it shares with the log."""
 
