@@ -15,9 +15,11 @@ from tests.terminal.test_help import VERBS, options
 MEANINGS = {
     "--attribute-width": ("channels that attributes are read off", r"[Cc]hannels"),
     "--augment": ("changes of training pictures", r"none"),
+    "--available": ("whether an alternative could be chosen", r"could be chosen"),
     "--batch-size": ("what goes through the network together", r"together|Most rows in one forward"),
     "--blocks": ("blocks of a network that is trained here", r"blocks"),
     "--budget": ("most work", r"^Most"),
+    "--case": ("column of the choice", r"^Column that is the same for all rows of one choice"),
     "--config": ("TOML file of options", r"^TOML file"),
     "--count": ("how many photos, scenes or clips", r"^(Photos, drawn|Number of (scenes|clips)|Most (valid|pic))"),
     "--cue": ("what decides the class of a drawn scene", r"foreground"),

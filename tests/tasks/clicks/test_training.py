@@ -184,9 +184,9 @@ def test_figures_of_large_logs_are_those_of_small_ones(trained, monkeypatch: pyt
     part = Part(trained.files[0].with_suffix(".work") / "log" / "train.parquet")
     net = load_clicks(trained.files[0])[0]
     monkeypatch.setattr(outcome, "_is_grouped", lambda part: False)
-    exact = outcome.tested(net, part, 0.4, 0)
+    exact = outcome.tested(net, part, 0.4, 0, outside=False)
     monkeypatch.setattr(outcome, "EXACT", 0)
-    counted = outcome.tested(net, part, 0.4, 0)
+    counted = outcome.tested(net, part, 0.4, 0, outside=False)
     assert (counted.rows, counted.clicks) == (exact.rows, exact.clicks)
     for name in ("loss", "constant", "entropy", "predicted"):
         assert getattr(counted, name) == pytest.approx(getattr(exact, name), rel=1e-12)

@@ -26,6 +26,17 @@ class DataConfig(Part):
     )
     user: str = setting("", "Column of users, for the AUC within users.", panel="Columns")
     time: str = setting("", "Column of times, for --split-by time.", panel="Columns")
+    case: str = setting(
+        "",
+        "Column that is the same for all rows of one choice (a slate): rows are alternatives, of which at most one "
+        "is clicked. Default: every row is a choice of its own.",
+        panel="Columns",
+    )
+    available: str = setting(
+        "",
+        "Column that is not 0 where an alternative could be chosen, with --case. Default: always.",
+        panel="Columns",
+    )
     drop: tuple[str, ...] = setting((), "Columns to leave out; commas.", panel="Columns")
     number: tuple[str, ...] = setting((), "Columns to read as numbers; commas.", panel="Columns")
     category: tuple[str, ...] = setting((), "Columns to read as categories; commas.", panel="Columns")

@@ -17,6 +17,11 @@ CONTROLS = ("always the click rate", "logistic regression")
 Facts = dict[str, str]
 
 
+def control_names(outcome: ClickFigures) -> tuple[str, str]:
+    """What the figures stand beside."""
+    return ("equal shares", "linear utility") if outcome.cases else CONTROLS
+
+
 def auc_words(figures: ClickFigures) -> str:
     """The AUC with its interval."""
     if figures.auc is None:
@@ -28,6 +33,8 @@ def auc_words(figures: ClickFigures) -> str:
 
 def verdict(outcome: ClickFigures) -> str:
     """What came of it, beside the simplest models."""
+    if outcome.cases:
+        return _choice_verdict(outcome)
     text = (
         f"On {outcome.rows} test rows with {outcome.clicks} clicks the log loss is {outcome.loss:.4f} and the AUC "
         f"{auc_words(outcome)}. Always the click rate has a log loss of {outcome.constant:.4f}"
@@ -37,19 +44,35 @@ def verdict(outcome: ClickFigures) -> str:
     return f"{text}, logistic regression {outcome.logistic.loss:.4f} and an AUC of {auc_words(outcome.logistic)}."
 
 
+def _choice_verdict(outcome: ClickFigures) -> str:
+    """The same of choices."""
+    text = (
+        f"On {outcome.cases} test choices among {outcome.rows} alternatives the log loss is {outcome.loss:.4f}, and "
+        f"the likeliest alternative was chosen in {outcome.hits:.1%}. Equal shares have a log loss of "
+        f"{outcome.constant:.4f}"
+    )
+    if outcome.logistic is None:
+        return f"{text}."
+    return f"{text}, a linear utility {outcome.logistic.loss:.4f} and {outcome.logistic.hits:.1%}."
+
+
 def facts(outcome: ClickFigures, data: Prepared, recipe: ClickRecipe, command: str) -> Facts:
     """All final figures."""
-    own = {
-        "log loss": f"{outcome.loss:.4f}",
-        "log loss, always the click rate": f"{outcome.constant:.4f}",
-        "AUC": auc_words(outcome),
-    }
+    always, linear = control_names(outcome)
+    own = {"log loss": f"{outcome.loss:.4f}", f"log loss, {always}": f"{outcome.constant:.4f}"}
     if outcome.logistic is not None:
-        own["log loss, logistic regression"] = f"{outcome.logistic.loss:.4f}"
-        own["AUC, logistic regression"] = auc_words(outcome.logistic)
+        own[f"log loss, {linear}"] = f"{outcome.logistic.loss:.4f}"
+    if outcome.cases:
+        own["choices"] = str(outcome.cases)
+        own["likeliest alternative was chosen"] = f"{outcome.hits:.4f}"
+    else:
+        own["AUC"] = auc_words(outcome)
+        if outcome.logistic is not None:
+            own["AUC, logistic regression"] = auc_words(outcome.logistic)
     if outcome.group_auc is not None:
         value, count = outcome.group_auc
-        own["AUC within users"] = f"{value:.4f} over {count} users with clicks and non-clicks"
+        within = "choices" if outcome.cases else "users"
+        own[f"AUC within {within}"] = f"{value:.4f} over {count} {within} with clicks and non-clicks"
     if outcome.entropy is not None:
         own["normalised entropy"] = f"{outcome.entropy:.4f} (1 is always the click rate of these rows)"
     own |= {
@@ -80,10 +103,11 @@ def run_of(outcome: ClickFigures, data: Prepared, recipe: ClickRecipe, *, title:
     control = outcome.logistic
     headline = [
         ("log loss", f"{outcome.loss:.4f}", "lower is better"),
-        ("always the click rate", f"{outcome.constant:.4f}", "log loss of the control that knows nothing of a row"),
+        (control_names(outcome)[0], f"{outcome.constant:.4f}", "log loss of the control that knows nothing of a row"),
     ]
     if control is not None:
-        headline.append(("logistic regression", f"{control.loss:.4f}", "log loss of the model without interactions"))
+        linear = control_names(outcome)[1]
+        headline.append((linear, f"{control.loss:.4f}", "log loss of the model without interactions"))
     return Run(
         title=title,
         verdict=verdict(outcome),

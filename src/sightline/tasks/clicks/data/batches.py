@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
@@ -33,6 +34,7 @@ class Rows:
         group: users as numbers.
         position: positions; empty where the log has none.
         propensity: probability of being shown; empty where the log has none.
+        case: equal for the alternatives of one choice; empty where rows are apart.
     """
 
     ids: Int[Tensor, "b n"]
@@ -41,6 +43,7 @@ class Rows:
     group: Int[Tensor, " b"]
     position: Float[Tensor, " p"]
     propensity: Float[Tensor, " q"]
+    case: Int[Tensor, " c"]
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -69,6 +72,7 @@ def rows_of(table: Any) -> Rows:
         vector("group", np.int64),
         vector("position", np.float32),
         vector("propensity", np.float32),
+        vector("case", np.int64),
     )
 
 
@@ -103,14 +107,25 @@ class Part(Dataset[tuple[Tensor, ...]]):
         return self._rows
 
     def __getitem__(self, place: tuple[tuple[int, ...], Tensor]) -> tuple[Tensor, ...]:
-        """A batch: ids, values, labels.
+        """A batch: ids, values, labels, and where rows have them cases.
 
         Args:
             place: row groups, and positions in them.
         """
         groups, positions = place
         rows = self.rows(groups)
-        return rows.ids[positions].long(), rows.values[positions], rows.labels[positions]
+        batch = rows.ids[positions].long(), rows.values[positions], rows.labels[positions]
+        return (*batch, rows.case[positions]) if len(rows.case) else batch
+
+    def case_starts(self) -> list[NDArray[np.int64]] | None:
+        """Where each case of each row group begins, and its end; None where rows are apart."""
+        import pyarrow.parquet as pq
+
+        file = pq.ParquetFile(self.path)
+        if "case" not in file.schema_arrow.names:
+            return None
+        columns = (file.read_row_group(place, ["case"])["case"].to_numpy() for place in range(len(self.sizes)))
+        return [np.flatnonzero(np.r_[True, own[1:] != own[:-1], True]) for own in columns]
 
     def in_turn(self) -> Iterator[Rows]:
         """All rows in their order, a row group at a time."""

@@ -255,6 +255,8 @@ def _schema(
     )
 
 
+ROLES = {"group": "user"}
+"""Roles whose option has another name."""
 KINDS = {"number": "number", "category": "category", "tokens": "set"}
 """What an option makes of the columns that it names."""
 
@@ -265,16 +267,18 @@ def changed(schema: Schema, path: Path, **roles: object) -> Schema:
     Args:
         schema: as it was recognised.
         path: the file, for error texts.
-        roles: `label`, `positive`, `group`, `time`; `drop`, `number`, `category` and `tokens` are names of
-            columns.
+        roles: `label`, `positive`, `group`, `time`, `case`, `available`; `drop`, `number`, `category` and `tokens`
+            are names of columns.
 
     Raises:
         DataError: there is no such column, no label, or no field is left.
     """
     known = (*schema.columns, *schema.names)
-    for role in ("label", "group", "time"):
+    for role in ("label", "group", "time", "case", "available"):
         if (name := str(roles.get(role) or "")) and name not in known:
-            raise DataError(f"the log {str(path)!r} has no column {name!r} for --{role}; {near(name, known)}")
+            raise DataError(
+                f"the log {str(path)!r} has no column {name!r} for --{ROLES.get(role, role)}; {near(name, known)}"
+            )
     label = str(roles.get("label") or schema.label)
     if not label:
         raise DataError(
@@ -286,7 +290,8 @@ def changed(schema: Schema, path: Path, **roles: object) -> Schema:
         for name in names - set(known):
             raise DataError(f"the log {str(path)!r} has no column {name!r} for --{option}; {near(name, known)}")
     kinds = {name: KINDS[option] for option in KINDS for name in sets[option]}
-    inputs = [own for own in schema.fields if own.name != label and own.name not in sets["drop"]]
+    no_inputs = {label, *sets["drop"], *(str(roles.get(role) or "") for role in ("case", "available"))}
+    inputs = [own for own in schema.fields if own.name not in no_inputs]
     inputs += [Field(name=name) for name in kinds if name not in schema.names and name != label]
     if not inputs:
         raise DataError(f"the log {str(path)!r} has no column left to predict a click from; it was read as {known}")
@@ -298,6 +303,8 @@ def changed(schema: Schema, path: Path, **roles: object) -> Schema:
         positive=schema.positive if positive is None and label == schema.label else positive,  # type: ignore[arg-type]
         group=str(roles.get("group") or schema.group),
         time=str(roles.get("time") or schema.time),
+        case=str(roles.get("case") or ""),
+        available=str(roles.get("available") or ""),
         notes=tuple(note for note in schema.notes if note.partition(" ")[0] not in kinds),
         left_out={**schema.left_out, **dict.fromkeys(sets["drop"], "--drop")},
     )

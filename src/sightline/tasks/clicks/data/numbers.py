@@ -84,6 +84,24 @@ def labels(piece: Piece, schema: Schema) -> NDArray[np.int8]:
     return (values >= (1.0 if schema.positive is None else schema.positive)).astype(np.int8)
 
 
+def usable(piece: Piece, schema: Schema) -> NDArray[np.bool_]:
+    """Which rows are alternatives that could be chosen.
+
+    Raises:
+        DataError: one that could not be chosen was; the text names its line.
+    """
+    if not schema.available:
+        return np.ones(len(piece), bool)
+    can: NDArray[np.bool_] = floats(piece, schema.available) != 0
+    wrong = ~can & (labels(piece, schema) > 0) if schema.label else np.zeros(len(piece), bool)
+    if wrong.any():
+        raise DataError(
+            f"the log {str(piece.path)!r}, {piece.at(int(wrong.argmax()))}: this alternative was chosen, but was not "
+            "available; correct that row"
+        )
+    return can
+
+
 def _label_numbers(piece: Piece, schema: Schema) -> Floats:
     """The labels as numbers: true and false are 1 and 0, any other word is NaN."""
     pa = arrow()
@@ -93,7 +111,7 @@ def _label_numbers(piece: Piece, schema: Schema) -> Floats:
     coded = column.dictionary_encode()
     known = [_label_number(cell) for cell in coded.dictionary.to_pylist()]
     codes = coded.indices.fill_null(len(known)).to_numpy(zero_copy_only=False)
-    return np.array([*known, np.nan])[codes]
+    return np.asarray(np.array([*known, np.nan])[codes])
 
 
 def _label_number(cell: str) -> float:

@@ -18,14 +18,15 @@ from sightline.common.files import cannot_write, digest, make_folder, whole_file
 from sightline.errors import DataError, ResultError
 from sightline.tasks.clicks.data.encoder import Encoder, Learner, coded, hashed
 from sightline.tasks.clicks.data.lines import arrow
-from sightline.tasks.clicks.data.numbers import floats, labels, times
+from sightline.tasks.clicks.data.numbers import floats, labels, times, usable
 from sightline.tasks.clicks.data.pieces import Piece, pieces
 from sightline.tasks.clicks.data.schema import Field, Schema
+from sightline.tasks.clicks.data.writer import PartWriter
 from sightline.training.reporter import Report
 
+NEWER = ("case", "available", "outside")
+"""Names of a schema that the first logs did not have."""
 PARTS = ("train", "validation", "test")
-GROUP_ROWS = 2**16
-"""Rows of a row group: what is read at a time."""
 SAMPLED = 2**22
 """Times that are kept to find the moments at which a log is cut."""
 
@@ -51,6 +52,8 @@ class Dealing:
     def parts(self, piece: Piece, schema: Schema) -> NDArray[np.int8]:
         """Place of each row's part in `PARTS`."""
         rows = np.arange(piece.first, piece.first + len(piece), dtype=np.uint64)
+        if schema.case:
+            rows = _hashes(piece, schema, schema.case).astype(np.uint64)
         if self.split == "random":
             shares = chance(rows, self.seed)
             inner = np.where(shares < self.test + self.validation, 1, 0)
@@ -117,17 +120,20 @@ def prepare(
     if (known := _known(folder, key, encoder)) is not None:
         return known
     schema = encoder.schema
+    if schema.case and dealing.split != "random":
+        raise DataError("--case deals out whole choices, which needs --split-by random")
     if dealing.split != "random":
         dealing = _cut(log, schema, dealing)
     learner = Learner(encoder)
     for piece in pieces(log, schema):
-        learner.see(piece, dealing.parts(piece, schema) == 0)
+        learner.see(piece, (dealing.parts(piece, schema) == 0) & usable(piece, schema))
         report(len(piece))
     encoder = learner.learnt(min_count)
     try:
-        counts = _write(log, encoder, dealing, folder, test, report)
+        counts, outside = _write(log, encoder, dealing, folder, test, report)
     except OSError as problem:  # a full disk
         raise ResultError(cannot_write(problem.filename or folder, problem)) from problem
+    encoder = replace(encoder, schema=replace(schema, outside=outside))
     result = Prepared(folder, encoder, counts[0], counts[1], key)
     if not any(result.rows.values()):
         raise DataError(f"the log {str(log)!r} has no row below its header; is it the right file?")
@@ -183,7 +189,8 @@ def _plain(record: dict[str, Any]) -> dict[str, Any]:
     """An encoder's record without what is newer than the first logs and says nothing there: their key stays."""
     fields = [{k: v for k, v in own.items() if k != "separator" or v} for own in record["schema"]["fields"]]
     rest = {name: value for name, value in record.items() if name != "slots" or value}
-    return {**rest, "schema": {**record["schema"], "fields": fields}}
+    schema = {name: value for name, value in record["schema"].items() if name not in NEWER or value}
+    return {**rest, "schema": {**schema, "fields": fields}}
 
 
 def _cut(log: Path, schema: Schema, dealing: Dealing) -> Dealing:
@@ -207,18 +214,20 @@ def _cut(log: Path, schema: Schema, dealing: Dealing) -> Dealing:
 
 def _write(
     log: Path, encoder: Encoder, dealing: Dealing, folder: Path, test: Path | None, report: Report
-) -> tuple[dict[str, int], dict[str, int]]:
-    writers = {part: PartWriter(folder / f"{part}.parquet") for part in PARTS}
+) -> tuple[tuple[dict[str, int], dict[str, int]], bool]:
+    writers = {part: PartWriter(folder / f"{part}.parquet", log) for part in PARTS}
     for piece in pieces(log, encoder.schema):
         table, parts = encoded(piece, encoder), dealing.parts(piece, encoder.schema)
+        can = usable(piece, encoder.schema)
         for place, part in enumerate(PARTS):
-            writers[part].add(table.filter(arrow().array(parts == place)))
+            writers[part].add(table.filter(arrow().array((parts == place) & can)))
         report(len(piece))
     for piece in pieces(test, encoder.schema) if test else ():
-        writers["test"].add(encoded(piece, encoder))
+        writers["test"].add(encoded(piece, encoder).filter(arrow().array(usable(piece, encoder.schema))))
     for writer in writers.values():
         writer.close()
-    return {part: own.rows for part, own in writers.items()}, {part: own.clicks for part, own in writers.items()}
+    rows, clicks = ({part: getattr(own, what) for part, own in writers.items()} for what in ("rows", "clicks"))
+    return (rows, clicks), any(own.outside for own in writers.values())
 
 
 def encoded(piece: Piece, encoder: Encoder, *, labelled: bool = True) -> Any:
@@ -235,55 +244,18 @@ def encoded(piece: Piece, encoder: Encoder, *, labelled: bool = True) -> Any:
     columns |= {f"value{place}": pa.array(values[:, place]) for place in range(values.shape[1])}
     columns["label"] = pa.array(labels(piece, schema) if labelled else np.zeros(len(piece), np.int8))
     columns["row"] = pa.array(np.arange(piece.first, piece.first + len(piece)))
-    columns["group"] = pa.array(_groups(piece, schema))
+    columns["group"] = pa.array(_hashes(piece, schema, schema.group))
+    if schema.case:
+        columns["case"] = pa.array(_hashes(piece, schema, schema.case))
     for name, column in (("position", schema.position), ("propensity", schema.propensity)):
         if column:
             columns[name] = pa.array(floats(piece, column))
     return pa.table(columns)
 
 
-def _groups(piece: Piece, schema: Schema) -> NDArray[np.int64]:
-    if not schema.group:
+def _hashes(piece: Piece, schema: Schema, column: str) -> NDArray[np.int64]:
+    """A number for each cell, equal for equal ones; 0 where there is no column."""
+    if not column:
         return np.zeros(len(piece), np.int64)
-    names, codes = coded(piece, schema.group, Encoder(schema, "none"))
+    names, codes = coded(piece, column, Encoder(schema, "none"))
     return np.array([hashed(name) for name in names], np.int64)[codes]
-
-
-class PartWriter:
-    """Writes row groups of equal size.
-
-    Args:
-        path: a Parquet file.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path, self.waiting, self.rows, self.clicks = path, 0, 0, 0
-        self.kept: list[Any] = []
-        self.writer: Any = None
-
-    def add(self, table: Any) -> None:
-        """Take rows; write when there are enough for a row group."""
-        self.kept.append(table)
-        self.waiting += table.num_rows
-        self.rows += table.num_rows
-        self.clicks += int(arrow().compute.sum(table["label"]).as_py() or 0)
-        if self.waiting >= GROUP_ROWS:
-            self._flush(whole=False)
-
-    def _flush(self, *, whole: bool) -> None:
-        import pyarrow.parquet as pq
-
-        table = arrow().concat_tables(self.kept).combine_chunks()
-        if self.writer is None:
-            self.writer = pq.ParquetWriter(self.path, table.schema, compression="zstd")
-        until = table.num_rows if whole else table.num_rows // GROUP_ROWS * GROUP_ROWS
-        self.writer.write_table(table.slice(0, until), row_group_size=GROUP_ROWS)
-        self.kept = [table.slice(until)]
-        self.waiting = table.num_rows - until
-
-    def close(self) -> None:
-        """Write what is left."""
-        if self.kept:
-            self._flush(whole=True)
-        if self.writer is not None:
-            self.writer.close()

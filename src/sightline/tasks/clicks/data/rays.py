@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from sightline.tasks.clicks.data.batches import WINDOW, Part, rows_of
-from sightline.tasks.clicks.data.prepare import GROUP_ROWS
+from sightline.tasks.clicks.data.writer import GROUP_ROWS
 from sightline.training.sampling import place_among
 
 Batch = tuple[Tensor, ...]

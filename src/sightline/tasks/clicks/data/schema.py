@@ -40,6 +40,9 @@ class Schema:
         time: the column of times; empty for none.
         position: the column of positions in the list; empty for none.
         propensity: the column of the probability with which the item was shown; empty for none.
+        case: the column that is the same for all alternatives of one choice; empty where rows are apart.
+        available: the column that is 0 where an alternative could not be chosen; empty for none.
+        outside: whether a case may end without a choice; learnt from the log.
         left_out: columns that are not read, and why.
         delimiter: what parts the columns; empty for Parquet and libsvm.
         header: whether the first line names them.
@@ -56,6 +59,9 @@ class Schema:
     time: str = ""
     position: str = ""
     propensity: str = ""
+    case: str = ""
+    available: str = ""
+    outside: bool = False
     left_out: Mapping[str, str] = field(default_factory=dict)
     delimiter: str = ""
     header: bool = True
@@ -85,6 +91,7 @@ class Schema:
             (f"sets of categories ({len(sets)})", _listed(sets)),
         ]
         roles = {"users": self.group, "time": self.time, "position": self.position, "propensity": self.propensity}
+        roles |= {"choices (cases)": self.case, "available": self.available}
         rows += [(role, name) for role, name in roles.items() if name]
         rows += [(f"left out: {name}", reason) for name, reason in self.left_out.items()]
         rows += [("joined", f"{path} by {key}") for path, key in self.sides]

@@ -20,6 +20,25 @@ OFTEN = 20
 
 
 @dataclass(frozen=True)
+class Place:
+    """The choice that a row is an alternative of.
+
+    Args:
+        alternatives: how many there are.
+        others: `log sum_b exp(V_b)` of the other ones, and of no choice where there may be none.
+    """
+
+    alternatives: int
+    others: float
+
+
+def chance(utility: float, place: Place | None) -> float:
+    """Probability of a click, against a utility of 0, or of a choice, against the other alternatives."""
+    difference = utility - (0.0 if place is None else place.others)
+    return 1 / (1 + math.exp(-difference)) if difference > -700 else 0.0
+
+
+@dataclass(frozen=True)
 class Change:
     """Another value of one field.
 
@@ -49,6 +68,7 @@ class Story:
         clicked: the label; None where the log has none.
         compared: rows that the average and the changes are from.
         gradients: integrated gradients of the fields, where the parts are sampled; None where they are exact.
+        place: the choice that the row is an alternative of; None where rows are apart.
     """
 
     row: int
@@ -61,11 +81,12 @@ class Story:
     clicked: bool | None
     compared: int
     gradients: Float[Tensor, " n"] | None = None
+    place: Place | None = None
 
     @property
     def probability(self) -> float:
-        """Of a click."""
-        return 1 / (1 + math.exp(-self.parts.logit))
+        """Of a click, or of being chosen."""
+        return chance(self.parts.logit, self.place)
 
     def part_rows(self, most: int = 12) -> list[tuple[str, str, float]]:
         """The strongest parts: name, cells and what they add to the logit."""
@@ -81,8 +102,15 @@ class Story:
         difference = self.parts.logit - self.parts.base
         side = "more" if difference > 0 else "less"
         name, cells, value = next((row for row in self.part_rows() if row[2] * difference > 0), ("", "", 0.0))
-        average = f"for the average impression it is {self.average:.1%}"
-        head = f"A click has a probability of {self.probability:.1%}; {average}."
+        if self.place is None:
+            average = f"for the average impression it is {self.average:.1%}"
+            head = f"A click has a probability of {self.probability:.1%}; {average}."
+        else:
+            average = f"an average alternative in its place would be chosen with {self.average:.1%}"
+            head = (
+                f"Of {self.place.alternatives} alternatives this one is chosen with a probability of "
+                f"{self.probability:.1%}; {average}."
+            )
         if not name or abs(difference) < 0.05:
             return f"{head} No field or pair of fields moves it far from the average."
         share = value / difference
@@ -110,6 +138,7 @@ def story_of(
     row: int,
     cells: tuple[str, ...],
     clicked: bool | None,
+    place: Place | None = None,
 ) -> Story:
     """Explain one row.
 
@@ -121,6 +150,7 @@ def story_of(
         row: its number in the log.
         cells: what it holds, by field.
         clicked: its label.
+        place: the choice that it is an alternative of; None where rows are apart.
     """
     average = average_of(net, *rows)
     parts = attribution(net, *one, average, seed=row)
@@ -130,11 +160,12 @@ def story_of(
         cells=cells,
         parts=parts,
         overall=pair_map(net, *rows, most=100 if parts.exact else 8),
-        average=1 / (1 + math.exp(-parts.base)),
-        changes=changes_of(net, encoder, one, rows),
+        average=chance(parts.base, place),
+        changes=changes_of(net, encoder, one, rows, place),
         clicked=clicked,
         compared=len(rows[0]),
         gradients=None if parts.exact else integrated_gradients(net, *one, average),
+        place=place,
     )
 
 
@@ -144,6 +175,7 @@ def changes_of(
     encoder: Encoder,
     one: tuple[Int[Tensor, "1 n"], Float[Tensor, "1 m"]],
     rows: tuple[Int[Tensor, "b n"], Float[Tensor, "b m"]],
+    place: Place | None = None,
 ) -> tuple[Change, ...]:
     """The change of one category that raises the probability most, and the one that lowers it most.
 
@@ -151,21 +183,20 @@ def changes_of(
     """
     before = float(net(*one))
     options: list[tuple[float, int, int]] = []
-    for place, own in enumerate(encoder.fields):
+    for at, own in enumerate(encoder.fields):
         if own.kind != "category":
             continue
-        counts = torch.bincount(rows[0][:, place])
+        counts = torch.bincount(rows[0][:, at])
         known = [value for value in (counts >= OFTEN).nonzero()[:, 0].tolist() if value > 1]
-        known = [value for value in known if value != int(one[0][0, place])]
+        known = [value for value in known if value != int(one[0][0, at])]
         if not known:
             continue
         ids = one[0].repeat(len(known), 1)
-        ids[:, place] = torch.tensor(known)
+        ids[:, at] = torch.tensor(known)
         logits = net(ids, one[1].expand(len(known), -1)).tolist()
-        options += [(logit, place, value) for logit, value in zip(logits, known, strict=True)]
+        options += [(logit, at, value) for logit, value in zip(logits, known, strict=True)]
     best, worst = (max(options), min(options)) if options else (None, None)
     picks = [pick for pick, better in ((best, True), (worst, False)) if pick and (pick[0] > before) == better]
     return tuple(
-        Change(encoder.fields[place].name, encoder.name(place, value), 1 / (1 + math.exp(-logit)))
-        for logit, place, value in picks
+        Change(encoder.fields[at].name, encoder.name(at, value), chance(logit, place)) for logit, at, value in picks
     )

@@ -10,7 +10,9 @@ import torch
 from numpy.typing import NDArray
 
 from sightline.tasks.clicks.data.batches import Part, Rows
+from sightline.tasks.clicks.metrics.choices import CaseTally
 from sightline.tasks.clicks.metrics.scores import (
+    LEAST,
     Bin,
     Estimate,
     Floats,
@@ -51,6 +53,9 @@ class ClickFigures:
         predicted: mean probability.
         bins: predicted and observed rates.
         estimates: rates by position and values of other policies, where the log has them.
+        cases: choices, where rows are their alternatives; 0 where rows are apart. Log losses are by case then, the
+            constant's of equal shares, and probabilities are shares.
+        hits: share of the cases whose likeliest alternative was chosen.
         logistic: the same figures of logistic regression; None where there is none.
         epochs: epochs that were trained.
         best: the epoch that was kept.
@@ -70,6 +75,8 @@ class ClickFigures:
     predicted: float
     bins: tuple[Bin, ...]
     estimates: tuple[Estimate, ...] = ()
+    cases: int = 0
+    hits: float = 0.0
     logistic: ClickFigures | None = None
     epochs: int = 0
     best: int = 0
@@ -85,9 +92,11 @@ class ClickFigures:
     def alarm(self) -> str:
         """A sentence where the network is not better than the simplest things; empty where it is."""
         if self.loss >= self.constant:
-            return "The log loss is not below that of always predicting the click rate: do not use these weights."
+            control = "equal shares" if self.cases else "always predicting the click rate"
+            return f"The log loss is not below that of {control}: do not use these weights."
         if self.logistic is not None and self.loss > self.logistic.loss:
-            return "Logistic regression on the same rows has the lower log loss: take it, or train otherwise."
+            control = "A linear utility" if self.cases else "Logistic regression"
+            return f"{control} on the same rows has the lower log loss: take it, or train otherwise."
         return ""
 
 
@@ -99,7 +108,7 @@ def logits_of(net: ClickNet, rows: Rows) -> NDArray[np.float32]:
     return np.asarray(torch.cat(parts).float().numpy()) if parts else np.zeros(0, np.float32)
 
 
-def tested(net: ClickNet, part: Part, rate: float, items: int) -> ClickFigures:
+def tested(net: ClickNet, part: Part, rate: float, items: int, *, outside: bool) -> ClickFigures:
     """The figures of a network on a part of a log.
 
     Args:
@@ -107,7 +116,10 @@ def tested(net: ClickNet, part: Part, rate: float, items: int) -> ClickFigures:
         part: encoded rows.
         rate: share of training rows that was clicked.
         items: number of items that could have been shown, for the value of showing any at random; 0 where unknown.
+        outside: whether a case may end without a choice, where rows have cases.
     """
+    if len(part.sizes) and len(next(part.in_turn()).case):
+        return tested_cases(net, part, outside=outside)
     if len(part) > EXACT and not _is_grouped(part):
         return tallied(net, part, rate)
     logits, columns = [], []
@@ -123,6 +135,32 @@ def tested(net: ClickNet, part: Part, rate: float, items: int) -> ClickFigures:
         weights = 1 / items / np.maximum(propensities.astype(np.float64), 1e-12)
         estimates += off_policy("any item at random", labels.astype(np.float64), weights)
     return replace(figures, estimates=estimates)
+
+
+def tested_cases(net: ClickNet, part: Part, *, outside: bool) -> ClickFigures:
+    """The figures of choices.
+
+    Args:
+        net: in eval mode.
+        part: encoded rows with cases.
+        outside: whether a case may end without a choice.
+    """
+    tally, shares, labels, cases = CaseTally(), [], [], []
+    for rows in part.in_turn():
+        utilities = torch.from_numpy(logits_of(net, rows).astype(np.float64))
+        shares.append(tally.add(utilities, rows.labels.double(), rows.case, outside=outside).numpy())
+        labels.append(rows.labels.numpy().astype(np.float64))
+        cases.append(rows.case.numpy())
+    share, label = np.clip(np.concatenate(shares), LEAST, 1 - LEAST), np.concatenate(labels)
+    figures = figures_of(np.log(share / (1 - share)), label, np.concatenate(cases), 0.5)
+    return replace(
+        figures,
+        loss=tally.loss / tally.cases,
+        constant=tally.equal / tally.cases,
+        entropy=None,
+        cases=tally.cases,
+        hits=tally.hits / tally.cases,
+    )
 
 
 def _is_grouped(part: Part) -> bool:

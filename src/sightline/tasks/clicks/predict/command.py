@@ -43,9 +43,23 @@ def predict(
 
 
 def _show(figures: dict[str, Any]) -> None:
+    if "choices" in figures:
+        _show_choices(figures)
+        return
     say(f"{figures['rows']} rows, mean probability {figures['predicted']:.4f}")
     if figures["loss"] is None:
         say_note("the log has no labels, so there is no log loss and no AUC")
         return
     value = "does not exist: all labels are the same" if figures["auc"] is None else f"{figures['auc']:.4f}"
     say(f"log loss {figures['loss']:.4f}, AUC {value}, observed click rate {figures['observed']:.4f}")
+
+
+def _show_choices(figures: dict[str, Any]) -> None:
+    say(f"{figures['choices']} choices among {figures['rows']} alternatives")
+    if figures["loss"] is None:
+        say_note("the log has no labels, so there is no log loss")
+        return
+    say(
+        f"log loss {figures['loss']:.4f} (equal shares {figures['equal']:.4f}), the likeliest alternative was "
+        f"chosen in {figures['hits']:.1%}"
+    )

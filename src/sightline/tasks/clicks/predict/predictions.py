@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +23,8 @@ from sightline.tasks.clicks.metrics.outcome import logits_of
 from sightline.tasks.clicks.metrics.scores import auc, log_losses
 from sightline.tasks.clicks.network.network import ClickNet
 from sightline.tasks.clicks.network.store import load_clicks
+from sightline.tasks.clicks.predict.shares import write_shares
+from sightline.tasks.clicks.predict.tables import write_tables
 from sightline.training.reporter import Report
 
 
@@ -47,6 +48,11 @@ def schema_like(log: Path, trained: Schema) -> Schema:
             f"the log {str(log)!r} has no column {missing[0]!r}, which the network reads; {near(missing[0], known)}"
         )
     label = trained.label if trained.label in known else ""
+    for name, option in ((trained.case, "case"), (trained.available, "available")):
+        if name and name not in known:
+            raise DataError(
+                f"the log {str(log)!r} has no column {name!r}, which was --{option} in training; {near(name, known)}"
+            )
     return replace(
         own,
         layout=trained.layout if own.layout == "table" and trained.layout != "Avazu" else own.layout,
@@ -57,6 +63,9 @@ def schema_like(log: Path, trained: Schema) -> Schema:
         group="",
         position="",
         propensity="",
+        case=trained.case,
+        available=trained.available,
+        outside=trained.outside,
     )
 
 
@@ -79,11 +88,12 @@ def write_predictions(log: Path, weights: Path, out: Path, report: Report) -> di
     net, encoder = load_clicks(weights)
     schema = schema_like(log, encoder.schema)
     encoder = replace(encoder, schema=schema)
+    if schema.case:
+        return write_shares(log, net, encoder, out, report)
     logits: list[NDArray[np.float32]] = []
     labels: list[NDArray[np.float32]] = []
     with whole_file(out) as temporary:
-        write = _parquet if out.suffix == ".parquet" else _csv
-        write(temporary, _tables(net, encoder, log, report, logits, labels))
+        write_tables(out, temporary, _tables(net, encoder, log, report, logits, labels))
     utilities = np.concatenate(logits).astype(np.float64)
     probabilities = 1 / (1 + np.exp(-utilities))
     figures: dict[str, Any] = {"rows": len(utilities), "predicted": float(probabilities.mean())}
@@ -112,27 +122,6 @@ def _tables(
         probability = 1 / (1 + np.exp(-own.astype(np.float64)))
         yield pa.table({"row": numbers, "probability": probability, "utility": own})
         report(len(piece))
-
-
-def _csv(path: Path, tables: Iterator[Any]) -> None:
-    from pyarrow import csv
-
-    with path.open("wb") as file:
-        for number, table in enumerate(tables):
-            content = io.BytesIO()
-            csv.write_csv(table, content, csv.WriteOptions(include_header=number == 0))
-            file.write(content.getvalue())
-
-
-def _parquet(path: Path, tables: Iterator[Any]) -> None:
-    import pyarrow.parquet as pq
-
-    writer = None
-    for table in tables:
-        writer = writer or pq.ParquetWriter(path, table.schema)
-        writer.write_table(table)
-    if writer is not None:
-        writer.close()
 
 
 def row_of(log: Path, schema: Schema, number: int) -> Piece:

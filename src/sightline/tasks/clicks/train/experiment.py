@@ -13,8 +13,10 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities import rank_zero_only
 
 from sightline.common.files import make_folder
+from sightline.errors import TrainingError
 from sightline.reports.run_page import run_page
-from sightline.tasks.clicks.data.batches import Part, WindowOrder
+from sightline.tasks.clicks.data.batches import Part
+from sightline.tasks.clicks.data.cases import order_of
 from sightline.tasks.clicks.data.encoder import Encoder
 from sightline.tasks.clicks.data.layouts import changed
 from sightline.tasks.clicks.data.prepare import Dealing, Prepared, prepare
@@ -87,6 +89,8 @@ def schema_of(log: Path, own: DataConfig) -> Schema:
         number=own.number,
         category=own.category,
         tokens=own.tokens,
+        case=own.case,
+        available=own.available,
     )
     return with_separators(schema, log)
 
@@ -152,7 +156,7 @@ class ClickExperiment(Experiment[ClickRecipe, Prepared, ClickNet, ClickFigures])
 
     def monitor(self, data: Prepared) -> str:
         """What chooses the epoch: AUC does not exist where validation rows all have one label."""
-        both = 0 < data.clicks["validation"] < data.rows["validation"]
+        both = 0 < data.clicks["validation"] < data.rows["validation"] and not data.encoder.schema.case
         return self.recipe.loop.monitor if both else "loss"
 
     def fit(self, net: ClickNet, data: Prepared, watch: Watch) -> None:
@@ -165,7 +169,7 @@ class ClickExperiment(Experiment[ClickRecipe, Prepared, ClickNet, ClickFigures])
             watch, callbacks=[*watch.callbacks, *patience, Keeper(self.work / "checkpoints", "best", monitor)]
         )
         train, looked_at = Part(data.path("train")), Part(data.path("validation"))
-        module = ClickTask(net, self.recipe)
+        module = ClickTask(net, self.recipe, outside=data.encoder.schema.outside)
         with self._reading(train) as learnt_from:
             feeds = Feeds(learnt_from, batches(looked_at, in_turn(looked_at)))
             run_loop(module, feeds, loop=own, device=self.recipe.machine, work=self.work, watch=watch)
@@ -178,8 +182,10 @@ class ClickExperiment(Experiment[ClickRecipe, Prepared, ClickNet, ClickFigures])
         """Batches of training rows, by this process or by Ray Data."""
         batch, seed = self.recipe.loop.batch_size, self.machine.seed
         if self.recipe.data.reader == "parquet":
-            yield batches(train, WindowOrder(train, batch, seed))
+            yield batches(train, order_of(train, batch, seed))
             return
+        if train.case_starts() is not None:
+            raise TrainingError("--reader ray deals out rows, and --case needs whole choices; take --reader parquet")
         with ray_session(1, "reading by Ray Data"):
             yield ray_batches(RayOrder(train, batch, seed))
 
@@ -191,15 +197,17 @@ class ClickExperiment(Experiment[ClickRecipe, Prepared, ClickNet, ClickFigures])
         """Figures on test rows, beside the constant rate and logistic regression."""
         part, rate, items = Part(data.path("test")), data.rate("train"), items_of(data.encoder.schema)
         net = load_clicks(path)[0]
-        figures = tested(net, part, rate, items)
+        outside = data.encoder.schema.outside
+        figures = tested(net, part, rate, items, outside=outside)
         if items and (catalogue := catalogue_of(data.encoder, Part(data.path("train")))) is not None:
             figures = replace(figures, estimates=(*figures.estimates, *own_value(net, part, catalogue)))
         control = None
         if self.recipe.network.model != "lr":
-            control = tested(logistic(data, self.recipe, self.work), part, rate, items)
+            control = tested(logistic(data, self.recipe, self.work), part, rate, items, outside=outside)
         notes = (*figures.notes, *((self.warning,) if self.warning else ()), *data.encoder.schema.notes)
         if self.monitor(data) != self.recipe.loop.monitor:
-            notes = (*notes, "all validation rows have the same label: the log loss chose the epoch, not the AUC")
+            reason = "choices have no AUC" if data.encoder.schema.case else "all validation rows have the same label"
+            notes = (*notes, f"{reason}: the log loss chose the epoch, not the AUC")
         best = kept_epoch(checkpoint(self.work, "best"))
         files = (self.out, self.out.with_suffix(".md"), self.out.with_suffix(".html"))
         return replace(figures, logistic=control, notes=notes, epochs=len(rows), best=best, files=files)
@@ -217,6 +225,8 @@ class ClickExperiment(Experiment[ClickRecipe, Prepared, ClickNet, ClickFigures])
 def in_turn(part: Part) -> list[tuple[tuple[int, ...], torch.Tensor]]:
     """The order of a part that is only looked at."""
     places: list[tuple[tuple[int, ...], torch.Tensor]] = []
+    if part.case_starts() is not None:  # a case stays whole
+        return [((group,), torch.arange(size)) for group, size in enumerate(part.sizes)]
     for group, size in enumerate(part.sizes):
         places += [((group,), positions) for positions in torch.split(torch.arange(size), 2**13)]
     return places
