@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from sightline.errors import DataError
-from sightline.tasks.clicks.data import cases, writer
+from sightline.tasks.clicks.data import cases, pieces, writer
 from sightline.tasks.clicks.data.batches import Part
 from sightline.tasks.clicks.data.cases import CaseOrder, order_of
 from sightline.tasks.clicks.data.encoder import Encoder
@@ -60,8 +60,8 @@ def test_a_case_s_loss_is_the_multinomial_logit_s(outside: bool) -> None:
     chosen = torch.tensor([0, 1, 0, 1, 0, 0, 0, float(not outside)], dtype=torch.double)
     losses = case_losses(utilities, chosen, own, outside=outside)
     table = torch.full((3, 5), -torch.inf, dtype=torch.double)
-    pieces = zip(table, utilities.split(sizes), strict=True)
-    table = torch.stack([torch.cat([part, row[len(part) :]]) for row, part in pieces])
+    parts = zip(table, utilities.split(sizes), strict=True)
+    table = torch.stack([torch.cat([part, row[len(part) :]]) for row, part in parts])
     if outside:
         table = torch.cat([table[:, :4], torch.zeros(3, 1, dtype=torch.double)], 1)
     shares = choice_log_shares(table, table > -torch.inf)
@@ -142,8 +142,12 @@ def test_a_network_of_choices_beats_equal_shares_and_a_linear_utility(trained: A
     assert "equal shares" in weights.with_suffix(".md").read_text()
 
 
-def test_its_shares_sum_to_1_and_an_explanation_has_the_same_share(trained: Any, tmp_path: Path) -> None:
+def test_its_shares_sum_to_1_and_an_explanation_has_the_same_share(
+    trained: Any, tmp_path: Path, monkeypatch: Any
+) -> None:
     log, weights, _ = trained
+    monkeypatch.setattr(pieces, "BLOCK", 2_000)
+    monkeypatch.setattr(pieces, "ROWS", 20)  # so that many choices lie in two pieces
     figures = write_predictions(log, weights, tmp_path / "p.csv", lambda rows: None)
     shares = np.array([float(line.split(",")[1]) for line in (tmp_path / "p.csv").read_text().splitlines()[1:]])
     names = [line.split(",")[0] for line in log.read_text().splitlines()[1:]]
