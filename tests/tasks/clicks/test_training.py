@@ -233,9 +233,8 @@ def test_the_value_of_a_network_s_own_choices_is_covered_by_its_intervals() -> N
         propensity = np.array((0.4, 0.3, 0.1, 0.1, 0.1))[shown]
         ids = torch.from_numpy(np.stack([users, shown], 1))
         none = torch.zeros(0)
-        rows = Rows(
-            ids, torch.zeros(500, 0), torch.from_numpy(clicked).float(), none, none, torch.from_numpy(propensity)
-        )
+        label, shares = torch.from_numpy(clicked).float(), torch.from_numpy(propensity)
+        rows = Rows(ids, torch.zeros(500, 0), label, none, none, shares, none)
         own = own_value(net, SimpleNamespace(in_turn=lambda rows=rows: iter([rows])), items)
         hits += [one.low <= truth <= one.high for one in own]
     assert (hits / 60 > 0.85).all()
