@@ -24,9 +24,10 @@ from sightline.tasks.attributes.data import Vocabulary
 from sightline.tasks.attributes.data.examples import Examples
 from sightline.tasks.attributes.network.net import AttributeNet
 from sightline.tasks.attributes.recipe import EatRecipe
-from sightline.tasks.attributes.train.anatomy import probe_features, start_class_head
+from sightline.tasks.attributes.train.anatomy import probe_features
 from sightline.tasks.attributes.train.calibrate import normalised
 from sightline.tasks.attributes.train.fit import fit
+from sightline.tasks.attributes.train.start import start_attribute_head, start_class_head
 from sightline.training.anatomy import head_factor
 from sightline.training.probe import Features, linear_probe
 
@@ -59,9 +60,12 @@ def tuned_row(base: Base, arm: str, seed: int, work: Path, device: str = "cpu") 
     net, own, features = _ready(base, work)
     if arm in CHOICE:
         own, features = _divided(own, features, seed)
-    _start(net, features, arm)
     kind = arm.partition(": ")[2] or arm.partition(",")[0]
-    fit(net, taught(own, kind, seed), recipe(seed, EPOCHS, net, arm=kind, features=features, device=device))
+    examples, rows = taught(own, kind, seed)
+    _start(net, features, arm)
+    if LAMBDA.get(kind, 1.0):
+        start_attribute_head(net, features.train[rows], examples)
+    fit(net, examples, recipe(seed, EPOCHS, net, arm=kind, features=features, device=device))
     net = net.to(_where(device))
     row = {**_name(base, arm, seed), "epochs": EPOCHS}
     if arm in CHOICE:
@@ -143,8 +147,8 @@ def _name(base: Base, arm: str, seed: int) -> Row:
     return {"data": "cub", "base": base.name, "arm": arm, "each": 30, "seed": seed}
 
 
-def taught(own: Pictures, arm: str, seed: int) -> Examples:
-    """All training photos with the attributes of an arm."""
+def taught(own: Pictures, arm: str, seed: int) -> tuple[Examples, Tensor]:
+    """All training photos with the attributes of an arm, and their places in the pool."""
     nothing = torch.zeros(len(own.pool), 1)
     known = (own.pool.labels, own.pool.targets, own.pool.weights)
     table = (nothing, nothing, nothing, nothing, nothing, nothing, nothing, nothing)
@@ -152,7 +156,7 @@ def taught(own: Pictures, arm: str, seed: int) -> Examples:
     world = World("cub", "", frozen, own.words, own.class_words)
     rows = drawn(world, 30, seed)
     targets, weights = second_task(world, arm, rows, seed)
-    return own.pool.take(rows).taught(targets, weights)
+    return own.pool.take(rows).taught(targets, weights), rows
 
 
 def measured(net: AttributeNet, own: Pictures) -> Row:

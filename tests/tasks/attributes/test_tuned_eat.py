@@ -17,16 +17,18 @@ from sightline.errors import TrainingError
 pytest.importorskip("lightning")
 
 from sightline.models.trunk import Trunk
-from sightline.tasks.attributes.data import aviary_vocabulary
+from sightline.tasks.attributes.data import Attribute, Vocabulary, aviary_vocabulary
 from sightline.tasks.attributes.data.examples import Examples
 from sightline.tasks.attributes.data.pictures import gather
 from sightline.tasks.attributes.metrics.evaluate import judge
 from sightline.tasks.attributes.network.net import AttributeNet, AttributeSpec, attribute_net
 from sightline.tasks.attributes.network.store import load_attribute_net
 from sightline.tasks.attributes.recipe import EatRecipe
-from sightline.tasks.attributes.train.anatomy import anatomy_of, start_class_head, trunk_features
+from sightline.tasks.attributes.train.anatomy import anatomy_of, trunk_features
 from sightline.tasks.attributes.train.calibrate import fit_calibration, predict
 from sightline.tasks.attributes.train.experiment import train_eat
+from sightline.tasks.attributes.train.losses import attribute_loss
+from sightline.tasks.attributes.train.start import Taught, attribute_probe, start_attribute_head, start_class_head
 from sightline.training.norms import folded, norms, remark, rest
 from sightline.training.probe import Features, linear_probe
 from sightline.training.reporter import Reporter
@@ -251,3 +253,44 @@ def test_the_rate_of_a_head_that_starts_from_the_probe_follows_the_size_of_its_f
     features = trunk_features(net, pictures.train, torch.arange(len(pictures.train)), pooled=True)
     assert factor == pytest.approx(0.1 / (0.5 * float(features.abs().sum(1).mean())), rel=1e-3)
     assert f"{factor:.3g}"[:4] in out.with_suffix(".html").read_text()
+
+
+def test_the_attribute_head_starts_from_a_probe_that_is_stationary(weights: Path) -> None:
+    words = Vocabulary(
+        (
+            *(Attribute(f"has_bill_color::{v}", "has_bill_color", v, "bill") for v in ("red", "blue", "black")),
+            Attribute("has_crest::yes", "has_crest", "yes", "crest"),
+        ),
+        ("has_bill_color",),
+    )
+    spec = AttributeSpec("timm:resnet18", ("a", "b"), words, size=32, model_args=NARROW)  # type: ignore[arg-type]
+    net = attribute_net(spec, str(weights)).eval()
+    draw = torch.Generator().manual_seed(0)
+    x = 50 * torch.randn(60, 8, generator=draw) + 20
+    colours = (x[:, 0] > 0).long() + (x[:, 1] > 30).long()
+    targets = torch.cat([torch.nn.functional.one_hot(colours, 3), (x[:, 2] > 0)[:, None].long()], 1).float()
+    known = (torch.rand(60, 4, generator=draw) < 0.8).float()
+    images = torch.zeros(60, 3, 32, 32, dtype=torch.uint8)
+    examples = Examples(images, torch.arange(60) % 2, targets, known, torch.zeros(60, 16, 16, dtype=torch.uint8))
+    assert start_attribute_head(net, x, examples)
+    logits = net.attribute_head.what(x)
+    right = torch.cat([logits[:, :3].argmax(1) == colours, (logits[:, 3] > 0) == (targets[:, 3] > 0)])
+    assert right.float().mean() > 0.9
+    # naive oracle: gradient descent on the same loss, one question at a time, does not get lower by going on
+    head = attribute_probe(x, Taught(targets, known, words))
+    weight, bias = head.weight.clone().requires_grad_(), head.bias.clone().requires_grad_()
+    loss = attribute_loss(x @ weight.T + bias, targets, known, words)
+    slope = torch.autograd.grad(loss, bias)[0]
+    assert slope.abs().max() < 1e-3  # the bias has no penalty
+
+
+def test_an_attribute_head_that_reads_single_places_starts_as_it_was_made(weights: Path) -> None:
+    words = aviary_vocabulary()
+    spec = AttributeSpec("timm:resnet18", ("a", "b"), words, pool="max", size=32, model_args=NARROW)  # type: ignore[arg-type]
+    net = attribute_net(spec, str(weights)).eval()
+    before = net.attribute_head.what.weight.clone()
+    targets = torch.zeros(4, len(words))
+    images = torch.zeros(4, 3, 32, 32, dtype=torch.uint8)
+    examples = Examples(images, torch.arange(4) % 2, targets, targets, torch.zeros(4, 16, 16, dtype=torch.uint8))
+    assert not start_attribute_head(net, torch.randn(4, 8), examples)
+    assert torch.equal(net.attribute_head.what.weight, before)

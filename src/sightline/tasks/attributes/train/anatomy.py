@@ -16,7 +16,7 @@ from sightline.tasks.attributes.network.net import AttributeNet
 from sightline.tasks.attributes.recipe import EatRecipe
 from sightline.tasks.attributes.train.calibrate import normalised
 from sightline.training.anatomy import Anatomy
-from sightline.training.probe import Features, LinearHead, some
+from sightline.training.probe import Features, some
 
 
 def anatomy_of(net: AttributeNet) -> Anatomy:
@@ -61,31 +61,13 @@ def probe_features(net: AttributeNet, train: Examples, test: Examples) -> Featur
         train: pictures to learn from.
         test: pictures that judge.
     """
-    learnt, judged = some(_with_class(train)), _with_class(test)
+    learnt, judged = some(with_class(train)), with_class(test)
     pools: list[Float[Tensor, "n c"]] = [
         trunk_features(net, examples, rows, pooled=True) for examples, rows in ((train, learnt), (test, judged))
     ]
     return Features(pools[0], train.labels[learnt], pools[1], test.labels[judged])
 
 
-@torch.no_grad()
-def start_class_head(net: AttributeNet, head: LinearHead) -> bool:
-    """Let the class scores start from the linear probe on features: attributes have no say in them yet.
-
-    Args:
-        net: the network; its class head is changed in place.
-        head: the probe.
-
-    Returns:
-        Whether it does; a bottleneck reads attributes only, so nothing of it can be the probe.
-    """
-    own = net.class_head
-    if not head.fill(own.of_features):
-        return False
-    if own.of_attributes is not None:
-        own.of_attributes.weight.zero_()
-    return True
-
-
-def _with_class(examples: Examples) -> Tensor:
+def with_class(examples: Examples) -> Tensor:
+    """Rows of the pictures that have a class."""
     return torch.nonzero(examples.labels >= 0)[:, 0]

@@ -18,6 +18,7 @@ from sightline.models.load import load_model
 from sightline.models.zoo.catalog import find_model
 from sightline.models.zoo.packaged import PACKAGED
 from sightline.reports.run_page import Run, run_page
+from sightline.tasks.attributes.data.examples import Examples
 from sightline.tasks.attributes.data.pictures import Pictures, gather
 from sightline.tasks.attributes.metrics.evaluate import TestReport, judge
 from sightline.tasks.attributes.network.net import AttributeNet, AttributeSpec, attribute_net
@@ -32,15 +33,16 @@ from sightline.tasks.attributes.report import (
     verdict,
     within,
 )
-from sightline.tasks.attributes.train.anatomy import anatomy_of, probe_features, start_class_head
+from sightline.tasks.attributes.train.anatomy import anatomy_of, probe_features, with_class
 from sightline.tasks.attributes.train.calibrate import fit_calibration, fit_skill
 from sightline.tasks.attributes.train.fit import fit, kept_features, restored
 from sightline.tasks.attributes.train.resume import facts_of
+from sightline.tasks.attributes.train.start import start_attribute_head, start_class_head
 from sightline.training.callbacks import Keeper, Patience, kept_epoch
 from sightline.training.experiment import Experiment
 from sightline.training.loop import Watch
 from sightline.training.norms import remark
-from sightline.training.probe import Features, LinearHead
+from sightline.training.probe import Features, LinearHead, some
 from sightline.training.reporter import Report, Reporter, Row
 from sightline.training.resume import checkpoint
 from sightline.training.standing import Control
@@ -122,6 +124,7 @@ class EatExperiment(Experiment[EatRecipe, Pictures, AttributeNet, Trained]):
     source: Path | None = None
     written: AttributeNet | None = None
     remark: str = ""
+    taught: Examples | None = None
 
     def check(self) -> None:
         """Refuse a backbone that there is not."""
@@ -176,7 +179,7 @@ class EatExperiment(Experiment[EatRecipe, Pictures, AttributeNet, Trained]):
         """What the trunk makes of pictures before it learns."""
         if not self.recipe.tuning.probe:
             return None
-        train = data.train
+        train = self.taught = data.train
         if self.recipe.tuning.frozen:  # the heads need the same features afterwards
             train = replace(train, features=kept_features(net, train, self.recipe, self.work / "features" / "train"))
         return probe_features(net, train, data.judging)
@@ -187,8 +190,13 @@ class EatExperiment(Experiment[EatRecipe, Pictures, AttributeNet, Trained]):
         return self.recipe.tuning.head_start == "probe"
 
     def start_head(self, net: AttributeNet, head: LinearHead, features: Features) -> bool:
-        """Let the class head start from the linear probe."""
-        return start_class_head(net, head)
+        """Let the class head start from the linear probe, and the attribute head from one of its own."""
+        if not start_class_head(net, head):
+            return False
+        if self.taught is not None and self.recipe.loss.attribute_weight:
+            rows = some(with_class(self.taught))  # those of the features
+            start_attribute_head(net, features.train, self.taught.take(rows))
+        return True
 
     def save(self, net: AttributeNet, data: Pictures, path: Path) -> None:
         """The weights of the last epoch beside those of the best one, which are kept."""
