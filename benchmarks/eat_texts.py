@@ -23,10 +23,11 @@ from PIL import Image
 from torch import Tensor
 
 from _eat_cells import _pack
+from _eat_text_heads import FOLDS, Heads, Kind, Photos, folds_of
 from _study import Rows, publish
 from sightline.api.open_model import open_model
 from sightline.common.files import write_text
-from sightline.common.statistics.bootstrap import ratio
+from sightline.common.statistics.bootstrap import ratio, ratio_difference
 from sightline.data.photos import read_photo
 from sightline.models.trunk import Trunk
 from sightline.tasks.attributes.data import (
@@ -41,137 +42,11 @@ from sightline.tasks.attributes.data.captions import read_captions
 from sightline.tasks.attributes.data.mined import count_mentions
 from sightline.tasks.attributes.explain.speaking import PictureOutput
 from sightline.tasks.attributes.explain.strategies import AlongWeights
-from sightline.tasks.attributes.metrics.speech import TextReport, text_report, texts_of
-from sightline.tasks.attributes.network.calibration import Calibration, best_thresholds, log_odds, platt
+from sightline.tasks.attributes.metrics.speech import TextReport, Texts, as_many, text_report, texts_of
+from sightline.tasks.attributes.network.calibration import Calibration, best_thresholds, platt
 from sightline.tasks.attributes.network.skill import Answers, Skill, cross_fitted, measure_skill
 
-FOLDS, SMOOTH, SEEDS = 10, 2.0, 3
-CLASS_RIDGE = 300.0
-
-
-@dataclass(frozen=True)
-class Photos:
-    """Frozen features of photos, and what is known of them."""
-
-    features: Tensor
-    labels: Tensor
-    targets: Tensor
-    weights: Tensor
-    sentences: Tensor  # how many of the ten say it
-
-    def take(self, rows: Tensor) -> Photos:
-        """Some of them."""
-        return Photos(
-            self.features[rows], self.labels[rows], self.targets[rows], self.weights[rows], self.sentences[rows]
-        )
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A kind of heads.
-
-    Args:
-        anchored: whether an attribute's logit starts from what the class probabilities imply, so that only what the
-            class does not say is learnt; False learns it from the features alone.
-        ridge: penalty on the attributes' weights.
-    """
-
-    anchored: bool
-    ridge: float
-
-
-class Heads:
-    """Class and attribute heads, fitted to frozen features."""
-
-    def __init__(self, photos: Photos, kind: Kind, classes: int) -> None:
-        self.kind, self.classes = kind, classes
-        self.mean, self.std = photos.features.mean(0), photos.features.std(0) + 1e-6
-        scaled = (photos.features - self.mean) / self.std
-        # as many directions as photos: a ridge finds the same heads in them, several times faster
-        self.directions = torch.linalg.svd(scaled, full_matrices=False).Vh.T
-        x = self._scaled(photos)
-        self.class_weights = class_head(x, photos.labels, classes)
-        sums, counts = _sums(photos, classes)
-        self.base = (photos.targets * photos.weights).sum(0) / photos.weights.sum(0)
-        self.table = (sums + SMOOTH * self.base) / (counts + SMOOTH)
-        offset = (
-            self._anchor_of_training(x, photos, sums, counts) if kind.anchored else torch.zeros_like(photos.targets)
-        )
-        parts = [
-            logistic(x, photos.targets[:, k], photos.weights[:, k], offset[:, k], kind.ridge)
-            for k in range(photos.targets.shape[1])
-        ]
-        self.attribute_weights = torch.stack([weight for weight, _ in parts])
-        self.bias = torch.stack([bias for _, bias in parts])
-
-    def read(self, photos: Photos) -> tuple[Tensor, Tensor, Tensor]:
-        """Class logits, attribute logits, and what the predicted class alone implies."""
-        x = self._scaled(photos)
-        classes = _with_bias(x) @ self.class_weights.T
-        anchor = log_odds(classes.softmax(1) @ self.table) if self.kind.anchored else 0
-        return classes, anchor + x @ self.attribute_weights.T + self.bias, self.table[classes.argmax(1)]
-
-    def _anchor_of_training(self, x: Tensor, photos: Photos, sums: Tensor, counts: Tensor) -> Tensor:
-        """What the class implies of training photos: by classes read in cross-fit, and without the photo itself."""
-        likely = torch.zeros(len(x), self.classes)
-        fold = folds_of(len(x), 1)
-        for one in range(FOLDS):
-            rest, own = fold != one, fold == one
-            weights = class_head(x[rest], photos.labels[rest], self.classes)
-            likely[own] = (_with_bias(x[own]) @ weights.T).softmax(1)
-        own_class = torch.nn.functional.one_hot(photos.labels, self.classes).float()[:, :, None]
-        known = photos.weights[:, None]
-        less, fewer = sums - own_class * (photos.targets * photos.weights)[:, None], counts - own_class * known
-        return log_odds((likely[:, :, None] * (less + SMOOTH * self.base) / (fewer + SMOOTH)).sum(1))
-
-    def _scaled(self, photos: Photos) -> Tensor:
-        return ((photos.features - self.mean) / self.std) @ self.directions
-
-
-def _sums(photos: Photos, classes: int) -> tuple[Tensor, Tensor]:
-    """Weighted positives and weights of each class and attribute."""
-    hot = torch.nn.functional.one_hot(photos.labels, classes).float().T
-    return hot @ (photos.targets * photos.weights), hot @ photos.weights
-
-
-def class_head(x: Tensor, labels: Tensor, classes: int) -> Tensor:
-    """A soft-max on features with a ridge, [y, c + 1]; the last column is the bias."""
-    weights = torch.zeros(classes, x.shape[1] + 1, requires_grad=True)
-    optimiser = torch.optim.LBFGS([weights], max_iter=60, line_search_fn="strong_wolfe")
-
-    def closure() -> Tensor:
-        optimiser.zero_grad()
-        loss = torch.nn.functional.cross_entropy(_with_bias(x) @ weights.T, labels, reduction="sum")
-        loss = loss + CLASS_RIDGE / 2 * weights[:, :-1].square().sum()
-        loss.backward()
-        return loss
-
-    optimiser.step(closure)
-    return weights.detach()
-
-
-def logistic(x: Tensor, truth: Tensor, weight: Tensor, offset: Tensor, ridge: float) -> tuple[Tensor, Tensor]:
-    """Weights and bias of a ridge logistic regression with an offset, by Newton's method on the photos' kernel."""
-    kernel, one = (x @ x.T / ridge).double(), torch.ones(len(x), 1, dtype=torch.float64)
-    alpha, bias = torch.zeros(len(x), dtype=torch.float64), torch.zeros(1, dtype=torch.float64)
-    for _ in range(12):
-        eta = kernel @ alpha + bias
-        p = (eta + offset).sigmoid()
-        bend = (weight * p * (1 - p)).clamp(min=1e-3)
-        goal = eta + weight * (truth - p) / bend
-        solved = torch.linalg.solve(kernel + torch.diag(1 / bend), torch.cat([goal[:, None], one], 1))
-        bias = (solved[:, 0].sum() / solved[:, 1].sum())[None]
-        alpha = solved[:, 0] - bias * solved[:, 1]
-    return (x.double().T @ alpha / ridge).float(), bias[0].float()
-
-
-def folds_of(count: int, seed: int) -> Tensor:
-    """Number of the fold of each photo."""
-    return torch.randperm(count, generator=torch.Generator().manual_seed(seed)) % FOLDS
-
-
-def _with_bias(x: Tensor) -> Tensor:
-    return torch.cat([x, torch.ones(len(x), 1)], 1)
+SEEDS = 3
 
 
 def main() -> None:
@@ -182,8 +57,9 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="put the tables between their marks in docs/studies")
     parser.add_argument("--toy", action="store_true", help="features drawn at random, in seconds")
     asked = parser.parse_args()
+    torch.set_num_threads(1)
     cells = toy() if asked.toy else cub(asked.work)
-    publish({"texts": cells}, "eat_texts", json_to=asked.json, write=asked.write)
+    publish(tables_of(cells), "eat_texts", json_to=asked.json, write=asked.write)
 
 
 @dataclass(frozen=True)
@@ -231,7 +107,7 @@ def cub(work: Path) -> Rows:
         if way.alone:
             weights[counts == 1] = 1.0
         photos = Photos(features(data, work, way.crop), labels, torch.from_numpy(data.targets), weights, counts)
-        path = work / f"{sha256(repr((way, SEEDS, FOLDS)).encode()).hexdigest()[:12]}.json"
+        path = work / f"{sha256(repr((way, SEEDS, FOLDS, 2)).encode()).hexdigest()[:12]}.json"
         if not path.is_file():
             train, test = (photos.take(split) for split in splits)
             write_text(path, json.dumps(row(way, train, test, data.vocabulary, SEEDS)))
@@ -302,25 +178,54 @@ def _photo(data: AttributeData, row: int, crop: bool) -> NDArray[np.uint8]:
 
 
 def row(way: Way, train: Photos, test: Photos, words: Vocabulary, seeds: int) -> dict[str, str]:
-    """One row of the table: the first seed of the folds with intervals, and how far the others lie."""
+    """One row of both tables, its cells named `seen ...` and `typical ...`; intervals pool the seeds of the folds."""
     if way.each:
         kept = [torch.nonzero(train.labels == label)[: way.each, 0] for label in train.labels.unique()]
         train = train.take(torch.cat(kept))
-    reports = [judged(train, test, way.kind, words, seed=seed, shuffled=way.shuffled) for seed in range(seeds)]
-    strict, known = reports[0]
-    speaking = [1 - one.silent.mean for one, _ in reports]
-    spoken = bool(strict.seen.named)
+    answers = [judged(train, test, way.kind, words, seed=seed, shuffled=way.shuffled) for seed in range(seeds)]
+    seen, typical = ([getattr(one.texts, name) for one in answers] for name in ("seen", "typical"))
+    control = [one.by_class for one in answers]
+    there, clear = test.sentences >= 2, test.sentences != 1
+    own = torch.nn.functional.one_hot(test.labels).float()
+    usual = ((own.T @ there.float()) / own.sum(0)[:, None] >= 0.5)[test.labels]
+    everything = torch.ones_like(there)
     return {
         "heads": way.name,
-        "seen, typical": ", ".join(f"{one.readable}+{one.usual}" for one, _ in reports),
-        "photos with something seen": " / ".join(f"{share:.2f}" for share in speaking),
-        "true": str(strict.seen.precision) if spoken else "-",
-        "class control": str(strict.by_class.precision) if spoken else "-",
-        "less class control": str(strict.over_class) if spoken else "-",
-        "true, unsure left out": str(known.seen.precision) if spoken else "-",
-        "class control, unsure left out": str(known.by_class.precision) if spoken else "-",
-        "typical is true": str(strict.typical.precision) if strict.typical.named else "-",
+        "seen: of 24": ", ".join(str(one.report.readable) for one in answers),
+        "seen: photos with some": _speaking(seen),
+        "seen: true": _true(seen, there, everything),
+        "seen: by seed": " / ".join(f"{one.report.seen.precision.mean:.2f}" for one in answers),
+        "seen: class control": _true(control, there, everything),
+        "seen: less class control": _less(seen, control, there, everything),
+        "seen: true, unsure left out": _true(seen, there, clear),
+        "seen: less class control, unsure left out": _less(seen, control, there, clear),
+        "typical: of 24": ", ".join(str(one.report.usual) for one in answers),
+        "typical: photos with some": _speaking(typical),
+        "typical: usual for the true class": _true(typical, usual, everything),
+        "typical: true of the photo": _true(typical, there, everything),
+        "typical: true of the photo, unsure left out": _true(typical, there, clear),
     }
+
+
+def _speaking(tables: list[Tensor]) -> str:
+    """Share of the photos of which something is said, seed by seed."""
+    return " / ".join(f"{float(one.any(1).double().mean()):.2f}" for one in tables)
+
+
+def _counts(tables: list[Tensor], truth: Tensor, known: Tensor) -> tuple[Tensor, Tensor]:
+    """Per photo, over all seeds: what was said truly, and what was said and can be judged."""
+    said = torch.stack([one & known for one in tables]).double().sum(0)
+    return (said * truth).sum(1), said.sum(1)
+
+
+def _true(tables: list[Tensor], truth: Tensor, known: Tensor) -> str:
+    hits, said = _counts(tables, truth, known)
+    return str(ratio(hits, said)) if bool(said.any()) else "-"
+
+
+def _less(tables: list[Tensor], control: list[Tensor], truth: Tensor, known: Tensor) -> str:
+    ours, theirs = (_counts(one, truth, known) for one in (tables, control))
+    return str(ratio_difference(ours, theirs)) if bool(ours[1].any()) else "-"
 
 
 def person(counts: Tensor, data: AttributeData) -> dict[str, str]:
@@ -329,14 +234,24 @@ def person(counts: Tensor, data: AttributeData) -> dict[str, str]:
     clear = (counts * (counts - 1 != 1)).sum(1).double()
     return {
         "heads": "one person's sentence, against the other nine",
-        "seen, typical": f"{len(data.vocabulary)}+0",
-        "photos with something seen": f"{float((said > 0).double().mean()):.2f}",
-        "true": str(ratio(true, said)),
-        "class control": "-",
-        "less class control": "-",
-        "true, unsure left out": str(ratio(true, clear)),
-        "class control, unsure left out": "-",
-        "typical is true": "-",
+        "seen: of 24": str(len(data.vocabulary)),
+        "seen: photos with some": f"{float((said > 0).double().mean()):.2f}",
+        "seen: true": str(ratio(true, said)),
+        "seen: true, unsure left out": str(ratio(true, clear)),
+    }
+
+
+def tables_of(cells: Rows) -> dict[str, Rows]:
+    """What is called seen, and what is called typical, each as a table."""
+    names = list(dict.fromkeys(name for one in cells for name in one))
+    return {
+        kind: [
+            {"heads": one["heads"]}
+            | {name.partition(": ")[2]: one.get(name, "-") for name in names if name.startswith(kind)}
+            for one in cells
+            if any(name.startswith(kind) for name in one)
+        ]
+        for kind in ("seen", "typical")
     }
 
 
@@ -392,10 +307,19 @@ def knowledge(train: Photos, kind: Kind, classes: int, seed: int) -> tuple[Calib
     return known, measure_skill(answers, known)
 
 
+@dataclass(frozen=True)
+class Judged:
+    """What heads say of test photos, beside the class control that names as many attributes."""
+
+    report: TextReport
+    texts: Texts
+    by_class: Tensor
+
+
 def judged(
     train: Photos, test: Photos, kind: Kind, words: Vocabulary, *, seed: int = 0, shuffled: bool = False
-) -> tuple[TextReport, TextReport]:
-    """How true texts of test photos are: one sentence alone taken as no, and left out."""
+) -> Judged:
+    """How true texts of test photos are; one sentence alone counts as a no."""
     classes = int(train.labels.max()) + 1
     if shuffled:
         order = torch.randperm(len(train.labels), generator=torch.Generator().manual_seed(seed))
@@ -406,9 +330,9 @@ def judged(
     texts = texts_of(reader, reader.outputs(test))
     frequency = (train.targets * train.weights).sum(0) / train.weights.sum(0)
     truth = (test.sentences >= 2).float()
-    everything = torch.ones_like(truth, dtype=torch.bool)
-    strict = text_report(reader, texts, truth, everything, frequency)
-    return strict, text_report(reader, texts, truth, test.sentences != 1, frequency)
+    report = text_report(reader, texts, truth, torch.ones_like(truth, dtype=torch.bool), frequency)
+    usual = torch.nan_to_num(reader.calibration.prototypes)[texts.predicted]
+    return Judged(report, texts, as_many(usual, texts.seen.sum(1)))
 
 
 if __name__ == "__main__":
