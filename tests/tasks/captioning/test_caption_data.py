@@ -11,15 +11,19 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from sightline.errors import DataError, InputError
 from sightline.tasks.captioning.data.captions import read_captions, read_results
 from sightline.tasks.captioning.data.extract import detected_regions, grid_regions
 from sightline.tasks.captioning.data.features import open_features, read_tsv
 from sightline.tasks.captioning.data.regions import RegionSet, padded, region_set
+from sightline.tasks.captioning.data.sources import CaptionFiles, read_data
 from sightline.tasks.captioning.data.table import CaptionTable, part_of_scenes
 from sightline.tasks.captioning.data.vocabulary import numbers_of, sentence_of, unknown_words, vocabulary, words_of
+from sightline.tasks.captioning.explain.opened import open_captioner, open_regions
 from sightline.tasks.captioning.network.spec import SPECIAL
+from sightline.tasks.captioning.recipe import CaptionRecipe
 from sightline.tasks.captioning.world.picture import scene_picture
 from sightline.tasks.captioning.world.scenes import COLOURS, KINDS, SHAPES, draw_scenes, relations_of, words
 
@@ -277,6 +281,33 @@ def test_the_real_captions_and_results_are_read(pack: Path) -> None:
     assert len(read_results(pack / "captions" / "captions_val2014_fakecap_results.json")) == 1000
 
 
+def test_photos_tell_the_sizes_that_features_lack_and_are_drawn_on_the_page(tmp_path: Path) -> None:
+    features, photos = tmp_path / "features", tmp_path / "photos"
+    features.mkdir()
+    (photos / "train2017").mkdir(parents=True)
+    np.savez(features / "7.npz", feat=np.zeros((2, 9), np.float32))
+    np.save(features / "7.npy", np.array([[10, 10, 50, 60], [0, 0, 20, 20]], np.float32))
+    Image.new("RGB", (100, 80), "red").save(photos / "train2017" / "COCO_val2014_000000000007.jpg")
+    net = open_captioner(None)
+    with pytest.raises(DataError, match=r"how large picture 7 is; give the folder of the photos \(--images\)"):
+        open_regions(net, features)
+    opened = open_regions(net, features, images=photos)
+    assert opened.regions.boxes[0].tolist() == pytest.approx([0.1, 0.125, 0.5, 0.75])
+    assert opened.image.size == (100, 80)
+    with pytest.raises(DataError, match="no photo whose name ends in the number"):
+        open_regions(net, features, images=features)
+    karpathy = tmp_path / "karpathy.json"
+    pictures = [
+        {"cocoid": 7, "imgid": 0, "filename": "7.jpg", "split": split, "sentences": [{"raw": "A red square."}]}
+        for split in ("train", "test")
+    ]
+    karpathy.write_text(json.dumps({"images": pictures}))
+    files = CaptionFiles(karpathy, features=features, images=photos)
+    data = read_data(files, CaptionRecipe().but(least_count=1), lambda count: None)
+    assert data.origin == "features"
+    assert data.train.read(0).boxes[0].tolist() == pytest.approx([0.1, 0.125, 0.5, 0.75])
+
+
 def test_an_unknown_relation_is_refused(tmp_path: Path) -> None:
     from sightline.tasks.captioning.data.sources import CaptionFiles, read_data
     from sightline.tasks.captioning.recipe import CaptionRecipe
@@ -285,5 +316,5 @@ def test_an_unknown_relation_is_refused(tmp_path: Path) -> None:
         read_data(CaptionFiles(), CaptionRecipe().toy().but(relations=("sides",)), lambda done: None)
     with pytest.raises(InputError, match="without --captions"):
         CaptionFiles(features=tmp_path).check()
-    with pytest.raises(InputError, match="captions need regions from one place"):
+    with pytest.raises(InputError, match="captions need regions: give --features"):
         CaptionFiles(captions=tmp_path).check()

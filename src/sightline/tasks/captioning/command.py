@@ -33,7 +33,9 @@ class CaptionRun(RunOptions):
         None, "Captions to measure on; the file's own test or validation split if none.", panel="Data"
     )
     features: Path | None = setting(None, "Region features: TSV, HDF5, or a folder of npz and npy.", panel="Data")
-    images: Path | None = setting(None, "Folder of the photos, to make grid features of.", panel="Data")
+    images: Path | None = setting(
+        None, "Folder of the photos, to make grid features of; with --features only for their sizes.", panel="Data"
+    )
     grid: str = setting(
         "imagenet", "Network of `sightline models` whose last grid of features is taken.", "--model", panel="Data"
     )
@@ -84,6 +86,9 @@ class CaptionOptions(Settings):
     score: str | None = setting(None, "A sentence whose words are scored instead of writing one.")
     beam: int = setting(3, "Sentences that are kept while writing; 1 is greedy.", low=1)
     picture: int | None = setting(None, "Number of the picture in a features file; the first if none.", low=0)
+    images: Path | None = setting(
+        None, "Folder of the photos of a features file: for their sizes, and the picture on the page."
+    )
     scene: int = setting(0, "Seed of the generated scene, where no file is given.", low=0)
     method: str = setting("left-out", "How a word's regions are found; see the documentation of captions.")
     page: Path | None = setting(None, "Folder for a page that shows each word's regions.")
@@ -109,7 +114,7 @@ def caption(
     from sightline.tasks.captioning.explain.opened import open_captioner, open_regions
 
     net = open_captioner(options.weights)
-    opened = open_regions(net, source, number=options.picture, scene=options.scene)
+    opened = open_regions(net, source, number=options.picture, scene=options.scene, images=options.images)
     for note in opened.regions.notes:
         say_note(note)
     result = captioned(net, opened.regions, sentence=options.score, width=options.beam, method=options.method)

@@ -74,7 +74,7 @@ class Store(ABC):
             return UNIT
         raise DataError(
             f"{str(self.path)!r} holds boxes in pixels, but nothing says how large picture {number} is; give the "
-            "captions file that lists width and height, or the folder of pictures"
+            "folder of the photos (--images), or a captions file that lists width and height"
         )
 
     def absent(self, number: int) -> DataError:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import ChainMap
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from sightline.common.reading import check_listed, is_there, read_json
 from sightline.errors import DataError, InputError, near
 from sightline.tasks.captioning.data.captions import TRAIN, VALIDATION, CaptionedPicture, read_captions
 from sightline.tasks.captioning.data.features import Store, open_features
+from sightline.tasks.captioning.data.photos import PhotoSizes
 from sightline.tasks.captioning.data.regions import RegionSet
 from sightline.tasks.captioning.data.table import CaptionData, Part, part_of_scenes
 from sightline.tasks.captioning.data.vocabulary import vocabulary
@@ -28,7 +30,7 @@ class CaptionFiles:
         captions: captions to learn from, in Karpathy's or COCO's layout; None draws scenes.
         held_out: captions to measure on; None takes the test or validation split of `captions`.
         features: region features; see `open_features`.
-        images: folder of photos, whose regions are grid cells of `grid`.
+        images: folder of photos, whose regions are grid cells of `grid`; with `features` it only tells their sizes.
         grid: network whose last grid of features is taken, as `load_model` names it.
     """
 
@@ -54,10 +56,8 @@ class CaptionFiles:
         if self.captions is None:
             if self.features or self.images or self.held_out:
                 raise InputError("features, photos or held-out captions came without --captions; name them too")
-        elif (self.features is None) == (self.images is None):
-            raise InputError(
-                "captions need regions from one place: give --features FILE, or --images FOLDER to make grid features"
-            )
+        elif self.features is None and self.images is None:
+            raise InputError("captions need regions: give --features FILE, or --images FOLDER to make grid features")
 
 
 def read_data(files: CaptionFiles, recipe: CaptionRecipe, report: Report) -> CaptionData:
@@ -93,7 +93,10 @@ def _of_files(files: CaptionFiles, recipe: CaptionRecipe, report: Report) -> Cap
             "both are needed: give --held-out-captions FILE, or a file with splits"
         )
     notes: list[str] = []
-    sizes = {number: size for path in (files.captions, files.held_out) if path for number, size in _sizes(path)}
+    listed = {number: size for path in (files.captions, files.held_out) if path for number, size in _sizes(path)}
+    sizes: Mapping[int, tuple[int, int]] = listed
+    if files.features is not None and files.images is not None:
+        sizes = ChainMap(listed, PhotoSizes(files.images))  # type: ignore[arg-type]  # it is only read
     store = None if files.features is None else open_features(files.features, sizes)
     first, second = (_part(own, files, store, report, notes) for own in (train, held_out))
     least = recipe.data.least_count

@@ -10,6 +10,7 @@ from PIL import Image
 
 from sightline.errors import InputError
 from sightline.tasks.captioning.data.features import open_features
+from sightline.tasks.captioning.data.photos import PhotoSizes
 from sightline.tasks.captioning.data.regions import RegionSet
 from sightline.tasks.captioning.network.captioner import Captioner, load_captioner
 from sightline.tasks.captioning.world.picture import scene_picture
@@ -46,7 +47,9 @@ def open_captioner(weights: Path | None) -> Captioner:
         return load_captioner(path)
 
 
-def open_regions(net: Captioner, source: Path | None, *, number: int | None = None, scene: int = 0) -> Opened:
+def open_regions(
+    net: Captioner, source: Path | None, *, number: int | None = None, scene: int = 0, images: Path | None = None
+) -> Opened:
     """Regions as the captioner takes them.
 
     Args:
@@ -54,6 +57,7 @@ def open_regions(net: Captioner, source: Path | None, *, number: int | None = No
         source: a photo, or a file or folder of region features; None draws a scene.
         number: which picture of a features file; None is the first.
         scene: seed of the scene.
+        images: folder of the photos that a features file was made of, for their sizes and the page.
 
     Raises:
         InputError: the captioner was trained on regions of another kind.
@@ -61,10 +65,12 @@ def open_regions(net: Captioner, source: Path | None, *, number: int | None = No
     if source is None:
         return _scene(net, scene)
     if source.is_dir() or source.suffix.lower() in SUFFIXES:
-        store = open_features(source)
-        regions = store.regions(store.ids()[0] if number is None else number)
+        photos = None if images is None else PhotoSizes(images)
+        store = open_features(source, photos)
+        chosen = store.ids()[0] if number is None else number
+        regions = store.regions(chosen)
         _check_width(net, regions, source)
-        return Opened(regions, None)
+        return Opened(regions, None if photos is None else photos.image(chosen))
     return _photo(net, source)
 
 
