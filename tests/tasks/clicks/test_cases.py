@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from sightline.errors import DataError
+from sightline.errors import DataError, TrainingError
 from sightline.tasks.clicks.data import cases, pieces, writer
 from sightline.tasks.clicks.data.batches import Part
 from sightline.tasks.clicks.data.cases import CaseOrder, order_of
@@ -132,6 +132,11 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Any]:
     folder = tmp_path_factory.mktemp("slates")
     log, weights = slates(folder / "log.csv", count=700), folder / "net.safetensors"
     return log, weights, train_clicks(log, weights, TOY.but(model="fwfm", number=("price",)))
+
+
+def test_ray_s_rows_are_refused_for_choices(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="--case needs whole choices"):
+        train_clicks(slates(tmp_path / "log.csv"), tmp_path / "net.safetensors", TOY.but(reader="ray"))
 
 
 def test_a_network_of_choices_beats_equal_shares_and_a_linear_utility(trained: Any) -> None:

@@ -79,7 +79,7 @@ def place_of(net: ClickNet, encoder: Encoder, log: Path, row: int) -> Place:
         rows = rows_of(table.take(own))
         utilities = torch.from_numpy(logits_of(net, rows).astype(float))[torch.from_numpy(own != at[0])]
         nothing = utilities.new_zeros(int(encoder.schema.outside))
-        return Place(len(own), float(torch.cat([utilities, nothing]).logsumexp(0)))
+        return Place(len(own), float(torch.cat([utilities, nothing]).logsumexp(0)), encoder.schema.outside)
     raise DataError(f"--row {row} of the log {str(log)!r} is an alternative that was not available; take another row")
 
 

@@ -26,10 +26,12 @@ class Place:
     Args:
         alternatives: how many there are.
         others: `log sum_b exp(V_b)` of the other ones, and of no choice where there may be none.
+        none: whether there may be none.
     """
 
     alternatives: int
     others: float
+    none: bool = False
 
 
 def chance(utility: float, place: Place | None) -> float:
@@ -108,7 +110,7 @@ class Story:
         else:
             average = f"an average alternative in its place would be chosen with {self.average:.1%}"
             head = (
-                f"Of {self.place.alternatives} alternatives this one is chosen with a probability of "
+                f"Of {self.place.alternatives} alternatives{' or none' * self.place.none} this one is chosen with a probability of "
                 f"{self.probability:.1%}; {average}."
             )
         if not name or abs(difference) < 0.05:

@@ -106,8 +106,11 @@ class ClickExperiment(Experiment[ClickRecipe, Prepared, ClickNet, ClickFigures])
 
     def check(self) -> None:
         """Read the first lines before anything else."""
+        own = self.recipe.data
+        if own.case and own.reader == "ray":
+            raise TrainingError("--reader ray deals out rows, and --case needs whole choices; take --reader parquet")
         if self.log is not None:
-            schema_of(self.log, self.recipe.data)
+            schema_of(self.log, own)
 
     def data(self, report: Report) -> Prepared:
         """The log as numbers."""
@@ -184,8 +187,6 @@ class ClickExperiment(Experiment[ClickRecipe, Prepared, ClickNet, ClickFigures])
         if self.recipe.data.reader == "parquet":
             yield batches(train, order_of(train, batch, seed))
             return
-        if train.case_starts() is not None:
-            raise TrainingError("--reader ray deals out rows, and --case needs whole choices; take --reader parquet")
         with ray_session(1, "reading by Ray Data"):
             yield ray_batches(RayOrder(train, batch, seed))
 
