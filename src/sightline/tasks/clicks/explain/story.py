@@ -109,10 +109,8 @@ class Story:
             head = f"A click has a probability of {self.probability:.1%}; {average}."
         else:
             average = f"an average alternative in its place would be chosen with {self.average:.1%}"
-            head = (
-                f"Of {self.place.alternatives} alternatives{' or none' * self.place.none} this one is chosen with a probability of "
-                f"{self.probability:.1%}; {average}."
-            )
+            several = f"Of {self.place.alternatives} alternatives{' or none' * self.place.none}"
+            head = f"{several} this one is chosen with a probability of {self.probability:.1%}; {average}."
         if not name or abs(difference) < 0.05:
             return f"{head} No field or pair of fields moves it far from the average."
         share = value / difference
