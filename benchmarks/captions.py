@@ -38,7 +38,7 @@ KINDS = ("size", "distance", "side")
 MOVES = ("in range", "moved and 3 times as large", "moved and 0.3 times as large", "8 boxes")
 POINTERS = ("GSA, query", "NSA + GSA, query (NG-SAN)", "NG-SAN + signs")
 REACHED = 0.9
-"""Share of right words from which a normaliser counts as having learnt."""
+"""Share of right words from which a network counts as having learnt."""
 
 
 def main() -> None:
@@ -58,7 +58,7 @@ def main() -> None:
             for job in jobs[at::of]:
                 for path, make in job:
                     keep(path, make)
-        tables = {study: TABLES[study](cells_of(work / FOLDERS.get(study, study))) for study in studies}
+        tables = {study: TABLES[study](cells_of(work, study)) for study in studies}
         publish(tables, "captions", json_to=asked.json, write=asked.write)
 
 
@@ -130,8 +130,15 @@ def keep(path: Path, make: Callable[[], Cell]) -> None:
     print(f"{path.parent.name} {path.stem}: {content}", file=sys.stderr)
 
 
-def cells_of(folder: Path) -> list[Cell]:
-    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
+def cells_of(work: Path, study: str) -> list[Cell]:
+    """The cells of a study; those of pointing with the share of right relation words of their network."""
+    paths = sorted((work / FOLDERS.get(study, study)).glob("*.json"))
+    own: list[Cell] = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+    if study == "pointing":
+        for path, cell in zip(paths, own, strict=True):
+            network = work / "relations" / f"{KINDS[0]}-{path.name}"
+            cell["right"] = json.loads(network.read_text(encoding="utf-8"))["in range"]
+    return own
 
 
 def spread(values: list[float], *, share: bool = True, of: str = "seeds") -> str:
@@ -175,16 +182,18 @@ def table_pointing(own: list[Cell]) -> Rows:
                     "networks that chose it": "control" if method in CONTROLS else f"{chosen} of {len(own)}",
                 }
             )
-    if own:
-        mine = [one["methods"][one["choice"]] for one in own]
-        rows.append(
-            {
-                "regions by": "**each network's choice**",
-                "words of colour and shape": spread([words for words, _ in mine], of="networks"),
-                "relation words": spread([relations for _, relations in mine], of="networks"),
-                "networks that chose it": f"{len(own)} of {len(own)}",
-            }
-        )
+    learnt = [one for one in own if one["right"] >= REACHED]
+    for name, part in (("**each network's choice**", own), (f"its choice, networks that learnt ({REACHED})", learnt)):
+        mine = [one["methods"][one["choice"]] for one in part]
+        if own:
+            rows.append(
+                {
+                    "regions by": name,
+                    "words of colour and shape": spread([words for words, _ in mine], of="networks"),
+                    "relation words": spread([relations for _, relations in mine], of="networks"),
+                    "networks that chose it": f"{len(part)} of {len(own)}",
+                }
+            )
     return rows
 
 
