@@ -6,16 +6,20 @@ from itertools import pairwise
 import pytest
 import torch
 
+from sightline.api.decision import decisions_of
 from sightline.reports import montage, page
 from sightline.reports.outline import area_of
 from sightline.reports.photo import tensor_of
 from sightline.reports.region import COLOUR, borders, dashes_of, marked, region_of, share_within
-from sightline.results import AttentionMap, Decision, Explanation, Explanations, Flow
+from sightline.reports.signal import line_plot
+from sightline.results import IMAGE, AttentionMap, Decision, Domain, Explanation, Explanations, Flow
 from sightline.results.original import Original
+from sightline.targets.base import Readout
 
 RING = torch.zeros(8, 8)
 RING[1:7, 1:7] = 1.0
 RING[3:5, 3:5] = 0.0
+SIGNAL = Domain("signal")
 BOX = Decision("dog", 1.0, box=(0.25, 0.5, 0.5, 0.25))
 SQUARE = Decision("dog", 1.0, region=(((0.25, 0.5), (0.75, 0.5), (0.75, 0.75), (0.25, 0.75)),))
 
@@ -114,3 +118,19 @@ def test_the_photo_of_the_user_carries_it(tmp_path):
     drawn = yellow(tensor_of(explained(SQUARE, original=original).overlay()))
     assert drawn[:, :120].sum() == 0
     assert drawn[45:80, 120:180].sum() > 20
+
+
+def test_the_region_of_a_signal_is_a_span_of_its_strip_and_that_of_a_flat_output_of_a_picture_is_unknown():
+    weights = torch.zeros(1, 1, 200)
+    weights[..., 50:100] = weights[..., 150:160] = 1.0
+    readout = Readout(torch.ones(1, 1), (("beat",),), regions=weights)
+    ((decision,),) = decisions_of(readout, SIGNAL)
+    spans = sorted((min(x for x, _ in loop), max(x for x, _ in loop)) for loop in decision.region)
+    assert [x for span in spans for x in span] == pytest.approx([0.25, 0.5, 0.75, 0.8], abs=0.01)
+    values = torch.zeros(200)
+    values[60:80], values[180:200] = 3.0, 1.0
+    drawn = line_plot(
+        Explanation(Flow((AttentionMap(values, "a", domain=SIGNAL),), "lrp"), decision, torch.rand(1, 200))
+    )
+    assert share_within(drawn.flow[0], decision) == pytest.approx(0.75, abs=0.01)
+    assert decisions_of(readout, IMAGE)[0][0].region == ()

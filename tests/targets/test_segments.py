@@ -85,7 +85,8 @@ def test_the_readout_holds_the_region_of_a_picture_and_none_for_all_of_it() -> N
     regions = read(targets.segment("cat")).regions
     assert torch.equal(regions[:, 0], (LOGITS.argmax(1) == NAMES.index("cat")).float())
     assert read(targets.segment("cat", region="all")).regions is None
-    assert read(targets.segment(0), torch.randn(1, 3, 9), None).regions is None
+    assert read(targets.segment(0), torch.randn(1, 3, 9), None).regions.shape == (1, 1, 9)
+    assert read(targets.segment(0), torch.randn(1, 3, 4, 5, 6), None).regions is None
 
 
 def test_a_contrast_takes_the_other_class_over_the_same_region_off() -> None:

@@ -15,7 +15,7 @@ from sightline.models import Adapter
 from sightline.models.labels import label_names
 from sightline.models.logits import Logits, logits_of
 from sightline.models.outputs import Probabilities, chances_of, declarations_of, labels_of
-from sightline.results import Decision
+from sightline.results import IMAGE, Decision, Domain
 from sightline.targets import ClassHead, Readout, Selector, Target
 from sightline.targets.base import takes_classes
 from sightline.targets.closest import needs_classifier, with_classifier
@@ -110,9 +110,19 @@ def classifier_rows(model: nn.Module, logits: Logits) -> Float[Tensor, "c d"] | 
     return weights[0] if len(weights) == 1 else None
 
 
-def decisions_of(readout: Readout) -> list[list[Decision]]:
-    """The readout as plain numbers; read from the device once."""
+def decisions_of(readout: Readout, domain: Domain = IMAGE) -> list[list[Decision]]:
+    """The readout as plain numbers; read from the device once.
+
+    Args:
+        readout: what the target read.
+        domain: what the input lies over; regions are lines around parts of a picture, or of a signal's strip.
+    """
     from sightline.reports.region import borders  # drawing is loaded where a decision has a place
+
+    regions = readout.regions
+    if regions is not None:
+        axes = {"image": 2, "spectrogram": 2, "signal": 1}.get(domain.kind)
+        regions = regions.reshape(*regions.shape[:2], -1, regions.shape[-1]) if regions.ndim - 2 == axes else None
 
     scores = readout.scores.tolist()
     indices = None if readout.indices is None else readout.indices.tolist()
@@ -128,7 +138,7 @@ def decisions_of(readout: Readout) -> list[list[Decision]]:
                 probability=None if chances is None else chances[b][k],
                 against=None if others is None else others[b][k],
                 box=None if boxes is None or not boxes[b][k][2] else boxes[b][k],
-                region=() if readout.regions is None else borders(readout.regions[b, k]),
+                region=() if regions is None else borders(regions[b, k]),
             )
             for k, score in enumerate(row)
         ]

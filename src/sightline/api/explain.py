@@ -209,7 +209,7 @@ def _explanations(
 ) -> list[Explanation]:
     """One explanation per sample, target and method."""
     first = outcomes[0][1].readout
-    decisions = decisions_of(first)
+    decisions = decisions_of(first, domain)
     return [
         Explanation(
             flow=_flow(method, outcome, domain, b, k),

@@ -49,6 +49,8 @@ def borders(mask: Float[Tensor, "h w"]) -> tuple[Loop, ...]:
     if longest > COARSEST:
         size = tuple(max(1, round(side * COARSEST / longest)) for side in field.shape)
         field = interpolate(field[None, None], size, mode="area")[0, 0]
+    if len(field) == 1:  # a signal's strip has one row, whose corners would be cut off
+        field = field.expand(FINEST, -1)
     times = max(1, math.ceil(FINEST / max(field.shape)))
     return loops_of(field.repeat_interleave(times, 0).repeat_interleave(times, 1), 0.5)
 

@@ -36,8 +36,8 @@ class Readout:
         against: `[b, k]` indices of the classes that these are weighed against, where a target names one, else None.
         boxes: `[b, k, 4]` the boxes that the decisions are about: x, y, width, height as shares of the input, zeros
             where there is none; else None.
-        regions: `[b, k, h, w]` the shares of each place of the input, on a grid of any size, that the decisions are
-            about; None where that is all of it, or no region of a picture.
+        regions: `[b, k, h, w]` of a picture or `[b, k, t]` of a signal, the shares of each place of the input, on a
+            grid of any size, that the decisions are about; None where that is all of it, or where it is not known.
     """
 
     scores: Float[Tensor, "b k"]
@@ -46,7 +46,7 @@ class Readout:
     probabilities: Float[Tensor, "b k"] | None = None
     against: Int[Tensor, "b k"] | None = None
     boxes: Float[Tensor, "b k 4"] | None = None
-    regions: Float[Tensor, "b k h w"] | None = None
+    regions: Float[Tensor, "b k *places"] | None = None
 
 
 class Target(ABC):

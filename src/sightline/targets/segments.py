@@ -110,7 +110,7 @@ class Segment(Target):
         if question.others is not None:
             scores = scores - means(logits, question.others, question.weights)
         names = _labels(question, logits, labels)
-        part = logits.ndim == 4 and not (isinstance(self.region, str) and self.region == ALL)
+        part = logits.ndim in (3, 4) and not (isinstance(self.region, str) and self.region == ALL)
         regions = question.weights.detach() if part else None
         return Readout(scores, names, question.classes, against=question.others, regions=regions)
 
