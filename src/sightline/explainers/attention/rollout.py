@@ -192,7 +192,7 @@ def who_decides(reading: AttentionReading) -> str:
         return f"Read from the mean of the {len(numbers)} tokens that reach the decision, of {len(deciding)}."
     return (  # attention from something else to the places
         f"Read from the mean of {len(numbers)} of the {len(deciding)} queries of the attention, those that reach the "
-        "decision. A query here is no place of the map: it may be a segment of sound, a word or a latent token."
+        "decision. A query here is not a place of the map: it may be a segment of sound, a word or a latent token."
     )
 
 
