@@ -173,6 +173,15 @@ def test_fine_maps_of_others_are_averaged_and_maps_of_words_refused() -> None:
     caption = caption_of([item(32, 64)], ["cat"])
     assert len(caption.boxes) == 16 * 16
     assert caption.weights[0][:2] == (33.5, 37.5)
+    assert not caption.sinks
+    first, second = item(4, 4), item(4, 4)
+    for own, cell in ((first, 3), (second, 9)):
+        own.flow.main.values = torch.ones(4, 4)
+        own.flow.main.values.view(-1)[[6, cell]] = 8.0
+    both = caption_of([first, second], ["red", "cat"])
+    assert both.sinks == (6,)
+    assert "all words attend to region 7 alike" in both.notes[0]
+    assert not caption_of([first], ["red"]).sinks
     with pytest.raises(InputError, match="needs a map over the picture"):
         caption_of([item(7)], ["cat"])
 

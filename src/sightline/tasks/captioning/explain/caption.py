@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -71,6 +72,12 @@ class Caption:
         return ", ".join(f"{i + 1} ({shares[i]:.0%})" for i in order if shares[i] >= LEAST_SHOWN) or "none"
 
 
+def sink_note(sinks: Sequence[int]) -> str:
+    """What a reader should know of regions that all words attend to."""
+    named = ", ".join(str(i + 1) for i in sinks)
+    return f"all words attend to region {named} alike (attention sinks): it says little of a single word"
+
+
 def captioned(
     net: Captioner, regions: RegionSet, *, sentence: str | None = None, width: int = 3, method: str = "left-out"
 ) -> Caption:
@@ -108,8 +115,7 @@ def captioned(
         notes.append("the picture has one region: every word can only rest on it")
     sinks = sink_regions(question)
     if sinks:
-        named = ", ".join(str(i + 1) for i in sinks)
-        notes.append(f"all words attend to region {named} alike (attention sinks): it says little of a single word")
+        notes.append(sink_note(sinks))
     return Caption(
         words,
         tuple(logs[:-1]),

@@ -205,7 +205,16 @@ def sink_regions(question: Question, *, limit: float = 3.0) -> list[int]:
 
     A region is a sink where its smallest attention over all words is more than `limit` times an even share.
     """
-    weights = attention(question)
+    return common_regions(attention(question), limit=limit)
+
+
+def common_regions(weights: Weights, *, limit: float = 3.0) -> list[int]:
+    """Regions whose smallest share over all words is more than `limit` times an even one.
+
+    Args:
+        weights: shares of each region for each word.
+        limit: how many times.
+    """
     least = weights.min(0).values * weights.shape[1]
     return (least > limit).nonzero()[:, 0].tolist()
 

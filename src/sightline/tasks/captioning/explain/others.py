@@ -9,7 +9,8 @@ from torch.nn import functional as fn
 
 from sightline.errors import InputError
 from sightline.results.explanation import Explanation
-from sightline.tasks.captioning.explain.caption import Caption
+from sightline.tasks.captioning.explain.caption import Caption, sink_note
+from sightline.tasks.captioning.explain.methods import common_regions
 from sightline.tasks.captioning.network.geometry import grid_boxes
 
 FINEST = 16
@@ -24,7 +25,8 @@ def caption_of(items: Sequence[Explanation], words: Sequence[str]) -> Caption:
         words: the words as they are to be read.
 
     Returns:
-        The caption; its log-probabilities are the scores of the explanations.
+        The caption; its log-probabilities are the scores of the explanations. Cells that all words weigh far above an
+        even share are its sinks.
 
     Raises:
         InputError: words and explanations are not equally many, or a map lies over something other than a picture.
@@ -42,6 +44,9 @@ def caption_of(items: Sequence[Explanation], words: Sequence[str]) -> Caption:
         height, width = (min(FINEST, side) for side in values.shape)
         rows.append(fn.adaptive_avg_pool2d(values.detach().float().cpu()[None], (height, width))[0])
     weights = torch.stack(rows).nan_to_num()
+    positive = weights.flatten(1).clamp_min(0)
+    shares = positive / positive.sum(1, keepdim=True).clamp_min(1e-12)
+    sinks = tuple(common_regions(shares)) if len(words) > 1 else ()  # one word has none in common with others
     boxes = grid_boxes(*weights.shape[1:])
     logs = tuple(float(item.decision.score) for item in items)
     return Caption(
@@ -51,4 +56,6 @@ def caption_of(items: Sequence[Explanation], words: Sequence[str]) -> Caption:
         tuple(map(tuple, weights.flatten(1).tolist())),
         tuple(map(tuple, boxes.tolist())),
         items[0].method,
+        sinks,
+        (sink_note(sinks),) if sinks else (),
     )
