@@ -200,39 +200,6 @@ def texts(cells: Cells) -> Rows:
     return rows
 
 
-LEARNT = ("eat", "permuted")
-"""Fine-tuned arms that have a second task."""
-
-
-def tuned(cells: Cells) -> Rows:
-    """Fine-tuned networks beside the probe of the features before training."""
-    rows = []
-    for (data, base, arm, each), seeds in cells.by.items():
-        one, probe = (data, base, arm, each), (data, base, "probe", each)
-        rows.append(
-            {
-                "network": base,
-                "arm": arm,
-                "seeds": str(len(seeds)),
-                "epochs": plain(cells.mean(one, "epochs")).partition(".")[0],
-                "accuracy": plain(cells.mean(one, "accuracy")),
-                "less probe": "" if arm == "probe" else signed(crossed([cells.difference(one, probe, "hits")])),
-                "less zero": signed(crossed([cells.difference(one, (data, base, "zero", each), "hits")]))
-                if arm in LEARNT
-                else "",
-                "energy": plain(cells.mean(one, "energy")),
-                "another picture's map": plain(cells.mean(one, "another map")),
-                "within classes": plain(cells.mean(one, "within")),
-                "named is true": plain(cells.mean(one, "true")),
-                "class control": plain(cells.mean(one, "true class")),
-                "accuracy without the map's top fifth": plain(cells.mean(one, "deleted")),
-                "without another map's": plain(cells.mean(one, "deleted another")),
-                "CPU s": plain(cells.mean(one, "seconds")).partition(".")[0],
-            }
-        )
-    return rows
-
-
 QUESTIONS = (
     ("EAT more accurate than the probe", "eat", "probe", "hits", ""),
     ("EAT more accurate than lambda 0", "eat", "zero", "hits", ""),

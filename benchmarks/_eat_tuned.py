@@ -40,6 +40,8 @@ LAMBDA = {"zero": 0.0, "eat 0.3": 0.3}
 PART = 0.3
 AS_BUILT = ("zero, head as built",)
 """Arms whose class head does not start from the probe, as that of all others does; on the first seed."""
+AT_RANDOM = ", attribute head as built"
+"""Ending of arms whose attribute head does not start from a probe; not among the cells that the command trains."""
 EPOCHS, CUT, FOLD = 10, 0.2, 0.2
 """Epochs; share of the places that deletion takes; share of each class's photos for the choice."""
 
@@ -58,17 +60,17 @@ def tuned_row(base: Base, arm: str, seed: int, work: Path, device: str = "cpu") 
     warnings.filterwarnings("ignore", module="lightning.*")
     begun, clock = time.process_time(), time.perf_counter()
     net, own, features = _ready(base, work)
-    if arm in CHOICE:
+    if arm.startswith("choice: "):
         own, features = _divided(own, features, seed)
-    kind = arm.partition(": ")[2] or arm.partition(",")[0]
+    kind = (arm.partition(": ")[2] or arm).partition(",")[0]
     examples, rows = taught(own, kind, seed)
     _start(net, features, arm)
-    if LAMBDA.get(kind, 1.0):
+    if LAMBDA.get(kind, 1.0) and not arm.endswith(AT_RANDOM):
         start_attribute_head(net, features.train[rows], examples)
     fit(net, examples, recipe(seed, EPOCHS, net, arm=kind, features=features, device=device))
     net = net.to(_where(device))
     row = {**_name(base, arm, seed), "epochs": EPOCHS}
-    if arm in CHOICE:
+    if arm.startswith("choice: "):
         row |= judged(net, own)
     else:
         row |= measured(net, own) | deletion(net, own.test)
@@ -231,11 +233,11 @@ def toy_row(words: Vocabulary, arm: str, seed: int) -> Row:
             "accuracy": sum(probe.right) / len(test)
         }
     features = probe_features(net, train, test)
-    if arm in CHOICE:
+    if arm.startswith("choice: "):
         own, features = _divided(own, features, seed)
     _start(net, features, arm)
-    kind = arm.partition(": ")[2] or arm.partition(",")[0]
+    kind = (arm.partition(": ")[2] or arm).partition(",")[0]
     fit(net, own.pool, recipe(seed, 1, net, arm=kind, features=features))
     row = {**_name(base, arm, seed), "epochs": 1}
-    row |= judged(net, own) if arm in CHOICE else measured(net, own) | deletion(net, own.test)
+    row |= judged(net, own) if arm.startswith("choice: ") else measured(net, own) | deletion(net, own.test)
     return row | {"seconds": time.process_time() - begun}

@@ -20,9 +20,10 @@ from pathlib import Path
 import torch
 
 from _eat_arms import FAMILIES, SIZES, Row, World, cells, ridge_of
-from _eat_claims import Cells, bases, claims, guides, picture, recognition, texts, tuned
+from _eat_claims import Cells, bases, claims, guides, picture, recognition, texts
 from _eat_features import BASES, BIRDS_BASE, SETS, frozen, toy, vocabularies
 from _eat_tuned import ARMS, AS_BUILT, CHOICE, VARIANTS, probe_row, toy_row, tuned_row
+from _eat_tuned_tables import chosen, tuned
 from _study import arguments, part_of, publish
 
 STUDIES = ("frozen", "guided", "tuned")
@@ -58,9 +59,9 @@ def main() -> None:
 
 
 def _print(work: Path, asked: argparse.Namespace) -> None:
-    own = Cells(rows_of(work / "frozen.jsonl"))
+    own, fine = Cells(rows_of(work / "frozen.jsonl")), Cells(rows_of(work / "tuned.jsonl"))
     tables = {"claims": claims(own), "recognition": recognition(own), "bases": bases(own)}
-    tables |= {"guides": guides(own), "texts": texts(own), "tuned": tuned(Cells(rows_of(work / "tuned.jsonl")))}
+    tables |= {"guides": guides(own), "texts": texts(own), "tuned": tuned(fine), "chosen": chosen(fine)}
     publish(tables, "eat_study", json_to=asked.json, write=asked.write)
     if asked.picture:
         picture(own, asked.picture)
