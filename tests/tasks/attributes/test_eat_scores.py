@@ -9,7 +9,13 @@ from sightline.tasks.attributes.data import Attribute, Vocabulary
 
 pytest.importorskip("lightning")
 
-from sightline.tasks.attributes.metrics.scores import calibration_error, choices_of, rankings, scores, within_classes
+from sightline.tasks.attributes.metrics.scores import (
+    attribute_calibration_error,
+    choices_of,
+    rankings,
+    scores,
+    within_classes,
+)
 
 WORDS = Vocabulary(
     (
@@ -57,5 +63,7 @@ def test_calibration_error_is_the_gap_between_what_is_said_and_what_is_so() -> N
     said = torch.full((10, 1), 0.8)
     there = torch.zeros(10, 1)
     there[:5] = 1
-    assert calibration_error(said, there, torch.ones(10, 1)) == pytest.approx(0.3, abs=1e-6)
-    assert calibration_error(said, there, torch.zeros(10, 1)) != calibration_error(said, there, torch.ones(10, 1))
+    assert attribute_calibration_error(said, there, torch.ones(10, 1)) == pytest.approx(0.3, abs=1e-6)
+    assert attribute_calibration_error(said, there, torch.zeros(10, 1)) != attribute_calibration_error(
+        said, there, torch.ones(10, 1)
+    )

@@ -134,7 +134,7 @@ def within_classes(
     return right, pairs
 
 
-def calibration_error(
+def attribute_calibration_error(
     probabilities: Float[Tensor, "n k"], targets: Float[Tensor, "n k"], weights: Float[Tensor, "n k"], bins: int = 15
 ) -> float:
     """Expected calibration error of all known attributes together; NaN where none is known."""
