@@ -19,12 +19,13 @@ def tuned(cells: Cells) -> Rows:
         if arm.startswith(CHOICE):
             continue
         one, probe, zero = (data, base, arm, each), (data, base, "probe", each), (data, base, "zero", each)
-        second = arm not in ("probe", "zero", "zero, head as built")
+        second = arm.partition(",")[0] not in ("probe", "zero") and not arm.endswith("former rate")
         rows.append(
             {
                 "network": base,
                 "arm": arm,
                 "seeds": str(len(seeds)),
+                "epochs": plain(cells.mean(one, "epochs")).partition(".")[0],
                 "trained on": "/".join(sorted({_machine(row.get("device")) for row in seeds.values()})),
                 "accuracy": plain(cells.mean(one, "accuracy")),
                 "less probe": "" if arm == "probe" else signed(crossed([cells.difference(one, probe, "hits")])),
