@@ -65,6 +65,7 @@ def events() -> Image.Image:
     import torch
 
     from sightline.tasks.audiovisual.explain.clip import read_event_clip
+    from sightline.tasks.audiovisual.explain.posthoc import flow_maps
     from sightline.tasks.audiovisual.explain.result import explained
     from sightline.tasks.audiovisual.network.store import load_net
     from sightline.tasks.audiovisual.recipe import EventRecipe
@@ -80,7 +81,8 @@ def events() -> Image.Image:
         save_scene(scenes(WorldConfig(), HELD_OUT, 1, seed=1), 0, clip)
         net = load_net(weights)
         read = read_event_clip(clip, net.spec)
-        save_strip(read, explained(net, read), strip)
+        items = explained(net, read)
+        save_strip(read, items, strip, flows=flow_maps(net, read, items))
         return Image.open(strip).convert("RGB")
 
 
