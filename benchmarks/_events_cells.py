@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import resource
 import tempfile
 import time
@@ -16,6 +17,8 @@ import torch
 from torch import Tensor
 
 from sightline.tasks.audiovisual.data.drawn import EventData, draw, world_of
+from sightline.tasks.audiovisual.explain.clip import EventClip, read_event_clip
+from sightline.tasks.audiovisual.explain.result import explained
 from sightline.tasks.audiovisual.metrics.maps import WAYS, Maps, attention
 from sightline.tasks.audiovisual.metrics.measure import measure
 from sightline.tasks.audiovisual.metrics.perturb import perturbed, random_maps
@@ -155,8 +158,6 @@ def mean(values: Tensor) -> float:
 
 def speed(recipe: EventRecipe, repetitions: int) -> Cell:
     """CPU time of explaining a clip of ten seconds over that of its forward, and of decoding it over its length."""
-    from sightline.tasks.audiovisual.explain.clip import read_event_clip
-    from sightline.tasks.audiovisual.explain.result import explained
     from sightline.tasks.audiovisual.network.spec import EventSpec
     from sightline.tasks.audiovisual.report.player import save_scene
 
@@ -167,14 +168,46 @@ def speed(recipe: EventRecipe, repetitions: int) -> Cell:
         save_scene(scenes(replace(world_of(recipe.data), frames=50), 0, 1), 0, path)
         decoding = [spent(lambda: read_event_clip(path, net.spec)) for _ in range(repetitions)]
         clip = read_event_clip(path, net.spec)
+    return {
+        "maps": map_costs(net, clip, repetitions),
+        "decoding": [one / 10.0 for one in decoding],
+        "segments": clip.ruler.segments,
+        "real": [real_clip(net, path, min(repetitions, 3)) for path in real_clips() if repetitions > 2],
+    }
+
+
+@torch.no_grad()
+def map_costs(net: EventNet, clip: EventClip, repetitions: int) -> list[float]:
+    """CPU time of the maps of all classes over that of a forward, in pairs."""
     ratios = []
-    with torch.no_grad():
-        net(*clip.inputs)
-        for _ in range(repetitions):
-            before = spent(lambda: net(*clip.inputs))
-            maps = spent(lambda: explained(net, clip))
-            ratios.append(maps / ((before + spent(lambda: net(*clip.inputs))) / 2))
-    return {"maps": ratios, "decoding": [one / 10.0 for one in decoding], "segments": clip.ruler.segments}
+    net(*clip.inputs)
+    for _ in range(repetitions):
+        before = spent(lambda: net(*clip.inputs))
+        maps = spent(lambda: explained(net, clip))
+        ratios.append(maps / ((before + spent(lambda: net(*clip.inputs))) / 2))
+    return ratios
+
+
+def real_clip(net: EventNet, path: Path, repetitions: int) -> Cell:
+    """Decoding of somebody's clip over its length, and its maps over a forward."""
+    decoding = [spent(lambda: read_event_clip(path, net.spec)) for _ in range(repetitions)]
+    clip = read_event_clip(path, net.spec)
+    footage = clip.footage
+    sides = "-" if footage is None else f"{footage.original_size[2]} x {footage.original_size[1]}"
+    decoded = min(decoding) / clip.ruler.end
+    return {
+        "sides": sides,
+        "seconds": clip.ruler.end,
+        "decoding": decoded,
+        "maps": min(map_costs(net, clip, repetitions)),
+    }
+
+
+def real_clips() -> list[Path]:
+    """Clips of the test pack of two seconds or more; none where it is not here."""
+    here = Path(os.environ.get("SIGHTLINE_PACK", Path(__file__).resolve().parents[2] / "shared" / "pack"))
+    short = ("realshort.mp4", "h265_video.mp4")
+    return sorted(path for path in (here / "events" / "clips").glob("*.m*") if path.name not in short)
 
 
 def spent(work: Callable[[], object]) -> float:

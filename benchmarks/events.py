@@ -113,7 +113,7 @@ def jobs(
         for name in names if study == "networks" else ():
             path = work / study / name / f"{seed}.json"
             yield path, partial(network_cell, path.with_suffix(".safetensors"), own.but(**NETWORKS[name]))
-        for weight in WEIGHTS if study == "weights" else ():
+        for weight in (WEIGHTS if recipe.loop.epochs > 2 else WEIGHTS[1:3]) if study == "weights" else ():
             path = work / study / f"{weight:g}" / f"{seed}.json"
             chosen = recipe.but(seed=CHOOSING + seed, match_weight=weight)
             yield path, partial(weight_cell, path.with_suffix(".safetensors"), chosen)
@@ -175,7 +175,8 @@ def table_recognition(work: Path) -> Rows:
                     row = rows_of(rows, label)
                 row[name] = shown
     heads = {"drawn": "drawn world", "harder": "harder world", "112 px": "harder, 112 px"}
-    return [{"figure": row["figure"], **{heads[key]: row.get(key, "-") for key in WORLDS}} for row in rows]
+    shown = [key for key in WORLDS if key != "112 px" or cells(work / key)]
+    return [{"figure": row["figure"], **{heads[key]: row.get(key, "-") for key in shown}} for row in rows]
 
 
 def rows_of(rows: Rows, label: str) -> dict[str, str]:
@@ -295,20 +296,19 @@ def table_forgotten(work: Path) -> Rows:
 
 
 def table_speed(work: Path) -> Rows:
+    """Costs of a drawn clip, and of real ones: the clip in the middle, and the cheapest and dearest."""
     rows: Rows = []
     for one in cells(work / "speed"):
-        for key, label in (
-            ("maps", "maps of all classes of a 10 s clip, over its forward"),
-            ("decoding", "decoding a 10 s clip, over its length"),
+        real = one["real"]
+        for values, label in (
+            (one["maps"], "maps of all classes of a 10 s clip, over its forward"),
+            (one["decoding"], "decoding a 10 s clip, over its length"),
+            ([clip["maps"] for clip in real], f"maps of {len(real)} real clips, over their forwards"),
+            ([clip["decoding"] for clip in real], f"decoding {len(real)} real clips, over their lengths"),
         ):
-            values = one[key]
-            rows.append(
-                {
-                    "what": label,
-                    "median": f"{np.median(values):.3f}",
-                    "range": f"{min(values):.3f} to {max(values):.3f}",
-                }
-            )
+            if values:
+                median = f"{np.median(values):.3f}"
+                rows.append({"what": label, "median": median, "range": f"{min(values):.3f} to {max(values):.3f}"})
     return rows
 
 

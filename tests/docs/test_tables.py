@@ -18,7 +18,10 @@ LAYER = r"(?:features|classifier)\.\d+|\d+(?:\.\d+)*"
 
 EAT = ("controls", "guided", "bottlenecks", "grounding", "text", "faithfulness")
 CLICKS = ("clicks planted", "clicks classes")
-EVENTS = ("recognition", "ways", "negative", "areas", "forgotten", "speed")
+HARDER = ("events ways, harder", "events areas, harder", "events networks", "events weights")
+OTHERS = "AVEL|shared|wide|self-|no match|modality|^0.1$|^3$"
+"""Rows of the study of events that its toy leaves out."""
+EVENTS = tuple(f"events {name}" for name in ("recognition", "ways", "negative", "areas", "forgotten", "speed"))
 EAT_STUDY = ("claims", "recognition", "bases", "guides", "texts", "tuned")
 CAPTIONS = tuple(f"captions {name}" for name in ("relations", "transfer", "pointing", "normalisers", "critical"))
 BOTH = ("mobilenet_v2", "squeezenet1_0")
@@ -77,7 +80,8 @@ SCRIPTS = [
     Script("eat_texts.py", ("eat_texts texts",), free="(?!)", absent=".*"),
     Script("eat_points.py --seeds 3", ("eat_points pointing", "eat_points energy"), free="(?!)", keys=2, within=True),
     Script("clicks.py --study planted --study classes", CLICKS, free="(?!)", within=True),
-    Script("events.py --study drawn --study speed", tuple(f"events {name}" for name in EVENTS), free="(?!)"),
+    Script("events.py --study drawn --study speed", EVENTS, free="(?!)", absent="real clips"),
+    Script("events.py --study harder --study networks --study weights", HARDER, free="(?!)", absent=OTHERS),
     Script("captions.py", CAPTIONS, free="(?!)", within=True, absent=".*"),
     Script("captions_photos.py", ("captions photos",), free="(?!)", absent="^SAN"),
     Script("eat_noise.py", ("eat_noise photos",), free="(?!)", keys=2, absent="CUB, attributes|CIFAR"),

@@ -30,7 +30,7 @@ def read(path: Path) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("name", ["joint", "avel"])
+@pytest.mark.parametrize("name", ["joint", "avel", "patch"])
 def test_a_network_of_events_of_former_days_says_what_it_said(name: str) -> None:
     expected, now = json.loads((FILES / "expected.json").read_text())[name], read(FILES / f"{name}.safetensors")
     assert now.keys() == expected.keys()
