@@ -48,6 +48,7 @@ NETWORKS = {
     "wide field": {"field": "wide"},
     "self-attention": {"mixing": "pre"},
     "no match of scores": {"match_weight": 0.0},
+    "match weight 0.3": {"match_weight": 0.3},
     "modality dropout": {"modality_dropout": 0.1, "missing_steps": 0},
 }
 """Networks of the same training as that of `drawn`, and what is different."""
