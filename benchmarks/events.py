@@ -79,7 +79,7 @@ def main() -> None:
             recipe = recipe.but(match_weight=asked.match_weight)
         studies, seeds = asked.study or STUDIES, range(1 if asked.toy else asked.seeds)
         if asked.what == "train":
-            names = asked.network or (("factorised",) if asked.toy else tuple(NETWORKS))
+            names = asked.network or (("match weight 0.3",) if asked.toy else tuple(NETWORKS))
             at, of = part_of(asked)
             for path, make in [job for study in studies for job in jobs(work, recipe, study, seeds, names)][at::of]:
                 cell(path, make)
@@ -129,7 +129,8 @@ def world_cell(work: Path, recipe: EventRecipe, name: str) -> Cell:
         own = recipe.but(**{key: value for key, value in WORLDS[name].items() if key != "epochs"})
     net, seconds = trained(own, work / name / f"{seed}.safetensors")
     scenes = held_out(own)
-    few = scenes.rows(torch.arange(min(JUDGED if own.data.side < 100 else JUDGED // 4, len(scenes))))
+    judged = JUDGED // 4 if own.data.side > 100 else JUDGED if recipe.loop.epochs > 2 else JUDGED // 20
+    few = scenes.rows(torch.arange(min(judged, len(scenes))))
     content = {**figures(net, scenes), "cpu": seconds, "areas": areas(net, few, 12)}
     if name == "drawn":
         brief = own.but(epochs=min(3, own.loop.epochs))

@@ -19,7 +19,7 @@ LAYER = r"(?:features|classifier)\.\d+|\d+(?:\.\d+)*"
 EAT = ("controls", "guided", "bottlenecks", "grounding", "text", "faithfulness")
 CLICKS = ("clicks planted", "clicks classes")
 HARDER = ("events ways, harder", "events areas, harder", "events networks", "events weights")
-OTHERS = "AVEL|shared|wide|self-|no match|match weight|modality|^0.1$|^3$"
+OTHERS = "^default$|factorised|AVEL|shared|wide|self-|no match|modality|^0.1$|^3$"
 """Rows of the study of events that its toy leaves out."""
 EVENTS = tuple(f"events {name}" for name in ("recognition", "ways", "negative", "areas", "forgotten", "speed"))
 EAT_STUDY = ("claims", "recognition", "bases", "guides", "texts", "tuned")
