@@ -60,8 +60,9 @@ def shot(function: Callable[[Path], Shot]) -> Callable[[Path], Shot]:
 
 
 def sightline(*words: str | Path, folder: Path) -> None:
-    """Run a command in a folder; without success the program ends."""
-    command = [sys.executable, "-c", "from sightline.cli.app import main; main()", *map(str, words)]
+    """Run a command in a folder, whose files it names as one who is there; without success the program ends."""
+    inside = (w.relative_to(folder) if isinstance(w, Path) and w.is_relative_to(folder) else w for w in words)
+    command = [sys.executable, "-c", "from sightline.cli.app import main; main()", *map(str, inside)]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"sightline {' '.join(map(str, words))}\n{done.stderr}")
