@@ -148,12 +148,18 @@ def spread(values: list[float], *, share: bool = True, of: str = "seeds") -> str
     return interval(values, "", share=share)
 
 
+def counted(values: list[float]) -> str:
+    """The same, with the number of seeds."""
+    text = spread(values)
+    return text if len(values) < 2 or "seeds" in text else f"{text}, {len(values)} seeds"
+
+
 def table_relations(own: list[Cell]) -> Rows:
     rows: Rows = []
     for arm in ARMS:
         if mine := [one for one in own if one["arm"] == arm]:
             parts = {kind: [one["in range"] for one in mine if one["kind"] == kind] for kind in KINDS}
-            figures = {TITLES[kind]: spread(values) for kind, values in parts.items()}
+            figures = {TITLES[kind]: counted(values) for kind, values in parts.items()}
             rows.append({"encoder": arm, **figures, "CPU s": f"{statistics.median(one['cpu'] for one in mine):.0f}"})
     return rows
 
