@@ -247,7 +247,11 @@ def tables_of(cells: Rows) -> dict[str, Rows]:
     return {
         kind: [
             {"heads": one["heads"]}
-            | {name.partition(": ")[2]: one.get(name, "-") for name in names if name.startswith(kind)}
+            | {
+                name.partition(": ")[2]: one.get(name, "-").replace("nan", "-")
+                for name in names
+                if name.startswith(kind)
+            }
             for one in cells
             if any(name.startswith(kind) for name in one)
         ]
