@@ -11,6 +11,10 @@ from _study import Rows, interval
 from sightline.tasks.clicks.world import LEVELS
 
 
+ONES = "pair weights of ones"
+"""The way of `WAYS` in which the pair weights of SAM3A begin as published."""
+
+
 def spread(values: list[float], *, share: bool = False) -> str:
     """Mean and 95 % interval; values that are all equal have none."""
     return interval(values, "", share=share)
@@ -70,9 +74,15 @@ def table_ways(cells: list[Cell]) -> Rows:
                     "way": way or "as it is",
                     "log loss": spread(list(own.values())),
                     "less that of SAM3A": shown,
+                    "less that of SAM3A with ones": _beyond_ones(own, known) if not way and model != "sam3a" else "-",
                 }
             )
     return rows
+
+
+def _beyond_ones(own: dict[int, float], known: dict[tuple[str, str, int], float]) -> str:
+    ones = {seed: known["sam3a", ONES, seed] for seed in own if ("sam3a", ONES, seed) in known}
+    return interval([own[seed] - loss for seed, loss in ones.items()], "+")
 
 
 def table_wide(cells: list[Cell]) -> Rows:
