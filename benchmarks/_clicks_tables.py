@@ -10,7 +10,6 @@ from _clicks_speed import MODELS
 from _study import Rows, interval
 from sightline.tasks.clicks.world import LEVELS
 
-
 ONES = "pair weights of ones"
 """The way of `WAYS` in which the pair weights of SAM3A begin as published."""
 
