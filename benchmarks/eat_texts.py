@@ -243,7 +243,7 @@ def person(counts: Tensor, data: AttributeData) -> dict[str, str]:
 
 def tables_of(cells: Rows) -> dict[str, Rows]:
     """What is called seen, and what is called typical, each as a table."""
-    names = list(dict.fromkeys(name for one in cells for name in one))
+    names = list(max(cells, key=len))  # a person's row has fewer
     return {
         kind: [
             {"heads": one["heads"]}

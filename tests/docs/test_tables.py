@@ -22,7 +22,7 @@ HARDER = ("events ways, harder", "events areas, harder", "events networks", "eve
 OTHERS = "^default$|factorised|AVEL|shared|wide|self-|no match|modality|^0.1$|^3$"
 """Rows of the study of events that its toy leaves out."""
 EVENTS = tuple(f"events {name}" for name in ("recognition", "ways", "negative", "areas", "forgotten", "speed"))
-EAT_STUDY = ("claims", "recognition", "bases", "guides", "texts", "tuned")
+EAT_STUDY = ("claims", "recognition", "bases", "guides", "texts", "tuned", "chosen")
 CAPTIONS = tuple(f"captions {name}" for name in ("relations", "transfer", "pointing", "normalisers", "critical"))
 BOTH = ("mobilenet_v2", "squeezenet1_0")
 TRUTH = {"mosaics": BOTH, "faithful": BOTH, "causal": BOTH, "shuffled": BOTH, "damping": BOTH[:1]}
@@ -77,7 +77,7 @@ SCRIPTS = [
     Script("eat_audit.py", ("table: audit-noise", "table: audit-background"), free="(?!)", absent=".*"),
     Script("eat.py", tuple(f"eat {name}" for name in EAT), free="(?!)", absent=".*"),
     Script("eat_study.py", tuple(f"eat_study {name}" for name in EAT_STUDY), free="(?!)", absent=".*"),
-    Script("eat_texts.py", ("eat_texts texts",), free="(?!)", absent=".*"),
+    Script("eat_texts.py", ("eat_texts seen", "eat_texts typical"), free="(?!)", absent=".*"),
     Script("eat_points.py --seeds 3", ("eat_points pointing", "eat_points energy"), free="(?!)", keys=2, within=True),
     Script("clicks.py --study planted --study classes", CLICKS, free="(?!)", within=True),
     Script("events.py --study drawn --study speed", EVENTS, free="(?!)", absent="real clips"),
