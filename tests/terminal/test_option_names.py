@@ -34,6 +34,7 @@ MEANINGS = {
     "--group-by": ("column of groups that stay together", r"^Column .*group"),
     "--heads": ("attention heads", r"^Attention heads"),
     "--held-out": ("drawn scenes to measure on", r"^Number of scenes"),
+    "--images": ("folder of photos", r"^Folder of the photos"),
     "--init": ("how random weights are drawn", r"drawn|Start of the weights"),
     "--json": ("result on standard output", r"JSON"),
     "--label-smoothing": ("label smoothing", r"^Label smoothing"),

@@ -127,11 +127,13 @@ class TuningConfig(Part):
         "Factor on the learning rate for the heads. Default: where the class head starts from the probe, one by "
         "which no step moves a score by more than 0.1, however large the features; else 1.",
         above=0,
+        panel="Learning rates",
     )
     trunk_lr_factor: float | None = setting(
         None,
         "Factor on the learning rate for the backbone. Default: 0.1 with given weights, 1 with random ones.",
         low=0,
+        panel="Learning rates",
     )
     layer_decay: float | None = setting(
         None,
@@ -139,6 +141,7 @@ class TuningConfig(Part):
         "a fifth of the last one's rate, with random ones 1.",
         above=0,
         high=1,
+        panel="Learning rates",
     )
     ema: float = setting(
         0.0, "Running mean of the weights: share that a step keeps, such as 0.99; 0: none.", low=0, below=1

@@ -30,12 +30,12 @@ class DataConfig(Part):
         "",
         "Column that is the same for all rows of one choice (a slate): rows are alternatives, of which at most one "
         "is clicked. Default: every row is a choice of its own.",
-        panel="Columns",
+        panel="Choices",
     )
     available: str = setting(
         "",
         "Column that is not 0 where an alternative could be chosen, with --case. Default: always.",
-        panel="Columns",
+        panel="Choices",
     )
     drop: tuple[str, ...] = setting((), "Columns to leave out; commas.", panel="Columns")
     number: tuple[str, ...] = setting((), "Columns to read as numbers; commas.", panel="Columns")
