@@ -33,7 +33,7 @@ class Correct {
   }
 
   field(name, read, values, set) {
-    const label = make("label", "answer"), list = make("select");
+    const label = make("label", "correction"), list = make("select");
     [read, ...values].forEach((text, at) => list.append(new Option(text, String(at - 1))));
     list.addEventListener("change", () => {
       set(Number(list.value));
