@@ -21,7 +21,6 @@ from sightline.tasks.clicks.explain.overall import pair_map, recovery
 from sightline.tasks.clicks.metrics.scores import auc, log_losses
 from sightline.tasks.clicks.network.choice import click_loss
 from sightline.tasks.clicks.network.network import ClickNet, ClickSpec
-from sightline.tasks.clicks.network.value import PairWeights
 from sightline.tasks.clicks.recipe import ClickRecipe
 from sightline.tasks.clicks.train.experiment import train_clicks
 from sightline.tasks.clicks.world import LEVELS, ClickWorld, Drawn
@@ -40,7 +39,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "sum pooling": {"pooling": "sum"},
     "without linear terms": {"linear": False},
     "without residual": {"residual": False},
-    "pair weights of ones": {"ones": True},
+    "pair weights of ones": {"init": "ones"},
     "embeddings of 0.0001, pair weights of ones": {"init": "published"},
     "the same without residual and linear terms": {"init": "published", "residual": False, "linear": False},
 }
@@ -59,7 +58,6 @@ class Way:
 
     epochs: int
     lr: float = RATE
-    ones: bool = False
     more: dict[str, Any]
 
 
@@ -67,10 +65,6 @@ def fitted(model: str, train: Drawn, valid: Drawn, seed: int, way: Way) -> tuple
     """A model after its best epoch by validation log loss, and its figures there."""
     torch.manual_seed(seed)
     net = ClickNet(ClickSpec(model=model, sizes=LEVELS, width=8, **way.more))
-    if way.ones:
-        for part in net.modules():
-            if isinstance(part, PairWeights):
-                torch.nn.init.ones_(part.w)
     ids, labels = torch.from_numpy(train.cells), torch.from_numpy(train.clicked).float()
     none = torch.zeros(2048, 0)
     optimiser = torch.optim.Adam([p for p in net.parameters() if p.requires_grad], lr=way.lr)
@@ -157,7 +151,7 @@ def classes_cell(model: str, seed: int, toy: bool, planted: dict[str, Any], way:
         p = rate if model == "click rate" else 1 / (1 + np.exp(-valid.utility))
         return {**known, "loss": float(log_losses(p, valid.clicked).mean()), "auc": auc(p, valid.clicked)}
     more = dict(WAYS.get(way, {}))
-    own = Way(epochs=epochs, lr=more.pop("lr", RATE), ones=more.pop("ones", False), more=more)
+    own = Way(epochs=epochs, lr=more.pop("lr", RATE), more=more)
     return {**known, **fitted(model, train, valid, seed, own)[1]}
 
 

@@ -22,7 +22,7 @@ class RunOptions(Settings):
 
     out: Path = setting(REQUIRED, WEIGHTS)
     work: Path | None = setting(
-        None, "Folder of pictures and checkpoints; a run goes on with it. Default: OUT with .work"
+        None, "Folder of prepared data and checkpoints; a run goes on with it. Default: OUT with .work"
     )
     toy: bool = setting(False, "A size that finishes in seconds and learns nothing.", "--toy")
     as_json: bool = setting(False, "The figures as JSON on standard output.", "--json")

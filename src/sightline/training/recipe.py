@@ -29,7 +29,7 @@ class EpochConfig(Part):
 
     PANEL = "Training"
 
-    epochs: int = setting(20, "Passes over the training pictures.", above=0)
+    epochs: int = setting(20, "Passes over the training data.", above=0)
     check_every: int = setting(1, "Epochs between two validations; 0: none.", low=0, hidden=True, lasts=False)
 
 
@@ -200,7 +200,9 @@ class MachineConfig(Part):
 
     PANEL = "Machine"
 
-    workers: int = setting(2, "Processes that draw scenes.", low=0, high=MOST_AT_ONCE, lasts=False)
+    workers: int = setting(
+        2, "Processes that draw scenes, where training draws any.", low=0, high=MOST_AT_ONCE, lasts=False
+    )
     threads: int = setting(
         1, "Threads of torch; more than one only helps on idle cores.", low=1, high=MOST_AT_ONCE, lasts=False
     )

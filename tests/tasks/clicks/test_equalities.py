@@ -340,6 +340,20 @@ def test_the_published_start_without_residual_is_warned_of(kind: str) -> None:
     assert "the AUC stays at 0.5" in warn_if_frozen(ClickNet(spec))
 
 
+def test_the_start_with_ones_is_the_scaled_one_but_for_the_pair_weights_of_sam3a() -> None:
+    torch.set_default_dtype(torch.float32)
+    nets = [ClickNet(ClickSpec(model="sam3a", sizes=(50,) * 8, width=8, init=init)) for init in ("scaled", "ones")]
+    for scaled, ones in zip(nets[0].named_parameters(), nets[1].named_parameters(), strict=True):
+        assert scaled[0] == ones[0]
+        if "value.w" in ones[0]:
+            assert bool((ones[1] == 1).all())
+            assert float(scaled[1].detach().std()) > 0.5
+        elif "residual" in ones[0]:
+            assert torch.allclose(ones[1] @ ones[1].T, torch.eye(8), atol=1e-5)  # as scaled: keeps the size
+    assert float(nets[1].embedding.weight.detach().std()) == pytest.approx(nets[0].spec.std, rel=0.1)
+    assert warn_if_frozen(nets[1]) == ""
+
+
 def test_deepfm_pnn_and_nfm_are_a_perceptron_beside_on_and_after_the_pairs() -> None:
     f = embeddings()
     fm = double_loop(f, lambda i, j: (f[:, i] * f[:, j]).sum(1))

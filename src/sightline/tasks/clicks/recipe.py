@@ -93,9 +93,9 @@ class NetworkConfig(Part):
     dropout: float = setting(0.0, "Share that training drops.", low=0, below=1)
     init: str = setting(
         "scaled",
-        "Start of the weights: scaled, or published (embeddings of 0.0001), from which sam3 without a residual does "
-        "not learn.",
-        words=("scaled", "published"),
+        "Start of the weights: scaled; ones (the same, but pair weights of ones in sam3a); published (ones, and "
+        "embeddings of 0.0001, from which sam3 without a residual does not learn).",
+        words=("scaled", "ones", "published"),
     )
 
 

@@ -38,8 +38,8 @@ class ClickSpec:
         linear: whether there are linear terms beside the interaction.
         dropout: share that training drops.
         owners: field of each further column of ids, which are tokens of sets.
-        init: `scaled` keeps the size of what layers pass on; `published` is the embeddings' std of 1e-4 and pair
-            weights of ones.
+        init: `scaled` keeps the size of what layers pass on; `ones` is the same but for SAM3A's pair weights, which
+            begin with ones; `published` has these and an std of 1e-4 for the embeddings.
     """
 
     model: str
@@ -78,6 +78,7 @@ class ClickSpec:
             dropout=self.dropout,
             std=self.std,
             published=self.init == "published",
+            ones=self.init in ("published", "ones"),
         )
 
 

@@ -40,7 +40,8 @@ class Shape:
         residual: whether layers of SAM3 and AutoInt have a residual.
         dropout: share that training drops.
         std: standard deviation that the embeddings begin with; it sets the scale of the pair weights.
-        published: whether the pair weights begin with ones, as published.
+        published: whether layers begin as published.
+        ones: whether the pair weights of SAM3A begin with ones.
     """
 
     count: int
@@ -53,11 +54,12 @@ class Shape:
     dropout: float = 0.0
     std: float = 0.1
     published: bool = False
+    ones: bool = False
 
     @property
     def pair_std(self) -> float:
         """Scale of the pair weights at which a layer's output is as large as its input; 0 for ones."""
-        return 0.0 if self.published else 1 / (self.std * (self.width * self.count) ** 0.5)
+        return 0.0 if self.ones else 1 / (self.std * (self.width * self.count) ** 0.5)
 
     @property
     def product_gain(self) -> float:
