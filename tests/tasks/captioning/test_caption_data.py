@@ -123,8 +123,13 @@ def test_a_picture_without_captions_and_other_layouts_are_refused(tmp_path: Path
         read_captions(write(tmp_path / "a.json", lone))
     with pytest.raises(DataError, match="neither Karpathy's JSON"):
         read_captions(write(tmp_path / "b.json", [1]))
-    with pytest.raises(DataError, match="breaks its layout: KeyError 'file_name'"):
-        read_captions(write(tmp_path / "c.json", {"images": [{"id": 1}], "annotations": []}))
+    for images, rest, problem in (
+        ([{"id": 1}], {"annotations": []}, "entry 0 of 'images' lacks 'file_name'; it has id"),
+        ([KARPATHY["images"][0], {"imgid": 1}], {}, "entry 1 of 'images' lacks 'split'; it has imgid"),
+        ([{**KARPATHY["images"][0], "sentences": [{}]}], {}, "a sentence of a.jpg lacks 'raw'; it has nothing"),
+    ):
+        with pytest.raises(DataError, match=f"breaks its layout: {problem}"):
+            read_captions(write(tmp_path / "c.json", {"images": images, **rest}))
     bad = {"images": [{**KARPATHY["images"][0], "split": "dev"}]}
     with pytest.raises(DataError, match="split 'dev'; known: train, restval, val, test"):
         read_captions(write(tmp_path / "d.json", bad))
@@ -202,8 +207,10 @@ def test_boxes_outside_are_cut_those_without_area_left_out_and_none_left_is_refu
     boxes = torch.tensor([[-10.0, 0, 20, 20], [5, 5, 5, 9], [10, 10, 50, 20]])
     own = region_set(features, boxes, (40, 20), "7")
     assert own.boxes.tolist() == [[0, 0, 0.5, 1], [0.25, 0.5, 1, 1]]
-    assert len(own.notes) == 2
-    assert "1 boxes of picture 7 have no area" in own.notes[1]
+    assert own.notes == (
+        "picture 7: 2 boxes cut at its edge",
+        "picture 7: 1 box with no area inside it left out",
+    )
     with pytest.raises(DataError, match="has no box with an area inside it"):
         region_set(features[1:2], boxes[1:2], (40, 20), "7")
     with pytest.raises(DataError, match="has no box with an area inside it"):

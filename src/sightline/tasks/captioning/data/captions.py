@@ -54,7 +54,9 @@ def read_captions(path: str | Path, *, split: str = TRAIN) -> tuple[CaptionedPic
         )
     try:
         pictures = _coco(content, split) if "annotations" in content else _karpathy(content)
-    except (KeyError, TypeError, ValueError, AttributeError) as problem:
+    except KeyError as problem:
+        raise DataError(f"{str(path)!r} breaks its layout: {problem.args[0]}") from problem
+    except (TypeError, ValueError, AttributeError) as problem:
         raise DataError(f"{str(path)!r} breaks its layout: {type(problem).__name__} {problem}") from problem
     if missing := [picture for picture in pictures if not picture.sentences]:
         raise DataError(
@@ -86,9 +88,25 @@ def read_results(path: str | Path) -> dict[int, tuple[str, ...]]:
     return results
 
 
+class _Entry(dict[str, Any]):
+    """An entry of a list of a captions file, which says what it lacks."""
+
+    def __init__(self, content: Mapping[str, Any], place: str) -> None:
+        super().__init__(content)
+        self.place = place
+
+    def __missing__(self, key: str) -> Any:
+        raise KeyError(f"{self.place} lacks {key!r}; it has {', '.join(self) or 'nothing'}")
+
+
+def _entries(content: Mapping[str, Any], name: str) -> list[_Entry]:
+    return [_Entry(entry, f"entry {at} of {name!r}") for at, entry in enumerate(content[name])]
+
+
 def _coco(content: Mapping[str, Any], split: str) -> tuple[CaptionedPicture, ...]:
-    sentences: dict[int, list[tuple[str, ...]]] = {int(image["id"]): [] for image in content["images"]}
-    for entry in content["annotations"]:
+    images = _entries(content, "images")
+    sentences: dict[int, list[tuple[str, ...]]] = {int(image["id"]): [] for image in images}
+    for entry in _entries(content, "annotations"):
         if int(entry["image_id"]) not in sentences:
             raise DataError(f"a caption is of picture {entry['image_id']}, which 'images' does not list")
         sentences[int(entry["image_id"])].append(words_of(entry["caption"]))
@@ -96,19 +114,20 @@ def _coco(content: Mapping[str, Any], split: str) -> tuple[CaptionedPicture, ...
         CaptionedPicture(
             int(image["id"]), image["file_name"], split, tuple(filter(None, sentences[int(image["id"])]))
         )
-        for image in content["images"]
+        for image in images
     )
 
 
 def _karpathy(content: Mapping[str, Any]) -> tuple[CaptionedPicture, ...]:
     pictures = []
-    for image in content["images"]:
+    for image in _entries(content, "images"):
         if image["split"] not in SPLITS:
             raise DataError(
                 f"picture {image['filename']} is of the split {image['split']!r}; known: {', '.join(SPLITS)}"
             )
-        number = int(image.get("cocoid", image["imgid"]))
-        words = (sentence.get("tokens") or words_of(sentence["raw"]) for sentence in image["sentences"])
-        sentences = tuple(tuple(map(str, own)) for own in words if own)
+        number = int(image["cocoid"] if "cocoid" in image else image["imgid"])
+        own = [_Entry(sentence, f"a sentence of {image['filename']}") for sentence in image["sentences"]]
+        words = (sentence.get("tokens") or words_of(sentence["raw"]) for sentence in own)
+        sentences = tuple(tuple(map(str, part)) for part in words if part)
         pictures.append(CaptionedPicture(number, image["filename"], SPLITS[image["split"]], sentences))
     return tuple(pictures)

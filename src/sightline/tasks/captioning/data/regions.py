@@ -70,12 +70,17 @@ def region_set(
     kept = (inside[:, 2:] > inside[:, :2]).all(1)
     if not bool(kept.any()):
         raise DataError(
-            f"picture {name} has no box with an area inside it ({len(boxes)} boxes were read); it cannot be captioned"
+            f"picture {name} has no box with an area inside it (of {_boxes(len(boxes))} in all), so it cannot be "
+            "captioned"
         )
-    notes = [f"{cut} boxes of picture {name} reach out of it and were cut at its edge"] if cut else []
     lost = int((~kept).sum())
-    notes += [f"{lost} boxes of picture {name} have no area inside it and were left out"] if lost else []
+    notes = [f"picture {name}: {_boxes(cut)} cut at its edge"] if cut else []
+    notes += [f"picture {name}: {_boxes(lost)} with no area inside it left out"] if lost else []
     return RegionSet(features[kept].float(), inside[kept], name, tuple(notes))
+
+
+def _boxes(count: int) -> str:
+    return "1 box" if count == 1 else f"{count} boxes"
 
 
 def padded(sets: Sequence[RegionSet]) -> Regions:
