@@ -340,6 +340,13 @@ def test_the_published_start_without_residual_is_warned_of(kind: str) -> None:
     assert "the AUC stays at 0.5" in warn_if_frozen(ClickNet(spec))
 
 
+def test_a_single_field_is_not_called_a_frozen_start() -> None:
+    torch.set_default_dtype(torch.float32)
+    warning = warn_if_frozen(ClickNet(ClickSpec(model="fwfm", sizes=(50,), width=8)))
+    assert "one field" in warning
+    assert "0.5" not in warning
+
+
 def test_the_start_with_ones_is_the_scaled_one_but_for_the_pair_weights_of_sam3a() -> None:
     torch.set_default_dtype(torch.float32)
     nets = [ClickNet(ClickSpec(model="sam3a", sizes=(50,) * 8, width=8, init=init)) for init in ("scaled", "ones")]

@@ -223,6 +223,16 @@ def test_hashing_needs_no_vocabulary_and_is_the_same_everywhere(learnt: tuple[Pa
     assert int(other) == ids[piece.columns["a"].to_pylist().index("x"), 1]
 
 
+def test_a_column_of_times_is_shown_to_be_no_input_and_can_be_made_one(tmp_path: Path) -> None:
+    path = tmp_path / "trips.csv"
+    path.write_text("case,cost,time,choice\n" + "".join(f"{n // 2},{n}.5,{30 + n},{n % 2}\n" for n in range(40)))
+    schema = changed(recognise(path), path, label="choice")
+    assert ("time", "time (no input; --number time makes it one)") in schema.rows()
+    own = changed(recognise(path), path, label="choice", number=("time",))
+    assert ("time", "time") in own.rows()
+    assert "time" in own.numbers
+
+
 def test_rows_are_dealt_out_by_chance_by_time_and_by_order(tmp_path: Path) -> None:
     path = small_log(tmp_path / "log.csv")
     schema = recognise(path)

@@ -90,7 +90,9 @@ class Schema:
             (f"numbers ({len(self.numbers)})", _listed(self.numbers)),
             (f"sets of categories ({len(sets)})", _listed(sets)),
         ]
-        roles = {"users": self.group, "time": self.time, "position": self.position, "propensity": self.propensity}
+        aside = self.time in self.columns and self.time not in self.names
+        time = f"{self.time} (no input; --number {self.time} makes it one)" if aside else self.time
+        roles = {"users": self.group, "time": time, "position": self.position, "propensity": self.propensity}
         roles |= {"choices (cases)": self.case, "available": self.available}
         rows += [(role, name) for role, name in roles.items() if name]
         rows += [(f"left out: {name}", reason) for name, reason in self.left_out.items()]

@@ -190,14 +190,18 @@ def start_gradient(net: ClickNet, *, rows: int = 64) -> float:
 def warn_if_frozen(net: ClickNet) -> str:
     """A sentence where the start is one from which nothing is learnt; empty where it is a good one.
 
-    Half of the published runs on one data set ended at an AUC of exactly 0.5 for this reason.
+    Half of the published runs on one data set ended at an AUC of exactly 0.5 for this reason. A single field
+    has no pairs, however it begins.
     """
     gradient = start_gradient(net)
     if gradient > FROZEN:
         return ""
-    text = (
-        f"the embeddings of this {net.spec.model} begin with a gradient of {gradient:.1e}: products of numbers this "
-        "small do not move, and the AUC stays at 0.5. Take --init scaled, or --residual"
-    )
+    if len(net.spec.sizes) < 2:
+        text = f"the log has one field, so that {net.spec.model} has no pairs to learn and is a linear model"
+    else:
+        text = (
+            f"the embeddings of this {net.spec.model} begin with a gradient of {gradient:.1e}: products of numbers "
+            "this small do not move, and the AUC stays at 0.5. Take --init scaled, or --residual"
+        )
     log.warning(text)
     return text
