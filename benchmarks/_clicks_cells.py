@@ -175,7 +175,7 @@ def real_cell(log: Path, test: Path | None, model: str, seed: int, more: dict[st
     figures = {"loss": own.loss, "auc": own.auc, "error": own.error, "constant": own.constant}
     figures |= {"predicted": own.predicted, "rate": own.rate}
     estimates = [(one.name, one.value, one.low, one.high) for one in own.estimates]
-    return {"model": model, **figures, "estimates": estimates, "cpu": time.process_time() - begun}
+    return {"model": model, "seed": seed, **figures, "estimates": estimates, "cpu": time.process_time() - begun}
 
 
 def movielens_jobs(folder: Path, seeds: Iterable[int], toy: bool) -> list[Job]:

@@ -99,20 +99,24 @@ def table_wide(cells: list[Cell]) -> Rows:
 
 def table_frappe(cells: list[Cell]) -> Rows:
     rows: Rows = []
+    linear = {one["seed"]: one["auc"] for one in cells if one["model"] == "lr"}
     for model in FRAPPE:
         own = [one for one in cells if one["model"] == model]
         if own:
+            beyond = [one["auc"] - linear[one["seed"]] for one in own if one["seed"] in linear]
             rows.append(
                 {
                     "model": model,
                     "AUC": spread([one["auc"] for one in own], share=True),
+                    "less that of lr": "0" if model == "lr" or not beyond else interval(beyond, "+"),
                     "log loss": spread([one["loss"] for one in own]),
                     "calibration error": spread([one["error"] for one in own]),
                 }
             )
     if rows:
         loss = f"{cells[0]['constant']:.3f}"
-        rows.append({"model": "click rate", "AUC": "0.500", "log loss": loss, "calibration error": "-"})
+        rate = {"model": "click rate", "AUC": "0.500", "less that of lr": "-"}
+        rows.append({**rate, "log loss": loss, "calibration error": "-"})
     return rows
 
 

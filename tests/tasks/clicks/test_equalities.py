@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from sightline.errors import ModelError
 from sightline.tasks.clicks.network.layer import Cross, Heads, Interaction
 from sightline.tasks.clicks.network.network import ClickNet, ClickSpec, rows_at, start_gradient, warn_if_frozen
 from sightline.tasks.clicks.network.pairs import Contracted, Half, PairLogit, PairSum, ProductPairs, Symmetric
@@ -338,6 +339,11 @@ def test_the_published_start_without_residual_is_warned_of(kind: str) -> None:
     torch.set_default_dtype(torch.float32)
     spec = ClickSpec(model=kind, sizes=(50,) * 8, width=8, layers=3, init="published", residual=False)
     assert "the AUC stays at 0.5" in warn_if_frozen(ClickNet(spec))
+
+
+def test_a_start_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(ModelError, match="cannot begin as 'one'; near names: 'ones'"):
+        ClickSpec(model="sam3a", sizes=(5, 5), init="one")
 
 
 def test_a_single_field_is_not_called_a_frozen_start() -> None:

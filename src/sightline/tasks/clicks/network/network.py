@@ -11,12 +11,15 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as fn
 
+from sightline.errors import ModelError, near
 from sightline.tasks.clicks.network.pairs import PairLogit
 from sightline.tasks.clicks.network.presets import PRESETS, Shape
 
 log = logging.getLogger(__name__)
 PUBLISHED_STD = 1e-4
 """Standard deviation of the embeddings in the best-known re-implementation, with which products never move."""
+STARTS = ("scaled", "ones", "published")
+"""How weights begin."""
 FROZEN = 1e-6
 """Norm of the embeddings' gradient below which a network does not begin to learn."""
 
@@ -40,6 +43,9 @@ class ClickSpec:
         owners: field of each further column of ids, which are tokens of sets.
         init: `scaled` keeps the size of what layers pass on; `ones` is the same but for SAM3A's pair weights, which
             begin with ones; `published` has these and an std of 1e-4 for the embeddings.
+
+    Raises:
+        ModelError: there is no such start.
     """
 
     model: str
@@ -55,6 +61,11 @@ class ClickSpec:
     dropout: float = 0.0
     init: str = "scaled"
     owners: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse a start that does not exist, which would be trained as another one."""
+        if self.init not in STARTS:
+            raise ModelError(f"weights of a click model cannot begin as {self.init!r}; {near(self.init, STARTS)}")
 
     @property
     def std(self) -> float:
