@@ -139,16 +139,22 @@ def table_speed(cells: list[Cell]) -> Rows:
         own = next((one for one in cells if one["model"] == model), None)
         if own is None:
             continue
-        ratio = own["ratio"]
         rows.append(
             {
                 "model": model,
                 "ours, rows per CPU s": f"{own['ours']:,.0f}",
-                "DeepCTR-Torch": f"{own['theirs']:,.0f}" if "theirs" in own else "-",
-                "ours over theirs": f"{ratio[1]:.2f} ({ratio[0]:.2f} to {ratio[2]:.2f})" if ratio else "-",
+                **_beside(own),
             }
         )
     return rows
+
+
+def _beside(own: Cell) -> dict[str, str]:
+    ratio = own["ratio"]
+    return {
+        "DeepCTR-Torch": f"{own['theirs']:,.0f}" if "theirs" in own else "-",
+        "ours over theirs": f"{ratio[1]:.2f} ({ratio[0]:.2f} to {ratio[2]:.2f})" if ratio else "-",
+    }
 
 
 def table_device(cells: list[Cell]) -> Rows:
@@ -159,15 +165,13 @@ def table_device(cells: list[Cell]) -> Rows:
             own = next((one for one in cells if (one["model"], one["batch"]) == (model, batch)), None)
             if own is None:
                 continue
-            ratio = own["ratio"]
             rows.append(
                 {
                     "model": model,
                     "batch": f"{batch:,}",
                     "device": own["device"],
                     "ours, rows per s": f"{own['ours']:,.0f}",
-                    "DeepCTR-Torch": f"{own['theirs']:,.0f}" if "theirs" in own else "-",
-                    "ours over theirs": f"{ratio[1]:.2f} ({ratio[0]:.2f} to {ratio[2]:.2f})" if ratio else "-",
+                    **_beside(own),
                 }
             )
     return rows
