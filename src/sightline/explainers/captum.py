@@ -182,7 +182,7 @@ def _integrated_gradients(attr: Any, scorer: nn.Module, request: Request, k: int
 
 
 def _smoothgrad(attr: Any, scorer: nn.Module, request: Request, k: int) -> Tensor:
-    """Captum's noise tunnel draws on the inputs' device, where a seed is other noise; here it is one noise everywhere."""
+    """Captum draws on the inputs' device, where a seed is other noise; this is the same noise everywhere."""
     samples, noise = request.count("samples", 16), request.number("noise", 0.15)
     spread = float(request.inputs.max() - request.inputs.min())
     gradient, still = attr.Saliency(scorer), request.inputs.detach().to("cpu", torch.get_default_dtype())
