@@ -27,11 +27,10 @@ from sightline.explainers import METHODS
 from sightline.models.load import load_model
 from sightline.results import Explanations
 from sightline.terminal.tasks import TASKS, load
-from tests.batteries.test_model_comes_back import FAST, disturbed, photograph, same
+from tests.batteries.test_model_comes_back import FAST, TRANSFORMERS, disturbed, photograph, same
 from tests.batteries.test_tasks import training_verb
 from tests.tiny import TINY, build, output_of, picture
 
-TRANSFORMERS = ("vit_token", "vit_avg", "torch_vit", "post_norm")
 DEVICE = os.environ.get("SIGHTLINE_GPU", "cuda")
 if DEVICE == "cuda" and not torch.cuda.is_available():
     pytest.skip("no CUDA device is here", allow_module_level=True)

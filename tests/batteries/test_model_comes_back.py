@@ -17,6 +17,8 @@ from sightline.errors import LayerError
 from sightline.explainers import METHODS
 from tests.tiny import CLASSES, TINY, build, output_of, picture
 
+TRANSFORMERS = ("vit_token", "vit_avg", "torch_vit", "post_norm")
+"""Of the tiny networks those whose attention can be read."""
 FAST = {"integrated_gradients": {"steps": 4}, "smoothgrad": {"samples": 2}, "scorecam": {"groups": 3},
         "ablationcam": {"groups": 3}, "occlusion": {"window": 8}}  # fmt: skip
 
@@ -71,7 +73,7 @@ def test_model_input_and_randomness_are_as_before(name: str, method: str) -> Non
     model, x = disturbed(name), picture()
     before, given = photograph(model), x.clone()
     attention = METHODS[method].needs == "attention"
-    refused = attention and name not in ("vit_token", "vit_avg", "torch_vit", "post_norm")
+    refused = attention and name not in TRANSFORMERS
     with pytest.raises(LayerError) if refused else nullcontext():
         sightline.explain(model, x, target=[0, 2], method=method, output=output_of(name), options=FAST.get(method))
     after = photograph(model)

@@ -39,6 +39,5 @@ def ray_session(workers: int, use: str) -> Iterator[Any]:
 
 def _settings(workers: int) -> dict[str, Any]:
     """Of Ray's start: quiet, without its web page; as many places as workers on a machine of our own."""
-    quiet = {"log_to_driver": False, "logging_level": "ERROR", "include_dashboard": False}
-    cluster = {key: value for key, value in quiet.items() if key != "include_dashboard"}
-    return cluster if os.environ.get("RAY_ADDRESS") else {**quiet, "num_cpus": workers}
+    quiet = {"log_to_driver": False, "logging_level": "ERROR"}
+    return quiet if os.environ.get("RAY_ADDRESS") else {**quiet, "include_dashboard": False, "num_cpus": workers}

@@ -67,10 +67,10 @@ def corrections(model: nn.Module, output: PictureOutput) -> Corrections | None:
         model: any network.
         output: what it said of the picture.
     """
-    decide = getattr(model.class_head, "of_attributes", None) if isinstance(model, AttributeNet) else None
-    if not isinstance(model, AttributeNet) or model.spec.join != "bottleneck" or decide is None:
+    if not isinstance(model, AttributeNet) or model.spec.join != "bottleneck":
         return None
-    if decide.weight.numel() > MOST or not bool(torch.isfinite(output.scores).all()):
+    decide = getattr(model.class_head, "of_attributes", None)
+    if decide is None or decide.weight.numel() > MOST or not bool(torch.isfinite(output.scores).all()):
         return None
     words, weights, shares = model.spec.vocabulary, decide.weight.detach().cpu(), output.probabilities.cpu()
     questions = tuple(

@@ -131,10 +131,8 @@ def changes(read: Reader, clips: Sequence[EventClip]) -> Iterator[Change]:
             )
         where, when, logits = read(clip.pictures, sound_of(clip))
         answer = int(logits.argmax())
-        level, even = (
-            overlap(where, torch.ones_like(where)),
-            None if when is None else overlap(when, torch.ones_like(when)),
-        )
+        level = overlap(where, torch.ones_like(where))
+        even = None if when is None else overlap(when, torch.ones_like(when))
         chance = float(logits.softmax(0)[answer])
         yield Change(clip.path.name, EVEN, level, even, True, chance, level >= SAME)
         for name, sound in sounds_of(clips, number):
