@@ -92,6 +92,19 @@ def write_tensors(path: str | Path, tensors: Mapping[str, Tensor], metadata: Map
     write_bytes(path, _ordered(save(copies, metadata=dict(metadata))) if metadata else save(copies))
 
 
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors and metadata of a safetensors file.
+
+    Raises:
+        SafetensorError: it is damaged.
+        OSError: it cannot be read.
+    """
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt") as file:
+        return {key: file.get_tensor(key) for key in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+
+
 def make_folder(folder: Path, *, error: type[SightlineError] = ResultError) -> None:
     """Make a folder and its parents.
 

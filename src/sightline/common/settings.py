@@ -159,6 +159,11 @@ def flat(settings: Settings) -> dict[str, Any]:
     return {leaf.name: leaf.default for leaf in leaves(settings)}
 
 
+def option_texts(settings: Settings) -> dict[str, str]:
+    """The same as texts, for a page's table of options."""
+    return {name: str(value) for name, value in flat(settings).items()}
+
+
 def lasting(settings: Settings) -> dict[str, Any]:
     """What must be the same when a run goes on, by its name on the command line."""
     return {leaf.option: leaf.default for leaf in leaves(settings) if leaf.about.lasts}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from typing import Any
 
 _UNSHOWN = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -38,6 +39,23 @@ def clipped(text: str, most: int = 60) -> str:
         "'9999…'"
     """
     return repr(text if len(text) <= most else text[: most - 1] + "…")
+
+
+def markdown(rows: Sequence[Sequence[str]]) -> str:
+    r"""A table in Markdown; the first row is its header.
+
+    Example:
+        >>> print(markdown([("a", "b"), ("1|2", "3")]))
+        | a | b |
+        | --- | --- |
+        | 1\|2 | 3 |
+    """
+    return "\n".join([markdown_row(rows[0]), markdown_row(["---"] * len(rows[0])), *map(markdown_row, rows[1:])])
+
+
+def markdown_row(cells: Sequence[str]) -> str:
+    """A row of a table in Markdown, whose cells may hold bars."""
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
 def json_text(content: Any, *, indent: int | None = None) -> str:

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sightline.common.files import read_tensors
 from sightline.common.reading import check_file
 from sightline.errors import ModelError
 
@@ -166,11 +167,10 @@ def _is_pickle(path: Path) -> bool:
 
 
 def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    from safetensors import SafetensorError, safe_open
+    from safetensors import SafetensorError
 
     try:
-        with safe_open(path, framework="pt") as file:
-            return {key: file.get_tensor(key) for key in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+        return read_tensors(path)
     except (SafetensorError, OSError, ValueError) as problem:
         raise ModelError(_damaged(path, problem)) from problem
 

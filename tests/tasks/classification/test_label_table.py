@@ -12,8 +12,8 @@ from sightline.errors import DataError
 
 pytest.importorskip("lightning")
 
-from sightline.tasks.classification.multilabel.pictures import split_of
-from sightline.tasks.classification.multilabel.table import is_multilabel, read_labels
+from sightline.data.label_split import split_of
+from sightline.data.label_table import is_multilabel, read_labels
 
 
 def table(folder: Path, text: str) -> Path:

@@ -21,11 +21,11 @@ from tests.tasks.classification.marks import marked
 pytest.importorskip("lightning")
 
 from sightline.models.load import load_model
-from sightline.tasks.classification.multilabel.metrics import MultiLabelled
 from sightline.tasks.classification.multilabel.network import LabelNet, load_label_net
-from sightline.tasks.classification.multilabel.objective import label_loss, positive_weights, unweighted
 from sightline.tasks.classification.recipe import ClassifyRecipe
 from sightline.tasks.classification.train import train_classify
+from sightline.training.labels.objective import label_loss, positive_weights, unweighted
+from sightline.training.labels.scores import MultiLabelled
 
 TOY = (
     ClassifyRecipe()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 
-from sightline.common.settings import flat
+from sightline.common.settings import option_texts
 from sightline.common.statistics.intervals import wilson
 from sightline.models.zoo.birdnet import BirdNetSpec
 from sightline.reports.run_page import Run
@@ -106,7 +106,7 @@ def run_of(measures: Measures, recipe: BirdRecipe, *, title: str, epochs: int, c
             ("most frequent value", f"{measures.attribute_base:.1%}", "the control of the attributes"),
         ],
         facts={"time": _times(measures.times), "weights": f"{measures.size_bytes / 1e6:.2f} MB", "command": command},
-        recipe={name: str(value) for name, value in flat(recipe).items()},
+        recipe=option_texts(recipe),
         best=epochs,
         tables={"Attributes": words},
         words={"Attributes": "Share of held-out scenes with the part in sight whose value was read right."},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sightline.common.settings import flat
+from sightline.common.settings import option_texts
 from sightline.common.statistics.bootstrap import Interval
 from sightline.reports.run_page import Run
 from sightline.tasks.captioning.data.table import CaptionData
@@ -57,7 +57,7 @@ def run_of(measures: CaptionMeasures, recipe: CaptionRecipe, *, title: str, epoc
         verdict=verdict(measures),
         headline=headline,
         facts={**facts, "command": command},
-        recipe={name: str(value) for name, value in flat(recipe).items()},
+        recipe=option_texts(recipe),
         best=epochs,
         command=command,
     )

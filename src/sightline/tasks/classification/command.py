@@ -17,7 +17,7 @@ from sightline.terminal.screen import picture_bar, say, say_alarm, say_json, say
 
 if TYPE_CHECKING:
     from sightline.tasks.classification.metrics import Classified
-    from sightline.tasks.classification.multilabel.metrics import MultiLabelled
+    from sightline.training.labels.scores import MultiLabelled
 
 NAMED = ", ".join(sorted(path.stem for path in CONFIGS.glob("*.toml")))
 Config = Annotated[
@@ -79,7 +79,7 @@ def classify(
         outcome = train_classify(source.data, run.out, settings, run.folder, reporter=reporter)
     if outcome is None:
         return
-    from sightline.tasks.classification.multilabel.metrics import MultiLabelled
+    from sightline.training.labels.scores import MultiLabelled
 
     if isinstance(outcome, MultiLabelled):
         _tell_labels(outcome, as_json=run.as_json)
@@ -89,8 +89,8 @@ def classify(
 
 def _tell_labels(outcome: MultiLabelled, *, as_json: bool) -> None:
     """The figures of several labels for people or for programs."""
-    from sightline.tasks.classification.multilabel.report import POINTS, tables, verdict
     from sightline.terminal.screen import say_table
+    from sightline.training.labels.report import POINTS, tables, verdict
 
     if as_json:
         record = {**asdict(outcome), "files": [str(path) for path in outcome.files], "alarm": outcome.alarm}

@@ -14,7 +14,8 @@ from lightning.pytorch.loggers import CSVLogger
 from torch import nn
 
 from sightline.common.files import digest
-from sightline.common.settings import flat
+from sightline.common.settings import option_texts
+from sightline.data.label_table import is_multilabel
 from sightline.errors import TrainingError
 from sightline.gates.store import GatedSpec, gated_net, load_gated, plain_net, save_gated
 from sightline.gates.surgery.plug import plugged
@@ -26,7 +27,6 @@ from sightline.tasks.classification.data.pictures import Pictures, gather
 from sightline.tasks.classification.fit import fit, probe_features, scores
 from sightline.tasks.classification.heads import anatomy_of, head_of, head_paths
 from sightline.tasks.classification.metrics import Classified
-from sightline.tasks.classification.multilabel.table import is_multilabel
 from sightline.tasks.classification.recipe import ClassifyRecipe
 from sightline.tasks.classification.report import card, facts, headline, verdict
 from sightline.training.experiment import Experiment
@@ -36,7 +36,7 @@ from sightline.training.probe import Features, LinearHead, knows_classes
 from sightline.training.reporter import Report, Reporter, Row
 
 if TYPE_CHECKING:
-    from sightline.tasks.classification.multilabel.metrics import MultiLabelled
+    from sightline.training.labels.scores import MultiLabelled
 
 
 def train_classify(
@@ -151,7 +151,7 @@ class ClassifyExperiment(Experiment[ClassifyRecipe, Pictures, nn.Module, Classif
             verdict=verdict(outcome),
             headline=headline(outcome),
             facts=about,
-            recipe={name: str(value) for name, value in flat(recipe).items()},
+            recipe=option_texts(recipe),
             notes=outcome.notes,
             best=len(rows),
             command=command,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sightline.common.settings import flat
+from sightline.common.settings import option_texts
 from sightline.reports.curves import COLOURS, INK, svg
 from sightline.reports.run_page import Run
 from sightline.tasks.clicks.data.prepare import PARTS, Prepared
@@ -113,7 +113,7 @@ def run_of(outcome: ClickFigures, data: Prepared, recipe: ClickRecipe, *, title:
         verdict=verdict(outcome),
         headline=headline,
         facts=facts(outcome, data, recipe, command),
-        recipe={name: str(value) for name, value in flat(recipe).items()},
+        recipe=option_texts(recipe),
         notes=outcome.notes,
         best=outcome.best,
         tables=tables,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sightline.common.settings import flat
+from sightline.common.settings import option_texts
 from sightline.reports.run_page import Run
 from sightline.tasks.contrastive.metrics import Retrieval
 from sightline.tasks.contrastive.recipe import ContrastiveRecipe
@@ -27,7 +27,7 @@ def run_of(retrieval: Retrieval, recipe: ContrastiveRecipe, *, title: str, epoch
             ("chance", f"{retrieval.chance:.1%}", f"picking one of {retrieval.gallery} pictures at random"),
         ],
         facts={"encoder": f"{recipe.network.dimensions} numbers, input {recipe.data.size} px", "command": command},
-        recipe={name: str(value) for name, value in flat(recipe).items()},
+        recipe=option_texts(recipe),
         best=epochs,
         command=command,
     )

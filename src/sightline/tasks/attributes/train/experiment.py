@@ -13,7 +13,7 @@ from typing import Any, cast
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
-from sightline.common.settings import flat
+from sightline.common.settings import option_texts
 from sightline.models.load import load_model
 from sightline.models.zoo.catalog import find_model
 from sightline.models.zoo.packaged import PACKAGED
@@ -235,7 +235,7 @@ class EatExperiment(Experiment[EatRecipe, Pictures, AttributeNet, Trained]):
             verdict=verdict(judged),
             headline=[*headline(judged), *outcome.control.figures],
             facts={**about, "within classes": within(judged).partition(": ")[2]},
-            recipe={name: str(value) for name, value in flat(recipe).items()},
+            recipe=option_texts(recipe),
             notes=outcome.notes,
             best=outcome.best,
             tables=tables(judged),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sightline.common.settings import flat
+from sightline.common.settings import option_texts
 from sightline.reports.run_page import Run
 from sightline.tasks.audiovisual.metrics.measure import Judged
 from sightline.tasks.audiovisual.recipe import EventRecipe
@@ -84,7 +84,7 @@ def run_of(judged: Judged, recipe: EventRecipe, *, title: str, epochs: int, comm
             "sound alone": f"{judged.sound / judged.scenes:.3f}",
             "command": command,
         },
-        recipe={name: str(value) for name, value in flat(recipe).items()},
+        recipe=option_texts(recipe),
         best=epochs,
         tables={"Where and when": pointing_table(judged), "Another sound": negative_table(judged)},
         words=WORDS,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sightline.common.settings import flat
+from sightline.common.settings import option_texts
 from sightline.common.statistics.intervals import wilson
 from sightline.reports.run_page import Run
 from sightline.tasks.audiovisual.data.feature_set import FeatureSet
@@ -64,7 +64,7 @@ def feature_run(
         verdict=feature_verdict(figures, probe),
         headline=headline,
         facts=_facts(figures, data, probe),
-        recipe={name: str(value) for name, value in flat(recipe).items()},
+        recipe=option_texts(recipe),
         notes=data.notes,
         best=epochs,
         tables={"Each event": _events(figures)} if figures.precision else {},

@@ -14,11 +14,11 @@ from pathlib import Path
 from sightline.common.reading import check_listed, is_there, read_table
 from sightline.common.text import printable
 from sightline.data.grouped import whole_groups
+from sightline.data.label_table import FILES, NAMES
 from sightline.data.photos import find_photos
 from sightline.errors import DataError, InputError, near
 
 TESTS = ("test", "val", "validation", "valid")
-FILES, NAMES = ("file", "path", "filename", "image"), ("class_name", "class", "name", "label")
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
-from sightline.common.statistics.ranking import auroc
 from sightline.tasks.classification.module import ClassifyTask
-from sightline.tasks.classification.multilabel.objective import label_loss, positive_weights
+from sightline.training.labels.objective import label_loss, positive_weights
+from sightline.training.labels.scores import mean_auroc
 
 
 class LabelTask(ClassifyTask):
@@ -32,5 +31,4 @@ class LabelTask(ClassifyTask):
         """Mean AUROC over the labels that have pictures of both kinds, of whole parts; a batch has too few."""
         if part == "train":
             return {}
-        areas = torch.cat([auroc(own, truth) for own, truth in zip(logits.T, labels.T, strict=True)])
-        return {f"{part}/mean AUROC": areas.nanmean().float().nan_to_num(0.5)}
+        return {f"{part}/mean AUROC": mean_auroc(logits, labels)}

@@ -4,24 +4,15 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Sequence
 
-import torch
-from jaxtyping import Float
-from torch import Tensor
-
-from sightline.common.statistics.bootstrap import Interval
-from sightline.reports.roc import roc_drawing
-from sightline.tasks.classification.multilabel.metrics import LabelScore, MultiLabelled
+from sightline.common.text import markdown, markdown_row
 from sightline.tasks.classification.multilabel.pictures import LabelledPictures
 from sightline.tasks.classification.recipe import ClassifyRecipe
 from sightline.tasks.classification.report import descent
-from sightline.training.operating import OperatingPoint, share_text
+from sightline.training.labels.report import kept_text, label_facts, table_words, tables
+from sightline.training.labels.scores import MultiLabelled
 from sightline.training.standing import described
 
-DRAWN = 12
-"""Most labels whose curves are drawn."""
-LABELS, POINTS = "Labels on the test pictures", "Thresholds"
 _PAGE = """# A network of {count} labels
 
 This page was written by the command that trained it. A picture can have any number of these labels, or none. The
@@ -31,19 +22,7 @@ figures are of test pictures; thresholds were chosen on validation pictures, whi
 |---|---|
 {facts}
 
-## {labels_title}
-
-AUROC is the chance that a picture with the label scores above one without; 0.5 is chance. Average precision of chance
-is the share of pictures with the label. Intervals (95 %) are over {over}, for this one training.
-
-{labels}
-
-## {points_title}
-
-A label counts as present from its threshold on. Sensitivity is the share of pictures with the label that are found,
-specificity the share of those without it that are cleared.
-
-{points}
+{sections}
 
 ## Limits
 {limits}
@@ -54,76 +33,15 @@ def facts(outcome: MultiLabelled, pictures: LabelledPictures, recipe: ClassifyRe
     """What card and run page say in a table, by name."""
     own, device = recipe.network, recipe.machine
     return {
-        "mean AUROC": f"{_interval(outcome.mean)} over {_measured(outcome)} of {len(outcome.scores)} labels; "
-        "chance 0.5",
-        **_probe(outcome),
-        "no finding": "not measured: no test picture is known to have no label"
-        if outcome.clear is None
-        else f"{share_text(outcome.clear)} of the test pictures without any label are free of alarms",
+        **label_facts(outcome, recipe.operating.aim),
         "data": f"{pictures.source}: {len(pictures.train)} to learn from, {len(pictures.val)} for thresholds, "
         f"{len(pictures.test)} to test; {recipe.data.side} px",
-        "thresholds": f"chosen for {recipe.operating.aim}",
         "network": f"{own.model}, weights {own.begins_with}; {outcome.parameters} parameters",
-        "training": f"{outcome.epochs} epochs, {_kept(outcome)}, batch {recipe.loop.batch_size}, {descent(recipe)}, "
-        f"{described(recipe.tuning)}, augmentation {recipe.data.augment}, seed {device.seed}",
+        "training": f"{outcome.epochs} epochs, {kept_text(outcome)}, batch {recipe.loop.batch_size}, "
+        f"{descent(recipe)}, {described(recipe.tuning)}, augmentation {recipe.data.augment}, seed {device.seed}",
         "machine": f"{os.cpu_count()} CPU cores, {device.devices} device(s), {device.device}",
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
     }
-
-
-def verdict(outcome: MultiLabelled) -> str:
-    """What came of the training, beside chance and the probe."""
-    gap = outcome.over_probe
-    if not outcome.best:
-        beside = " No epoch was better on validation than the linear probe that training began with, so it is kept."
-        return f"{_reached(outcome)}{beside}"
-    beside = (
-        ""
-        if gap is None
-        else (
-            f" A linear probe is {abs(gap.mean):.3f} {'below' if gap.mean >= 0 else 'above'} that "
-            f"(difference {gap.mean:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}])."
-        )
-    )
-    return f"{_reached(outcome)}{beside}"
-
-
-def _reached(outcome: MultiLabelled) -> str:
-    return (
-        f"On {outcome.total} test pictures the mean AUROC over {_measured(outcome)} labels is "
-        f"{_interval(outcome.mean)}; chance is 0.5."
-    )
-
-
-def headline(outcome: MultiLabelled) -> list[tuple[str, str, str]]:
-    """Figures to look at first: name, value, and what it means."""
-    over = "whole groups" if outcome.grouped else "pictures"
-    figures = [
-        (
-            "mean AUROC",
-            f"{outcome.mean.mean:.3f}",
-            f"over labels; 95 % interval {outcome.mean.low:.3f} to {outcome.mean.high:.3f} over {over}, for "
-            "this one training",
-        ),
-        ("chance", "0.500", "the control: scores that never look at a picture"),
-    ]
-    if outcome.over_probe is not None:
-        words = "the control: logistic regression on the network's features before training"
-        figures.append(("linear probe", f"{outcome.mean.mean - outcome.over_probe.mean:.3f}", words))
-    if outcome.clear is not None:
-        words = "share of pictures without any label on which no label is flagged"
-        figures.append(("no finding", f"{outcome.clear[0]:.1%}", words))
-    return figures
-
-
-def tables(outcome: MultiLabelled) -> dict[str, list[tuple[str, ...]]]:
-    """Figures and thresholds of every label; the first row is the header."""
-    return {
-        LABELS: [("label", "with, without", "AUROC", "linear probe", "over the probe", "average precision", "chance"),
-                 *map(_label_row, outcome.scores)],
-        POINTS: [("label", "threshold", "chosen for", "sensitivity", "specificity", "remark"),
-                 *(_point_row(score.point) for score in outcome.scores)],
-    }  # fmt: skip
 
 
 def card(outcome: MultiLabelled, about: dict[str, str], command: str) -> str:
@@ -134,113 +52,13 @@ def card(outcome: MultiLabelled, about: dict[str, str], command: str) -> str:
         about: from `facts`.
         command: that trained it.
     """
-    own = tables(outcome)
+    words = table_words(outcome)
     return _PAGE.format(
         count=len(outcome.scores),
         alarm=f"\n**{outcome.alarm}**\n" if outcome.alarm else "",
-        facts="\n".join(_row((name, text)) for name, text in {**about, "command": f"`{command}`"}.items()),
-        labels_title=LABELS,
-        points_title=POINTS,
-        over="whole groups of pictures" if outcome.grouped else "pictures",
-        labels=_markdown(own[LABELS]),
-        points=_markdown(own[POINTS]),
+        facts="\n".join(markdown_row((name, text)) for name, text in {**about, "command": f"`{command}`"}.items()),
+        sections="\n\n".join(
+            f"## {name}\n\n{words[name]}\n\n{markdown(rows)}" for name, rows in tables(outcome).items()
+        ),
         limits="\n".join(f"- {note}" for note in outcome.notes) or "Only as good as its data.",
     )
-
-
-def roc_panels(
-    labels: Sequence[str],
-    probabilities: Float[Tensor, "n k"],
-    truth: Float[Tensor, "n k"],
-    points: Sequence[OperatingPoint],
-) -> list[tuple[str, str, str]]:
-    """Curves of the labels with most test pictures: heading, drawing, and what is seen.
-
-    Args:
-        labels: names.
-        probabilities: of the test pictures.
-        truth: 1, 0, or NaN for unknown.
-        points: operating points, judged.
-    """
-    order = sorted(range(len(labels)), key=lambda at: (-int((truth[:, at] == 1).sum()), at))
-    usable = [at for at in order if {0.0, 1.0} <= set(truth[:, at].tolist())]
-    panels = []
-    for at in usable[:DRAWN]:
-        point = points[at]
-        words = (
-            f"Threshold {point.threshold:.3f}: sensitivity {share_text(point.sensitivity)}, specificity "
-            f"{share_text(point.specificity)}. {point.remark.capitalize()}"
-        )
-        drawing = roc_drawing(
-            labels[at], roc_curve(probabilities[:, at], truth[:, at]), point.sensitivity, point.specificity
-        )
-        panels.append((f"Threshold of {labels[at]}", drawing, words.strip()))
-    return panels
-
-
-def roc_curve(scores: Float[Tensor, "n"], truth: Float[Tensor, "n"]) -> list[tuple[float, float]]:
-    """Share of false alarms and of finds at every threshold, from the highest down; equal scores are one step.
-
-    Args:
-        scores: of pictures.
-        truth: 1, 0, or NaN for unknown; both kinds are there.
-    """
-    known = torch.isfinite(truth)
-    distinct, place = torch.unique(scores[known], return_inverse=True)
-    empty = torch.zeros(len(distinct), dtype=torch.float64)
-    hits, alarms = (empty.index_add(0, place, part.double()).flip(0).cumsum(0) for part in _kinds(truth[known]))
-    points = zip((alarms / alarms[-1]).tolist(), (hits / hits[-1]).tolist(), strict=True)
-    return [(0.0, 0.0), *points]
-
-
-def _kinds(truth: Tensor) -> tuple[Tensor, Tensor]:
-    return truth == 1, truth == 0
-
-
-def _kept(outcome: MultiLabelled) -> str:
-    """Which epoch's weights these are."""
-    if outcome.best:
-        return f"epoch {outcome.best} kept by validation loss"
-    return "none of them better on validation than the linear probe it began with, which is kept"
-
-
-def _measured(outcome: MultiLabelled) -> int:
-    return sum(bool(score.positives and score.negatives) for score in outcome.scores)
-
-
-def _probe(outcome: MultiLabelled) -> dict[str, str]:
-    gap = outcome.over_probe
-    if gap is None:
-        return {}
-    words = f"{gap.mean:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}]"
-    return {"linear probe": f"mean AUROC {outcome.mean.mean - gap.mean:.3f}; this training less the probe {words}"}
-
-
-def _label_row(score: LabelScore) -> tuple[str, ...]:
-    gap = score.over_probe
-    return (
-        score.label,
-        f"{score.positives}, {score.negatives}",
-        _interval(score.auroc),
-        "" if score.probe is None else _interval(score.probe),
-        "" if gap is None or gap.mean != gap.mean else f"{gap.mean:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}]",
-        _interval(score.precision),
-        f"{score.prevalence:.3f}",
-    )
-
-
-def _point_row(point: OperatingPoint) -> tuple[str, ...]:
-    shares = share_text(point.sensitivity), share_text(point.specificity)
-    return point.label, f"{point.threshold:.4f}", point.aim, *shares, point.remark
-
-
-def _interval(interval: Interval) -> str:
-    return "not measured" if interval.mean != interval.mean else str(interval)
-
-
-def _markdown(rows: Sequence[Sequence[str]]) -> str:
-    return "\n".join([_row(rows[0]), _row(["---"] * len(rows[0])), *map(_row, rows[1:])])
-
-
-def _row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

@@ -17,24 +17,26 @@ from lightning.pytorch.loggers import CSVLogger
 from torch import Tensor, nn
 
 from sightline.common.files import digest
-from sightline.common.settings import flat
+from sightline.common.settings import option_texts
 from sightline.errors import TrainingError
 from sightline.gates.store import GatedSpec
 from sightline.gates.surgery.plug import plugged
+from sightline.reports.roc import roc_drawing
 from sightline.reports.run_page import Run, run_page
 from sightline.tasks.classification.fit import fit, scores
 from sightline.tasks.classification.heads import anatomy_of, features, head_of, head_paths
-from sightline.tasks.classification.multilabel.metrics import MultiLabelled, clear_share, label_scores
 from sightline.tasks.classification.multilabel.module import LabelTask
 from sightline.tasks.classification.multilabel.network import VERSION, LabelSpec, load_label_net, save_label_net
-from sightline.tasks.classification.multilabel.objective import label_loss, positive_weights, unweighted
 from sightline.tasks.classification.multilabel.pictures import LabelledPictures, gather_labelled
-from sightline.tasks.classification.multilabel.probe import LabelProbe, label_probe
-from sightline.tasks.classification.multilabel.report import card, facts, headline, roc_panels, tables, verdict
+from sightline.tasks.classification.multilabel.report import card, facts
 from sightline.tasks.classification.recipe import ClassifyRecipe
 from sightline.tasks.classification.train import as_taught, built
 from sightline.training.callbacks import Keeper, kept_epoch, net_weights
 from sightline.training.experiment import Experiment
+from sightline.training.labels.objective import label_loss, positive_weights, unweighted
+from sightline.training.labels.probe import LabelProbe, label_probe
+from sightline.training.labels.report import headline, label_curves, table_words, tables, verdict
+from sightline.training.labels.scores import MultiLabelled, clear_share, label_scores
 from sightline.training.loop import Watch
 from sightline.training.norms import remark
 from sightline.training.operating import chosen_point, judged
@@ -122,7 +124,10 @@ class MultiLabelExperiment(Experiment[ClassifyRecipe, LabelledPictures, nn.Modul
         net, spec = load_label_net(path)
         logits, truth = scores(net, data), data.labels[data.test]
         groups = data.groups_of(data.test)
-        self.drawings = roc_panels(data.classes, logits.double().sigmoid(), truth, spec.points)
+        self.drawings = [
+            (one.title, roc_drawing(one.label, one.curve, one.point.sensitivity, one.point.specificity), one.words)
+            for one in label_curves(logits.double().sigmoid(), truth, spec.points)
+        ]
         each, mean, gap = label_scores(logits, truth, spec.points, probe=self.probe_logits, groups=groups)
         return MultiLabelled(
             scores=each,
@@ -148,12 +153,13 @@ class MultiLabelExperiment(Experiment[ClassifyRecipe, LabelledPictures, nn.Modul
             verdict=verdict(outcome),
             headline=headline(outcome),
             facts=about,
-            recipe={name: str(value) for name, value in flat(recipe).items()},
+            recipe=option_texts(recipe),
             notes=outcome.notes,
             best=outcome.best,
             command=command,
             alarm=outcome.alarm,
             tables=tables(outcome),
+            words=table_words(outcome),
             drawings=self.drawings,
         )
         return {text: card(outcome, about, command), page: run_page(rows, run)}

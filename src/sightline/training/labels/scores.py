@@ -166,6 +166,12 @@ def clear_share(
     return hits / total, *wilson(hits, total)
 
 
+def mean_auroc(logits: Float[Tensor, "n k"], truth: Float[Tensor, "n k"]) -> Float[Tensor, ""]:
+    """Mean AUROC over the labels that have pictures of both kinds; chance where none has."""
+    areas = torch.cat([auroc(own, known) for own, known in zip(logits.T, truth.T, strict=True)])
+    return areas.nanmean().float().nan_to_num(CHANCE)
+
+
 Areas = tuple[Float[Tensor, "k"], Float[Tensor, "d k"]]
 
 

@@ -10,9 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from sightline.common.files import write_tensors
-from sightline.models.weights import read_weights
-from sightline.tasks.classification.multilabel.objective import label_loss
+from sightline.common.files import read_tensors, write_tensors
+from sightline.training.labels.objective import label_loss
 from sightline.training.probe import FOLDS, STEPS, STRENGTHS, LinearHead
 
 
@@ -41,8 +40,8 @@ class LabelProbe:
         """The probe that `keep` wrote; None where there is none yet."""
         if not path.is_file():
             return None
-        own = read_weights(path)
-        return cls(own.tensors["weight"], own.tensors["bias"], *json.loads(own.metadata["fit"]))
+        tensors, metadata = read_tensors(path)
+        return cls(tensors["weight"], tensors["bias"], *json.loads(metadata["fit"]))
 
     def keep(self, path: Path) -> LabelProbe:
         """Write it; a training that goes on reads it again."""

@@ -16,9 +16,10 @@ from pathlib import Path
 from sightline.common.reading import Table, check_listed, is_there, read_table
 from sightline.common.text import printable
 from sightline.errors import DataError, near
-from sightline.tasks.classification.data.formats import FILES, NAMES
 
 TABLE = "labels.csv"
+FILES, NAMES = ("file", "path", "filename", "image"), ("class_name", "class", "name", "label")
+"""Columns that name a picture, and its class."""
 LISTS = ("labels", "findings", "finding labels")
 """Columns whose cells list labels."""
 NONE = ("no finding", "no findings", "no label", "none")
