@@ -36,16 +36,18 @@ ARMS: Mapping[str, Mapping[str, Any]] = {
     "SA + absolute boxes": {**PLAIN, "absolute": True},
 }
 """Attentions of the encoder that are compared."""
-EPOCHS = {"size": 12, "distance": 12, "side": 16}
+EPOCHS = {"size": 24, "distance": 12, "side": 16}
 """Epochs of 125 steps."""
+SHORT = 12
+"""Epochs of the table of normalisers, which shows how fast the same relation is learnt."""
 SIGNED_EPOCHS = {**EPOCHS, "side": 24}
 """The same with signs: of five networks one still stood at chance after 17 epochs and had learnt after 20."""
 NORMALISERS = ("none", "layer", "batch", "instance-affine", "instance")
 
 
-def recipe(arm: Mapping[str, Any], kinds: tuple[str, ...], seed: int, *, toy: bool) -> CaptionRecipe:
+def recipe(arm: Mapping[str, Any], kinds: tuple[str, ...], seed: int, *, toy: bool, epochs: int = 0) -> CaptionRecipe:
     """One kind of relation, both sentences of each scene in every step; two layers of width 48."""
-    epochs = max((SIGNED_EPOCHS if arm.get("signed") else EPOCHS)[kind] for kind in kinds)
+    epochs = epochs or max((SIGNED_EPOCHS if arm.get("signed") else EPOCHS)[kind] for kind in kinds)
     own = CaptionRecipe().but(width=48, inner=96, lr=2e-3, epochs=epochs, seed=seed)
     own = own.but(halve_from=epochs * 3 // 4, halve_every=epochs // 8)
     own = own.but(relations=kinds, captions_per_picture=2, held_out=800, **arm)
@@ -121,7 +123,7 @@ def relation_cell(arm: str, kind: str, seed: int, weights: Path, *, toy: bool) -
 def normaliser_cell(normaliser: str, kind: str, seed: int, *, toy: bool) -> Cell:
     """A normaliser of the queries beside query-dependent geometry: the relation words at the end and on the way."""
     arm = {"preset": "g-san", "normaliser": normaliser}
-    own = recipe(arm, (kind,), seed, toy=toy)
+    own = recipe(arm, (kind,), seed, toy=toy, epochs=SHORT)
     training, test = Training(own), held_out(own)
     curve = [shares(training.epochs(1), test, kind) for _ in range(own.loop.epochs)]
     return {"normaliser": normaliser, "kind": kind, "seed": seed, "curve": curve, "steps": training.steps}

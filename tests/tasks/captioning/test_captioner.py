@@ -197,6 +197,24 @@ def test_plugged_into_timms_transformer_grid_cells_are_boxes() -> None:
         vit(x)
 
 
+def test_a_pyramid_takes_a_grid_for_each_stage_and_no_common_one() -> None:
+    timm = pytest.importorskip("timm")
+    small = {"base_dims": (8, 8, 8), "heads": (2, 2, 2), "depth": (1, 1, 1), "mlp_ratio": 1}
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        net, x = timm.create_model("pit_ti_224", img_size=64, **small).eval(), torch.randn(1, 3, 64, 64)
+    before = net(x)
+    grids = [(7, 7), (4, 4), (2, 2)]
+    for stage, grid in zip(net.transformers, grids, strict=True):
+        assert plug(stage, AttentionKind("none", ("query",)), grid=grid) == 1
+    assert torch.allclose(net(x), before, atol=1e-5)
+    plugged = [module for module in net.modules() if isinstance(module, PluggedAttention)]
+    for module in plugged:
+        module.boxes, module.grid = grid_boxes(4, 4)[None], (4, 4)
+    with pytest.raises(ModelError, match="4 x 4 cells, and an attention sees 50 tokens"):
+        net(x)
+
+
 def bent(net: nn.Module) -> None:
     """Give a plugged network's geometry some weight."""
     for module in net.modules():

@@ -45,6 +45,7 @@ class PluggedAttention(nn.Module):
                     nn.init.zeros_(part.weight)
                     _ = None if part.bias is None else nn.init.zeros_(part.bias)
         self.boxes: Tensor | None = None
+        self.grid: tuple[int, int] | None = None
 
     def attend(
         self,
@@ -63,7 +64,7 @@ class PluggedAttention(nn.Module):
             dropout: of the weights.
 
         Raises:
-            ModelError: there are more boxes than tokens, or none where a bias needs them.
+            ModelError: there are more boxes than tokens, none where a bias needs them, or a grid of another size.
         """
         q, k, v = qkv
         Z = fn.scaled_dot_product_attention(
@@ -82,6 +83,13 @@ class PluggedAttention(nn.Module):
         if self.boxes is None:
             raise ModelError("this attention needs to know where its tokens lie; say so: with on_boxes(net, boxes)")
         extra = x.shape[1] - self.boxes.shape[1]
+        if self.grid is not None and not 0 <= extra < self.boxes.shape[1]:
+            rows, columns = self.grid
+            raise ModelError(
+                f"the grid has {rows} x {columns} cells, and an attention sees {x.shape[1]} tokens; plug with the "
+                "grid of the tokens. Networks whose attentions have grids of several sizes (MobileViT, PiT) have "
+                "no common boxes: plug each stage with its own grid"
+            )
         if extra < 0:
             raise ModelError(f"{self.boxes.shape[1]} boxes came for {x.shape[1]} tokens; give a box for each place")
         boxes = self.boxes.to(x).expand(len(x), -1, -1)
@@ -222,7 +230,8 @@ def plug(net: nn.Module, kind: AttentionKind = AttentionKind(), *, grid: tuple[i
         grid: rows and columns of tokens, whose cells are the boxes; None for boxes by `on_boxes`.
 
     Returns:
-        How many attentions were changed.
+        How many attentions were changed. One whose queries are not its keys, such as a pooling query, is counted too
+        and computes what it computed before.
 
     Raises:
         ModelError: the network has none.
@@ -244,7 +253,7 @@ def plug(net: nn.Module, kind: AttentionKind = AttentionKind(), *, grid: tuple[i
     for owner, name in places:
         inner: Any = getattr(owner, name)
         new = next(plugged for plugged, fits in FITTING.items() if fits(inner))(inner, kind)
-        new.boxes = None if grid is None else grid_boxes(*grid)[None]
+        new.boxes, new.grid = None if grid is None else grid_boxes(*grid)[None], grid
         setattr(owner, name, new.to(next(inner.parameters()).device).train(inner.training))
     return len(places)
 
@@ -258,14 +267,14 @@ def on_boxes(net: nn.Module, boxes: Float[Tensor, "#b n 4"]) -> Iterator[None]:
         boxes: left, top, right, bottom of each place; tokens in front of them have none.
     """
     plugged = [module for module in net.modules() if isinstance(module, PluggedAttention)]
-    before = [module.boxes for module in plugged]
+    before = [(module.boxes, module.grid) for module in plugged]
     try:
         for module in plugged:
-            module.boxes = boxes
+            module.boxes, module.grid = boxes, None
         yield
     finally:
         for module, own in zip(plugged, before, strict=True):
-            module.boxes = own
+            module.boxes, module.grid = own
 
 
 def _fits(module: nn.Module) -> bool:
