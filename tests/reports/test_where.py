@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from sightline.reports.headline import against_share, clause, sure
-from sightline.reports.where import LARGEST, NINTHS, SPREAD, fewest, part_shares, place_words
+from sightline.reports.where import LARGEST, NINTHS, SCATTERED, SPOTS, SPREAD, fewest, part_shares, place_words
 from sightline.results import AttentionMap, Decision, Domain
 
 
@@ -29,6 +29,16 @@ def naive_fewest(shares):
     raise AssertionError
 
 
+def naive_half(values):
+    """Share of the cells that hold half of the mass, of which the last counts in part."""
+    order, whole, held = sorted(values.flatten().tolist(), reverse=True), float(values.sum()), 0.0
+    for count, value in enumerate(order):
+        if held + value >= whole / 2:
+            return (count + (whole / 2 - held) / value) / len(order)
+        held += value
+    raise AssertionError
+
+
 @pytest.mark.parametrize("shape", [(3, 3), (7, 7), (5, 8), (2, 9)])
 @pytest.mark.parametrize("signed", [False, True])
 def test_shares_are_those_of_a_naive_count(shape, signed):
@@ -47,8 +57,10 @@ def test_the_named_parts_are_the_fewest_that_hold_half(seed):
     best = naive_fewest(shares)
     assert fewest(part_shares(map_)) == best
     words = place_words(map_)
-    assert (words == SPREAD) == (len(best) > LARGEST * 9)
-    if words != SPREAD and len(best) < 3:
+    few = naive_half(values) < SPOTS
+    assert (words == SPREAD) == (len(best) > LARGEST * 9 and not few)
+    assert (words == SCATTERED) == (len(best) > LARGEST * 9 and few)
+    if len(best) < 3:
         assert [name for name in NINTHS if f"{name} " in f"{words} "] == [NINTHS[place] for place in sorted(best)]
 
 
@@ -75,6 +87,23 @@ def test_three_parts_in_a_line_are_one_thing(places, words):
 
 def test_even_evidence_has_no_place():
     assert place_words(AttentionMap(torch.eye(9).roll(4, 1) + 1.0, "s")) == SPREAD
+
+
+def test_evidence_of_which_half_lies_in_a_few_samples_of_a_signal_is_not_everywhere():
+    line = torch.full((1, 900), 0.001)
+    line[0, [100, 500, 505]] = 1.0
+    assert place_words(AttentionMap(line, "s")) == "mostly the middle"
+    line[0, 505] = 0.0
+    assert place_words(AttentionMap(line, "s")) == "mostly the beginning and the middle"
+    assert place_words(AttentionMap(-line, "s", signed=True), against=True) == "mostly the beginning and the middle"
+    assert clause(AttentionMap(line, "s")) == "the network looked mostly at the beginning and the middle"
+
+
+def test_small_spots_in_many_parts_are_called_so():
+    values = torch.zeros(30, 30)
+    values[5::10, 5::10] = 1.0
+    assert place_words(AttentionMap(values, "s")) == SCATTERED
+    assert clause(AttentionMap(values, "s")) == "the network looked mostly at small spots far apart"
 
 
 def test_a_line_and_frames_have_words_of_their_own():

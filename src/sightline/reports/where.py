@@ -12,6 +12,7 @@ import torch
 
 from sightline.reports.motion import Box, inside, mass
 from sightline.results import AttentionMap
+from sightline.results.concentration import half_share
 from sightline.results.original import WHOLE
 
 NINTHS = (
@@ -30,9 +31,13 @@ BLOCKS = {
     frozenset((2, 5, 8)): "the right third",
 }
 """Three parts of the nine that have a name of their own."""
+NAMED = 3
+"""Parts that a sentence names at most."""
 LARGEST = 1 / 3
 """Share of the parts that may be named; evidence of which half needs more parts is spread."""
-SPREAD, NOWHERE = "everywhere", ""
+SPOTS = 0.1
+"""Evidence of which half lies in less of the map than this is in small spots, however far apart these are."""
+SPREAD, SCATTERED, NOWHERE = "everywhere", "mostly small spots far apart", ""
 
 
 @dataclass(frozen=True)
@@ -57,8 +62,9 @@ def place_words(map_: AttentionMap, *, against: bool = False, crop: Box = WHOLE)
         crop: the part of the photo that the map lies over, as shares of the photo: words are about the photo.
 
     Returns:
-        The fewest parts that hold half of the evidence, most first; `everywhere` where more than a
-        third of the parts are needed; nothing where there is no evidence.
+        The fewest parts that hold half of the evidence, most first. Where more than a third of the parts are needed,
+        `everywhere`; or, if half of the evidence lies in few cells, three parts at most, or `mostly small spots far
+        apart`. Nothing where there is no evidence.
 
     Example:
         >>> import torch
@@ -72,7 +78,10 @@ def place_words(map_: AttentionMap, *, against: bool = False, crop: Box = WHOLE)
         return NOWHERE
     places = fewest(shares)
     if LARGEST * len(shares) < len(places):
-        return SPREAD
+        if half_share(-map_.values if against else map_.values) >= SPOTS:
+            return SPREAD
+        if len(places) > NAMED:
+            return SCATTERED
     names = [part.name for part in parts_of(map_)]
     if len(shares) == len(NINTHS) and (block := BLOCKS.get(frozenset(places))):
         return f"mostly {block}"

@@ -106,6 +106,62 @@ def test_7_a_dilated_pool_is_no_obstacle() -> None:
     assert found.map.any()
 
 
+def in_depth(model: nn.Module) -> nn.Module:
+    """The same network over volumes of one slice."""
+
+    def deeper(part: nn.Module) -> nn.Module:
+        if isinstance(part, nn.Conv2d):
+            own = nn.Conv3d(part.in_channels, part.out_channels, (1, *part.kernel_size), padding=(0, *part.padding))
+            own.weight, own.bias = nn.Parameter(part.weight.unsqueeze(2)), part.bias
+            return own
+        if isinstance(part, nn.MaxPool2d):
+            return nn.MaxPool3d((1, 3, 3), (1, 2, 2), (0, 1, 1))
+        return nn.AdaptiveAvgPool3d(1) if isinstance(part, nn.AdaptiveAvgPool2d) else part
+
+    return nn.Sequential(*map(deeper, model)).double().eval()
+
+
+def test_7_pools_of_volumes_abandon_what_those_of_pictures_do() -> None:
+    x = noise(2, 3, 9, 9)
+    flat = small(nn.MaxPool2d(3, 2, 1), nn.Conv2d(6, 6, 3, padding=1), nn.ReLU())
+    ours = layer_parts(in_depth(flat), x.unsqueeze(2), layers=["0", "1", "2"])
+    theirs = layer_parts(flat, x, layers=["0", "1", "2"])
+    assert (theirs["0"].B != theirs["0"].A).float().mean() > 0.5  # most places win no window
+    for name, layer in theirs.items():
+        assert torch.allclose(ours[name].B[:, :, 0], layer.B, atol=1e-12)
+        assert torch.allclose(ours[name].G[:, :, 0], layer.G, atol=1e-12)
+
+
+def test_7_windows_of_volumes_that_share_a_winner_get_their_mean() -> None:
+    class Shared(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem, self.head = nn.Conv3d(1, 1, 1), nn.Linear(27, 1)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.head(nn.functional.max_pool3d(self.stem(x), 3, 1).flatten(1))
+
+    tape = reading_of(Shared(), torch.rand(1, 1, 5, 5, 5), layers=["stem"])
+    call = next(step for step in tape.steps if getattr(step, "name", "") == "max_pool3d_with_indices")
+    x = torch.rand(1, 1, 5, 5, 5, dtype=torch.float64)
+    tape.tape.value(call.inputs[0]).copy_(x)  # type: ignore[union-attr]
+    demand = noise(1, 1, 3, 3, 3)
+    back = max_pool(Setting(tape.tape, tape.facts), call, [Message(demand, demand, 1.0), None])[0]  # type: ignore[arg-type]
+    sums, counts = torch.zeros_like(x), torch.zeros_like(x)
+    for place in torch.cartesian_prod(*[torch.arange(3)] * 3).tolist():
+        z, y, w = place
+        window = x[0, 0, z : z + 3, y : y + 3, w : w + 3]
+        best = [
+            start + int(at) for start, at in zip(place, torch.unravel_index(window.argmax(), (3, 3, 3)), strict=True)
+        ]
+        sums[(0, 0, *best)] += demand[0, 0, z, y, w]
+        counts[(0, 0, *best)] += 1
+    assert back is not None
+    assert back.delta is not None
+    assert torch.allclose(back.delta, sums / counts.clamp(min=1))
+    assert torch.allclose(back.G, sums)
+
+
 def test_8_dead_filters_and_norms_made_one_with_their_layer_do_no_harm() -> None:
     norm = nn.BatchNorm2d(6)
     model = small(norm, nn.ReLU(), nn.Conv2d(6, 6, 1), nn.ReLU())

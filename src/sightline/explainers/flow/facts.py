@@ -42,12 +42,13 @@ MOVING = frozenset(
 )  # fmt: skip
 """Operations that move numbers and do not change them."""
 
-POOLING = frozenset(
-    {
-        "_adaptive_avg_pool2d", "adaptive_max_pool2d", "amax", "avg_pool2d", "max_pool2d_with_indices", "mean",
-        "sum",
-    }
-)  # fmt: skip
+MAX_POOLS = frozenset({"max_pool2d_with_indices", "max_pool3d_with_indices"})
+"""Max-pools that choose within windows."""
+
+POOLING = MAX_POOLS | {
+    "_adaptive_avg_pool2d", "_adaptive_avg_pool3d", "adaptive_max_pool2d", "adaptive_max_pool3d", "amax",
+    "avg_pool2d", "avg_pool3d", "mean", "sum",
+}  # fmt: skip
 """Operations whose result lies between the numbers that they read, or is a sum of them."""
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sightline.errors import MethodError
 from sightline.explainers.flow.affine import Convolution, Diagonal, Step
-from sightline.explainers.flow.facts import ACTIVATIONS, POOLING, Facts
+from sightline.explainers.flow.facts import ACTIVATIONS, MAX_POOLS, POOLING, Facts
 from sightline.explainers.flow.samples import Samples
 from sightline.explainers.flow.tape import Call, Node, Tape
 from sightline.explainers.flow.walk import inputs_of, outputs_of
@@ -97,7 +97,7 @@ class Abandoning:
         result = [node for node in outputs_of(step)[:1] if node is not None]
         if isinstance(step, Call) and step.name in ACTIVATIONS:
             return [*inputs_of(step), *(result if self.rule not in ("auto", "zero") else ())]
-        if isinstance(step, Call) and step.name == "max_pool2d_with_indices":
+        if isinstance(step, Call) and step.name in MAX_POOLS:
             return [*inputs_of(step), *result]
         if self.rule in ("auto", "zero"):
             return []

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sightline.explainers.flow.facts import ACTIVATIONS, MOVING, SQUASHING
+from sightline.explainers.flow.facts import ACTIVATIONS, MAX_POOLS, MOVING, SQUASHING
 from sightline.explainers.flow.naflow.inverse import (
     Messages,
     Setting,
@@ -88,18 +88,17 @@ def hard_tanh(at: Setting, call: Call, messages: Messages) -> Messages:
     return [Message(G, torch.ops.aten.threshold_backward(message.delta, x, low), 1.0)]
 
 
-@inverse("max_pool2d_with_indices")
+@inverse(*MAX_POOLS)
 def max_pool(at: Setting, call: Call, messages: Messages) -> Messages:
     """Each demand goes to the place that won; where windows share a winner, their mean."""
     message = one(messages)
     x = at.value(call.inputs[0])
     kernel, stride, padding, dilation, ceil = _pool_options(call)
-    indices = torch.ops.aten.max_pool2d_with_indices(x, kernel, stride, padding, dilation, ceil)[1]
+    pool, backward = (getattr(torch.ops.aten, name) for name in (call.name, f"{call.name}_backward"))
+    indices = pool(x, kernel, stride, padding, dilation, ceil)[1]
 
     def back(v: Tensor) -> Tensor:
-        gradient: Tensor = torch.ops.aten.max_pool2d_with_indices_backward(
-            v, x, kernel, stride, padding, dilation, ceil, indices
-        )
+        gradient: Tensor = backward(v, x, kernel, stride, padding, dilation, ceil, indices)
         return gradient
 
     G = back(message.G)
@@ -112,15 +111,18 @@ def max_pool(at: Setting, call: Call, messages: Messages) -> Messages:
 
 
 def _pool_options(call: Call) -> tuple[list[int], list[int], list[int], list[int], bool]:
-    def pair(x: Any) -> list[int]:
-        return [x, x] if isinstance(x, int) else list(x) * (2 if len(x) == 1 else 1)
+    axes = 3 if "3d" in call.name else 2
 
-    options = [*call.args[1:], *([], [0, 0], [1, 1], False)[len(call.args) - 2 :]]
-    kernel = pair(options[0])
-    return kernel, pair(options[1] or kernel), pair(options[2]), pair(options[3]), bool(options[4])
+    def each(x: Any) -> list[int]:
+        return [x] * axes if isinstance(x, int) else list(x) * (axes if len(x) == 1 else 1)
+
+    options = [*call.args[1:], *([], 0, 1, False)[len(call.args) - 2 :]]
+    kernel = each(options[0])
+    return kernel, each(options[1] or kernel), each(options[2]), each(options[3]), bool(options[4])
 
 
-@inverse("avg_pool2d", "_adaptive_avg_pool2d", "upsample_bilinear2d", "upsample_nearest2d", "mean", "sum")
+@inverse("avg_pool2d", "avg_pool3d", "_adaptive_avg_pool2d", "_adaptive_avg_pool3d", "mean", "sum")
+@inverse("upsample_bilinear2d", "upsample_nearest2d")
 def linear(at: Setting, call: Call, messages: Messages) -> Messages:
     """A linear operation: damped least squares from no change, with the operation itself and its transpose."""
     message = one(messages)
