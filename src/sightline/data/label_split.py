@@ -22,7 +22,7 @@ def split_of(table: LabelTable, held_out: float, validation: float) -> tuple[str
     Raises:
         DataError: a group is torn, or a label has no positive or no negative picture to learn from.
     """
-    groups = table.groups or tuple(str(path) for path in table.files)
+    groups = table.groups or table.names
     labels = [[at for at, value in enumerate(row) if value == 1] for row in table.truth]
     splits = list(table.splits or ["train"] * len(labels))
     if table.groups and table.splits:

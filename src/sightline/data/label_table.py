@@ -42,6 +42,8 @@ class LabelTable:
         groups: group of each picture; empty where none are asked for.
         splits: `train`, `val` or `test` of each; empty where the table does not say.
         notes: what a user should know of the reading.
+        names: the pictures as the table names them, by which their place in a split is decided.
+        columns: columns that labels were read from.
     """
 
     files: tuple[Path, ...]
@@ -50,6 +52,8 @@ class LabelTable:
     groups: tuple[str, ...] = ()
     splits: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
 
 
 def is_multilabel(folder: Path, labels: Sequence[str] = ()) -> bool:
@@ -86,7 +90,24 @@ def read_labels(folder: Path, labels: Sequence[str] = (), group_by: str | None =
         DataError: a column is missing, a cell is not understood, a picture is not there or stands in two rows, or
             fewer pictures than two or no label are left.
     """
-    table = read_table(folder / TABLE, error=DataError)
+    return labels_in(read_table(folder / TABLE, error=DataError), folder, labels, group_by)
+
+
+def labels_in(
+    table: Table, folder: Path, labels: Sequence[str] = (), group_by: str | None = None, *, rest: str = "not read"
+) -> LabelTable:
+    """The pictures and labels of a table.
+
+    Args:
+        table: its rows.
+        folder: folder from which file names count.
+        labels: columns that are labels, or labels of the lists; empty takes all.
+        group_by: column of the groups.
+        rest: what a note calls the other columns.
+
+    Raises:
+        DataError: as `read_labels` raises.
+    """
     columns = {name.lower(): name for name in table.header}
     file = next((columns[name] for name in FILES if name in columns), None)
     if file is None:
@@ -97,16 +118,27 @@ def read_labels(folder: Path, labels: Sequence[str] = (), group_by: str | None =
         raise DataError(f"{str(table.path)!r} has a header but no row; it needs a row for each picture")
     group = _column(table, group_by, "--group-by")
     split = columns.get("split")
-    names, truth, notes = _truth(table, labels, [name for name in (file, group, split) if name])
-    names, truth, lost = _learnable(names, truth, str(table.path))
+    names, truth, used = _truth(table, labels, [name for name in (file, group, split) if name])
+    listed = not set(names) <= set(used)
+    names, truth, lost = learnable(names, truth, str(table.path))
+    others = [name for name in table.header if name not in (*used, file, group, split)]
     return LabelTable(
         files=_files(folder, table, file),
         labels=names,
         truth=truth,
         groups=() if group is None else tuple(row[group] for _, row in table.rows),
         splits=() if split is None else _splits(table, split),
-        notes=(*notes, *lost, *_remarks(truth)),
+        notes=(*(() if listed else _columns_note(used, others, rest)), *lost, *_remarks(truth)),
+        names=tuple(row[file] for _, row in table.rows),
+        columns=used,
     )
+
+
+def _columns_note(used: Sequence[str], others: Sequence[str], rest: str) -> tuple[str, ...]:
+    """Which columns are labels, where each has one of its own."""
+    names = [name for name in used if _plain(name) not in NONE]
+    note = f"labels are the columns {', '.join(names[:LISTED])}{' and more' if len(names) > LISTED else ''}"
+    return (note + (f"; {rest}: {', '.join(others[:LISTED])}" if others else ""),)
 
 
 Truth = tuple[tuple[float, ...], ...]
@@ -115,11 +147,11 @@ Truth = tuple[tuple[float, ...], ...]
 def _truth(
     table: Table, labels: Sequence[str], taken: Sequence[str]
 ) -> tuple[tuple[str, ...], Truth, tuple[str, ...]]:
-    """Names of the labels, and what each row says of them."""
+    """Names of the labels, what each row says of them, and the columns that say it."""
     lists = next((name for name in table.header if name.lower() in (*LISTS, *NAMES) and name not in taken), None)
     flags = _flags(table, taken)
     if labels and all(name in table.header for name in labels):
-        return _of_columns(table, tuple(labels), taken)
+        return _of_columns(table, tuple(labels))
     if lists is not None:
         return _of_lists(table, lists, labels)
     if labels:
@@ -130,7 +162,7 @@ def _truth(
             f"{str(table.path)!r} has no labels: it needs a column `labels` that lists them (cat;dog), or a column "
             "of 0, 1 or nothing for each"
         )
-    return _of_columns(table, flags, taken)
+    return _of_columns(table, flags)
 
 
 def _of_lists(table: Table, column: str, wanted: Sequence[str]) -> tuple[tuple[str, ...], Truth, tuple[str, ...]]:
@@ -153,12 +185,10 @@ def _of_lists(table: Table, column: str, wanted: Sequence[str]) -> tuple[tuple[s
             f"--label-columns {lost[0]}: no picture of {str(table.path)!r} has it; {near(lost[0], every)}"
         )
     names = tuple(wanted or every)
-    return names, tuple(tuple(float(name in own) for name in names) for own in cells), ()
+    return names, tuple(tuple(float(name in own) for name in names) for own in cells), (column,)
 
 
-def _of_columns(
-    table: Table, names: tuple[str, ...], taken: Sequence[str]
-) -> tuple[tuple[str, ...], Truth, tuple[str, ...]]:
+def _of_columns(table: Table, names: tuple[str, ...]) -> tuple[tuple[str, ...], Truth, tuple[str, ...]]:
     """Labels from a column each; a column for no finding makes zeros of what is blank in its rows."""
     clear = next((name for name in table.header if _plain(name) in NONE), None)
     names = tuple(name for name in names if name != clear)
@@ -171,10 +201,7 @@ def _of_columns(
                 raise DataError(f"{where}: {clear!r} is 1, and so is {names[values.index(1.0)]!r}; one is wrong")
             values = [0.0] * len(values)
         rows.append(tuple(values))
-    others = [name for name in table.header if name not in (*names, *taken, clear)]
-    note = f"labels are the columns {', '.join(names[:LISTED])}{' and more' if len(names) > LISTED else ''}"
-    rest = f"; not read: {', '.join(others[:LISTED])}" if others else ""
-    return names, tuple(rows), (note + rest,)
+    return names, tuple(rows), names if clear is None else (*names, clear)
 
 
 def _flags(table: Table, taken: Sequence[str]) -> tuple[str, ...]:
@@ -190,8 +217,17 @@ def _value(cell: str, name: str, where: str) -> float:
     return VALUES[cell]
 
 
-def _learnable(names: tuple[str, ...], truth: Truth, where: str) -> tuple[tuple[str, ...], Truth, tuple[str, ...]]:
-    """The labels that some pictures have and some have not; the others are named."""
+def learnable(names: tuple[str, ...], truth: Truth, where: str) -> tuple[tuple[str, ...], Truth, tuple[str, ...]]:
+    """The labels that some pictures have and some have not, their columns, and a note of the others.
+
+    Args:
+        names: labels.
+        truth: of each picture.
+        where: what they were read from, for the error text.
+
+    Raises:
+        DataError: no label is left, or the name of one cannot be shown.
+    """
     if odd := [name for name in names if printable(name) != name]:
         raise DataError(f"{where} has a label called {odd[0]!r}, whose name cannot be shown; rename it with letters")
     own = [{row[at] for row in truth} >= {0.0, 1.0} for at in range(len(names))]

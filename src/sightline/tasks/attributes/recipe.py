@@ -14,6 +14,7 @@ from sightline.training.recipe import (
     AugmentConfig,
     DeviceConfig,
     LoopConfig,
+    OperatingConfig,
     OptimConfig,
     Part,
     Recipe,
@@ -69,6 +70,19 @@ class DataConfig(Part):
     )
     group_by: str | None = setting(
         None, "Column of a CSV table, such as patient: no group of it lies in two splits. It is not an attribute."
+    )
+    labels: tuple[str, ...] = setting(
+        (),
+        "Several labels per picture: columns of 0, 1 and blank of a CSV table, or COCO's categories; other columns "
+        "are attributes. Default: a column labels, or one class.",
+        "--label-columns",
+    )
+    held_out: float = setting(
+        1 / 3,
+        "With several labels: share of the pictures that is tested on where the data has no test pictures.",
+        "--test-share",
+        above=0,
+        below=1,
     )
     incomplete: bool = setting(False, "Leave out classes without training pictures.", "--incomplete")
     scenes: int = setting(2_000, "Number of training scenes where no data is named.", above=0)
@@ -149,6 +163,7 @@ class EatRecipe(Recipe):
     augmentation: EatAugment = EatAugment()
     tuning: TuningConfig = TuningConfig()
     optim: OptimConfig = OptimConfig()
+    operating: OperatingConfig = OperatingConfig()
     loop: EatLoop = EatLoop()
     machine: EatDevice = EatDevice(precision="bf16-mixed")
 

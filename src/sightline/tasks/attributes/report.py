@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from sightline.common.statistics.intervals import wilson
+from sightline.common.text import markdown
 from sightline.tasks.attributes.data.pictures import Pictures
 from sightline.tasks.attributes.metrics.evaluate import TestReport
 from sightline.tasks.attributes.metrics.scores import Choice
@@ -57,12 +58,10 @@ SECTION_WORDS = {
 }
 
 
-def facts(
-    net: AttributeNet, judged: TestReport, pictures: Pictures, recipe: EatRecipe, epochs: str
-) -> dict[str, str]:
+def facts(judged: TestReport, pictures: Pictures, recipe: EatRecipe, epochs: str) -> dict[str, str]:
     """What the card and the run page say in a table, by name."""
     low, high = judged.interval
-    energy, own, device = judged.energy, recipe.network, recipe.machine
+    energy = judged.energy
     evidence = {
         "parts": "by the object's part masks",
         "points": "by the object's key points and box",
@@ -77,10 +76,24 @@ def facts(
         "foreground energy": where,
         "calibration error": f"{judged.calibration:.4f} (without calibration {judged.uncalibrated:.4f})",
         "texts": truthfulness(judged.texts),
+        **how_trained(pictures, recipe, epochs),
+    }
+
+
+def how_trained(pictures: Pictures, recipe: EatRecipe, epochs: str) -> dict[str, str]:
+    """Data, network and training in a table, by name.
+
+    Args:
+        pictures: the data.
+        recipe: how it was trained.
+        epochs: how many epochs there were, and which was kept.
+    """
+    own, device = recipe.network, recipe.machine
+    return {
         "data": pictures.source,
         "pictures": f"{len(pictures.train)} to learn from, {len(pictures.validation)} to choose the epoch and to "
         f"calibrate, {0 if pictures.test is None else len(pictures.test)} to judge; {own.side} px",
-        "network": f"{net.spec.backbone}, join {own.join}, pool {own.pool}, stride {own.stride}"
+        "network": f"{own.backbone}, join {own.join}, pool {own.pool}, stride {own.stride}"
         + (f", attributes read at stride {own.attribute_stride}" if own.attribute_stride else ""),
         "loss": _loss(recipe),
         "training": f"{epochs}, batch {recipe.loop.batch_size}, AdamW {recipe.optim.lr:g}, "
@@ -109,11 +122,17 @@ def card(net: AttributeNet, outcome: Trained, pictures: Pictures, about: dict[st
         facts="\n".join(f"| {name} | {fact} |" for name, fact in table.items()),
         alarm=f"\n**{outcome.control.alarm}**\n" if outcome.control.alarm else "",
         within=within(outcome.judged),
-        tables="\n\n".join(_markdown(name, rows) for name, rows in tables(outcome.judged).items()),
+        tables=attribute_sections(outcome.judged),
         spoken=outcome.judged.texts.pictures,
-        texts=_texts(outcome.judged.texts),
-        limits=_limits(pictures, outcome.notes),
+        texts=text_table(outcome.judged.texts),
+        limits=limits(pictures, outcome.notes),
     )
+
+
+def attribute_sections(judged: TestReport) -> str:
+    """The tables of all attributes with what their columns mean, in Markdown."""
+    own = tables(judged)
+    return "\n\n".join(f"### {name}\n\n{SECTION_WORDS[name]}\n\n{markdown(rows)}" for name, rows in own.items())
 
 
 def truthfulness(texts: TextReport) -> str:
@@ -127,19 +146,17 @@ def truthfulness(texts: TextReport) -> str:
     )
 
 
-def _texts(texts: TextReport) -> str:
+def text_table(texts: TextReport) -> str:
     """What was named and how much of it is true, as a table, and the difference that decides."""
     rows = [["", "named", "true", "of what is there"]]
     names = ("seen", "control: most frequent", "control: usual for the predicted class", "typical of the class")
     for name, one in zip(names, (texts.seen, texts.frequent, texts.by_class, texts.typical), strict=True):
         shares = [str(one.precision), str(one.recall)] if one.named else ["-", "-"]
         rows.append([name, str(one.named), *shares])
-    lines = [rows[0], ["---"] * 4, *rows[1:]]
     more = f" Seen less class control: {texts.over_class}." if texts.seen.named else ""
-    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     return (
-        f"{table}\n\nThe network may call {texts.readable} attributes seen and {texts.usual} typical of the class. "
-        f"Silent on {texts.silent} of the pictures.{more}"
+        f"{markdown(rows)}\n\nThe network may call {texts.readable} attributes seen and {texts.usual} typical of the "
+        f"class. Silent on {texts.silent} of the pictures.{more}"
     )
 
 
@@ -235,13 +252,8 @@ def tables(judged: TestReport) -> dict[str, list[list[str]]]:
     return {name: rows for name, rows in sections.items() if len(rows) > 1}
 
 
-def _markdown(name: str, rows: Sequence[Sequence[str]]) -> str:
-    lines = [rows[0], ["---"] * len(rows[0]), *rows[1:]]
-    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    return f"### {name}\n\n{SECTION_WORDS[name]}\n\n{table}"
-
-
-def _limits(pictures: Pictures, remarks: Sequence[str]) -> str:
+def limits(pictures: Pictures, remarks: Sequence[str]) -> str:
+    """What a reader must not expect."""
     drawn = "Trained and measured on drawings only; it knows nothing of photographs." if pictures.drawn else ""
     notes = [f"- {note}" for note in remarks]
     same = (

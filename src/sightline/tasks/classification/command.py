@@ -90,7 +90,7 @@ def classify(
 def _tell_labels(outcome: MultiLabelled, *, as_json: bool) -> None:
     """The figures of several labels for people or for programs."""
     from sightline.terminal.screen import say_table
-    from sightline.training.labels.report import POINTS, tables, verdict
+    from sightline.training.labels.report import narrow_tables, verdict
 
     if as_json:
         record = {**asdict(outcome), "files": [str(path) for path in outcome.files], "alarm": outcome.alarm}
@@ -98,10 +98,8 @@ def _tell_labels(outcome: MultiLabelled, *, as_json: bool) -> None:
         return
     for note in outcome.notes:
         say_note(note)
-    own = tables(outcome)
-    for name, rows in own.items():
-        columns = rows[0] if name == POINTS else rows[0][:5]
-        say_table(columns, [row[: len(columns)] for row in rows[1:]])
+    for columns, *rows in narrow_tables(outcome):
+        say_table(columns, rows)
     say(verdict(outcome))
     if outcome.alarm:
         say_alarm(outcome.alarm)

@@ -106,6 +106,12 @@ def tables(outcome: MultiLabelled) -> dict[str, list[tuple[str, ...]]]:
     }  # fmt: skip
 
 
+def narrow_tables(outcome: MultiLabelled) -> list[list[tuple[str, ...]]]:
+    """The tables with as many columns as a terminal has room for; the first row of each is its header."""
+    own = tables(outcome)
+    return [[row[:5] for row in own[LABELS]], own[POINTS]]
+
+
 def kept_text(outcome: MultiLabelled) -> str:
     """Which epoch's weights these are."""
     if outcome.best:

@@ -57,16 +57,23 @@ def eat(options: AuditOptions) -> None:
     Every finding has its evidence, effect, 95 % interval and the command that prints it again. In a rendered world
     scenes are drawn again with one thing changed; elsewhere labels, maps and masks have to do.
     """
+    from sightline.errors import ModelError
     from sightline.tasks.attributes.audit import DETECTORS
     from sightline.tasks.attributes.audit import audit as look
     from sightline.tasks.attributes.audit.data import fitting
     from sightline.tasks.attributes.data import read_attributes
+    from sightline.tasks.attributes.network.labelled import LabelledAttributeNet
     from sightline.tasks.attributes.network.store import load_attribute_net
     from sightline.terminal.options import selection
 
     kinds = selection(options.kind, list(DETECTORS), option="--kind")
     check_place(options.out)
     net = load_attribute_net(options.weights)
+    if isinstance(net, LabelledAttributeNet):
+        raise ModelError(
+            f"{str(options.weights)!r} finds several labels per picture, and an audit is of one class per picture; "
+            "its labels and attributes stand beside their controls on its card"
+        )
     audited = fitting(
         net, read_attributes(options.data, layout=options.layout, incomplete=True), options.split, options.limit
     )

@@ -35,7 +35,7 @@ class Examples:
 
     Args:
         images: bytes, the whole photo or its middle square.
-        labels: classes; -100 for none.
+        labels: classes, -100 for none; where a photo may have several labels, 1, 0 or NaN for unknown, `[n, y]`.
         targets: how much of each attribute, 0..1.
         weights: how sure that is; 0 unknown.
         parts: part ids at half the side, 0 is background, `NOWHERE` where nobody marked them.
@@ -46,7 +46,7 @@ class Examples:
     """
 
     images: UInt8[Tensor, "n 3 h w"]
-    labels: Int[Tensor, " n"]
+    labels: Int[Tensor, " n"] | Float[Tensor, "n y"]
     targets: Float[Tensor, "n k"]
     weights: Float[Tensor, "n k"]
     parts: UInt8[Tensor, "n p q"]
@@ -57,6 +57,11 @@ class Examples:
     def __len__(self) -> int:
         """Number of photos."""
         return len(self.labels)
+
+    @property
+    def several(self) -> bool:
+        """Whether a photo may have several labels, or none."""
+        return self.labels.ndim == 2
 
     def take(self, rows: Tensor | slice) -> Examples:
         """Some of them."""

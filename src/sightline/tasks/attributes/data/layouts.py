@@ -29,6 +29,10 @@ class Asked:
         seed: seed that decides which ones.
         incomplete: whether a class without pictures is noted rather than refused, where a folder holds all classes.
         group_by: column of a table; no group of it lies in two splits.
+        labels: columns of a table, or categories, that are labels of which a picture may have several; empty takes a
+            list of labels, or the classes.
+        mined: whether attributes will be mined from sentences, so that a table needs none.
+        held_out: share of the pictures that is tested on where pictures with several labels have no split.
     """
 
     targets: Targets = "image"
@@ -36,6 +40,9 @@ class Asked:
     seed: int = 0
     incomplete: bool = False
     group_by: str | None = None
+    labels: tuple[str, ...] = ()
+    mined: bool = False
+    held_out: float = 1 / 3
 
 
 @dataclass(frozen=True)
@@ -43,7 +50,8 @@ class Layout:
     """A layout.
 
     Args:
-        files: names, with wildcards, of which a folder in this layout has all; they are how it is known.
+        files: names, with wildcards, of which a folder in this layout has all; they are how it is known. A bar
+            separates names of which one is enough.
         read: its reader.
     """
 
@@ -52,7 +60,7 @@ class Layout:
 
     def matches(self, root: Path) -> bool:
         """Whether a folder has this layout's files."""
-        return all(any(root.glob(name)) for name in self.files)
+        return all(any(any(root.glob(one)) for one in name.split("|")) for name in self.files)
 
 
 LAYOUTS: Registry[Layout] = Registry("layout", group="sightline.layouts", error=DataError)

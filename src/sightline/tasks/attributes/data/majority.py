@@ -31,6 +31,8 @@ def majority(data: AttributeData, *, least: int = 10) -> AttributeData:
     Raises:
         DataError: labels are of classes, or no attribute is left.
     """
+    if data.several:
+        raise DataError(f"a vote is of classes, but {data.root} gives each picture several labels; leave it out")
     if data.level != "image":
         raise DataError(f"a vote needs attributes of single pictures, but {data.root} gives those of classes only")
     votes = _votes(data)

@@ -56,6 +56,7 @@ class Pictures:
         drawn: whether they were drawn rather than photographed.
         where: how the object is known: `parts` (masks), `points` (of parts), `mask`, `box`, or nothing.
         notes: what was noticed, one sentence each.
+        groups: group of every picture that judges; empty where none are asked for.
     """
 
     train: Examples
@@ -68,6 +69,7 @@ class Pictures:
     drawn: bool
     where: str
     notes: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
 
     @property
     def judging(self) -> Examples:
@@ -174,8 +176,10 @@ def _read(root: Path, recipe: EatRecipe, work: Path, report: Report) -> Pictures
         incomplete=recipe.data.incomplete,
         group_by=recipe.data.group_by,
         mined=_lexicon(recipe),
+        labels=recipe.data.labels,
+        held_out=recipe.data.held_out,
     )
-    data = _complete(data, recipe.data.incomplete)
+    data = data if data.several else _complete(data, recipe.data.incomplete)
     _check_split(data)
     splits = {name: np.flatnonzero(data.split == at) for at, name in enumerate(SPLITS)}
     scenes = scenes_of(root, splits["train"].tolist()) if recipe.loss.consistency_weight else None
@@ -199,6 +203,7 @@ def _read(root: Path, recipe: EatRecipe, work: Path, report: Report) -> Pictures
         drawn=(root / "world.json").is_file(),
         where=where,
         notes=(*data.notes, *_place_notes(where, data)),
+        groups=tuple(data.groups[row] for row in splits["test"]) if data.groups else (),
     )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sightline.errors import DataError, near
-from sightline.tasks.attributes.data import awa2, cub, sun, table_csv
+from sightline.tasks.attributes.data import awa2, coco, cub, sun, table_csv
 from sightline.tasks.attributes.data.captions import read_captions
 from sightline.tasks.attributes.data.layouts import LAYOUTS, Asked, Targets
 from sightline.tasks.attributes.data.lexicon import Lexicon
@@ -17,9 +17,11 @@ from sightline.tasks.attributes.data.majority import majority as by_majority
 from sightline.tasks.attributes.data.mined import mined as mined_attributes
 from sightline.tasks.attributes.data.table import AttributeData
 
-BUILT_IN = (cub, awa2, sun, table_csv)
+BUILT_IN = (cub, awa2, sun, coco, table_csv)
 """Our readers; importing them registers them."""
 TARGETS = ("image", "class", "table")
+SEVERAL = ("table", "coco")
+"""Layouts in which a picture may have several labels."""
 
 
 def read_attributes(
@@ -34,8 +36,10 @@ def read_attributes(
     incomplete: bool = False,
     group_by: str | None = None,
     mined: Lexicon | None = None,
+    labels: Sequence[str] = (),
+    held_out: float = 1 / 3,
 ) -> AttributeData:
-    """Read photos with a class and attributes each.
+    """Read photos with a class, or any number of labels, and attributes each.
 
     Args:
         root: the folder.
@@ -53,6 +57,8 @@ def read_attributes(
         group_by: column of a CSV table, such as `patient`: no group of it lies in two splits.
         mined: words by which attributes of each picture are mined from sentences beside the data set, such as
             `BIRDS`; they replace the data set's own attributes. None mines nothing.
+        labels: columns of a CSV table, or categories of COCO, that are labels: a picture may have several, or none.
+        held_out: share of the pictures with several labels that is tested on, where there is no split yet.
 
     Returns:
         The annotations. Class prototypes and the scales of numbers are taken from the training split alone.
@@ -73,7 +79,13 @@ def read_attributes(
             f"--group-by {group_by} needs a CSV table with that column, but {root} is in the layout {name!r}; "
             "leave it out"
         )
-    data = LAYOUTS[name].read(root, Asked(targets, validation, seed, incomplete, group_by))
+    if labels and name not in SEVERAL:
+        raise DataError(
+            f"--label-columns {labels[0]} needs a CSV table or COCO's annotations, but {root} is in the layout "
+            f"{name!r}, whose pictures have one class each; leave it out"
+        )
+    request = Asked(targets, validation, seed, incomplete, group_by, tuple(labels), mined is not None, held_out)
+    data = LAYOUTS[name].read(root, request)
     if mined is not None:
         data = mined_attributes(data, read_captions(root, data.files), mined)
     if majority is not None:
@@ -81,6 +93,20 @@ def read_attributes(
     if targets != "image" and data.level == "image":
         data = data.at_class_level()
     return data.only(data.vocabulary.match(only)) if only else data
+
+
+def has_labels(root: Path, labels: Sequence[str] = ()) -> bool:
+    """Whether the pictures of a folder may have several labels, or none, rather than one class.
+
+    Args:
+        root: the folder.
+        labels: columns or categories that are called labels.
+
+    Raises:
+        DataError: the folder has the files of no layout, or its table cannot be read.
+    """
+    name = _layout_name(root)
+    return name == "coco" or (name == "table" and table_csv.has_labels(root, tuple(labels)))
 
 
 def _layout_name(root: Path) -> str:

@@ -22,6 +22,7 @@ from sightline.data.grouped import check_whole
 from sightline.errors import DataError, near
 from sightline.tasks.attributes.data.columns import TYPES, Answers, Column, answers
 from sightline.tasks.attributes.data.layouts import LAYOUTS, Asked, Layout, check_pictures, refuse_table
+from sightline.tasks.attributes.data.several import Subjects, is_several, several
 from sightline.tasks.attributes.data.splits import carved, carved_whole
 from sightline.tasks.attributes.data.table import SPLITS, AttributeData, class_means
 from sightline.tasks.attributes.data.vocabulary import Scope, Vocabulary
@@ -43,21 +44,16 @@ def read_table(root: Path, request: Asked) -> AttributeData:
     """
     refuse_table(root, request)
     path = _table(root)
-    rows = _rows(path)
-    cells = [row for _, row in rows]
-    groups = _groups(path, cells, request.group_by)
-    declared = _declared(path, [name for name in cells[0] if name not in (*OURS, request.group_by)])
-    classes = tuple(sorted({row["class"] for row in cells}))
-    labels = np.array([classes.index(row["class"]) for row in cells], np.int64)
-    split = _split(path, rows)
-    if groups:
-        check_whole(groups, [SPLITS[at] for at in split], str(path))
-        split = carved_whole(groups, labels, split, share=request.validation, seed=request.seed)
-    else:
-        split = carved([row["file"] for row in cells], labels, split, share=request.validation, seed=request.seed)
-    columns = _attributes(path, rows, declared, split == 0)
-    targets = np.concatenate([column.targets for column in columns], 1)
-    weights = np.concatenate([column.weights for column in columns], 1)
+    table = reading.read_table(path, error=DataError)
+    rows, cells = table.rows, [row for _, row in table.rows]
+    own = several(table, root, request) if is_several(table, request) else _classes(path, table, request)
+    labels, classes, split = own.labels, own.classes, own.split
+    named = [name for name in table.header if name not in (*OURS, *own.columns, request.group_by)]
+    declared = _declared(path, named)
+    columns = _attributes(path, rows, declared, split == 0) if declared or not request.mined else []
+    nothing = np.zeros((len(rows), 0), np.float32)
+    targets = np.concatenate([nothing, *(column.targets for column in columns)], 1)
+    weights = np.concatenate([nothing, *(column.weights for column in columns)], 1)
     words = tuple(word for column in columns for word in column.attributes)
     data = AttributeData(
         root=root,
@@ -71,11 +67,17 @@ def read_table(root: Path, request: Asked) -> AttributeData:
         split=split,
         boxes=_boxes(path, rows),
         foreground=_masks(root, rows),
-        notes=(*_no_split(rows), *(column.note for column in columns if column.note)),
+        groups=own.groups,
+        notes=(*own.notes, *(column.note for column in columns if column.note)),
     )
     check_pictures(data.files, root)
     check_pictures([mask for mask in data.foreground if mask], root, "masks")
     return data
+
+
+def has_labels(root: Path, labels: tuple[str, ...]) -> bool:
+    """Whether the table of a folder gives each picture several labels, or none."""
+    return is_several(reading.read_table(_table(root), error=DataError), Asked(labels=labels))
 
 
 def _table(root: Path) -> Path:
@@ -89,21 +91,30 @@ def _table(root: Path) -> Path:
     return (preferred or tables)[0]
 
 
-def _rows(path: Path) -> Rows:
-    """Number of every row, and its cells by the name of their column."""
-    table = reading.read_table(path, error=DataError)
-    _check_header(path, table.header)
+def _classes(path: Path, table: reading.Table, request: Asked) -> Subjects:
+    """One class of each picture."""
+    _check_header(path, table.header, request)
     _check_rows(path, table.rows)
-    return table.rows
+    cells = [row for _, row in table.rows]
+    groups = _groups(path, cells, request.group_by)
+    classes = tuple(sorted({row["class"] for row in cells}))
+    labels = np.array([classes.index(row["class"]) for row in cells], np.int64)
+    split = _split(path, table.rows)
+    if groups:
+        check_whole(groups, [SPLITS[at] for at in split], str(path))
+        split = carved_whole(groups, labels, split, share=request.validation, seed=request.seed)
+    else:
+        split = carved([row["file"] for row in cells], labels, split, share=request.validation, seed=request.seed)
+    return Subjects(labels, classes, split, ("class",), _no_split(table.rows), tuple(groups))
 
 
-def _check_header(path: Path, header: tuple[str, ...]) -> None:
+def _check_header(path: Path, header: tuple[str, ...], request: Asked) -> None:
     if missing := [name for name in NEEDED if name not in header]:
         columns = ", ".join(header[:6]) or "nothing"
         raise DataError(
             f"{path} needs a header with the columns file and class; {missing[0]} is missing, found {columns}"
         )
-    if not set(header) - set(OURS):
+    if not request.mined and not set(header) - {*OURS, request.group_by}:
         raise DataError(f"{path} has no column beside {', '.join(header)}; each further column would be an attribute")
 
 

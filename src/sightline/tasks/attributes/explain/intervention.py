@@ -18,7 +18,10 @@ from sightline.errors import TargetError, near
 from sightline.results import Corrections, Question
 from sightline.tasks.attributes.data import Vocabulary
 from sightline.tasks.attributes.explain.speaking import PictureOutput
+from sightline.tasks.attributes.network.labelled import LabelledAttributeNet
 from sightline.tasks.attributes.network.net import AttributeNet
+from sightline.training.labels.words import decimal
+from sightline.training.operating import OperatingPoint
 
 YES, NO = ("yes", "1", "present"), ("no", "0", "absent")
 MOST = 100_000
@@ -57,6 +60,8 @@ def intervene(model: nn.Module, inputs: Float[Tensor, "1 c h w"], changes: Seque
         before, a = output.classes[0], output.probabilities[0]
         changed = with_changes(a, model.spec.vocabulary, changes)
         after = before + nn.functional.linear(changed - a, decide.weight)
+    if isinstance(model, LabelledAttributeNet):
+        return f"With {', '.join(changes)}: {_labels_become(before, after, model.points)}."
     return f"With {', '.join(changes)} {_becomes(before, after, model.labels)}."
 
 
@@ -69,6 +74,8 @@ def corrections(model: nn.Module, output: PictureOutput) -> Corrections | None:
     """
     if not isinstance(model, AttributeNet) or model.spec.join != "bottleneck":
         return None
+    if isinstance(model, LabelledAttributeNet):
+        return None  # the page works out a soft-max over classes
     decide = getattr(model.class_head, "of_attributes", None)
     if decide is None or decide.weight.numel() > MOST or not bool(torch.isfinite(output.scores).all()):
         return None
@@ -146,6 +153,21 @@ def plain(name: str) -> str:
         name.strip().lower().replace("::", " ").replace("_", " ").replace("colour", "color").replace("grey", "gray")
     )
     return words.removeprefix("has ")
+
+
+def _labels_become(before: Tensor, after: Tensor, points: Sequence[OperatingPoint]) -> str:
+    """Which labels cross their thresholds, with their probabilities after and before."""
+    now, then = (scores.double().sigmoid().tolist() for scores in (after, before))
+    crossed = [
+        f"{point.label} {'is flagged' if one >= point.threshold else 'is no longer flagged'} ({decimal(one)}, before "
+        f"{decimal(other)}; threshold {decimal(point.threshold)})"
+        for point, one, other in zip(points, now, then, strict=True)
+        if (one >= point.threshold) != (other >= point.threshold)
+    ]
+    if crossed:
+        return "; ".join(crossed)
+    at = max(range(len(points)), key=lambda row: abs(now[row] - then[row]))
+    return f"no label crosses its threshold; {points[at].label} moves most, from {then[at]:.2f} to {now[at]:.2f}"
 
 
 def _becomes(before: Tensor, after: Tensor, labels: Sequence[str]) -> str:

@@ -5,6 +5,7 @@ Registers itself with the api, which knows nothing of attributes. Reads the pict
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -16,11 +17,23 @@ from sightline.results import AttentionMap, Decision, Explanation, Narration, Ph
 from sightline.tasks.attributes.explain.analysis import DecisionAnalysis
 from sightline.tasks.attributes.explain.grounding import ground
 from sightline.tasks.attributes.explain.intervention import corrections
+from sightline.tasks.attributes.explain.labelled import LabelAnalysis
 from sightline.tasks.attributes.explain.nouns import denied
 from sightline.tasks.attributes.explain.selection import Statement
-from sightline.tasks.attributes.explain.sentences import Manner, Sentence, class_name, shares, spans, tell
+from sightline.tasks.attributes.explain.sentences import (
+    Manner,
+    Sentence,
+    class_name,
+    label_shares,
+    shares,
+    spans,
+    tell,
+)
 from sightline.tasks.attributes.explain.speaking import PictureOutput, SpeakingModel, speaking_model
+from sightline.tasks.attributes.network.labelled import LabelledAttributeNet
 from sightline.tasks.attributes.network.skill import SEEN
+from sightline.training.labels.words import about, finding
+from sightline.training.operating import OperatingPoint
 
 STAGE = "attribute_head"
 ASSOCIATED = "associated with the decision, not shown to cause it"
@@ -47,6 +60,8 @@ def narrate(model: nn.Module, explanation: Explanation, inputs: Float[Tensor, "1
     if speaker is None or decision.index is None or decision.index >= len(speaker.labels):
         return None
     output = speaker.read(inputs)
+    if isinstance(model, LabelledAttributeNet):
+        return label_narration(speaker, output, decision, model.points)
     return replace(narration(speaker, output, decision), corrections=corrections(model, output))
 
 
@@ -67,6 +82,35 @@ def narration(model: SpeakingModel, output: PictureOutput, decision: Decision) -
     sentences = tell(analysis.statements, *names, manner=manner_of(analysis))
     if analysis.partly and analysis.margin > 0:
         sentences = (*sentences, Sentence(shares(names[1], analysis.carried, analysis.margin)))
+    return _grounded(analysis, sentences)
+
+
+def label_narration(
+    model: SpeakingModel, output: PictureOutput, decision: Decision, points: Sequence[OperatingPoint]
+) -> Narration:
+    """Which labels a picture has, and what speaks for the one that was asked for, unless it is below its threshold.
+
+    Args:
+        model: the network.
+        output: what it said of the picture.
+        decision: the label.
+        points: operating points.
+    """
+    if not all(bool(torch.isfinite(part).all()) for part in (output.scores, output.logits, output.probabilities)):
+        return Narration((NO_NUMBERS,), ())
+    point = points[decision.index or 0]
+    analysis = LabelAnalysis(model, output, decision, point.threshold)
+    likely = output.scores.double().sigmoid().tolist()
+    sentences = [Sentence(finding(points, likely)), Sentence(about(point, likely[analysis.this]))]
+    if analysis.decided:
+        sentences += tell(analysis.statements, point.label, manner=manner_of(analysis))
+        if analysis.partly and analysis.statements:
+            sentences.append(Sentence(label_shares(analysis.carried, analysis.margin)))
+    return _grounded(analysis, sentences)
+
+
+def _grounded(analysis: DecisionAnalysis, sentences: Sequence[Sentence]) -> Narration:
+    """Sentences with their phrases, each grounded in the picture."""
     phrases = [
         phrase(analysis, statement, None if span is None else (number, *span))
         for number, sentence in enumerate(sentences)
@@ -84,6 +128,7 @@ def manner_of(analysis: DecisionAnalysis) -> Manner:
         partly=analysis.partly,
         carries=analysis.carried > 0,
         reads=bool((skill.standing == SEEN).any()) if skill.measured else None,
+        label=isinstance(analysis, LabelAnalysis),
     )
 
 

@@ -82,6 +82,7 @@ class Manner:
         partly: whether something without a name takes part in the decision; True says "in part because".
         carries: whether attributes together speak for the decision; False says no "because".
         reads: whether the network was shown to read any attribute; None where nobody measured it.
+        label: whether it is about a label that a picture has beside others, or beside none, rather than its class.
     """
 
     causal: bool = True
@@ -89,6 +90,21 @@ class Manner:
     partly: bool = False
     carries: bool = True
     reads: bool | None = True
+    label: bool = False
+
+    def opening(self, name: str) -> str:
+        """Such as "This looks like a Wren"."""
+        return f"It is flagged as {class_name(name)}" if self.label else f"This looks like {_a(name)}"
+
+    def decision(self, name: str) -> str:
+        """Such as "This is a Wren"."""
+        return self.opening(name) if self.label else f"This is {_a(name)}"
+
+    def typical(self, name: str) -> str:
+        """Such as "Typical of a Wren, known from the class rather than seen"."""
+        if self.label:
+            return f"Usual with {class_name(name)}, known from the labels rather than seen"
+        return f"Typical of {_a(name)}, known from the class rather than seen"
 
 
 def tell(
@@ -114,7 +130,7 @@ def tell(
         sentences += [Sentence(absent(other, one), (one,)) for one in of["absent"]]
     sentences += [Sentence(against(one, causal=manner.causal), (one,)) for one in of["against"]]
     sentences += [Sentence(doubt(name, one), (one,)) for one in of["doubt"]]
-    sentences += [Sentence(typical(name, of["typical"]), of["typical"])] if of["typical"] else []
+    sentences += [Sentence(typical(manner.typical(name), of["typical"]), of["typical"])] if of["typical"] else []
     sentences += [Sentence(unproven(of["unproven"]), of["unproven"])] if of["unproven"] else []
     if other is not None and of["change"]:
         sentences.append(Sentence(change(other if manner.decided else name, of["change"]), of["change"]))
@@ -127,18 +143,18 @@ def _reasons(name: str, statements: Sequence[Statement], manner: Manner) -> str:
         return undecided(name, statements, causal=manner.causal, partly=manner.partly)
     if manner.causal and not manner.carries:
         return (
-            f"This looks like {_a(name)}; the model sees that it {clauses([one.words for one in statements])}, but "
+            f"{manner.opening(name)}; the model sees that it {clauses([one.words for one in statements])}, but "
             "attributes do not carry this decision."
         )
-    return why(name, statements, causal=manner.causal, partly=manner.partly)
+    return why(name, statements, manner)
 
 
-def why(name: str, statements: Sequence[Statement], *, causal: bool = True, partly: bool = False) -> str:
+def why(name: str, statements: Sequence[Statement], manner: Manner = Manner()) -> str:
     """Such as "This is a Cardinal because it has a red crown and a cone-shaped bill."."""
     words = [one.words for one in statements]
-    if causal:
-        return f"This is {_a(name)}{', in part' if partly else ''} because it {clauses(words)}."
-    return f"This is {_a(name)}; {ASSOCIATED}: {_things(statements)}."
+    if manner.causal:
+        return f"{manner.decision(name)}{', in part' if manner.partly else ''} because it {clauses(words)}."
+    return f"{manner.decision(name)}; {ASSOCIATED}: {_things(statements)}."
 
 
 def undecided(name: str, statements: Sequence[Statement], *, causal: bool = True, partly: bool = False) -> str:
@@ -155,7 +171,7 @@ def undecided(name: str, statements: Sequence[Statement], *, causal: bool = True
 def unsure(name: str, manner: Manner = Manner(), *, others: bool = False) -> str:
     """What is said where no attribute speaks for the decision; `others` where some are sure, but not for it."""
     decided = manner.decided
-    head = f"This looks like {_a(name)}" if decided else f"The network does not take this for {_a(name)}"
+    head = manner.opening(name) if decided else f"The network does not take this for {_a(name)}"
     if manner.reads is None:
         return (
             f"{head}. Whether this network reads attributes right was never measured, so none is named as a reason."
@@ -167,9 +183,9 @@ def unsure(name: str, manner: Manner = Manner(), *, others: bool = False) -> str
     return f"{head}, {'but' if decided else 'and'} no attribute is sure enough to be named."
 
 
-def typical(name: str, statements: Sequence[Statement]) -> str:
+def typical(head: str, statements: Sequence[Statement]) -> str:
     """Such as "Typical of a Wren, known from the class rather than seen: a red crown and black legs."."""
-    return f"Typical of {_a(name)}, known from the class rather than seen: {_things(statements)}."
+    return f"{head}: {_things(statements)}."
 
 
 def unproven(statements: Sequence[Statement]) -> str:
@@ -186,6 +202,14 @@ def shares(other: str, moved: float, lead: float) -> str:
         )
     carried = f"Attributes carry {moved:.2g} of its lead of {lead:.2g} over {_a(other)}"
     return f"{carried}; features without a name carry the rest."
+
+
+def label_shares(moved: float, lead: float) -> str:
+    """Such as "Attributes add 0.5 to a score that is 2 above its threshold; ..."."""
+    above = f"a score that is {lead:.2g} above its threshold; features without a name carry"
+    if moved <= 0:
+        return f"Attributes take {-moved:.2g} from {above} it."
+    return f"Attributes add {moved:.2g} to {above} the rest."
 
 
 def contrast(name: str, other: str, statements: Sequence[Statement]) -> str:

@@ -7,17 +7,18 @@ object's area.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from sightline.common.statistics.bootstrap import Interval, ratio
 from sightline.common.statistics.intervals import wilson
-from sightline.tasks.attributes.data import Vocabulary
 from sightline.tasks.attributes.data.examples import Examples, object_shares
-from sightline.tasks.attributes.explain.speaking import SpeakingAttributeNet
+from sightline.tasks.attributes.explain.speaking import PictureOutput, SpeakingAttributeNet
 from sightline.tasks.attributes.metrics.distance import Distance, distances
 from sightline.tasks.attributes.metrics.energy import NOTHING, Energy, energy_of
 from sightline.tasks.attributes.metrics.scores import (
@@ -95,34 +96,55 @@ def judge(net: AttributeNet, pictures: Examples) -> TestReport:
         pictures: pictures that the network was not trained on.
     """
     predictions, where = read_with_maps(net, pictures)
-    with_class = pictures.labels >= 0
-    labels = pictures.labels[with_class]
-    truth = pictures.targets, pictures.weights
-    words = net.spec.vocabulary
-    calibrated = net.calibration.calibrated(predictions.probabilities)
-    oracle = _from_class(net, pictures, words)
-    right, pairs = within_classes(
-        predictions.probabilities[with_class], pictures.targets[with_class], pictures.weights[with_class], labels
-    )
-    some = pairs > 0
-    hits = predictions.classes[with_class].argmax(1) == labels
+    known = pictures.labels >= 0
+    labels = pictures.labels[known]
+    hits = predictions.classes[known].argmax(1) == labels
+    attributes = attribute_figures(net, predictions, pictures, _from_class(net, pictures), pictures.labels)
     return TestReport(
         pictures=len(labels),
         hits=int(hits.sum()),
         chance=int(torch.bincount(labels, minlength=1).max()),
-        choices=choices_of(predictions.probabilities, *truth, words),
-        by_class=choices_of(oracle, *truth, words),
-        rankings=rankings(predictions.probabilities, *truth, words),
-        ranked_by_class=rankings(oracle, *truth, words),
-        within=ratio(right[some].double(), pairs[some].double()) if bool(some.any()) else None,
-        pairs=int(pairs.sum()),
-        calibration=attribute_calibration_error(calibrated, *truth),
-        uncalibrated=attribute_calibration_error(predictions.probabilities, *truth),
         energy=where,
         texts=texts(net, pictures),
         right=tuple(hits.tolist()),
-        distances=distances(predictions.probabilities, oracle, *truth, words),
+        **attributes,
     )
+
+
+def attribute_figures(
+    net: AttributeNet,
+    predictions: Predictions,
+    pictures: Examples,
+    oracle: Float[Tensor, "n k"],
+    kinds: Int[Tensor, " n"],
+) -> dict[str, Any]:
+    """How attributes are read, beside controls: fields of a `TestReport`.
+
+    Args:
+        net: calibrated network in eval mode.
+        predictions: what it says of the pictures.
+        pictures: the pictures.
+        oracle: what somebody says who knows the true class, or labels, and does not look.
+        kinds: the class of each picture, or a number for its set of labels; negative for none.
+    """
+    truth, words = (pictures.targets, pictures.weights), net.spec.vocabulary
+    calibrated = net.calibration.calibrated(predictions.probabilities)
+    own = kinds >= 0
+    right, pairs = within_classes(
+        predictions.probabilities[own], pictures.targets[own], pictures.weights[own], kinds[own]
+    )
+    some = pairs > 0
+    return {
+        "choices": choices_of(predictions.probabilities, *truth, words),
+        "by_class": choices_of(oracle, *truth, words),
+        "rankings": rankings(predictions.probabilities, *truth, words),
+        "ranked_by_class": rankings(oracle, *truth, words),
+        "within": ratio(right[some].double(), pairs[some].double()) if bool(some.any()) else None,
+        "pairs": int(pairs.sum()),
+        "calibration": attribute_calibration_error(calibrated, *truth),
+        "uncalibrated": attribute_calibration_error(predictions.probabilities, *truth),
+        "distances": distances(predictions.probabilities, oracle, *truth, words),
+    }
 
 
 def texts(net: AttributeNet, pictures: Examples, most: int = SPOKEN) -> TextReport:
@@ -133,16 +155,30 @@ def texts(net: AttributeNet, pictures: Examples, most: int = SPOKEN) -> TextRepo
         pictures: pictures that the network was not trained on.
         most: at most so many of them are spoken of, drawn with a fixed seed: each takes a pass of its own.
     """
+    model, outputs, some = spoken(net, pictures, most)
+    frequency = model.calibration.prototypes.nanmean(0)
+    return text_report(model, texts_of(model, outputs), some.targets, some.weights > 0, frequency)
+
+
+def spoken(
+    net: AttributeNet, pictures: Examples, most: int = SPOKEN
+) -> tuple[SpeakingAttributeNet, Iterator[PictureOutput], Examples]:
+    """A network as one that speaks, what it says of some pictures one by one, and these pictures.
+
+    Args:
+        net: calibrated network in eval mode.
+        pictures: pictures that the network was not trained on.
+        most: at most so many of them, drawn with a fixed seed.
+    """
     order = torch.randperm(len(pictures), generator=torch.Generator().manual_seed(0))
     some = pictures.take(order[:most].sort().values)
     model = SpeakingAttributeNet(net)
     device = next(net.parameters()).device
     outputs = (model.read(normalised(net, some.images[row : row + 1]).to(device)) for row in range(len(some)))
-    frequency = model.calibration.prototypes.nanmean(0)
-    return text_report(model, texts_of(model, outputs), some.targets, some.weights > 0, frequency)
+    return model, outputs, some
 
 
-def _from_class(net: AttributeNet, pictures: Examples, words: Vocabulary) -> Float[Tensor, "n k"]:
+def _from_class(net: AttributeNet, pictures: Examples) -> Float[Tensor, "n k"]:
     """What the prototype of the true class says; the mean over classes where a class or an attribute is not known."""
     table = net.calibration.prototypes
     table = torch.where(table.isnan(), table.nanmean(0), table).nan_to_num(0.5)

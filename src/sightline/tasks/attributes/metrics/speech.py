@@ -98,8 +98,8 @@ def texts_of(model: SpeakingModel, outputs: Iterable[PictureOutput]) -> Texts:
         top = int(output.scores.argmax())
         decision = Decision(model.labels[top], float(output.scores[top]), top)
         statements = DecisionAnalysis(model, output, decision).statements
-        seen.append(_named(statements, SEEN_ROLES))
-        typical.append(_named(statements, ("typical",)))
+        seen.append(named(statements, SEEN_ROLES))
+        typical.append(named(statements, ("typical",)))
         predicted.append(top)
     count = len(model.vocabulary)
     return Texts(mention_table(seen, count), mention_table(typical, count), torch.tensor(predicted, dtype=torch.long))
@@ -111,6 +111,7 @@ def text_report(
     truth: Float[Tensor, "n k"],
     knowable: Bool[Tensor, "n k"],
     frequency: Float[Tensor, " k"],
+    implied: Float[Tensor, "n k"] | None = None,
 ) -> TextReport:
     """Hold texts against what the pictures show.
 
@@ -120,12 +121,15 @@ def text_report(
         truth: what each picture shows, 0..1.
         knowable: whether that is known.
         frequency: how frequent each attribute is among training pictures.
+        implied: what the predicted labels imply of each picture; None takes the prototypes of the predicted class.
     """
-    words, prototypes = model.vocabulary, torch.nan_to_num(model.calibration.prototypes)
+    words = model.vocabulary
+    if implied is None:
+        implied = torch.nan_to_num(model.calibration.prototypes)[texts.predicted]
     counts = texts.seen.sum(1)
     blind = as_many(frequency.nan_to_num().expand(len(counts), -1), counts)
-    by_class = as_many(prototypes[texts.predicted], counts)
-    own, frequent, implied, typical = (
+    by_class = as_many(implied, counts)
+    own, frequent, usual, typical = (
         text_counts(table, truth, knowable, words) for table in (texts.seen, blind, by_class, texts.typical)
     )
     standing = model.skill.standing
@@ -134,8 +138,8 @@ def text_report(
         silent=own.silent(),
         seen=_truth(own),
         frequent=_truth(frequent),
-        by_class=_truth(implied),
-        over_class=ratio_difference((own.hits, own.judged), (implied.hits, implied.judged)),
+        by_class=_truth(usual),
+        over_class=ratio_difference((own.hits, own.judged), (usual.hits, usual.judged)),
         typical=_truth(typical),
         readable=int((standing == SEEN).sum()),
         usual=int((standing == TYPICAL).sum()),
@@ -158,5 +162,6 @@ def as_many(scores: Float[Tensor, "n k"], counts: Int[Tensor, " n"]) -> Bool[Ten
     return rank < counts[:, None]
 
 
-def _named(statements: Sequence[Statement], roles: Sequence[str]) -> set[int]:
+def named(statements: Sequence[Statement], roles: Sequence[str]) -> set[int]:
+    """Attributes that statements of some roles name."""
     return {at for one in statements if one.role in roles for at in one.members}

@@ -158,19 +158,22 @@ class AttributeNet(nn.Module):
         return AttributeOutput(self.class_head(features.mean((2, 3)), probabilities), probabilities, read, features)
 
 
-def attribute_net(spec: AttributeSpec, weights: str | None = None) -> AttributeNet:
+def attribute_net(
+    spec: AttributeSpec, weights: str | None = None, kind: type[AttributeNet] = AttributeNet
+) -> AttributeNet:
     """A net to train: the spec's backbone with weights, and new heads.
 
     Args:
         spec: what to build; its preprocessing is taken from the backbone, at the spec's size.
         weights: weights of the backbone: None takes the published ones, or a file, or `random`.
+        kind: class of the net.
 
     Raises:
         ModelError: as `load_model` and `AttributeNet` raise.
     """
     loaded = _backbone(spec, weights)
     settings = replace(loaded.preprocess, size=(spec.size, spec.size), resize=None)
-    net = AttributeNet(replace(spec, preprocess=settings.record()), Trunk(loaded.model))
+    net = kind(replace(spec, preprocess=settings.record()), Trunk(loaded.model))
     net.taught = weights != "random"
     return net.train()
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -15,7 +16,9 @@ from sightline.errors import ModelError
 from sightline.models.architectures import BuiltNetwork, architecture, build_network, read_spec, write_network
 from sightline.models.preprocess import Preprocess
 from sightline.models.weights import Weights, fit_weights, read_weights
+from sightline.tasks.attributes.network import labelled
 from sightline.tasks.attributes.network.calibration import Calibration
+from sightline.tasks.attributes.network.labelled import LabelledAttributeNet, LabelledSpec, labelled_net
 from sightline.tasks.attributes.network.net import AttributeNet, AttributeSpec
 from sightline.tasks.attributes.network.skill import Skill
 
@@ -27,6 +30,7 @@ VERSION = f"{KNOWN}version"
 """Files with it hold skill and prior correction; files without are of version 1, whose skill nobody measured."""
 NOW = 2.0
 Tensors = dict[str, Tensor]
+Net = TypeVar("Net", bound=AttributeNet)
 
 
 def save_attribute_net(net: AttributeNet, path: str | Path) -> Path:
@@ -40,6 +44,8 @@ def save_attribute_net(net: AttributeNet, path: str | Path) -> Path:
     known = {f"{KNOWN}{name}": value for name, value in calibration.tensors().items()}
     skill = {f"{SKILL}{name}": value for name, value in net.skill.tensors().items()}
     tensors = {**net.state_dict(), **known, **skill, VERSION: torch.tensor([NOW])}
+    if isinstance(net, LabelledAttributeNet):
+        return write_network(path, tensors, labelled.ARCHITECTURE, LabelledSpec(net.spec, net.points).to_json())
     return write_network(path, tensors, ARCHITECTURE, net.spec.to_json())
 
 
@@ -56,7 +62,10 @@ def load_attribute_net(path: str | Path) -> AttributeNet:
     Raises:
         ModelError: the file is missing, damaged, or holds another network.
     """
-    return _net(read_weights(path))
+    weights = read_weights(path)
+    if weights.metadata.get("architecture") == labelled.ARCHITECTURE:
+        return labelled_net(weights)
+    return _net(weights)
 
 
 @architecture(ARCHITECTURE)
@@ -68,7 +77,15 @@ def built(weights: Weights) -> BuiltNetwork:
 
 def _net(weights: Weights) -> AttributeNet:
     spec = read_spec(weights, ARCHITECTURE, AttributeSpec.from_json, "sightline train eat")
-    net = build_network(weights, lambda: AttributeNet(spec))
+    return filled(build_network(weights, lambda: AttributeNet(spec)), weights)
+
+
+def filled(net: Net, weights: Weights) -> Net:
+    """A network with the weights and the calibration of a file, in eval mode.
+
+    Raises:
+        ModelError: something is not there, or of another shape.
+    """
     tensors = {name: value for name, value in weights.tensors.items() if not name.startswith(KNOWN)}
     fit_weights(net, replace(weights, tensors=tensors), name=ARCHITECTURE)
     old = VERSION not in weights.tensors

@@ -69,5 +69,5 @@ def probe_features(net: AttributeNet, train: Examples, test: Examples) -> Featur
 
 
 def with_class(examples: Examples) -> Tensor:
-    """Rows of the pictures that have a class."""
-    return torch.nonzero(examples.labels >= 0)[:, 0]
+    """Rows of the pictures that have a class; all of them where each may have several labels."""
+    return torch.arange(len(examples)) if examples.several else torch.nonzero(examples.labels >= 0)[:, 0]

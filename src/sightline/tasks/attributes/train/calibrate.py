@@ -5,7 +5,7 @@ Means and prototypes come from the training pictures, calibration and thresholds
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -19,6 +19,8 @@ from sightline.tasks.attributes.network.calibration import Calibration, best_thr
 from sightline.tasks.attributes.network.net import AttributeNet, AttributeOutput
 from sightline.tasks.attributes.network.skill import Answers, Skill, measure_skill
 from sightline.tasks.attributes.train.losses import imbalance
+
+Implied = Callable[[Float[Tensor, "n y"]], Float[Tensor, "n k"]]
 
 
 class Predictions(NamedTuple):
@@ -65,15 +67,17 @@ def fit_calibration(
     return replace(calibrated, threshold=best_thresholds(said, validation.targets, validation.weights, beta))
 
 
-def fit_skill(net: AttributeNet, validation: Examples) -> Skill:
+def fit_skill(net: AttributeNet, validation: Examples, implied: Implied | None = None) -> Skill:
     """Which attributes a calibrated network has been shown to read.
 
     Args:
         net: the trained network, calibrated.
         validation: pictures that it was not trained on and is not judged by.
+        implied: what class logits alone imply of attributes; None takes the prototypes of the predicted class.
     """
     said = predict(net, validation)
-    answers = Answers(said.probabilities, said.classes.argmax(1), validation.targets, validation.weights)
+    control = None if implied is None else implied(said.classes)
+    answers = Answers(said.probabilities, said.classes.argmax(1), validation.targets, validation.weights, control)
     return measure_skill(answers, net.calibration)
 
 
@@ -90,7 +94,7 @@ def _correction(net: AttributeNet, train: Examples, balance: float) -> dict[str,
 
 
 def _prototypes(train: Examples, classes: int) -> Float[Tensor, "y k"]:
-    named = train.take(train.labels >= 0)
+    named = train if train.several else train.take(train.labels >= 0)
     tables = (named.targets.numpy(), named.weights.numpy(), named.labels.numpy())
     return torch.from_numpy(class_means(*tables, classes))
 

@@ -8,18 +8,20 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from sightline.common.settings import option_texts
+from sightline.errors import TrainingError
 from sightline.models.load import load_model
 from sightline.models.zoo.catalog import find_model
 from sightline.models.zoo.packaged import PACKAGED
 from sightline.reports.run_page import Run, run_page
 from sightline.tasks.attributes.data.examples import Examples
 from sightline.tasks.attributes.data.pictures import Pictures, gather
+from sightline.tasks.attributes.data.read import has_labels
 from sightline.tasks.attributes.metrics.evaluate import TestReport, judge
 from sightline.tasks.attributes.network.net import AttributeNet, AttributeSpec, attribute_net
 from sightline.tasks.attributes.network.store import load_attribute_net, save_attribute_net
@@ -40,9 +42,11 @@ from sightline.tasks.attributes.train.resume import facts_of
 from sightline.tasks.attributes.train.start import start_attribute_head, start_class_head
 from sightline.training.callbacks import Keeper, Patience, kept_epoch
 from sightline.training.experiment import Experiment
+from sightline.training.labels.scores import MultiLabelled
 from sightline.training.loop import Watch
 from sightline.training.norms import remark
 from sightline.training.probe import Features, LinearHead, some
+from sightline.training.recipe import OperatingConfig
 from sightline.training.reporter import Report, Reporter, Row
 from sightline.training.resume import checkpoint
 from sightline.training.standing import Control
@@ -60,6 +64,7 @@ class Trained:
         judged_on: which pictures the figures are of.
         notes: what was noticed in the data.
         control: the linear probe on the same pictures.
+        labels: figures of the labels, where a picture may have several; None where it has one class.
     """
 
     judged: TestReport
@@ -69,6 +74,7 @@ class Trained:
     judged_on: str
     notes: tuple[str, ...]
     control: Control = Control()
+    labels: MultiLabelled | None = None
 
 
 def train_eat(
@@ -99,8 +105,20 @@ def train_eat(
         TrainingError: the recipe makes no sense, the work folder is another training's, or the loss is not finite.
         ResultError: the files cannot be written.
     """
+    several = data is not None and has_labels(data, recipe.data.labels)
+    if several:
+        from sightline.tasks.attributes.train.labels import LabelEatExperiment as Kind
+        from sightline.tasks.attributes.train.labels import for_labels
+
+        recipe = for_labels(recipe)
+    elif recipe.operating != OperatingConfig() or recipe.data.labels:
+        raise TrainingError(
+            "--label-columns, --sensitivity and --specificity are for pictures with several labels: a CSV table with "
+            "a column labels, or COCO's annotations; this data gives each picture one class"
+        )
     settled = recipe.settled(drawn=is_drawn(data), size=own_size(recipe, data))
-    return EatExperiment(settled, out, work or out.with_suffix(".work"), reporter, source=data).run()
+    experiment = Kind if several else EatExperiment
+    return experiment(settled, out, work or out.with_suffix(".work"), reporter, source=data).run()
 
 
 def own_size(recipe: EatRecipe, data: Path | None) -> int | None:
@@ -121,6 +139,7 @@ class EatExperiment(Experiment[EatRecipe, Pictures, AttributeNet, Trained]):
     """The training of an attribute network."""
 
     beside = (".md", ".html", ".last.safetensors")
+    kind: ClassVar[type[AttributeNet]] = AttributeNet
     source: Path | None = None
     written: AttributeNet | None = None
     remark: str = ""
@@ -155,7 +174,7 @@ class EatExperiment(Experiment[EatRecipe, Pictures, AttributeNet, Trained]):
             seed=self.machine.seed,
             **words,
         )
-        net = attribute_net(spec, self._weights(data))
+        net = attribute_net(spec, self._weights(data), self.kind)
         self.remark = remark(net, self.recipe.tuning.norms, given=net.taught, new=anatomy_of(net).new)
         return net
 
@@ -208,10 +227,24 @@ class EatExperiment(Experiment[EatRecipe, Pictures, AttributeNet, Trained]):
             )
         for name, place in (("last", self.files[1]), ("best", path)):
             own = restored(net, checkpoint(self.work, name))
-            balance = self.recipe.loss.balance
-            own.calibration = fit_calibration(own, train, validation, balance=balance)
-            own.skill = fit_skill(own, validation)
+            self.ready(own, data, train, validation)
             save_attribute_net(own, place)
+
+    def ready(self, own: AttributeNet, data: Pictures, train: Examples, validation: Examples) -> None:
+        """Give a trained network what it must know before it may speak.
+
+        Args:
+            own: changed in place.
+            data: all pictures.
+            train: those to learn from, with their features where these are known.
+            validation: those that calibrate, likewise.
+        """
+        self.calibrate(own, train, validation)
+        own.skill = fit_skill(own, validation)
+
+    def calibrate(self, own: AttributeNet, train: Examples, validation: Examples) -> None:
+        """Calibrate what a trained network says of attributes."""
+        own.calibration = fit_calibration(own, train, validation, balance=self.recipe.loss.balance)
 
     def measure(self, path: Path, data: Pictures, rows: list[Row]) -> Trained:
         """Figures of the best epoch's weights, as they were written."""
@@ -226,7 +259,7 @@ class EatExperiment(Experiment[EatRecipe, Pictures, AttributeNet, Trained]):
         net, recipe, judged = cast(AttributeNet, self.written), self.recipe, outcome.judged
         kept = f"epoch {outcome.best}" if outcome.best else "the start (the linear probe)"
         epochs = f"{len(rows)} epochs; {kept} kept, by validation {recipe.loop.monitor}"
-        about = facts(net, judged, data, recipe, epochs)
+        about = facts(judged, data, recipe, epochs)
         if outcome.control.fact:
             about = {"class accuracy": about["class accuracy"], "linear probe": outcome.control.fact, **about}
         command = self.reporter.command or "sightline train eat"

@@ -33,6 +33,7 @@ def fit(
     validation: Examples | None = None,
     work: Path | None = None,
     watch: Watch = Watch(),
+    task: type[EatTask] = EatTask,
 ) -> AttributeNet:
     """Train, or go on training.
 
@@ -43,6 +44,7 @@ def fit(
         validation: pictures that are only looked at after every epoch.
         work: folder of the last epoch's checkpoint; a run that finds it goes on with it; None keeps nothing.
         watch: who looks on.
+        task: what a step of training does.
 
     Returns:
         The net after its last epoch in eval mode, in float32, on the CPU.
@@ -57,13 +59,14 @@ def fit(
         len(train),
         min(recipe.loop.batch_size, len(train)),
         recipe.machine.seed,
-        labels=train.labels if recipe.tuning.balanced else None,
+        labels=train.labels if recipe.tuning.balanced and not train.several else None,
         parts=recipe.tuning.accumulate,
         passes=PASSES if frozen else 1,
     )
     balance = imbalance(train.targets, train.weights, net.spec.vocabulary, recipe.loss.balance)
     tuning = Tuning(recipe.tuning, anatomy_of(net), order.steps, recipe.loop.epochs)
-    module = EatTask(net, recipe, tuning, balance, train.part_names)
+    module = task(net, recipe, tuning, balance, train.part_names)
+    module.begin(train.labels)
     tables = {name: one for name, one in (("train", train), ("validation", validation)) if one is not None}
     feeds = {
         name: _frozen(net, one, recipe, None if work is None else work / "features" / name) if frozen else _table(one)

@@ -61,6 +61,9 @@ class EatTask(TrainedModule):
         self.outputs: list[tuple[Tensor, ...]] = []
         self.learnt: list[tuple[Tensor, ...]] = []
 
+    def begin(self, labels: Tensor) -> None:
+        """Look at the labels of all training pictures before the first step."""
+
     def training_step(self, batch: Batch, index: int) -> Tensor:
         """Loss of one batch; the bar shows its parts."""
         images, labels, targets, weights, parts, *pairs = batch
@@ -71,24 +74,24 @@ class EatTask(TrainedModule):
         if strength := self.recipe.augmentation.mixup:
             x, other, share = mixed(x, strength, draw)
         reading = self._read(x)
-        own = self.recipe.loss
+        weighed = self.recipe.loss
         losses = self._taught(reading, labels, targets, weights)
         if other is not None:
             second = self._taught(reading, labels[other], targets[other], weights[other])
             losses = {name: share * loss + (1 - share) * second[name] for name, loss in losses.items()}
         losses |= self._guides(reading, labels, targets, weights, where)
-        if own.consistency_weight and pairs:
+        if weighed.consistency_weight and pairs:
             # the same draw, so that both pictures are augmented alike
             other = self.net(self.prepared(pairs[0], parts, self.draw(index))[0])
             losses["consistency"] = disagreement(reading.classes.float(), other.float())
-        factors = own.by_loss()
+        factors = weighed.by_loss()
         loss = torch.stack([factors[name] * part for name, part in losses.items()]).sum()
         self.check_loss(loss, index)
-        hits = (reading.classes.argmax(1) == labels)[labels >= 0].float().mean()
         answers = (reading.probabilities, targets, weights)
         self.learnt.append(tuple(part.detach().float().cpu() for part in answers))
-        figures = {"loss": loss, **losses, "accuracy": hits}
-        self.log_dict({"loss": loss, "accuracy": hits}, prog_bar=True, logger=False)
+        own = self.figures(reading.classes.detach(), labels)
+        figures = {"loss": loss, **losses, **own}
+        self.log_dict({"loss": loss, **own}, prog_bar=True, logger=False)
         means = {f"train/{name}": value.detach() for name, value in figures.items()}
         self.log_dict(means, on_step=False, on_epoch=True, batch_size=len(images), sync_dist=True)
         return loss
@@ -107,7 +110,7 @@ class EatTask(TrainedModule):
         self, reading: AttributeOutput, labels: Tensor, targets: Tensor, weights: Tensor
     ) -> dict[str, Tensor]:
         """The losses of class and attributes."""
-        losses = {"class": self._class_loss(reading, labels)}
+        losses = {"class": self.class_loss(reading.classes.float(), labels)}
         if self.recipe.loss.attribute_weight:
             words = self.net.spec.vocabulary
             losses["attributes"] = attribute_loss(reading.logits.float(), targets, weights, words, self.balance)
@@ -128,16 +131,13 @@ class EatTask(TrainedModule):
         )
         self.outputs.clear()
         words = self.net.spec.vocabulary
-        with_class, factors = labels >= 0, self.recipe.loss
-        own = fn.cross_entropy(
-            classes[with_class], labels[with_class], label_smoothing=self.recipe.loss.label_smoothing
-        )
+        factors, own = self.recipe.loss, self.judged_loss(classes, labels)
         second = attribute_loss(logits, targets, weights, words, self._gain())
         figures = {
             "loss": factors.class_weight * own + factors.attribute_weight * second,
             "class": own,
             "attributes": second,
-            "accuracy": (classes.argmax(1) == labels)[with_class].float().mean(),
+            **self.figures(classes, labels, whole=True),
             **scores(probabilities, targets, weights, words),
         }
         record = {f"val/{name}": torch.as_tensor(value) for name, value in figures.items()} | self._learnt()
@@ -159,11 +159,31 @@ class EatTask(TrainedModule):
         gain: Tensor | None = self.balance
         return None if gain is None else gain.cpu()
 
-    def _class_loss(self, reading: AttributeOutput, labels: Tensor) -> Tensor:
-        """Cross-entropy of the pictures that have a class."""
+    def class_loss(self, classes: Tensor, labels: Tensor) -> Tensor:
+        """Cross-entropy of the pictures that have a class, which is learnt from.
+
+        Args:
+            classes: class logits.
+            labels: classes, negative for none.
+        """
         if not bool((labels >= 0).any()):
-            return reading.classes.sum() * 0
-        return fn.cross_entropy(reading.classes.float(), labels, label_smoothing=self.recipe.loss.label_smoothing)
+            return classes.sum() * 0
+        return fn.cross_entropy(classes, labels, label_smoothing=self.recipe.loss.label_smoothing)
+
+    def judged_loss(self, classes: Tensor, labels: Tensor) -> Tensor:
+        """The same of pictures that are not learnt from."""
+        known = labels >= 0
+        return fn.cross_entropy(classes[known], labels[known], label_smoothing=self.recipe.loss.label_smoothing)
+
+    def figures(self, classes: Tensor, labels: Tensor, *, whole: bool = False) -> dict[str, Tensor]:
+        """Figures by name.
+
+        Args:
+            classes: class logits.
+            labels: classes, negative for none.
+            whole: whether these are all pictures of a part rather than a batch.
+        """
+        return {"accuracy": (classes.argmax(1) == labels)[labels >= 0].float().mean()}
 
     def _guides(
         self, reading: AttributeOutput, labels: Tensor, targets: Tensor, weights: Tensor, where: Tensor
