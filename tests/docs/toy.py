@@ -6,6 +6,7 @@ lists the commands that no test can run, with the reason.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -190,6 +191,31 @@ def _scans(path: Path, words: list[str]) -> None:
     (path / "labels.csv").write_text("\n".join(rows), encoding="utf-8")
 
 
+def _findings(path: Path, words: list[str]) -> None:
+    """The same with an attribute each."""
+    _scans(path, words)
+    own = path / "labels.csv"
+    lines = own.read_text(encoding="utf-8").splitlines()
+    ends = ("shape", *(("long", "round")[at // 3 % 2] for at in range(len(lines) - 1)))
+    own.write_text("\n".join(f"{line},{end}" for line, end in zip(lines, ends, strict=True)), encoding="utf-8")
+
+
+def _coco(path: Path, words: list[str]) -> None:
+    """Photos with COCO's annotations and captions."""
+    (path / "images").mkdir(parents=True)
+    names = [f"{number}.jpg" for number in range(48)]
+    for name in names:
+        _photo(path / "images" / name, words)
+    images = [{"id": at, "file_name": name} for at, name in enumerate(names)]
+    marks = [{"image_id": at, "category_id": 1 + at % 2} for at in range(48) if at % 3]
+    categories = [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}]
+    content = {"images": images, "annotations": marks, "categories": categories}
+    (path / "instances.json").write_text(json.dumps(content), encoding="utf-8")
+    captions = {name: [f"{('red', 'blue')[at // 3 % 2]} fur"] for at, name in enumerate(names)}
+    (path / "captions.json").write_text(json.dumps(captions), encoding="utf-8")
+    (path.parent / "words.toml").write_text("[parts]\nfur = []\n[colors]\nred = []\nblue = []\n", encoding="utf-8")
+
+
 def _birds(path: Path, words: list[str]) -> None:
     """A drawn data set in CUB's layout."""
     from sightline.worlds.aviary import World, WorldConfig
@@ -319,6 +345,8 @@ GIVEN: dict[str, Callable[[Path, list[str]], None]] = {
     r"^frames/$": _frames,
     r"^shots/?$": _shots,
     r"^scans$": _scans,
+    r"^findings$": _findings,
+    r"^coco$": _coco,
     r"^(?:birds|world)/?$": _birds,
     r"^CUB_200_2011/?$": _cub,
     r"^[\w-]+/$": _folder,
