@@ -69,7 +69,7 @@ class OperatingConfig(Part):
     )
     specificity: float | None = setting(
         None,
-        "With several labels: thresholds that clear this share of the negative ones.",
+        "With several labels: thresholds that clear this share of the negative ones. Default: best F1.",
         above=0,
         high=1,
         lasts=False,

@@ -79,7 +79,7 @@ class DataConfig(Part):
     )
     held_out: float = setting(
         1 / 3,
-        "With several labels: share of the pictures that is tested on where the data has no test pictures.",
+        "Share of the pictures with several labels that is tested on where the data has no test pictures.",
         "--test-share",
         above=0,
         below=1,
