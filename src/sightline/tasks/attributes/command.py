@@ -144,8 +144,9 @@ def _tell_attributes(outcome: Trained) -> None:
         say(f"average precision {means[0]:.3f} (share {share:.3f}, predicted from the true {known} {means[1]:.3f})")
     for own in judged.distances:
         say(
-            f"{own.name}: mean error {own.error} of the scale (middle value {own.median:.3f}, true {known} "
-            f"{own.by_class:.3f}; that less ours {own.over_class}), quadratic kappa {own.kappa:.3f}"
+            f"{own.name}: mean error {own.error} of the scale (middle value {own.median:.3f}, less ours "
+            f"{own.over_median}; true {known} {own.by_class:.3f}, less ours {own.over_class}), "
+            f"quadratic kappa {own.kappa:.3f}"
         )
     if judged.within is not None:
         say(f"within classes {judged.within} of {judged.pairs} pairs ranked right (class alone: 0.5)")

@@ -41,6 +41,11 @@ class NetworkConfig(Part):
     stride: int = setting(16, "Pixels per cell of the features; 0: the backbone's.")
     attribute_stride: int = setting(0, "Pixels per cell of finer features to read attributes off; 0: none.")
     attribute_width: int = setting(64, "Channels of those finer features.")
+    ordinal: str = setting(
+        "number",
+        "How declared ranks are read: number (all steps of one size), thresholds (ordered logits).",
+        words=("number", "thresholds"),
+    )
     size: int | None = setting(
         None, "Side of the pictures in pixels. Default: the network's own with given weights, else 224.", above=0
     )

@@ -54,7 +54,8 @@ SECTION_WORDS = {
     "Other attributes": "The control of the average precision is the share of pictures that have the attribute, that "
     "of the area under the curve is 0.5.",
     "Ranks and numbers": "Mean distance from the truth, as a share of the whole scale. Controls: always the middle "
-    "value, and the mean of the true class. Kappa has quadratic weights: 1 is perfect, 0 is chance.",
+    "value, and the mean of the true class; their error less ours is above 0 where the network is nearer. Kappa has "
+    "quadratic weights: 1 is perfect, 0 is chance.",
 }
 
 
@@ -233,7 +234,7 @@ def tables(judged: TestReport) -> dict[str, list[list[str]]]:
             ["attribute", "average precision", "by class", "share", "area under the curve", "by class", "pictures"]
         ],
         "Ranks and numbers": [
-            ["attribute", "mean error", "middle value", "by class", "class error less ours", "kappa", "pictures"]
+            ["attribute", "mean error", "middle value", "less ours", "by class", "less ours", "kappa", "pictures"]
         ],
     }
     for choice, control in zip(judged.choices, judged.by_class, strict=True):
@@ -247,7 +248,8 @@ def tables(judged: TestReport) -> dict[str, list[list[str]]]:
         figures = (one.precision, other.precision, one.share, one.auc, other.auc)
         sections["Other attributes"].append([one.name, *(f"{value:.3f}" for value in figures), str(one.total)])
     for own in judged.distances:
-        controls = (f"{own.median:.3f}", f"{own.by_class:.3f}", str(own.over_class), f"{own.kappa:.3f}")
+        middle = (f"{own.median:.3f}", str(own.over_median))
+        controls = (*middle, f"{own.by_class:.3f}", str(own.over_class), f"{own.kappa:.3f}")
         sections["Ranks and numbers"].append([own.name, str(own.error), *controls, str(own.total)])
     return {name: rows for name, rows in sections.items() if len(rows) > 1}
 

@@ -114,7 +114,8 @@ def _ordinal(name: str, cells: Sequence[str], declared: Column, numbers: Sequenc
     ranks = {value: rank / (len(declared.order) - 1) for rank, value in enumerate(declared.order)}
     values = [_looked_up(name, cell, ranks, at) for at, cell in zip(numbers, cells, strict=True)]
     return Answers(
-        (Attribute(name, name, name, declared.part, declared.scope, "ordinal"),), *_targets_and_weights(values)
+        (Attribute(name, name, name, declared.part, declared.scope, "ordinal", declared.order),),
+        *_targets_and_weights(values),
     )
 
 

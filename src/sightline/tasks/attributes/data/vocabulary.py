@@ -34,6 +34,7 @@ class Attribute:
         part: the part on which it is seen, such as `bill`; empty where it is of no part.
         scope: what it is about; only `part` and `object` are looked for inside the object.
         kind: `binary`, or a number scaled to 0..1: `ordinal` (a rank) or `continuous`.
+        order: the values of a rank, lowest first; empty where they are not known.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Attribute:
     part: str = ""
     scope: Scope = "object"
     kind: Kind = "binary"
+    order: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -163,7 +165,11 @@ class Vocabulary:
 
     def to_json(self) -> str:
         """One line of JSON."""
-        return json.dumps(asdict(self))
+        content = asdict(self)
+        for word in content["attributes"]:
+            if not word["order"]:
+                del word["order"]  # as it was written before there were orders, so that its hash stays
+        return json.dumps(content)
 
     @classmethod
     def from_json(cls, text: str) -> Vocabulary:

@@ -246,6 +246,8 @@ def _of_column(attribute: Attribute, column: str, value: str) -> Words:
 def _alone(attribute: Attribute) -> Words:
     """The rule of a plain word; without a hint of what it is, it is something that the picture shows."""
     head, _, rest = attribute.name.partition("_")
+    if attribute.order:
+        return _upper(attribute)
     if attribute.kind != "binary":
         return _with_article(plain(attribute.name), "high")
     if rest and head.lower() in PREFIXES:
@@ -255,6 +257,14 @@ def _alone(attribute: Attribute) -> Words:
     if attribute.part or attribute.scope == "part":
         return _with_article(text)
     return Words(text, verb="shows")
+
+
+def _upper(attribute: Attribute) -> Words:
+    """A rank of which is said that it is in the upper half of its scale: "a size of at least medium"."""
+    noun, least = plain(attribute.name.removeprefix("has_")), len(attribute.order) // 2
+    if least == len(attribute.order) - 1:
+        return _with_article(noun, plain(attribute.order[-1]))
+    return _with_article(f"{noun} of at least {plain(attribute.order[least])}")
 
 
 def _with_article(noun: str, value: str = "") -> Words:

@@ -24,6 +24,7 @@ class Distance:
         name: name of the attribute.
         error: mean absolute error, as a share of the whole scale.
         median: the error of always saying the middle value of these pictures.
+        over_median: that error less ours, paired over pictures.
         by_class: the error of saying the mean of the true class's training pictures.
         over_class: that error less ours, paired over pictures; above 0 the network is nearer to the truth.
         kappa: agreement with quadratic weights: 1 for perfect, 0 for chance.
@@ -33,6 +34,7 @@ class Distance:
     name: str
     error: Interval
     median: float
+    over_median: Interval
     by_class: float
     over_class: Interval
     kappa: float
@@ -63,12 +65,14 @@ def distances(
             continue
         said, control = (table[known, k].double() for table in (readings, by_class))
         error, other = (said - truth).abs(), (control - truth).abs()
+        middle = (truth.median() - truth).abs()
         ones = torch.ones_like(error)
         out.append(
             Distance(
                 word.name,
                 error=ratio(error, ones),
-                median=float((truth.median() - truth).abs().mean()),
+                median=float(middle.mean()),
+                over_median=ratio(middle - error, ones),
                 by_class=float(other.mean()),
                 over_class=ratio(other - error, ones),
                 kappa=quadratic_kappa(_ranks(said, truth) if word.kind == "ordinal" else said, truth),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -22,7 +22,10 @@ from sightline.tasks.attributes.data import Vocabulary
 from sightline.tasks.attributes.network.activations import activations
 from sightline.tasks.attributes.network.calibration import Calibration
 from sightline.tasks.attributes.network.heads import AttributeHead, ClassHead, FeatureFusion, HeadOutput, Join, Pool
+from sightline.tasks.attributes.network.ordinal import OrderedThresholds
 from sightline.tasks.attributes.network.skill import Skill
+
+Ordinal = Literal["number", "thresholds"]
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ class AttributeSpec:
         model_args: arguments of the backbone's builder.
         seed: seed of the heads' weights, and of the backbone's if it begins at random.
         preprocess: how a photo is preprocessed, as `Preprocess.record` writes it.
+        ordinal: how ranks are read: as a `number`, or by ordered `thresholds`.
     """
 
     backbone: str
@@ -57,6 +61,7 @@ class AttributeSpec:
     model_args: dict[str, Any] = field(default_factory=dict)
     seed: int = 0
     preprocess: dict[str, Any] = field(default_factory=dict)
+    ordinal: Ordinal = "number"
 
     def to_json(self) -> str:
         """One line of JSON."""
@@ -125,6 +130,7 @@ class AttributeNet(nn.Module):
         self.meeting = FeatureFusion(inputs, spec.width, seed=spec.seed) if finer else None
         read = spec.width if finer else channels
         self.attribute_head = AttributeHead(read, words, pool=spec.pool, seed=spec.seed)
+        self.ranks = OrderedThresholds(words) if spec.ordinal == "thresholds" else None
         self.class_head = ClassHead(channels, len(words), len(spec.classes), join=spec.join, seed=spec.seed)
         self.calibration = Calibration.nothing(len(spec.classes), len(words))
         self.skill = Skill.unmeasured(len(words))
@@ -155,6 +161,8 @@ class AttributeNet(nn.Module):
         """
         read: HeadOutput = self.attribute_head(features if self.meeting is None else self.meeting([*finer, features]))
         probabilities = activations(read.logits, self.spec.vocabulary)
+        if self.ranks is not None:
+            probabilities = self.ranks.read(read.logits, probabilities)
         return AttributeOutput(self.class_head(features.mean((2, 3)), probabilities), probabilities, read, features)
 
 

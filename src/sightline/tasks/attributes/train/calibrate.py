@@ -90,7 +90,10 @@ def _correction(net: AttributeNet, train: Examples, balance: float) -> dict[str,
     for number, group in enumerate(words.groups):
         if group.exclusive:
             choice[list(group.members)] = float(number)
-    return {"prior": imbalance(train.targets, train.weights, words, balance).log(), "choice": choice}
+    prior = imbalance(train.targets, train.weights, words, balance).log()
+    if net.ranks is not None:
+        prior[list(net.ranks.positions)] = 0.0  # no rank counted more than another
+    return {"prior": prior, "choice": choice}
 
 
 def _prototypes(train: Examples, classes: int) -> Float[Tensor, "y k"]:

@@ -161,7 +161,7 @@ class EatExperiment(Experiment[EatRecipe, Pictures, AttributeNet, Trained]):
     def network(self, data: Pictures) -> AttributeNet:
         """The network before it has learnt."""
         own = self.recipe.network
-        words: Any = {"join": own.join, "pool": own.pool}
+        words: Any = {"join": own.join, "pool": own.pool, "ordinal": own.ordinal}
         spec = AttributeSpec(
             backbone=own.backbone,
             classes=data.classes,

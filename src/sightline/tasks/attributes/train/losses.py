@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as fn
 
 from sightline.tasks.attributes.data import Vocabulary
+from sightline.tasks.attributes.network.ordinal import OrderedThresholds
 
 
 def attribute_loss(
@@ -19,6 +20,7 @@ def attribute_loss(
     weights: Float[Tensor, "b k"],
     words: Vocabulary,
     balance: Float[Tensor, " k"] | None = None,
+    ranks: OrderedThresholds | None = None,
 ) -> Float[Tensor, ""]:
     """Mean loss over the questions that are answered, each weighted by how sure the answer is.
 
@@ -33,6 +35,7 @@ def attribute_loss(
         weights: m, 0 for unknown.
         words: vocabulary, which says which attributes form a choice.
         balance: w, more for what is rare, from `imbalance`; None is 1.
+        ranks: thresholds of attributes that are ranks, whose l_q is -log P(rank); None reads them as numbers.
 
     Source:
         xu2020eat (the second task; its losses are not published, this is the reconstruction of
@@ -40,7 +43,11 @@ def attribute_loss(
     """
     gain = logits.new_ones(logits.shape[1]) if balance is None else balance
     losses, masks = [], []
-    alone = [at for group in words.groups if not group.exclusive for at in group.members]
+    ranked = () if ranks is None else ranks.positions
+    alone = [at for group in words.groups if not group.exclusive for at in group.members if at not in ranked]
+    if ranks is not None and ranked:
+        losses.append(ranks.losses(logits, targets))
+        masks.append(weights[:, list(ranked)])
     if alone:
         z, t = logits[:, alone], targets[:, alone]
         losses.append(-gain[alone] * t * fn.logsigmoid(z) - (1 - t) * fn.logsigmoid(-z))

@@ -112,8 +112,9 @@ class EatTask(TrainedModule):
         """The losses of class and attributes."""
         losses = {"class": self.class_loss(reading.classes.float(), labels)}
         if self.recipe.loss.attribute_weight:
-            words = self.net.spec.vocabulary
-            losses["attributes"] = attribute_loss(reading.logits.float(), targets, weights, words, self.balance)
+            words, ranks = self.net.spec.vocabulary, self.net.ranks
+            logits = reading.logits.float()
+            losses["attributes"] = attribute_loss(logits, targets, weights, words, self.balance, ranks)
         return losses
 
     def validation_step(self, batch: Batch, index: int) -> None:
@@ -132,7 +133,7 @@ class EatTask(TrainedModule):
         self.outputs.clear()
         words = self.net.spec.vocabulary
         factors, own = self.recipe.loss, self.judged_loss(classes, labels)
-        second = attribute_loss(logits, targets, weights, words, self._gain())
+        second = attribute_loss(logits, targets, weights, words, self._gain(), self.net.ranks)
         figures = {
             "loss": factors.class_weight * own + factors.attribute_weight * second,
             "class": own,
