@@ -27,15 +27,17 @@ from sightline.api.intervention import intervened
 from sightline.models.load import load_model
 from sightline.tasks.attributes.data.examples import Examples
 from sightline.tasks.attributes.explain.intervention import corrections
+from sightline.tasks.attributes.explain.labelled import LabelAnalysis, label_analyses
 from sightline.tasks.attributes.explain.narrator import label_narration
 from sightline.tasks.attributes.explain.speaking import SpeakingAttributeNet, speaking_model
-from sightline.tasks.attributes.metrics.labelled import texts_of_labels
+from sightline.tasks.attributes.metrics.labelled import label_texts, texts_of_labels
 from sightline.tasks.attributes.network.labelled import LabelledAttributeNet
 from sightline.tasks.attributes.network.skill import SEEN, Answers, Skill, measure_skill
 from sightline.tasks.attributes.network.store import load_attribute_net, save_attribute_net
 from sightline.tasks.attributes.recipe import EatRecipe
 from sightline.tasks.attributes.train.experiment import Trained, train_eat
 from sightline.tasks.attributes.train.labelled import LabelControl, flagged
+from sightline.tasks.attributes.train.labels import for_labels
 from sightline.training.operating import OperatingPoint
 
 TOY = EatRecipe().toy().but(epochs=14, batch_size=12, group_by="patient", augment="none", lr=0.02, validation=0.2)
@@ -107,7 +109,12 @@ def test_explain_names_labels_and_its_probability_is_a_sigmoid(trained: tuple[Pa
     assert explanation.sentences[1].startswith("red ")
 
 
-def test_the_terminal_says_the_same_as_the_card(tmp_path: Path) -> None:
+def test_the_terminal_says_the_same_as_the_card_and_the_control_sees_labels_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inputs: list[torch.Tensor] = []
+    own = LabelControl.of
+    monkeypatch.setattr(LabelControl, "of", lambda self, labels: own(self, inputs.append(labels) or labels))
     out = tmp_path / "net.safetensors"
     data = labelled(tmp_path / "set", 48)
     options = ["--data", str(data), "--out", str(out), "--toy", "--weights", "random", "--no-probe", "--epochs", "1"]
@@ -116,6 +123,8 @@ def test_the_terminal_says_the_same_as_the_card(tmp_path: Path) -> None:
     record = json.loads(result.stdout)
     assert [one["label"] for one in record["labels"]["scores"]] == ["red", "blue"]
     assert "accuracy" not in record
+    assert inputs
+    assert set(torch.cat(inputs).unique().tolist()) <= {0.0, 1.0}
     assert load_file(out)
 
 
@@ -190,6 +199,12 @@ def test_a_label_below_its_threshold_has_no_reasons_and_none_at_all_is_no_findin
     assert one.sentences[0].startswith("Finding: bee")
     assert "is below its threshold" in one.sentences[1]
     assert one.phrases == ()
+    model = known("fusion", 0.9999, 1e-5, 0.9999)
+    _, output = said(model, 0)
+    speaker = SpeakingAttributeNet(model)
+    below = LabelAnalysis(speaker, output, Decision("ant", 0.0, 0), 0.9999)
+    assert below.statements == ()
+    assert [one.decision.label for one in label_analyses(speaker, output, model.points)] == ["bee"]
 
 
 def test_reasons_are_what_attributes_add_to_that_labels_own_score() -> None:
@@ -293,6 +308,34 @@ def test_the_control_is_the_logistic_regression_of_attributes_on_labels() -> Non
     assert slope == pytest.approx((-penalty * weight).tolist(), abs=1e-4)
     unknown = torch.tensor([[math.nan, 1.0]])
     assert torch.equal(control.of(unknown), control.of(torch.tensor([[float(labels[:, 0].mean()), 1.0]])))
+
+
+def test_the_control_of_texts_names_what_the_flagged_labels_imply() -> None:
+    class Control(LabelControl):
+        """Implies the last attribute, whatever the labels."""
+
+        def __init__(self) -> None:
+            self.frequency = torch.arange(5.0).flip(0)
+
+        def of(self, labels: torch.Tensor) -> torch.Tensor:
+            return torch.tensor([0.1, 0.2, 0.3, 0.4, 0.9]).expand(len(labels), -1)
+
+    model = known("fusion", 1e-4, 1e-4, 1e-4)
+    own = examples(torch.zeros(3, 3), torch.tensor([[0.0, 0, 0, 0, 1]]).expand(3, 5).clone())
+    own = replace(
+        own, images=torch.randint(0, 255, (3, 3, 32, 32), generator=torch.Generator().manual_seed(0)).byte()
+    )
+    report = label_texts(model, own, Control())
+    named = report.by_class.named
+    assert named == report.seen.named > 0
+    assert report.by_class.precision.mean == pytest.approx((3 - report.silent.mean * 3) / named)
+
+
+def test_nothing_moves_the_probabilities_of_labels() -> None:
+    recipe = for_labels(EatRecipe())
+    assert (recipe.loss.label_smoothing, recipe.loop.monitor) == (0.0, "loss")
+    assert recipe.tuning.head_start == "probe"
+    assert for_labels(EatRecipe().but(weights="random")).tuning.head_start == "auto"
 
 
 def test_a_label_counts_from_its_threshold_on() -> None:
