@@ -103,11 +103,23 @@ def figures(net: EventNet, scenes: Scenes) -> Cell:
             name: {key: figure.mean for key, figure in row.items() if not math.isnan(figure.mean)}
             for name, row in own.rows.items()
         },
+        "events": by_event(net, scenes),
         "negative": [
             {"sound": one.sound, "mass": one.mass.mean, "area": one.area, "moved": one.moved, "same": one.same}
             for one in own.negative
         ],
     }
+
+
+@torch.no_grad()
+def by_event(net: EventNet, scenes: Scenes) -> Cell:
+    """Pointing of the attention in the scenes of each event: peaks on the object, and on it or one cell beside it."""
+    points = pointing(*attention(net, scenes.inputs(), scenes.labels), scenes)
+    found: Cell = {}
+    for place, name in enumerate(CLASSES):
+        own = scenes.labels == place
+        found[name] = {"where": mean(points.where[own]), "near": mean(points.near[own])}
+    return found
 
 
 def maps_of(net: EventNet, scenes: Scenes) -> dict[str, Maps]:

@@ -187,6 +187,16 @@ def test_our_network_is_tested_on_clips(folder: Path) -> None:
     assert all(0 <= one["when"] <= 1 + 1e-6 for one in found)
 
 
+def test_a_clip_without_sound_is_left_out_and_named(folder: Path, tmp_path: Path) -> None:
+    clips = [*sorted((folder / "clips").iterdir()), film(tmp_path / "mute.mp4")]
+    found = run(*clips, "--weights", folder / "net.safetensors")
+    assert len(found["changes"]) == 8
+    assert found["left_out"] == {str(clips[2]): "sound (no audio track)"}
+    arguments = ["events", "test", *map(str, clips), "--weights", str(folder / "net.safetensors")]
+    done = CliRunner().invoke(app, arguments)
+    assert "lacks sound (no audio track) and is left out" in " ".join(done.output.split())
+
+
 def test_what_cannot_be_tested_is_refused(folder: Path, tmp_path: Path) -> None:
     def error(*arguments: object) -> str:
         done = CliRunner().invoke(app, ["events", "test", *map(str, arguments)])
@@ -195,7 +205,7 @@ def test_what_cannot_be_tested_is_refused(folder: Path, tmp_path: Path) -> None:
 
     weights = folder / "net.safetensors"
     assert "name what is tested" in error()
-    assert "lacks picture or sound" in error(film(tmp_path / "mute.mp4"), "--weights", weights)
+    assert "lacks sound (no audio track)" in error(film(tmp_path / "mute.mp4"), "--weights", weights)
     model = ("--model", f"{folder / 'strangers_net.py'}:Net")
     assert "no form 'waves' of a picture or a sound; near names: 'wave'" in error(*model, "--takes", "frames,waves")
     assert "name one form of each" in error(*model, "--takes", "frames,clip")

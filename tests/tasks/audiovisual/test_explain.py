@@ -125,6 +125,9 @@ def test_without_a_network_a_clip_gets_no_event_but_its_ruler(folder: Path, tmp_
     assert record["explanations"] == []
     assert "no network was named, so the clip gets no event" in record["notes"][-1]
     assert record["files"] == ["page.html", "strip.png"]
+    page = (Path(record["folder"]) / "page.html").read_text()
+    assert "loudness (control)" in page
+    assert "attention by segment" not in page  # there is none
 
 
 def test_odd_clips_are_explained_and_broken_ones_passed_over(folder: Path, tmp_path: Path) -> None:

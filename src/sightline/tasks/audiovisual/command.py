@@ -13,7 +13,7 @@ from sightline.common.settings import Settings, setting
 from sightline.tasks.audiovisual.recipe import EventRecipe
 from sightline.terminal.config import Config, command_line
 from sightline.terminal.guard import WEIGHTS, RunOptions, training
-from sightline.terminal.screen import picture_bar, say, say_json, say_table
+from sightline.terminal.screen import picture_bar, say, say_json, say_note, say_table
 
 if TYPE_CHECKING:
     from sightline.tasks.audiovisual.metrics.clips import Change
@@ -178,7 +178,7 @@ def _test_clips(options: TestOptions, paths: list[Path]) -> None:
     from sightline.tasks.audiovisual.explain.clip import read_event_clip
     from sightline.tasks.audiovisual.explain.forms import Takes
     from sightline.tasks.audiovisual.explain.readers import own_reader, reader_of
-    from sightline.tasks.audiovisual.metrics.clips import changes
+    from sightline.tasks.audiovisual.metrics.clips import changes, lacking
     from sightline.tasks.audiovisual.network.spec import EventSpec
     from sightline.tasks.audiovisual.network.store import load_net
 
@@ -191,9 +191,14 @@ def _test_clips(options: TestOptions, paths: list[Path]) -> None:
         spec = EventSpec(("any",), size=options.size, seconds=options.seconds)
         takes = Takes.of(options.takes)
         read = reader_of(load_model(options.model).model, method=options.method, layer=options.layer, takes=takes)
-    rows = list(changes(read, [read_event_clip(path, spec) for path in paths]))
+    clips = [read_event_clip(path, spec) for path in paths]
+    # one clip without sound among many does not end the test of the others
+    whole = [clip for clip in clips if not lacking(clip)]
+    rows = list(changes(read, whole or clips))
+    left = {str(clip.path): lacking(clip) for clip in clips if lacking(clip)}
     if options.as_json:
-        say_json({"changes": [{**asdict(one), "ignores_sound": one.ignores_sound} for one in rows]})
+        changed = [{**asdict(one), "ignores_sound": one.ignores_sound} for one in rows]
+        say_json({"changes": changed, "left_out": left})
         return
     say_table(
         ("clip", "sound", ">where: overlap", ">when: overlap", "same answer", ">its probability", "map"),
@@ -210,6 +215,8 @@ def _test_clips(options: TestOptions, paths: list[Path]) -> None:
             for one in rows
         ),
     )
+    for path, what in left.items():
+        say_note(f"{path} lacks {what} and is left out")
 
 
 def _change(one: Change) -> str:

@@ -100,6 +100,16 @@ def overlap(one: Float[Tensor, "..."], other: Float[Tensor, "..."]) -> float:
     return float(torch.minimum(*shares).sum())
 
 
+def lacking(clip: EventClip) -> str:
+    """What a clip needs for the test and does not have, in words; nothing where it has all."""
+    if not bool(clip.pictured.any()):
+        return "a picture"
+    track = clip.ruler.track
+    return (
+        "" if track.is_there else f"sound ({'an audio track of zeros' if len(track.samples) else 'no audio track'})"
+    )
+
+
 def sound_of(clip: EventClip) -> Sound:
     """The sound of a clip as its ruler cuts it."""
     return Sound.of(clip.spectra, torch.from_numpy(clip.ruler.samples)[None])
@@ -125,10 +135,8 @@ def changes(read: Reader, clips: Sequence[EventClip]) -> Iterator[Change]:
         InputError: a clip has no picture or no sound, so that nothing can be exchanged.
     """
     for number, clip in enumerate(clips):
-        if not bool(clip.pictured.any()) or not clip.ruler.track.is_there:
-            raise InputError(
-                f"{str(clip.path)!r} lacks picture or sound, so its sound cannot be exchanged; leave it out"
-            )
+        if what := lacking(clip):
+            raise InputError(f"{str(clip.path)!r} lacks {what}, so its sound cannot be exchanged; leave it out")
         where, when, logits = read(clip.pictures, sound_of(clip))
         answer = int(logits.argmax())
         level = overlap(where, torch.ones_like(where))
