@@ -27,7 +27,7 @@ from sightline.tasks.audiovisual.explain.clip import EventClip, read_event_clip
 from sightline.tasks.audiovisual.explain.readers import encoded_reader, own_reader
 from sightline.tasks.audiovisual.features.command import FeatureOptions, make_features
 from sightline.tasks.audiovisual.features.train import FeatureExperiment
-from sightline.tasks.audiovisual.metrics.clips import SILENT, changes
+from sightline.tasks.audiovisual.metrics.clips import SILENT, changes, lacking
 from sightline.tasks.audiovisual.metrics.strangers import negative_reader
 from sightline.tasks.audiovisual.network.net import EventNet
 from sightline.tasks.audiovisual.network.spec import EventSpec
@@ -138,7 +138,7 @@ def some_clips(work: Path, encoder: FrameEncoder, *, toy: bool) -> list[EventCli
     found = []
     for path in paths:
         clip = read_event_clip(path, EventSpec(("any",), seconds=SECONDS))
-        if clip.footage is not None and bool(clip.audible.any()) and len(clip.spectra[0]) >= 2 * WINDOW:
+        if clip.footage is not None and not lacking(clip) and len(clip.spectra[0]) >= 2 * WINDOW:
             features = encoder(as_frames(clip.footage.frames[clip.ruler.frames]))
             found.append(replace(clip, features=features[None]))
     return found

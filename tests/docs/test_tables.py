@@ -22,7 +22,9 @@ HARDER = ("events ways, harder", "events areas, harder", "events networks", "eve
 LATER = ("events epochs", "events real", "events real clips", "events real encoder")
 OTHERS = "^default$|factorised|AVEL|shared|wide|self-|no match|modality|^0.1$|^3$|^24 epochs$"
 """Rows of the study of events that its toy leaves out."""
-EVENTS = tuple(f"events {name}" for name in ("recognition", "by event", "ways", "negative", "areas", "forgotten", "speed"))
+EVENTS = tuple(
+    f"events {name}" for name in ("recognition", "by event", "ways", "negative", "areas", "forgotten", "speed")
+)
 EAT_STUDY = ("claims", "recognition", "bases", "guides", "texts", "tuned", "chosen")
 CAPTIONS = tuple(f"captions {name}" for name in ("relations", "transfer", "pointing", "normalisers", "critical"))
 BOTH = ("mobilenet_v2", "squeezenet1_0")
@@ -83,7 +85,7 @@ SCRIPTS = [
     Script("clicks.py --study planted --study classes", CLICKS, free="(?!)", within=True),
     Script("events.py --study drawn --study speed", EVENTS, free="(?!)", absent="real clips"),
     Script("events.py --study harder --study networks --study weights", HARDER, free="(?!)", absent=OTHERS),
-    Script("events.py --study epochs --study real", LATER, free="(?!)"),
+    Script("events.py --study epochs --study real", LATER, free="(?!)", absent="^1,200"),
     Script("captions.py", CAPTIONS, free="(?!)", within=True, absent=".*"),
     Script("captions_photos.py", ("captions photos",), free="(?!)", absent="^SAN"),
     Script("eat_noise.py", ("eat_noise photos",), free="(?!)", keys=2, absent="CUB, attributes|CIFAR"),
