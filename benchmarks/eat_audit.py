@@ -141,7 +141,7 @@ def judged(cell: Cell, work: Path) -> dict[str, Any]:
     accuracy = float((seen.decided == seen.labels)[cell.count :].float().mean())
     facts: dict[str, Any] = {"cell": asdict(cell), "accuracy": accuracy, "read": _read(seen, cell.count)}
     if not cell.background:
-        facts["noise"] = noise_facts(seen, torch.cat([wrong_train, wrong_held]), cell.count)
+        facts["noise"] = noise_facts(seen, torch.cat([wrong_train, wrong_held]))
     if not cell.noise:
         scenes = [cell.world.scene(HELD_OUT + i) for i in range(min(cell.redrawn, cell.held))]
         again = redraw(net, cell.world, scenes, seen.prototypes, size=cell.size, changed=cell.changed)
@@ -158,16 +158,14 @@ def _read(seen: Observations, count: int) -> dict[str, float]:
     return found
 
 
-def noise_facts(seen: Observations, wrong: Tensor, count: int) -> dict[str, Any]:
+def noise_facts(seen: Observations, wrong: Tensor) -> dict[str, Any]:
     """Precision of the top of the ranking, recall, AUC, and how much is reported."""
     found = suspicions(seen)
     columns = [[group.name for group in GROUPS].index(question.name) for question in found.questions]
     known = found.label >= 0
     truth, score, flagged = wrong[:, columns][known], found.ranking[known], found.flagged[known]
-    margin = found.margin[known]
     order = score.argsort(descending=True, stable=True)
     visible = torch.stack([seen.labelled(group.members) for group in seen.vocabulary.groups], dim=1)
-    fresh = (torch.arange(len(seen)) >= count)[:, None].expand_as(known)[known]
     facts: dict[str, Any] = {
         "labels": int(known.sum()),
         "wrong": int(truth.sum()),
@@ -185,8 +183,7 @@ def noise_facts(seen: Observations, wrong: Tensor, count: int) -> dict[str, Any]
             "recall by rank": float(truth[order[: int(truth.sum())]].float().mean()),
             "precision of reported": float(truth[flagged].float().mean()),
             "recall of reported": float(flagged[truth].float().mean()),
-            "AUC": _auc(margin, truth),
-            "precision, not trained on": float(truth[flagged & fresh].float().mean()),
+            "AUC": _auc(score, truth),
         }
     return facts
 
@@ -216,8 +213,8 @@ def _auc(score: Tensor, truth: Tensor) -> float:
 
 def noise_table(found: list[dict[str, Any]]) -> str:
     """A row per seed and rate of noise."""
-    head = ("planted", "seed", "labels judged", "wrong", f"precision@{TOP}", "AUC", "recall by rank", "reported",
-            "of these wrong", "recall of reported", "not judged")  # fmt: skip
+    head = ("planted", "seed", "labels ranked", "wrong", f"precision@{TOP}", "AUC", "recall by rank", "reported",
+            "of these wrong", "recall of reported", "none reported of")  # fmt: skip
     rows = []
     for facts in sorted(found, key=lambda one: (one["cell"]["noise"], one["cell"]["seed"])):
         n = facts["noise"]

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from sightline.tasks.attributes.audit.crossfit import fitted, folds, narrowed, out_of_fold, probabilities
+from sightline.tasks.attributes.audit.judges import CHOOSING, STRENGTHS, judges
 from sightline.tasks.attributes.audit.noise import contradicted, label_noise, suspicions
 
 from .planted import PARTS, observations
@@ -27,7 +28,7 @@ def test_planted_flips_come_first(planted):
     _, flipped, found = planted
     ranks = found.ranking.flatten().argsort(descending=True)[:100]
     assert flipped.flatten()[ranks].float().mean() >= 0.95
-    assert auc(found.margin.flatten(), flipped.flatten()) >= 0.9
+    assert auc(found.ranking.flatten(), flipped.flatten()) >= 0.9
 
 
 def test_what_is_reported_is_mostly_flipped_and_most_flips_are_reported(planted):
@@ -60,6 +61,57 @@ def test_a_question_that_nobody_can_answer_is_not_judged():
     said[:, -3:] = features[:, -3:].softmax(1)
     found = suspicions(replace(seen, features=features, probabilities=said), repeats=2)
     assert found.unreadable == (PARTS[4],)
+    assert not found.flagged[:, 4].any()
+
+
+def test_labels_of_a_question_that_is_not_judged_are_ranked_too():
+    seen, flipped = observations(300, flips=0.05, sharp=8.0)
+    strict = suspicions(seen, repeats=2, unread=0.0)
+    assert len(strict.unreadable) == len(PARTS)
+    assert not strict.flagged.any()
+    assert sum(bool(flipped[row, column]) for row, column in strict.first(30)) >= 28
+    table = label_noise(seen).table
+    row, column = seen.names.index(table[0]["picture"]), PARTS.index(table[0]["question"])
+    assert flipped[row, column]
+    assert [one["reported"] for one in table[:3]] == ["yes"] * 3
+
+
+def test_each_question_gets_heads_of_the_strength_that_suits_it():
+    draw = torch.Generator().manual_seed(0)
+    seen, _ = observations(400, variation=0.0, flips=0.1, sharp=1.0)
+    free = torch.randint(3, (400,), generator=draw)
+    features = torch.cat([8 * torch.nn.functional.one_hot(free, 3), torch.randn(400, 40, generator=draw)], 1)
+    targets = torch.cat([seen.targets[:, :-3], torch.nn.functional.one_hot(free, 3)], 1)
+    own = judges(replace(seen, features=features, targets=targets))
+    decided, clear = STRENGTHS[own.chosen[0]], STRENGTHS[own.chosen[-1]]
+    assert decided.class_weight == max(one.class_weight for one in STRENGTHS)
+    assert clear.penalty == min(one.penalty for one in STRENGTHS)
+
+
+def test_the_strength_of_a_question_is_that_of_the_highest_log_probability_out_of_fold():
+    seen, _ = observations(120, variation=0.2, flips=0.1, exclusive=False)
+    own = judges(seen)
+    classes = torch.nn.functional.one_hot(seen.labels, len(seen.classes)).double()
+    gains = []
+    for penalty, weight in STRENGTHS:
+        table = torch.cat([narrowed(seen.features), weight * classes], 1)
+        fold = folds(seen.names, CHOOSING)
+        answers = out_of_fold(table, seen.targets, seen.weights, seen.questions, fold, penalty=penalty).double()
+        gains.append([
+            sum(
+                float((p if t > 0.5 else 1 - p).log())
+                for p, t in zip(answers[:, k], seen.targets[:, k], strict=True)
+            )
+            for k in range(answers.shape[1])
+        ])  # fmt: skip
+    assert own.chosen == tuple(torch.tensor(gains).argmax(0).tolist())
+
+
+def test_the_network_does_not_judge_what_it_was_trained_on(planted):
+    seen, _, _ = planted
+    learnt = replace(seen, probabilities=seen.targets, trained=torch.ones(len(seen), dtype=torch.bool))
+    assert int(suspicions(learnt, repeats=3).flagged.sum()) >= 40
+    assert not suspicions(replace(learnt, trained=~learnt.trained), repeats=3).flagged.any()
 
 
 def test_a_label_is_judged_by_heads_that_never_saw_it():
@@ -97,7 +149,7 @@ def test_unknown_labels_are_neither_fitted_nor_judged(planted):
     wild = seen.targets.clone()
     wild[:300] = wild[:300].flip(1)
     again = suspicions(replace(some, targets=wild), repeats=2)
-    assert torch.allclose(found.margin[300:], again.margin[300:], atol=1e-6)
+    assert torch.allclose(found.ranking[300:], again.ranking[300:], atol=1e-6)
 
 
 def test_the_class_must_not_side_with_the_label(planted):
@@ -105,7 +157,7 @@ def test_the_class_must_not_side_with_the_label(planted):
     row, column = torch.nonzero(found.flagged)[0].tolist()
     shares = seen.prototypes[seen.labels[row], list(found.questions[column].members)]
     assert shares[found.instead[row, column]] >= shares[found.label[row, column]] - 0.3
-    assert found.ranking[found.sided < 0].max() == -torch.inf
+    assert not found.flagged[found.sided < 0].any()
 
 
 def test_words_that_exclude_nothing_are_judged_one_by_one():
@@ -125,8 +177,8 @@ def test_the_network_must_contradict_the_label_too(planted):
     said[row, at] = 0.0
     said[row, at[int(found.label[row, column])]] = 1.0
     again = suspicions(replace(seen, probabilities=said), repeats=2)
-    assert again.ranking[row, column] == -torch.inf
     assert not again.flagged[row, column]
+    assert torch.equal(again.ranking, suspicions(seen, repeats=2).ranking)
 
 
 def test_few_pictures_or_no_features_are_skipped():

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from sightline.tasks.attributes.data import AttributeData
     from sightline.tasks.attributes.network.net import AttributeNet
 
-PAGE, TABLE, RECORDS, HEADS = "audit.html", "findings.csv", "findings.json", "heads.csv"
+PAGE, TABLE, RECORDS = "audit.html", "findings.csv", "findings.json"
+TABLES = {"unread": "heads.csv", "label-noise": "labels.csv", "class-noise": "class_labels.csv"}
+"""A line for every head; for the labels to look at first, reported or not."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +112,7 @@ class Looked:
 
 
 def _write(folder: Path, outcome: Audit, looked: Looked, options: AuditOptions) -> None:
-    """The page, the table twice, every head's skill, and a summary."""
+    """The page, the table twice, every head's skill, the most suspicious labels, and a summary."""
     from sightline._version import __version__
     from sightline.tasks.attributes.audit.page import save_audit
 
@@ -128,11 +130,10 @@ def _write(folder: Path, outcome: Audit, looked: Looked, options: AuditOptions) 
     records = [finding.record() for finding in outcome.findings]
     write_text(folder / RECORDS, json.dumps(finite(records), indent=1, ensure_ascii=False) + "\n")
     _csv(folder / TABLE, records)
-    for verdict in outcome.verdicts.values():
-        if verdict.table:
-            write_text(
-                folder / HEADS, _lines([list(verdict.table[0]), *(list(one.values()) for one in verdict.table)])
-            )
+    for kind, name in TABLES.items():
+        table = outcome.verdicts[kind].table if kind in outcome.verdicts else ()
+        if table:
+            write_text(folder / name, _lines([list(table[0]), *(list(one.values()) for one in table)]))
     write_summary(folder, {"facts": facts, "kinds": _counts(outcome), "command": options.command()})
     title = f"Weaknesses of {options.weights.name} and of {options.data.name}"
     save_audit(

@@ -13,7 +13,7 @@ import torch
 
 from sightline.common.statistics.intervals import wilson
 from sightline.tasks.attributes.audit.findings import Fact, Finding, Verdict, Weakness, skip
-from sightline.tasks.attributes.audit.noise import LEAST, REPEATS, Suspicions, suspicions
+from sightline.tasks.attributes.audit.noise import LEAST, REPEATS, Suspicions, suspects, suspicions
 from sightline.tasks.attributes.audit.observed import Observations
 from sightline.tasks.attributes.audit.trials import strict
 from sightline.tasks.attributes.data.vocabulary import Attribute, Vocabulary
@@ -36,7 +36,7 @@ def class_noise(observations: Observations) -> Verdict:
     if int((observations.labels >= 0).sum()) < LEAST:
         return skip(f"fewer than {LEAST} pictures have a class; their labels cannot be judged by one another")
     doubts = class_suspicions(observations)
-    if not doubts.questions:
+    if not bool(doubts.judged.any()):
         return skip("the network does not name these classes well enough to judge their labels")
     flagged, order = doubts.flagged[:, 0], doubts.ranking[:, 0].argsort(descending=True, stable=True).tolist()
     findings = tuple(_finding(observations, doubts, row) for row in order if bool(flagged[row]))
@@ -49,7 +49,7 @@ def class_noise(observations: Observations) -> Verdict:
         "share to": high,
         "the most suspicious": ", ".join(observations.names[row] for row in order[:5]),
     }
-    return Verdict(findings, tested, RULE, summary=summary)
+    return Verdict(findings, tested, RULE, summary=summary, table=suspects(as_question(observations), doubts))
 
 
 def class_suspicions(observations: Observations, repeats: int = REPEATS) -> Suspicions:
@@ -59,7 +59,7 @@ def class_suspicions(observations: Observations, repeats: int = REPEATS) -> Susp
         observations: observations with `features`.
         repeats: refits on resampled pictures.
     """
-    return suspicions(as_question(observations), repeats, unread=UNREAD, apart=True)
+    return suspicions(as_question(observations), repeats, unread=UNREAD)
 
 
 def as_question(observations: Observations) -> Observations:
@@ -93,7 +93,7 @@ def _finding(observations: Observations, doubts: Suspicions, row: int) -> Findin
         evidence={
             "label": label,
             "instead": instead,
-            "margin": float(doubts.margin[row, 0]),
+            "log odds against the label": float(doubts.against[row, 0]),
             "estimated noise of the labels": doubts.rates[0],
         },
         pictures=(observations.names[row],),

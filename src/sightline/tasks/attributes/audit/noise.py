@@ -2,8 +2,9 @@
 
 One is a head on frozen features that was fitted without the picture's fold; it is told the class too, so the class
 weighs as much as the other folds show that it should. (A prototype counted without the fold would tell the fold's
-labels: it is low where they are high.) The other is the network itself, of pictures that it was not trained on: where
-it was, it leans towards the label, so there the head stands for it. Both must contradict the label. Their pool is
+labels: it is low where they are high.) All labels are ranked by what this head says against them, those of questions
+that it answers badly too. The other is the network itself, of pictures that it was not trained on: where it was, it
+leans towards the label, so there the head stands for it. Only a label that both contradict is reported. Their pool is
 q_v ~ sqrt(head_v network_v); with e the share of labels that the surest tenth of q contradicts, and m values, Bayes'
 rule gives the chance that label l is wrong,
 
@@ -20,8 +21,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from sightline.common.statistics.intervals import wilson
-from sightline.tasks.attributes.audit.crossfit import folds, narrowed, out_of_fold, readable
+from sightline.tasks.attributes.audit.crossfit import readable
 from sightline.tasks.attributes.audit.findings import Fact, Finding, Verdict, Weakness, skip
+from sightline.tasks.attributes.audit.judges import judges
 from sightline.tasks.attributes.audit.observed import Observations, Question
 from sightline.tasks.attributes.audit.trials import strict
 
@@ -32,13 +34,14 @@ STUDENT = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}
 """97.5 % quantile of Student's t by number of refits."""
 WRONG = 0.5
 """A label is reported where it is more probably wrong than right."""
-PENALTY = 1e-2
 SUREST = 0.1
 UNREAD = 0.15
 """A question is not judged where its surest quarter of answers contradicts a larger share of labels: there the
 answers are wrong rather than the labels."""
 TINY = 1e-3
 LEAST = 40
+LISTED = 200
+"""Labels in the table of suspects."""
 RULE = (
     "a label is reported where it is more probably wrong than right, at the lower end of its interval over "
     f"{REPEATS} refits too, where both predictors disagree with it and the class's prototype does too; only "
@@ -50,12 +53,13 @@ RULE = (
 
 @dataclass(frozen=True, eq=False)
 class Suspicions:
-    """How probably each answered question was answered wrongly in the labels.
+    """How probably each question was answered wrongly in the labels.
 
     Args:
-        questions: those that are judged.
+        questions: all questions.
+        judged: whether labels of the question may be reported.
         chance: probability that the label is wrong; NaN where there is none.
-        margin: log of the likeliest other answer's pooled probability over the label's; NaN where there is none.
+        against: log of the heads' probability of the likeliest other answer over the label's; NaN without a label.
         agreed: whether both judges contradict the label.
         low: lower end of its 95 % interval over refits.
         high: upper end.
@@ -63,12 +67,12 @@ class Suspicions:
         label: position of the label's; -1 where there is none.
         sided: share of the class's pictures that have the likeliest answer, less those that have the label's.
         rates: estimated share of wrong labels, by question.
-        unreadable: names of the questions that nobody could answer.
     """
 
     questions: tuple[Question, ...]
+    judged: Bool[Tensor, " q"]
     chance: Float[Tensor, "n q"]
-    margin: Float[Tensor, "n q"]
+    against: Float[Tensor, "n q"]
     agreed: Bool[Tensor, "n q"]
     low: Float[Tensor, "n q"]
     high: Float[Tensor, "n q"]
@@ -76,50 +80,58 @@ class Suspicions:
     label: Int[Tensor, "n q"]
     sided: Float[Tensor, "n q"]
     rates: tuple[float, ...]
-    unreadable: tuple[str, ...]
 
     @property
     def ranking(self) -> Float[Tensor, "n q"]:
-        """The margin; minus infinity where there is no label, a judge sides with it, or the class does."""
-        candidate = (self.label >= 0) & self.agreed & (self.sided >= 0)
-        return self.margin.nan_to_num(-torch.inf).masked_fill(~candidate, -torch.inf)
+        """What speaks against each label, also where none may be reported; -inf without a label."""
+        return self.against.nan_to_num(-torch.inf)
 
     @property
     def flagged(self) -> Bool[Tensor, "n q"]:
         """The labels that are reported."""
-        return self.ranking.isfinite() & (self.chance > WRONG) & (self.low > WRONG)
+        candidate = (self.label >= 0) & self.judged & self.agreed & (self.sided >= 0)
+        return candidate & (self.chance > WRONG) & (self.low > WRONG)
+
+    @property
+    def unreadable(self) -> tuple[str, ...]:
+        """Names of the questions of which no label may be reported."""
+        return tuple(one.name for one, own in zip(self.questions, self.judged.tolist(), strict=True) if not own)
+
+    def first(self, most: int) -> list[tuple[int, int]]:
+        """Picture and question of the labels that most speaks against, the worst first."""
+        order = self.ranking.flatten().argsort(descending=True, stable=True)[:most]
+        places = [divmod(at, len(self.questions)) for at in order.tolist()]
+        return [(row, column) for row, column in places if int(self.label[row, column]) >= 0]
 
 
-def suspicions(
-    observations: Observations, repeats: int = REPEATS, *, unread: float = UNREAD, apart: bool = False
-) -> Suspicions:
+def suspicions(observations: Observations, repeats: int = REPEATS, *, unread: float = UNREAD) -> Suspicions:
     """Judge every label out of fold, several times.
 
     Args:
         observations: observations with `features`.
-        repeats: refits on resampled pictures.
-        unread: a question is left out whose surest quarter of answers contradicts a larger share of labels.
-        apart: whether the network judges only pictures that it was not trained on; else it judges all, on the
-            label's side where it learnt the label.
+        repeats: refits with other folds, and as many on resampled pictures.
+        unread: a question is not judged whose surest quarter of answers contradicts a larger share of labels.
     """
-    runs = [_out_of_fold(observations, repeat) for repeat in range(repeats)]
-    mean = torch.stack([run.log() for run in runs]).mean(0).exp()
-    if apart and observations.trained is not None:
+    heads = judges(observations)
+    mean = torch.stack([heads.answers(salt) for salt in range(repeats)]).mean(0)
+    # resampled pictures say how far the answers move; they are fewer distinct ones, so they do not answer themselves
+    runs = [heads.answers(salt, bagged=True) for salt in range(repeats)]
+    if observations.trained is not None:
         own = torch.where(
             observations.trained[:, None], mean.to(observations.probabilities), observations.probabilities
         )
         observations = replace(observations, probabilities=own)
-    judged, unreadable = _readable(observations, mean, unread)
-    columns = [_column(observations, question, runs, mean) for question in judged]
-    tables = (
-        {name: torch.stack([one[name] for one in columns], dim=1) for name in columns[0]}
-        if columns
-        else _nothing(observations)
-    )
+    columns = [_column(observations, question, runs, mean) for question in observations.questions]
     rates = tuple(
-        noise_rate(_pooled(observations, question, mean), _label(observations, question)) for question in judged
+        noise_rate(_pooled(observations, question, mean), _label(observations, question))
+        for question in observations.questions
     )
-    return Suspicions(judged, **tables, rates=rates, unreadable=unreadable)
+    return Suspicions(
+        observations.questions,
+        torch.tensor([_readable(observations, question, mean, unread) for question in observations.questions]),
+        **{name: torch.stack([one[name] for one in columns], dim=1) for name in columns[0]},
+        rates=rates,
+    )
 
 
 def label_noise(observations: Observations) -> Verdict:
@@ -128,13 +140,14 @@ def label_noise(observations: Observations) -> Verdict:
         return skip("no features of the network were read, so no label can be judged out of fold")
     if len(observations) < LEAST:
         return skip(f"{len(observations)} pictures are too few to judge labels by the others; {LEAST} are needed")
-    doubts = suspicions(observations, apart=True)
+    doubts = suspicions(observations)
     flagged = torch.nonzero(doubts.flagged)
     order = flagged[doubts.ranking[doubts.flagged].argsort(descending=True, stable=True)].tolist()
     findings = tuple(_finding(observations, doubts, row, q) for row, q in order)
-    tested = int((doubts.label >= 0).sum())
+    tested = int(((doubts.label >= 0) & doubts.judged).sum())
     low, high = wilson(len(findings), tested, confidence=strict())
     summary: dict[str, Fact] = {
+        "labels ranked": int((doubts.label >= 0).sum()),
         "labels judged": tested,
         "reported": len(findings),
         "share reported": len(findings) / max(1, tested),
@@ -145,46 +158,38 @@ def label_noise(observations: Observations) -> Verdict:
         else 0.0,
         "questions without a reliable answer": ", ".join(doubts.unreadable) or "none",
     }
-    return Verdict(findings, tested, RULE, summary=summary)
+    return Verdict(findings, tested, RULE, summary=summary, table=suspects(observations, doubts))
 
 
-def _out_of_fold(observations: Observations, repeat: int) -> Float[Tensor, "n k"]:
-    """One round of out-of-fold answers."""
-    fold = folds(observations.names, salt=repeat)
-    kinds = (
-        torch.nn.functional.one_hot(observations.labels.clamp(min=0), len(observations.classes))
-        * (observations.labels >= 0)[:, None]
+def suspects(observations: Observations, doubts: Suspicions) -> tuple[dict[str, Fact], ...]:
+    """The labels to look at first, reported or not, one record each.
+
+    Args:
+        observations: what was judged.
+        doubts: how suspicious each label is.
+    """
+    flagged = doubts.flagged
+    return tuple(
+        {
+            "picture": observations.names[row],
+            "question": doubts.questions[column].name,
+            "label": _answer(observations, doubts.questions[column], int(doubts.label[row, column])),
+            "heads say": _answer(observations, doubts.questions[column], int(doubts.instead[row, column])),
+            "log odds against the label": float(doubts.against[row, column]),
+            "reported": "yes" if bool(flagged[row, column]) else "no",
+        }
+        for row, column in doubts.first(LISTED)
     )
-    features = torch.zeros(len(observations), 0) if observations.features is None else observations.features
-    table = torch.cat([narrowed(features), kinds.double()], dim=1)
-    bagged = repeat if repeat else None
-    return out_of_fold(
-        table,
-        observations.targets,
-        observations.weights,
-        observations.questions,
-        fold,
-        penalty=PENALTY,
-        bagged=bagged,
-    ).clamp(1e-9, 1 - 1e-9)
 
 
-def _readable(
-    observations: Observations, heads: Tensor, unread: float
-) -> tuple[tuple[Question, ...], tuple[str, ...]]:
-    """Questions answered better out of fold than by their most frequent value, and the names of the others."""
-    clear: list[Question] = []
-    unclear: list[Question] = []
-    for question in observations.questions:
-        label = _label(observations, question)
-        score, base, count = readable(_values(heads, question), label, label >= 0)
-        good = (
-            count >= LEAST
-            and wilson(round(score * count), count, confidence=strict(len(observations.questions)))[0] > base
-        )
-        good = good and contradicted(_pooled(observations, question, heads), label, 0.25) <= unread
-        (clear if good else unclear).append(question)
-    return tuple(clear), tuple(question.name for question in unclear)
+def _readable(observations: Observations, question: Question, heads: Tensor, unread: float) -> bool:
+    """Whether a question is answered better out of fold than by its most frequent value."""
+    label = _label(observations, question)
+    score, base, count = readable(_values(heads, question), label, label >= 0)
+    if count < LEAST:
+        return False
+    low, _ = wilson(round(score * count), count, confidence=strict(len(observations.questions)))
+    return low > base and contradicted(_pooled(observations, question, heads), label, 0.25) <= unread
 
 
 def _values(table: Tensor, question: Question) -> Float[Tensor, "n m"]:
@@ -224,26 +229,18 @@ def _column(observations: Observations, question: Question, runs: list[Tensor], 
     reach = STUDENT.get(len(runs), 2.776) * spread
     names = {"low": -1, "chance": 0, "high": 1}
     ends = {n: (odds.mean(0) + way * reach).sigmoid().masked_fill(unknown, torch.nan) for n, way in names.items()}
-    others = pool.scatter(1, rows, 0.0)
-    instead = torch.where(unknown, pool.argmax(1), others.argmax(1))
-    margin = others.amax(1).log() - pool.gather(1, rows)[:, 0].log()
+    others, own = (table.scatter(1, rows, 0.0).amax(1) for table in (pool, heads))
+    instead = torch.where(unknown, pool.argmax(1), pool.scatter(1, rows, 0.0).argmax(1))
     usual = _values(observations.prototypes, question)[observations.labels.clamp(min=0)].nan_to_num()
     sided = usual.gather(1, instead[:, None])[:, 0] - usual.gather(1, rows)[:, 0]
     return {
         **ends,
-        "margin": margin.masked_fill(unknown, torch.nan),
-        "agreed": (heads.argmax(1) != label) & (margin > 0),
+        "against": (own.log() - heads.gather(1, rows)[:, 0].log()).masked_fill(unknown, torch.nan),
+        "agreed": (heads.argmax(1) != label) & (others > pool.gather(1, rows)[:, 0]),
         "instead": instead,
         "label": label,
         "sided": torch.where(observations.labels >= 0, sided + _doubt(observations, question), 0.0),
     }
-
-
-def _nothing(observations: Observations) -> dict[str, Tensor]:
-    """Tables without a column."""
-    empty, whole = torch.zeros(len(observations), 0), torch.zeros(len(observations), 0, dtype=torch.long)
-    numbers = dict.fromkeys(("chance", "margin", "low", "high", "sided"), empty)
-    return {**numbers, "agreed": empty.bool(), "instead": whole, "label": whole}
 
 
 def _doubt(observations: Observations, question: Question) -> Float[Tensor, " n"]:
@@ -264,6 +261,8 @@ def contradicted(values: Float[Tensor, "n m"], label: Int[Tensor, " n"], share: 
         share: how many of the answers count as the surest.
     """
     labelled = label >= 0
+    if not bool(labelled.any()):
+        return 0.0
     sure, answer = values[labelled].max(1)
     surest = sure >= sure.quantile(1 - share)
     return float((answer != label[labelled])[surest].float().mean())
@@ -297,7 +296,7 @@ def _finding(observations: Observations, doubts: Suspicions, row: int, column: i
             "class": observations.classes[int(observations.labels[row])]
             if int(observations.labels[row]) >= 0
             else "none",
-            "margin": float(doubts.margin[row, column]),
+            "log odds against the label": float(doubts.against[row, column]),
             "class sides by": own,
             "estimated noise of the question": doubts.rates[column],
             "the network says": _answer(
