@@ -38,6 +38,7 @@ BEFORE_OPTIONS: dict[str, dict[str, Any]] = {
     "--head-lr-factor": {"--head-lr-factor": 1.0},
     "--test-share": {"--test-share": 1 / 3, "--label-columns": []},
     "--ordinal": {"--ordinal": "number"},
+    "--keep": {"--keep": "last"},
     "--tokens": {"--tokens": [], "--reader": "parquet", "--case": "", "--available": ""},
 }  # fmt: skip
 """What every training did before there was an option, by the first option that came with it; for older records."""

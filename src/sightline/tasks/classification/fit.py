@@ -91,13 +91,16 @@ def kept_features(net: nn.Module, pictures: Pictures, work: Path | None) -> Feat
 def probe_features(net: nn.Module, pictures: Pictures) -> Features:
     """What a linear probe is fitted to and tested on: the network's features before it learns.
 
+    Pictures that are put aside follow those that the network learns from.
+
     Args:
         net: the network as it begins.
         pictures: data to learn from and to test on.
     """
     mean, std = (torch.tensor(value).view(1, -1, 1, 1) for value in (pictures.mean, pictures.std))
-    train, test = (features(net, pictures.images[rows], mean, std) for rows in (some(pictures.train), pictures.test))
-    return Features(train, pictures.labels[some(pictures.train)], test, pictures.labels[pictures.test])
+    learnt = torch.cat([some(pictures.train), some(pictures.val)])
+    train, test = (features(net, pictures.images[rows], mean, std) for rows in (learnt, pictures.test))
+    return Features(train, pictures.labels[learnt], test, pictures.labels[pictures.test])
 
 
 def scores(net: nn.Module, pictures: Pictures, rows: Int[Tensor, " n"] | None = None) -> Float[Tensor, "n k"]:

@@ -14,10 +14,11 @@ class Classified:
     """What a training left behind.
 
     Args:
-        hits: test pictures whose class the last epoch's weights name.
+        hits: test pictures whose class the kept weights name.
         total: test pictures.
         frequent: test pictures of the class that is most frequent in training.
-        best: highest test accuracy over all epochs: optimistic, because the test pictures chose it.
+        best: highest accuracy over all epochs: of the pictures that were put aside, else of the test pictures, which
+            is optimistic, because they chose it.
         best_epoch: when that was, from 1.
         epochs: how many were trained.
         parameters: number of parameters of the network with its gates.
@@ -26,6 +27,7 @@ class Classified:
         notes: what was noticed in the data.
         right: for each test picture, whether its class was named.
         control: the linear probe on the same pictures.
+        kept: the epoch whose weights are kept, 0 for the start; None for the last.
     """
 
     hits: int
@@ -40,10 +42,18 @@ class Classified:
     notes: tuple[str, ...] = ()
     right: tuple[bool, ...] = field(default=(), repr=False)
     control: Control = Control()
+    kept: int | None = None
+
+    @property
+    def when(self) -> str:
+        """Of which epoch the weights are."""
+        if self.kept is None:
+            return "last epoch"
+        return f"epoch {self.kept}, of the lowest validation loss" if self.kept else "the start, which no epoch beats"
 
     @property
     def accuracy(self) -> float:
-        """Test accuracy of the last epoch."""
+        """Test accuracy of the kept weights."""
         return self.hits / self.total
 
     @property

@@ -130,7 +130,8 @@ class DataConfig(Part):
     )
     validation: float = setting(
         0.2,
-        "With several labels: share of the training pictures that thresholds are chosen on.",
+        "Share of each class's training pictures that choose the epoch (--keep best), and thresholds of several "
+        "labels.",
         "--validation-share",
         above=0,
         below=1,
@@ -207,6 +208,18 @@ class DescentConfig(OptimConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ClassifyLoop(LoopConfig):
+    """How long is trained, and which epoch's weights are written."""
+
+    keep: str = setting(
+        "auto",
+        "Weights to keep: best (of the epoch, or the start, of the lowest loss on --validation-share) or last. "
+        "Default: best with given weights that are fine-tuned, else last.",
+        words=("auto", "best", "last"),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class ClassifyRecipe(Recipe):
     """How a classifier is trained.
 
@@ -221,7 +234,7 @@ class ClassifyRecipe(Recipe):
     tuning: TuningConfig = TuningConfig()
     optim: DescentConfig = DescentConfig()
     operating: OperatingConfig = OperatingConfig()
-    loop: LoopConfig = LoopConfig(epochs=30, batch_size=64)
+    loop: ClassifyLoop = ClassifyLoop(epochs=30, batch_size=64)
     machine: DeviceConfig = DeviceConfig()
 
     def __post_init__(self) -> None:
@@ -248,6 +261,9 @@ class ClassifyRecipe(Recipe):
         augment = data.augment
         if augment == "auto":
             augment = "photo" if given and side >= LARGE else "crop-flip"
+        keep = self.loop.keep
+        if keep == "auto":
+            keep = "best" if given and not self.tuning.frozen else "last"
         tuning, optim = self.tuning.settled(given=given), self.optim.settled(given=given, frozen=self.tuning.frozen)
         if tuning.head_lr_factor is None and (optim.optimizer == "sgd" or self.gating.gate != "none"):
             tuning = tuning.but(head_lr_factor=1.0)  # the bound on a step is AdamW's; new gates learn among the heads
@@ -257,6 +273,7 @@ class ClassifyRecipe(Recipe):
             data=replace(data, size=side, augment=augment),
             tuning=tuning,
             optim=optim,
+            loop=replace(self.loop, keep=keep),
         )
 
     def toy(self) -> ClassifyRecipe:

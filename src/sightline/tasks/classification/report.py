@@ -34,12 +34,17 @@ def facts(outcome: Classified, pictures: Pictures, recipe: ClassifyRecipe) -> di
     base = wilson(outcome.frequent, outcome.total)
     device = recipe.machine
     return {
-        "test accuracy, last epoch": f"{outcome.accuracy:.4f} (95 % interval {low:.4f} to {high:.4f}, "
+        f"test accuracy, {outcome.when}": f"{outcome.accuracy:.4f} (95 % interval {low:.4f} to {high:.4f}, "
         f"{outcome.total} pictures)",
         "always the most frequent class": f"{outcome.frequent / outcome.total:.4f} ({base[0]:.4f} to {base[1]:.4f})",
         **({"linear probe": outcome.control.fact} if outcome.control.fact else {}),
-        "best over epochs": f"{outcome.best:.4f} in epoch {outcome.best_epoch} ({OPTIMISTIC})",
-        "data": f"{pictures.source}: {len(pictures.train)} to learn from, {len(pictures.test)} to test; "
+        **(
+            {"best over epochs": f"{outcome.best:.4f} in epoch {outcome.best_epoch} ({OPTIMISTIC})"}
+            if outcome.kept is None
+            else {}
+        ),
+        "data": f"{pictures.source}: {len(pictures.train)} to learn from, "
+        f"{f'{len(pictures.val)} to choose the epoch, ' if len(pictures.val) else ''}{len(pictures.test)} to test; "
         f"{recipe.data.side} px",
         "network": _network(outcome, recipe),
         "gate": _gate(outcome, recipe),
@@ -71,7 +76,7 @@ def headline(outcome: Classified) -> list[tuple[str, str, str]]:
         (
             "test accuracy",
             f"{outcome.accuracy:.1%}",
-            f"share of test images whose class is right, after the last epoch; 95 % interval {low:.1%} to {high:.1%} "
+            f"share of test images whose class is right, {_after(outcome)}; 95 % interval {low:.1%} to {high:.1%} "
             "over images, for this one training",
         ),
         (
@@ -80,13 +85,22 @@ def headline(outcome: Classified) -> list[tuple[str, str, str]]:
             "the control: what naming one class every time reaches",
         ),
         *outcome.control.figures,
-        (
-            "best epoch",
-            f"{outcome.best:.1%}",
-            f"in epoch {outcome.best_epoch}; {OPTIMISTIC}, so do not report it",
-        ),
+        _chosen(outcome),
         ("parameters", f"{outcome.parameters:,}", "numbers that were trained, gates included"),
     ]
+
+
+def _after(outcome: Classified) -> str:
+    return "after the last epoch" if outcome.kept is None else outcome.when
+
+
+def _chosen(outcome: Classified) -> tuple[str, str, str]:
+    """The best epoch: looked at where the last is kept, kept where validation pictures chose it."""
+    if outcome.kept is None:
+        words = f"in epoch {outcome.best_epoch}; {OPTIMISTIC}, so do not report it"
+        return "best epoch", f"{outcome.best:.1%}", words
+    words = f"of {outcome.epochs}: its loss on the images that were put aside is lowest; 0 is the start"
+    return "kept epoch", str(outcome.kept), words
 
 
 def card(outcome: Classified, pictures: Pictures, about: dict[str, str], command: str) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import torch
+from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import CSVLogger
 from torch import nn
 
@@ -23,17 +24,20 @@ from sightline.models.load import load_model
 from sightline.models.preprocess import Preprocess
 from sightline.models.zoo.cifar_names import is_cifar
 from sightline.reports.run_page import Run, run_page
+from sightline.tasks.classification.data.aside import with_validation
 from sightline.tasks.classification.data.pictures import Pictures, gather
 from sightline.tasks.classification.fit import fit, probe_features, scores
 from sightline.tasks.classification.heads import anatomy_of, head_of, head_paths
 from sightline.tasks.classification.metrics import Classified
 from sightline.tasks.classification.recipe import ClassifyRecipe
 from sightline.tasks.classification.report import card, facts, headline, verdict
+from sightline.training.callbacks import Keeper, kept_epoch, net_weights
 from sightline.training.experiment import Experiment
 from sightline.training.loop import Watch
 from sightline.training.norms import remark
-from sightline.training.probe import Features, LinearHead, knows_classes
+from sightline.training.probe import Features, LinearHead, knows_classes, linear_probe, some
 from sightline.training.reporter import Report, Reporter, Row
+from sightline.training.resume import checkpoint
 
 if TYPE_CHECKING:
     from sightline.training.labels.scores import MultiLabelled
@@ -53,7 +57,7 @@ def train_classify(
 
     Args:
         data: a folder of pictures, of CIFAR's binary files, or `aviary`.
-        out: the weights of the last epoch; card and page are written beside it.
+        out: the weights that are kept (`--keep`); card and page are written beside it.
         recipe: everything else.
         work: folder of pictures, checkpoints and logs; None takes `out` with the ending `.work`. Running again with
             the same folder goes on after the last finished epoch and ends as if nothing had happened.
@@ -87,10 +91,20 @@ class ClassifyExperiment(Experiment[ClassifyRecipe, Pictures, nn.Module, Classif
     source: str | Path = "aviary"
     spec: GatedSpec | None = None
     remark: str = ""
+    chooses: bool = False
+    """Whether pictures that are put aside choose the epoch that is kept."""
+    kept: int | None = None
+    """That epoch; 0 for the start."""
+    learnt: int = 0
+    """Pictures at the head of the probe's that the network learns from."""
 
     def data(self, report: Report) -> Pictures:
-        """Pictures to learn from and to test on."""
-        return as_taught(gather(self.source, self.recipe, self.work, report), self.recipe)
+        """Pictures to learn from, to choose the epoch by, and to test on."""
+        pictures = as_taught(gather(self.source, self.recipe, self.work, report), self.recipe)
+        if self.recipe.loop.keep == "best":
+            pictures = with_validation(pictures, self.recipe.data.validation)
+        self.chooses = bool(len(pictures.val))
+        return pictures
 
     def facts(self, data: Pictures) -> dict[str, Any]:
         """Classes and pictures."""
@@ -108,6 +122,7 @@ class ClassifyExperiment(Experiment[ClassifyRecipe, Pictures, nn.Module, Classif
 
     def features(self, net: nn.Module, data: Pictures) -> Features | None:
         """What the last layer reads before it learns; nothing where a network has no such layer."""
+        self.learnt = len(some(data.train))
         return probe_features(net, data) if self.recipe.tuning.probe and len(head_paths(net)) == 1 else None
 
     @property
@@ -116,10 +131,23 @@ class ClassifyExperiment(Experiment[ClassifyRecipe, Pictures, nn.Module, Classif
         return self.recipe.tuning.head_start == "probe"
 
     def start_head(self, net: nn.Module, head: LinearHead, features: Features) -> bool:
-        """Let the last layer start from the linear probe, unless it came with the weights and tells these classes."""
+        """Let the last layer start from the linear probe, unless it came with the weights and tells these classes.
+
+        The probe that training is compared with is fitted to all training pictures; the start must not know those
+        that choose the epoch.
+        """
         last = head_of(net)
-        known = isinstance(last, nn.Linear) and knows_classes(last, features)
-        return not known and head.fill(last)
+        if isinstance(last, nn.Linear) and knows_classes(last, features):
+            return False
+        if self.chooses:
+            own = slice(self.learnt)
+            learnt = replace(features, train=features.train[own], train_labels=features.train_labels[own])
+            head = linear_probe(learnt).head or head
+        return head.fill(last)
+
+    def callbacks(self) -> list[Callback]:
+        """What keeps the epoch of the lowest validation loss; the start counts."""
+        return [Keeper(self.work / "checkpoints", "best", "loss", start=True)] if self.chooses else []
 
     def loggers(self) -> Any:
         """A table of all epochs."""
@@ -130,7 +158,9 @@ class ClassifyExperiment(Experiment[ClassifyRecipe, Pictures, nn.Module, Classif
         fit(net, data, self.recipe, work=self.work, watch=watch)
 
     def save(self, net: nn.Module, data: Pictures, path: Path) -> None:
-        """The last epoch's weights."""
+        """The weights that are kept."""
+        if self.chooses:
+            self._keep_best(net, data)
         save_gated(net, cast(GatedSpec, self.spec), path)
 
     def measure(self, path: Path, data: Pictures, rows: list[Row]) -> Classified:
@@ -139,7 +169,7 @@ class ClassifyExperiment(Experiment[ClassifyRecipe, Pictures, nn.Module, Classif
         files = (self.out, self.out.with_suffix(".md"), self.out.with_suffix(".html"))
         own = tested(net, spec, rows, data)
         notes = (*data.notes, self.remark) if self.remark else data.notes
-        return replace(own, files=files, control=self.control(own.right), notes=notes)
+        return replace(own, files=files, control=self.control(own.right), notes=notes, kept=self.kept)
 
     def pages(self, outcome: Classified, data: Pictures, rows: list[Row]) -> dict[Path, str]:
         """Card and run page."""
@@ -153,11 +183,23 @@ class ClassifyExperiment(Experiment[ClassifyRecipe, Pictures, nn.Module, Classif
             facts=about,
             recipe=option_texts(recipe),
             notes=outcome.notes,
-            best=len(rows),
+            best=len(rows) if outcome.kept is None else outcome.kept,
             command=command,
             alarm=outcome.control.alarm,
         )
         return {text: card(outcome, data, about, command), page: run_page(rows, run)}
+
+    def _keep_best(self, net: nn.Module, data: Pictures) -> None:
+        """Give the net the weights of the lowest validation loss.
+
+        Where that is a start from the probe, its last layer becomes the probe of all training pictures.
+        """
+        path = checkpoint(self.work, "best")
+        self.kept = kept_epoch(path)
+        net.load_state_dict(net_weights(path))
+        own = self.features(net, data) if self.head_started and not self.kept else None
+        if own is not None and (head := linear_probe(own).head) is not None:
+            head.fill(head_of(net))
 
 
 def built(pictures: Pictures, recipe: ClassifyRecipe) -> tuple[GatedSpec, nn.Module]:
@@ -201,6 +243,11 @@ def without_smoothing(recipe: ClassifyRecipe, settled: ClassifyRecipe) -> Classi
         raise TrainingError(
             "--label-smoothing is for classes that exclude each other: of several labels it would move every "
             "probability away from the share of pictures that it stands for; leave it out"
+        )
+    if recipe.loop.keep == "last":
+        raise TrainingError(
+            "--keep last is for one class of each picture: several labels keep the epoch of the lowest validation "
+            "loss; leave it out"
         )
     probe = recipe.tuning.head_start == "auto" and recipe.given and recipe.tuning.probe
     return settled.but(label_smoothing=0.0, **({"head_start": "probe"} if probe else {}))

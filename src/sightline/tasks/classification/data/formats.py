@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -32,6 +32,7 @@ class Listed:
         classes: names, in the order of the labels.
         source: description of the data, in words.
         notes: what a user should know of the split.
+        keys: group of each picture where pictures have groups, else its name below the folder.
     """
 
     files: tuple[Path, ...]
@@ -40,6 +41,7 @@ class Listed:
     classes: tuple[str, ...]
     source: str
     notes: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
 
 
 def list_folder(folder: Path, held_out: float, group_by: str | None = None) -> Listed:
@@ -143,7 +145,7 @@ def _of_groups(folder: Path, rows: Rows, groups: Sequence[str], held_out: float)
     tests = whole_groups(groups, [classes.index(name) for _, name in rows], held_out)
     counts = len(set(groups)), len({group for group, test in zip(groups, tests, strict=True) if test})
     note = f"{sum(tests)} of {len(rows)} pictures are tested on: {counts[1]} of {counts[0]} whole groups"
-    return _listed(folder, rows, tests, (note,))
+    return replace(_listed(folder, rows, tests, (note,)), keys=tuple(groups))
 
 
 def _joined(folder: Path, train: Rows, tested: Rows) -> Listed:
@@ -182,10 +184,15 @@ def _listed(folder: Path, rows: Rows, tests: Sequence[bool], notes: tuple[str, .
         classes,
         f"{len(rows)} pictures of {len(classes)} classes in {folder.name}",
         notes,
+        tuple(_below(path, folder) for path, _ in rows),
     )
 
 
 def _hash(path: Path, folder: Path) -> str:
-    """Of the name below the folder, or of the way to it from there."""
+    return sha256(os.fsencode(_below(path, folder))).hexdigest()
+
+
+def _below(path: Path, folder: Path) -> str:
+    """The name below the folder, or the way to it from there."""
     below = path.relative_to(folder) if path.is_relative_to(folder) else Path(os.path.relpath(path, folder))
-    return sha256(os.fsencode(below.as_posix())).hexdigest()
+    return below.as_posix()

@@ -55,6 +55,8 @@ class Pictures:
         source: description of the data, in words.
         notes: remarks on the data for the card.
         fingerprint: text that changes when the files do.
+        val: rows that choose the epoch that is kept; empty for none.
+        keys: group or name of each picture, which stays whole when some are put aside; empty for none.
     """
 
     images: UInt8[Tensor, "n 3 h w"]
@@ -67,11 +69,13 @@ class Pictures:
     source: str
     notes: tuple[str, ...] = ()
     fingerprint: str = ""
+    val: Int[Tensor, " v"] = torch.empty(0, dtype=torch.long)
+    keys: tuple[str, ...] = ()
 
     @property
-    def judging(self) -> Int[Tensor, " u"]:
-        """Rows that every epoch is judged on."""
-        return self.test
+    def judging(self) -> Int[Tensor, " v"]:
+        """Rows that every epoch is judged on: those that are put aside, else the test pictures."""
+        return self.val if len(self.val) else self.test
 
 
 def gather(data: str | Path, recipe: ClassifyRecipe, work: Path, report: Report = lambda done: None) -> Pictures:
@@ -172,6 +176,7 @@ def _files(listing: Listed, recipe: ClassifyRecipe, work: Path, report: Report) 
         listing.source,
         (*listing.notes, *notes),
         fingerprint + "".join(str(int(test)) for test in listing.tests),
+        keys=listing.keys,
     )
 
 

@@ -18,20 +18,13 @@ from sightline.training.reporter import Report
 
 @dataclass(frozen=True, eq=False)
 class LabelledPictures(Pictures):
-    """Pictures whose `labels` are `[n, k]`: 1, 0, or NaN where that is unknown.
+    """Pictures whose `labels` are `[n, k]`: 1, 0, or NaN where that is unknown; thresholds are chosen on `val`.
 
     Args:
-        val: rows that thresholds are chosen on.
         groups: group of each picture; empty where none are asked for.
     """
 
-    val: Int[Tensor, " v"] = torch.empty(0, dtype=torch.long)
     groups: tuple[str, ...] = ()
-
-    @property
-    def judging(self) -> Int[Tensor, " v"]:
-        """Rows that every epoch is judged on."""
-        return self.val
 
     def groups_of(self, rows: Int[Tensor, " m"]) -> tuple[str, ...]:
         """Groups of some pictures; empty where there are none."""
