@@ -99,4 +99,4 @@ def test_photos_of_a_finding_and_the_table_of_all_that_was_tested_are_shown():
     assert HOSTILE not in text
     assert "All in all." in text
     assert "<td>0.50 [0.40, 0.60]</td>" in text
-    assert "All 1 in a table" in text
+    assert "Table of 1" in text

@@ -173,8 +173,8 @@ def suspects(observations: Observations, doubts: Suspicions) -> tuple[dict[str, 
         {
             "picture": observations.names[row],
             "question": doubts.questions[column].name,
-            "label": _answer(observations, doubts.questions[column], int(doubts.label[row, column])),
-            "heads say": _answer(observations, doubts.questions[column], int(doubts.instead[row, column])),
+            "label": _value(observations, doubts.questions[column], int(doubts.label[row, column])),
+            "heads say": _value(observations, doubts.questions[column], int(doubts.instead[row, column])),
             "log odds against the label": float(doubts.against[row, column]),
             "reported": "yes" if bool(flagged[row, column]) else "no",
         }
@@ -308,6 +308,10 @@ def _finding(observations: Observations, doubts: Suspicions, row: int, column: i
 
 
 def _answer(observations: Observations, question: Question, at: int) -> str:
+    return f"{question.name}: {_value(observations, question, at)}"
+
+
+def _value(observations: Observations, question: Question, at: int) -> str:
     if question.exclusive:
-        return f"{question.name}: {observations.vocabulary.attributes[question.members[at]].value}"
-    return f"{question.name}: {'present' if at else 'absent'}"
+        return observations.vocabulary.attributes[question.members[at]].value
+    return "present" if at else "absent"
