@@ -45,10 +45,12 @@ Facts = dict[str, Any]
 MOST = 20
 """Training photos of a class."""
 ARMS: dict[str, dict[str, object]] = {
-    "whole network": {},
+    "the default": {},
+    "whole network": {"keep": "last"},
     "last layer only": {"frozen": True},
-    "whole network, last layer as built": {"head_start": "built"},
+    "whole network, last layer as built": {"head_start": "built", "keep": "last"},
 }
+"""The default keeps the start unless an epoch is surely better; the others keep the last epoch."""
 KINDS = {
     "fish": "0-6 389-397",
     "land birds": "7-24 80-96",

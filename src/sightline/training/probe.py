@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from typing import cast
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -137,6 +138,15 @@ def linear_probe(features: Features) -> Probe:
     right = (test @ weight.T + bias).argmax(1) == features.test_labels
     head = LinearHead.of(weight, bias, mean, scale)
     return Probe(tuple(right.tolist()), strength, len(x), time.process_time() - begin, head)
+
+
+def head_from(features: Features) -> LinearHead:
+    """The weights of a probe.
+
+    Args:
+        features: of a network before it learns.
+    """
+    return cast(LinearHead, linear_probe(features).head)
 
 
 def fitted(

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from sightline.common.files import write_text
 from sightline.common.statistics.bootstrap import Interval, paired_difference
@@ -122,6 +124,18 @@ def control(probe: Probe | None, right: Sequence[bool], *, started: bool = False
     standing = Standing(tuple(right), probe)
     start = "; the class head starts from it" if started else ""
     return Control(standing.fact + start, standing.alarm, sum(probe.right) / len(probe.right))
+
+
+def surely_lower(losses: Float[Tensor, " n"], others: Float[Tensor, " n"]) -> bool:
+    """Whether losses are lower than others of the same pictures by more than the standard error of the difference.
+
+    Example:
+        >>> ones = torch.ones(4)
+        >>> surely_lower(0.5 * ones, ones), surely_lower(torch.tensor([0.0, 1.9, 1.0, 1.0]), ones)
+        (True, False)
+    """
+    gains = (others - losses).double()
+    return bool(gains.mean() > gains.std() / len(gains) ** 0.5)
 
 
 def described(tuning: TuningConfig) -> str:

@@ -20,6 +20,7 @@ from sightline.tasks.classification.train import train_classify
 from sightline.training.callbacks import kept_epoch, net_weights
 from sightline.training.reporter import Reporter
 from sightline.training.resume import as_now
+from sightline.training.standing import surely_lower
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +36,7 @@ def recipe(tmp_path_factory) -> ClassifyRecipe:
 def photos(tmp_path_factory) -> Path:
     """Noise, reddish or bluish."""
     folder, draw = tmp_path_factory.mktemp("photos"), np.random.default_rng(0)
-    for part, count in (("train", 10), ("test", 8)):
+    for part, count in (("train", 20), ("test", 8)):
         for at, name in enumerate("ab"):
             place = folder / part / name
             place.mkdir(parents=True)
@@ -63,7 +64,7 @@ def test_a_training_that_ruins_the_weights_ends_as_its_probe(recipe, photos, tmp
     probe = json.loads((tmp_path / "net.work" / "probe.json").read_text())
     assert own.kept == 0
     assert list(own.right) == probe["right"]
-    assert probe["pictures"] == 20
+    assert probe["pictures"] == 40
     assert not own.control.alarm
     assert "test accuracy, the start, which no epoch beats" in out.with_suffix(".md").read_text()
     assert last.kept is None
@@ -75,15 +76,25 @@ def test_the_kept_epoch_is_written_and_named(recipe, photos, tmp_path):
     out = tmp_path / "net.safetensors"
     losses = []
     reporter = Reporter(epoch=lambda number, row: losses.append(row["val/loss"]))
-    own = train_classify(photos, out, recipe.but(lr=0.03, trunk_lr_factor=0.3, epochs=3), reporter=reporter)
+    asked = recipe.but(lr=0.03, trunk_lr_factor=1.0, epochs=6, warm_up=0, head_start="built")
+    own = train_classify(photos, out, asked, reporter=reporter)
     best = tmp_path / "net.work" / "checkpoints" / "best.ckpt"
     assert own.kept == kept_epoch(best) == 1 + losses.index(min(losses))
     written = load_file(out)
     assert all(torch.equal(written[name], value) for name, value in net_weights(best).items())
     card = out.with_suffix(".md").read_text()
     assert f"test accuracy, epoch {own.kept}, of the lowest validation loss" in card
-    assert "4 of 20 training pictures are put aside" in card
+    assert "8 of 40 training pictures are put aside" in card
     assert "optimistic" not in card
+
+
+def test_a_loss_that_is_lower_by_chance_does_not_replace_the_start():
+    draw = torch.Generator().manual_seed(0)
+    start = torch.rand(36, generator=draw)
+    noise = torch.randn(36, generator=draw)
+    noise = (noise - noise.mean()) / noise.std()
+    assert not surely_lower(start - 0.1 * noise - 0.01, start)  # a standard error is 0.1 / 6
+    assert surely_lower(start - 0.1 * noise - 0.02, start)
 
 
 def test_only_given_weights_that_are_fine_tuned_put_pictures_aside():

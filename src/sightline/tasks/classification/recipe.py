@@ -213,7 +213,8 @@ class ClassifyLoop(LoopConfig):
 
     keep: str = setting(
         "auto",
-        "Weights to keep: best (of the epoch, or the start, of the lowest loss on --validation-share) or last. "
+        "Weights to keep: best (of the epoch of the lowest loss on --validation-share, if surely below the start's; "
+        "else the start) or last. "
         "Default: best with given weights that are fine-tuned, else last.",
         words=("auto", "best", "last"),
     )

@@ -13,6 +13,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import CSVLogger
 from torch import nn
+from torch.nn import functional as fn
 
 from sightline.common.files import digest
 from sightline.common.settings import option_texts
@@ -35,9 +36,10 @@ from sightline.training.callbacks import Keeper, kept_epoch, net_weights
 from sightline.training.experiment import Experiment
 from sightline.training.loop import Watch
 from sightline.training.norms import remark
-from sightline.training.probe import Features, LinearHead, knows_classes, linear_probe, some
+from sightline.training.probe import Features, LinearHead, head_from, knows_classes, some
 from sightline.training.reporter import Report, Reporter, Row
 from sightline.training.resume import checkpoint
+from sightline.training.standing import surely_lower
 
 if TYPE_CHECKING:
     from sightline.training.labels.scores import MultiLabelled
@@ -139,11 +141,7 @@ class ClassifyExperiment(Experiment[ClassifyRecipe, Pictures, nn.Module, Classif
         last = head_of(net)
         if isinstance(last, nn.Linear) and knows_classes(last, features):
             return False
-        if self.chooses:
-            own = slice(self.learnt)
-            learnt = replace(features, train=features.train[own], train_labels=features.train_labels[own])
-            head = linear_probe(learnt).head or head
-        return head.fill(last)
+        return (self._learnt(features) if self.chooses else head).fill(last)
 
     def callbacks(self) -> list[Callback]:
         """What keeps the epoch of the lowest validation loss; the start counts."""
@@ -190,16 +188,32 @@ class ClassifyExperiment(Experiment[ClassifyRecipe, Pictures, nn.Module, Classif
         return {text: card(outcome, data, about, command), page: run_page(rows, run)}
 
     def _keep_best(self, net: nn.Module, data: Pictures) -> None:
-        """Give the net the weights of the lowest validation loss.
+        """Give the net the weights of the lowest validation loss, where that surely is below the start's.
 
-        Where that is a start from the probe, its last layer becomes the probe of all training pictures.
+        Few pictures choose among many epochs, so a lower loss must be lower by more than its standard error. Where
+        the start is kept, a last layer that started from the probe becomes the probe of all training pictures.
         """
         path = checkpoint(self.work, "best")
-        self.kept = kept_epoch(path)
         net.load_state_dict(net_weights(path))
-        own = self.features(net, data) if self.head_started and not self.kept else None
-        if own is not None and (head := linear_probe(own).head) is not None:
-            head.fill(head_of(net))
+        start = built(data, self.recipe)[1].eval()
+        own = self.features(start, data) if self.head_started else None
+        if own is not None:
+            self._learnt(own).fill(head_of(start))
+        losses = [
+            fn.cross_entropy(scores(one, data, data.val), data.labels[data.val], reduction="none")
+            for one in (start, net)
+        ]
+        self.kept = kept_epoch(path) if surely_lower(losses[1], losses[0]) else 0
+        if self.kept:
+            return
+        net.load_state_dict(start.state_dict())
+        if own is not None:
+            head_from(own).fill(head_of(net))
+
+    def _learnt(self, features: Features) -> LinearHead:
+        """The probe of the pictures that the network learns from."""
+        own = slice(self.learnt)
+        return head_from(replace(features, train=features.train[own], train_labels=features.train_labels[own]))
 
 
 def built(pictures: Pictures, recipe: ClassifyRecipe) -> tuple[GatedSpec, nn.Module]:
