@@ -37,7 +37,7 @@ BEFORE_OPTIONS: dict[str, dict[str, Any]] = {
     "--patch": {"--patch": 4},
     "--head-lr-factor": {"--head-lr-factor": 1.0},
     "--test-share": {"--test-share": 1 / 3, "--label-columns": []},
-    "--ordinal": {"--ordinal": "number"},
+    "--ordinal": {"--ordinal": "number", "--white": None, "--black": None},
     "--keep": {"--keep": "last"},
     "--tokens": {"--tokens": [], "--reader": "parquet", "--case": "", "--available": ""},
 }  # fmt: skip

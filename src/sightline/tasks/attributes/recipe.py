@@ -50,6 +50,13 @@ class NetworkConfig(Part):
         None, "Side of the pictures in pixels. Default: the network's own with given weights, else 224.", above=0
     )
 
+    white: float | None = setting(
+        None, "Value that is white in pictures of more than 8 bits: 4095 of a 12-bit camera. Default: by depth."
+    )
+    black: float | None = setting(
+        None, "Value that is black in them: -1000 of a CT, for air. Default: 0 or the lowest."
+    )
+
     @property
     def side(self) -> int:
         """Side of the pictures, whether asked for or not."""

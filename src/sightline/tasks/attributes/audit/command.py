@@ -42,6 +42,10 @@ class AuditOptions(Settings):
     limit: int | None = setting(None, "Most pictures, chosen by a hash of their path.", "--count", low=2)
     scenes: int = setting(100, "Scenes of a world that are drawn again; 0 for none.", low=0)
     shown: int = setting(50, "Most findings of a kind on the page; the table has all.", low=1)
+    white: float | None = setting(
+        None, "Value that is white in pictures of more than 8 bits: 4095 of a 12-bit camera."
+    )
+    black: float | None = setting(None, "Value that is black in them: -1000 of a CT, for air.")
     as_json: bool = setting(False, "Counts and findings as JSON on standard output.", "--json")
 
     def command(self, kind: str = "") -> str:
@@ -50,6 +54,8 @@ class AuditOptions(Settings):
         words += ["--split", self.split, "--scenes", str(self.scenes), "--out", str(self.out)]
         words += [] if self.layout == "auto" else ["--data-layout", self.layout]
         words += [] if self.limit is None else ["--count", str(self.limit)]
+        for name, value in (("--white", self.white), ("--black", self.black)):
+            words += [] if value is None else [name, f"{value:g}"]
         return shlex.join([*words, *(["--kind", kind] if kind else [])])
 
 
@@ -81,24 +87,33 @@ def eat(options: AuditOptions) -> None:
     )
     for note in audited.notes:
         say_note(note)
-    observations, redrawn = _observations(net, audited, options.scenes)
+    observations, redrawn = _observations(net, audited, options)
     outcome = look(observations, redrawn, kinds=kinds, command=options.command)
     with whole_folder(options.out) as folder:
         _write(folder, outcome, Looked(audited.data, observations, redrawn), options)
     _tell(outcome, options.out, as_json=options.as_json)
 
 
-def _observations(net: AttributeNet, audited: Audited, scenes: int) -> tuple[Observations, Redrawn | None]:
+def _observations(net: AttributeNet, audited: Audited, options: AuditOptions) -> tuple[Observations, Redrawn | None]:
     """Run the network, and draw scenes again where they can be."""
     import tempfile
 
+    from sightline.data.levels import Levels
     from sightline.tasks.attributes.audit.data import drawn_again, watched
 
     with tempfile.TemporaryDirectory() as work, progress() as bar:
         task = bar.add_task("looking", total=len(audited.data))
-        observations = watched(net, audited, Path(work), lambda done: bar.update(task, advance=done))
+        observations = watched(
+            net,
+            audited,
+            Path(work),
+            lambda done: bar.update(task, advance=done),
+            levels=Levels(options.black, options.white),
+        )
         second_task = bar.add_task("drawing again", total=None)
-        redrawn = drawn_again(net, audited, observations, scenes, lambda done: bar.update(second_task, advance=done))
+        redrawn = drawn_again(
+            net, audited, observations, options.scenes, lambda done: bar.update(second_task, advance=done)
+        )
     return observations, redrawn
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from sightline.data.classes import folded_name
+from sightline.data.levels import Levels
 from sightline.errors import DataError, near
 from sightline.tasks.attributes.audit import Observations, Redrawn
 from sightline.tasks.attributes.audit.observe import observe
@@ -82,7 +83,14 @@ def name_of(data: AttributeData, row: int) -> str:
     return path.relative_to(data.root).as_posix() if data.root in path.parents else path.as_posix()
 
 
-def watched(net: AttributeNet, audited: Audited, work: Path, step: Step = lambda done: None) -> Observations:
+def watched(
+    net: AttributeNet,
+    audited: Audited,
+    work: Path,
+    step: Step = lambda done: None,
+    *,
+    levels: Levels = Levels(),
+) -> Observations:
     """Run the network over the pictures.
 
     Args:
@@ -90,9 +98,10 @@ def watched(net: AttributeNet, audited: Audited, work: Path, step: Step = lambda
         audited: its pictures.
         work: folder for decoded pictures.
         step: called with the number of pictures that are done.
+        levels: which values of photos of more than 8 bits are black and white.
     """
     data = audited.data
-    examples = from_files(data, range(len(data)), net.spec.size, work)
+    examples = from_files(data, range(len(data)), net.spec.size, work, levels=levels)
     names = tuple(name_of(data, row) for row in range(len(data)))
     trained = torch.from_numpy(data.split == SPLITS.index("train"))
     return observe(net, examples, names, trained=trained, step=step)

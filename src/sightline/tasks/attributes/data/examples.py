@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from sightline.data.levels import Levels
 from sightline.data.photos import read_photo
 from sightline.tasks.attributes.data import AttributeData, Vocabulary
 from sightline.tasks.attributes.data.cub_words import POINTS
@@ -102,6 +103,7 @@ def from_files(
     size: int,
     folder: Path,
     report: Callable[[int], None] = lambda done: None,
+    levels: Levels = Levels(),
 ) -> Examples:
     """Read photos into one mapped file, cut to their middle square of `size` pixels; read once, then kept.
 
@@ -111,6 +113,7 @@ def from_files(
         size: side in pixels.
         folder: folder of the mapped file.
         report: called for every photo that is there.
+        levels: which values of photos of more than 8 bits are black and white.
 
     Raises:
         InputError: a photo cannot be read; the text names it.
@@ -118,9 +121,11 @@ def from_files(
     rows = np.asarray(rows)
     folder.mkdir(parents=True, exist_ok=True)
     identity = "\n".join(f"{data.files[i]} {_stamp(data.files[i])}" for i in rows)
+    if levels:
+        identity += f"\n{levels.black} {levels.white}"
     name = f"{sha256(identity.encode()).hexdigest()[:12]}-{size}"
     images = cached_rows(
-        folder / f"{name}.npy", (len(rows), size, size, 3), lambda i: _square(data, rows[i], size), report
+        folder / f"{name}.npy", (len(rows), size, size, 3), lambda i: _square(data, rows[i], size, levels), report
     )
     half = (size + 1) // 2
     marks = sha256("\n".join(f"{_marks(data, i)}" for i in rows).encode()).hexdigest()[:8]
@@ -187,7 +192,7 @@ def _stamp(path: Path) -> str:
     return f"{status.st_size} {status.st_mtime_ns}"
 
 
-def _square(data: AttributeData, row: int, size: int) -> NDArray[np.uint8]:
+def _square(data: AttributeData, row: int, size: int, levels: Levels) -> NDArray[np.uint8]:
     """The middle square of a photo."""
-    image = read_photo(data.files[row]).image
+    image = read_photo(data.files[row], black=levels.black, white=levels.white).image
     return np.asarray(middle_square(image, size, Image.Resampling.BILINEAR), dtype=np.uint8)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from sightline.data.levels import Levels
 from sightline.errors import DataError, TrainingError
 from sightline.tasks.attributes.data import (
     BIRDS,
@@ -183,8 +184,9 @@ def _read(root: Path, recipe: EatRecipe, work: Path, report: Report) -> Pictures
     _check_split(data)
     splits = {name: np.flatnonzero(data.split == at) for at, name in enumerate(SPLITS)}
     scenes = scenes_of(root, splits["train"].tolist()) if recipe.loss.consistency_weight else None
+    levels = Levels(recipe.network.black, recipe.network.white)
     examples = {
-        name: from_files(data, rows, recipe.network.side, work / "photos", report)
+        name: from_files(data, rows, recipe.network.side, work / "photos", report, levels)
         for name, rows in splits.items()
         if len(rows)
     }
