@@ -133,6 +133,9 @@ def test_what_was_trained_on_them_explains_paints_and_audits_them(folder: Any, t
         result = CliRunner().invoke(app, words)
         assert result.exit_code == 0, result.output
     assert (tmp_path / "set" / "index.html").is_file()
+    learnt = [np.load(path) for path in (tmp_path / "net.work" / "photos").glob("*-32.npy")]
+    first = next(table for table in learnt if len(table) == 12)[0]  # of the training pictures
+    assert float(first.mean()) == pytest.approx(float(expected[0].mean()), abs=6)
     for path, own in zip(files, expected, strict=False):
         (item,) = load(tmp_path / "set" / path.stem)
         assert item.image is not None

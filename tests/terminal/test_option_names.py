@@ -52,6 +52,7 @@ MEANINGS = {
     "--reduction": ("reduction of a gate's inner width", r"^Reduction"),
     "--scenes": ("drawn scenes to train or measure on", r"[Ss]cenes"),
     "--scheme": ("which blocks have a gate", r"[Ww]hich blocks"),
+    "--black": ("value that is black", r"^Value that is black"),
     "--label-columns": ("columns that are labels of which a picture may have several", r"[Cc]olumns of"),
     "--seconds": ("length of a segment of sound", r"^Length of a segment of sound"),
     "--seed": ("seed", r"^Seed"),
