@@ -85,7 +85,7 @@ SCRIPTS = [
     Script("clicks.py --study planted --study classes", CLICKS, free="(?!)", within=True),
     Script("events.py --study drawn --study speed", EVENTS, free="(?!)", absent="real clips"),
     Script("events.py --study harder --study networks --study weights", HARDER, free="(?!)", absent=OTHERS),
-    Script("events.py --study epochs --study real", LATER, free="(?!)", absent="^1,200"),
+    Script("events.py --study epochs --study real", LATER, free="(?!)"),
     Script("captions.py", CAPTIONS, free="(?!)", within=True, absent=".*"),
     Script("captions_photos.py", ("captions photos",), free="(?!)", absent="^SAN"),
     Script("eat_noise.py", ("eat_noise photos",), free="(?!)", keys=2, absent="CUB, attributes|CIFAR"),
