@@ -21,7 +21,7 @@ from sightline.common.statistics.intervals import wilson
 from sightline.training.probe import Features, Probe, linear_probe
 from sightline.training.recipe import TuningConfig
 
-CURE = "try --frozen, a lower --lr, a larger --weight-decay or other --epochs"
+CURE = "try --frozen where it was not given, a lower --lr, a larger --weight-decay or other --epochs"
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from sightline.common.statistics.bootstrap import Interval
 from sightline.common.statistics.intervals import wilson
 from sightline.common.statistics.ranking import auroc, average_precision, interval_of, resampled
 from sightline.training.operating import OperatingPoint, Share
+from sightline.training.standing import CURE
 
 CHANCE = 0.5
 
@@ -92,7 +93,7 @@ class MultiLabelled:
             return (
                 f"Below the linear probe: mean AUROC {self.mean.mean:.3f} (difference {gap.mean:+.3f} "
                 f"[{gap.low:+.3f}, {gap.high:+.3f}]{firm}). Logistic regression on the features before training does "
-                "better: try --frozen, a lower --lr or other --epochs."
+                f"better: {CURE}."
             )
         if self.mean.low <= CHANCE:
             return f"No better than chance is shown: mean AUROC {self.mean}. Do not use these weights."
