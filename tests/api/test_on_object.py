@@ -14,7 +14,7 @@ def naive_share(values, mask):
     return inside / float(grown.sum())
 
 
-def test_each_map_of_each_sample_has_its_share_on_its_own_object():
+def test_each_map_of_each_sample_has_its_share_on_its_own_object_beside_that_of_an_even_map():
     torch.manual_seed(0)
     masks = torch.zeros(2, 32, 32, dtype=torch.bool)
     masks[0, :16], masks[1, :, 20:] = True, True
@@ -28,10 +28,12 @@ def test_each_map_of_each_sample_has_its_share_on_its_own_object():
         for map_ in item.flow.maps:
             if "object" in map_.notes:
                 noted += 1
+                even = torch.ones_like(map_.values)
+                assert map_.notes["object_area"] == pytest.approx(naive_share(even, masks[number // 4]), abs=1e-5)
                 assert map_.notes["object"] == pytest.approx(naive_share(map_.values, masks[number // 4]), abs=2e-3)
     assert noted >= 8
 
 
 def test_without_a_mask_there_is_no_such_note():
     item = sightline.explain(plain_inplace().eval(), torch.randn(1, 3, 32, 32), method="gradcam").one()
-    assert not [map_ for map_ in item.flow.maps if "object" in map_.notes]
+    assert not [map_ for map_ in item.flow.maps if {"object", "object_area"} & set(map_.notes)]

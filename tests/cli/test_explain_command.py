@@ -283,6 +283,8 @@ def test_masks_say_how_much_of_each_phrase_lies_on_the_object(scene):
     assert left
     assert np.add(left, right) == pytest.approx(1.0, abs=1e-4)
     assert max(left + right) > 0.55
+    phrases = json.loads(result.stdout)["photos"][0]["explanations"][0]["phrases"]
+    assert [one["object_area"] for one in phrases if one["energy"] is not None] == [0.5] * len(left)
     bare = run("explain", "left.png", "--format", "arrays", "--json")
     assert energies(json.loads(bare.stdout)["photos"][0]) == []
 

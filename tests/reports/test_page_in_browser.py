@@ -363,7 +363,7 @@ def test_the_box_of_a_detection_is_drawn_and_its_share_is_said(browser, tmp_path
     opened = Opened(browser, save_page([item], tmp_path / "page.html"))
     path = opened.page.locator("#lines path.target:not(.casing)").get_attribute("d")
     assert path == "M0.0 0.0L500.1 0.0L500.1 375.1L0.0 375.1Z"
-    assert "75 % of all evidence is in the box (dashed)." in opened.text("#facts")
+    assert "75 % of all evidence is in the box (dashed), 25 % of the picture." in opened.text("#facts")
     opened.press("o")
     assert opened.page.locator("#lines path.target").count() == 2
     opened.page.close()

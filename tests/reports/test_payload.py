@@ -13,6 +13,7 @@ from sightline.reports.packing import ring_text
 from sightline.reports.page_picture import picture_of_page
 from sightline.reports.payload import common_payload, safe_json, subject_payload
 from sightline.reports.photo import pixels_of, tensor_of
+from sightline.reports.region import region_area
 from sightline.reports.subject import subjects_of
 from sightline.reports.tint import tint_of
 from sightline.results import AttentionMap, Flow
@@ -63,14 +64,22 @@ def test_the_box_of_a_decision_brings_its_ring_and_the_evidence_in_it():
     panel = subject_payload(subjects_of([boxed])[0])["panels"][0]
     assert panel["region"] == [ring_text([(0.5, 0.25), (1.0, 0.25), (1.0, 1.0), (0.5, 1.0)])]
     assert (panel["on_object"], panel["object_name"]) == ([0.25, None], "box")
+    assert panel["object_area"] == pytest.approx(0.5 * 0.75)
+    assert region_area(replace(item.decision, box=(0.75, -0.5, 0.5, 1.0))) == pytest.approx(0.25 * 0.5)
+    left = (((0.0, 0.0), (0.25, 0.0), (0.25, 1.0), (0.0, 1.0)),)
+    placed = replace(item, decision=replace(item.decision, region=left))
+    assert subject_payload(subjects_of([placed])[0])["panels"][0]["object_area"] == pytest.approx(0.25, abs=5e-3)
     plain = subject_payload(subjects_of([item])[0])["panels"][0]
-    assert (plain["region"], plain["on_object"]) == ([], [None, None])
+    assert (plain["region"], plain["on_object"], plain["object_area"]) == ([], [None, None], None)
 
 
 def test_the_share_on_a_known_object_comes_before_that_in_the_box():
-    maps = (AttentionMap(torch.eye(2), "a", notes={"object": 0.7}), AttentionMap(torch.eye(2), "b"))
-    panel = subject_payload(subjects_of([explanation(Flow(maps, "m"))])[0])["panels"][0]
-    assert (panel["on_object"], panel["object_name"]) == ([0.7, None], "object")
+    area = {"object_area": 0.2}
+    for notes, control in ((area, 0.2), ({}, None)):  # a result of an earlier version has no area
+        maps = (AttentionMap(torch.eye(2), "a", notes={"object": 0.7, **notes}), AttentionMap(torch.eye(2), "b"))
+        panel = subject_payload(subjects_of([explanation(Flow(maps, "m"))])[0])["panels"][0]
+        assert (panel["on_object"], panel["object_name"]) == ([0.7, None], "object")
+        assert panel["object_area"] == control
 
 
 def test_photos_are_small_and_drawings_lossless():

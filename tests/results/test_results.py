@@ -31,7 +31,7 @@ def an_explanation() -> Explanation:
         AttentionMap(torch.tensor([1.0, float("nan")]), "words", Domain("words", ("a", "bird"))),
     )
     phrase = Phrase("red crown", 0.9, 0.4, AttentionMap(values, "input"), (0.1, 0.2, 0.3, 0.4))
-    doubt = Phrase("no map", role="doubt", energy=0.75, note="associated", said=(0, 8, 14))
+    doubt = Phrase("no map", role="doubt", energy=0.75, note="associated", said=(0, 8, 14), object_area=0.25)
     return Explanation(
         flow=Flow(maps, "gradxact"),
         decision=Decision("zebra <b>", 3.5, 7, 0.25, 3),
@@ -90,7 +90,7 @@ def test_a_result_of_the_first_schema_is_still_read(tmp_path: Path) -> None:
     for record in content["explanations"]:
         del record["sentences"], record["rate"], record["decision"]["against"]
         for phrase in record["phrases"]:
-            for name in ("role", "energy", "note", "said"):
+            for name in ("role", "energy", "object_area", "note", "said"):
                 del phrase[name]
     manifest.write_text(json.dumps(content))
     read = Explanations.load(tmp_path).one()
@@ -114,6 +114,21 @@ def test_a_record_of_this_schema_without_its_rate_is_damaged_and_one_of_the_sche
     content["schema"] = 2
     manifest.write_text(json.dumps(content))
     assert Explanations.load(tmp_path).one().rate is None
+
+
+def test_phrases_of_the_schema_before_are_read_without_an_area_and_those_of_this_one_need_it(tmp_path: Path) -> None:
+    manifest = an_explanation().save(tmp_path)
+    content = json.loads(manifest.read_text())
+    for record in content["explanations"]:
+        for phrase in record["phrases"]:
+            del phrase["object_area"]
+    manifest.write_text(json.dumps(content))
+    with pytest.raises(ResultError, match="damaged: 'object_area'"):
+        Explanations.load(tmp_path)
+    content["schema"] = 6
+    manifest.write_text(json.dumps(content))
+    read = Explanations.load(tmp_path).one().phrases
+    assert [(phrase.energy, phrase.object_area) for phrase in read] == [(None, None), (0.75, None)]
 
 
 PLACES = {"signal": ((9,), "t"), "volume": ((4, 5, 6), "z"), "space-time": ((3, 5, 6), "t"), "image": ((5, 6), "h")}

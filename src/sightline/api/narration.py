@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from sightline.metrics.localisation import energy_inside
 from sightline.registry import Registry
-from sightline.results import AttentionMap, Decision, Explanation, Narration, Status
+from sightline.results import AttentionMap, Decision, Explanation, Narration, Phrase, Status
 
 Narrator = Callable[[nn.Module, Explanation, Tensor], Narration | None]
 NARRATORS: Registry[Narrator] = Registry("narrator", group="sightline.narrators")
@@ -44,6 +44,8 @@ def narrated(
 def on_object(items: Iterable[Explanation], masks: Bool[Tensor, "b y x"] | None, each: int) -> Iterator[Explanation]:
     """The explanations, each map over a picture with the share of its evidence on the object in its note `object`.
 
+    Beside it stands its control, `object_area`: the object's share of the picture, which an even map has on it.
+
     Args:
         items: sample by sample.
         masks: where the object is; None changes nothing.
@@ -61,16 +63,21 @@ def _noted(map_: AttentionMap, mask: Bool[Tensor, "y x"]) -> AttentionMap:
     if map_.domain.kind != "image" or map_.status not in (Status.OK, Status.FLAT):
         return map_
     share = energy_inside(map_.values, mask)
-    return map_ if share is None else replace(map_, notes={**map_.notes, "object": share})
+    return map_ if share is None else replace(map_, notes={**map_.notes, "object": share, "object_area": _area(mask)})
 
 
 def _located(words: Narration, mask: Bool[Tensor, "y x"]) -> Narration:
-    """The words, each phrase with the share of its map that lies on the object."""
-    phrases = [
-        phrase if phrase.map is None else replace(phrase, energy=energy_inside(phrase.map.values, mask))
-        for phrase in words.phrases
-    ]
-    return replace(words, phrases=tuple(phrases))
+    """The words, each phrase with the share of its map that lies on the object, and that of an even map."""
+    return replace(words, phrases=tuple(_energetic(phrase, mask) for phrase in words.phrases))
+
+
+def _energetic(phrase: Phrase, mask: Bool[Tensor, "y x"]) -> Phrase:
+    energy = None if phrase.map is None else energy_inside(phrase.map.values, mask)
+    return phrase if energy is None else replace(phrase, energy=energy, object_area=_area(mask))
+
+
+def _area(mask: Bool[Tensor, "y x"]) -> float:
+    return float(mask.double().mean())
 
 
 def _narration(model: nn.Module, item: Explanation, inputs: Float[Tensor, "1 c h w"]) -> Narration | None:

@@ -10,6 +10,7 @@ NOTES: dict[str, str] = {
     "carried": "score carried through this layer",
     "drift": "relevance lost to biases",
     "object": "share on the object",
+    "object_area": "share that is object",
     "prefix": "share on class and register tokens",
     "abandoned": "share abandoned",
     "kept": "share of neurons kept",
@@ -46,6 +47,7 @@ HELP: dict[str, str] = {
     "box": "Share of the positive evidence within the box of the decision.",
     "region": "Share of the positive evidence within the places that the decision is about.",
     "object": "Share of the positive evidence within the object's mask.",
+    "object_area": "Share of the picture within that mask: what an even map has on it.",
     "prefix": "Evidence on tokens that belong to no place of the picture.",
     "abandoned": "Evidence on paths that the method did not follow.",
     "kept": "Neurons that the method kept as evidence.",
@@ -53,7 +55,7 @@ HELP: dict[str, str] = {
     "sinks_relevance": "Share of the relevance on those tokens.",
 }
 """What a number is, in a line."""
-SHARES = ("abandoned", "kept", "object", "prefix")
+SHARES = ("abandoned", "kept", "object", "object_area", "prefix")
 """Notes that are shares."""
 
 

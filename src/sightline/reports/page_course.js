@@ -71,11 +71,11 @@ class Course {
     const lines = [...others.map((at) => ({ values: regions[at].shares, name: "other" })), ...strongest.map((at, rank) => ({ values: regions[at].shares, name: `r${rank + 1}`, label: regions[at].name })).reverse()];
     const even = named ? null : regions[0].area, high = Math.max(0.2, ...lines.flatMap((line) => line.values.map((value) => value || 0)));
     this.tracks = [this.chart(named ? "Evidence in each box" : "Evidence by region", { lines, low: 0, high, reference: even, text: percent, wide: true })];
-    for (const [name, reference, text] of [["carried", this.data.score, brief], ["object", null, percent], ["abandoned", null, percent], ["prefix", null, percent]]) {
+    for (const [name, reference, text] of [["carried", this.data.score, brief], ["object", this.data.object_area, percent], ["abandoned", null, percent], ["prefix", null, percent]]) {
       const values = this.data.maps.map((map) => (Number.isFinite(map.notes[name]) ? map.notes[name] : null));
       if (values.filter((value) => value !== null).length < 2) continue;
       const ends = [0, ...values.filter((value) => value !== null), ...(reference === null ? [] : [reference])];
-      const title = this.common.notes[name] + (reference === null ? "" : ` (dashed: the score, ${brief(reference)})`);
+      const title = this.common.notes[name] + (reference === null ? "" : ` (dashed: ${name === "carried" ? "the score" : "the object's area"}, ${text(reference)})`);
       this.tracks.push(this.chart(title, { lines: [{ values, name: "own", label: "" }], low: Math.min(...ends), high: Math.max(...ends), reference, text }));
     }
     return this.tracks.map((track) => track.root);

@@ -18,7 +18,7 @@ from sightline.reports.headline import against_share, clause, lead, sure
 from sightline.reports.motion import Box, moved
 from sightline.reports.packing import packed, packed_difference, ring_text
 from sightline.reports.page_picture import PagePicture, picture_of_page
-from sightline.reports.region import region_name, region_of, share_within
+from sightline.reports.region import region_area, region_name, region_of, share_within
 from sightline.reports.scale import own_scale
 from sightline.reports.subject import Subject
 from sightline.reports.trajectory import Trajectory
@@ -110,14 +110,20 @@ def _method(item: Explanation) -> dict[str, Any]:
 
 
 def _target(item: Explanation) -> dict[str, Any]:
-    """The region that the decision is about, as rings, and each map's share of evidence on it or on the object."""
+    """The region that the decision is about, as rings, and each map's share of evidence on it or on the object.
+
+    Beside the shares stands their control, the share that an even map has there; a result of an older schema lacks it.
+    """
     noted = [map_.notes.get("object") for map_ in item.flow.maps]
     known = any(share is not None for share in noted)
+    areas = [map_.notes["object_area"] for map_ in item.flow.maps if "object_area" in map_.notes]
+    area = next(iter(areas), None) if known else region_area(item.decision)
     shares = noted if known else [share_within(map_, item.decision) for map_ in item.flow.maps]
     return {
         "region": [ring_text(loop) for loop in region_of(item.decision)],
         "region_name": region_name(item.decision),
         "on_object": [None if share is None else round(share, 4) for share in shares],
+        "object_area": None if area is None else round(area, 4),
         "object_name": "object" if known else region_name(item.decision),
     }
 
@@ -195,6 +201,7 @@ def _phrase(phrase: Phrase) -> dict[str, Any]:
         "box": phrase.box,
         "role": phrase.role,
         "energy": phrase.energy,
+        "object_area": phrase.object_area,
         "note": phrase.note,
         "said": phrase.said,
         "map": None if phrase.map is None or phrase.map.domain.kind != "image" else _map(phrase.map),

@@ -84,6 +84,15 @@ def share_within(map_: AttentionMap, decision: Decision) -> float | None:
     return float((evidence * cover).sum())
 
 
+def region_area(decision: Decision) -> float | None:
+    """The region's share of the picture, which an even map has in it; None where the decision has no region."""
+    if decision.box is not None:
+        x, y, wide, high = decision.box
+        return max(0.0, min(1.0, x + wide) - max(0.0, x)) * max(0.0, min(1.0, y + high) - max(0.0, y))
+    loops = region_of(decision)
+    return float(mask_of(loops, GRID).mean()) if loops else None
+
+
 def mask_of(loops: tuple[Loop, ...], side: int) -> Float[Tensor, "side side"]:
     """1 within closed lines and 0 outside; a hole's line takes away what the line around it gave."""
     cover = Image.new("1", (side, side))

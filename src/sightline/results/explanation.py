@@ -22,7 +22,8 @@ from sightline.results.original import Original
 from sightline.results.store import read_result, write_result
 
 Strings = tuple[str, ...]
-PLAIN = ("text", "probability", "contribution", "box", "role", "energy", "note", "said")
+Area = float | None
+PLAIN = ("text", "probability", "contribution", "box", "role", "energy", "object_area", "note", "said")
 """Fields of a phrase that are JSON as they are."""
 
 
@@ -65,6 +66,7 @@ class Phrase:
             "change": with it the decision would be another; "typical": usual for the class, not seen in the picture;
             "unproven": read by a model whose readings were never compared with controls. Empty if not given.
         energy: share of the map that lies on the object, where a mask of the object is known.
+        object_area: the control of `energy`: share of the picture that is the object, which an even map has on it.
         note: what a reader has to know about it, such as "associated, not shown to cause".
         said: `(sentence, start, end)`: where it stands in the explanation's sentences.
     """
@@ -78,6 +80,7 @@ class Phrase:
     energy: float | None = None
     note: str = ""
     said: tuple[int, int, int] | None = None
+    object_area: float | None = None
 
     def record(self, key: str, arrays: dict[str, Tensor]) -> dict[str, Any]:
         """The phrase as the manifest of a saved result has it; its map's values go into `arrays` under `key`."""
@@ -86,14 +89,16 @@ class Phrase:
 
     @classmethod
     def restore(cls, record: dict[str, Any], arrays: Mapping[str, Tensor], sentences: tuple[str, ...]) -> Phrase:
-        """The phrase of a record; what an older schema does not have stays at its default.
+        """The phrase of a record; what the first schema does not have stays at its default.
 
         Raises:
             ValueError: it is damaged, or points to a sentence that does not exist.
+            KeyError: it has no map or no area, not even an empty one.
         """
-        plain = {name: value for name, value in record.items() if name != "map"}
+        plain = {name: value for name, value in record.items() if name not in ("map", "object_area")}
         map_ = None if record["map"] is None else AttentionMap.restore(record["map"], arrays)
-        phrase = restored(cls, plain, map=map_)
+        area = as_kind(Area, record["object_area"], "object_area")
+        phrase = restored(cls, plain, map=map_, object_area=area)
         if phrase.said is not None:
             at, start, end = phrase.said
             if not 0 <= at < len(sentences) or not 0 <= start <= end <= len(sentences[at]):

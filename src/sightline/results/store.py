@@ -18,12 +18,15 @@ from sightline.common.reading import check_file, is_there, read_json
 from sightline.common.runs import read_record
 from sightline.errors import ResultError
 
-SCHEMA = 6
-READS = (1, 2, 3, 4, 5, 6)
+SCHEMA = 7
+READS = (1, 2, 3, 4, 5, 6, 7)
 """Schemas that can be read; the first has no sentences, and its phrases no roles; the second has no rate,
-the third no original picture, the decisions of the fourth no region, and the fifth no corrections."""
+the third no original picture, the decisions of the fourth no region, the fifth no corrections, and the phrases of the sixth
+no area of the object."""
 ADDED: dict[int, dict[str, Any]] = {3: {"rate": None}, 4: {"original": None}, 6: {"corrections": None}}
 """What a schema added to every record, with what its absence in an older one means."""
+ADDED_TO_PHRASES: dict[int, dict[str, Any]] = {7: {"object_area": None}}
+"""The same for each phrase of a record."""
 ARRAYS = "arrays.safetensors"
 MANIFEST = "manifest.json"
 OURS = r"\d+\.(image|(map|phrase)\.\d+)|original\.[0-9a-f]{16}"
@@ -84,10 +87,19 @@ def read_result(
     check_file(folder / ARRAYS, error=ResultError)
     try:
         arrays = from_bytes((folder / ARRAYS).read_bytes())  # by its content: the path need not be UTF-8
-        older = {key: value for number, added in ADDED.items() if schema < number for key, value in added.items()}
-        return tuple(restore({**older, **record}, arrays) for record in content["explanations"])
+        return tuple(restore(_of_today(record, schema), arrays) for record in content["explanations"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as problem:
         raise ResultError(f"the result in {str(folder)!r} is damaged: {problem}") from problem
+
+
+def _of_today(record: dict[str, Any], schema: int) -> dict[str, Any]:
+    """A record of an older schema with what was added since."""
+    phrases = [{**_since(ADDED_TO_PHRASES, schema), **phrase} for phrase in record["phrases"]]
+    return {**_since(ADDED, schema), **record, "phrases": phrases}
+
+
+def _since(added: dict[int, dict[str, Any]], schema: int) -> dict[str, Any]:
+    return {key: value for number, more in added.items() if schema < number for key, value in more.items()}
 
 
 def _refuse_foreign(folder: Path) -> None:

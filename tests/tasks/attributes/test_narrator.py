@@ -106,6 +106,18 @@ def test_the_front_door_returns_words_that_are_grounded_in_the_picture() -> None
     assert float(crown.map.values.argmax()) in (2 * 8 + 4, 2 * 8 + 5)
 
 
+def test_beside_the_energy_of_a_phrase_stands_what_an_even_map_has_on_the_object() -> None:
+    mask = torch.zeros(1, 32, 32, dtype=torch.bool)
+    mask[0, 6:17, 14:25] = True
+    bare, grounded = told(net()).phrases, told(net(), foreground=mask).phrases
+    even = sum(1.0 for row in mask[0] for cell in row if cell) / (32 * 32)
+    assert {phrase.object_area for phrase in bare} == {None}
+    measured = [phrase for phrase in grounded if phrase.energy is not None]
+    assert [phrase.object_area for phrase in measured] == pytest.approx([even] * len(measured))
+    assert measured[0].energy > 3 * even
+    assert {phrase.object_area for phrase in grounded if phrase.energy is None} <= {None}
+
+
 def test_twins_are_told_apart_by_the_one_thing_that_they_differ_in() -> None:
     found = told(net())
     assert "It is a Finch rather than a Wren, which would have a blue instead of a red crown." in found.sentences
