@@ -684,7 +684,11 @@ def _alike(held: Any, again: Any) -> list[str]:
 def _unspoken(content: Any) -> Any:
     """A summary without its words."""
     if isinstance(content, dict):
-        return {key: _unspoken(value) for key, value in content.items() if key not in (*SPOKEN, "main", "object", "object_area")}
+        return {
+            key: _unspoken(value)
+            for key, value in content.items()
+            if key not in (*SPOKEN, "main", "object", "object_area")
+        }
     return [_unspoken(value) for value in content] if isinstance(content, list) else content
 
 

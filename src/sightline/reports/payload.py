@@ -112,7 +112,7 @@ def _method(item: Explanation) -> dict[str, Any]:
 def _target(item: Explanation) -> dict[str, Any]:
     """The region that the decision is about, as rings, and each map's share of evidence on it or on the object.
 
-    Beside the shares stands their control, the share that an even map has there; a result of an older schema lacks it.
+    Beside the shares stands what an even map has there; a result of an older schema lacks it.
     """
     noted = [map_.notes.get("object") for map_ in item.flow.maps]
     known = any(share is not None for share in noted)
