@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,7 +94,13 @@ def read_labels(folder: Path, labels: Sequence[str] = (), group_by: str | None =
 
 
 def labels_in(
-    table: Table, folder: Path, labels: Sequence[str] = (), group_by: str | None = None, *, rest: str = "not read"
+    table: Table,
+    folder: Path,
+    labels: Sequence[str] = (),
+    group_by: str | None = None,
+    *,
+    rest: str = "not read",
+    known: Collection[str] = (),
 ) -> LabelTable:
     """The pictures and labels of a table.
 
@@ -104,6 +110,7 @@ def labels_in(
         labels: columns that are labels, or labels of the lists; empty takes all.
         group_by: column of the groups.
         rest: what a note calls the other columns.
+        known: columns, in small letters, that the note leaves out: somebody else reads them, such as boxes.
 
     Raises:
         DataError: as `read_labels` raises.
@@ -121,7 +128,7 @@ def labels_in(
     names, truth, used = _truth(table, labels, [name for name in (file, group, split) if name])
     listed = not set(names) <= set(used)
     names, truth, lost = learnable(names, truth, str(table.path))
-    others = [name for name in table.header if name not in (*used, file, group, split)]
+    others = [name for name in table.header if name not in (*used, file, group, split) and name.lower() not in known]
     return LabelTable(
         files=_files(folder, table, file),
         labels=names,
@@ -137,8 +144,11 @@ def labels_in(
 def _columns_note(used: Sequence[str], others: Sequence[str], rest: str) -> tuple[str, ...]:
     """Which columns are labels, where each has one of its own."""
     names = [name for name in used if _plain(name) not in NONE]
-    note = f"labels are the columns {', '.join(names[:LISTED])}{' and more' if len(names) > LISTED else ''}"
-    return (note + (f"; {rest}: {', '.join(others[:LISTED])}" if others else ""),)
+    return (f"labels are the columns {_some(names)}" + (f"; {rest}: {_some(others)}" if others else ""),)
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:LISTED]) + (" and more" if len(names) > LISTED else "")
 
 
 Truth = tuple[tuple[float, ...], ...]

@@ -48,6 +48,13 @@ def test_columns_that_are_called_labels_are_labels_and_blank_is_unknown(tmp_path
         read_attributes(root, labels=("cat", "cow"))
 
 
+def test_the_note_names_no_box_as_an_attribute_and_says_where_there_are_more(tmp_path: Path) -> None:
+    lines = ["0,0,1,0,yes,9,no,no,no,9,no", "1,0,0,1,no,9,no,yes,no,9,yes"] * 6
+    root = table(tmp_path, "file,x,cat,y,dog,a,width,b,c,d,height,e", lines)
+    notes = read_attributes(root, labels=("cat", "dog"), validation=0.3).notes
+    assert "labels are the columns cat, dog; attributes: a, b, c, d and more" in notes
+
+
 def test_a_class_stays_a_class_where_a_table_has_one(tmp_path: Path) -> None:
     lines = [f"{'ab'[at % 2]},x{at % 3}" for at in range(8)]
     data = read_attributes(table(tmp_path, "file,class,labels", lines))

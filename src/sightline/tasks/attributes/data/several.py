@@ -18,6 +18,8 @@ from sightline.data.label_table import LISTS, LabelTable, labels_in
 from sightline.errors import DataError
 from sightline.tasks.attributes.data.layouts import Asked
 
+PLACED = ("x", "y", "width", "height", "mask")
+"""Columns that say where the object is."""
 PLACES = {"train": 0, "val": 1, "test": 2}
 
 
@@ -58,10 +60,10 @@ def several(table: Table, root: Path, request: Asked) -> Subjects:
     Raises:
         DataError: as `labels_in` and `split_of` raise, or no column is left for attributes.
     """
-    own = labels_in(table, root, request.labels, request.group_by, rest="attributes")
+    own = labels_in(table, root, request.labels, request.group_by, rest="attributes", known=PLACED)
     if "file" not in table.header:
         raise DataError(f"{table.path} needs a column `file` with the pictures; found {', '.join(table.header[:6])}")
-    ours = {"file", "split", "x", "y", "width", "height", "mask", (request.group_by or "").lower()}
+    ours = {"file", "split", *PLACED, (request.group_by or "").lower()}
     used = tuple(name for name in table.header if name in own.columns or name.lower() in ours)
     if len(used) == len(table.header) and not request.mined:
         raise DataError(
