@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import timm
@@ -26,7 +27,8 @@ from sightline.tasks.attributes.network.store import load_attribute_net
 from sightline.tasks.attributes.recipe import EatRecipe
 from sightline.tasks.attributes.train.anatomy import anatomy_of, trunk_features
 from sightline.tasks.attributes.train.calibrate import fit_calibration, predict
-from sightline.tasks.attributes.train.experiment import train_eat
+from sightline.tasks.attributes.train.experiment import BOTTLENECK, EatExperiment, train_eat
+from sightline.tasks.attributes.train.labels import LabelEatExperiment
 from sightline.tasks.attributes.train.losses import attribute_loss
 from sightline.tasks.attributes.train.start import Taught, attribute_probe, start_attribute_head, start_class_head
 from sightline.training.norms import folded, norms, remark, rest
@@ -89,6 +91,26 @@ def test_a_frozen_training_leaves_the_trunk_bit_for_bit_and_says_what_the_whole_
     assert "| linear probe |" in card
     assert "heads only, on features computed once" in card
     assert outcome.control.accuracy is not None
+
+
+def test_a_bottleneck_below_its_probe_is_said_to_see_attributes_only(weights: Path, tmp_path: Path) -> None:
+    short = recipe(weights, join="bottleneck", frozen=True)
+    outcome = train_eat(None, tmp_path / "net.safetensors", short)
+    assert outcome is not None
+    assert outcome.control.alarm.startswith("Below the linear probe")
+    assert BOTTLENECK in outcome.notes
+    assert BOTTLENECK in (tmp_path / "net.md").read_text()
+
+
+@pytest.mark.parametrize("kind", [EatExperiment, LabelEatExperiment])
+@pytest.mark.parametrize(("join", "below"), [("bottleneck", True), ("bottleneck", False), ("fusion", True)])
+def test_only_a_bottleneck_below_its_probe_gets_the_note(
+    kind: type[EatExperiment], join: str, below: bool, weights: Path
+) -> None:
+    own = kind.__new__(kind)
+    own.recipe, own.remark = recipe(weights, join=join), "folded"
+    wanted = ("data", "folded", BOTTLENECK) if (join, below) == ("bottleneck", True) else ("data", "folded")
+    assert own.noticed(SimpleNamespace(notes=("data",)), below=below) == wanted
 
 
 class _Table:

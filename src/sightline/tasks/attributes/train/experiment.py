@@ -51,6 +51,8 @@ from sightline.training.reporter import Report, Reporter, Row
 from sightline.training.resume import checkpoint
 from sightline.training.standing import Control
 
+BOTTLENECK = "the decision sees attributes only (--join bottleneck), the linear probe all features: try --join fusion"
+
 
 @dataclass(frozen=True)
 class Trained:
@@ -251,8 +253,14 @@ class EatExperiment(Experiment[EatRecipe, Pictures, AttributeNet, Trained]):
         self.written = load_attribute_net(path)
         best = kept_epoch(checkpoint(self.work, "best"))
         judged = judge(self.written, data.judging)
-        notes = (*data.notes, self.remark) if self.remark else data.notes
-        return Trained(judged, len(rows), best, self.files, data.judged_on, notes, self.control(judged.right))
+        control = self.control(judged.right)
+        notes = self.noticed(data, below=bool(control.alarm))
+        return Trained(judged, len(rows), best, self.files, data.judged_on, notes, control)
+
+    def noticed(self, data: Pictures, *, below: bool) -> tuple[str, ...]:
+        """Notes on the data and the network, and why a bottleneck is below its probe where it is."""
+        why = BOTTLENECK if below and self.recipe.network.join == "bottleneck" else ""
+        return (*data.notes, *(note for note in (self.remark, why) if note))
 
     def pages(self, outcome: Trained, data: Pictures, rows: list[Row]) -> dict[Path, str]:
         """Card and run page."""

@@ -133,7 +133,7 @@ class LabelEatExperiment(EatExperiment):
             for one in label_curves(likely, truth, net.points)
         ]
         each, mean, gap = label_scores(logits, truth, net.points, probe=self.probe_logits, groups=data.groups)
-        notes = (*data.notes, self.remark) if self.remark else data.notes
+        notes = self.noticed(data, below=gap is not None and gap.mean < 0)
         labels = MultiLabelled(
             scores=each,
             mean=mean,
