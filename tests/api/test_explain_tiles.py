@@ -1,7 +1,9 @@
 """A photo larger than the network's input is explained tile by tile."""
 
 import csv
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -10,7 +12,10 @@ from typer.testing import CliRunner
 
 import sightline
 from sightline.cli.app import app
-from sightline.errors import InputError
+from sightline.cli.job import ExplainJob, JobResult, run
+from sightline.cli.texts import Texts, run_texts
+from sightline.cli.tiled import together
+from sightline.errors import InputError, ResultError
 from sightline.models.load import LoadedModel
 from sightline.models.preprocess import Preprocess
 
@@ -67,6 +72,94 @@ def test_without_a_target_the_tiles_choose_the_class(model, photo):
     assert item.sentences[-1] == "Top classes of the tiles: blue 5, red 1."
 
 
+def test_a_network_whose_input_is_not_square_reads_tiles_of_its_shape(model):
+    upright = replace(model, preprocess=model.preprocess.with_(size=(16, 12)))
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 72, 3), dtype=np.uint8))
+    item = sightline.explain_tiles(upright, image, 24, overlap=0.0, target="red", method="gradxact").one()
+    boxes = [(24 * x, 32 * y, 24 * x + 24, 32 * y + 32) for y in range(2) for x in range(3)]
+    reds = [np.array(image.crop(box).resize((12, 16), Image.Resampling.BILINEAR))[..., 0] / 255 for box in boxes]
+    expected = np.block([reds[:3], reds[3:]])
+    assert item.decision.score == pytest.approx(expected.mean(), rel=1e-5)
+    assert np.allclose(item.flow.main.values, expected / (16 * 12), atol=1e-6)
+
+
+def test_a_photo_smaller_than_a_tile_is_read_without_bars(model, photo):
+    item = sightline.explain_tiles(model, photo, 400, overlap=0.0, target="red", method="gradxact").one()
+    left, right = (np.array(photo)[:, columns, 0].mean() / 255 for columns in (slice(0, 64), slice(32, 96)))
+    assert item.decision.score == pytest.approx((left + right) / 2, rel=0.02)
+    assert item.sentences[0] == (
+        "Read in 2 tiles of 64 x 64 pixels, 2 across and 1 down; the photo is too small for tiles of 400."
+    )
+
+
+def test_all_tiles_of_a_photo_of_16_bits_have_the_levels_of_the_photo(model):
+    values = np.full((32, 96), 1000, dtype=np.uint16)
+    values[:, 32:64], values[:, 64:] = 2000, 5000
+    image = Image.fromarray(values)
+    item = sightline.explain_tiles(model, image, 32, overlap=0.0, target="red", method="gradxact").one()
+    scores = [row["score"] for row in item.provenance["tiles"]["rows"]]
+    assert scores[2] > 0.25
+    assert scores[:2] == pytest.approx([scores[2] / 5, scores[2] * 2 / 5], abs=0.003)
+    assert item.provenance["notes"]
+
+
+def test_the_value_that_is_white_holds_for_tiles(model, tmp_path):
+    Image.fromarray(np.full((40, 40), 2047, dtype=np.uint16)).save(tmp_path / "deep.png")
+    job = ExplainJob(tmp_path / "out", ("arrays",), target="red", tiles=24, levels={"white": 4095.0, "black": 0.0})
+    result = run([tmp_path / "deep.png"], model, job, result=JobResult(), step=lambda path: None)
+    assert result.photos[0]["explanations"][0]["score"] == pytest.approx(0.5, abs=0.003)
+
+
+@pytest.fixture
+def folder(photo, tmp_path):
+    """Two photos of one name, a small one, one too long and thin, and a damaged one."""
+    for name in ("a/x.png", "b/x.png"):
+        (tmp_path / name).parent.mkdir()
+        photo.rotate(180 if name[0] == "b" else 0).save(tmp_path / name)
+    photo.resize((20, 14)).save(tmp_path / "small.png")
+    Image.new("RGB", (3000, 1)).save(tmp_path / "thin.png")
+    (tmp_path / "cut.png").write_bytes((tmp_path / "a/x.png").read_bytes()[:60])
+    return tmp_path
+
+
+def test_a_folder_is_read_in_tiles_photo_by_photo(model, photo, folder):
+    upright = replace(model, preprocess=model.preprocess.with_(size=(16, 12)))
+    job = ExplainJob(folder / "out", ("html",), target="red", methods=("gradxact",), tiles=24, batch_size=3)
+    names = ("a/x.png", "cut.png", "b/x.png", "small.png", "thin.png")
+    files, steps = [folder / name for name in names], []
+    result = run(files, upright, job, result=JobResult(), step=steps.append)
+    assert steps == files
+    assert [error["source"].rpartition("/")[2] for error in result.errors] == ["cut.png", "thin.png"]
+    assert "at most 2500 are read" in result.errors[1]["error"]
+    assert [record["source"] for record in result.photos] == [str(files[at]) for at in (0, 2, 3)]
+    assert len({record["folder"] for record in result.photos}) == 3
+    for record, image in zip(result.photos, (photo, photo.rotate(180), photo.resize((20, 14))), strict=True):
+        alone = sightline.explain_tiles(upright, image, 24, target="red", method="gradxact").one()
+        assert record["explanations"][0]["score"] == pytest.approx(alone.decision.score, rel=1e-6)
+        assert record["explanations"][0]["sentences"] == list(alone.sentences)
+        assert {"page.html", "thumbnail.jpg", "tiles.csv"} <= set(record["files"])
+    page = (folder / "out/index.html").read_text()
+    assert page.count("thumbnail.jpg") == 3
+    assert "cut.png" in page
+
+
+def test_large_photos_are_open_one_at_a_time(tmp_path):
+    assert together(ExplainJob(tmp_path, tiles=512, batch_size=64), 4) == 1
+    assert together(ExplainJob(tmp_path, batch_size=64), 4) == 64
+    assert together(ExplainJob(tmp_path), 4) == 4
+
+
+def test_texts_of_other_tiles_are_not_continued(model, folder):
+    job = ExplainJob(folder, target="red", methods=("gradxact",), tiles=24)
+    files, texts, steps = [folder / "a/x.png", folder / "b/x.png"], Texts(folder / "texts.csv"), iter([None])
+    with pytest.raises(StopIteration):
+        run_texts(files, model, job, texts, result=JobResult(), step=lambda: next(steps))
+    for other in (replace(job, tiles=32), replace(job, overlap=0.5)):
+        with pytest.raises(ResultError):
+            run_texts(files, model, other, texts, result=JobResult(), step=lambda: None)
+    assert run_texts(files, model, job, texts, result=JobResult(), step=lambda: None) == 2
+
+
 def test_how_many_tiles_go_together_changes_nothing(model, photo):
     one, all_ = (
         sightline.explain_tiles(model, photo, 24, target="red", method="gradxact", batch_size=size).one()
@@ -96,7 +189,6 @@ def test_the_command_writes_a_table_of_tiles(photo, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        (("--tiles", "500"), "do not fit"),
         (("--tiles", "80", "--set", "a=b"), "--set"),
         (("--tiles", "80", "--box", "top3"), "--box"),
     ],

@@ -63,6 +63,39 @@ def test_where_tiles_overlap_a_place_has_the_mean_of_their_maps():
                 )
 
 
+@pytest.mark.parametrize(
+    ("size", "shape", "expected"),
+    [
+        ((90, 60), (1, 1), (60, 60)),
+        ((90, 60), (224, 160), (43, 60)),
+        ((50, 300), (160, 224), (50, 36)),
+        ((7, 5), (16, 16), (5, 5)),
+        ((1, 1), (224, 160), (1, 1)),
+    ],
+)
+def test_into_a_photo_smaller_than_a_tile_go_ones_as_large_as_fit(size, shape, expected):
+    tiling = Tiling.of(size, 400, shape=shape)
+    assert {(tile.width, tile.height) for tile in tiling.tiles} == {expected}
+    boxes = torch.tensor([tile.box for tile in tiling.tiles])
+    assert boxes.min(0).values[:2].tolist() == [0, 0]
+    assert boxes.max(0).values[2:].tolist() == list(size)
+
+
+def test_tiles_that_are_not_square_are_joined_pixel_by_pixel():
+    tiling = Tiling.of((21, 17), 6, shape=(12, 16), overlap=0.3)
+    maps = torch.randn(len(tiling.tiles), 6, 8)
+    join = Joined(tiling, (6, 8))
+    total, count = torch.zeros(17, 21), torch.zeros(17, 21)
+    for tile, values in zip(tiling.tiles, maps, strict=True):
+        join.add(tile, values)
+        for y in range(6):
+            for x in range(8):
+                total[tile.top + y, tile.left + x] += values[y, x]
+                count[tile.top + y, tile.left + x] += 1
+    assert tiling.shape == (4, 4)
+    assert torch.allclose(join.values, total / count, atol=1e-6)
+
+
 def test_maps_finer_than_a_picture_can_show_are_averaged():
     tiling = Tiling.of((4000, 2000), 1000, overlap=0.0)
     join = Joined(tiling, (500, 500))
@@ -73,7 +106,8 @@ def test_maps_finer_than_a_picture_can_show_are_averaged():
 
 
 @pytest.mark.parametrize(
-    ("side", "overlap", "reason"), [(500, 0.25, "do not fit"), (10, 1.0, "share of their side"), (1, 0.0, "at most")]
+    ("side", "overlap", "reason"),
+    [(0, 0.25, "at least 1 pixel"), (10, 1.0, "share of their side"), (1, 0.0, "at most")],
 )
 def test_tiles_that_make_no_sense_are_refused(side, overlap, reason):
     with pytest.raises(InputError, match=reason):

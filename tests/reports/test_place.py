@@ -1,12 +1,16 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
 from sightline.reports import montage
+from sightline.reports.detail import ground_of
 from sightline.reports.drawing import overlay
 from sightline.reports.outline import outline
 from sightline.reports.photo import fit
 from sightline.reports.place import DIMMED, Place
 from sightline.reports.subject import subjects_of
+from sightline.reports.tint import tint_of
 from sightline.results import AttentionMap, Decision, Explanation, Flow, Original
 
 from .samples import photo, smooth
@@ -45,6 +49,45 @@ def test_a_padded_part_covers_the_photo_with_the_middle_of_its_map():
     assert torch.equal(drawn[45:55], pixels[45:55])
     whole = Place.of((0.0, -0.5, 1.0, 2.0), pixels)
     assert (whole.top, whole.height, tuple(whole.cut(pixels).shape)) == (-50, 200, (200, 200, 3))
+
+
+@pytest.mark.parametrize("inside", [(0.0, 0.25, 1.0, 0.5), (0.3, 0.0, 0.45, 1.0), (0.1, 0.6, 0.8, 0.1)])
+def test_bars_count_in_no_local_mean(inside):
+    pixels = torch.zeros(80, 120, 3, dtype=torch.uint8)
+    x, y, width, height = (round(share * side) for share, side in zip(inside, (120, 80, 120, 80), strict=True))
+    pixels[y : y + height, x : x + width] = picture(height, width)
+    cells = ground_of(pixels, inside)
+    high, wide = cells.shape[:2]
+    means = {}
+    for row in range(high):
+        for column in range(wide):
+            rows = range(row * 80 // high, -(-(row + 1) * 80 // high))
+            columns = range(column * 120 // wide, -(-(column + 1) * 120 // wide))
+            own = [pixels[i, j].tolist() for i in rows for j in columns if y <= i < y + height and x <= j < x + width]
+            if own:
+                means[row, column] = torch.tensor(own).double().mean(0)
+    for row in range(high):
+        for column in range(wide):
+            nearest = min(means, key=lambda cell: (cell[0] - row) ** 2 + (cell[1] - column) ** 2)
+            assert (cells[row, column].double() - means[nearest]).abs().max() <= 0.51
+
+
+def test_an_even_photo_between_bars_is_painted_evenly():
+    pixels = torch.full((100, 200, 3), 230, dtype=torch.uint8)
+    drawn = overlay(AttentionMap(torch.ones(4, 4), "late"), pixels, box=(0.0, -0.5, 1.0, 2.0), outlined=False)
+    alone = overlay(AttentionMap(torch.ones(4, 4), "late"), pixels, outlined=False)
+    assert int((drawn.int() - alone.int()).abs().max()) <= 1
+
+
+def test_the_shades_of_a_photo_between_bars_are_those_of_the_photo():
+    seen = torch.zeros(3, 32, 32)
+    seen[:, 12:20] = 1.0
+    white = torch.full((25, 100, 3), 255, dtype=torch.uint8)
+    item = given(100, 100, (0.0, 0.0, 1.0, 1.0))
+    item = replace(item, image=seen, original=Original(white, (0.0, -1.5, 1.0, 4.0)))
+    assert subjects_of(item)[0].inside == pytest.approx((0.0, 0.375, 1.0, 0.25))
+    assert subjects_of(item)[0].tint("glow") == tint_of("glow", white)
+    assert subjects_of(item)[0].tint("glow") != tint_of("glow", torch.zeros_like(white))
 
 
 def test_the_outline_moves_with_the_part():

@@ -52,7 +52,7 @@ def explain_tiles(
     Args:
         model: what `open_model` gives; it has to take pictures.
         photo: a path, a PIL image, or an array of pixels.
-        side: shorter side of a tile in pixels of the photo.
+        side: shorter side of a tile in pixels of the photo; into a smaller photo go tiles as large as fit.
         overlap: share of a tile's side that neighbours have in common, at least.
         target: a class by index or name, or a list of them; None finds one.
         batch_size: tiles that go through the network together.
@@ -63,7 +63,7 @@ def explain_tiles(
         and its probability, score and probability of the explained class.
 
     Raises:
-        SightlineError: what `explain` raises; InputError where tiles do not fit the photo, or the target is not the
+        SightlineError: what `explain` raises; InputError where there would be too many tiles, or the target is not the
             same in every tile.
 
     Example:
@@ -87,6 +87,7 @@ def explain_tiles(
     joins = reader.joined(target)
     whole = _whole(image)
     items = []
+    notes = {"notes": {str(opened.path or ""): list(opened.notes)}} if opened.notes else {}
     for join in joins:
         facts = {"side": side, "overlap": overlap, "size": list(image.size), "rows": _rows(tiling, tops, join)}
         first = join.first
@@ -98,16 +99,16 @@ def explain_tiles(
                 image=whole.pixels.permute(2, 0, 1).float() / 255,
                 original=whole,
                 phrases=(),
-                sentences=sentences(tiling, tops, join.decisions, chosen=overall is not None),
+                sentences=sentences(tiling, tops, join.decisions, side=side, chosen=overall is not None),
                 source=str(asked.get("sources", [opened.path or ""])[0]),
-                provenance={**first.provenance, "tiles": facts},
+                provenance={**first.provenance, **notes, "tiles": facts},
             )
         )
     return Explanations(tuple(items))
 
 
 def sentences(
-    tiling: Tiling, tops: Sequence[Decision], decisions: Sequence[Decision], *, chosen: bool
+    tiling: Tiling, tops: Sequence[Decision], decisions: Sequence[Decision], *, side: int, chosen: bool
 ) -> tuple[str, ...]:
     """How a photo was read, what is decided overall, and in which tiles.
 
@@ -115,14 +116,16 @@ def sentences(
         tiling: the tiles.
         tops: the top class of each.
         decisions: the explained decision in each.
+        side: shorter side of a tile that was asked for.
         chosen: whether the class was chosen by the tiles rather than by the user.
     """
     rows, columns = tiling.shape
     tile, label = tiling.tiles[0], decisions[0].label
     counts = Counter(top.label for top in tops)
+    smaller = min(tile.width, tile.height) < side
     said = [
         f"Read in {len(tops)} {'tile' if len(tops) == 1 else 'tiles'} of {tile.width} x {tile.height} pixels, "
-        f"{columns} across and {rows} down."
+        f"{columns} across and {rows} down{f'; the photo is too small for tiles of {side}' if smaller else ''}."
     ]
     if chosen:
         said += [

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from sightline.cli.index import INDEX, card_of, make_index
+from sightline.cli.tiled import check_size, in_tiles, together, write_tiles
 from sightline.common.files import check_ours
 from sightline.errors import InputError
 from sightline.terminal.folder import SUMMARY, check_place, folder_names, whole_folder, write_summary
@@ -51,7 +52,7 @@ class ExplainJob:
         methods: registry names; None is the default.
         options: options of the methods, by method.
         layers: names, wildcards and the words that the adapter knows; None is each method's own choice.
-        batch_size: photos per pass.
+        batch_size: photos, or tiles, per pass.
         masks: for each photo, a picture of where the object is; empty where that is not known.
         truths: for each photo, the name of its true class; empty where that is not known.
         levels: which values of deep files are black and white, and frames of a clip, as `open_input` takes them.
@@ -154,10 +155,10 @@ def run(
     for folder in folders.values():
         check_place(folder)
     job = with_index(job, len(photos))
-    size = job.batch_size or CHUNK
+    size = together(job, CHUNK)
     for start in range(0, len(photos), size):
         chunk = photos[start : start + size]
-        for photo, items in explained(list(readable(chunk, job, result)), loaded, job, names):
+        for photo, items in explained(list(readable(chunk, loaded, job, result)), loaded, job, names):
             record = _write(photo, items, folders[_path(photo)], loaded, job)
             result.left_out |= record["left_out"]
             result.photos.append(record)
@@ -181,15 +182,14 @@ def with_index(job: ExplainJob, photos: int) -> ExplainJob:
     return job
 
 
-def readable(chunk: Sequence[Path], job: ExplainJob, result: JobResult) -> Iterator[Input]:
+def readable(chunk: Sequence[Path], loaded: LoadedModel, job: ExplainJob, result: JobResult) -> Iterator[Input]:
     """Files as inputs; what cannot be read is noted."""
-    from sightline.cli.tiled import check_size
     from sightline.data.openers import open_input
 
     for path in chunk:
         try:
             photo = open_input(path, **job.levels)
-            check_size(photo, job)
+            check_size(photo, job, loaded.preprocess.size)
             yield photo
         except InputError as problem:
             result.errors.append({"source": str(path), "error": str(problem)})
@@ -207,7 +207,6 @@ def explained(
     """Each photo with its explanations; those of one kind and size go through the network together."""
     from sightline.api.intervention import intervened
     from sightline.cli.prepared import alike, prepared
-    from sightline.cli.tiled import in_tiles
     from sightline.models.original import original_of
 
     if job.tiles is not None:
@@ -276,7 +275,6 @@ def _write(photo: Input, items: Explanations, folder: Path, loaded: LoadedModel,
     """Write one photo's folder; returns its record, which is also in the folder."""
     from sightline._version import __version__
     from sightline.api.scope import known_of
-    from sightline.cli.tiled import write_tiles
     from sightline.reports.headline import main_record
 
     record: dict[str, Any] = {

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sightline.cli.job import ExplainJob, JobResult, display_names, explained, readable
+from sightline.cli.tiled import together
 from sightline.common.files import make_folder, write_text
 from sightline.common.reading import read_json_lines
 from sightline.common.runs import begin, locked
@@ -125,8 +126,9 @@ def run_texts(
         ResultError: the folder of rows is another run's, or nothing can be written.
     """
     make_folder(texts.work)
+    tiles = {} if job.tiles is None else {"tiles": job.tiles, "overlap": job.overlap}
     facts = {"model": loaded.provenance, "target": str(job.target), "contrast": job.contrast, "seed": job.seed,
-             "methods": job.methods, "levels": dict(job.levels), "set": job.changes}  # fmt: skip
+             "methods": job.methods, "levels": dict(job.levels), "set": job.changes, **tiles}  # fmt: skip
     cure = f"remove {str(texts.work)!r} to begin anew"
     with locked(texts.work, cure="wait"):
         rows = texts.known()
@@ -137,9 +139,10 @@ def run_texts(
         for _ in range(len(photos) - len(rest)):
             step()
         with texts.adding() as add:
-            for start in range(0, len(rest), CHUNK):
-                part, before = rest[start : start + CHUNK], len(result.errors)
-                inputs = list(readable(part, job, result))
+            size = together(job, CHUNK)
+            for start in range(0, len(rest), size):
+                part, before = rest[start : start + size], len(result.errors)
+                inputs = list(readable(part, loaded, job, result))
                 add([_failure(error) for error in result.errors[before:]])
                 for photo, items in explained(inputs, loaded, job, names):
                     add(_rows(str(photo.path), [explanation_record(item) for item in items], items))

@@ -47,11 +47,16 @@ def check_tiles(job: ExplainJob, *, compared: bool) -> None:
             raise InputError(f"--tiles shows the network parts of a photo, so {options} cannot be used with it")
 
 
-def check_size(photo: Input, job: ExplainJob) -> None:
-    """Refuse a photo that the tiles do not fit into.
+def check_size(photo: Input, job: ExplainJob, shape: tuple[int, int]) -> None:
+    """Refuse a photo that cannot be read in tiles, before any is.
+
+    Args:
+        photo: what was opened.
+        job: what is asked.
+        shape: `(h, w)` of the network's input.
 
     Raises:
-        InputError: it is smaller than a tile, there would be too many of them, or it is no photo.
+        InputError: there would be too many tiles, or it is no photo.
     """
     if job.tiles is None:
         return
@@ -60,7 +65,17 @@ def check_size(photo: Input, job: ExplainJob) -> None:
 
     if not isinstance(photo, Photo):
         raise InputError(f"--tiles is for photos, but {str(photo.path)!r} is an input over {photo.domain!r}")
-    Tiling.of(photo.size, job.tiles, overlap=job.overlap)
+    Tiling.of(photo.size, job.tiles, shape=shape, overlap=job.overlap)
+
+
+def together(job: ExplainJob, usual: int) -> int:
+    """How many photos are open at once: with tiles one, as those are large, and `batch_size` counts tiles.
+
+    Args:
+        job: what is asked.
+        usual: how many, where the user does not say.
+    """
+    return 1 if job.tiles is not None else job.batch_size or usual
 
 
 def in_tiles(

@@ -64,27 +64,27 @@ class Tiling:
     def of(
         cls, size: tuple[int, int], side: int, *, shape: tuple[int, int] = (1, 1), overlap: float = OVERLAP
     ) -> Tiling:
-        """The fewest tiles that cover a photo.
+        """The fewest tiles that cover a photo; into one smaller than a tile go tiles as large as fit, without bars.
 
         Args:
             size: `(width, height)` of the photo in pixels.
-            side: shorter side of a tile in pixels of the photo.
+            side: shorter side of a tile in pixels of the photo, at most.
             shape: `(h, w)` of the network's input, whose shape a tile has.
             overlap: share of a tile's side that neighbours have in common, at least.
 
         Raises:
-            InputError: a tile is larger than the photo, neighbours have all in common, or there are too many tiles.
+            InputError: a tile has no pixels, neighbours have all in common, or there are too many tiles.
 
         Example:
             >>> [tile.left for tile in Tiling.of((1000, 400), 400).tiles]
             [0, 300, 600]
+            >>> [tile.box for tile in Tiling.of((90, 60), 400).tiles]
+            [(0, 0, 60, 60), (30, 0, 90, 60)]
         """
-        height, width = (round(side * length / min(shape)) for length in shape)
-        if side < 1 or width > size[0] or height > size[1]:
-            raise InputError(
-                f"tiles of {width} x {height} pixels do not fit into a photo of {size[0]} x {size[1]}; ask for "
-                f"smaller ones, such as {max(1, min(size) // 2)}"
-            )
+        if side < 1:
+            raise InputError(f"a tile is at least 1 pixel wide, not {side}; ask for a size such as 512")
+        scale = min(side / min(shape), size[0] / shape[1], size[1] / shape[0])
+        height, width = (max(1, round(scale * length)) for length in shape)
         if not 0 <= overlap < 1:
             raise InputError(f"tiles overlap by a share of their side from 0 to below 1, not {overlap:g}")
         across, down = _starts(size[0], width, overlap), _starts(size[1], height, overlap)

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from sightline.reports.cmaps import DEFAULT, REACH, ROWS, ZERO
 from sightline.reports.density import Unit, unit_of
-from sightline.reports.detail import WIDTH, covered, ground_of
+from sightline.reports.detail import WIDTH, covered, ground_of, within
 from sightline.reports.kernel import deviation_of, grown
 from sightline.reports.outline import Loop, lines_of, outline
 from sightline.reports.photo import tensor_of
@@ -77,11 +77,7 @@ def overlay(
     """
     if box != WHOLE:
         return _within(map_, photo, box, cmap=cmap, unit=unit, opacity=opacity, outlined=outlined, smooth=smooth)
-    values, tint = grown(map_, (photo.shape[0], photo.shape[1]), smooth=smooth), tint_of(cmap, photo)
-    colours = painted((unit or unit_of(map_)).densities(values), tint=tint)
-    picture = laid(colours, photo, detail=tint.detail, opacity=opacity)
-    if not bool(torch.isfinite(values).all()):
-        picture = hatched(picture, ~torch.isfinite(values), opacity=opacity)
+    picture = _covered(map_, photo, WHOLE, cmap=cmap, unit=unit, opacity=opacity, smooth=smooth)
     return stroked(picture, lines_of(map_)) if outlined and opacity > 0.0 else picture
 
 
@@ -91,10 +87,30 @@ def _within(
     """A map laid over a part of a photo, and the rest dimmed."""
     place = Place.of(box, photo)
     inner = place.cut(photo)
-    drawn = overlay(map_, inner, outlined=False, opacity=opacity, **look)
+    drawn = _covered(map_, inner, place.inside(photo), opacity=opacity, **look)
     picture = place.paste(drawn, photo)
     if outlined and opacity > 0.0:
         picture = stroked(picture, place.moved(lines_of(map_)))
+    return picture
+
+
+def _covered(
+    map_: AttentionMap,
+    photo: UInt8[Tensor, "h w 3"],
+    inside: Box,
+    *,
+    cmap: str | Tint,
+    unit: Unit | None,
+    opacity: float,
+    smooth: bool,
+) -> UInt8[Tensor, "h w 3"]:
+    """A map laid over a photo, around which there may be bars, without an outline."""
+    values = grown(map_, (photo.shape[0], photo.shape[1]), smooth=smooth)
+    tint = tint_of(cmap, within(photo, inside))
+    colours = painted((unit or unit_of(map_)).densities(values), tint=tint)
+    picture = laid(colours, photo, inside=inside, detail=tint.detail, opacity=opacity)
+    if not bool(torch.isfinite(values).all()):
+        picture = hatched(picture, ~torch.isfinite(values), opacity=opacity)
     return picture
 
 
@@ -116,11 +132,16 @@ def rows_of(densities: Float[Tensor, "..."]) -> Tensor:
 
 
 def laid(
-    colours: UInt8[Tensor, "h w 4"], photo: UInt8[Tensor, "h w 3"], *, detail: float = 0.0, opacity: float = 1.0
+    colours: UInt8[Tensor, "h w 4"],
+    photo: UInt8[Tensor, "h w 3"],
+    *,
+    inside: Box = WHOLE,
+    detail: float = 0.0,
+    opacity: float = 1.0,
 ) -> UInt8[Tensor, "h w 3"]:
     """Colours over a photo, each as opaque as its own fourth channel says; a share of the photo's detail stays."""
     below = photo.float()
-    over = covered(photo, colours, ground=ground_of(photo), detail=detail)
+    over = covered(photo, colours, ground=ground_of(photo, inside), detail=detail)
     return (below + opacity * (over - below) + 0.5).floor().to(torch.uint8)
 
 
@@ -182,7 +203,7 @@ def drawing_record() -> dict[str, Any]:
 
 
 def photo_record(
-    photo: UInt8[Tensor, "h w 3"], *, cmap: str | Tint = DEFAULT, covering: bool = False
+    photo: UInt8[Tensor, "h w 3"], *, cmap: str | Tint = DEFAULT, covering: bool = False, inside: Box = WHOLE
 ) -> dict[str, Any]:
     """What a page's script needs beside a photo's pixels.
 
@@ -190,12 +211,13 @@ def photo_record(
         photo: RGB in 0..255, as the network saw it.
         cmap: name of the colour map, or its shades.
         covering: whether the script only covers the picture and keeps no detail, as over a clip.
+        inside: where the photo lies between bars, as `ground_of` takes it.
 
     Returns:
         `table`: base64 of the 256 RGBA rows (row 128 is no evidence, 255 most for, 1 most against); `detail`: how
         much of the photo's detail stays; `ground`: base64 of the photo's means in `height` times `width` cells, RGB.
     """
-    tint, ground = tint_of(cmap, photo), ground_of(photo)
+    tint, ground = tint_of(cmap, within(photo, inside)), ground_of(photo, inside)
     return {
         "name": tint.name,
         "table": _text(tint.covering if covering else tint.table),

@@ -68,7 +68,7 @@ def subject_payload(subject: Subject, picture: PagePicture | None = None, *, cma
         "source": subject.source,
         "photo": subject.has_photo,
         **(picture or picture_of_page(subject)).record(),
-        "paint": photo_record(subject.pixels, cmap=cmap),
+        "paint": photo_record(subject.pixels, cmap=cmap, inside=subject.inside),
         "wide": subject.wide,
         "layers": list(subject.layers),
         "panels": [_panel(subject, item) for item in subject.items],

@@ -57,6 +57,13 @@ class Place:
         left, top = self.left + sides[0], self.top + sides[2]
         return whole[top : top + self.height, left : left + self.width]
 
+    def inside(self, photo: UInt8[Tensor, "h w 3"]) -> Box:
+        """The photo in the part, `(x, y, width, height)` as shares of the part."""
+        high, wide = photo.shape[:2]
+        left, top = max(0, -self.left), max(0, -self.top)
+        right, bottom = min(self.width, wide - self.left), min(self.height, high - self.top)
+        return (left / self.width, top / self.height, (right - left) / self.width, (bottom - top) / self.height)
+
     def paste(self, part: UInt8[Tensor, "y x 3"], photo: UInt8[Tensor, "h w 3"]) -> UInt8[Tensor, "h w 3"]:
         """The photo with the part in its place, framed, and the rest dimmed."""
         high, wide = photo.shape[:2]

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from sightline.errors import ResultError
 from sightline.reports.density import Unit, shared_unit, unit_of
+from sightline.reports.detail import within
 from sightline.reports.panels import drawable
 from sightline.reports.photo import blank, pixels_of
 from sightline.reports.place import Place
@@ -66,6 +67,11 @@ class Subject:
         """The part of the photo that the maps lie over, as shares of its sides."""
         return WHOLE if self.original is None else self.original.crop
 
+    @property
+    def inside(self) -> Box:
+        """The part of what the network saw that is photo and no bar, as shares of it."""
+        return WHOLE if self.original is None else self.original.inside
+
     @cached_property
     def canvas(self) -> tuple[UInt8[Tensor, "h w 3"], Box]:
         """What maps are laid over, and which part of it they cover.
@@ -107,8 +113,8 @@ class Subject:
         return merged(walks or [self.items[0].flow.layers])
 
     def tint(self, cmap: str) -> Tint:
-        """The shades of a colour map in all pictures of this photo: those for what the network saw of it."""
-        return tint_of(cmap, self.pixels)
+        """The shades of a colour map in all pictures of this photo: those for what the network saw, without bars."""
+        return tint_of(cmap, within(self.pixels, self.inside))
 
     def unit(self, item: Explanation, map_: AttentionMap, mode: ScaleMode) -> Unit:
         """What the colours of a map stand for."""

@@ -51,6 +51,18 @@ class Original:
         """Whether the network saw all of the photo, to a few thousandths of its sides."""
         return max(abs(one - other) for one, other in zip(self.crop, WHOLE, strict=True)) < 0.004
 
+    @property
+    def inside(self) -> Box:
+        """The part of what the network saw that is photo and no bar, `(x, y, width, height)` as shares of it.
+
+        Example:
+            >>> Original(torch.zeros(100, 200, 3, dtype=torch.uint8), (0.0, -0.5, 1.0, 2.0)).inside
+            (0.0, 0.25, 1.0, 0.5)
+        """
+        x, y, width, height = self.crop
+        left, top = max(0.0, -x / width), max(0.0, -y / height)
+        return left, top, min(1.0, (1 - x) / width) - left, min(1.0, (1 - y) / height) - top
+
     @cached_property
     def encoded(self) -> bytes:
         """The picture as JPEG."""
