@@ -105,9 +105,9 @@ def test_all_tiles_of_a_photo_of_16_bits_have_the_levels_of_the_photo(model):
 
 def test_the_value_that_is_white_holds_for_tiles(model, tmp_path):
     Image.fromarray(np.full((40, 40), 2047, dtype=np.uint16)).save(tmp_path / "deep.png")
-    job = ExplainJob(tmp_path / "out", ("arrays",), target="red", tiles=24, levels={"white": 4095.0, "black": 0.0})
+    job = ExplainJob(tmp_path / "out", ("arrays",), target="red", tiles=24, levels={"white": 8188.0, "black": 0.0})
     result = run([tmp_path / "deep.png"], model, job, result=JobResult(), step=lambda path: None)
-    assert result.photos[0]["explanations"][0]["score"] == pytest.approx(0.5, abs=0.003)
+    assert result.photos[0]["explanations"][0]["score"] == pytest.approx(0.25, abs=0.003)
 
 
 @pytest.fixture
@@ -117,7 +117,7 @@ def folder(photo, tmp_path):
         (tmp_path / name).parent.mkdir()
         photo.rotate(180 if name[0] == "b" else 0).save(tmp_path / name)
     photo.resize((20, 14)).save(tmp_path / "small.png")
-    Image.new("RGB", (3000, 1)).save(tmp_path / "thin.png")
+    Image.new("RGB", (6000, 4)).save(tmp_path / "thin.png")
     (tmp_path / "cut.png").write_bytes((tmp_path / "a/x.png").read_bytes()[:60])
     return tmp_path
 

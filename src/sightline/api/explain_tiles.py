@@ -63,7 +63,7 @@ def explain_tiles(
         and its probability, score and probability of the explained class.
 
     Raises:
-        SightlineError: what `explain` raises; InputError where there would be too many tiles, or the target is not the
+        SightlineError: what `explain` raises; InputError where tiles are too many, or the target is not the
             same in every tile.
 
     Example:
