@@ -66,6 +66,9 @@ def test_the_box_of_a_decision_brings_its_ring_and_the_evidence_in_it():
     assert (panel["on_object"], panel["object_name"]) == ([0.25, None], "box")
     assert panel["object_area"] == pytest.approx(0.5 * 0.75)
     assert region_area(replace(item.decision, box=(0.75, -0.5, 0.5, 1.0))) == pytest.approx(0.25 * 0.5)
+    outside = replace(item, decision=replace(item.decision, box=(-0.25, 0.5, 0.75, 1.0)))
+    ring = subject_payload(subjects_of([outside])[0])["panels"][0]["region"]
+    assert ring == [ring_text([(0.0, 0.5), (0.5, 0.5), (0.5, 1.0), (0.0, 1.0)])], "cut off at the picture's edges"
     left = (((0.0, 0.0), (0.25, 0.0), (0.25, 1.0), (0.0, 1.0)),)
     placed = replace(item, decision=replace(item.decision, region=left))
     assert subject_payload(subjects_of([placed])[0])["panels"][0]["object_area"] == pytest.approx(0.25, abs=5e-3)

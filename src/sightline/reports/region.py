@@ -56,7 +56,9 @@ def borders(mask: Float[Tensor, "h w"]) -> tuple[Loop, ...]:
 
 
 def region_of(decision: Decision) -> tuple[Loop, ...]:
-    """The closed lines around what a decision is about; none where it is about the whole picture.
+    """The closed lines around what a decision is about, within the picture; none where that is the whole picture.
+
+    A detector's box may begin or end outside.
 
     Example:
         >>> region_of(Decision("dog", 1.0, box=(0.25, 0.5, 0.5, 0.25)))
@@ -65,7 +67,8 @@ def region_of(decision: Decision) -> tuple[Loop, ...]:
     if decision.box is None:
         return decision.region
     x, y, wide, high = decision.box
-    return (((x, y), (x + wide, y), (x + wide, y + high), (x, y + high)),)
+    left, right, top, bottom = (min(1.0, max(0.0, at)) for at in (x, x + wide, y, y + high))
+    return (((left, top), (right, top), (right, bottom), (left, bottom)),)
 
 
 def region_name(decision: Decision) -> str:
@@ -87,8 +90,8 @@ def share_within(map_: AttentionMap, decision: Decision) -> float | None:
 def region_area(decision: Decision) -> float | None:
     """The region's share of the picture, which an even map has in it; None where the decision has no region."""
     if decision.box is not None:
-        x, y, wide, high = decision.box
-        return max(0.0, min(1.0, x + wide) - max(0.0, x)) * max(0.0, min(1.0, y + high) - max(0.0, y))
+        ((left, top), _, (right, bottom), _) = region_of(decision)[0]
+        return (right - left) * (bottom - top)
     loops = region_of(decision)
     return float(mask_of(loops, GRID).mean()) if loops else None
 
