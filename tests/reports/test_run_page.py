@@ -24,6 +24,12 @@ def test_a_panel_holds_what_was_measured_and_no_more():
     ]
 
 
+def test_abbreviations_keep_their_capitals_in_the_heading_of_a_panel():
+    own = Run(title="net", verdict="Good.", facts={}, recipe={}, best=1)
+    text = run_page([{"train/loss": 1.5, "val/mean AUROC": 0.5}], own)
+    assert re.findall("<h3>(.*?)</h3>", text)[:2] == ["Loss", "Mean AUROC"]
+
+
 def test_a_panel_says_its_values_at_the_kept_epoch():
     (panel,) = panels_of(ROWS)
     assert panel.at(3) == "Epoch 3: training 0.25, validation 0.875."
