@@ -26,11 +26,11 @@ from sightline.tasks.attributes.network.net import AttributeNet
 from sightline.tasks.attributes.network.store import load_attribute_net
 from sightline.tasks.attributes.recipe import EatRecipe
 from sightline.tasks.attributes.report import tables, within
-from sightline.tasks.attributes.report_labels import card, facts, words
 from sightline.tasks.attributes.train.anatomy import trunk_features
 from sightline.tasks.attributes.train.calibrate import fit_skill, predict
 from sightline.tasks.attributes.train.experiment import EatExperiment, Trained
 from sightline.tasks.attributes.train.fit import fit, kept_features
+from sightline.tasks.attributes.train.label_card import card, facts, words
 from sightline.tasks.attributes.train.labelled import LabelControl, LabelEatTask, flagged
 from sightline.tasks.attributes.train.start import start_attribute_head, start_class_head
 from sightline.training.callbacks import kept_epoch
