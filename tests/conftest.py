@@ -1,6 +1,7 @@
-"""What every test may ask for: the pack of real weights and photos, and a browser."""
+"""What every test may ask for: the pack of real weights and photos, a browser, and a single thread."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,3 +19,14 @@ def pack() -> Path:
     if not (folder / "models").is_dir():
         pytest.skip(f"the test pack is not at {folder}; set SIGHTLINE_PACK to where it is")
     return folder
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Torch computes on one thread during a test, and as before afterwards."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

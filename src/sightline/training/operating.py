@@ -21,6 +21,8 @@ FEW = 10
 HALF = 0.5
 Share = tuple[float, float, float]
 """A share with the ends of its 95 % interval."""
+Answers = tuple[Float[Tensor, "n k"], Float[Tensor, "n k"]]
+"""Probabilities of pictures, and their truth: 1, 0, or NaN for unknown."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,25 @@ def judged(
         sensitivity=_share(flagged, (truth == 1).double(), groups),
         specificity=_share(1 - flagged, (truth == 0).double(), groups),
     )
+
+
+def judged_points(
+    labels: Sequence[str], validation: Answers, test: Answers, config: OperatingConfig, groups: Sequence[str] = ()
+) -> tuple[OperatingPoint, ...]:
+    """The threshold of every label, chosen on validation pictures and judged on test pictures.
+
+    Args:
+        labels: the labels.
+        validation: what thresholds are chosen on.
+        test: what they are judged on.
+        config: what is wanted.
+        groups: group of each test picture, as `judged` takes them.
+    """
+    points = []
+    for at, label in enumerate(labels):
+        (chosen, known), (tested, truth) = ((p[:, at], own[:, at]) for p, own in (validation, test))
+        points.append(judged(chosen_point(label, chosen, known, config), tested, truth, groups))
+    return tuple(points)
 
 
 def share_text(share: Share | None) -> str:

@@ -229,14 +229,14 @@ def _column(observations: Observations, question: Question, runs: list[Tensor], 
     reach = STUDENT.get(len(runs), 2.776) * spread
     names = {"low": -1, "chance": 0, "high": 1}
     ends = {n: (odds.mean(0) + way * reach).sigmoid().masked_fill(unknown, torch.nan) for n, way in names.items()}
-    others, own = (table.scatter(1, rows, 0.0).amax(1) for table in (pool, heads))
-    instead = torch.where(unknown, pool.argmax(1), pool.scatter(1, rows, 0.0).argmax(1))
+    others, own = (table.scatter(1, rows, 0.0) for table in (pool, heads))
+    instead = torch.where(unknown, pool.argmax(1), others.argmax(1))
     usual = _values(observations.prototypes, question)[observations.labels.clamp(min=0)].nan_to_num()
     sided = usual.gather(1, instead[:, None])[:, 0] - usual.gather(1, rows)[:, 0]
     return {
         **ends,
-        "against": (own.log() - heads.gather(1, rows)[:, 0].log()).masked_fill(unknown, torch.nan),
-        "agreed": (heads.argmax(1) != label) & (others > pool.gather(1, rows)[:, 0]),
+        "against": (own.amax(1).log() - heads.gather(1, rows)[:, 0].log()).masked_fill(unknown, torch.nan),
+        "agreed": (heads.argmax(1) != label) & (others.amax(1) > pool.gather(1, rows)[:, 0]),
         "instead": instead,
         "label": label,
         "sided": torch.where(observations.labels >= 0, sided + _doubt(observations, question), 0.0),

@@ -40,7 +40,7 @@ from sightline.training.labels.report import headline, label_curves, verdict
 from sightline.training.labels.report import tables as label_tables
 from sightline.training.labels.scores import MultiLabelled, clear_share, label_scores
 from sightline.training.loop import Watch
-from sightline.training.operating import chosen_point, judged
+from sightline.training.operating import judged_points
 from sightline.training.probe import Features, LinearHead, some
 from sightline.training.reporter import Row
 from sightline.training.resume import checkpoint, last_readable
@@ -114,12 +114,10 @@ class LabelEatExperiment(EatExperiment):
         if self.recipe.tuning.balanced:
             unweighted(self._head(net), positive_weights(train.labels))
         self.calibrate(net, train, validation)
-        chosen, tested = (predict(net, one).classes.double().sigmoid() for one in (validation, data.judging))
-        points = []
-        for at, label in enumerate(data.classes):
-            point = chosen_point(label, chosen[:, at], validation.labels[:, at], self.recipe.operating)
-            points.append(judged(point, tested[:, at], data.judging.labels[:, at], data.groups))
-        net.points = tuple(points)
+        chosen, tested = (
+            (predict(net, one).classes.double().sigmoid(), one.labels) for one in (validation, data.judging)
+        )
+        net.points = judged_points(data.classes, chosen, tested, self.recipe.operating, data.groups)
         control = self._control(data)
         net.skill = fit_skill(net, validation, lambda classes: control.of(flagged(classes, net.points)))
 

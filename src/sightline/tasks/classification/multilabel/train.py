@@ -39,7 +39,7 @@ from sightline.training.labels.report import headline, label_curves, table_words
 from sightline.training.labels.scores import MultiLabelled, clear_share, label_scores
 from sightline.training.loop import Watch
 from sightline.training.norms import remark
-from sightline.training.operating import chosen_point, judged
+from sightline.training.operating import judged_points
 from sightline.training.probe import some
 from sightline.training.reporter import Report, Row
 from sightline.training.resume import last_readable
@@ -109,15 +109,14 @@ class MultiLabelExperiment(Experiment[ClassifyRecipe, LabelledPictures, nn.Modul
     def save(self, net: nn.Module, data: LabelledPictures, path: Path) -> None:
         """The best epoch's weights, with thresholds that validation chose and test pictures judged."""
         self._keep_best(net, data)
-        chosen, tested = (scores(net, data, rows).double().sigmoid() for rows in (data.val, data.test))
-        groups, points = data.groups_of(data.test), []
-        for at, label in enumerate(data.classes):
-            point = chosen_point(label, chosen[:, at], data.labels[data.val, at], self.recipe.operating)
-            points.append(judged(point, tested[:, at], data.labels[data.test, at], groups))
+        chosen, tested = (
+            (scores(net, data, rows).double().sigmoid(), data.labels[rows]) for rows in (data.val, data.test)
+        )
+        points = judged_points(data.classes, chosen, tested, self.recipe.operating, data.groups_of(data.test))
         spec = cast(GatedSpec, self.spec)
         if spec.gate is not None:
             spec = replace(spec, scheme=str(plugged(net).scheme))
-        save_label_net(net, LabelSpec(spec, tuple(points), VERSION), path)
+        save_label_net(net, LabelSpec(spec, points, VERSION), path)
 
     def measure(self, path: Path, data: LabelledPictures, rows: list[Row]) -> MultiLabelled:
         """Figures of the file as it was written."""
