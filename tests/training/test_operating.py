@@ -9,7 +9,7 @@ import torch
 
 from sightline.common.statistics.intervals import wilson
 from sightline.errors import TrainingError
-from sightline.training.operating import chosen_point, judged, share_text
+from sightline.training.operating import chosen_point, judged, judged_points, share_text
 from sightline.training.recipe import OperatingConfig
 
 SCORES = torch.tensor([0.1, 0.2, 0.3, 0.4, 0.6, 0.7, 0.8, 0.9, 0.95, 0.5])
@@ -73,3 +73,15 @@ def test_shares_on_test_pictures_have_wilsons_interval_and_groups_their_own() ->
 def test_both_wishes_at_once_are_refused() -> None:
     with pytest.raises(TrainingError, match="give one"):
         OperatingConfig(sensitivity=0.9, specificity=0.9)
+
+
+def test_thresholds_of_all_labels_are_chosen_on_validation_and_judged_on_test_pictures():
+    draw = torch.Generator().manual_seed(0)
+    chosen, tested = (torch.rand(40, 2, generator=draw, dtype=torch.float64) for _ in range(2))
+    known, truth = ((torch.rand(40, 2, generator=draw) < 0.5).double() for _ in range(2))
+    config, groups = OperatingConfig(sensitivity=0.8), [str(at // 2) for at in range(40)]
+    points = judged_points(("a", "b"), (chosen, known), (tested, truth), config, groups)
+    for at, label in enumerate("ab"):
+        alone = chosen_point(label, chosen[:, at], known[:, at], config)
+        assert alone.threshold != chosen_point(label, tested[:, at], truth[:, at], config).threshold
+        assert points[at] == judged(alone, tested[:, at], truth[:, at], groups)
