@@ -16,7 +16,12 @@ from torch import Tensor
 
 from sightline.training.reporter import Row
 
-MONITORS = {"accuracy": ("val/accuracy", "max"), "loss": ("val/loss", "min"), "auc": ("val/AUC", "max")}
+MONITORS = {
+    "accuracy": ("val/accuracy", "max"),
+    "loss": ("val/loss", "min"),
+    "class-loss": ("val/class", "min"),
+    "auc": ("val/AUC", "max"),
+}
 """Which figure chooses the epoch, and whether more of it is better."""
 LOSS = "val/loss"
 """What decides between epochs that are equally good."""

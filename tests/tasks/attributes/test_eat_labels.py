@@ -328,6 +328,7 @@ def test_the_control_of_texts_names_what_the_flagged_labels_imply() -> None:
 def test_nothing_moves_the_probabilities_of_labels() -> None:
     recipe = for_labels(EatRecipe())
     assert (recipe.loss.label_smoothing, recipe.loop.monitor) == (0.0, "loss")
+    assert for_labels(EatRecipe().but(join="bottleneck")).loop.monitor == "class-loss"
     assert recipe.tuning.head_start == "probe"
     assert for_labels(EatRecipe().but(weights="random")).tuning.head_start == "auto"
 

@@ -96,6 +96,18 @@ def test_a_bottleneck_below_its_probe_is_said_to_see_attributes_only(weights: Pa
     assert BOTTLENECK in (tmp_path / "net.md").read_text()
 
 
+def test_a_bottleneck_keeps_the_epoch_of_the_lowest_class_loss(weights: Path, tmp_path: Path) -> None:
+    rows: list[dict[str, float]] = []
+    own = recipe(weights, join="bottleneck", frozen=True, attribute_weight=50.0, lr=0.05)
+    outcome = train_eat(
+        None, tmp_path / "net.safetensors", own, reporter=Reporter(epoch=lambda number, row: rows.append(row))
+    )
+    assert outcome is not None
+    by_class, by_sum = (min(range(3), key=lambda at: rows[at][name]) + 1 for name in ("val/class", "val/loss"))
+    assert outcome.best == by_class != by_sum
+    assert "by validation class loss" in (tmp_path / "net.md").read_text()
+
+
 @pytest.mark.parametrize("kind", [EatExperiment, LabelEatExperiment])
 @pytest.mark.parametrize(("join", "below"), [("bottleneck", True), ("bottleneck", False), ("fusion", True)])
 def test_only_a_bottleneck_below_its_probe_gets_the_note(
@@ -170,6 +182,7 @@ def test_given_weights_are_tuned_and_random_ones_are_trained_as_before(weights: 
     given = recipe(weights).settled(drawn=True)
     assert (given.tuning.norms, given.tuning.warm_up, given.tuning.trunk_lr_factor) == ("rest", 1, 0.1)
     assert (given.augmentation.augment, given.loop.monitor) == ("photo", "loss")
+    assert recipe(weights, join="bottleneck").settled(drawn=False).loop.monitor == "class-loss"
     random = EatRecipe().settled(drawn=True)
     assert (random.tuning.norms, random.tuning.warm_up, random.tuning.trunk_lr_factor) == ("train", 0, 1.0)
     assert (random.augmentation.augment, random.network.side, random.loop.monitor) == ("scene", 224, "accuracy")

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from sightline.errors import TrainingError
 from sightline.models.zoo.cifar_names import cifar_net
+from sightline.tasks.classification.command import _tell
 from sightline.tasks.classification.data.aside import TOO_FEW, with_validation
 from sightline.tasks.classification.data.formats import list_folder
 from sightline.tasks.classification.data.pictures import Pictures
@@ -54,7 +55,7 @@ def pictures(labels, keys=()) -> Pictures:
     return Pictures(images, torch.tensor(labels), rows[:-2], rows[-2:], names, (0.5,), (0.2,), "", keys=keys)
 
 
-def test_a_training_that_ruins_the_weights_ends_as_its_probe(recipe, photos, tmp_path):
+def test_a_training_that_ruins_the_weights_ends_as_its_probe(recipe, photos, tmp_path, capsys):
     out, wild = (
         tmp_path / "net.safetensors",
         {"lr": 30.0, "trunk_lr_factor": 1.0, "warm_up": 0, "head_lr_factor": 1.0},
@@ -69,6 +70,11 @@ def test_a_training_that_ruins_the_weights_ends_as_its_probe(recipe, photos, tmp
     assert "test accuracy, the start, which no epoch beats" in out.with_suffix(".md").read_text()
     assert last.kept is None
     assert last.accuracy < own.accuracy
+    for outcome, words, chosen_by_test in ((own, own.when, False), (last, "last epoch", True)):
+        _tell(outcome, as_json=False)
+        text = " ".join(capsys.readouterr().out.split())
+        assert f"test accuracy, {words}: {outcome.accuracy:.4f}" in text
+        assert ("the test pictures themselves chose" in text) is chosen_by_test
     assert "test accuracy, last epoch" in (tmp_path / "last.md").read_text()
 
 

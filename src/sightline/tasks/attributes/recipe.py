@@ -147,9 +147,10 @@ class EatLoop(LoopConfig):
 
     monitor: str = setting(
         "auto",
-        "What chooses the epoch: validation accuracy or loss. Default: loss with given weights, as a few images "
-        "hardly tell epochs apart by accuracy; accuracy with random ones.",
-        words=("auto", "accuracy", "loss"),
+        "What chooses the epoch: validation accuracy, loss, or class-loss (without the attributes'). Default: loss "
+        "with given weights, as a few images hardly tell epochs apart by accuracy, of a bottleneck class-loss; "
+        "accuracy with random ones.",
+        words=("auto", "accuracy", "loss", "class-loss"),
     )
     patience: int = setting(0, "Epochs without a better one after which training stops; 0: never.", low=0)
 
@@ -206,7 +207,11 @@ class EatRecipe(Recipe):
         """
         given, own = self.given(drawn=drawn), self.augmentation
         side = self.network.size or (size if given else None) or SIDE
-        monitor = self.loop.monitor if self.loop.monitor != "auto" else "loss" if given else "accuracy"
+        monitor = self.loop.monitor
+        if monitor == "auto":
+            # attributes of a bottleneck serve its class, which goes on learning when their loss rises again
+            loss = "class-loss" if self.network.join == "bottleneck" else "loss"
+            monitor = loss if given else "accuracy"
         augment = own.augment if own.augment != "auto" else "photo" if given else "scene"
         return replace(
             self,

@@ -54,7 +54,7 @@ class Source(Settings):
 SHOWN = {
     "loss": "train/loss",
     "accuracy": "train/accuracy",
-    "test accuracy": "val/accuracy",
+    "held-out accuracy": "val/accuracy",
     "validation AUROC": "val/mean AUROC",
 }
 """Figures of an epoch's line."""
@@ -65,8 +65,7 @@ def classify(
 ) -> None:
     """Train a classifier, plain or with an attention module, and test it.
 
-    The figure is the last epoch's. Interrupted? The same command goes on after the last finished epoch, to the same
-    weights bit for bit.
+    Interrupted? The same command goes on after the last finished epoch, to the same weights bit for bit.
     """
     with training(run.folder):
         from sightline.tasks.classification.train import train_classify
@@ -108,7 +107,7 @@ def _tell_labels(outcome: MultiLabelled, *, as_json: bool) -> None:
 
 def _tell(outcome: Classified, *, as_json: bool) -> None:
     """The figures for people or for programs."""
-    from sightline.tasks.classification.report import OPTIMISTIC
+    from sightline.tasks.classification.report import OPTIMISTIC, PUT_ASIDE
 
     low, high = outcome.interval
     probe = {"probe": outcome.control.accuracy, "alarm": outcome.control.alarm}
@@ -118,20 +117,21 @@ def _tell(outcome: Classified, *, as_json: bool) -> None:
             **probe,
             "accuracy": outcome.accuracy,
             "interval": [low, high],
-            "remark": f"best: {OPTIMISTIC}",
+            "remark": f"best: {OPTIMISTIC if outcome.kept is None else PUT_ASIDE}",
         }
         say_json({**record, "files": [str(path) for path in outcome.files]})
         return
     for note in outcome.notes:
         say_note(note)
     say(
-        f"test accuracy of the last epoch {outcome.accuracy:.4f} ({low:.4f}-{high:.4f}) on {outcome.total} pictures; "
+        f"test accuracy, {outcome.when}: {outcome.accuracy:.4f} ({low:.4f}-{high:.4f}) on {outcome.total} pictures; "
         f"always the most frequent class: {outcome.frequent / outcome.total:.4f}"
     )
     if outcome.control.fact:
         say(f"linear probe {outcome.control.fact}")
     if outcome.control.alarm:
         say_alarm(outcome.control.alarm)
-    say(f"best over {outcome.epochs} epochs {outcome.best:.4f} in epoch {outcome.best_epoch} ({OPTIMISTIC})")
+    if outcome.kept is None:
+        say(f"best over {outcome.epochs} epochs {outcome.best:.4f} in epoch {outcome.best_epoch} ({OPTIMISTIC})")
     gated = f", gate at {outcome.scheme}" if outcome.scheme else ", no gate"
     say(f"{outcome.parameters} parameters{gated}; {', '.join(map(str, outcome.files))} written")

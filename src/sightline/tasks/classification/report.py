@@ -12,6 +12,7 @@ from sightline.tasks.classification.recipe import ClassifyRecipe
 from sightline.training.standing import described
 
 OPTIMISTIC = "optimistic: the test pictures themselves chose the epoch"
+PUT_ASIDE = "of the training pictures that were put aside"
 _PAGE = """# A classifier of {classes} classes
 
 This page was written by the command that trained it; the figures are of its test pictures.

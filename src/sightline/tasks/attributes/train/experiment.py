@@ -266,7 +266,7 @@ class EatExperiment(Experiment[EatRecipe, Pictures, AttributeNet, Trained]):
         """Card and run page."""
         net, recipe, judged = cast(AttributeNet, self.written), self.recipe, outcome.judged
         kept = f"epoch {outcome.best}" if outcome.best else "the start (the linear probe)"
-        epochs = f"{len(rows)} epochs; {kept} kept, by validation {recipe.loop.monitor}"
+        epochs = f"{len(rows)} epochs; {kept} kept, by validation {recipe.loop.monitor.replace('-', ' ')}"
         about = facts(judged, data, recipe, epochs)
         if outcome.control.fact:
             about = {"class accuracy": about["class accuracy"], "linear probe": outcome.control.fact, **about}

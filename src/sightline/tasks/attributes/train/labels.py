@@ -65,9 +65,11 @@ def for_labels(recipe: EatRecipe) -> EatRecipe:
         )
     if recipe.loop.monitor == "accuracy":
         raise TrainingError("--monitor accuracy is of one class per picture; several labels are kept by loss")
-    tuning = recipe.tuning
+    tuning, monitor = recipe.tuning, recipe.loop.monitor
+    if monitor == "auto":
+        monitor = "class-loss" if recipe.network.join == "bottleneck" else "loss"
     start = tuning.head_start == "auto" and tuning.probe and recipe.given(drawn=False)
-    return recipe.but(label_smoothing=0.0, monitor="loss", **({"head_start": "probe"} if start else {}))
+    return recipe.but(label_smoothing=0.0, monitor=monitor, **({"head_start": "probe"} if start else {}))
 
 
 @dataclass
