@@ -11,6 +11,7 @@ import typer
 from PIL import Image
 from typer.testing import CliRunner
 
+from sightline.api.other_maps import ALONE
 from sightline.cli.app import app
 from sightline.cli.explain import _photos
 
@@ -285,7 +286,16 @@ def test_masks_say_how_much_of_each_phrase_lies_on_the_object(scene):
     assert max(left + right) > 0.55
     phrases = json.loads(result.stdout)["photos"][0]["explanations"][0]["phrases"]
     assert [one["object_area"] for one in phrases if one["energy"] is not None] == [0.5] * len(left)
+    # one photo twice: what the other's maps have on this one's half is the mean of its own phrases
+    others = [one["object_others"] for one in phrases if one["energy"] is not None]
+    assert others == pytest.approx([np.mean(left)] * len(left), abs=5e-3)
+    words = "explain left.png --model birdnet --masks masks/left.png --format arrays --json --out alone"
+    alone = run(*words.split())
+    (photo,) = json.loads(alone.stdout)["photos"]
+    assert {one["object_others"] for one in photo["explanations"][0]["phrases"]} == {None}
+    assert ALONE in photo["notes"]
     bare = run("explain", "left.png", "--format", "arrays", "--json")
+    assert ALONE not in json.loads(bare.stdout)["photos"][0]["notes"]
     assert energies(json.loads(bare.stdout)["photos"][0]) == []
 
 

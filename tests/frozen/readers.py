@@ -687,7 +687,7 @@ def _unspoken(content: Any) -> Any:
         return {
             key: _unspoken(value)
             for key, value in content.items()
-            if key not in (*SPOKEN, "main", "object", "object_area")
+            if key not in (*SPOKEN, "main", "object", "object_area", "object_others")
         }
     return [_unspoken(value) for value in content] if isinstance(content, list) else content
 

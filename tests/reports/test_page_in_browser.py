@@ -355,6 +355,17 @@ def test_space_on_a_button_presses_the_button(opened):
     assert opened.page.locator("#play").get_attribute("aria-pressed") != "true"
 
 
+def test_the_share_on_the_object_is_said_beside_its_area_and_the_maps_of_other_pictures(browser, tmp_path):
+    known = {"object": 0.6, "object_area": 0.25, "object_others": 0.45}
+    maps = [AttentionMap(torch.eye(4), name, notes=notes) for name, notes in (("a", {}), ("b", known))]
+    item = Explanation(Flow(tuple(maps), "m"), Decision("dog", 0.9, 1, 0.9), photo(), "x.png")
+    opened = Opened(browser, save_page([item], tmp_path / "page.html"))
+    opened.press("ArrowRight")
+    said = "60 % of all evidence is on the object, 25 % of the picture; of other pictures' maps 45 %."
+    assert said in opened.text("#facts")
+    opened.page.close()
+
+
 def test_the_box_of_a_detection_is_drawn_and_its_share_is_said(browser, tmp_path):
     values = torch.zeros(4, 4)
     values[0, 0], values[3, 3] = 3.0, 1.0

@@ -77,12 +77,13 @@ def test_the_box_of_a_decision_brings_its_ring_and_the_evidence_in_it():
 
 
 def test_the_share_on_a_known_object_comes_before_that_in_the_box():
-    area = {"object_area": 0.2}
-    for notes, control in ((area, 0.2), ({}, None)):  # a result of an earlier version has no area
+    both = {"object_area": 0.2, "object_others": 0.4}
+    for notes, control, others in ((both, 0.2, 0.4), ({}, None, None)):  # a result of an earlier version has none
         maps = (AttentionMap(torch.eye(2), "a", notes={"object": 0.7, **notes}), AttentionMap(torch.eye(2), "b"))
         panel = subject_payload(subjects_of([explanation(Flow(maps, "m"))])[0])["panels"][0]
         assert (panel["on_object"], panel["object_name"]) == ([0.7, None], "object")
         assert panel["object_area"] == control
+        assert panel["others_on_object"] == [others, None]
 
 
 def test_photos_are_small_and_drawings_lossless():

@@ -14,11 +14,13 @@ from .test_page_in_browser import Opened
 
 SENTENCES = ("This is a Finch because it has a red crown.", f"Its {HOSTILE} speaks against it.")
 
+CONTROLLED = "80 % of its map on the object (30 % of the picture, 45 % of other pictures' maps)"
+
 
 def told():
     crown = Phrase(
         "red crown", 0.9, 0.25, AttentionMap(smooth(5, 5, 8), "crown"), (0.25, 0.1, 0.5, 0.4), "why", 0.8,
-        "associated, not shown to cause", (0, 31, 42), 0.3,
+        "associated, not shown to cause", (0, 31, 42), 0.3, 0.45,
     )  # fmt: skip
     other = Phrase(
         HOSTILE, 0.6, -0.1, AttentionMap(smooth(5, 5, 9), "bill"), (0.0, 0.5, 0.2, 0.2), role="against",
@@ -32,7 +34,8 @@ def test_the_page_carries_sentences_and_all_that_is_known_of_a_phrase():
     panel = subject_payload(subjects_of([told()])[0])["panels"][0]
     assert panel["sentences"] == list(SENTENCES)
     first = panel["phrases"][0]
-    assert (first["role"], first["energy"], first["object_area"], first["said"]) == ("why", 0.8, 0.3, (0, 31, 42))
+    assert (first["role"], first["energy"], first["said"]) == ("why", 0.8, (0, 31, 42))
+    assert (first["object_area"], first["object_others"]) == (0.3, 0.45)
     assert first["note"] == "associated, not shown to cause"
     assert common_payload()["roles"]["against"] == "against it"
 
@@ -62,7 +65,7 @@ def test_sentences_read_as_they_were_written(opened):
     said = opened.page.locator(".said")
     assert said.all_text_contents() == ["a red crown", HOSTILE]
     title = said.first.get_attribute("title")
-    facts = ("for it", "90 % sure", "+25 % of the evidence", "80 % of its map on the object (30 % of the picture)")
+    facts = ("for it", "90 % sure", "+25 % of the evidence", CONTROLLED)
     assert title == " · ".join((*facts, "associated, not shown to cause"))
 
 

@@ -31,7 +31,8 @@ def an_explanation() -> Explanation:
         AttentionMap(torch.tensor([1.0, float("nan")]), "words", Domain("words", ("a", "bird"))),
     )
     phrase = Phrase("red crown", 0.9, 0.4, AttentionMap(values, "input"), (0.1, 0.2, 0.3, 0.4))
-    doubt = Phrase("no map", role="doubt", energy=0.75, note="associated", said=(0, 8, 14), object_area=0.25)
+    shares = {"energy": 0.75, "object_area": 0.25, "object_others": 0.4}
+    doubt = Phrase("no map", role="doubt", note="associated", said=(0, 8, 14), **shares)
     return Explanation(
         flow=Flow(maps, "gradxact"),
         decision=Decision("zebra <b>", 3.5, 7, 0.25, 3),
@@ -90,7 +91,7 @@ def test_a_result_of_the_first_schema_is_still_read(tmp_path: Path) -> None:
     for record in content["explanations"]:
         del record["sentences"], record["rate"], record["decision"]["against"]
         for phrase in record["phrases"]:
-            for name in ("role", "energy", "object_area", "note", "said"):
+            for name in ("role", "energy", "object_area", "object_others", "note", "said"):
                 del phrase[name]
     manifest.write_text(json.dumps(content))
     read = Explanations.load(tmp_path).one()
@@ -129,6 +130,23 @@ def test_phrases_of_the_schema_before_are_read_without_an_area_and_those_of_this
     manifest.write_text(json.dumps(content))
     read = Explanations.load(tmp_path).one().phrases
     assert [(phrase.energy, phrase.object_area) for phrase in read] == [(None, None), (0.75, None)]
+
+
+def test_phrases_of_the_schema_before_lack_the_other_pictures_maps_and_those_of_this_one_need_them(
+    tmp_path: Path,
+) -> None:
+    manifest = an_explanation().save(tmp_path)
+    assert [phrase.object_others for phrase in Explanations.load(tmp_path).one().phrases] == [None, 0.4]
+    content = json.loads(manifest.read_text())
+    for record in content["explanations"]:
+        for phrase in record["phrases"]:
+            del phrase["object_others"]
+    manifest.write_text(json.dumps(content))
+    with pytest.raises(ResultError, match="damaged: 'object_others'"):
+        Explanations.load(tmp_path)
+    content["schema"] = 7
+    manifest.write_text(json.dumps(content))
+    assert [phrase.object_others for phrase in Explanations.load(tmp_path).one().phrases] == [None, None]
 
 
 PLACES = {"signal": ((9,), "t"), "volume": ((4, 5, 6), "z"), "space-time": ((3, 5, 6), "t"), "image": ((5, 6), "h")}

@@ -20,6 +20,7 @@ from sightline.api.inputs import check_lengths, passed
 from sightline.api.layers import Layers, named_layers
 from sightline.api.methods import Fitting, chosen, options_of
 from sightline.api.narration import narrated, on_object
+from sightline.api.other_maps import beside_others
 from sightline.api.question import Question, ask
 from sightline.api.scope import within_scope
 from sightline.capture import Plan, in_chunks
@@ -188,7 +189,7 @@ def explain(
         explanations.extend(within_scope(model, spoken, inputs[part]))
         if callable(progress):
             progress(part.stop, len(inputs))
-    return Explanations(tuple(explanations))
+    return Explanations(beside_others(explanations, foreground, len(explanations) // len(inputs)))
 
 
 def _why(question: Question, outcomes: list[tuple[Method, Outcome]], fitting: Fitting) -> dict[str, Any]:

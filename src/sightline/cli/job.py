@@ -12,6 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from sightline.cli.chunks import chunks
 from sightline.cli.index import INDEX, card_of, make_index
 from sightline.cli.tiled import check_size, in_tiles, together, write_tiles
 from sightline.common.files import check_ours
@@ -155,9 +156,8 @@ def run(
     for folder in folders.values():
         check_place(folder)
     job = with_index(job, len(photos))
-    size = together(job, CHUNK)
-    for start in range(0, len(photos), size):
-        chunk = photos[start : start + size]
+    with_others = bool(job.masks) and job.batch_size is None
+    for chunk in chunks(photos, together(job, CHUNK), together=with_others):
         for photo, items in explained(list(readable(chunk, loaded, job, result)), loaded, job, names):
             record = _write(photo, items, folders[_path(photo)], loaded, job)
             result.left_out |= record["left_out"]
@@ -274,13 +274,14 @@ def _foreground(photos: Sequence[Input], loaded: LoadedModel, job: ExplainJob) -
 def _write(photo: Input, items: Explanations, folder: Path, loaded: LoadedModel, job: ExplainJob) -> dict[str, Any]:
     """Write one photo's folder; returns its record, which is also in the folder."""
     from sightline._version import __version__
+    from sightline.api.other_maps import alone
     from sightline.api.scope import known_of
     from sightline.reports.headline import main_record
 
     record: dict[str, Any] = {
         "source": str(photo.path),
         "size": list(photo.original_size),
-        "notes": [*photo.notes, *known_of(items)],
+        "notes": [*photo.notes, *known_of(items), *alone(items)],
         "left_out": left_out(items),
         "folder": str(folder),
         "files": [],

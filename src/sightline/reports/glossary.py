@@ -11,6 +11,7 @@ NOTES: dict[str, str] = {
     "drift": "relevance lost to biases",
     "object": "share on the object",
     "object_area": "share that is object",
+    "object_others": "share of other pictures' maps on it",
     "prefix": "share on class and register tokens",
     "abandoned": "share abandoned",
     "kept": "share of neurons kept",
@@ -48,6 +49,7 @@ HELP: dict[str, str] = {
     "region": "Share of the positive evidence within the places that the decision is about.",
     "object": "Share of the positive evidence within the object's mask.",
     "object_area": "Share of the picture within that mask: what an even map has on it.",
+    "object_others": "Share within that mask of the mean map of the other pictures of the same run.",
     "prefix": "Evidence on tokens that belong to no place of the picture.",
     "abandoned": "Evidence on paths that the method did not follow.",
     "kept": "Neurons that the method kept as evidence.",
@@ -55,7 +57,7 @@ HELP: dict[str, str] = {
     "sinks_relevance": "Share of the relevance on those tokens.",
 }
 """What a number is, in a line."""
-SHARES = ("abandoned", "kept", "object", "object_area", "prefix")
+SHARES = ("abandoned", "kept", "object", "object_area", "object_others", "prefix")
 """Notes that are shares."""
 
 

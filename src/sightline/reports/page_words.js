@@ -5,7 +5,7 @@ function factsOf(phrase) {
   const facts = [], share = (value) => `${Math.abs(100 * value).toFixed(0)} %`;
   if (phrase.probability !== null) facts.push(phrase.role ? `${share(phrase.probability)} sure` : share(phrase.probability));
   if (phrase.contribution !== null) facts.push(`${phrase.contribution < 0 ? "−" : "+"}${share(phrase.contribution)} of the evidence`);
-  if (phrase.energy !== null) facts.push(`${share(phrase.energy)} of its map on the object${phrase.object_area === null ? "" : ` (${share(phrase.object_area)} of the picture)`}`);
+  if (phrase.energy !== null) facts.push(`${share(phrase.energy)} of its map on the object${phrase.object_area === null ? "" : ` (${share(phrase.object_area)} of the picture${phrase.object_others === null ? "" : `, ${share(phrase.object_others)} of other pictures' maps`})`}`);
   return facts;
 }
 

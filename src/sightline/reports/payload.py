@@ -112,17 +112,19 @@ def _method(item: Explanation) -> dict[str, Any]:
 def _target(item: Explanation) -> dict[str, Any]:
     """The region that the decision is about, as rings, and each map's share of evidence on it or on the object.
 
-    Beside the shares stands what an even map has there; a result of an older schema lacks it.
+    Beside the shares stands what an even map and the other pictures' maps have there, as far as that is known.
     """
     noted = [map_.notes.get("object") for map_ in item.flow.maps]
     known = any(share is not None for share in noted)
     areas = [map_.notes["object_area"] for map_ in item.flow.maps if "object_area" in map_.notes]
     area = next(iter(areas), None) if known else region_area(item.decision)
+    others = [map_.notes.get("object_others") if known else None for map_ in item.flow.maps]
     shares = noted if known else [share_within(map_, item.decision) for map_ in item.flow.maps]
     return {
         "region": [ring_text(loop) for loop in region_of(item.decision)],
         "region_name": region_name(item.decision),
         "on_object": [None if share is None else round(share, 4) for share in shares],
+        "others_on_object": [None if share is None else round(share, 4) for share in others],
         "object_area": None if area is None else round(area, 4),
         "object_name": "object" if known else region_name(item.decision),
     }
@@ -202,6 +204,7 @@ def _phrase(phrase: Phrase) -> dict[str, Any]:
         "role": phrase.role,
         "energy": phrase.energy,
         "object_area": phrase.object_area,
+        "object_others": phrase.object_others,
         "note": phrase.note,
         "said": phrase.said,
         "map": None if phrase.map is None or phrase.map.domain.kind != "image" else _map(phrase.map),

@@ -22,8 +22,21 @@ from sightline.results.original import Original
 from sightline.results.store import read_result, write_result
 
 Strings = tuple[str, ...]
-Area = float | None
-PLAIN = ("text", "probability", "contribution", "box", "role", "energy", "object_area", "note", "said")
+Share = float | None
+CONTROLS = ("object_area", "object_others")
+"""What stands beside a phrase's share on the object."""
+PLAIN = (
+    "text",
+    "probability",
+    "contribution",
+    "box",
+    "role",
+    "energy",
+    "object_area",
+    "object_others",
+    "note",
+    "said",
+)
 """Fields of a phrase that are JSON as they are."""
 
 
@@ -66,7 +79,9 @@ class Phrase:
             "change": with it the decision would be another; "typical": usual for the class, not seen in the picture;
             "unproven": read by a model whose readings were never compared with controls. Empty if not given.
         energy: share of the map that lies on the object, where a mask of the object is known.
-        object_area: the control of `energy`: share of the picture that is the object, which an even map has on it.
+        object_area: a control of `energy`: share of the picture that is the object, which an even map has on it.
+        object_others: a control of `energy`: the share on it of the mean map of all phrases of the other pictures,
+            where several were explained together.
         note: what a reader has to know about it, such as "associated, not shown to cause".
         said: `(sentence, start, end)`: where it stands in the explanation's sentences.
     """
@@ -81,6 +96,7 @@ class Phrase:
     note: str = ""
     said: tuple[int, int, int] | None = None
     object_area: float | None = None
+    object_others: float | None = None
 
     def record(self, key: str, arrays: dict[str, Tensor]) -> dict[str, Any]:
         """The phrase as the manifest of a saved result has it; its map's values go into `arrays` under `key`."""
@@ -93,12 +109,12 @@ class Phrase:
 
         Raises:
             ValueError: it is damaged, or points to a sentence that does not exist.
-            KeyError: it has no map or no area, not even an empty one.
+            KeyError: it has no map or no control, not even an empty one.
         """
-        plain = {name: value for name, value in record.items() if name not in ("map", "object_area")}
+        plain = {name: value for name, value in record.items() if name not in ("map", *CONTROLS)}
         map_ = None if record["map"] is None else AttentionMap.restore(record["map"], arrays)
-        area = as_kind(Area, record["object_area"], "object_area")
-        phrase = restored(cls, plain, map=map_, object_area=area)
+        controls = {name: as_kind(Share, record[name], name) for name in CONTROLS}
+        phrase = restored(cls, plain, map=map_, **controls)
         if phrase.said is not None:
             at, start, end = phrase.said
             if not 0 <= at < len(sentences) or not 0 <= start <= end <= len(sentences[at]):

@@ -18,14 +18,14 @@ from sightline.common.reading import check_file, is_there, read_json
 from sightline.common.runs import read_record
 from sightline.errors import ResultError
 
-SCHEMA = 7
-READS = (1, 2, 3, 4, 5, 6, 7)
+SCHEMA = 8
+READS = (1, 2, 3, 4, 5, 6, 7, 8)
 """Schemas that can be read; the first has no sentences, and its phrases no roles; the second has no rate,
 the third no original picture, the decisions of the fourth no region, the fifth no corrections,
-and the phrases of the sixth no area of the object."""
+the phrases of the sixth no area of the object, and those of the seventh nothing of other pictures' maps."""
 ADDED: dict[int, dict[str, Any]] = {3: {"rate": None}, 4: {"original": None}, 6: {"corrections": None}}
 """What a schema added to every record, with what its absence in an older one means."""
-ADDED_TO_PHRASES: dict[int, dict[str, Any]] = {7: {"object_area": None}}
+ADDED_TO_PHRASES: dict[int, dict[str, Any]] = {7: {"object_area": None}, 8: {"object_others": None}}
 """The same for each phrase of a record."""
 ARRAYS = "arrays.safetensors"
 MANIFEST = "manifest.json"

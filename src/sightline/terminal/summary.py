@@ -14,7 +14,18 @@ if TYPE_CHECKING:
     from sightline.results import AttentionMap, Explanation
 
 
-PHRASE = ("text", "role", "probability", "contribution", "box", "energy", "object_area", "note", "said")
+PHRASE = (
+    "text",
+    "role",
+    "probability",
+    "contribution",
+    "box",
+    "energy",
+    "object_area",
+    "object_others",
+    "note",
+    "said",
+)
 """What the record holds of a phrase; its map is in the arrays."""
 
 
