@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from sightline.common.modes import as_found
+from sightline.gates.surgery.shallow import Shallow
 
 Insert = Callable[[Tensor], Tensor]
 Recipe = Callable[..., Tensor]
@@ -28,23 +29,6 @@ DROPS = ("DropPath", "StochasticDepth", "Identity", "Dropout", "Dropout2d")
 
 class NoBranch(Exception):  # noqa: N818 - no error: the block is passed over, and the reason is kept
     """Why a block has no branch that a gate could stand in."""
-
-
-class _Proxy(fx.Proxy):
-    """A traced value; `x += y` stays in place, where torch.fx reads `x = x + y` and needs memory for it."""
-
-    def __iadd__(self, other: Any) -> Any:
-        return self.tracer.create_proxy("call_function", operator.iadd, (self, other), {})
-
-
-class _Shallow(fx.Tracer):
-    """Traces one module's own code; every module inside is a leaf."""
-
-    def proxy(self, node: fx.Node) -> fx.Proxy:
-        return _Proxy(node, self)
-
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return True
 
 
 def trace_branch(block: nn.Module, kind: type[nn.Module]) -> Recipe:
@@ -99,7 +83,7 @@ def _traced(block: nn.Module, kind: type[nn.Module]) -> fx.Graph:
     values = {name: buffer.clone() for name, buffer in own.items()}
     block.__class__ = kind
     try:
-        graph = _Shallow().trace(block)
+        graph = Shallow().read(block)
     finally:
         block.__class__ = now
     if not all(torch.equal(cast(Tensor, block._buffers[name]), value) for name, value in values.items()):
