@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from sightline.common.reading import check_file, is_folder
+from sightline.data.dicom import some_dicom
 from sightline.errors import InputError
 
 
@@ -55,7 +56,7 @@ def _in_folder(folder: Path, suffixes: frozenset[str]) -> list[Path]:
     if not photos:
         raise InputError(
             f"the folder {str(folder)!r} holds no picture; looked there and in its subfolders for "
-            f"{', '.join(sorted(suffixes))}"
+            f"{', '.join(sorted(suffixes))}{some_dicom(folder)}"
         )
     return photos
 

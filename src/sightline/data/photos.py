@@ -17,6 +17,7 @@ from PIL import Image, UnidentifiedImageError
 
 from sightline.common.reading import check_file
 from sightline.data.decode import FORMATS, decoded, picture_of_page, picture_of_values, upright_rgb
+from sightline.data.dicom import WAY, is_dicom
 from sightline.data.levels import Levels
 from sightline.data.openers import opener
 from sightline.data.paths import find_files
@@ -159,6 +160,8 @@ def _guarded(path: Path, step: Callable[[], Image.Image]) -> Image.Image:
     except Image.DecompressionBombError as problem:
         raise InputError(_too_large(path, "")) from problem
     except UnidentifiedImageError as problem:
+        if is_dicom(path):
+            raise InputError(f"{str(path)!r} is a DICOM file, which is not read; {WAY}") from problem
         raise InputError(
             f"{str(path)!r} is not an image file of a known format; known: {', '.join(FORMATS)}"
         ) from problem

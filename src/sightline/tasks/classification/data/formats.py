@@ -13,6 +13,7 @@ from pathlib import Path
 
 from sightline.common.reading import check_listed, is_there, read_table
 from sightline.common.text import printable
+from sightline.data.dicom import some_dicom
 from sightline.data.grouped import whole_groups
 from sightline.data.label_table import FILES, NAMES
 from sightline.data.photos import find_photos
@@ -88,6 +89,7 @@ def _of_classes(folder: Path, whole: Path) -> Rows:
         raise DataError(
             f"{str(whole)!r} has no folders of classes with pictures in them; lay it out as train/CLASS/* and "
             "test/CLASS/*, as CLASS/*, as pictures with a labels.csv, or name a folder of CIFAR's binary version"
+            f"{some_dicom(folder)}"
         )
     return rows
 
