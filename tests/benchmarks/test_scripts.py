@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import ast
 import json
-import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-SCRIPTS = Path(__file__).parents[2] / "benchmarks"
+from tests.benchmarks.script import SCRIPTS, run
+
 sys.path.insert(0, str(SCRIPTS))
 import _measure  # noqa: E402
-
-
-def run(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(SCRIPTS / script), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def test_figures_are_kept_as_json_beside_what_made_them(tmp_path):
@@ -67,10 +61,9 @@ def test_every_model_of_the_toy_run_is_explained():
 
 @pytest.mark.parametrize("study", ["mosaics", "causal"])
 def test_a_study_of_truth_runs_on_the_toy_and_goes_on_where_it_stopped(study, tmp_path):
-    command = [sys.executable, str(SCRIPTS / "flow_truth.py"), study, "--toy", "--work", str(tmp_path / "work")]
     tables = []
     for _ in range(2):
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        done = run("flow_truth.py", study, "--toy", "--work", str(tmp_path / "work"))
         assert done.returncode == 0, done.stderr
         tables.append([line for line in done.stdout.splitlines() if line.startswith("| ")])
     assert tables[0] == tables[1]

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
+from tests.benchmarks.script import run
 from tests.docs.conftest import ROOT
 
 DOCS = ROOT / "docs"
@@ -56,9 +55,7 @@ class Script:
     within: bool = field(default=False, kw_only=True)
 
     def run(self, folder: Path) -> str:
-        words = self.command.split()
-        command = [sys.executable, str(ROOT / "benchmarks" / words[0]), *words[1:], "--toy"]
-        result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
+        result = run(*self.command.split(), "--toy", folder=folder)
         assert result.returncode == 0, result.stderr
         return result.stdout
 

@@ -61,11 +61,11 @@ def test_a_network_without_names_of_classes_is_asked_for_its_classes_by_number(t
 
 
 def test_enough_photos_grow_forests_and_the_null_that_has_no_memory(tmp_path, monkeypatch):
-    found, _, _ = show(tmp_path, monkeypatch, 8, "--gate", "dia")
+    found, _, _ = show(tmp_path, monkeypatch, 8, "--gate", "dia", "--shown", "1")
     assert {one["way"] for one in found["memory"]} == FORESTS | ALWAYS
     assert {one["stage"] for one in found["memory"]} == {1, 2, 3}
     assert not found["not_asked"]
-    again, _, _ = show(tmp_path, monkeypatch, 8, "--gate", "dia", "--no-forest")
+    again, _, _ = show(tmp_path, monkeypatch, 8, "--gate", "dia", "--no-forest", "--shown", "1")
     assert {one["way"] for one in again["memory"]} == ALWAYS
     assert again["not_asked"] == ["the forest was not asked for"]
 
