@@ -209,7 +209,7 @@ def main() -> None:
         print(grown(asked.one, asked.models[0], asked.batch))
         return
     warnings.simplefilter("ignore")
-    names, repetitions = (["toy"], 2) if asked.toy else (asked.models, asked.repetitions)
+    names, repetitions = (["toy"], 1 if asked.memory else 2) if asked.toy else (asked.models, asked.repetitions)
     work, marker = (memory, "flow_memory") if asked.memory else (times, "flow_cost")
     work, marker = (batches, "flow_batches") if asked.batches else (work, marker)
     text, found = work(asked, names, repetitions)

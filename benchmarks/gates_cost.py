@@ -345,7 +345,7 @@ def main() -> None:
     parser.add_argument("--table", default="gates", help="name of the table in docs/studies/performance.md")
     asked = parser.parse_args()
     if asked.toy:
-        asked.models, asked.batches, asked.repetitions, asked.least = ["toy"], [1, 4], 3, 0.02
+        asked.models, asked.batches, asked.repetitions, asked.least = ["toy"], [2], 2, 0.02
     torch.set_num_threads(1)
     facts: dict[str, Any] = {"command": command(), "models": {}}
     parts = []

@@ -163,7 +163,7 @@ def main() -> None:
     for name in names:
         found[name] = {} if asked.no_time else measure(name, repetitions, asked.device, asked.weights, asked.damping)
         if asked.memory:
-            found[name]["memory"] = memory(name, min(3, repetitions))
+            found[name]["memory"] = memory(name, 1 if asked.toy else min(3, repetitions))
         if asked.batches:
             found[name]["per image"] = batches(name, 3, asked.device, tuple(asked.batches))
         rows.append({"network": name, **columns(found[name], " / ".join(map(str, asked.batches)))})

@@ -1,4 +1,7 @@
-"""Runs a script of `benchmarks/` in this process: a fresh one would take seconds to import what is here already."""
+"""Runs a script of `benchmarks/` in this process: a fresh one would take seconds to import what is here already.
+
+Scripts that set what cannot be put back, such as the C library's allocator, have a process of their own.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import logging
 import os
 import random
 import runpy
+import subprocess
 import sys
 import tempfile
 import traceback
@@ -14,17 +18,18 @@ import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, chdir, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
-from subprocess import CompletedProcess
 from unittest.mock import patch
 
 import numpy as np
 import torch
 
 SCRIPTS = Path(__file__).parents[2] / "benchmarks"
+APART = ("gates_cost.py",)
+"""Scripts with a process of their own."""
 LOGGERS = ("", "lightning", "lightning.pytorch")
 
 
-def run(script: str, *words: str, folder: Path | None = None) -> CompletedProcess[str]:
+def run(script: str, *words: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
     """A script as `python benchmarks/SCRIPT WORDS` runs it: its output, and how it ended.
 
     Args:
@@ -33,6 +38,9 @@ def run(script: str, *words: str, folder: Path | None = None) -> CompletedProces
         folder: where it runs; here.
     """
     path, output, errors = str(SCRIPTS / script), io.StringIO(), io.StringIO()
+    if script in APART:
+        command = [sys.executable, path, *words]
+        return subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
     with ExitStack() as undo:
         undo.enter_context(_as_before())
         undo.enter_context(chdir(folder or Path.cwd()))
@@ -42,7 +50,7 @@ def run(script: str, *words: str, folder: Path | None = None) -> CompletedProces
         undo.enter_context(redirect_stdout(output))
         undo.enter_context(redirect_stderr(errors))
         code = _ending(path, errors)
-    return CompletedProcess([path, *words], code, output.getvalue(), errors.getvalue())
+    return subprocess.CompletedProcess([path, *words], code, output.getvalue(), errors.getvalue())
 
 
 def _ending(path: str, errors: io.StringIO) -> int:

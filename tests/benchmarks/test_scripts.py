@@ -11,7 +11,7 @@ import pytest
 from tests.benchmarks.script import SCRIPTS, run
 
 sys.path.insert(0, str(SCRIPTS))
-import _measure  # noqa: E402
+import _measure
 
 
 def test_figures_are_kept_as_json_beside_what_made_them(tmp_path):

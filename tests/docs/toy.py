@@ -36,12 +36,17 @@ MODELS = {
 }
 """Networks whose place a smaller one of the same family takes, for verbs that compute with it."""
 
+DRAWN = ("evaluate birds", "evaluate world/")
+"""Comparisons on drawn scenes, of which at least 8 must be certified."""
+
 SIZES: dict[str, dict[str, str | None]] = {
     "explain clicks": {},
     "explain": {"--format": "arrays"},
-    "evaluate": {"--count": "16", "--steps": "2", "--method": "gradcam", "--depth": "late"},
+    **{verb: {"--count": "16", "--steps": "2", "--method": "gradcam", "--depth": "late"} for verb in DRAWN},
+    "evaluate": {"--count": "4", "--steps": "2", "--method": "gradcam", "--depth": "late"},
     "train eat --data": {"--toy": None, "--validation-share": "0.3"},
     "train": {"--toy": None},
+    "audit eat": {"--count": "12"},
     "world render": {"--count": "60"},
     "world measure": {"--count": "4"},
     "world cues": {"--scenes": "4"},
@@ -76,7 +81,7 @@ def small(words: list[str]) -> list[str]:
     for option, value in ({} if "--texts" in words else SIZES.get(verb, {})).items():
         result = _with(result, option, value)
     model = _value(result, "--model") or _value(result, "-m")
-    if verb in ("explain", "evaluate", "gates show") and _published(model) and "--weights" not in result:
+    if verb in ("explain", "gates show", *DRAWN, "evaluate") and _published(model) and "--weights" not in result:
         result += ["--weights", "random"]
     if verb.startswith("train eat") and _published(_value(result, "--model")) and "--weights" not in result:
         result += ["--weights", "random"]

@@ -117,10 +117,10 @@ def decisions_of(readout: Readout, domain: Domain = IMAGE) -> list[list[Decision
         readout: what the target read.
         domain: what the input lies over; regions are lines around parts of a picture, or of a signal's strip.
     """
-    from sightline.reports.region import borders  # drawing is loaded where a decision has a place
-
     regions = readout.regions
     if regions is not None:
+        from sightline.reports.region import borders  # drawing is loaded where a decision has a place
+
         axes = {"image": 2, "spectrogram": 2, "signal": 1}.get(domain.kind)
         regions = regions.reshape(*regions.shape[:2], -1, regions.shape[-1]) if regions.ndim - 2 == axes else None
 

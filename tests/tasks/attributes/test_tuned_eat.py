@@ -51,6 +51,25 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where all trainings of this file keep their scenes: they are the same, and drawing them takes a third."""
+    return tmp_path_factory.mktemp("scenes")
+
+
+@pytest.fixture
+def out(scenes: Path, tmp_path: Path) -> Path:
+    """Where to write the weights."""
+    return place(tmp_path / "net.safetensors", scenes)
+
+
+def place(out: Path, scenes: Path) -> Path:
+    """A place for weights, beside a folder of the work with these scenes."""
+    out.with_suffix(".work").mkdir()
+    (out.with_suffix(".work") / "scenes").symlink_to(scenes)
+    return out
+
+
 def recipe(weights: Path, **options: object) -> EatRecipe:
     return (
         EatRecipe().toy().but(scenes=40, epochs=3, weights=str(weights), model_args=NARROW, device="cpu", **options)
@@ -62,9 +81,8 @@ def trunk_of(path: Path) -> dict[str, torch.Tensor]:
 
 
 def test_a_frozen_training_leaves_the_trunk_bit_for_bit_and_says_what_the_whole_network_says(
-    weights: Path, tmp_path: Path
+    weights: Path, out: Path
 ) -> None:
-    out = tmp_path / "net.safetensors"
     outcome = train_eat(None, out, recipe(weights, frozen=True))
     assert outcome is not None
     before = timm.create_model("resnet18", **NARROW)
@@ -87,25 +105,23 @@ def test_a_frozen_training_leaves_the_trunk_bit_for_bit_and_says_what_the_whole_
     assert outcome.control.accuracy is not None
 
 
-def test_a_bottleneck_below_its_probe_is_said_to_see_attributes_only(weights: Path, tmp_path: Path) -> None:
+def test_a_bottleneck_below_its_probe_is_said_to_see_attributes_only(weights: Path, out: Path) -> None:
     short = recipe(weights, join="bottleneck", frozen=True)
-    outcome = train_eat(None, tmp_path / "net.safetensors", short)
+    outcome = train_eat(None, out, short)
     assert outcome is not None
     assert outcome.control.alarm.startswith("Below the linear probe")
     assert BOTTLENECK in outcome.notes
-    assert BOTTLENECK in (tmp_path / "net.md").read_text()
+    assert BOTTLENECK in out.with_suffix(".md").read_text()
 
 
-def test_a_bottleneck_keeps_the_epoch_of_the_lowest_class_loss(weights: Path, tmp_path: Path) -> None:
+def test_a_bottleneck_keeps_the_epoch_of_the_lowest_class_loss(weights: Path, out: Path) -> None:
     rows: list[dict[str, float]] = []
     own = recipe(weights, join="bottleneck", frozen=True, attribute_weight=50.0, lr=0.05)
-    outcome = train_eat(
-        None, tmp_path / "net.safetensors", own, reporter=Reporter(epoch=lambda number, row: rows.append(row))
-    )
+    outcome = train_eat(None, out, own, reporter=Reporter(epoch=lambda number, row: rows.append(row)))
     assert outcome is not None
     by_class, by_sum = (min(range(3), key=lambda at: rows[at][name]) + 1 for name in ("val/class", "val/loss"))
     assert outcome.best == by_class != by_sum
-    assert "by validation class loss" in (tmp_path / "net.md").read_text()
+    assert "by validation class loss" in out.with_suffix(".md").read_text()
 
 
 @pytest.mark.parametrize("kind", [EatExperiment, LabelEatExperiment])
@@ -140,19 +156,20 @@ class _Table:
     ids=["frozen", "frozen with guides", "heads first with a guide"],
 )
 def test_a_training_on_given_weights_goes_on_to_the_same_weights(
-    options: dict[str, object], weights: Path, tmp_path: Path
+    options: dict[str, object], weights: Path, scenes: Path, tmp_path: Path
 ) -> None:
     own = recipe(weights, **options)
-    train_eat(None, tmp_path / "a.safetensors", own)
+    one, other = (place(tmp_path / f"{name}.safetensors", scenes) for name in "ab")
+    train_eat(None, one, own)
 
     def stop(number: int, row: dict[str, float]) -> None:
         if number == 2:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train_eat(None, tmp_path / "b.safetensors", own, reporter=Reporter(epoch=stop))
-    train_eat(None, tmp_path / "b.safetensors", own)
-    assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()
+        train_eat(None, other, own, reporter=Reporter(epoch=stop))
+    train_eat(None, other, own)
+    assert one.read_bytes() == other.read_bytes()
 
 
 @pytest.mark.parametrize("join", ["fusion", "parallel", "bottleneck"])
@@ -252,10 +269,9 @@ def test_the_report_reads_each_picture_as_the_network_does() -> None:
 
 
 def test_the_start_is_kept_where_every_epoch_is_worse_and_a_resumed_run_keeps_it_too(
-    weights: Path, tmp_path: Path
+    weights: Path, out: Path
 ) -> None:
     own = recipe(weights, lr=3.0, head_lr_factor=1.0, monitor="loss")
-    out = tmp_path / "net.safetensors"
 
     def stop(number: int, row: dict[str, float]) -> None:
         if number == 2:
@@ -272,12 +288,11 @@ def test_the_start_is_kept_where_every_epoch_is_worse_and_a_resumed_run_keeps_it
 
 
 def test_the_rate_of_a_head_that_starts_from_the_probe_follows_the_size_of_its_features(
-    weights: Path, tmp_path: Path
+    weights: Path, out: Path
 ) -> None:
-    out = tmp_path / "net.safetensors"
     assert train_eat(None, out, recipe(weights, lr=0.5)) is not None
-    factor = json.loads((tmp_path / "net.work" / "head_rate.json").read_text())
-    pictures = gather(None, recipe(weights).settled(drawn=True), tmp_path / "net.work")
+    factor = json.loads((out.with_suffix(".work") / "head_rate.json").read_text())
+    pictures = gather(None, recipe(weights).settled(drawn=True), out.with_suffix(".work"))
     net = attribute_net(load_attribute_net(out).spec, str(weights)).eval()
     features = trunk_features(net, pictures.train, torch.arange(len(pictures.train)), pooled=True)
     assert factor == pytest.approx(0.1 / (0.5 * float(features.abs().sum(1).mean())), rel=1e-3)

@@ -183,6 +183,11 @@ class _Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """What is known of the tensors in something nested."""
         return tuple(self.of(tensor) for tensor in tensors_of(parts))
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Torch would load its compiler with the first operation, which takes longer than all else here."""
+        return False
+
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
