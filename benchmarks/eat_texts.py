@@ -107,7 +107,7 @@ def cub(work: Path) -> Rows:
         if way.alone:
             weights[counts == 1] = 1.0
         photos = Photos(features(data, work, way.crop), labels, torch.from_numpy(data.targets), weights, counts)
-        path = work / f"{sha256(repr((way, SEEDS, FOLDS, 2)).encode()).hexdigest()[:12]}.json"
+        path = work / f"{sha256(repr((way, SEEDS, FOLDS, 3)).encode()).hexdigest()[:12]}.json"
         if not path.is_file():
             train, test = (photos.take(split) for split in splits)
             write_text(path, json.dumps(row(way, train, test, data.vocabulary, SEEDS)))
@@ -184,7 +184,7 @@ def row(way: Way, train: Photos, test: Photos, words: Vocabulary, seeds: int) ->
         train = train.take(torch.cat(kept))
     answers = [judged(train, test, way.kind, words, seed=seed, shuffled=way.shuffled) for seed in range(seeds)]
     seen, typical = ([getattr(one.texts, name) for one in answers] for name in ("seen", "typical"))
-    control = [one.by_class for one in answers]
+    control, same = [one.by_class for one in answers], [one.same_words for one in answers]
     there, clear = test.sentences >= 2, test.sentences != 1
     own = torch.nn.functional.one_hot(test.labels).float()
     usual = ((own.T @ there.float()) / own.sum(0)[:, None] >= 0.5)[test.labels]
@@ -197,6 +197,8 @@ def row(way: Way, train: Photos, test: Photos, words: Vocabulary, seeds: int) ->
         "seen: by seed": " / ".join(f"{one.report.seen.precision.mean:.2f}" for one in answers),
         "seen: class control": _true(control, there, everything),
         "seen: less class control": _less(seen, control, there, everything),
+        "seen: same words by class": _true(same, there, everything),
+        "seen: less same words": _less(seen, same, there, everything),
         "seen: true, unsure left out": _true(seen, there, clear),
         "seen: less class control, unsure left out": _less(seen, control, there, clear),
         "typical: of 24": ", ".join(str(one.report.usual) for one in answers),
@@ -313,11 +315,19 @@ def knowledge(train: Photos, kind: Kind, classes: int, seed: int) -> tuple[Calib
 
 @dataclass(frozen=True)
 class Judged:
-    """What heads say of test photos, beside the class control that names as many attributes."""
+    """What heads say of test photos, and what the predicted class alone says.
+
+    Args:
+        report: how true the texts are.
+        texts: what they name.
+        by_class: as many attributes of each photo, those that are most usual for its class.
+        same_words: each attribute of as many photos, those whose class it is most usual for.
+    """
 
     report: TextReport
     texts: Texts
     by_class: Tensor
+    same_words: Tensor
 
 
 def judged(
@@ -336,7 +346,7 @@ def judged(
     truth = (test.sentences >= 2).float()
     report = text_report(reader, texts, truth, torch.ones_like(truth, dtype=torch.bool), frequency)
     usual = torch.nan_to_num(reader.calibration.prototypes)[texts.predicted]
-    return Judged(report, texts, as_many(usual, texts.seen.sum(1)))
+    return Judged(report, texts, as_many(usual, texts.seen.sum(1)), as_many(usual.T, texts.seen.sum(0)).T)
 
 
 if __name__ == "__main__":

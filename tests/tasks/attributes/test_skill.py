@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -125,12 +126,17 @@ def test_unknown_answers_do_not_count():
     assert skill.pictures.tolist() == [COUNT // 2] * 4
 
 
-def test_the_floor_is_the_lowest_probability_from_which_nine_in_ten_are_true():
-    said = torch.tensor([[0.55], [0.56], [0.72], [0.73], [0.9], [0.95]])
-    truth = torch.tensor([[0.0], [1.0], [1.0], [1.0], [1.0], [1.0]])
-    counted, half = torch.ones(6, 1, dtype=torch.bool), torch.tensor([0.5])
+def test_the_floor_is_the_lowest_probability_from_which_nine_in_ten_are_surely_true():
+    said = torch.tensor([0.55, 0.56, *[0.72] * 9, *[0.9] * 36])[:, None]
+    truth = torch.ones_like(said)
+    truth[0] = 0
+    counted, half = torch.ones_like(said, dtype=torch.bool), torch.tensor([0.5])
+    hits, total, z = 46, 47, 1.959964
+    centre, half_width = hits / total + z**2 / 2 / total, z * math.sqrt(46 / 47**3 + z**2 / 4 / total**2)
+    assert (centre - half_width) / (1 + z**2 / total) < 0.9 < 46 / 47  # Wilson's lower end: not sure enough
     assert floor_of(said, truth, counted, half) == 0.6
     assert floor_of(said, truth, counted, torch.tensor([0.6])) == 0.5  # that threshold leaves nothing false
+    assert floor_of(said[-30:], truth[-30:], counted[-30:], half) == 0.95  # all true, and too few to be sure
     assert floor_of(said, 0 * truth, counted, half) == 0.95
     assert floor_of(said, truth, ~counted, half) == 0.95
 

@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from sightline.common.statistics.bootstrap import mean_columns
+from sightline.common.statistics.intervals import wilson
 from sightline.common.statistics.significance import discoveries
 from sightline.tasks.attributes.network.calibration import Calibration, log_odds, platt
 
@@ -23,7 +24,7 @@ FEW = 5
 """An attribute that fewer validation pictures have, or lack, is not measured."""
 FOLDS = 5
 TRUE = 0.9
-"""Share of what is called seen that has to be true on validation pictures."""
+"""Share of what is called seen that has to be true, surely: the lower end of its interval on validation pictures."""
 FLOORS = tuple(level / 100 for level in range(50, 96, 5))
 """Probabilities from which attributes may be called seen; the lowest that is true often enough is taken."""
 
@@ -184,10 +185,15 @@ def cross_fitted(
 def floor_of(
     said: Float[Tensor, "n k"], truth: Float[Tensor, "n k"], counted: Bool[Tensor, "n k"], threshold: Tensor
 ) -> float:
-    """The lowest of `FLOORS` from which a share of `TRUE` of what is said is true; the highest where none will do."""
+    """The lowest of `FLOORS` from which surely a share of `TRUE` of what is said is true; else the highest.
+
+    Surely: the lower end of Wilson's 95 % interval. The share alone, of the lowest of many floors that reaches it,
+    is too high by luck, and on other pictures less is true.
+    """
     for floor in FLOORS:
         mentions = counted & (said >= threshold.clamp(min=floor))
-        if bool(mentions.any()) and float(truth[mentions].mean()) >= TRUE:
+        low, _ = wilson(int(truth[mentions].sum()), int(mentions.sum()))
+        if low >= TRUE:
             return floor
     return FLOORS[-1]
 
