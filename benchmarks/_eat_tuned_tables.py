@@ -37,7 +37,7 @@ def tuned(cells: Cells) -> Rows:
                 "class control": plain(cells.mean(one, "true class")),
                 "accuracy without the map's top fifth": plain(cells.mean(one, "deleted")),
                 "without another map's": plain(cells.mean(one, "deleted another")),
-                "seconds": plain(cells.mean(one, "wall")).partition(".")[0],
+                "CPU seconds": plain(cells.mean(one, "seconds")).partition(".")[0],
             }
         )
     return rows

@@ -18,18 +18,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 
 from _eat_cells import _pack
 from _eat_text_heads import FOLDS, Heads, Kind, Photos, folds_of
+from _eat_text_ways import WAYS, Way, features, sentences_of
 from _study import Rows, publish
-from sightline.api.open_model import open_model
 from sightline.common.files import write_text
 from sightline.common.statistics.bootstrap import ratio, ratio_difference
-from sightline.data.photos import read_photo
-from sightline.models.trunk import Trunk
 from sightline.tasks.attributes.data import (
     BIRDS,
     Attribute,
@@ -38,8 +34,6 @@ from sightline.tasks.attributes.data import (
     class_means,
     read_attributes,
 )
-from sightline.tasks.attributes.data.captions import read_captions
-from sightline.tasks.attributes.data.mined import count_mentions
 from sightline.tasks.attributes.explain.speaking import PictureOutput
 from sightline.tasks.attributes.explain.strategies import AlongWeights
 from sightline.tasks.attributes.metrics.speech import TextReport, Texts, as_many, text_report, texts_of
@@ -62,38 +56,6 @@ def main() -> None:
     publish(tables_of(cells), "eat_texts", json_to=asked.json, write=asked.write)
 
 
-@dataclass(frozen=True)
-class Way:
-    """One way to teach and to judge.
-
-    Args:
-        name: what it is called in the table.
-        crop: whether photos are cut to the bird's box.
-        kind: kind of heads.
-        alone: whether one sentence alone counts as "not there" in training; False leaves it unknown.
-        each: training photos of each class; 0 for all.
-        shuffled: whether attributes are those of other photos: the control that has to be silent.
-    """
-
-    name: str
-    crop: bool = False
-    kind: Kind = Kind(anchored=True, ridge=1000.0)
-    alone: bool = False
-    each: int = 0
-    shuffled: bool = False
-
-
-WAYS = (
-    Way("attributes read off the photo", kind=Kind(anchored=False, ridge=1000.0)),
-    Way("+ what the class does not say"),
-    Way("+ cut to the bird's box", crop=True),
-    Way("+ one sentence alone is a no", crop=True, alone=True),
-    Way("the last with 20 photos a class", crop=True, alone=True, each=20),
-    Way("the last with 10 photos a class", crop=True, alone=True, each=10),
-    Way("attributes of other photos", crop=True, alone=True, shuffled=True),
-)
-
-
 def cub(work: Path) -> Rows:
     """The CUB subset."""
     root = _pack() / "cub_200_2011_subset" / "CUB_200_2011"
@@ -106,7 +68,7 @@ def cub(work: Path) -> Rows:
         weights = torch.from_numpy(data.weights).clone()
         if way.alone:
             weights[counts == 1] = 1.0
-        photos = Photos(features(data, work, way.crop), labels, torch.from_numpy(data.targets), weights, counts)
+        photos = Photos(features(data, work, way), labels, torch.from_numpy(data.targets), weights, counts)
         path = work / f"{sha256(repr((way, SEEDS, FOLDS, 3)).encode()).hexdigest()[:12]}.json"
         if not path.is_file():
             train, test = (photos.take(split) for split in splits)
@@ -130,51 +92,8 @@ def toy() -> Rows:
         )
     )
     train, test = torch.arange(240) < 160, torch.arange(240) >= 160
-    ways = (WAYS[1], replace(WAYS[-1], crop=False))
+    ways = (WAYS[1], replace(next(way for way in WAYS if way.shuffled), crop=False))
     return [row(way, photos.take(train), photos.take(test), words, 1) for way in ways]
-
-
-def sentences_of(data: AttributeData) -> Tensor:
-    """How many sentences of each photo say each attribute."""
-    counts = count_mentions(read_captions(data.root, data.files))
-    names = [f"has_{part.replace(' ', '_')}_{kind}::{value}" for part, kind, value in counts.names]
-    return torch.from_numpy(counts.yes[:, [names.index(name) for name in data.vocabulary.names]])
-
-
-@torch.inference_mode()
-def features(data: AttributeData, work: Path, crop: bool) -> Tensor:
-    """Pooled features of EfficientNet-Lite0 at 224 px, from the work folder or anew."""
-    path = work / f"{'box' if crop else 'photo'}.npy"
-    if not path.is_file():
-        loaded = open_model("imagenet")
-        trunk = Trunk(loaded.model).eval()
-        mean, std = (
-            torch.tensor(value).view(1, 3, 1, 1) for value in (loaded.preprocess.mean, loaded.preprocess.std)
-        )
-        parts = []
-        for at in range(0, len(data), 32):
-            photos = np.stack([_photo(data, row, crop) for row in range(at, min(at + 32, len(data)))])
-            x = torch.from_numpy(photos).permute(0, 3, 1, 2).float() / 255
-            parts.append(trunk((x - mean) / std).mean((2, 3)))
-        work.mkdir(parents=True, exist_ok=True)
-        np.save(path, torch.cat(parts).numpy())
-    return torch.from_numpy(np.load(path))
-
-
-def _photo(data: AttributeData, row: int, crop: bool) -> NDArray[np.uint8]:
-    """The middle square of a photo, or the square around the bird's box and a tenth more."""
-    image = read_photo(data.files[row]).image.convert("RGB")
-    side = min(image.size)
-    box = ((image.width - side) / 2, (image.height - side) / 2, (image.width + side) / 2, (image.height + side) / 2)
-    if crop and data.boxes is not None:
-        x, y, wide, high = data.boxes[row]
-        half = 0.55 * max(wide, high)
-        middle = (x + wide / 2, y + high / 2)
-        image = image.crop(
-            tuple(int(at) for at in (middle[0] - half, middle[1] - half, middle[0] + half, middle[1] + half))
-        )
-        box = (0, 0, *image.size)
-    return np.asarray(image.resize((224, 224), Image.Resampling.BILINEAR, box=box), np.uint8)
 
 
 def row(way: Way, train: Photos, test: Photos, words: Vocabulary, seeds: int) -> dict[str, str]:
