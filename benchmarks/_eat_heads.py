@@ -224,18 +224,24 @@ class Guide:
 
 
 def train_boxes(lessons: Lessons, guide: Guide, classes: int, *, ridge: float) -> Heads:
-    """The probe with its class map kept on the object (`outside_energy`); the first member only, no attributes."""
+    """The probe with its class map kept on the object (`outside_energy`); the first member only, no attributes.
+
+    It starts from the probe: the share outside does not change with the size of the weights, so its slope has no end
+    where they are zero, and a fit that starts there stays there.
+    """
     from sightline.tasks.attributes.train.guidance import outside_energy
 
     x, labels = lessons.x[0], lessons.labels[0]
     parts = [x.new_zeros(x.shape[1], classes).requires_grad_(), x.new_zeros(classes).requires_grad_()]
 
+    def probe() -> Tensor:
+        return fn.cross_entropy(x @ parts[0] + parts[1], labels) + ridge / 2 * parts[0].square().sum()
+
     def loss() -> Tensor:
         maps = (guide.grid * parts[0].T[labels][:, None]).sum(2).relu()
-        outside = outside_energy(maps[:, None], guide.inside[:, None])
-        fit = fn.cross_entropy(x @ parts[0] + parts[1], labels)
-        return fit + ridge / 2 * parts[0].square().sum() + guide.outside_weight * outside
+        return probe() + guide.outside_weight * outside_energy(maps[:, None], guide.inside[:, None])
 
+    descend(parts, probe)
     descend(parts, loss)
     u, c = (one.detach()[None] for one in parts)
     k = lessons.targets.shape[2]

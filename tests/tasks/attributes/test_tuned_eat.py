@@ -208,6 +208,14 @@ def test_given_weights_are_tuned_and_random_ones_are_trained_as_before(weights: 
     assert EatRecipe().but(size=96, norms="train").settled(drawn=False, size=240).tuning.norms == "train"
 
 
+def test_heads_that_learn_alone_stand_on_weights_that_have_learnt_in_drawn_scenes_too(weights: Path) -> None:
+    assert [EatRecipe().but(frozen=frozen).given(drawn=True) for frozen in (False, True)] == [False, True]
+    assert not EatRecipe().but(frozen=True, weights="random").given(drawn=True)
+    for frozen, expected in ((False, "random"), (True, None)):
+        own = EatExperiment(EatRecipe().but(frozen=frozen), Path("net.safetensors"), Path("work"), Reporter())
+        assert own._weights(SimpleNamespace(drawn=True)) == expected  # type: ignore[arg-type]
+
+
 def test_frozen_features_are_refused_where_more_than_them_is_needed() -> None:
     with pytest.raises(TrainingError, match="--attribute-stride needs more"):
         EatRecipe().but(frozen=True, attribute_stride=4)

@@ -33,7 +33,8 @@ class NetworkConfig(Part):
 
     backbone: str = setting("timm:resnet18", "Any classifier of `sightline models`.", "--model")
     weights: str | None = setting(
-        None, "Its weights: a file, 'published' or 'random'. Default: published, without --data random."
+        None,
+        "Its weights: a file, 'published' or 'random'. Default: published; random without --data, but for --frozen.",
     )
     model_args: dict[str, Any] = setting(dict, "NAME=VALUE for the backbone's builder.", "--model-arg")
     join: str = setting("fusion", "How attributes meet the class: parallel, fusion, bottleneck.")
@@ -194,9 +195,12 @@ class EatRecipe(Recipe):
         """Whether the backbone begins with weights that have learnt already.
 
         Args:
-            drawn: whether the pictures are drawn: then weights are random where nothing else is asked for.
+            drawn: whether the pictures are drawn: then weights are random where nothing else is asked for, unless
+                heads alone are to learn.
         """
-        return self.network.weights != "random" and not (self.network.weights is None and drawn)
+        if self.network.weights is None:
+            return self.tuning.frozen or not drawn
+        return self.network.weights != "random"
 
     def settled(self, *, drawn: bool, size: int | None = None) -> EatRecipe:
         """The same without anything left open: what is trained, checked when a run goes on, and written on the card.

@@ -245,6 +245,12 @@ class ClassifyRecipe(Recipe):
             raise TrainingError(
                 "--frozen learns the last layer only, so a gate would never learn; leave one of them out"
             )
+        if self.tuning.frozen and self.network.weights is None and not self.given:
+            raise TrainingError(
+                f"--frozen learns the last layer only, and {self.network.model} begins with random weights, whose "
+                "features tell little; name others with --weights published or --weights FILE (--weights random if "
+                "random ones are meant)"
+            )
 
     @property
     def given(self) -> bool:

@@ -294,4 +294,6 @@ class EatExperiment(Experiment[EatRecipe, Pictures, AttributeNet, Trained]):
     def _weights(self, data: Pictures) -> str | None:
         """What `load_model` is to fill the backbone with; None asks for the published weights."""
         own = self.recipe.network.weights
-        return None if own == "published" else own or ("random" if data.drawn else None)
+        if own is None and not self.recipe.given(drawn=data.drawn):
+            return "random"
+        return None if own == "published" else own
