@@ -29,8 +29,8 @@ from _study import arguments, part_of, publish
 STUDIES = ("frozen", "guided", "tuned")
 GUIDED = ("boxes", "places")
 GUIDED_SEEDS, GUIDED_SIZES, GUIDED_BASES = 3, (5, 10, 30), ("lite0", "mobilenet_v2", "toy")
-"""Guided arms see features place by place, which costs a hundred times more: so many seeds and sizes, and networks that
-read attributes at places."""
+"""Guided arms see features place by place, which costs a hundred times more: so many seeds and sizes, and networks
+that read attributes at places."""
 CLASS_SEEDS, WORLD_SEEDS = 3, 5
 """Seeds of the 312 attributes of classes, and of the worlds."""
 TUNED_SEEDS = 3

@@ -162,7 +162,7 @@ def test_several_labels_refuse_to_keep_the_last_epoch(tmp_path):
 
 
 def test_a_last_layer_alone_does_not_learn_from_random_features_unless_they_are_asked_for():
-    with pytest.raises(TrainingError, match="cifar-resnet8 begins with random weights.*--weights published"):
+    with pytest.raises(TrainingError, match=r"cifar-resnet8 begins with random weights.*--weights published"):
         ClassifyRecipe().but(frozen=True)
     assert not ClassifyRecipe().but(weights="random").but(frozen=True).given
     assert ClassifyRecipe().but(model="imagenet").but(frozen=True).given
