@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -20,8 +20,9 @@ from sightline.errors import ModelError
 from sightline.gates.surgery.plug import plug, plugged
 from sightline.models.adapter.embedded import classifiers
 from sightline.models.architectures import BuiltNetwork, architecture, build_network, read_spec, write_network
+from sightline.models.ends import maker_of
 from sightline.models.huggingface import is_folder
-from sightline.models.load import load_model
+from sightline.models.load import LoadedModel, load_model
 from sightline.models.order import count_classes
 from sightline.models.own_code import is_own_code
 from sightline.models.preprocess import Preprocess
@@ -29,6 +30,8 @@ from sightline.models.weights import Weights, fit_weights, read_weights
 from sightline.models.zoo.cifar_names import cifar_net, is_cifar
 
 ARCHITECTURE = "gated"
+LIBRARIES = ("timm.", "torchvision.", "sightline.")
+"""Modules of networks whose last layers have usual names."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,7 @@ def plain_net(spec: GatedSpec, weights: str | Path | None = "random", seed: int 
         ours = not (is_own_code(spec.model) or is_folder(spec.model))  # builders of others name their own arguments
         own = {"num_classes": len(spec.classes)} if weights == "random" and ours else {}
         loaded = load_model(spec.model, weights=weights, model_args={**own, **spec.model_args}, seed=seed)
-        return _headed(loaded.model, len(spec.classes), seed)
+        return _headed(loaded.model, len(spec.classes), seed, _side(spec, loaded))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         net = cifar_net(spec.model, len(spec.classes), skip=spec.skip, norm=spec.norm, **spec.model_args)
@@ -105,6 +108,11 @@ def plain_net(spec: GatedSpec, weights: str | Path | None = "random", seed: int 
     if weights != "random":
         fit_weights(net, read_weights(weights), name=spec.model)
     return net
+
+
+def _side(spec: GatedSpec, loaded: LoadedModel) -> tuple[int, int]:
+    """Height and width of the pictures of a network."""
+    return Preprocess.from_record(spec.preprocess).size if spec.preprocess else loaded.preprocess.size
 
 
 def gated_net(
@@ -179,25 +187,43 @@ def _net(weights: Weights) -> tuple[nn.Module, GatedSpec]:
     return net.float().eval(), spec
 
 
-def _headed(net: nn.Module, classes: int, seed: int) -> nn.Module:
+def _headed(net: nn.Module, classes: int, seed: int, size: tuple[int, int]) -> nn.Module:
     """A network with as many classes, its last layer made anew where it had others.
 
     Raises:
-        ModelError: its last layer is not linear.
+        ModelError: no linear layer and no convolution makes its logits.
     """
-    if count_classes(net) == classes:
+    known = type(net).__module__.startswith(LIBRARIES)
+    if known and count_classes(net) == classes:
         return net
-    paths = classifiers(net)
-    last = net.get_submodule(paths[-1]) if paths else None
-    if len(paths) != 1 or not isinstance(last, nn.Linear):
-        raise ModelError(
-            f"{type(net).__name__} has no single linear layer at its end that could be made anew for {classes} "
-            "classes; choose another network, such as resnet18"
-        )
+    paths = classifiers(net) if known else ()
+    if not paths and (maker := maker_of(net, size)) is not None:
+        net.logits_at, paths = maker, (maker,)  # type: ignore[assignment]
+    paths = paths or classifiers(net)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        head = nn.Linear(last.in_features, classes, bias=last.bias is not None)
-    net.set_submodule(paths[0], head)
+        if len(paths) != 1 and hasattr(net, "reset_classifier"):
+            net.reset_classifier(classes)  # type: ignore[operator]
+            return net
+        if not paths:
+            raise ModelError(
+                f"{type(net).__name__} has no linear layer or convolution at its end that could be made anew for "
+                f"{classes} classes; choose another network, such as resnet18"
+            )
+        for path in paths:
+            net.set_submodule(path, _layer(net.get_submodule(path), classes))
     if isinstance(getattr(net, "num_classes", None), int):
         net.num_classes = classes  # type: ignore[assignment]
     return net
+
+
+def _layer(last: nn.Module, classes: int) -> nn.Module:
+    """A last layer of other classes; the same where it has as many."""
+    if isinstance(last, nn.Linear):
+        same = last.out_features == classes
+        return last if same else nn.Linear(last.in_features, classes, bias=last.bias is not None)
+    own = cast(Any, last)
+    if own.out_channels == classes:
+        return last
+    shape = {name: getattr(own, name) for name in ("kernel_size", "stride", "padding", "dilation")}
+    return nn.Conv2d(own.in_channels, classes, bias=own.bias is not None, **shape)

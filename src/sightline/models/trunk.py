@@ -16,13 +16,22 @@ from torch import Tensor, nn
 from torch.nn import functional as fn
 
 from sightline.common.modes import evaluating
+from sightline.common.nested import tensors_of
 from sightline.errors import ModelError
 from sightline.models.adapter.discover import units
+from sightline.models.adapter.embedded import ended
 from sightline.models.adapter.layout import Layout
 from sightline.models.adapter.shelf import output_layout
+from sightline.models.ends import last_places
 
 Features = Callable[[nn.Module, Tensor], Tensor]
+DECLARING = ("timm", "torchvision", "sightline")
+"""Packages whose networks say what their features are, by `forward_features` or by `features`."""
 STRIDED = (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d)
+
+
+class TooCoarseError(ModelError):
+    """Features cannot be as fine as was asked."""
 
 
 class Trunk(nn.Module):
@@ -30,14 +39,15 @@ class Trunk(nn.Module):
 
     Args:
         body: the classifier; its own head is taken away.
+        size: `(h, w)` of its pictures, of which one is looked at where nothing declares the features.
 
     Raises:
-        ModelError: the classifier is of no kind whose features are known.
+        ModelError: the classifier does not take such pictures, or nothing in it has places.
     """
 
-    def __init__(self, body: nn.Module) -> None:
+    def __init__(self, body: nn.Module, size: tuple[int, int] = (224, 224)) -> None:
         super().__init__()
-        self.body, self.features = _beheaded(body)
+        self.body, self.features = _beheaded(body, size)
         self._layouts: dict[tuple[int, ...], Layout | None] = {}
 
     def forward(self, x: Float[Tensor, "b k y x"]) -> Float[Tensor, "b c h w"]:
@@ -104,7 +114,7 @@ def finer_levels(trunk: Trunk, stride: int, size: tuple[int, int]) -> tuple[tupl
     ]
     try:
         with torch.no_grad():
-            _features_of_grey(trunk, size)
+            features_of_grey(trunk, size)
     finally:
         for hook in hooks:
             hook.remove()
@@ -130,7 +140,7 @@ class Grid:
 def grid_of(trunk: Trunk, size: tuple[int, int]) -> Grid:
     """Shape of the features of one picture of `(h, w)` pixels."""
     with torch.no_grad():
-        shape = _features_of_grey(trunk, size).shape
+        shape = features_of_grey(trunk, size).shape
     return Grid(shape[1], shape[2], shape[3])
 
 
@@ -146,7 +156,7 @@ def hold_stride(trunk: Trunk, stride: int, size: tuple[int, int]) -> Trunk:
         size: `(h, w)` of the pictures, to find out where the features become that coarse.
 
     Raises:
-        ModelError: the features stay coarser, because they are coarse from the beginning (patches) or through an
+        TooCoarseError: the features stay coarser, because they are coarse from the beginning (patches) or through an
             operation that is no convolution or pooling.
     """
     rows = math.ceil(size[0] / stride)
@@ -157,9 +167,15 @@ def hold_stride(trunk: Trunk, stride: int, size: tuple[int, int]) -> Trunk:
         if side <= rows and _stride(module) > 1:
             _unstride(trunk, module)
     trunk.forget_layouts()
-    height = grid_of(trunk, size).height
+    try:
+        height = grid_of(trunk, size).height
+    except RuntimeError as problem:  # branches that are joined again no longer have one size
+        raise TooCoarseError(
+            f"features of stride {stride} were asked for, but {type(trunk.body).__name__} does not run without the "
+            "strides behind them; ask for --stride 0, the network's own, or for another backbone"
+        ) from problem
     if height < rows and pixels_per_cell(trunk, size) > stride:
-        raise ModelError(
+        raise TooCoarseError(
             f"features of stride {stride} were asked for, but those of {type(trunk.body).__name__} have "
             f"{size[0] / height:g} pixels per cell at {size[0]} pixels; ask for that, or for another backbone"
         )
@@ -192,29 +208,6 @@ def pixels_per_cell(trunk: Trunk, size: tuple[int, int]) -> float:
     return (more - size[0]) / max(1, taller - rows)
 
 
-def drop_unused(trunk: Trunk, size: tuple[int, int]) -> Trunk:
-    """Take away layers that only the classifier used: a training on several devices stumbles over idle weights."""
-    ran: set[nn.Module] = set()
-    layers = [(path, m) for path, m in trunk.named_modules() if not list(m.children()) and list(m.parameters())]
-    hooks = [layer.register_forward_pre_hook(lambda module, inputs: ran.add(module)) for _, layer in layers]
-    try:
-        with torch.no_grad():
-            _features_of_grey(trunk, size)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    for path, layer in layers:
-        if layer not in ran and _by_its_own_call(layer):
-            parent, _, name = path.rpartition(".")
-            setattr(trunk.get_submodule(parent), name, nn.Identity())
-    return trunk
-
-
-def _by_its_own_call(layer: nn.Module) -> bool:
-    """Whether such a layer is always called, rather than its weights being handed to a function."""
-    return isinstance(layer, nn.Linear | nn.Conv2d | nn.BatchNorm2d | nn.LayerNorm)
-
-
 def _inputs_of_strided(trunk: Trunk, size: tuple[int, int]) -> list[tuple[nn.Module, int]]:
     """Convolutions and pools in the order in which they run, with the rows of their input."""
     calls: list[tuple[nn.Module, int]] = []
@@ -226,14 +219,14 @@ def _inputs_of_strided(trunk: Trunk, size: tuple[int, int]) -> list[tuple[nn.Mod
     ]
     try:
         with torch.no_grad():
-            _features_of_grey(trunk, size)
+            features_of_grey(trunk, size)
     finally:
         for hook in hooks:
             hook.remove()
     return calls
 
 
-def _features_of_grey(trunk: Trunk, size: tuple[int, int]) -> Tensor:
+def features_of_grey(trunk: Trunk, size: tuple[int, int]) -> Tensor:
     """Features of a grey picture, in evaluation mode."""
     weight = next(trunk.parameters())
     with evaluating(trunk):
@@ -275,9 +268,15 @@ def _dilate(module: nn.Module, factor: int) -> None:
         module.padding = (int(module.padding[0]) * factor, int(module.padding[1]) * factor)
 
 
-def _beheaded(body: Any) -> tuple[nn.Module, Features]:
+def _beheaded(body: Any, size: tuple[int, int]) -> tuple[nn.Module, Features]:
     """The body without its head, and how its features are asked for."""
-    kind = type(body).__name__
+    kind, known = type(body).__name__, type(body).__module__.partition(".")[0] in DECLARING
+    if not known:
+        try:  # what a user calls features need not be all that comes before the head
+            return ended(body, *last_places(body, size)), _first
+        except ModelError:
+            if not _declares(body):
+                raise
     if hasattr(body, "forward_features"):
         return _without_head(body), _own
     if kind == "ResNet" and hasattr(body, "layer4"):
@@ -288,10 +287,11 @@ def _beheaded(body: Any) -> tuple[nn.Module, Features]:
         return body, _vit
     if isinstance(getattr(body, "features", None), nn.Module):
         return _chain(body), _rectified if kind == "DenseNet" else _run
-    raise ModelError(
-        f"no features are known of {kind}: it has neither `forward_features` (as timm's models) nor `features`, and "
-        "is not a ResNet or VisionTransformer of torchvision; take the model of the same name from timm"
-    )
+    return ended(body, *last_places(body, size)), _first
+
+
+def _declares(body: nn.Module) -> bool:
+    return hasattr(body, "forward_features") or isinstance(getattr(body, "features", None), nn.Module)
 
 
 def _without_head(body: Any) -> nn.Module:
@@ -315,6 +315,11 @@ def _chain(body: Any) -> nn.Module:
 def _run(body: Any, x: Tensor) -> Tensor:
     out: Tensor = body(x)
     return out
+
+
+def _first(body: Any, x: Tensor) -> Tensor:
+    """What a body gives, or the first tensor of it."""
+    return next(iter(tensors_of(body(x))))
 
 
 def _own(body: Any, x: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ All of them carry their state in the checkpoint, so that a run that goes on ends
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
@@ -12,7 +13,7 @@ from typing import Any, cast
 import lightning
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
-from torch import Tensor
+from torch import Tensor, nn
 
 from sightline.training.reporter import Row
 
@@ -45,6 +46,19 @@ def net_weights(path: Path) -> dict[str, Tensor]:
     """
     weights = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
     return {name.removeprefix("net."): value for name, value in weights.items() if name.startswith("net.")}
+
+
+def load_net(net: nn.Module, path: Path) -> None:
+    """Give a network the weights of a checkpoint, in place.
+
+    Args:
+        net: the network that the checkpoint is of.
+        path: what a `Keeper` wrote.
+    """
+    weights = OrderedDict(net_weights(path))
+    # versions of modules, for which MNASNet asks; a checkpoint knows them by other names
+    weights._metadata = net.state_dict()._metadata  # type: ignore[attr-defined]
+    net.load_state_dict(weights)
 
 
 class Keeper(ModelCheckpoint):  # type: ignore[misc]

@@ -141,7 +141,7 @@ class Experiment(ABC, Generic[R, Data, Net, Outcome]):
             return
         path = self.work / HEAD_RATE
         factor = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else 1.0
-        self.recipe = self.recipe.but(head_lr_factor=round(factor, 6))
+        self.recipe = self.recipe.but(head_lr_factor=round(factor, 6) or factor)
 
     @property
     def machine(self) -> MachineConfig:

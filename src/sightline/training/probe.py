@@ -68,7 +68,7 @@ class LinearHead:
 
     @torch.no_grad()
     def fill(self, layer: nn.Module | None) -> bool:
-        """Let a layer start from here, where it is a linear layer of this size with a bias.
+        """Let a layer start from here, where it is linear, or a 1 x 1 convolution, of this size with a bias.
 
         Args:
             layer: changed in place.
@@ -76,11 +76,24 @@ class LinearHead:
         Returns:
             Whether it does.
         """
-        if not isinstance(layer, nn.Linear) or layer.bias is None or layer.weight.shape != self.weight.shape:
+        if not isinstance(layer, nn.Linear | nn.Conv2d) or layer.bias is None:
             return False
-        layer.weight.copy_(self.weight)
+        if layer.weight.numel() != self.weight.numel() or layer.weight.shape[:2] != self.weight.shape:
+            return False
+        layer.weight.copy_(self.weight.reshape(layer.weight.shape))
         layer.bias.copy_(self.bias)
         return True
+
+
+def scores_of(layer: nn.Module, features: Float[Tensor, "n c"]) -> Float[Tensor, "n k"]:
+    """What a last layer makes of pooled features; a convolution takes them as a single place.
+
+    Args:
+        layer: a linear layer, or a convolution.
+        features: what it reads.
+    """
+    scores: Tensor = layer(features[..., None, None] if isinstance(layer, nn.Conv2d) else features)
+    return scores.flatten(1)
 
 
 @torch.no_grad()
@@ -95,7 +108,7 @@ def knows_classes(layer: nn.Module, features: Features) -> bool:
         features: of a network before it learns.
     """
     labels = features.train_labels
-    scores: Tensor = layer(features.train)
+    scores = scores_of(layer, features.train)
     if scores.ndim != 2 or scores.shape[1] <= int(labels.max()):
         return False
     shares = torch.bincount(labels).double() / len(labels)

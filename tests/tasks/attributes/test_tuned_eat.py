@@ -12,7 +12,7 @@ import timm
 import torch
 from safetensors.torch import load_file, save_file
 
-from sightline.errors import TrainingError
+from sightline.errors import ModelError, TrainingError
 
 pytest.importorskip("lightning")
 
@@ -130,7 +130,7 @@ def test_only_a_bottleneck_below_its_probe_gets_the_note(
     kind: type[EatExperiment], join: str, below: bool, weights: Path
 ) -> None:
     own = kind.__new__(kind)
-    own.recipe, own.remark = recipe(weights, join=join), "folded"
+    own.recipe, own.remarks = recipe(weights, join=join), ("folded",)
     wanted = ("data", "folded", BOTTLENECK) if (join, below) == ("bottleneck", True) else ("data", "folded")
     assert own.noticed(SimpleNamespace(notes=("data",)), below=below) == wanted
 
@@ -346,3 +346,33 @@ def test_an_attribute_head_that_reads_single_places_starts_as_it_was_made(weight
     examples = Examples(images, torch.arange(4) % 2, targets, targets, torch.zeros(4, 16, 16, dtype=torch.uint8))
     assert not start_attribute_head(net, torch.randn(4, 8), examples)
     assert torch.equal(net.attribute_head.what.weight, before)
+
+
+OWN = """
+from torch import nn
+class Coarse(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.verdict = nn.Linear(8, 5)
+        self.patches = nn.Sequential(nn.Conv2d(3, 8, 32, 32), nn.ReLU())
+        self.later = nn.Sequential(nn.Conv2d(8, 8, 1), nn.ReLU())
+    def forward(self, x):
+        return {"logits": self.verdict(self.later(self.patches(x)).mean((2, 3)))}
+"""
+
+
+def test_own_code_is_taught_attributes_at_the_finest_places_that_it_has(tmp_path: Path) -> None:
+    code = tmp_path / "coarse.py"
+    code.write_text(OWN)
+    own = EatRecipe().toy().but(scenes=40, epochs=1, weights="published", size=64, model_args={}, device="cpu")
+    outcome = train_eat(None, tmp_path / "net.safetensors", own.but(backbone=f"{code}:Coarse"))
+    assert outcome is not None
+    assert any(note.startswith("maps have 32 pixels per cell") for note in outcome.notes)
+    assert any("how photos are preprocessed" in note for note in outcome.notes)
+    net = load_attribute_net(tmp_path / "net.safetensors")
+    x = torch.randn(1, 3, 64, 64)
+    body = net.trunk.body
+    assert torch.equal(net.trunk(x), body.later(body.patches(x)))  # type: ignore[operator]
+    assert outcome.control.accuracy is not None
+    with pytest.raises(ModelError, match="features of stride 8"):
+        train_eat(None, tmp_path / "finer.safetensors", own.but(backbone=f"{code}:Coarse", stride=8))

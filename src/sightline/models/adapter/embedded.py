@@ -13,6 +13,7 @@ from typing import Any, cast
 from torch import Tensor, nn
 
 from sightline.errors import ModelError, near
+from sightline.models.adapter.layers import Side
 
 AUTO, NONE = "auto", "none"
 HEADS = ("fc", "classifier", "head", "heads", "class_head", "logits", "last_linear", "head_dist")
@@ -45,7 +46,7 @@ def embedded(model: nn.Module, where: str = AUTO) -> nn.Module:
         raise ModelError(
             f"{type(model).__name__} has no module {where!r} to read the embedding at; {near(where, paths)}"
         )
-    return _until(model, where)
+    return ended(model, where)
 
 
 def place_of(model: nn.Module, where: str = AUTO) -> str:
@@ -64,9 +65,11 @@ def place_of(model: nn.Module, where: str = AUTO) -> str:
 def classifiers(model: nn.Module) -> tuple[str, ...]:
     """Paths of the layers that make class scores of the embedding; none for an encoder.
 
-    What the model says of itself (timm's models do) goes first; then heads by their usual names; then the last module
-    of a plain sequence, if it is linear.
+    What the model says of itself (timm's models do) goes first, and an attribute `logits_at` with a path; then heads
+    by their usual names; then the last module of a plain sequence, if it is linear.
     """
+    if isinstance(known := getattr(model, "logits_at", None), str):
+        return (known,)
     declared = _declared_classifiers(model)
     if declared is not None:
         return declared
@@ -119,12 +122,19 @@ def _passed_over(module: nn.Module, path: list[str]) -> nn.Module:
     return twin
 
 
-def _until(model: nn.Module, path: str) -> nn.Module:
-    """The model whose forward ends at a module, and gives what that gave."""
+def ended(model: nn.Module, path: str, side: Side = "output") -> nn.Module:
+    """The model whose forward ends at a module, and gives what that gave, or took.
+
+    Args:
+        model: the plain module; it is not changed.
+        path: the module, which runs.
+        side: whether its output or its first input is wanted.
+    """
     kind = type(model)
 
     def forward(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
-        handle = self.get_submodule(path).register_forward_hook(_stop)
+        part = self.get_submodule(path)
+        handle = part.register_forward_hook(_stop) if side == "output" else part.register_forward_pre_hook(_begin)
         try:
             kind.forward(self, *args, **kwargs)
         except _Reached as reached:
@@ -153,6 +163,10 @@ class _Reached(Exception):  # noqa: N818 - no error: the forward has come to whe
 
 def _stop(module: nn.Module, args: Any, output: Any) -> Tensor:
     raise _Reached(output)
+
+
+def _begin(module: nn.Module, args: Any) -> None:
+    raise _Reached(args[0])
 
 
 def twin_of(module: nn.Module) -> nn.Module:

@@ -31,7 +31,11 @@ class NetworkConfig(Part):
 
     PANEL = "Network"
 
-    backbone: str = setting("timm:resnet18", "Any classifier of `sightline models`.", "--model")
+    backbone: str = setting(
+        "timm:resnet18",
+        "Any classifier of `sightline models`, own code (file.py:Net), a folder of Hugging Face.",
+        "--model",
+    )
     weights: str | None = setting(
         None,
         "Its weights: a file, 'published' or 'random'. Default: published; random without --data, but for --frozen.",

@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from sightline.tasks.classification.data.pictures import Pictures
-from sightline.tasks.classification.heads import anatomy_of, features, head_of
+from sightline.tasks.classification.heads import anatomy_of, features, head_of, logits_of
 from sightline.tasks.classification.module import ClassifyTask
 from sightline.tasks.classification.recipe import ClassifyRecipe
 from sightline.training.augmentation import normalised
@@ -23,6 +23,8 @@ from sightline.training.probe import Features, some
 from sightline.training.sampling import EpochOrder
 from sightline.training.tuner import Tuning
 
+LOOKED_AT = 32
+"""Training pictures whose scores are looked at."""
 JUDGED = 250
 """Pictures per batch where nothing is learnt."""
 
@@ -103,12 +105,18 @@ def probe_features(net: nn.Module, pictures: Pictures) -> Features:
     return Features(train, pictures.labels[learnt], test, pictures.labels[pictures.test])
 
 
+def looked_at(pictures: Pictures) -> Float[Tensor, "n 3 h w"]:
+    """Some training pictures, as a network takes them."""
+    mean, std = (torch.tensor(value).view(1, -1, 1, 1) for value in (pictures.mean, pictures.std))
+    return normalised(pictures.images[pictures.train[:LOOKED_AT]], mean, std)
+
+
 def scores(net: nn.Module, pictures: Pictures, rows: Int[Tensor, " n"] | None = None) -> Float[Tensor, "n k"]:
     """Class logits of some pictures, of the test pictures by default, as they are."""
     rows = pictures.test if rows is None else rows
     mean, std = (torch.tensor(value).view(1, -1, 1, 1) for value in (pictures.mean, pictures.std))
     with torch.no_grad():
-        logits = [net(normalised(pictures.images[part], mean, std)) for part in torch.split(rows, JUDGED)]
+        logits = [logits_of(net, normalised(pictures.images[part], mean, std)) for part in torch.split(rows, JUDGED)]
     return torch.cat(logits).float()
 
 

@@ -5,6 +5,7 @@ It hands the engine of training what that engine must not know: a network's part
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -16,6 +17,8 @@ from sightline.errors import TrainingError
 from sightline.gates.surgery.block import GatedBlock
 from sightline.models.adapter.embedded import classifiers
 from sightline.models.depth import depths
+from sightline.targets.base import class_logits
+from sightline.targets.select import select_output
 from sightline.training.anatomy import Anatomy
 from sightline.training.augmentation import normalised
 
@@ -49,11 +52,24 @@ def head_of(net: nn.Module) -> nn.Module:
         TrainingError: the network has none, or several.
     """
     paths = head_paths(net)
-    if len(paths) != 1:
+    if len(paths) != 1 or math.prod(getattr(net.get_submodule(paths[0]), "kernel_size", (1,))) > 1:
         raise TrainingError(
             f"{type(net).__name__} has no single last layer that could learn on features; leave --frozen out"
         )
     return net.get_submodule(paths[0])
+
+
+def logits_of(net: nn.Module, x: Tensor) -> Float[Tensor, "b k"]:
+    """Class logits of inputs, also where a network wraps them: those of Hugging Face, a dictionary, `[b, k, 1, 1]`.
+
+    Args:
+        net: a classifier.
+        x: its inputs.
+
+    Raises:
+        TargetError: its output holds no class logits.
+    """
+    return class_logits(select_output(net(x)))
 
 
 @torch.no_grad()
@@ -83,3 +99,34 @@ def features(
         finally:
             hook.remove()
     return torch.cat(inputs).float()
+
+
+@torch.no_grad()
+def lifted(net: nn.Module, inputs: Float[Tensor, "b 3 h w"]) -> bool:
+    """Raise the biases of a last convolution so far that nothing behind it cuts its scores, in place.
+
+    SqueezeNet's scores pass a ReLU before their mean over places, so a head that was fitted to mean features would
+    name other classes. The same constant on all classes changes no probability.
+
+    Args:
+        net: a network of class logits.
+        inputs: pictures as the network takes them.
+
+    Returns:
+        Whether scores were cut.
+    """
+    paths = head_paths(net)
+    last = net.get_submodule(paths[0]) if len(paths) == 1 else None
+    if not isinstance(last, nn.Conv2d) or last.bias is None:
+        return False
+    scores: list[Tensor] = []
+    hook = last.register_forward_hook(lambda module, arguments, output: scores.append(output.float()))
+    try:
+        with evaluating(net):
+            logits = logits_of(net, inputs)
+    finally:
+        hook.remove()
+    if torch.allclose(logits, scores[0].mean((2, 3)), rtol=1e-3, atol=1e-3):
+        return False
+    last.bias += 1.5 * (scores[0].max() - scores[0].min()) - scores[0].max()
+    return True

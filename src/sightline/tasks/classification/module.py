@@ -13,10 +13,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as fn
 
+from sightline.tasks.classification.heads import logits_of
 from sightline.tasks.classification.recipe import ClassifyRecipe
 from sightline.training.augmentation import cropped, normalised
 from sightline.training.module import TrainedModule
 from sightline.training.photos import mixed, photo_views
+from sightline.training.probe import scores_of
 from sightline.training.tuner import Tuning
 
 
@@ -54,8 +56,8 @@ class ClassifyTask(TrainedModule):
 
     def answer(self, x: Tensor) -> Tensor:
         """Class logits of pictures, or of features."""
-        logits: Tensor = (self._head[0] or self.net)(x)
-        return logits
+        head = self._head[0]
+        return logits_of(self.net, x) if head is None else scores_of(head, x)
 
     def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
         """Loss of one batch."""

@@ -27,12 +27,12 @@ from sightline.models.zoo.cifar_names import is_cifar
 from sightline.reports.run_page import Run, run_page
 from sightline.tasks.classification.data.aside import with_validation
 from sightline.tasks.classification.data.pictures import Pictures, gather
-from sightline.tasks.classification.fit import fit, probe_features, scores
-from sightline.tasks.classification.heads import anatomy_of, head_of, head_paths
+from sightline.tasks.classification.fit import fit, looked_at, probe_features, scores
+from sightline.tasks.classification.heads import anatomy_of, head_of, head_paths, lifted
 from sightline.tasks.classification.metrics import Classified
 from sightline.tasks.classification.recipe import ClassifyRecipe
 from sightline.tasks.classification.report import card, facts, headline, verdict
-from sightline.training.callbacks import Keeper, kept_epoch, net_weights
+from sightline.training.callbacks import Keeper, kept_epoch, load_net
 from sightline.training.experiment import Experiment
 from sightline.training.loop import Watch
 from sightline.training.norms import remark
@@ -99,6 +99,7 @@ class ClassifyExperiment(Experiment[ClassifyRecipe, Pictures, nn.Module, Classif
     """That epoch; 0 for the start."""
     learnt: int = 0
     """Pictures at the head of the probe's that the network learns from."""
+    pictures: Pictures | None = None
 
     def data(self, report: Report) -> Pictures:
         """Pictures to learn from, to choose the epoch by, and to test on."""
@@ -124,7 +125,7 @@ class ClassifyExperiment(Experiment[ClassifyRecipe, Pictures, nn.Module, Classif
 
     def features(self, net: nn.Module, data: Pictures) -> Features | None:
         """What the last layer reads before it learns; nothing where a network has no such layer."""
-        self.learnt = len(some(data.train))
+        self.pictures, self.learnt = data, len(some(data.train))
         return probe_features(net, data) if self.recipe.tuning.probe and len(head_paths(net)) == 1 else None
 
     @property
@@ -139,9 +140,16 @@ class ClassifyExperiment(Experiment[ClassifyRecipe, Pictures, nn.Module, Classif
         that choose the epoch.
         """
         last = head_of(net)
-        if isinstance(last, nn.Linear) and knows_classes(last, features):
+        if isinstance(last, nn.Linear | nn.Conv2d) and knows_classes(last, features):
             return False
-        return (self._learnt(features) if self.chooses else head).fill(last)
+        return self._fill(net, self._learnt(features) if self.chooses else head)
+
+    def _fill(self, net: nn.Module, head: LinearHead) -> bool:
+        """Let the last layer of a network be the probe."""
+        if not head.fill(head_of(net)):
+            return False
+        lifted(net, looked_at(cast(Pictures, self.pictures)))
+        return True
 
     def callbacks(self) -> list[Callback]:
         """What keeps the epoch of the lowest validation loss; the start counts."""
@@ -159,6 +167,8 @@ class ClassifyExperiment(Experiment[ClassifyRecipe, Pictures, nn.Module, Classif
         """The weights that are kept."""
         if self.chooses:
             self._keep_best(net, data)
+        elif self.recipe.tuning.frozen:  # the last layer learnt from means over places
+            lifted(net, looked_at(data))
         save_gated(net, cast(GatedSpec, self.spec), path)
 
     def measure(self, path: Path, data: Pictures, rows: list[Row]) -> Classified:
@@ -194,11 +204,11 @@ class ClassifyExperiment(Experiment[ClassifyRecipe, Pictures, nn.Module, Classif
         the start is kept, a last layer that started from the probe becomes the probe of all training pictures.
         """
         path = checkpoint(self.work, "best")
-        net.load_state_dict(net_weights(path))
+        load_net(net, path)
         start = built(data, self.recipe)[1].eval()
         own = self.features(start, data) if self.head_started else None
         if own is not None:
-            self._learnt(own).fill(head_of(start))
+            self._fill(start, self._learnt(own))
         losses = [
             fn.cross_entropy(scores(one, data, data.val), data.labels[data.val], reduction="none")
             for one in (start, net)
@@ -208,7 +218,7 @@ class ClassifyExperiment(Experiment[ClassifyRecipe, Pictures, nn.Module, Classif
             return
         net.load_state_dict(start.state_dict())
         if own is not None:
-            head_from(own).fill(head_of(net))
+            self._fill(net, head_from(own))
 
     def _learnt(self, features: Features) -> LinearHead:
         """The probe of the pictures that the network learns from."""
@@ -287,12 +297,11 @@ Own = TypeVar("Own", bound=Pictures)
 def as_taught(pictures: Own, recipe: ClassifyRecipe) -> Own:
     """The pictures, normalised as the weights that are begun with were taught, where a published network has some."""
     network = recipe.network
-    if not recipe.given:
+    if not recipe.given or is_cifar(network.model):
         return pictures
-    if is_cifar(network.model):
-        return pictures
-    own = load_model(network.model, weights="random", model_args=network.model_args).preprocess
-    return replace(pictures, mean=own.mean, std=own.std)
+    loaded = load_model(network.model, weights="random", model_args=network.model_args)
+    own, notes = loaded.preprocess, (*pictures.notes, *loaded.notes)
+    return replace(pictures, mean=own.mean, std=own.std, notes=notes)
 
 
 def own_size(recipe: ClassifyRecipe) -> int | None:

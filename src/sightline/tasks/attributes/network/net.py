@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from sightline.common.reading import parse_json
 from sightline.common.records import as_kind, restored
 from sightline.models.load import LoadedModel, load_model
-from sightline.models.trunk import Trunk, drop_unused, finer_levels, grid_of, hold_stride
+from sightline.models.trunk import Trunk, finer_levels, grid_of, hold_stride
+from sightline.models.unused import drop_unused
 from sightline.tasks.attributes.data import Vocabulary
 from sightline.tasks.attributes.network.activations import activations
 from sightline.tasks.attributes.network.calibration import Calibration
@@ -120,7 +121,7 @@ class AttributeNet(nn.Module):
         super().__init__()
         self.spec = spec
         size = (spec.size, spec.size)
-        trunk = trunk or Trunk(_backbone(spec, "random").model)
+        trunk = trunk or Trunk(_backbone(spec, "random").model, size)
         self.trunk = drop_unused(hold_stride(trunk, spec.stride, size) if spec.stride else trunk, size)
         channels, words = grid_of(self.trunk, size).channels, spec.vocabulary
         finer = finer_levels(self.trunk, spec.reading, size) if spec.reading else ()
@@ -138,6 +139,8 @@ class AttributeNet(nn.Module):
         self.num_classes = len(spec.classes)
         self.taught = False
         """Whether the trunk began with weights that have learnt already."""
+        self.assumed: tuple[str, ...] = ()
+        """What had to be assumed of the backbone, in sentences."""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -181,8 +184,8 @@ def attribute_net(
     """
     loaded = _backbone(spec, weights)
     settings = replace(loaded.preprocess, size=(spec.size, spec.size), resize=None)
-    net = kind(replace(spec, preprocess=settings.record()), Trunk(loaded.model))
-    net.taught = weights != "random"
+    net = kind(replace(spec, preprocess=settings.record()), Trunk(loaded.model, (spec.size, spec.size)))
+    net.taught, net.assumed = weights != "random", loaded.notes
     return net.train()
 
 

@@ -15,7 +15,10 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from sightline.common.settings import option_texts
 from sightline.errors import TrainingError
+from sightline.models.huggingface import is_folder
 from sightline.models.load import load_model
+from sightline.models.own_code import is_own_code
+from sightline.models.trunk import TooCoarseError, pixels_per_cell
 from sightline.models.zoo.catalog import find_model
 from sightline.models.zoo.packaged import PACKAGED
 from sightline.reports.run_page import Run, run_page
@@ -25,7 +28,7 @@ from sightline.tasks.attributes.data.read import has_labels
 from sightline.tasks.attributes.metrics.evaluate import TestReport, judge
 from sightline.tasks.attributes.network.net import AttributeNet, AttributeSpec, attribute_net
 from sightline.tasks.attributes.network.store import load_attribute_net, save_attribute_net
-from sightline.tasks.attributes.recipe import EatRecipe
+from sightline.tasks.attributes.recipe import EatRecipe, NetworkConfig
 from sightline.tasks.attributes.report import (
     SECTION_WORDS,
     card,
@@ -144,13 +147,14 @@ class EatExperiment(Experiment[EatRecipe, Pictures, AttributeNet, Trained]):
     kind: ClassVar[type[AttributeNet]] = AttributeNet
     source: Path | None = None
     written: AttributeNet | None = None
-    remark: str = ""
+    remarks: tuple[str, ...] = ()
     taught: Examples | None = None
 
     def check(self) -> None:
         """Refuse a backbone that there is not."""
-        if self.recipe.network.backbone not in PACKAGED:
-            find_model(self.recipe.network.backbone)
+        name = self.recipe.network.backbone
+        if name not in PACKAGED and not is_own_code(name) and not is_folder(name):
+            find_model(name)
 
     def data(self, report: Report) -> Pictures:
         """Pictures to learn from, to choose by, and to judge."""
@@ -176,8 +180,16 @@ class EatExperiment(Experiment[EatRecipe, Pictures, AttributeNet, Trained]):
             seed=self.machine.seed,
             **words,
         )
-        net = attribute_net(spec, self._weights(data), self.kind)
-        self.remark = remark(net, self.recipe.tuning.norms, given=net.taught, new=anatomy_of(net).new)
+        try:
+            net, note = attribute_net(spec, self._weights(data), self.kind), ""
+        except TooCoarseError:
+            if own.stride != NetworkConfig().stride:
+                raise
+            net = attribute_net(replace(spec, stride=0), self._weights(data), self.kind)
+            cell = pixels_per_cell(net.trunk, (own.side, own.side))
+            note = f"maps have {cell:g} pixels per cell: {own.backbone} has no features for --stride {own.stride}"
+        norms = remark(net, self.recipe.tuning.norms, given=net.taught, new=anatomy_of(net).new)
+        self.remarks = tuple(text for text in (norms, note, *net.assumed) if text)
         return net
 
     def callbacks(self) -> list[Callback]:
@@ -259,8 +271,8 @@ class EatExperiment(Experiment[EatRecipe, Pictures, AttributeNet, Trained]):
 
     def noticed(self, data: Pictures, *, below: bool) -> tuple[str, ...]:
         """Notes on the data and the network, and why a bottleneck is below its probe where it is."""
-        why = BOTTLENECK if below and self.recipe.network.join == "bottleneck" else ""
-        return (*data.notes, *(note for note in (self.remark, why) if note))
+        why = (BOTTLENECK,) if below and self.recipe.network.join == "bottleneck" else ()
+        return (*data.notes, *self.remarks, *why)
 
     def pages(self, outcome: Trained, data: Pictures, rows: list[Row]) -> dict[Path, str]:
         """Card and run page."""

@@ -18,7 +18,7 @@ from sightline.tasks.attributes.recipe import EatRecipe
 from sightline.tasks.attributes.train.anatomy import anatomy_of, is_pooled, trunk_features
 from sightline.tasks.attributes.train.losses import imbalance
 from sightline.tasks.attributes.train.module import EatTask
-from sightline.training.callbacks import net_weights
+from sightline.training.callbacks import load_net
 from sightline.training.features import PASSES, FeatureTable, feature_table
 from sightline.training.loop import Feeds, Watch, batches, in_turn, run_loop
 from sightline.training.sampling import EpochOrder
@@ -81,7 +81,7 @@ def fit(
 
 def restored(net: AttributeNet, path: Path) -> AttributeNet:
     """The net with the weights of a checkpoint, in eval mode."""
-    net.load_state_dict(net_weights(path))
+    load_net(net, path)
     return net.eval()
 
 

@@ -23,15 +23,15 @@ from sightline.gates.store import GatedSpec
 from sightline.gates.surgery.plug import plugged
 from sightline.reports.roc import roc_drawing
 from sightline.reports.run_page import Run, run_page
-from sightline.tasks.classification.fit import fit, scores
-from sightline.tasks.classification.heads import anatomy_of, features, head_of, head_paths
+from sightline.tasks.classification.fit import fit, looked_at, scores
+from sightline.tasks.classification.heads import anatomy_of, features, head_of, head_paths, lifted
 from sightline.tasks.classification.multilabel.module import LabelTask
 from sightline.tasks.classification.multilabel.network import VERSION, LabelSpec, load_label_net, save_label_net
 from sightline.tasks.classification.multilabel.pictures import LabelledPictures, gather_labelled
 from sightline.tasks.classification.multilabel.report import card, facts
 from sightline.tasks.classification.recipe import ClassifyRecipe
 from sightline.tasks.classification.train import as_taught, built
-from sightline.training.callbacks import Keeper, kept_epoch, net_weights
+from sightline.training.callbacks import Keeper, kept_epoch, load_net
 from sightline.training.experiment import Experiment
 from sightline.training.labels.objective import label_loss, positive_weights, unweighted
 from sightline.training.labels.probe import LabelProbe, label_probe
@@ -82,6 +82,11 @@ class MultiLabelExperiment(Experiment[ClassifyRecipe, LabelledPictures, nn.Modul
         self.spec, net = built(data, self.recipe)
         tuning = self.recipe.tuning
         self.remark = remark(net, tuning.norms, given=self.recipe.given, new=anatomy_of(net).new)
+        if lifted(net, looked_at(data)):
+            raise TrainingError(
+                f"the scores of {type(net).__name__} pass a ReLU, so no label could be less likely than 0.5; choose "
+                "another network, such as imagenet"
+            )
         if tuning.balanced and head_of(net).bias is None:
             raise TrainingError("--balanced needs a last layer with a bias, to correct probabilities; leave it out")
         if tuning.probe and len(head_paths(net)) == 1:
@@ -181,7 +186,7 @@ class MultiLabelExperiment(Experiment[ClassifyRecipe, LabelledPictures, nn.Modul
         """
         path = self.work / "checkpoints" / "best.ckpt"
         self.best = kept_epoch(path)
-        net.load_state_dict(net_weights(path))
+        load_net(net, path)
         if self.recipe.tuning.balanced:
             unweighted(head_of(net), positive_weights(data.labels[data.train]))
         if not self.began or self.label_probe is None:
