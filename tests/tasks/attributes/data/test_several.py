@@ -55,6 +55,16 @@ def test_the_note_names_no_box_as_an_attribute_and_says_where_there_are_more(tmp
     assert "labels are the columns cat, dog; attributes: a, b, c, d and more" in notes
 
 
+def test_boxes_beside_labels_are_read_in_capitals_too(tmp_path: Path) -> None:
+    lines = ["0,1,1,2,2,no", "1,0,1,2,2,yes"] * 6
+    data = read_attributes(
+        table(tmp_path, "file,cat,Left,TOP,Right,Bottom,e", lines), labels=("cat",), validation=0.3
+    )
+    assert data.vocabulary.names == ("e",)
+    assert data.boxes is not None
+    assert data.boxes[0].tolist() == [1, 1, 1, 1]
+
+
 def test_a_class_stays_a_class_where_a_table_has_one(tmp_path: Path) -> None:
     lines = [f"{'ab'[at % 2]},x{at % 3}" for at in range(8)]
     data = read_attributes(table(tmp_path, "file,class,labels", lines))

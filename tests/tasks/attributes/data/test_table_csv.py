@@ -71,6 +71,40 @@ def test_a_number_that_does_not_vary_in_training_is_unknown(fruit) -> None:
     assert any("grams does not vary" in note for note in data.notes)
 
 
+@pytest.mark.parametrize(
+    ("names", "cells", "note"),
+    [
+        ("X,Y,WIDTH,Height", "1,2,3,4", ""),
+        ("Left,TOP,Width,height", "1,2,3,4", "boxes are read from Left, TOP, width, height"),
+        ("XMin,ymin,X_max,YMAX", "1,2,4,6", "boxes are read from XMin, ymin, X_max, YMAX"),
+        ("bbox_x,bbox_y,bbox_w,bbox_h", "1,2,3,4", "boxes are read from bbox_x, bbox_y, bbox_w, bbox_h"),
+        ("BBox", '"[1, 2, 3.0, 4]"', "boxes are read from BBox"),
+    ],
+)
+def test_boxes_are_read_under_the_names_that_people_give_them(names, cells, note, tmp_path) -> None:
+    rows = []
+    for at in range(8):
+        picture(tmp_path / f"{at}.png")
+        empty = "," * cells.count(",") if '"' not in cells else ""
+        rows.append(f"{at}.png,{'ab'[at % 2]},{cells if at else empty},{'yes' if at % 3 else 'no'}")
+    write(tmp_path, {"t.csv": "\n".join((f"File,CLASS,{names},ripe", *rows))})
+    data = read_attributes(tmp_path, validation=0.3)
+    assert data.vocabulary.names == ("ripe",)
+    assert np.isnan(data.boxes[0]).all()
+    assert data.boxes[1].tolist() == [1, 2, 3, 4]
+    assert not note or note in data.notes
+
+
+def test_part_of_a_box_or_four_words_are_attributes(tmp_path) -> None:
+    for at in range(8):
+        picture(tmp_path / f"{at}.png")
+    rows = [f"{at}.png,{'ab'[at % 2]},{at % 3},{at % 4},{('low', 'high')[at % 2]}" for at in range(8)]
+    write(tmp_path, {"t.csv": "\n".join(("file,class,left,top,bbox", *rows))})
+    data = read_attributes(tmp_path, validation=0.3)
+    assert data.boxes is None
+    assert data.vocabulary.names == ("left", "top", "bbox::high", "bbox::low")
+
+
 def test_splits_boxes_masks_and_classes_are_read(fruit) -> None:
     data = read_attributes(fruit)
     assert data.classes == ("apple", "pear")

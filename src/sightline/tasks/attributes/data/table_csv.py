@@ -1,7 +1,7 @@
 """Any photos with attributes: one CSV file with a row per picture, and an optional description of its columns.
 
-`file` and `class` are needed; `split`, `x`, `y`, `width`, `height` and `mask` are understood; every other column is
-an attribute. Beside `NAME.csv` may lie `NAME.toml` or `NAME.json`, which says what the columns are.
+`file` and `class` are needed; `split`, `x`, `y`, `width`, `height` and `mask` are understood, also in capitals or as
+corners; every other column is an attribute. Beside `NAME.csv` may lie `NAME.toml` or `NAME.json`, which says what the columns are.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from sightline.common.numbers import real
 from sightline.common.reading import is_there, read_json, read_toml
 from sightline.data.grouped import check_whole
 from sightline.errors import DataError, near
+from sightline.tasks.attributes.data.box_columns import BOX, OURS, with_our_names
 from sightline.tasks.attributes.data.columns import TYPES, Answers, Column, answers
 from sightline.tasks.attributes.data.layouts import LAYOUTS, Asked, Layout, check_pictures, refuse_table
 from sightline.tasks.attributes.data.several import Subjects, is_several, several
@@ -29,10 +30,7 @@ from sightline.tasks.attributes.data.vocabulary import Scope, Vocabulary
 
 Rows = tuple[tuple[int, dict[str, str]], ...]
 """Number and cells of each row."""
-BOX = ("x", "y", "width", "height")
 NEEDED = ("file", "class")
-OURS = (*NEEDED, "split", *BOX, "mask")
-"""Columns that are no attributes."""
 DELIMITERS = ",;\t"
 
 
@@ -44,7 +42,7 @@ def read_table(root: Path, request: Asked) -> AttributeData:
     """
     refuse_table(root, request)
     path = _table(root)
-    table = reading.read_table(path, error=DataError)
+    table, boxed = with_our_names(reading.read_table(path, error=DataError))
     rows, cells = table.rows, [row for _, row in table.rows]
     own = several(table, root, request) if is_several(table, request) else _classes(path, table, request)
     labels, classes, split = own.labels, own.classes, own.split
@@ -68,7 +66,7 @@ def read_table(root: Path, request: Asked) -> AttributeData:
         boxes=_boxes(path, rows),
         foreground=_masks(root, rows),
         groups=own.groups,
-        notes=(*own.notes, *(column.note for column in columns if column.note)),
+        notes=(*own.notes, *boxed, *(column.note for column in columns if column.note)),
     )
     check_pictures(data.files, root)
     check_pictures([mask for mask in data.foreground if mask], root, "masks")
@@ -77,7 +75,7 @@ def read_table(root: Path, request: Asked) -> AttributeData:
 
 def has_labels(root: Path, labels: tuple[str, ...]) -> bool:
     """Whether the table of a folder gives each picture several labels, or none."""
-    return is_several(reading.read_table(_table(root), error=DataError), Asked(labels=labels))
+    return is_several(with_our_names(reading.read_table(_table(root), error=DataError))[0], Asked(labels=labels))
 
 
 def _table(root: Path) -> Path:
