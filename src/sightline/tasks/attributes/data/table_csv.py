@@ -1,7 +1,8 @@
 """Any photos with attributes: one CSV file with a row per picture, and an optional description of its columns.
 
 `file` and `class` are needed; `split`, `x`, `y`, `width`, `height` and `mask` are understood, also in capitals or as
-corners; every other column is an attribute. Beside `NAME.csv` may lie `NAME.toml` or `NAME.json`, which says what the columns are.
+corners; every other column is an attribute. Beside `NAME.csv` may lie `NAME.toml` or `NAME.json`, which says what the
+columns are.
 """
 
 from __future__ import annotations
