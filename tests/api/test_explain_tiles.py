@@ -18,6 +18,8 @@ from sightline.cli.tiled import together
 from sightline.errors import InputError, ResultError
 from sightline.models.load import LoadedModel
 from sightline.models.preprocess import Preprocess
+from sightline.reports.page_picture import picture_of_page
+from sightline.reports.subject import subjects_of
 
 
 class Colours(nn.Module):
@@ -56,6 +58,9 @@ def test_the_evidence_of_a_class_lies_where_it_is_in_the_photo(model, photo):
 
 def test_the_score_is_the_mean_over_the_tiles(model, photo):
     item = sightline.explain_tiles(model, photo, 32, overlap=0.0, target="red", method="gradxact").one()
+    page = picture_of_page(subjects_of([item])[0])
+    assert page.image
+    assert not page.seen  # the network saw tiles, and never the photo as a whole
     assert item.decision.score == pytest.approx(250 / 255 / 6, rel=1e-4)
     rows = item.provenance["tiles"]["rows"]
     assert [row["top"] for row in rows] == ["blue", "blue", "red", "blue", "blue", "blue"]

@@ -4,7 +4,8 @@ import math
 import pytest
 import torch
 
-from sightline.reports.outline import area_of, half_area, loops_of, outline, smallest_area, thinned
+from sightline.reports.drawing import map_record
+from sightline.reports.outline import area_of, fine_field, half_area, loops_of, outline, smallest_area, thinned
 from sightline.results import AttentionMap
 
 from .samples import smooth
@@ -93,3 +94,23 @@ def test_thinning_keeps_every_point_near_the_line():
     assert len(few) < 60
     assert float(area_of(few)) == pytest.approx(float(area_of(circle)), rel=0.01)
     assert thinned(circle, 0.0).shape[0] > 300
+
+
+def test_evidence_on_bars_is_in_no_area_and_no_line():
+    """A photo twice as wide as high between bars: three quarters of the evidence lie on the upper one."""
+    values = torch.zeros(8, 8)
+    values[0, :], values[5, 6] = 3.0, 8.0
+    map_, crop = AttentionMap(values, "layer"), (0.0, -0.5, 1.0, 2.0)
+    own = outline(map_, inside=(0.0, 0.25, 1.0, 0.5))
+    assert all(0.25 <= y <= 0.75 and x > 0.5 for loop in own.loops for x, y in loop)
+    assert half_area(map_, crop=crop) == pytest.approx(own.area * 2)
+    field = fine_field(map_)
+    rows = slice(field.shape[0] // 4, 3 * field.shape[0] // 4)
+    assert own.area == pytest.approx(smallest_area(field[rows])[2] / 2, rel=1e-6)
+    assert map_record(map_, (0.0, 0.25, 1.0, 0.5))["area"] == own.area
+    assert outline(map_).area != own.area
+
+
+def test_cells_that_lie_on_a_bar_in_part_count_in_part():
+    field = outline(AttentionMap(torch.ones(4, 4), "layer"), inside=(0.0, 0.0, 0.9, 1.0)).field
+    assert float(field.sum() / field.shape[0]) == pytest.approx(0.9 * field.shape[1])

@@ -151,3 +151,13 @@ def test_a_map_with_evidence_against_alone_says_where_that_is():
 )
 def test_how_sure_it_is_is_said_in_whole_percent(probability, words):
     assert sure(Decision("cat", 1.5, probability=probability)) == words
+
+
+def test_words_are_about_the_photo_and_not_about_bars_around_it():
+    values = torch.zeros(8, 8)
+    values[0, :], values[3, 1] = 3.0, 4.0
+    map_, crop = AttentionMap(values, "layer"), (0.0, -0.5, 1.0, 2.0)
+    assert place_words(map_, crop=crop) == "mostly the left"
+    values[3, 1] = 0.0
+    assert place_words(AttentionMap(values, "layer"), crop=crop) == "mostly the bars around the photo"
+    assert part_shares(AttentionMap(values, "layer"), crop=crop) == (0.0,) * 9

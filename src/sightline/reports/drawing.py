@@ -90,7 +90,7 @@ def _within(
     drawn = _covered(map_, inner, place.inside(photo), opacity=opacity, **look)
     picture = place.paste(drawn, photo)
     if outlined and opacity > 0.0:
-        picture = stroked(picture, place.moved(lines_of(map_)))
+        picture = stroked(picture, place.moved(lines_of(map_, place.inside(photo))))
     return picture
 
 
@@ -230,8 +230,12 @@ def _text(values: UInt8[Tensor, "..."]) -> str:
     return base64.b64encode(values.contiguous().numpy().tobytes()).decode()
 
 
-def map_record(map_: AttentionMap) -> dict[str, Any]:
+def map_record(map_: AttentionMap, inside: Box = WHOLE) -> dict[str, Any]:
     """What a page's script needs beside a map's values.
+
+    Args:
+        map_: a map over an image grid.
+        inside: where the photo lies between bars, as `outline` takes it.
 
     Returns:
         `unit`: the raw value whose density is 1 (0: nothing is drawn); `against`: whether values below zero are
@@ -239,11 +243,11 @@ def map_record(map_: AttentionMap) -> dict[str, Any]:
         `area`: share of the picture that holds half of the evidence (None where there is none); `loops`: the outline,
         each loop a flat list `x, y, x, y, ...` in shares of the picture's sides.
     """
-    unit, line = unit_of(map_), outline(map_)
+    unit, line = unit_of(map_), outline(map_, inside=inside)
     return {
         "unit": unit.value,
         "against": unit.against,
         "kernel": deviation_of(map_),
         "area": line.area if line.area == line.area else None,
-        "loops": [[share for place in loop for share in place] for loop in lines_of(map_)],
+        "loops": [[share for place in loop for share in place] for loop in lines_of(map_, inside)],
     }

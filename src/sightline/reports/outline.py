@@ -17,7 +17,7 @@ from torch import Tensor
 from sightline.reports.density import fine_size
 from sightline.reports.kernel import grown
 from sightline.results import AttentionMap, Status
-from sightline.results.original import WHOLE, Box
+from sightline.results.original import WHOLE, Box, inside_of
 
 SMALLEST = 0.0005
 """An island of less than this share of the picture is part of the area and has no line of its own."""
@@ -51,12 +51,14 @@ class Outline:
         return loops_of(self.field, self.level) if self.area == self.area else ()
 
 
-def outline(map_: AttentionMap, *, share: float = 0.5) -> Outline:
+def outline(map_: AttentionMap, *, share: float = 0.5, inside: Box = WHOLE) -> Outline:
     """The outline of a map.
 
     Args:
         map_: a map over an image grid.
         share: how much of the positive evidence it holds, 0..1.
+        inside: `(x, y, width, height)` of the photo as shares of the map, where bars are around it: evidence on bars
+            counts for nothing.
 
     Example:
         >>> area = outline(AttentionMap(torch.tensor([[4.0, 0.0], [0.0, 0.0]]), "layer")).area
@@ -64,20 +66,35 @@ def outline(map_: AttentionMap, *, share: float = 0.5) -> Outline:
         True
     """
     field = fine_field(map_)
+    if inside != WHOLE:
+        field = field * _covered(field, inside)
     mask, level, area = smallest_area(field, share=share)
     if map_.status in (Status.FLAT, Status.NAN):  # no place is preferred, or it is not known which
         return Outline(field, torch.zeros_like(mask), math.inf, math.nan)
     return Outline(field, mask, level, area)
 
 
-def lines_of(map_: AttentionMap) -> tuple[Loop, ...]:
+def _covered(field: Float[Tensor, "H W"], inside: Box) -> Float[Tensor, "H W"]:
+    """Share of each cell that lies in a part of the picture."""
+    shares = []
+    for start, length, cells in zip(inside[:2], inside[2:], (field.shape[1], field.shape[0]), strict=True):
+        edges = torch.linspace(0, 1, cells + 1, dtype=torch.float64).clamp(start, start + length)
+        shares.append((edges.diff() * cells).to(field))
+    return shares[1][:, None] * shares[0]
+
+
+def lines_of(map_: AttentionMap, inside: Box = WHOLE) -> tuple[Loop, ...]:
     """The outline as it is drawn; none of a map of one row, whose curve shows the same without lines across it.
+
+    Args:
+        map_: a map over an image grid.
+        inside: the photo between bars, as `outline` takes it.
 
     Example:
         >>> lines_of(AttentionMap(torch.tensor([[0.0, 1.0, 0.0]]), "layer"))
         ()
     """
-    return () if map_.shape[0] == 1 else outline(map_).loops
+    return () if map_.shape[0] == 1 else outline(map_, inside=inside).loops
 
 
 def half_area(map_: AttentionMap, *, crop: Box = WHOLE) -> float:
@@ -87,7 +104,7 @@ def half_area(map_: AttentionMap, *, crop: Box = WHOLE) -> float:
         map_: a map over an image grid.
         crop: the part of the picture that the map lies over, as shares of its sides; a photo is larger than that.
     """
-    area = outline(map_).area
+    area = outline(map_, inside=inside_of(crop)).area
     return area if math.isnan(area) else min(1.0, area * crop[2] * crop[3])
 
 

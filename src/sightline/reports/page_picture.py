@@ -61,6 +61,8 @@ def picture_of_page(subject: Subject) -> PagePicture:
     """The photo of a subject, as a page carries it."""
     if (whole := subject.original) is not None:
         pixels, view = fit(whole.pixels, LONGEST_SIDE), fit(subject.pixels, LONGEST_SEEN)
+        if any("tiles" in item.provenance for item in subject.items):  # the network saw many parts, none of them this
+            return PagePicture(web_address(pixels), (pixels.shape[1], pixels.shape[0]))
         return PagePicture(
             web_address(pixels),
             (pixels.shape[1], pixels.shape[0]),

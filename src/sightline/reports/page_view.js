@@ -148,7 +148,7 @@ function sayWhere(map) {
   if (map && map.half !== null) facts.push(["Half of the evidence is in ", percent(halfOf(map)), ` of ${photo.crop && view.shown === "seen" ? "what the network saw" : photo.wide ? "the input" : "the picture"}${map.outline.length ? " (outline)" : ""}.`]);
   const on = choice.on_object[choice.maps.indexOf(map)], other = choice.others_on_object[choice.maps.indexOf(map)];
   if (on != null) facts.push(["", percent(on), ` of all evidence is ${choice.object_name === "object" ? "on the object" : `in the ${choice.object_name} (dashed)`}${choice.object_area === null ? "" : `, ${percent(choice.object_area)} of the picture`}${other == null ? "" : `; of other pictures' maps ${percent(other)}`}.`]);
-  if (photo.crop && view.shown === "map") facts.push(["The network saw only the bright part.", "", ""]);
+  if (photo.crop && Math.min(...photo.crop.slice(2)) < 0.996 && view.shown === "map") facts.push(["The network saw only the bright part.", "", ""]);
   find("facts").replaceChildren(...facts.flatMap(([before, value, after]) => [before, make("b", "", value), `${after} `]));
 }
 

@@ -24,7 +24,7 @@ from sightline.reports.subject import Subject
 from sightline.reports.trajectory import Trajectory
 from sightline.results import MEANING, AttentionMap, Explanation, Phrase
 from sightline.results.concentration import concentration
-from sightline.results.original import WHOLE
+from sightline.results.original import WHOLE, inside_of
 
 
 def safe_json(content: object) -> str:
@@ -131,7 +131,7 @@ def _target(item: Explanation) -> dict[str, Any]:
 
 
 def _map(map_: AttentionMap, crop: Box = WHOLE) -> dict[str, Any]:
-    limits, drawing = own_scale(map_), map_record(map_)
+    limits, drawing = own_scale(map_), map_record(map_, inside_of(crop))
     return {
         "clause": clause(map_, crop),
         "value": _brief(drawing["unit"]),

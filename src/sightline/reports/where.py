@@ -37,6 +37,9 @@ LARGEST = 1 / 3
 """Share of the parts that may be named; evidence of which half needs more parts is spread."""
 SPOTS = 0.1
 """Evidence of which half lies in less of the map than this is in small spots, however far apart these are."""
+LEAST = 1e-9
+"""Share of the evidence on a photo below which all of it lies on bars."""
+BARS = "mostly the bars around the photo"
 SPREAD, SCATTERED, NOWHERE = "everywhere", "mostly small spots far apart", ""
 
 
@@ -76,6 +79,8 @@ def place_words(map_: AttentionMap, *, against: bool = False, crop: Box = WHOLE)
     shares = part_shares(map_, against=against, crop=crop)
     if not shares:
         return NOWHERE
+    if not any(shares):
+        return BARS
     places = fewest(shares)
     if LARGEST * len(shares) < len(places):
         if half_share(-map_.values if against else map_.values) >= SPOTS:
@@ -89,9 +94,16 @@ def place_words(map_: AttentionMap, *, against: bool = False, crop: Box = WHOLE)
 
 
 def part_shares(map_: AttentionMap, *, against: bool = False, crop: Box = WHOLE) -> tuple[float, ...]:
-    """Share of the evidence in each part of `parts_of`; nothing where there is no evidence."""
+    """Share in each part of `parts_of` of the evidence on the photo, not on bars around it.
+
+    Nothing where there is no evidence, zeros where all of it lies on bars.
+    """
     mass_ = mass(replace(map_, values=-map_.values) if against else map_)
-    return () if mass_ is None else inside(mass_, [_within(part.box, crop) for part in parts_of(map_)])
+    if mass_ is None:
+        return ()
+    shares = inside(mass_, [_within(part.box, crop) for part in parts_of(map_)])
+    total = sum(shares)
+    return tuple(share / total for share in shares) if total > LEAST else (0.0,) * len(shares)
 
 
 def parts_of(map_: AttentionMap) -> tuple[Part, ...]:

@@ -26,6 +26,21 @@ Box = tuple[float, float, float, float]
 WHOLE: Box = (0.0, 0.0, 1.0, 1.0)
 
 
+def inside_of(crop: Box) -> Box:
+    """The part of a crop that is photo and no bar, `(x, y, width, height)` as shares of the crop.
+
+    Args:
+        crop: what the network saw, as shares of the photo; beyond 0..1 where bars were added.
+
+    Example:
+        >>> inside_of((0.25, 0.0, 0.5, 1.0))
+        (0.0, 0.0, 1.0, 1.0)
+    """
+    x, y, width, height = crop
+    left, top = max(0.0, -x / width), max(0.0, -y / height)
+    return left, top, min(1.0, (1 - x) / width) - left, min(1.0, (1 - y) / height) - top
+
+
 @dataclass(frozen=True, eq=False)
 class Original:
     """A photo in its own resolution, up to what a page shows.
@@ -59,9 +74,7 @@ class Original:
             >>> Original(torch.zeros(100, 200, 3, dtype=torch.uint8), (0.0, -0.5, 1.0, 2.0)).inside
             (0.0, 0.25, 1.0, 0.5)
         """
-        x, y, width, height = self.crop
-        left, top = max(0.0, -x / width), max(0.0, -y / height)
-        return left, top, min(1.0, (1 - x) / width) - left, min(1.0, (1 - y) / height) - top
+        return inside_of(self.crop)
 
     @cached_property
     def encoded(self) -> bytes:
