@@ -2,6 +2,7 @@
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import sightline
@@ -35,9 +36,28 @@ def words(node):
     return None
 
 
-def trees():
+@cache
+def texts():
+    """Every text of the code with the place where it is raised, if it is: `{text: places}`."""
+    places = {FROM_REGISTRY: []}
     for path in sorted(HOUSE.rglob("*.py")):
-        yield path.relative_to(HOUSE).as_posix(), ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        file = path.relative_to(HOUSE).as_posix()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if (text := words(node)) is not None:
+                places.setdefault(text, [])
+            if is_raise(node) and (text := words(node.exc.args[0])) is not None:
+                places.setdefault(text, []).append(f"{file}:{node.lineno}")
+    return places
+
+
+def is_raise(node):
+    return (
+        isinstance(node, ast.Raise)
+        and isinstance(node.exc, ast.Call)
+        and isinstance(node.exc.func, ast.Name)
+        and node.exc.func.id in OURS
+        and bool(node.exc.args)
+    )
 
 
 def headings():
@@ -46,42 +66,42 @@ def headings():
 
 def says(text, heading):
     """Whether the heading's fixed words stand in the text, in their order."""
-    parts = [re.escape(part.strip()) for part in heading.split("…") if part.strip(" ()")]
-    return re.search(".*".join(parts), text, re.DOTALL) is not None
+    at = 0
+    for part in parts(heading):
+        at = text.find(part, at)
+        if at < 0:
+            return False
+        at += len(part)
+    return True
+
+
+@cache
+def parts(heading):
+    """The fixed words of a heading."""
+    return [part.strip() for part in heading.split("…") if part.strip(" ()")]
 
 
 def test_every_error_text_has_a_heading():
     known = headings()
-    raised = [
-        (file, node.lineno, words(node.exc.args[0]))
-        for file, nodes in trees()
-        for node in nodes
-        if isinstance(node, ast.Raise)
-        and isinstance(node.exc, ast.Call)
-        and isinstance(node.exc.func, ast.Name)
-        and node.exc.func.id in OURS
-        and node.exc.args
-    ]
+    raised = {text: places for text, places in texts().items() if places}
     assert len(raised) > 100
     missing = [
-        f"{file}:{line}: {text}"
-        for file, line, text in raised
-        if text is not None and text.strip("… ") and not any(says(text, heading) for heading in known)
+        f"{', '.join(places)}: {text}"
+        for text, places in raised.items()
+        if text.strip("… ") and not any(says(text, heading) for heading in known)
     ]
     assert not missing, "docs/errors.md has no heading for:\n" + "\n".join(missing)
 
 
 def test_no_heading_is_left_over():
-    texts = [text for _, nodes in trees() for node in nodes if (text := words(node)) is not None]
-    texts.append(FROM_REGISTRY)
-    stale = [heading for heading in headings() if not any(says(text, heading) for text in texts)]
+    stale = [heading for heading in headings() if not any(says(text, heading) for text in texts())]
     assert not stale, "docs/errors.md has headings for texts that nobody raises: " + "; ".join(stale)
 
 
 def test_every_heading_has_a_cause_or_a_fix():
-    parts = re.split(r"^#+ .+$", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    bodies = re.split(r"^#+ .+$", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)
     titles = re.findall(r"^(#+) (.+)$", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)
     bare = [
-        title for (level, title), body in zip(titles, parts[1:], strict=True) if level == "###" and not body.strip()
+        title for (level, title), body in zip(titles, bodies[1:], strict=True) if level == "###" and not body.strip()
     ]
     assert not bare
