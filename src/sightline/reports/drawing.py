@@ -27,7 +27,7 @@ from sightline.reports.cmaps import DEFAULT, REACH, ROWS, ZERO
 from sightline.reports.density import Unit, unit_of
 from sightline.reports.detail import WIDTH, covered, ground_of, within
 from sightline.reports.kernel import deviation_of, grown
-from sightline.reports.outline import Loop, lines_of, outline
+from sightline.reports.outline import Loop, drawn_lines, lines_of, outline
 from sightline.reports.photo import tensor_of
 from sightline.reports.place import Place
 from sightline.reports.tint import Tint, tint_of
@@ -249,5 +249,5 @@ def map_record(map_: AttentionMap, inside: Box = WHOLE) -> dict[str, Any]:
         "against": unit.against,
         "kernel": deviation_of(map_),
         "area": line.area if line.area == line.area else None,
-        "loops": [[share for place in loop for share in place] for loop in lines_of(map_, inside)],
+        "loops": [[share for place in loop for share in place] for loop in drawn_lines(map_, line)],
     }

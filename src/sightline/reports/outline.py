@@ -94,7 +94,12 @@ def lines_of(map_: AttentionMap, inside: Box = WHOLE) -> tuple[Loop, ...]:
         >>> lines_of(AttentionMap(torch.tensor([[0.0, 1.0, 0.0]]), "layer"))
         ()
     """
-    return () if map_.shape[0] == 1 else outline(map_, inside=inside).loops
+    return drawn_lines(map_, outline(map_, inside=inside))
+
+
+def drawn_lines(map_: AttentionMap, line: Outline) -> tuple[Loop, ...]:
+    """`lines_of` a map whose outline is known already."""
+    return () if map_.shape[0] == 1 else line.loops
 
 
 def half_area(map_: AttentionMap, *, crop: Box = WHOLE) -> float:
@@ -118,7 +123,8 @@ def smallest_area(field: Float[Tensor, "H W"], *, share: float = 0.5) -> tuple[B
 
     The last cell counts in part, so that the share does not jump with the grid.
     """
-    values, order = field.flatten().double().sort(descending=True, stable=True)
+    ranked, order = field.flatten().sort(descending=True, stable=True)
+    values = ranked.double()
     sums = values.cumsum(0)
     whole = float(sums[-1])
     if not whole > 0.0:
