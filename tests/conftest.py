@@ -11,6 +11,15 @@ from tests.chromium import axe, browser  # noqa: F401 - fixtures
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # one process per core already runs (xdist); read when torch loads
 
 
+LONG = ("test_resume_battery.py", "test_tables.py", "test_shell_training.py", "test_shell_pages.py")
+"""Files of a minute: they go first, so that no process works on one alone at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first; else the order stays."""
+    items.sort(key=lambda item: item.path.name not in LONG)
+
+
 @pytest.fixture(scope="session")
 def pack() -> Path:
     """Folder of real weights, photos and labels; skips where it is not there."""

@@ -1,6 +1,7 @@
 """Runs a script of `benchmarks/` in this process: a fresh one would take seconds to import what is here already.
 
-Scripts that set what cannot be put back, such as the C library's allocator, have a process of their own.
+Scripts that set what cannot be put back, such as the C library's allocator, have a process of their own, and so has
+one that opens a browser: a process has one loop for browsers, and the session's may be open.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import numpy as np
 import torch
 
 SCRIPTS = Path(__file__).parents[2] / "benchmarks"
-APART = ("gates_cost.py",)
+APART = ("gates_cost.py", "page_cost.py")
 """Scripts with a process of their own."""
 LOGGERS = ("", "lightning", "lightning.pytorch")
 

@@ -44,12 +44,19 @@ def asked(weights, world, out, *more):
     return run(app, [*words, *more])
 
 
-def test_page_and_tables_say_the_same(weights, world, tmp_path, monkeypatch):
-    monkeypatch.setattr("sightline.tasks.attributes.audit.unread.LEAST", 5)
-    out = tmp_path / "audit"
-    done = asked(weights, world, out, "--json")
+@pytest.fixture(scope="module")
+def audited(weights, world, tmp_path_factory):
+    """An audit of everything, in which heads are judged on few pictures: its folder, and what it printed."""
+    out = tmp_path_factory.mktemp("audited") / "audit"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sightline.tasks.attributes.audit.unread.LEAST", 5)
+        done = asked(weights, world, out, "--json")
     assert done.exit_code == 0, done.output
-    said = json.loads(done.stdout)
+    return out, json.loads(done.stdout)
+
+
+def test_page_and_tables_say_the_same(audited):
+    out, said = audited
     records = json.loads((out / "findings.json").read_text())
     rows = list(csv.DictReader((out / "findings.csv").open()))
     assert said["findings"] == records
@@ -65,9 +72,9 @@ def test_page_and_tables_say_the_same(weights, world, tmp_path, monkeypatch):
     assert all(count["tested"] or count["skipped"] for count in said["kinds"].values())
 
 
-def test_the_command_of_a_finding_prints_it_again(weights, world, tmp_path):
-    out = tmp_path / "audit"
-    records = json.loads(asked(weights, world, out, "--json").stdout)["findings"]
+def test_the_command_of_a_finding_prints_it_again(audited, monkeypatch):
+    monkeypatch.setattr("sightline.tasks.attributes.audit.unread.LEAST", 5)
+    records = audited[1]["findings"]
     assert records
     first = records[-1]
     again = run(app, [*first["command"].split()[1:], "--json"])
