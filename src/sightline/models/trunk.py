@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as fn
+from torch.utils.hooks import RemovableHandle
 
 from sightline.common.modes import evaluating
 from sightline.common.nested import tensors_of
@@ -112,12 +113,7 @@ def finer_levels(trunk: Trunk, stride: int, size: tuple[int, int]) -> tuple[tupl
         trunk.get_submodule(path).register_forward_hook(lambda m, i, o, path=path: shapes.append((path, o.shape)))
         for path in paths
     ]
-    try:
-        with torch.no_grad():
-            features_of_grey(trunk, size)
-    finally:
-        for hook in hooks:
-            hook.remove()
+    run_watched(trunk, size, hooks)
     grids = {shape[2]: (path, shape[1]) for path, shape in shapes if len(shape) == 4}
     finest = size[0] // stride
     if finest not in grids:
@@ -217,13 +213,18 @@ def _inputs_of_strided(trunk: Trunk, size: tuple[int, int]) -> list[tuple[nn.Mod
         for module in trunk.modules()
         if isinstance(module, STRIDED)
     ]
+    run_watched(trunk, size, hooks)
+    return calls
+
+
+def run_watched(trunk: Trunk, size: tuple[int, int], hooks: Sequence[RemovableHandle]) -> None:
+    """Run a trunk on a grey picture, without gradients; the hooks that watch it are taken away at the end."""
     try:
         with torch.no_grad():
             features_of_grey(trunk, size)
     finally:
         for hook in hooks:
             hook.remove()
-    return calls
 
 
 def features_of_grey(trunk: Trunk, size: tuple[int, int]) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from sightline.models.trunk import Trunk, features_of_grey
+from sightline.models.trunk import Trunk, features_of_grey, run_watched
 
 REPLACEABLE = (nn.Linear, nn.Conv2d, nn.BatchNorm2d, nn.LayerNorm)
 """Layers that may be taken away where nothing uses them."""
@@ -19,12 +19,7 @@ def drop_unused(trunk: Trunk, size: tuple[int, int]) -> Trunk:
     ran, used = set[nn.Module](), _used(trunk, size)
     layers = [(path, m) for path, m in trunk.named_modules() if not list(m.children()) and list(m.parameters())]
     hooks = [layer.register_forward_pre_hook(lambda module, inputs: ran.add(module)) for _, layer in layers]
-    try:
-        with torch.no_grad():
-            features_of_grey(trunk, size)
-    finally:
-        for hook in hooks:
-            hook.remove()
+    run_watched(trunk, size, hooks)
     for path, layer in layers:
         if layer not in ran and used.isdisjoint(layer.parameters()) and isinstance(layer, REPLACEABLE):
             parent, _, name = path.rpartition(".")

@@ -3,10 +3,8 @@
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from sightline.errors import TrainingError
 from sightline.gates.store import load_gated
@@ -15,6 +13,7 @@ from sightline.tasks.classification.recipe import ClassifyRecipe
 from sightline.tasks.classification.train import train_classify
 from sightline.training.callbacks import load_net
 from sightline.training.probe import LinearHead, scores_of
+from tests.tasks.classification.tints import tinted
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 CODE = """
@@ -46,17 +45,7 @@ def code(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory) -> Path:
-    """Noise, reddish or bluish."""
-    folder, draw = tmp_path_factory.mktemp("photos"), np.random.default_rng(0)
-    for part, count in (("train", 12), ("test", 8)):
-        for at, name in enumerate("ab"):
-            place = folder / part / name
-            place.mkdir(parents=True)
-            for number in range(count):
-                image = draw.integers(0, 200, (16, 16, 3))
-                image[..., 2 * at] += 50
-                Image.fromarray(image.astype(np.uint8)).save(place / f"{number}.png")
-    return folder
+    return tinted(tmp_path_factory.mktemp("photos"), 12)
 
 
 def recipe(code: Path, kind: str, **options: object) -> ClassifyRecipe:

@@ -4,7 +4,6 @@ import json
 from collections import Counter
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -22,6 +21,7 @@ from sightline.training.callbacks import kept_epoch, net_weights
 from sightline.training.reporter import Reporter
 from sightline.training.resume import as_now
 from sightline.training.standing import surely_lower
+from tests.tasks.classification.tints import tinted
 
 
 @pytest.fixture(scope="module")
@@ -35,17 +35,7 @@ def recipe(tmp_path_factory) -> ClassifyRecipe:
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory) -> Path:
-    """Noise, reddish or bluish."""
-    folder, draw = tmp_path_factory.mktemp("photos"), np.random.default_rng(0)
-    for part, count in (("train", 20), ("test", 8)):
-        for at, name in enumerate("ab"):
-            place = folder / part / name
-            place.mkdir(parents=True)
-            for number in range(count):
-                image = draw.integers(0, 200, (16, 16, 3))
-                image[..., 2 * at] += 50
-                Image.fromarray(image.astype(np.uint8)).save(place / f"{number}.png")
-    return folder
+    return tinted(tmp_path_factory.mktemp("photos"), 20)
 
 
 def pictures(labels, keys=()) -> Pictures:
