@@ -141,13 +141,6 @@ def test_options_of_several_labels_are_refused_where_pictures_have_one_class(tmp
         train_eat(None, tmp_path / "net.safetensors", EatRecipe().toy().but(sensitivity=0.9))
 
 
-def test_an_audit_refuses_several_labels_in_a_sentence(trained: tuple[Path, Trained]) -> None:
-    path, _ = trained
-    result = CliRunner().invoke(app, ["audit", "eat", "--weights", str(path), "--data", str(path.parent / "set")])
-    assert result.exit_code == 1
-    assert "an audit is of one class per picture" in result.output
-
-
 # What is said, on a network whose weights are known.
 
 

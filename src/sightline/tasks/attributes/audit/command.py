@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sightline.common.files import write_text
 from sightline.common.settings import REQUIRED, Settings, setting
+from sightline.tasks.attributes.audit.trained_on import TrainedOn
 from sightline.terminal.folder import check_place, whole_folder, write_summary
 from sightline.terminal.screen import finite, progress, say, say_json, say_note, say_table
 
@@ -46,6 +47,7 @@ class AuditOptions(Settings):
         None, "Value that is white in pictures of more than 8 bits: 4095 of a 12-bit camera."
     )
     black: float | None = setting(None, "Value that is black in them: -1000 of a CT, for air.")
+    trained_on: TrainedOn = TrainedOn()
     as_json: bool = setting(False, "Counts and findings as JSON on standard output.", "--json")
 
     def command(self, kind: str = "") -> str:
@@ -56,6 +58,7 @@ class AuditOptions(Settings):
         words += [] if self.limit is None else ["--count", str(self.limit)]
         for name, value in (("--white", self.white), ("--black", self.black)):
             words += [] if value is None else [name, f"{value:g}"]
+        words += self.trained_on.command()
         return shlex.join([*words, *(["--kind", kind] if kind else [])])
 
 
@@ -65,26 +68,16 @@ def eat(options: AuditOptions) -> None:
     Every finding has its evidence, effect, 95 % interval and the command that prints it again. In a rendered world
     scenes are drawn again with one thing changed; elsewhere labels, maps and masks have to do.
     """
-    from sightline.errors import ModelError
     from sightline.tasks.attributes.audit import DETECTORS
     from sightline.tasks.attributes.audit import audit as look
     from sightline.tasks.attributes.audit.data import fitting
-    from sightline.tasks.attributes.data import read_attributes
-    from sightline.tasks.attributes.network.labelled import LabelledAttributeNet
     from sightline.tasks.attributes.network.store import load_attribute_net
     from sightline.terminal.options import selection
 
     kinds = selection(options.kind, list(DETECTORS), option="--kind")
     check_place(options.out)
     net = load_attribute_net(options.weights)
-    if isinstance(net, LabelledAttributeNet):
-        raise ModelError(
-            f"{str(options.weights)!r} finds several labels per picture, and an audit is of one class per picture; "
-            "its labels and attributes stand beside their controls on its card"
-        )
-    audited = fitting(
-        net, read_attributes(options.data, layout=options.layout, incomplete=True), options.split, options.limit
-    )
+    audited = fitting(net, options.trained_on.read(options.data, options.layout), options.split, options.limit)
     for note in audited.notes:
         say_note(note)
     observations, redrawn = _observations(net, audited, options)
@@ -138,7 +131,7 @@ def _write(folder: Path, outcome: Audit, looked: Looked, options: AuditOptions) 
         "data": options.data.name,
         "split": options.split,
         "pictures": str(len(observations)),
-        "class accuracy": f"{float((observations.decided == observations.labels).float().mean()):.3f}",
+        **_accuracy(observations),
         "scenes drawn again": "0" if redrawn is None else str(len(redrawn.labels)),
         "sightline": __version__,
     }
@@ -154,6 +147,17 @@ def _write(folder: Path, outcome: Audit, looked: Looked, options: AuditOptions) 
     save_audit(
         _sections(outcome, options, looked), folder / PAGE, title=title, verdict=_verdict(outcome), facts=facts
     )
+
+
+def _accuracy(observations: Observations) -> dict[str, str]:
+    """How well the network decides, on all pictures of the audit."""
+    if observations.label_table is None:
+        share = float((observations.decided == observations.labels).float().mean())
+        return {"class accuracy": f"{share:.3f}"}
+    from sightline.training.labels.scores import mean_auroc
+
+    area = float(mean_auroc(observations.class_logits, observations.label_table))
+    return {"labels": ", ".join(observations.classes), "mean AUROC of labels": f"{area:.3f}"}
 
 
 def _verdict(outcome: Audit) -> str:

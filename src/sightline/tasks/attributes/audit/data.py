@@ -22,6 +22,7 @@ from sightline.tasks.attributes.audit.scenes import redraw
 from sightline.tasks.attributes.data import SPLITS, AttributeData
 from sightline.tasks.attributes.data.aviary import aviary_vocabulary
 from sightline.tasks.attributes.data.examples import from_files
+from sightline.tasks.attributes.network.labelled import LabelledAttributeNet
 from sightline.tasks.attributes.network.net import AttributeNet
 from sightline.worlds.aviary.rendered import is_world, read_world
 
@@ -62,10 +63,13 @@ def fitting(net: AttributeNet, data: AttributeData, split: str = ALL, limit: int
         order = sorted(rows.tolist(), key=lambda row: sha256(name_of(data, row).encode()).digest())
         notes.append(f"{limit} of {len(rows)} pictures, chosen by a hash of their path")
         rows = np.array(sorted(order[:limit]))
+    check_kind(net, data)
     words = net.spec.vocabulary
     at = [data.vocabulary.index(name) for name in words.names]
     if len(at) < len(data.vocabulary):
         notes.append(f"{len(data.vocabulary) - len(at)} attributes that the network was not taught are left out")
+    if data.several:
+        return _with_labels(net, data.take(rows.tolist()).only(at), notes)
     places = _classes(net.spec.classes, data)
     rows_of_classes = rows[np.isin(data.labels[rows], list(places))]
     if len(rows_of_classes) < len(rows):
@@ -75,6 +79,44 @@ def fitting(net: AttributeNet, data: AttributeData, split: str = ALL, limit: int
     chosen = data.take(rows_of_classes.tolist()).only(at)
     labels = np.array([places[int(label)] for label in chosen.labels], np.int64)
     return Audited(replace(chosen, labels=labels, classes=net.spec.classes, vocabulary=words), tuple(notes))
+
+
+def check_kind(net: AttributeNet, data: AttributeData) -> None:
+    """Refuse labels where the network has classes, and classes where it has labels.
+
+    Raises:
+        DataError: one has several labels per picture, the other has one class.
+    """
+    if isinstance(net, LabelledAttributeNet) and not data.several:
+        raise DataError(
+            "the network finds several labels per picture, and the data gives each one class; audit the data that it "
+            "was trained on, with the same --label-columns"
+        )
+    if data.several and not isinstance(net, LabelledAttributeNet):
+        raise DataError(
+            "the data gives pictures several labels, and the network decides for one class; audit the data that it "
+            "was trained on"
+        )
+
+
+def _with_labels(net: AttributeNet, data: AttributeData, notes: list[str]) -> Audited:
+    """Pictures with several labels, which are counted as the network counts them.
+
+    Raises:
+        DataError: a label of the network is not in the data.
+    """
+    places = _places(data.classes, net.spec.classes)
+    strange = [net.spec.classes[at] for at, place in places.items() if place is None]
+    if strange:
+        raise DataError(
+            f"the data has no label {strange[0]!r}, which the network finds; {near(strange[0], data.classes)}. Audit "
+            "the data that it was trained for, with the same --label-columns"
+        )
+    order = [place for place in places.values() if place is not None]
+    if len(order) < len(data.classes):
+        notes.append(f"{len(data.classes) - len(order)} labels that the network was not taught are left out")
+    own = replace(data, labels=data.labels[:, order], classes=net.spec.classes, vocabulary=net.spec.vocabulary)
+    return Audited(own, tuple(notes))
 
 
 def name_of(data: AttributeData, row: int) -> str:

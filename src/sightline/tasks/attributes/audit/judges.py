@@ -39,7 +39,8 @@ class Judges:
 
     Args:
         features: narrowed features.
-        classes: one-hot classes; zeros for a picture without one, no column where the class is the question.
+        classes: one-hot classes, or labels; zeros for a picture without a class, no column where these are the
+            question.
         targets: the labels, 0..1.
         weights: how sure they are.
         questions: what has one answer.
@@ -78,13 +79,9 @@ def judges(observations: Observations) -> Judges:
         observations: observations with `features`.
     """
     features = torch.zeros(len(observations), 0) if observations.features is None else observations.features
-    labels = observations.labels
-    classes = torch.nn.functional.one_hot(labels.clamp(min=0), len(observations.classes)) * (labels >= 0)[:, None]
-    # the class itself may be the question: then no picture has one beside it
-    classes = classes if bool((labels >= 0).any()) else classes[:, :0]
     plain = Judges(
         narrowed(features),
-        classes.double(),
+        _classes(observations).double(),
         observations.targets,
         observations.weights,
         observations.questions,
@@ -92,6 +89,18 @@ def judges(observations: Observations) -> Judges:
         (0,) * len(observations.questions),
     )
     return Judges(**(vars(plain) | {"chosen": _suited(plain)}))
+
+
+def _classes(observations: Observations) -> Float[Tensor, "n y"]:
+    """What is known of each picture's class or labels; no column where these are the question."""
+    if observations.label_table is not None:
+        return torch.where(
+            observations.label_table.isnan(), observations.label_table.nanmean(0), observations.label_table
+        ).nan_to_num(0.5)
+    labels = observations.labels
+    classes = torch.nn.functional.one_hot(labels.clamp(min=0), len(observations.classes)) * (labels >= 0)[:, None]
+    # the class itself may be the question: then no picture has one beside it
+    return classes if bool((labels >= 0).any()) else classes[:, :0]
 
 
 def _suited(judges: Judges) -> tuple[int, ...]:

@@ -12,8 +12,10 @@ from dataclasses import replace
 import torch
 
 from sightline.common.statistics.intervals import wilson
+from sightline.errors import InputError
 from sightline.tasks.attributes.audit.findings import Fact, Finding, Verdict, Weakness, skip
 from sightline.tasks.attributes.audit.noise import LEAST, REPEATS, Suspicions, suspects, suspicions
+from sightline.tasks.attributes.audit.noise import UNREAD as UNREAD_LABEL
 from sightline.tasks.attributes.audit.observed import Observations
 from sightline.tasks.attributes.audit.trials import strict
 from sightline.tasks.attributes.data.vocabulary import Attribute, Vocabulary
@@ -28,11 +30,18 @@ RULE = (
     "picture, and the network where it was not trained on it"
 )
 
+RULE_OF_LABELS = (
+    f"{RULE}; only labels that are answered better than by their most frequent value, and of whose surest quarter of "
+    f"answers at most {UNREAD_LABEL:.0%} contradict the labels, are judged; all are ranked"
+)
+
 
 def class_noise(observations: Observations) -> Verdict:
     """Class labels that are probably wrong, the likeliest first."""
     if observations.features is None:
         return skip("no features of the network were read, so no label can be judged out of fold")
+    if observations.label_table is not None:
+        return _of_labels(observations)
     if int((observations.labels >= 0).sum()) < LEAST:
         return skip(f"fewer than {LEAST} pictures have a class; their labels cannot be judged by one another")
     doubts = class_suspicions(observations)
@@ -50,6 +59,53 @@ def class_noise(observations: Observations) -> Verdict:
         "the most suspicious": ", ".join(observations.names[row] for row in order[:5]),
     }
     return Verdict(findings, tested, RULE, summary=summary, table=suspects(as_question(observations), doubts))
+
+
+def _of_labels(observations: Observations) -> Verdict:
+    """Labels that are probably wrong where a picture may have several: each label is a question of its own."""
+    asked = as_questions(observations)
+    if int((asked.weights > 0).any(1).sum()) < LEAST:
+        return skip(f"fewer than {LEAST} pictures have a known label; they cannot be judged by one another")
+    doubts = suspicions(asked)
+    flagged = doubts.flagged
+    findings = tuple(
+        _label_finding(observations, doubts, row, at)
+        for row, at in doubts.first(int((doubts.label >= 0).sum()))
+        if bool(flagged[row, at])
+    )
+    tested = int(((doubts.label >= 0) & doubts.judged).sum())
+    low, high = wilson(len(findings), tested, confidence=strict())
+    summary: dict[str, Fact] = {
+        "labels ranked": int((doubts.label >= 0).sum()),
+        "labels judged": tested,
+        "share reported": len(findings) / max(1, tested),
+        "share from": low,
+        "share to": high,
+        "labels without a reliable answer": ", ".join(doubts.unreadable) or "none",
+    }
+    return Verdict(findings, tested, RULE_OF_LABELS, summary=summary, table=suspects(asked, doubts))
+
+
+def as_questions(observations: Observations) -> Observations:
+    """The same pictures with each label as a question, present or absent, and no class beside it."""
+    table = observations.label_table
+    if table is None:
+        raise InputError("labels are asked about one by one where pictures may have several; these have one class")
+    return replace(
+        observations,
+        vocabulary=Vocabulary(tuple(Attribute(name, name, "yes") for name in observations.classes)),
+        probabilities=observations.class_logits.sigmoid(),
+        targets=table.nan_to_num(0.0),
+        weights=(~table.isnan()).float(),
+        label_table=None,
+        flags=None,
+        implied=None,
+        head=None,
+        contributions=None,
+        part_attention=None,
+        skill=None,
+        calibration=None,
+    )
 
 
 def class_suspicions(observations: Observations, repeats: int = REPEATS) -> Suspicions:
@@ -80,6 +136,26 @@ def as_question(observations: Observations) -> Observations:
         part_attention=None,
         skill=None,
         calibration=None,
+    )
+
+
+def _label_finding(observations: Observations, doubts: Suspicions, row: int, at: int) -> Finding:
+    picture, name = observations.names[row], observations.classes[at]
+    says, instead = ("present", "absent") if int(doubts.label[row, at]) else ("absent", "present")
+    return WEAKNESS.finding(
+        f"{picture}: {name}",
+        f"The labels of {picture} say {name}: {says}; judges that never saw it say {instead}",
+        effect=float(doubts.chance[row, at]),
+        ends=(float(doubts.low[row, at]), float(doubts.high[row, at])),
+        evidence={
+            "label": f"{name}: {says}",
+            "instead": f"{name}: {instead}",
+            "labels": observations.labelled_as(row),
+            "log odds against the label": float(doubts.against[row, at]),
+            "estimated noise of the labels": doubts.rates[at],
+            "the network's probability": float(observations.class_logits[row, at].sigmoid()),
+        },
+        pictures=(picture,),
     )
 
 

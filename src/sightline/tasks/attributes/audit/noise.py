@@ -293,9 +293,7 @@ def _finding(observations: Observations, doubts: Suspicions, row: int, column: i
         evidence={
             "label": says,
             "instead": instead,
-            "class": observations.classes[int(observations.labels[row])]
-            if int(observations.labels[row]) >= 0
-            else "none",
+            "class" if observations.label_table is None else "labels": observations.labelled_as(row),
             "log odds against the label": float(doubts.against[row, column]),
             "class sides by": own,
             "estimated noise of the question": doubts.rates[column],

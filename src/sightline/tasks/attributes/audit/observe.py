@@ -20,9 +20,11 @@ from sightline.tasks.attributes.data.places import NOWHERE
 from sightline.tasks.attributes.explain.contributions import linear_contributions, sensitivity_contributions
 from sightline.tasks.attributes.metrics.energy import NOTHING, mean_of_others, shares_on
 from sightline.tasks.attributes.metrics.pointing import own_points
+from sightline.tasks.attributes.network.labelled import LabelledAttributeNet
 from sightline.tasks.attributes.network.net import AttributeNet, AttributeOutput
 from sightline.tasks.attributes.train.calibrate import normalised
 from sightline.tasks.attributes.train.guidance import class_maps
+from sightline.tasks.attributes.train.labelled import LabelControl, flagged
 
 WIDE = 16
 """Widths of the centred Gaussian among which the one as sharp as a map is looked for."""
@@ -67,7 +69,11 @@ def observe(
     parted = masked and any(own_points(net.spec.vocabulary, examples.part_names))
     parts = list(_passes(net.eval(), examples, batch, step))
     tables = {name: torch.cat([getattr(one, name) for one in parts]) for name in _Pass.__dataclass_fields__}
+    several = _several(net, examples, tables, trained) if isinstance(net, LabelledAttributeNet) else {}
     tables |= _energies(tables["maps"], tables["inside"])
+    if several:  # where no label is flagged there is no decision whose map could be judged
+        likeliest = several["flags"].gather(1, tables["classes"].argmax(1, keepdim=True))[:, 0]
+        tables["energy"] = tables["energy"].masked_fill(likeliest == 0, torch.nan)
     return Observations(
         vocabulary=net.spec.vocabulary,
         classes=net.spec.classes,
@@ -76,7 +82,7 @@ def observe(
         probabilities=tables["probabilities"],
         targets=examples.targets,
         weights=examples.weights,
-        labels=examples.labels,
+        labels=torch.full((len(examples),), -1) if several else examples.labels,
         names=names,
         head=_head(net),
         contributions=None if bool(tables["contributions"].isnan().all()) else tables["contributions"],
@@ -92,7 +98,17 @@ def observe(
         part_attention=tables["part_attention"] if parted else None,
         part_names=examples.part_names if parted else (),
         part_areas=tables["areas"] if parted else None,
+        **several,
     )
+
+
+def _several(
+    net: LabelledAttributeNet, examples: Examples, tables: dict[str, Tensor], trained: Tensor | None
+) -> dict[str, Tensor]:
+    """The labels, those that reach their thresholds, and what these alone imply of the attributes."""
+    flags = flagged(tables["classes"], net.points)
+    own = examples if trained is None or not bool(trained.any()) else examples.take(torch.nonzero(trained)[:, 0])
+    return {"label_table": examples.labels, "flags": flags, "implied": LabelControl(own).of(flags)}
 
 
 def _head(net: AttributeNet) -> Tensor | None:
@@ -101,15 +117,17 @@ def _head(net: AttributeNet) -> Tensor | None:
 
 
 def _passes(net: AttributeNet, examples: Examples, batch: int, step: Callable[[int], None]) -> Iterator[_Pass]:
+    several = isinstance(net, LabelledAttributeNet)
     for at in range(0, len(examples), batch):
         some = examples.take(slice(at, at + batch))
         with torch.no_grad():  # gradients stop at the last features: the trunk keeps nothing
             features, finer = net.trunk.levels(normalised(net, some.images), net.levels)
         with torch.enable_grad():
             reading = net.read_features(features.detach().requires_grad_(), finer)
-            top = reading.classes.topk(2, dim=1)
+            # labels do not replace one another: what the likeliest is held against is nothing
+            top = reading.classes.topk(1 if several else 2, dim=1)
             maps = class_maps(top.values[:, 0], reading.features).detach()
-            margin = top.values[:, 0] - top.values[:, 1]
+            margin = 2 * top.values[:, 0] - top.values.sum(1)
             slope = torch.autograd.grad(margin.sum(), reading.features)[0].sum((2, 3))
         with torch.no_grad():
             inside = object_shares(some.parts, (maps.shape[1], maps.shape[2]))
@@ -131,6 +149,8 @@ def _contributions(net: AttributeNet, reading: AttributeOutput, top: Tensor, slo
     """To the margin of the first class over the second: exact through the head, by direction where there is none."""
     head, calibration = _head(net), net.calibration
     probabilities, logits = reading.probabilities.detach(), reading.logits.detach()
+    if top.shape[1] < 2:
+        return torch.full_like(probabilities, torch.nan)
     if head is not None:
         return linear_contributions(head, probabilities, calibration.mean, target=top[:, 0], against=top[:, 1])
     weights = net.attribute_head.what.weight.detach()

@@ -42,7 +42,7 @@ class Observations:
         probabilities: a, not calibrated.
         targets: how much of each attribute the labels say, 0..1.
         weights: how sure the labels are; 0 unknown, up to a half guessed.
-        labels: class of each picture; below 0 for none.
+        labels: class of each picture; below 0 for none, as for all where a picture may have several labels.
         names: names of the pictures.
         head: weights from attributes to classes; None where the join has none.
         contributions: of each attribute to the margin between the predicted class and the runner-up; None where
@@ -60,6 +60,9 @@ class Observations:
             unknown.
         part_names: the parts in `part_attention`.
         part_areas: share of each part in the object.
+        label_table: where a picture may have several labels, 1 or 0 for each, NaN for unknown; None otherwise.
+        flags: 1 for each label that reaches its threshold; None where a picture has one class.
+        implied: what these flags alone imply of the attributes; None where a picture has one class.
     """
 
     vocabulary: Vocabulary
@@ -85,6 +88,9 @@ class Observations:
     part_attention: Float[Tensor, "n g p"] | None = None
     part_names: tuple[str, ...] = ()
     part_areas: Float[Tensor, "n p"] | None = None
+    label_table: Float[Tensor, "n y"] | None = None
+    flags: Float[Tensor, "n y"] | None = None
+    implied: Float[Tensor, "n k"] | None = None
 
     def __post_init__(self) -> None:
         """Check shapes before any work."""
@@ -110,6 +116,12 @@ class Observations:
     def decided(self) -> Int[Tensor, " n"]:
         """The predicted classes."""
         return self.class_logits.argmax(1)
+
+    def labelled_as(self, row: int) -> str:
+        """What a picture is labelled with, in words."""
+        if self.label_table is None:
+            return self.classes[int(self.labels[row])] if int(self.labels[row]) >= 0 else "none"
+        return named(self.classes, self.label_table[row])
 
     @cached_property
     def prototypes(self) -> Float[Tensor, "y k"]:
@@ -165,6 +177,17 @@ class Redrawn:
     usual: Float[Tensor, "m g"]
     follows: Float[Tensor, "m g"]
     stays: Float[Tensor, "m g"]
+
+
+def named(classes: tuple[str, ...], present: Float[Tensor, " y"]) -> str:
+    """Labels that are 1, in words.
+
+    Example:
+        >>> named(("rust", "crack"), torch.tensor([1.0, torch.nan]))
+        'rust'
+    """
+    own = (name for name, value in zip(classes, present.tolist(), strict=True) if value == 1)
+    return ", ".join(own) or "no label"
 
 
 def questions(words: Vocabulary) -> tuple[Question, ...]:

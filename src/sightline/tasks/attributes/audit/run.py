@@ -11,7 +11,7 @@ from sightline.tasks.attributes.audit.ambiguity import ambiguous
 from sightline.tasks.attributes.audit.background import background
 from sightline.tasks.attributes.audit.constancy import constant
 from sightline.tasks.attributes.audit.correction import misread
-from sightline.tasks.attributes.audit.findings import Finding, Subject, Verdict
+from sightline.tasks.attributes.audit.findings import Finding, Subject, Verdict, skip
 from sightline.tasks.attributes.audit.leak import class_read
 from sightline.tasks.attributes.audit.likeness import inseparable
 from sightline.tasks.attributes.audit.mislabelled import class_noise
@@ -74,6 +74,11 @@ DETECTORS: Mapping[str, Detector] = {
 """In the order of the page."""
 
 
+OF_ONE_CLASS = ("misread", "unused", "class-read", "ambiguous", "inseparable")
+"""What is asked of one class per picture."""
+SEVERAL = "it is asked of one class per picture, and these pictures may have several labels"
+
+
 @dataclass(frozen=True)
 class Audit:
     """All findings, detector by detector.
@@ -116,7 +121,8 @@ def audit(
     verdicts: dict[str, Verdict] = {}
     for kind, detector in DETECTORS.items():
         if not kinds or kind in kinds:
-            verdict = detector.look(observations, redrawn)
+            several = observations.label_table is not None and kind in OF_ONE_CLASS
+            verdict = skip(SEVERAL) if several else detector.look(observations, redrawn)
             named = (
                 replace(finding, id=f"{kind}-{number:04d}", command=command(kind))
                 for number, finding in enumerate(verdict.findings, 1)

@@ -17,7 +17,7 @@ from sightline.data.photos import read_photo
 from sightline.reports.drawing import overlay
 from sightline.reports.photo import thumbnail_uri
 from sightline.results import AttentionMap
-from sightline.tasks.attributes.audit.observed import Observations
+from sightline.tasks.attributes.audit.observed import Observations, named
 from sightline.tasks.attributes.data import AttributeData
 from sightline.tasks.attributes.data.places import middle_square, object_outline
 
@@ -80,6 +80,8 @@ def words(observations: Observations, row: int) -> str:
     decision = observations.classes[int(observations.decided[row])]
     right = "" if label < 0 else " (right)" if label == int(observations.decided[row]) else " (labelled otherwise)"
     text = f"{decision}{right}"
+    if observations.flags is not None:
+        text = f"{named(observations.classes, observations.flags[row])} (labelled: {observations.labelled_as(row)})"
     if observations.energy is None or observations.mean_map is None:
         return text
     own, control = float(observations.energy[row]), float(observations.mean_map[row])

@@ -111,6 +111,7 @@ def head_skills(observations: Observations) -> tuple[HeadSkill, ...]:
         observations.decided[rows],
         observations.targets[rows],
         observations.weights[rows],
+        None if observations.implied is None else observations.implied[rows],
     )
     scores = brier_scores(answers, calibration)
     some = torch.nonzero(scores.enough.any(0))[:, 0]

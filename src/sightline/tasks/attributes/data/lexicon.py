@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 
 from sightline.common.reading import read_toml
-from sightline.errors import DataError, near
+from sightline.errors import DataError, TrainingError, near
 
 SECTIONS = ("parts", "colors", "patterns", "marks")
 Synonyms = Mapping[str, tuple[str, ...]]
@@ -148,3 +148,20 @@ def _words(path: Path, name: str, value: object) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
         raise DataError(f"{path} has {name!r} that is not a list of words; write it as ['beak', 'beaks']")
     return tuple(word.lower() for word in value)
+
+
+def words_to_mine(attributes: str, word_list: str | None) -> Lexicon | None:
+    """The words to mine from sentences; None where the data's own attributes are taken.
+
+    Args:
+        attributes: `annotated` or `mined`.
+        word_list: TOML file of words; None takes `BIRDS`.
+
+    Raises:
+        TrainingError: words are given and nothing is mined.
+    """
+    if attributes != "mined":
+        if word_list is not None:
+            raise TrainingError("--word-list is of mined attributes; add --attributes mined, or leave it out")
+        return None
+    return BIRDS if word_list is None else read_lexicon(Path(word_list))

@@ -17,18 +17,16 @@ import torch
 from sightline.data.levels import Levels
 from sightline.errors import DataError, TrainingError
 from sightline.tasks.attributes.data import (
-    BIRDS,
     SPLITS,
     AttributeData,
-    Lexicon,
     Vocabulary,
     aviary_vocabulary,
     class_means,
     read_attributes,
-    read_lexicon,
 )
 from sightline.tasks.attributes.data.background_pairs import drawn_again, scenes_of
 from sightline.tasks.attributes.data.examples import Examples, from_files, from_scenes
+from sightline.tasks.attributes.data.lexicon import words_to_mine
 from sightline.tasks.attributes.data.places import NOWHERE, WIDTH, has_points
 from sightline.tasks.attributes.recipe import EatRecipe
 from sightline.training.reporter import Report
@@ -176,7 +174,7 @@ def _read(root: Path, recipe: EatRecipe, work: Path, report: Report) -> Pictures
         seed=recipe.machine.seed,
         incomplete=recipe.data.incomplete,
         group_by=recipe.data.group_by,
-        mined=_lexicon(recipe),
+        mined=words_to_mine(recipe.data.attributes, recipe.data.word_list),
         labels=recipe.data.labels,
         held_out=recipe.data.held_out,
     )
@@ -207,16 +205,6 @@ def _read(root: Path, recipe: EatRecipe, work: Path, report: Report) -> Pictures
         notes=(*data.notes, *_place_notes(where, data)),
         groups=tuple(data.groups[row] for row in splits["test"]) if data.groups else (),
     )
-
-
-def _lexicon(recipe: EatRecipe) -> Lexicon | None:
-    """The words to mine from sentences; None where the data's own attributes are taken."""
-    own = recipe.data
-    if own.attributes != "mined":
-        if own.word_list is not None:
-            raise TrainingError("--word-list is of mined attributes; add --attributes mined, or leave it out")
-        return None
-    return BIRDS if own.word_list is None else read_lexicon(Path(own.word_list))
 
 
 def _where(data: AttributeData, train: Examples) -> str:
