@@ -2,7 +2,7 @@
 
     python benchmarks/words_cost.py --repetitions 15 --write
 
-`--toy` takes three repetitions.
+`--toy` takes one repetition.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def main() -> None:
     parser = options(__doc__ or "", models=CELLS)
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    times = 3 if asked.toy else asked.repetitions
+    times = 1 if asked.toy else asked.repetitions
     found = {cell: measured(cell, times) for cell in asked.models}
     rows = [(cell, *pair) for cell, pair in found.items()]
     text = table(("network", "explain with words", "without"), rows)
