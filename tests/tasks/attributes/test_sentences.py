@@ -12,6 +12,8 @@ from sightline.tasks.attributes.explain.sentences import (
     class_name,
     contrast,
     doubt,
+    label_shares,
+    shares,
     tell,
     unsure,
     why,
@@ -206,3 +208,20 @@ def test_a_longer_name_is_not_read_as_a_shorter_one():
     for name in words.names:
         assert parse(narrate([statement(words, name)], "Beach"), words) == (words.index(name),)
     assert parse("This is a beach because it is an un-enclosed area.", words) == ()
+
+
+@pytest.mark.parametrize(
+    ("moved", "words"),
+    [
+        (-0.5, "Attributes speak against its lead of 2 over a Wren (by 0.5); features without a name carry it."),
+        (0.5, "Attributes carry 0.5 of its lead of 2 over a Wren; features without a name carry the rest."),
+        (
+            3.0,
+            "Attributes carry its lead of 2 over a Wren (by 3); features without a name take 1 away.",
+        ),
+    ],
+)
+def test_no_more_than_the_lead_is_a_part_of_the_lead(moved: float, words: str) -> None:
+    assert shares("Wren", moved, 2.0) == words
+    against = label_shares(moved, 2.0).endswith("features without a name take 1 away.")
+    assert against is (moved > 2)

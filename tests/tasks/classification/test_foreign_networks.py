@@ -8,6 +8,7 @@ import torch
 
 from sightline.errors import TrainingError
 from sightline.gates.store import load_gated
+from sightline.tasks.classification.fit import REACH, at_scale
 from sightline.tasks.classification.heads import features, head_of, logits_of
 from sightline.tasks.classification.recipe import ClassifyRecipe
 from sightline.tasks.classification.train import train_classify
@@ -23,8 +24,9 @@ class Places(nn.Module):
         super().__init__()
         self.stem = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.ReLU())
         self.score = nn.Conv2d(8, 5, 1)
+        self.cut = nn.ReLU(inplace=True)
     def forward(self, x):
-        return self.score(self.stem(x)).relu().mean((2, 3))
+        return self.cut(self.score(self.stem(x))).mean((2, 3))
 class Wrapped(nn.Module):
     def __init__(self):
         super().__init__()
@@ -102,3 +104,27 @@ def test_labels_are_refused_where_no_score_can_be_below_zero(code, photos, tmp_p
     (folder / "labels.csv").write_text("\n".join(["file,labels", *rows]))
     with pytest.raises(TrainingError, match="no label could be less likely"):
         train_classify(folder, tmp_path / "net.safetensors", recipe(code, "Places"))
+
+
+def test_a_new_head_on_large_features_learns_as_on_small_ones():
+    """Ten steps of AdamW on features and on a hundred times those, the second with what the rule makes of it."""
+    draw = torch.Generator().manual_seed(0)
+    small = torch.rand(12, 6, generator=draw) * REACH * 300  # a step of 0.002 moves a score by less than REACH
+    small = small * (REACH / 0.002 / float(small.abs().sum(1).mean()))
+    labels = torch.randint(2, (12,), generator=draw)
+    plain = ClassifyRecipe().but(weights="published", frozen=True).settled()
+    answers = []
+    for scale in (1.0, 100.0):
+        torch.manual_seed(1)
+        head = torch.nn.Linear(6, 2)
+        own = at_scale(plain, head, small * scale)
+        rate = own.optim.lr * own.tuning.head_lr_factor
+        decay = {"lr": rate, "weight_decay": own.optim.weight_decay, "eps": 0.0}
+        optimiser = torch.optim.AdamW([head.weight], **decay)
+        for _ in range(10):
+            optimiser.zero_grad()
+            torch.nn.functional.cross_entropy(head(small * scale), labels).backward()
+            optimiser.step()
+        answers.append(head(small * scale).detach())
+    assert torch.allclose(answers[0], answers[1], atol=1e-3)
+    assert at_scale(plain, torch.nn.Linear(6, 2), small / 2) is plain

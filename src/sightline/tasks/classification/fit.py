@@ -6,7 +6,7 @@ Knows pictures and tasks; nothing of files of data sets, of the command line, or
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from jaxtyping import Float, Int
@@ -23,6 +23,8 @@ from sightline.training.probe import Features, some
 from sightline.training.sampling import EpochOrder
 from sightline.training.tuner import Tuning
 
+REACH = 1.0
+"""Most by which one step on kept features may move a score of a new head."""
 LOOKED_AT = 32
 """Training pictures whose scores are looked at."""
 JUDGED = 250
@@ -66,15 +68,38 @@ def fit(
         parts=recipe.tuning.accumulate,
         passes=PASSES if frozen else 1,
     )
+    images = kept_features(net, pictures, work) if frozen else pictures.images
+    if frozen:
+        recipe = at_scale(recipe, head_of(net), images[some(pictures.train)])
     tuning = Tuning(recipe.tuning, anatomy_of(net), order.steps, recipe.loop.epochs)
     colours = (pictures.mean, pictures.std)
     module = task(net, recipe, colours, tuning=tuning, head=head_of(net) if frozen else None)
     module.begin(pictures.labels[pictures.train])
-    images = kept_features(net, pictures, work) if frozen else pictures.images
     tested = batches(Rows(images, pictures.labels, pictures.judging), in_turn(len(pictures.judging), JUDGED))
     feeds = Feeds(batches(Rows(images, pictures.labels, pictures.train), order), tested)
     run_loop(module, feeds, loop=recipe.loop, device=recipe.machine, work=work, watch=watch, tuning=tuning)
     return net
+
+
+def at_scale(recipe: ClassifyRecipe, head: nn.Module, features: Float[Tensor, "n c"]) -> ClassifyRecipe:
+    """Let a new head on large features learn as it would on smaller ones: step divided, decay multiplied by a scale.
+
+    AdamW's step and decay know no scale of features, so a head on SqueezeNet's, ten times those of other networks,
+    is hardly held back and overfits. On f / s with rate and decay the head W learns exactly as W / s does on f with
+    rate / s and decay * s.
+
+    Args:
+        recipe: settled.
+        head: what learns; where it begins as it was made, its weights are divided too.
+        features: what it reads.
+    """
+    own, tuning = recipe.optim, recipe.tuning
+    scale = float(own.lr or 0) * float(features.float().abs().sum(1).mean()) / REACH
+    if scale <= 1 or own.optimizer != "adamw" or tuning.head_start != "built" or tuning.head_lr_factor != 1:
+        return recipe
+    with torch.no_grad():
+        cast(Tensor, head.weight).div_(scale)
+    return recipe.but(head_lr_factor=1 / scale, weight_decay=float(own.weight_decay or 0) * scale)
 
 
 def kept_features(net: nn.Module, pictures: Pictures, work: Path | None) -> FeatureTable:
@@ -106,9 +131,10 @@ def probe_features(net: nn.Module, pictures: Pictures) -> Features:
 
 
 def looked_at(pictures: Pictures) -> Float[Tensor, "n 3 h w"]:
-    """Some training pictures, as a network takes them."""
+    """Some training pictures of all classes, as a network takes them."""
+    rows = pictures.train[:: max(1, len(pictures.train) // LOOKED_AT)]
     mean, std = (torch.tensor(value).view(1, -1, 1, 1) for value in (pictures.mean, pictures.std))
-    return normalised(pictures.images[pictures.train[:LOOKED_AT]], mean, std)
+    return normalised(pictures.images[rows], mean, std)
 
 
 def scores(net: nn.Module, pictures: Pictures, rows: Int[Tensor, " n"] | None = None) -> Float[Tensor, "n k"]:

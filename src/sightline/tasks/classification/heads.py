@@ -120,7 +120,8 @@ def lifted(net: nn.Module, inputs: Float[Tensor, "b 3 h w"]) -> bool:
     if not isinstance(last, nn.Conv2d) or last.bias is None:
         return False
     scores: list[Tensor] = []
-    hook = last.register_forward_hook(lambda module, arguments, output: scores.append(output.float()))
+    # a clone, as a ReLU behind it may change its output in place
+    hook = last.register_forward_hook(lambda module, arguments, output: scores.append(output.float().clone()))
     try:
         with evaluating(net):
             logits = logits_of(net, inputs)

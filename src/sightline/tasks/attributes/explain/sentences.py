@@ -200,6 +200,11 @@ def shares(other: str, moved: float, lead: float) -> str:
             f"Attributes speak against its lead of {lead:.2g} over {_a(other)} (by {-moved:.2g}); features without a "
             "name carry it."
         )
+    if moved > lead:
+        return (
+            f"Attributes carry its lead of {lead:.2g} over {_a(other)} (by {moved:.2g}); features without a name "
+            f"take {moved - lead:.2g} away."
+        )
     carried = f"Attributes carry {moved:.2g} of its lead of {lead:.2g} over {_a(other)}"
     return f"{carried}; features without a name carry the rest."
 
@@ -209,6 +214,11 @@ def label_shares(moved: float, lead: float) -> str:
     above = f"a score that is {lead:.2g} above its threshold; features without a name carry"
     if moved <= 0:
         return f"Attributes take {-moved:.2g} from {above} it."
+    if moved > lead:
+        return (
+            f"Attributes carry a score that is {lead:.2g} above its threshold (by {moved:.2g}); features without a "
+            f"name take {moved - lead:.2g} away."
+        )
     return f"Attributes add {moved:.2g} to {above} the rest."
 
 
