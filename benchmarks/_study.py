@@ -20,6 +20,7 @@ PAGES = {
     "eat_texts": "texts",
     "eat_points": "places",
     "eat_noise": "audit",
+    "eat_tuned_audit": "audit",
     "fine_tuning": "fine-tuning",
     "xai_tris": "pixels",
 }

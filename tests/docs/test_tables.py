@@ -86,6 +86,7 @@ SCRIPTS = [
     Script("captions.py", CAPTIONS, free="(?!)", within=True, absent=".*"),
     Script("captions_photos.py", ("captions photos",), free="(?!)", absent="^SAN"),
     Script("eat_noise.py", ("eat_noise photos",), free="(?!)", keys=2, absent="CUB, attributes|CIFAR"),
+    Script("eat_tuned_audit.py", ("eat_tuned_audit noise", "eat_tuned_audit heads"), free="(?!)", absent="^1$"),
     Script("drawing_peers.py", ("table: peers-drawn",), free="(?!)"),
     Script("drawing_search.py --tries", ("table: tries",), free="(?!)", keys=2),
     Script("drawing_search.py --hues", ("table: hues",), free="(?!)", absent=".*"),

@@ -174,13 +174,23 @@ def _readings(own: Float[Tensor, "n k"], frequent: Float[Tensor, "n k"], by_clas
     return readings
 
 
+def _taken(share: float) -> str:
+    """What becomes of an error.
+
+    Example:
+        >>> _taken(0.04), _taken(-0.04)
+        ('takes away 4% of', 'adds 4% to')
+    """
+    return f"takes away {share:.0%} of" if share >= 0 else f"adds {-share:.0%} to"
+
+
 def _finding(observations: Observations, head: HeadSkill) -> Finding:
     skill, at = observations.skill, observations.vocabulary.index(head.name)
     standing = "not measured" if skill is None else STORED.get(float(skill.standing[at]), "not measured")
     effect, low, high = head.over_frequent
     return WEAKNESS.finding(
         head.name,
-        f"The head of {head.name} reads nothing: it takes away {effect:.0%} of the error of always saying that "
+        f"The head of {head.name} reads nothing: it {_taken(effect)} the error of always saying that "
         f"{head.share:.0%} have it",
         effect=effect,
         ends=(low, high),
