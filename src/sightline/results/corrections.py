@@ -1,4 +1,4 @@
-"""`Corrections`: what a decision would be with other attributes, where a class depends on attributes alone.
+"""`Corrections`: what a decision would be with other attributes, where classes or labels depend on attributes alone.
 
 Plain numbers, so that a page can work the decision out without the network. It knows no network.
 """
@@ -37,9 +37,10 @@ class Corrections:
     """Everything that decides a class: s' = s + V (a' - a) with attributes a' in place of those that were read.
 
     Args:
-        labels: classes.
+        labels: classes, of which one is decided for, or labels, of which each is found or not.
         scores: their scores s with the attributes as they were read.
         questions: what can be answered in another way, with V and a.
+        thresholds: for each label the probability sigmoid(s) from which it is found; None for classes.
 
     Raises:
         ValueError: the numbers do not fit each other.
@@ -48,15 +49,18 @@ class Corrections:
     labels: tuple[str, ...]
     scores: Numbers
     questions: tuple[Question, ...]
+    thresholds: Numbers | None
 
     def __post_init__(self) -> None:
-        """Check that every value has a share and a weight for each class."""
+        """Check that every value has a share and a weight for each class, and every label a threshold."""
         for one in self.questions:
             fits = len(one.values) == len(one.shares) == len(one.weights)
             if not fits or any(len(row) != len(self.labels) for row in one.weights):
                 raise ValueError(f"the corrections of {one.name!r} do not fit its values and the classes")
         if len(self.scores) != len(self.labels):
             raise ValueError("the corrections have another number of scores than of classes")
+        if self.thresholds is not None and len(self.thresholds) != len(self.labels):
+            raise ValueError("the corrections have another number of thresholds than of labels")
 
     def record(self) -> dict[str, Any]:
         """The corrections as the manifest of a saved result has them."""

@@ -22,11 +22,14 @@ SCHEMA = 8
 READS = (1, 2, 3, 4, 5, 6, 7, 8)
 """Schemas that can be read; the first has no sentences, and its phrases no roles; the second has no rate,
 the third no original picture, the decisions of the fourth no region, the fifth no corrections,
-the phrases of the sixth no area of the object, and those of the seventh nothing of other pictures' maps."""
+the phrases of the sixth no area of the object, and those of the seventh nothing of other pictures' maps; its
+corrections are of one class."""
 ADDED: dict[int, dict[str, Any]] = {3: {"rate": None}, 4: {"original": None}, 6: {"corrections": None}}
 """What a schema added to every record, with what its absence in an older one means."""
 ADDED_TO_PHRASES: dict[int, dict[str, Any]] = {7: {"object_area": None}, 8: {"object_others": None}}
 """The same for each phrase of a record."""
+ADDED_TO_CORRECTIONS: dict[int, dict[str, Any]] = {8: {"thresholds": None}}
+"""The same for its corrections, where it has any."""
 ARRAYS = "arrays.safetensors"
 MANIFEST = "manifest.json"
 OURS = r"\d+\.(image|(map|phrase)\.\d+)|original\.[0-9a-f]{16}"
@@ -95,7 +98,10 @@ def read_result(
 def _of_today(record: dict[str, Any], schema: int) -> dict[str, Any]:
     """A record of an older schema with what was added since."""
     phrases = [{**_since(ADDED_TO_PHRASES, schema), **phrase} for phrase in record["phrases"]]
-    return {**_since(ADDED, schema), **record, "phrases": phrases}
+    today = {**_since(ADDED, schema), **record, "phrases": phrases}
+    if today["corrections"] is not None:
+        today["corrections"] = {**_since(ADDED_TO_CORRECTIONS, schema), **today["corrections"]}
+    return today
 
 
 def _since(added: dict[int, dict[str, Any]], schema: int) -> dict[str, Any]:

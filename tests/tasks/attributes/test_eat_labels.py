@@ -25,7 +25,6 @@ pytest.importorskip("lightning")
 from sightline.api.intervention import intervened
 from sightline.models.load import load_model
 from sightline.tasks.attributes.data.examples import Examples
-from sightline.tasks.attributes.explain.intervention import corrections
 from sightline.tasks.attributes.explain.labelled import LabelAnalysis, label_analyses
 from sightline.tasks.attributes.explain.narrator import label_narration
 from sightline.tasks.attributes.explain.speaking import SpeakingAttributeNet, speaking_model
@@ -247,9 +246,6 @@ def test_a_corrected_attribute_says_which_labels_cross_their_thresholds() -> Non
     sentence = intervened(model, x, ["aquatic=yes"])
     assert sentence == "With aquatic=yes: ant is flagged (over .99, before .05; threshold .50)."
     assert "no label crosses its threshold" in str(intervened(model, x, ["striped=yes"]))
-    speaker = speaking_model(model)
-    assert speaker is not None
-    assert corrections(model, speaker.read(x)) is None
     with pytest.raises(TargetError, match="join is 'fusion'"):
         intervened(known(), x, ["aquatic=yes"])
 

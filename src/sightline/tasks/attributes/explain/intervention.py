@@ -74,8 +74,6 @@ def corrections(model: nn.Module, output: PictureOutput) -> Corrections | None:
     """
     if not isinstance(model, AttributeNet) or model.spec.join != "bottleneck":
         return None
-    if isinstance(model, LabelledAttributeNet):
-        return None  # the page works out a soft-max over classes
     decide = getattr(model.class_head, "of_attributes", None)
     if decide is None or decide.weight.numel() > MOST or not bool(torch.isfinite(output.scores).all()):
         return None
@@ -90,7 +88,9 @@ def corrections(model: nn.Module, output: PictureOutput) -> Corrections | None:
         )
         for group in words.groups
     )
-    return Corrections(tuple(model.labels), _brief(output.scores.cpu()), questions)
+    points = model.points if isinstance(model, LabelledAttributeNet) else ()
+    thresholds = tuple(point.threshold for point in points) or None
+    return Corrections(tuple(model.labels), _brief(output.scores.cpu()), questions, thresholds)
 
 
 def _brief(values: Tensor) -> tuple[float, ...]:

@@ -61,8 +61,10 @@ def narrate(model: nn.Module, explanation: Explanation, inputs: Float[Tensor, "1
         return None
     output = speaker.read(inputs)
     if isinstance(model, LabelledAttributeNet):
-        return label_narration(speaker, output, decision, model.points)
-    return replace(narration(speaker, output, decision), corrections=corrections(model, output))
+        words = label_narration(speaker, output, decision, model.points)
+    else:
+        words = narration(speaker, output, decision)
+    return replace(words, corrections=corrections(model, output))
 
 
 def narration(model: SpeakingModel, output: PictureOutput, decision: Decision) -> Narration:
