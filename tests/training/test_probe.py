@@ -88,12 +88,12 @@ def test_a_head_has_the_scores_of_the_fit_to_standardised_features() -> None:
     "layer",
     [
         None,
-        torch.nn.Conv2d(12, 3, 1),
+        torch.nn.Conv2d(12, 3, 3),
         torch.nn.Linear(12, 4),
         torch.nn.Linear(11, 3),
         torch.nn.Linear(12, 3, bias=False),
     ],
-    ids=["none", "convolution", "other classes", "other features", "no bias"],
+    ids=["none", "convolution of several places", "other classes", "other features", "no bias"],
 )
 def test_a_layer_that_cannot_be_the_probe_stays_as_it_is(layer: torch.nn.Module | None) -> None:
     head = linear_probe(Features(*clouds(30), *clouds(9, seed=2))).head
@@ -101,6 +101,14 @@ def test_a_layer_that_cannot_be_the_probe_stays_as_it_is(layer: torch.nn.Module 
     before = {} if layer is None else {name: value.clone() for name, value in layer.state_dict().items()}
     assert not head.fill(layer)
     assert layer is None or all(torch.equal(before[name], value) for name, value in layer.state_dict().items())
+
+
+def test_a_convolution_of_one_place_can_be_the_probe() -> None:
+    own, layer = Features(*clouds(30), *clouds(9, seed=2)), torch.nn.Conv2d(12, 3, 1)
+    head = linear_probe(own).head
+    assert head is not None
+    assert head.fill(layer)
+    assert torch.allclose(scores_of(layer, own.test), own.test @ head.weight.T + head.bias, atol=1e-5)
 
 
 def test_a_head_knows_the_classes_that_it_has_learnt_and_no_others() -> None:
