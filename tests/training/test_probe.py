@@ -21,6 +21,7 @@ from sightline.training.probe import (
     fitted,
     knows_classes,
     linear_probe,
+    scores_of,
     some,
 )
 from sightline.training.recipe import AugmentConfig
