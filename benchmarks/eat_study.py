@@ -31,8 +31,8 @@ GUIDED = ("boxes", "places")
 GUIDED_SEEDS, GUIDED_SIZES, GUIDED_BASES = 3, (5, 10, 30), ("lite0", "mobilenet_v2", "toy")
 """Guided arms see features place by place, which costs a hundred times more: so many seeds and sizes, and networks
 that read attributes at places."""
-CLASS_SEEDS, WORLD_SEEDS = 3, 5
-"""Seeds of the 312 attributes of classes, and of the worlds."""
+CLASS_SEEDS = 3
+"""Seeds of the 312 attributes of classes."""
 TUNED_SEEDS = 3
 
 
@@ -139,8 +139,7 @@ def seeds_of(world: World, family: str, each: int, seeds: int) -> int:
     if family in GUIDED:
         wanted = each in GUIDED_SIZES and (family == "boxes" or world.base in GUIDED_BASES)
         return min(seeds, GUIDED_SEEDS) if wanted else 0
-    most = CLASS_SEEDS if family == "of classes" else seeds if world.data == "cub" else WORLD_SEEDS
-    return min(seeds, most)
+    return min(seeds, CLASS_SEEDS) if family == "of classes" else seeds
 
 
 def key_of(row: Row) -> tuple[object, ...]:
