@@ -89,8 +89,8 @@ def rate_factor(depth: int, deepest: int, tuning: TuningConfig) -> float:
     return float(tuning.trunk_lr_factor or 0) * decay ** (deepest - depth)
 
 
-def head_factor(features: Float[Tensor, "n c"], lr: float) -> float:
-    """Factor on the learning rate of heads by which a step moves a score by `STEP` at most.
+def head_factor(features: Float[Tensor, "n c"], lr: float, most: float = STEP) -> float:
+    """Factor on the learning rate of heads, 1 or below, by which a step moves a score by `most` at most.
 
     AdamW changes each weight by about lr, whatever its gradient, so a score by up to lr * sum_c |f_c|: 0.4 for
     EfficientNet-Lite0, 10 for SqueezeNet, whose features no norm keeps small, and which so forgets a good start.
@@ -98,9 +98,10 @@ def head_factor(features: Float[Tensor, "n c"], lr: float) -> float:
     Args:
         features: what the heads read, before anything learns.
         lr: learning rate of the heads.
+        most: by how much a step may move a score.
     """
     reach = lr * float(features.float().abs().sum(1).mean())
-    return min(1.0, STEP / reach) if reach > 0 else 1.0
+    return min(1.0, most / reach) if reach > 0 else 1.0
 
 
 def groups(net: nn.Module, anatomy: Anatomy, tuning: TuningConfig, lr: float) -> list[dict[str, Any]]:

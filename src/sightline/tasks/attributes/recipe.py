@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sightline.common.settings import setting
+from sightline.common.settings import Settings, setting
 from sightline.errors import TrainingError
 from sightline.training.recipe import (
     AugmentConfig,
@@ -69,22 +69,15 @@ class NetworkConfig(Part):
 
 
 @dataclass(frozen=True, kw_only=True)
-class DataConfig(Part):
-    """What is learnt from."""
+class ReadingConfig(Settings):
+    """How a data set is read into splits: what a training asks for, and an audit of what it trained asks again."""
 
-    PANEL = "Data"
-
-    targets: str = setting("image", "Attributes of each image, or of its class.")
     attributes: str = setting(
         "annotated",
         "Attributes: annotated in the data, or mined from sentences beside the photos.",
         words=("annotated", "mined"),
     )
     word_list: str | None = setting(None, "TOML file of words to mine. Default: parts and colours of birds.")
-    only: tuple[str, ...] = setting((), "Attributes or groups, wildcards, commas. Default: all.")
-    validation: float = setting(
-        0.1, "Share of each class put aside where the data has no validation split.", "--validation-share"
-    )
     group_by: str | None = setting(
         None, "Column of a CSV table, such as patient: no group of it lies in two splits. It is not an attribute."
     )
@@ -94,6 +87,9 @@ class DataConfig(Part):
         "are attributes. Default: a column labels, or one class.",
         "--label-columns",
     )
+    validation: float = setting(
+        0.1, "Share of each class put aside where the data has no validation split.", "--validation-share"
+    )
     held_out: float = setting(
         1 / 3,
         "Share of the pictures with several labels that is tested on where the data has no test pictures.",
@@ -101,6 +97,16 @@ class DataConfig(Part):
         above=0,
         below=1,
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig(Part, ReadingConfig):
+    """What is learnt from."""
+
+    PANEL = "Data"
+
+    targets: str = setting("image", "Attributes of each image, or of its class.")
+    only: tuple[str, ...] = setting((), "Attributes or groups, wildcards, commas. Default: all.")
     incomplete: bool = setting(False, "Leave out classes without training pictures.", "--incomplete")
     scenes: int = setting(2_000, "Number of training scenes where no data is named.", above=0)
 
@@ -206,6 +212,12 @@ class EatRecipe(Recipe):
             return self.tuning.frozen or not drawn
         return self.network.weights != "random"
 
+    @property
+    def lowest(self) -> str:
+        """The loss whose lowest epoch is kept, where a loss chooses and none is asked for."""
+        # attributes of a bottleneck serve its class, which goes on learning when their loss rises again
+        return "class-loss" if self.network.join == "bottleneck" else "loss"
+
     def settled(self, *, drawn: bool, size: int | None = None) -> EatRecipe:
         """The same without anything left open: what is trained, checked when a run goes on, and written on the card.
 
@@ -217,9 +229,7 @@ class EatRecipe(Recipe):
         side = self.network.size or (size if given else None) or SIDE
         monitor = self.loop.monitor
         if monitor == "auto":
-            # attributes of a bottleneck serve its class, which goes on learning when their loss rises again
-            loss = "class-loss" if self.network.join == "bottleneck" else "loss"
-            monitor = loss if given else "accuracy"
+            monitor = self.lowest if given else "accuracy"
         augment = own.augment if own.augment != "auto" else "photo" if given else "scene"
         return replace(
             self,

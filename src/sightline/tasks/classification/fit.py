@@ -16,6 +16,7 @@ from sightline.tasks.classification.data.pictures import Pictures
 from sightline.tasks.classification.heads import anatomy_of, features, head_of, logits_of
 from sightline.tasks.classification.module import ClassifyTask
 from sightline.tasks.classification.recipe import ClassifyRecipe
+from sightline.training.anatomy import head_factor
 from sightline.training.augmentation import normalised
 from sightline.training.features import PASSES, FeatureTable, feature_table
 from sightline.training.loop import Feeds, Watch, batches, in_turn, run_loop
@@ -94,12 +95,12 @@ def at_scale(recipe: ClassifyRecipe, head: nn.Module, features: Float[Tensor, "n
         features: what it reads.
     """
     own, tuning = recipe.optim, recipe.tuning
-    scale = float(own.lr or 0) * float(features.float().abs().sum(1).mean()) / REACH
-    if scale <= 1 or own.optimizer != "adamw" or tuning.head_start != "built" or tuning.head_lr_factor != 1:
+    factor = head_factor(features, float(own.lr or 0), REACH)
+    if factor == 1 or own.optimizer != "adamw" or tuning.head_start != "built" or tuning.head_lr_factor != 1:
         return recipe
     with torch.no_grad():
-        cast(Tensor, head.weight).div_(scale)
-    return recipe.but(head_lr_factor=1 / scale, weight_decay=float(own.weight_decay or 0) * scale)
+        cast(Tensor, head.weight).mul_(factor)
+    return recipe.but(head_lr_factor=factor, weight_decay=float(own.weight_decay or 0) / factor)
 
 
 def kept_features(net: nn.Module, pictures: Pictures, work: Path | None) -> FeatureTable:

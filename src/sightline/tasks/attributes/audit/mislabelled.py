@@ -8,6 +8,7 @@ training pictures it made the ranking worse than the head alone.)
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import torch
 
@@ -30,6 +31,8 @@ RULE = (
     "picture, and the network where it was not trained on it"
 )
 
+OF_ATTRIBUTES: dict[str, Any] = dict.fromkeys(("head", "contributions", "part_attention", "skill", "calibration"))
+"""What is known of attributes; nothing where classes or labels are the question."""
 RULE_OF_LABELS = (
     f"{RULE}; only labels that are answered better than by their most frequent value, and of whose surest quarter of "
     f"answers at most {UNREAD_LABEL:.0%} contradict the labels, are judged; all are ranked"
@@ -100,11 +103,7 @@ def as_questions(observations: Observations) -> Observations:
         label_table=None,
         flags=None,
         implied=None,
-        head=None,
-        contributions=None,
-        part_attention=None,
-        skill=None,
-        calibration=None,
+        **OF_ATTRIBUTES,
     )
 
 
@@ -131,11 +130,7 @@ def as_question(observations: Observations) -> Observations:
         targets=labels,
         weights=with_class.float()[:, None].expand(count, classes).contiguous(),
         labels=torch.full_like(observations.labels, -1),
-        head=None,
-        contributions=None,
-        part_attention=None,
-        skill=None,
-        calibration=None,
+        **OF_ATTRIBUTES,
     )
 
 

@@ -9,41 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sightline.common.settings import Settings, leaves, setting
+from sightline.common.settings import leaves, setting
 from sightline.tasks.attributes.data import AttributeData
+from sightline.tasks.attributes.recipe import ReadingConfig
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainedOn(Settings):
+class TrainedOn(ReadingConfig):
     """Options of `train eat` that decide what is read."""
 
     PANEL = "As in its training"
 
-    attributes: str = setting(
-        "annotated",
-        "Attributes: annotated in the data, or mined from sentences beside the photos.",
-        words=("annotated", "mined"),
-    )
-    word_list: str | None = setting(None, "TOML file of words to mine. Default: parts and colours of birds.")
-    group_by: str | None = setting(
-        None, "Column of a CSV table, such as patient: no group of it lies in two splits. It is not an attribute."
-    )
-    labels: tuple[str, ...] = setting(
-        (),
-        "Several labels per picture: columns of 0, 1 and blank of a CSV table, or COCO's categories; other columns "
-        "are attributes. Default: a column labels, or one class.",
-        "--label-columns",
-    )
-    validation: float = setting(
-        0.1, "Share of each class put aside where the data has no validation split.", "--validation-share"
-    )
-    held_out: float = setting(
-        1 / 3,
-        "Share of the pictures with several labels that is tested on where the data has no test pictures.",
-        "--test-share",
-        above=0,
-        below=1,
-    )
     seed: int = setting(0, "Seed of the splits where the data has none: the training's.")
 
     def command(self) -> list[str]:

@@ -65,9 +65,8 @@ def for_labels(recipe: EatRecipe) -> EatRecipe:
         )
     if recipe.loop.monitor == "accuracy":
         raise TrainingError("--monitor accuracy is of one class per picture; several labels are kept by loss")
-    tuning, monitor = recipe.tuning, recipe.loop.monitor
-    if monitor == "auto":
-        monitor = "class-loss" if recipe.network.join == "bottleneck" else "loss"
+    tuning = recipe.tuning
+    monitor = recipe.lowest if recipe.loop.monitor == "auto" else recipe.loop.monitor
     start = tuning.head_start == "auto" and tuning.probe and recipe.given(drawn=False)
     return recipe.but(label_smoothing=0.0, monitor=monitor, **({"head_start": "probe"} if start else {}))
 
