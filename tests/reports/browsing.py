@@ -33,7 +33,13 @@ def opened(browser, path, *, theme="light", width=1400):
         lambda request: request.url.startswith(("data:", "file:")) or complaints.append(f"asked for {request.url}"),
     )
     page.goto(path.as_uri())
+    laid_out(page)
     return page, complaints
+
+
+def laid_out(page):
+    """Wait for two frames: until the first, parts that are laid out only in sight have no inner text."""
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
 
 def violations(page, axe):

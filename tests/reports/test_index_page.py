@@ -50,7 +50,8 @@ def tab(browser, path):
 
 
 def names(tab):
-    return tab.locator(".photo-card:not([hidden]) .name").all_inner_texts()
+    # not inner texts: those of a card out of sight, which the browser does not lay out, are empty
+    return tab.locator(".photo-card:not([hidden]) .name").all_text_contents()
 
 
 def test_it_says_first_how_many_decisions_are_right_and_how_wide_the_evidence_is():

@@ -8,7 +8,7 @@ from sightline.reports.density import shared_unit, unit_of
 from sightline.reports.drawing import overlay
 from sightline.results import AttentionMap, Decision, Explanation, Flow
 
-from .browsing import THEMES, WIDTHS, broken_words, overflow, violations
+from .browsing import THEMES, WIDTHS, broken_words, laid_out, overflow, violations
 from .samples import HOSTILE, explanation, gallery, photo, smooth
 
 pytestmark = pytest.mark.browser
@@ -45,6 +45,7 @@ class Opened:
         self.page.on("request", lambda request: self.requests.append(request.url))
         self.page.goto(path.as_uri())
         self.page.wait_for_function("document.getElementById('layer').textContent !== ''")
+        laid_out(self.page)
 
     def text(self, selector):
         return self.page.locator(selector).inner_text()
