@@ -55,6 +55,33 @@ def test_a_folder_of_train_and_test_is_taken_as_it_is(tests, tmp_path) -> None:
     assert found.labels[found.test].tolist() == [0, 1]
 
 
+@pytest.mark.parametrize("inside", ["", "train"])
+def test_folders_without_a_picture_are_left_out_and_it_is_said(inside, tmp_path) -> None:
+    root = folder(tmp_path / "set", {str(Path(inside, "cat")): 3, str(Path(inside, "dog")): 3})
+    (root / inside / "eel").mkdir()
+    for name in ("a.heic", "b.txt", ".hidden.png"):
+        (root / inside / "fox").mkdir(exist_ok=True)
+        (root / inside / "fox" / name).write_text("no picture")
+    notes = " ".join(gather(root, SMALL, tmp_path / "work").notes)
+    assert "left out, so they are no classes: 'eel' (no file), 'fox' (no picture, only a.heic and 1 more)" in notes
+
+
+def test_a_class_is_not_said_to_be_left_out_where_it_has_pictures_to_learn_from(tmp_path) -> None:
+    root = folder(tmp_path / "set", {"train/cat": 3, "train/dog": 3, "test/cat": 2})
+    (root / "test" / "dog").mkdir()
+    (root / "test" / "eel").mkdir()
+    notes = gather(root, SMALL, tmp_path / "work").notes
+    assert notes[0] == "1 classes have no test picture: dog"
+    assert notes[1].endswith("no classes: 'eel' (no file)")
+
+
+def test_one_class_beside_an_empty_folder_is_refused_with_that_folder_s_name(tmp_path) -> None:
+    root = folder(tmp_path / "set", {"cat": 4})
+    (root / "dog").mkdir()
+    with pytest.raises(DataError, match=r"has one class, 'cat'.*left out.*'dog' \(no file\)"):
+        gather(root, SMALL, tmp_path)
+
+
 def test_a_table_names_files_and_classes(tmp_path) -> None:
     for at in range(6):
         draw(tmp_path / "set" / "images" / f"{at}.png", 40 * at)

@@ -6,16 +6,17 @@ Nothing is decoded here. CIFAR's binary files are read by `cifar_files`.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
+from types import MappingProxyType
 
 from sightline.common.reading import check_listed, is_there, read_table
 from sightline.common.text import printable
 from sightline.data.dicom import some_dicom
 from sightline.data.grouped import whole_groups
-from sightline.data.label_table import FILES, NAMES
+from sightline.data.label_table import FILES, LISTED, NAMES
 from sightline.data.photos import find_photos
 from sightline.errors import DataError, InputError, near
 
@@ -65,33 +66,48 @@ def list_folder(folder: Path, held_out: float, group_by: str | None = None) -> L
         )
     train = folder / "train"
     if not train.is_dir():
-        return _split(folder, _of_classes(folder, folder), (), held_out)
-    rows = _of_classes(train, folder)
+        rows, empty = _of_classes(folder, folder)
+        return _split(folder, rows, (), held_out, empty)
+    rows, empty = _of_classes(train, folder)
     tested = next((folder / name for name in TESTS if (folder / name).is_dir()), None)
     if tested is None:
-        return _split(train, rows, (), held_out)
-    return _joined(folder, rows, _of_classes(tested, folder))
+        return _split(train, rows, (), held_out, empty)
+    tests, others = _of_classes(tested, folder)
+    return _joined(folder, rows, tests, {**others, **empty})
 
 
 Rows = list[tuple[Path, str]]
+Empty = Mapping[str, str]
+"""Folders of classes without a picture, and what is in them instead."""
+NONE_EMPTY: Empty = MappingProxyType({})
 
 
-def _of_classes(folder: Path, whole: Path) -> Rows:
-    """Pictures of the subfolders, each a class."""
+def _of_classes(folder: Path, whole: Path) -> tuple[Rows, Empty]:
+    """Pictures of the subfolders, each a class, and the subfolders without any."""
     inside = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
     rows: Rows = []
+    empty = {}
     for place in inside:
         try:
             rows += [(path, place.name) for path in find_photos([place])]
         except InputError:
-            continue
+            empty[place.name] = _contents(place)
     if not rows:
         raise DataError(
             f"{str(whole)!r} has no folders of classes with pictures in them; lay it out as train/CLASS/* and "
             "test/CLASS/*, as CLASS/*, as pictures with a labels.csv, or name a folder of CIFAR's binary version"
             f"{some_dicom(folder)}"
         )
-    return rows
+    return rows, empty
+
+
+def _contents(folder: Path) -> str:
+    """What is in a folder without pictures, in words."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+    if not files:
+        return "no file"
+    others = f" and {len(files) - 1} more" if len(files) > 1 else ""
+    return f"no picture, only {printable(files[0].name)}{others}"
 
 
 def _of_table(folder: Path, group_by: str | None) -> tuple[Rows, tuple[str, ...]]:
@@ -129,7 +145,7 @@ def _of_table(folder: Path, group_by: str | None) -> tuple[Rows, tuple[str, ...]
     return list(rows.values()), groups
 
 
-def _split(folder: Path, rows: Rows, groups: Sequence[str], held_out: float) -> Listed:
+def _split(folder: Path, rows: Rows, groups: Sequence[str], held_out: float, empty: Empty = NONE_EMPTY) -> Listed:
     """By a hash of each picture's name, class by class, so that the split never depends on order or machine."""
     if groups:
         return _of_groups(folder, rows, groups, held_out)
@@ -138,7 +154,7 @@ def _split(folder: Path, rows: Rows, groups: Sequence[str], held_out: float) -> 
         own = sorted((path for path, label in rows if label == name), key=lambda path: _hash(path, folder))
         tests.update(own[: round(held_out * len(own))])
     note = f"{len(tests)} of {len(rows)} pictures are tested on, chosen by a hash of their names, class by class"
-    return _listed(folder, rows, [path in tests for path, _ in rows], (note,))
+    return _listed(folder, rows, [path in tests for path, _ in rows], (note,), empty)
 
 
 def _of_groups(folder: Path, rows: Rows, groups: Sequence[str], held_out: float) -> Listed:
@@ -150,12 +166,15 @@ def _of_groups(folder: Path, rows: Rows, groups: Sequence[str], held_out: float)
     return replace(_listed(folder, rows, tests, (note,)), keys=tuple(groups))
 
 
-def _joined(folder: Path, train: Rows, tested: Rows) -> Listed:
-    return _listed(folder, train + tested, [False] * len(train) + [True] * len(tested), ())
+def _joined(folder: Path, train: Rows, tested: Rows, empty: Empty) -> Listed:
+    return _listed(folder, train + tested, [False] * len(train) + [True] * len(tested), (), empty)
 
 
-def _listed(folder: Path, rows: Rows, tests: Sequence[bool], notes: tuple[str, ...]) -> Listed:
+def _listed(
+    folder: Path, rows: Rows, tests: Sequence[bool], notes: tuple[str, ...], empty: Empty = NONE_EMPTY
+) -> Listed:
     classes = tuple(sorted({name for _, name in rows}))
+    lacking = _left_out(empty, classes)
     if odd := [name for name in classes if printable(name) != name]:
         raise DataError(
             f"{str(folder)!r} has a class called {odd[0]!r}, whose name cannot be shown; rename it with letters"
@@ -163,7 +182,7 @@ def _listed(folder: Path, rows: Rows, tests: Sequence[bool], notes: tuple[str, .
     if len(classes) < 2:
         raise DataError(
             f"{str(folder)!r} has one class, {classes[0]!r}; a classifier needs two at least: put each class's "
-            "pictures into a folder of its own"
+            f"pictures into a folder of its own{f'; {lacking}' if lacking else ''}"
         )
     trained = {name for (_, name), test in zip(rows, tests, strict=True) if not test}
     if lost := [name for name in classes if name not in trained]:
@@ -178,6 +197,7 @@ def _listed(folder: Path, rows: Rows, tests: Sequence[bool], notes: tuple[str, .
     tested = {name for (_, name), test in zip(rows, tests, strict=True) if test}
     if missing := [name for name in classes if name not in tested]:
         notes = (*notes, f"{len(missing)} classes have no test picture: {', '.join(missing[:4])}")
+    notes = (*notes, lacking) if lacking else notes
     at = {name: index for index, name in enumerate(classes)}
     return Listed(
         tuple(path for path, _ in rows),
@@ -188,6 +208,15 @@ def _listed(folder: Path, rows: Rows, tests: Sequence[bool], notes: tuple[str, .
         notes,
         tuple(_below(path, folder) for path, _ in rows),
     )
+
+
+def _left_out(empty: Empty, classes: Sequence[str]) -> str:
+    """Which folders are no class, as they hold no picture; empty where there are none."""
+    lost = [f"{printable(name)!r} ({what})" for name, what in empty.items() if name not in classes]
+    if not lost:
+        return ""
+    named = ", ".join(lost[:LISTED]) + (f" and {len(lost) - LISTED} more" if len(lost) > LISTED else "")
+    return f"folders without a picture are left out, so they are no classes: {named}"
 
 
 def _hash(path: Path, folder: Path) -> str:
