@@ -2,10 +2,20 @@
 
 import os
 import threading
+from pathlib import Path
 
 import pytest
 
-from sightline.common.reading import is_there, parse_json, read_json, read_table, read_text, read_toml
+from sightline.common.reading import (
+    Table,
+    column_named,
+    is_there,
+    parse_json,
+    read_json,
+    read_table,
+    read_text,
+    read_toml,
+)
 from sightline.errors import DataError, InputError
 
 
@@ -126,3 +136,11 @@ def test_rows_know_their_number_and_blank_lines_are_none(tmp_path, sign):
     (tmp_path / "a.csv").write_text(text)
     table = read_table(tmp_path / "a.csv")
     assert table.rows == ((3, {"a": "1", "b": "two\nlines"}), (5, {"a": "3", "b": "x\x0cy"}))
+
+
+def test_a_column_is_found_in_any_case_and_that_very_name_comes_first() -> None:
+    table = Table(Path("a.csv"), ("file", "Patient", "patient"), ())
+    assert column_named(table, " patient ", "--group-by") == "patient"
+    assert column_named(table, "PATIENT", "--group-by") == "Patient"
+    with pytest.raises(InputError, match=r"--group-by patients: 'a\.csv' has no such column; near names: 'patient'"):
+        column_named(table, "patients", "--group-by")

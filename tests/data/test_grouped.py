@@ -87,6 +87,22 @@ def test_photos_with_attributes_are_split_by_groups_and_the_group_is_no_attribut
         read_attributes(root, group_by="lots")
 
 
+@pytest.mark.parametrize("kind", ["class", "labels"])
+@pytest.mark.parametrize("asked", ["patient", "PATIENT", " Patient "])
+def test_tables_of_classes_and_of_labels_find_a_column_of_groups_alike(kind: str, asked: str, tmp_path: Path) -> None:
+    rows = [f"{'ab'[i % 2]},p{i // 4},{'red' if i % 3 else 'blue'}" for i in range(40)]
+    root = folder(tmp_path, f"file,{kind}, Patient ,colour", rows)
+    data = read_attributes(root, group_by=asked)
+    assert data.groups == tuple(f"p{i // 4}" for i in range(40))
+    assert {group.name for group in data.vocabulary.groups} == {"colour"}
+    assert set(np.array(data.groups)[data.split == 0]) & set(np.array(data.groups)[data.split == 1]) == set()
+
+
+def test_a_classifier_finds_a_column_of_groups_in_any_case(tmp_path: Path) -> None:
+    root = folder(tmp_path, "file,class_name, Patient ", [f"{'ab'[i % 2]},p{i // 4}" for i in range(40)])
+    assert list_folder(root, 1 / 3, " PATIENT").keys == tuple(f"p{i // 4}" for i in range(40))
+
+
 def test_every_label_of_several_has_its_share_and_groups_stay_whole() -> None:
     draw = random.Random(3)
     labels = [[k for k, p in enumerate((0.5, 0.2, 0.04)) if draw.random() < p] for _ in range(300)]

@@ -240,6 +240,31 @@ def read_table(path: Path, what: str = "table", *, error: Error = InputError, lo
     return Table(path, header, tuple((number, dict(zip(header, cells, strict=True))) for number, cells in lines[1:]))
 
 
+def column_named(table: Table, name: str, option: str, *, error: Error = InputError) -> str:
+    """The column that a user names, whatever its case and the blanks around it; one of that very name comes first.
+
+    Args:
+        table: a table.
+        name: as the user wrote it.
+        option: what it was given to, for the error text.
+        error: the kind of error.
+
+    Raises:
+        error: there is no such column; the text lists near names.
+
+    Example:
+        >>> column_named(Table(Path("a.csv"), ("file", "Patient"), ()), " patient", "--group-by")
+        'Patient'
+    """
+    wanted = name.strip()
+    if wanted in table.header:
+        return wanted
+    column = next((one for one in table.header if one.lower() == wanted.lower()), None)
+    if column is None:
+        raise error(f"{option} {name}: {str(table.path)!r} has no such column; {near(name, table.header)}")
+    return column
+
+
 def rows_of(text: str, delimiters: str = DELIMITERS) -> list[tuple[int, list[str]]]:
     """Rows of a table's text: the number of each from 1, and its cells; blank lines are counted, but left out.
 

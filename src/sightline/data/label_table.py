@@ -13,7 +13,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sightline.common.reading import Table, check_listed, is_there, read_table
+from sightline.common.reading import Table, check_listed, column_named, is_there, read_table
 from sightline.common.text import printable
 from sightline.errors import DataError, near
 
@@ -123,7 +123,7 @@ def labels_in(
         )
     if not table.rows:
         raise DataError(f"{str(table.path)!r} has a header but no row; it needs a row for each picture")
-    group = _column(table, group_by, "--group-by")
+    group = None if group_by is None else column_named(table, group_by, "--group-by", error=DataError)
     split = columns.get("split")
     names, truth, used = _truth(table, labels, [name for name in (file, group, split) if name])
     listed = not set(names) <= set(used)
@@ -285,16 +285,6 @@ def _splits(table: Table, column: str) -> tuple[str, ...]:
                 f"{str(table.path)!r}, row {number}: there is no split {row[column]!r}; {near(row[column], SPLITS)}"
             )
     return tuple(SPLITS[row[column].lower()] for _, row in table.rows)
-
-
-def _column(table: Table, name: str | None, option: str) -> str | None:
-    """A column by its name, whatever its case."""
-    if name is None:
-        return None
-    own = next((column for column in table.header if column.lower() == name.strip().lower()), None)
-    if own is None:
-        raise DataError(f"{option} {name}: {str(table.path)!r} has no such column; {near(name, table.header)}")
-    return own
 
 
 def _plain(name: str) -> str:

@@ -63,8 +63,9 @@ def several(table: Table, root: Path, request: Asked) -> Subjects:
     own = labels_in(table, root, request.labels, request.group_by, rest="attributes", known=PLACED)
     if "file" not in table.header:
         raise DataError(f"{table.path} needs a column `file` with the pictures; found {', '.join(table.header[:6])}")
-    ours = {"file", "split", *PLACED, (request.group_by or "").lower()}
-    used = tuple(name for name in table.header if name in own.columns or name.lower() in ours)
+    ours = {"file", "split", *PLACED}
+    columns = {*own.columns, request.group_by}
+    used = tuple(name for name in table.header if name in columns or name.lower() in ours)
     if len(used) == len(table.header) and not request.mined:
         raise DataError(
             f"{table.path} has labels but no attribute: each column beside {', '.join(table.header)} would be one; "

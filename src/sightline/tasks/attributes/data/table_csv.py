@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -44,6 +44,9 @@ def read_table(root: Path, request: Asked) -> AttributeData:
     refuse_table(root, request)
     path = _table(root)
     table, boxed = with_our_names(reading.read_table(path, error=DataError))
+    if request.group_by is not None:
+        group = reading.column_named(table, request.group_by, "--group-by", error=DataError)
+        request = replace(request, group_by=group)
     rows, cells = table.rows, [row for _, row in table.rows]
     own = several(table, root, request) if is_several(table, request) else _classes(path, table, request)
     labels, classes, split = own.labels, own.classes, own.split
@@ -95,7 +98,7 @@ def _classes(path: Path, table: reading.Table, request: Asked) -> Subjects:
     _check_header(path, table.header, request)
     _check_rows(path, table.rows)
     cells = [row for _, row in table.rows]
-    groups = _groups(path, cells, request.group_by)
+    groups = [] if request.group_by is None else [row[request.group_by] for row in cells]
     classes = tuple(sorted({row["class"] for row in cells}))
     labels = np.array([classes.index(row["class"]) for row in cells], np.int64)
     split = _split(path, table.rows)
@@ -201,15 +204,6 @@ def _split(path: Path, rows: Rows) -> NDArray[np.int8]:
         if row["split"] not in SPLITS:
             raise DataError(f"{path}, row {number}: there is no split {row['split']!r}; {near(row['split'], SPLITS)}")
     return np.array([SPLITS.index(row["split"]) for _, row in rows], np.int8)
-
-
-def _groups(path: Path, cells: list[dict[str, str]], column: str | None) -> list[str]:
-    """The group of every picture; empty where none are asked for."""
-    if column is None:
-        return []
-    if column not in cells[0]:
-        raise DataError(f"--group-by {column}: {str(path)!r} has no such column; {near(column, cells[0])}")
-    return [row[column] for row in cells]
 
 
 def _no_split(rows: Rows) -> tuple[str, ...]:

@@ -12,13 +12,13 @@ from hashlib import sha256
 from pathlib import Path
 from types import MappingProxyType
 
-from sightline.common.reading import check_listed, is_there, read_table
+from sightline.common.reading import check_listed, column_named, is_there, read_table
 from sightline.common.text import printable
 from sightline.data.dicom import some_dicom
 from sightline.data.grouped import whole_groups
 from sightline.data.label_table import FILES, LISTED, NAMES
 from sightline.data.photos import find_photos
-from sightline.errors import DataError, InputError, near
+from sightline.errors import DataError, InputError
 
 TESTS = ("test", "val", "validation", "valid")
 
@@ -124,11 +124,7 @@ def _of_table(folder: Path, group_by: str | None) -> tuple[Rows, tuple[str, ...]
             f"{str(table.path)!r} has the columns {', '.join(table.header)}; it needs one of {', '.join(FILES)} and "
             f"one of {', '.join(NAMES)}"
         )
-    column = None if group_by is None else group_by.strip().lower()
-    if column is not None and column not in table.header:
-        raise DataError(
-            f"--group-by {group_by}: {str(table.path)!r} has no such column; {near(column, table.header)}"
-        )
+    column = None if group_by is None else column_named(table, group_by, "--group-by", error=DataError)
     if not table.rows:
         raise DataError(f"{str(table.path)!r} has a header but no row; it needs a row for each picture")
     rows = {}
