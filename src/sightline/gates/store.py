@@ -138,16 +138,17 @@ def gated_net(
         return plug(net, spec.gate, share=spec.share, scheme=spec.scheme, start=spec.start, **spec.options)
 
 
-def save_gated(net: nn.Module, spec: GatedSpec, path: str | Path) -> Path:
+def save_gated(net: nn.Module, spec: GatedSpec, path: str | Path, **more: str) -> Path:
     """Write network and spec under another name, then rename; the scheme in use is the one that is kept.
 
     Args:
         net: the network of the spec.
         spec: how it is built.
         path: a safetensors file.
+        more: further texts of the file, by name.
     """
     current = spec if spec.gate is None else replace(spec, scheme=str(plugged(net).scheme))
-    return write_network(path, net.state_dict(), ARCHITECTURE, current.to_json())
+    return write_network(path, net.state_dict(), ARCHITECTURE, current.to_json(), **more)
 
 
 def load_gated(path: str | Path) -> tuple[nn.Module, GatedSpec]:

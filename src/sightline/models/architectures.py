@@ -84,7 +84,7 @@ Spec = TypeVar("Spec")
 Net = TypeVar("Net", bound=nn.Module)
 
 
-def write_network(path: str | Path, tensors: Mapping[str, Tensor], architecture: str, spec: str) -> Path:
+def write_network(path: str | Path, tensors: Mapping[str, Tensor], architecture: str, spec: str, **more: str) -> Path:
     """Write tensors and how their network is built, whole or not at all.
 
     Args:
@@ -92,8 +92,9 @@ def write_network(path: str | Path, tensors: Mapping[str, Tensor], architecture:
         tensors: by name.
         architecture: a name of `ARCHITECTURES`.
         spec: how the network is built, as JSON.
+        more: further texts of the file, by name.
     """
-    write_tensors(path, tensors, {"architecture": architecture, "spec": spec})
+    write_tensors(path, tensors, {"architecture": architecture, "spec": spec, **more})
     return Path(path)
 
 

@@ -72,7 +72,10 @@ def test_page_tables_and_findings_are_of_labels_and_a_command_prints_them_again(
     assert {row["label"] for row in rows} == {"present", "absent"}
     summary = json.loads((out / "summary.json").read_text())
     assert summary["facts"]["labels"] == "red, blue"
-    assert 0 <= float(summary["facts"]["mean AUROC of labels"]) <= 1
+    area, _, words = summary["facts"]["mean AUROC of labels"].partition(" ")
+    assert 0 <= float(area) <= 1
+    assert words.endswith("test pictures of this data; whether it learnt from them is not known")
+    assert summary["notes"][0].startswith("the network's file does not say how its training read the data")
     assert "class accuracy" not in summary["facts"]
     assert "--group-by patient --validation-share 0.2" in summary["command"]
     assert "Which class labels are probably wrong?" in (out / "audit.html").read_text()

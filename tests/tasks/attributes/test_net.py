@@ -14,6 +14,7 @@ from sightline.errors import ModelError
 from sightline.models.load import load_model
 from sightline.models.trunk import Trunk, grid_of, hold_stride
 from sightline.tasks.attributes.data import Attribute, Vocabulary
+from sightline.tasks.attributes.data.kept_reading import KeptReading, SplitConfig
 from sightline.tasks.attributes.network.activations import activations
 from sightline.tasks.attributes.network.heads import JOINS, POOLS, AttributeHead, ClassHead
 from sightline.tasks.attributes.network.net import AttributeNet, AttributeSpec, attribute_net
@@ -244,6 +245,18 @@ def test_what_is_saved_comes_back(tmp_path) -> None:
     assert torch.equal(again(x), model(x))
     assert torch.equal(again.calibration.threshold, model.calibration.threshold)
     assert again.spec.to_json() == model.spec.to_json()
+    assert again.kept_reading is None
+
+
+def test_how_data_was_read_is_saved_and_damage_is_refused(tmp_path) -> None:
+    model = net()
+    model.kept_reading = KeptReading(SplitConfig(group_by="patient", seed=4), None, {"train": "abc"})
+    path = save_attribute_net(model, tmp_path / "net.safetensors")
+    assert load_attribute_net(path).kept_reading == model.kept_reading
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"validation", b"validatiun", 1))
+    with pytest.raises(ModelError, match="does not say how the data of its training was read"):
+        load_attribute_net(path)
 
 
 def test_skill_and_prior_correction_are_saved_and_a_file_that_lost_them_is_refused(tmp_path) -> None:

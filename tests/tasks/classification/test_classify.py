@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,7 @@ pytest.importorskip("lightning")
 from sightline.gates import plugged
 from sightline.gates.store import load_gated
 from sightline.models.load import load_model
+from sightline.models.weights import read_weights
 from sightline.tasks.classification.data.pictures import gather
 from sightline.tasks.classification.fit import scores
 from sightline.tasks.classification.heads import anatomy_of
@@ -67,6 +69,11 @@ def test_weights_are_read_again_with_their_gate_and_the_figure_is_theirs(unbroke
     assert found.hits == int((guess == pictures.labels[pictures.test]).sum())
     assert (found.total, found.epochs) == (13, 3)
     assert found.parameters == sum(p.numel() for p in loaded.model.parameters())
+
+
+def test_the_file_keeps_how_its_data_was_read(unbroken: tuple[Path, Classified]) -> None:
+    options = json.loads(read_weights(unbroken[0]).metadata["reading"])["options"]
+    assert options == {"held_out": 1 / 3, "group_by": None, "validation": 0.2, "labels": [], "seed": 0}
 
 
 def test_card_and_page_say_the_last_epoch_and_that_the_best_is_optimistic(unbroken: tuple[Path, Classified]) -> None:

@@ -21,6 +21,7 @@ from tests.tasks.classification.marks import marked
 pytest.importorskip("lightning")
 
 from sightline.models.load import load_model
+from sightline.models.weights import read_weights
 from sightline.tasks.classification.multilabel.network import LabelNet, load_label_net
 from sightline.tasks.classification.recipe import ClassifyRecipe
 from sightline.tasks.classification.train import train_classify
@@ -80,6 +81,14 @@ def test_the_file_holds_thresholds_and_says_what_its_outputs_mean(trained: tuple
     with safe_open(out, "pt") as file:
         content = json.loads(file.metadata()["spec"])
     assert content["version"] == 1
+
+
+def test_the_file_keeps_how_its_data_was_read(trained: tuple[Path, MultiLabelled]) -> None:
+    options = json.loads(read_weights(trained[0]).metadata["reading"])["options"]
+    own = TOY.data
+    assert options["group_by"] == own.group_by
+    assert (options["held_out"], options["validation"]) == (own.held_out, own.validation)
+    assert (options["labels"], options["seed"]) == (list(own.labels), TOY.machine.seed)
 
 
 def test_card_and_page_show_labels_thresholds_and_curves(trained: tuple[Path, MultiLabelled]) -> None:

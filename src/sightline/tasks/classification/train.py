@@ -5,6 +5,7 @@ Resumable: pictures and checkpoints stay in a work folder. Weights, card and pag
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -169,7 +170,7 @@ class ClassifyExperiment(Experiment[ClassifyRecipe, Pictures, nn.Module, Classif
             self._keep_best(net, data)
         elif self.recipe.tuning.frozen:  # the last layer learnt from means over places
             lifted(net, looked_at(data))
-        save_gated(net, cast(GatedSpec, self.spec), path)
+        save_gated(net, cast(GatedSpec, self.spec), path, reading=kept_reading(self.recipe))
 
     def measure(self, path: Path, data: Pictures, rows: list[Row]) -> Classified:
         """Test accuracy, beside the most frequent class."""
@@ -253,6 +254,13 @@ def built(pictures: Pictures, recipe: ClassifyRecipe) -> tuple[GatedSpec, nn.Mod
         drawn_anew(plain, seed)
     net = gated_net(spec, seed=seed, plain=plain)
     return spec if spec.gate is None else replace(spec, scheme=str(plugged(net).scheme)), net
+
+
+def kept_reading(recipe: ClassifyRecipe) -> str:
+    """How the data was read into splits, as JSON that the network's file keeps."""
+    own = recipe.data
+    options = {name: getattr(own, name) for name in ("held_out", "group_by", "validation", "labels")}
+    return json.dumps({"options": {**options, "seed": recipe.machine.seed}})
 
 
 def without_smoothing(recipe: ClassifyRecipe, settled: ClassifyRecipe) -> ClassifyRecipe:

@@ -6,13 +6,17 @@ import csv
 import io
 import json
 import shlex
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import typer
+
 from sightline.common.files import write_text
-from sightline.common.settings import REQUIRED, Settings, setting
-from sightline.tasks.attributes.audit.trained_on import TrainedOn
+from sightline.common.settings import REQUIRED, Settings, leaves, setting
+from sightline.tasks.attributes.audit.trained_on import DataReading, TrainedOn
 from sightline.terminal.folder import check_place, whole_folder, write_summary
 from sightline.terminal.screen import finite, progress, say, say_json, say_note, say_table
 
@@ -50,23 +54,28 @@ class AuditOptions(Settings):
     trained_on: TrainedOn = TrainedOn()
     as_json: bool = setting(False, "Counts and findings as JSON on standard output.", "--json")
 
-    def command(self, kind: str = "") -> str:
-        """The command line, for all detectors or for one."""
+    def command(self, reading: Sequence[str], kind: str = "") -> str:
+        """The command line, for all detectors or for one.
+
+        Args:
+            reading: its words on how the data is read.
+            kind: the detector; empty for all.
+        """
         words = ["sightline", "audit", "eat", "--weights", str(self.weights), "--data", str(self.data)]
         words += ["--split", self.split, "--scenes", str(self.scenes), "--out", str(self.out)]
         words += [] if self.layout == "auto" else ["--data-layout", self.layout]
         words += [] if self.limit is None else ["--count", str(self.limit)]
         for name, value in (("--white", self.white), ("--black", self.black)):
             words += [] if value is None else [name, f"{value:g}"]
-        words += self.trained_on.command()
-        return shlex.join([*words, *(["--kind", kind] if kind else [])])
+        return shlex.join([*words, *reading, *(["--kind", kind] if kind else [])])
 
 
-def eat(options: AuditOptions) -> None:
+def eat(ctx: typer.Context, options: AuditOptions) -> None:
     """Audit a network that was taught attributes, and the labels of its data.
 
     Every finding has its evidence, effect, 95 % interval and the command that prints it again. In a rendered world
-    scenes are drawn again with one thing changed; elsewhere labels, maps and masks have to do.
+    scenes are drawn again with one thing changed; elsewhere labels, maps and masks have to do. The data is read as in
+    the network's training, which its file says.
     """
     from sightline.tasks.attributes.audit import DETECTORS
     from sightline.tasks.attributes.audit import audit as look
@@ -77,14 +86,25 @@ def eat(options: AuditOptions) -> None:
     kinds = selection(options.kind, list(DETECTORS), option="--kind")
     check_place(options.out)
     net = load_attribute_net(options.weights)
-    audited = fitting(net, options.trained_on.read(options.data, options.layout), options.split, options.limit)
-    for note in audited.notes:
+    reading = DataReading.of(options.trained_on, _given(ctx, options.trained_on), net.kept_reading)
+    data = reading.read(options.data, options.layout)
+    audited = fitting(net, data, options.split, options.limit)
+    notes = tuple(note for note in (reading.described(), *reading.doubts(data), *audited.notes) if note)
+    for note in notes:
         say_note(note)
     observations, redrawn = _observations(net, audited, options)
-    outcome = look(observations, redrawn, kinds=kinds, command=options.command)
+    command = partial(options.command, reading.command())
+    outcome = look(observations, redrawn, kinds=kinds, command=command)
+    looked = Looked(audited.data, observations, redrawn, reading.same_splits(data), notes, command)
     with whole_folder(options.out) as folder:
-        _write(folder, outcome, Looked(audited.data, observations, redrawn), options)
+        _write(folder, outcome, looked, options)
     _tell(outcome, options.out, as_json=options.as_json)
+
+
+def _given(ctx: typer.Context, options: Settings) -> set[str]:
+    """Names of the options that were typed."""
+    sources = {leaf.name: ctx.get_parameter_source(leaf.name) for leaf in leaves(options)}
+    return {name for name, source in sources.items() if source is not None and source.name != "DEFAULT"}
 
 
 def _observations(net: AttributeNet, audited: Audited, options: AuditOptions) -> tuple[Observations, Redrawn | None]:
@@ -112,16 +132,29 @@ def _observations(net: AttributeNet, audited: Audited, options: AuditOptions) ->
 
 @dataclass(frozen=True, eq=False)
 class Looked:
-    """What was looked at: photos, what the network said of them, and scenes that were drawn again."""
+    """What was looked at.
+
+    Args:
+        data: photos.
+        observations: what the network said of them.
+        redrawn: scenes that were drawn again.
+        known: splits whose pictures are those of the training's.
+        notes: what was noticed in the reading.
+        command: the command line of all detectors, or of one.
+    """
 
     data: AttributeData
     observations: Observations
     redrawn: Redrawn | None
+    known: frozenset[str]
+    notes: tuple[str, ...]
+    command: Callable[..., str]
 
 
 def _write(folder: Path, outcome: Audit, looked: Looked, options: AuditOptions) -> None:
     """The page, the table twice, every head's skill, the most suspicious labels, and a summary."""
     from sightline._version import __version__
+    from sightline.tasks.attributes.audit.judged import figures
     from sightline.tasks.attributes.audit.page import save_audit
 
     observations, redrawn = looked.observations, looked.redrawn
@@ -131,7 +164,7 @@ def _write(folder: Path, outcome: Audit, looked: Looked, options: AuditOptions) 
         "data": options.data.name,
         "split": options.split,
         "pictures": str(len(observations)),
-        **_accuracy(observations),
+        **figures(observations, looked.data.split, looked.known),
         "scenes drawn again": "0" if redrawn is None else str(len(redrawn.labels)),
         "sightline": __version__,
     }
@@ -142,22 +175,12 @@ def _write(folder: Path, outcome: Audit, looked: Looked, options: AuditOptions) 
         table = outcome.verdicts[kind].table if kind in outcome.verdicts else ()
         if table:
             write_text(folder / name, _lines([list(table[0]), *(list(one.values()) for one in table)]))
-    write_summary(folder, {"facts": facts, "kinds": _counts(outcome), "command": options.command()})
-    title = f"Weaknesses of {options.weights.name} and of {options.data.name}"
-    save_audit(
-        _sections(outcome, options, looked), folder / PAGE, title=title, verdict=_verdict(outcome), facts=facts
+    write_summary(
+        folder, {"facts": facts, "notes": looked.notes, "kinds": _counts(outcome), "command": looked.command()}
     )
-
-
-def _accuracy(observations: Observations) -> dict[str, str]:
-    """How well the network decides, on all pictures of the audit."""
-    if observations.label_table is None:
-        share = float((observations.decided == observations.labels).float().mean())
-        return {"class accuracy": f"{share:.3f}"}
-    from sightline.training.labels.scores import mean_auroc
-
-    area = float(mean_auroc(observations.class_logits, observations.label_table))
-    return {"labels": ", ".join(observations.classes), "mean AUROC of labels": f"{area:.3f}"}
+    title = f"Weaknesses of {options.weights.name} and of {options.data.name}"
+    page = _sections(outcome, options, looked)
+    save_audit(page, folder / PAGE, title=title, verdict=_verdict(outcome), facts=facts, notes=looked.notes)
 
 
 def _verdict(outcome: Audit) -> str:
@@ -190,7 +213,7 @@ def _sections(outcome: Audit, options: AuditOptions, looked: Looked) -> list[Sec
             found=len(verdict.findings),
             skipped=verdict.skipped,
             summary=verdict.summary,
-            command=options.command(kind),
+            command=looked.command(kind),
             rows=tuple(row(finding) for finding in verdict.findings[: options.shown]),
             says=verdict.says,
             table=lines_of(verdict.table),

@@ -93,7 +93,9 @@ class Section:
     table: tuple[tuple[str, ...], ...] = ()
 
 
-def audit_page(sections: Sequence[Section], *, title: str, verdict: str, facts: Mapping[str, str]) -> str:
+def audit_page(
+    sections: Sequence[Section], *, title: str, verdict: str, facts: Mapping[str, str], notes: Sequence[str] = ()
+) -> str:
     """One self-contained HTML page.
 
     Args:
@@ -101,6 +103,7 @@ def audit_page(sections: Sequence[Section], *, title: str, verdict: str, facts: 
         title: heading.
         verdict: what matters most, in words.
         facts: network, data, pictures and the like.
+        notes: what was noticed in the data, a sentence each.
     """
     subjects = [
         (name, [(one, _axis(one)) for one in sections if one.subject == name]) for name in ("network", "data")
@@ -113,6 +116,7 @@ def audit_page(sections: Sequence[Section], *, title: str, verdict: str, facts: 
         filters={"number": worded},
         verdict=verdict,
         facts=facts,
+        notes=notes,
         first=[(one, one.rows[0]) for one in sections if one.rows],
         subjects=[(name, some) for name, some in subjects if some],
         command="sightline audit eat",
@@ -120,14 +124,20 @@ def audit_page(sections: Sequence[Section], *, title: str, verdict: str, facts: 
 
 
 def save_audit(
-    sections: Sequence[Section], path: str | Path, *, title: str, verdict: str, facts: Mapping[str, str]
+    sections: Sequence[Section],
+    path: str | Path,
+    *,
+    title: str,
+    verdict: str,
+    facts: Mapping[str, str],
+    notes: Sequence[str] = (),
 ) -> Path:
     """Write the page, whole or not at all.
 
     Raises:
         ResultError: the file cannot be written.
     """
-    return write_page(path, audit_page(sections, title=title, verdict=verdict, facts=facts))
+    return write_page(path, audit_page(sections, title=title, verdict=verdict, facts=facts, notes=notes))
 
 
 def worded(value: str | int | float | None) -> str:

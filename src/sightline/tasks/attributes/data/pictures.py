@@ -5,8 +5,8 @@ Refuses data that cannot teach or judge, before any work is done. Knows no netwo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from json import dumps
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from sightline.tasks.attributes.data import (
 )
 from sightline.tasks.attributes.data.background_pairs import drawn_again, scenes_of
 from sightline.tasks.attributes.data.examples import Examples, from_files, from_scenes
+from sightline.tasks.attributes.data.kept_reading import digests
 from sightline.tasks.attributes.data.lexicon import words_to_mine
 from sightline.tasks.attributes.data.places import NOWHERE, WIDTH, has_points
 from sightline.tasks.attributes.recipe import EatRecipe
@@ -56,6 +57,7 @@ class Pictures:
         where: how the object is known: `parts` (masks), `points` (of parts), `mask`, `box`, or nothing.
         notes: what was noticed, one sentence each.
         groups: group of every picture that judges; empty where none are asked for.
+        digests: of each split's names, by `kept_reading.digests`; empty where pictures are drawn in memory.
     """
 
     train: Examples
@@ -69,6 +71,7 @@ class Pictures:
     where: str
     notes: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
+    digests: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def judging(self) -> Examples:
@@ -178,6 +181,7 @@ def _read(root: Path, recipe: EatRecipe, work: Path, report: Report) -> Pictures
         labels=recipe.data.labels,
         held_out=recipe.data.held_out,
     )
+    names = digests(data)
     data = data if data.several else _complete(data, recipe.data.incomplete)
     _check_split(data)
     splits = {name: np.flatnonzero(data.split == at) for at, name in enumerate(SPLITS)}
@@ -204,6 +208,7 @@ def _read(root: Path, recipe: EatRecipe, work: Path, report: Report) -> Pictures
         where=where,
         notes=(*data.notes, *_place_notes(where, data)),
         groups=tuple(data.groups[row] for row in splits["test"]) if data.groups else (),
+        digests=names,
     )
 
 

@@ -20,6 +20,7 @@ from sightline.models.load import LoadedModel, load_model
 from sightline.models.trunk import Trunk, finer_levels, grid_of, hold_stride
 from sightline.models.unused import drop_unused
 from sightline.tasks.attributes.data import Vocabulary
+from sightline.tasks.attributes.data.kept_reading import KeptReading
 from sightline.tasks.attributes.network.activations import activations
 from sightline.tasks.attributes.network.calibration import Calibration
 from sightline.tasks.attributes.network.heads import AttributeHead, ClassHead, FeatureFusion, HeadOutput, Join, Pool
@@ -139,6 +140,8 @@ class AttributeNet(nn.Module):
         self.num_classes = len(spec.classes)
         self.taught = False
         """Whether the trunk began with weights that have learnt already."""
+        self.kept_reading: KeptReading | None = None
+        """How the data of its training was read; None where nobody said it."""
         self.assumed: tuple[str, ...] = ()
         """What had to be assumed of the backbone, in sentences."""
 

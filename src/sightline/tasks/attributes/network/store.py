@@ -12,10 +12,11 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from sightline.errors import ModelError
+from sightline.errors import InputError, ModelError
 from sightline.models.architectures import BuiltNetwork, architecture, build_network, read_spec, write_network
 from sightline.models.preprocess import Preprocess
 from sightline.models.weights import Weights, fit_weights, read_weights
+from sightline.tasks.attributes.data.kept_reading import KeptReading
 from sightline.tasks.attributes.network import labelled
 from sightline.tasks.attributes.network.calibration import Calibration
 from sightline.tasks.attributes.network.labelled import LabelledAttributeNet, LabelledSpec, labelled_net
@@ -29,6 +30,8 @@ SKILL = f"{KNOWN}skill."
 VERSION = f"{KNOWN}version"
 """Files with it hold skill and prior correction; files without are of version 1, whose skill nobody measured."""
 NOW = 2.0
+READING = "reading"
+"""Entry of the file that says how the data of the training was read."""
 Tensors = dict[str, Tensor]
 Net = TypeVar("Net", bound=AttributeNet)
 
@@ -38,15 +41,17 @@ def save_attribute_net(net: AttributeNet, path: str | Path) -> Path:
 
     Args:
         net: the network; its `calibration` is written along.
-        path: a safetensors file.
+        path: a safetensors file, which also says how the data of the training was read, where that is known.
     """
     calibration = replace(net.calibration, **_correction(net.calibration))
     known = {f"{KNOWN}{name}": value for name, value in calibration.tensors().items()}
     skill = {f"{SKILL}{name}": value for name, value in net.skill.tensors().items()}
     tensors = {**net.state_dict(), **known, **skill, VERSION: torch.tensor([NOW])}
+    more = {} if net.kept_reading is None else {READING: net.kept_reading.to_json()}
     if isinstance(net, LabelledAttributeNet):
-        return write_network(path, tensors, labelled.ARCHITECTURE, LabelledSpec(net.spec, net.points).to_json())
-    return write_network(path, tensors, ARCHITECTURE, net.spec.to_json())
+        spec = LabelledSpec(net.spec, net.points).to_json()
+        return write_network(path, tensors, labelled.ARCHITECTURE, spec, **more)
+    return write_network(path, tensors, ARCHITECTURE, net.spec.to_json(), **more)
 
 
 def _correction(calibration: Calibration) -> Tensors:
@@ -93,7 +98,25 @@ def filled(net: Net, weights: Weights) -> Net:
     net.calibration = Calibration(**_named(weights, KNOWN, empty))
     if not old:
         net.skill = Skill(**_named(weights, SKILL, net.skill.tensors()))
+    net.kept_reading = _kept_reading(weights)
     return net.float().eval()
+
+
+def _kept_reading(weights: Weights) -> KeptReading | None:
+    """How the data of the training was read; None for older files.
+
+    Raises:
+        ModelError: what the file says is damaged.
+    """
+    if READING not in weights.metadata:
+        return None
+    try:
+        return KeptReading.from_json(weights.metadata[READING])
+    except (ValueError, InputError) as problem:
+        raise ModelError(
+            f"{str(weights.path)!r} does not say how the data of its training was read ({problem}); copy or write it "
+            "again"
+        ) from problem
 
 
 def _named(weights: Weights, prefix: str, expected: Tensors) -> Tensors:

@@ -23,6 +23,7 @@ from sightline.models.zoo.catalog import find_model
 from sightline.models.zoo.packaged import PACKAGED
 from sightline.reports.run_page import Run, run_page
 from sightline.tasks.attributes.data.examples import Examples
+from sightline.tasks.attributes.data.kept_reading import KeptReading
 from sightline.tasks.attributes.data.pictures import Pictures, gather
 from sightline.tasks.attributes.data.read import has_labels
 from sightline.tasks.attributes.metrics.evaluate import TestReport, judge
@@ -188,6 +189,7 @@ class EatExperiment(Experiment[EatRecipe, Pictures, AttributeNet, Trained]):
             net = attribute_net(replace(spec, stride=0), self._weights(data), self.kind)
             cell = pixels_per_cell(net.trunk, (own.side, own.side))
             note = f"maps have {cell:g} pixels per cell: {own.backbone} has no features for --stride {own.stride}"
+        net.kept_reading = KeptReading.of(self.recipe, data.digests)
         norms = remark(net, self.recipe.tuning.norms, given=net.taught, new=anatomy_of(net).new)
         self.remarks = tuple(text for text in (norms, note, *net.assumed) if text)
         return net

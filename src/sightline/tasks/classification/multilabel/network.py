@@ -79,15 +79,16 @@ class LabelNet(nn.Module):
         return logits
 
 
-def save_label_net(net: nn.Module, spec: LabelSpec, path: str | Path) -> Path:
+def save_label_net(net: nn.Module, spec: LabelSpec, path: str | Path, **more: str) -> Path:
     """Write network and spec under another name, then rename.
 
     Args:
         net: the classifier inside.
         spec: how it is built, with its operating points.
         path: a safetensors file.
+        more: further texts of the file, by name.
     """
-    return write_network(path, net.state_dict(), ARCHITECTURE, spec.to_json())
+    return write_network(path, net.state_dict(), ARCHITECTURE, spec.to_json(), **more)
 
 
 def load_label_net(path: str | Path) -> tuple[LabelNet, LabelSpec]:

@@ -30,7 +30,7 @@ from sightline.tasks.classification.multilabel.network import VERSION, LabelSpec
 from sightline.tasks.classification.multilabel.pictures import LabelledPictures, gather_labelled
 from sightline.tasks.classification.multilabel.report import card, facts
 from sightline.tasks.classification.recipe import ClassifyRecipe
-from sightline.tasks.classification.train import as_taught, built
+from sightline.tasks.classification.train import as_taught, built, kept_reading
 from sightline.training.callbacks import Keeper, kept_epoch, load_net
 from sightline.training.experiment import Experiment
 from sightline.training.labels.objective import label_loss, positive_weights, unweighted
@@ -121,7 +121,7 @@ class MultiLabelExperiment(Experiment[ClassifyRecipe, LabelledPictures, nn.Modul
         spec = cast(GatedSpec, self.spec)
         if spec.gate is not None:
             spec = replace(spec, scheme=str(plugged(net).scheme))
-        save_label_net(net, LabelSpec(spec, points, VERSION), path)
+        save_label_net(net, LabelSpec(spec, points, VERSION), path, reading=kept_reading(self.recipe))
 
     def measure(self, path: Path, data: LabelledPictures, rows: list[Row]) -> MultiLabelled:
         """Figures of the file as it was written."""
