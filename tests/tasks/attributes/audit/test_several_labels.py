@@ -1,5 +1,7 @@
 """The audit of pictures that may have several labels, or none: each label is a question of its own."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -68,6 +70,34 @@ def test_flipped_labels_come_first_and_are_reported_with_what_the_others_say(ver
     assert f"say crack: {says}; judges" in one.says
     own = [name for name, value in zip(LABELS, seen.label_table[row].tolist(), strict=True) if value == 1]
     assert one.evidence["labels"] == (", ".join(own) or "no label")
+
+
+def test_labels_that_are_opposites_are_one_fact_with_one_finding(verdict):
+    seen, bad, _ = planted()
+    crack = seen.label_table[:, 1]
+    table = torch.cat([seen.label_table, 1 - crack[:, None]], 1)
+    logits = torch.cat([seen.class_logits, -seen.class_logits[:, 1:2]], 1)
+    sound = replace(
+        seen, classes=(*LABELS, "sound"), label_table=table, class_logits=logits, flags=(logits > 0).float()
+    )
+    both = class_noise(sound)
+    assert both.findings
+    assert len({finding.pictures for finding in both.findings}) == len(both.findings)
+    assert not any("sound" in finding.where for finding in both.findings)
+    assert not any(row["question"] == "sound" for row in both.table)
+    assert both.summary["labels ranked"] == verdict.summary["labels ranked"]
+    assert both.tested == verdict.tested
+    # where a picture has both labels, they are two facts
+    table = table.clone()
+    table[bad[0], [1, 3]] = 1.0
+    again = suspicions(as_questions(replace(sound, label_table=table)), 1)
+    assert again.twin[:, 3].eq(1).sum() == COUNT - 1
+    assert bool(again.facts[bad[0], 3])
+
+
+def test_labels_that_are_rarely_opposites_are_each_a_fact():
+    doubts = suspicions(as_questions(planted()[0]), 1)
+    assert (doubts.twin == -1).all()
 
 
 def test_an_unknown_label_is_neither_judged_nor_ranked(verdict):

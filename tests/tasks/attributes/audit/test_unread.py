@@ -5,7 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
+from sightline.tasks.attributes.audit.observed import Observations
 from sightline.tasks.attributes.audit.unread import READINGS, head_skills, unread
+from sightline.tasks.attributes.data.vocabulary import Attribute, Vocabulary
 
 from .planted import SIZES, observations
 
@@ -69,3 +71,24 @@ def test_heads_that_cannot_be_judged_are_counted(seen):
     left = verdict.summary["heads too rarely answered to tell"]
     assert left > 0
     assert f"{left} of {len(seen.vocabulary)} heads are not judged" in verdict.says
+
+
+def test_a_question_of_two_values_that_is_not_read_is_one_finding():
+    draw = torch.Generator().manual_seed(2)
+    dark = (torch.rand(300, generator=draw) < 0.5).float()
+    guess = torch.rand(300, generator=draw)
+    words = tuple(Attribute(f"ground::{value}", "ground", value) for value in ("dark", "light"))
+    seen = Observations(
+        vocabulary=Vocabulary(words, ("ground",)),
+        classes=("a", "b"),
+        join="parallel",
+        class_logits=torch.zeros(300, 2),
+        probabilities=torch.stack([guess, 1 - guess], 1),
+        targets=torch.stack([dark, 1 - dark], 1),
+        weights=torch.ones(300, 2),
+        labels=torch.arange(300) % 2,
+        names=tuple(map(str, range(300))),
+    )
+    verdict = unread(seen)
+    assert [finding.where for finding in verdict.findings] == ["ground::dark"]
+    assert "(nor that of ground::light, the opposite)" in verdict.findings[0].says

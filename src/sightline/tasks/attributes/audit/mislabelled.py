@@ -70,16 +70,11 @@ def _of_labels(observations: Observations) -> Verdict:
     if int((asked.weights > 0).any(1).sum()) < LEAST:
         return skip(f"fewer than {LEAST} pictures have a known label; they cannot be judged by one another")
     doubts = suspicions(asked)
-    flagged = doubts.flagged
-    findings = tuple(
-        _label_finding(observations, doubts, row, at)
-        for row, at in doubts.first(int((doubts.label >= 0).sum()))
-        if bool(flagged[row, at])
-    )
-    tested = int(((doubts.label >= 0) & doubts.judged).sum())
+    findings = tuple(_label_finding(observations, doubts, row, at) for row, at in doubts.reported())
+    tested = int((doubts.facts & doubts.judged).sum())
     low, high = wilson(len(findings), tested, confidence=strict())
     summary: dict[str, Fact] = {
-        "labels ranked": int((doubts.label >= 0).sum()),
+        "labels ranked": int(doubts.facts.sum()),
         "labels judged": tested,
         "share reported": len(findings) / max(1, tested),
         "share from": low,

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -39,6 +40,8 @@ UNREAD = 0.15
 """A question is not judged where its surest quarter of answers contradicts a larger share of labels: there the
 answers are wrong rather than the labels."""
 TINY = 1e-3
+OPPOSITE = 0.9
+"""Two labels are opposites where at least this share of the pictures has one of them and not the other."""
 LEAST = 40
 LISTED = 200
 """Labels in the table of suspects."""
@@ -90,18 +93,46 @@ class Suspicions:
     def flagged(self) -> Bool[Tensor, "n q"]:
         """The labels that are reported."""
         candidate = (self.label >= 0) & self.judged & self.agreed & (self.sided >= 0)
-        return candidate & (self.chance > WRONG) & (self.low > WRONG)
+        reported = candidate & (self.chance > WRONG) & (self.low > WRONG)
+        return reported & ~((self.twin >= 0) & reported.gather(1, self.twin.clamp(min=0)))
+
+    @cached_property
+    def twin(self) -> Int[Tensor, "n q"]:
+        """For each label the earlier question that says the same of this picture, as its opposite; -1 for none.
+
+        Two questions of yes and no are opposites where all but a few pictures are labelled with one of them.
+        """
+        twins = torch.full_like(self.label, -1)
+        single = [at for at, question in enumerate(self.questions) if not question.exclusive]
+        for place, at in enumerate(single):
+            for other in reversed(single[:place]):
+                known = (self.label[:, at] >= 0) & (self.label[:, other] >= 0)
+                opposite = known & (self.label[:, at] != self.label[:, other])
+                if int(known.sum()) >= LEAST and int(opposite.sum()) >= OPPOSITE * int(known.sum()):
+                    twins[opposite, at] = other
+        return twins
+
+    @property
+    def facts(self) -> Bool[Tensor, "n q"]:
+        """The labels, each that is the opposite of another one left out."""
+        return (self.label >= 0) & (self.twin < 0)
 
     @property
     def unreadable(self) -> tuple[str, ...]:
         """Names of the questions of which no label may be reported."""
         return tuple(one.name for one, own in zip(self.questions, self.judged.tolist(), strict=True) if not own)
 
+    def reported(self) -> list[tuple[int, int]]:
+        """Picture and question of the labels that are reported, the worst first."""
+        flagged = self.flagged
+        order = self.ranking[flagged].argsort(descending=True, stable=True)
+        return [(row, column) for row, column in torch.nonzero(flagged)[order].tolist()]
+
     def first(self, most: int) -> list[tuple[int, int]]:
         """Picture and question of the labels that most speaks against, the worst first."""
-        order = self.ranking.flatten().argsort(descending=True, stable=True)[:most]
-        places = [divmod(at, len(self.questions)) for at in order.tolist()]
-        return [(row, column) for row, column in places if int(self.label[row, column]) >= 0]
+        order = self.ranking.masked_fill(~self.facts, -torch.inf).flatten().argsort(descending=True, stable=True)
+        places = [divmod(at, len(self.questions)) for at in order[:most].tolist()]
+        return [(row, column) for row, column in places if bool(self.facts[row, column])]
 
 
 def suspicions(observations: Observations, repeats: int = REPEATS, *, unread: float = UNREAD) -> Suspicions:
@@ -141,13 +172,11 @@ def label_noise(observations: Observations) -> Verdict:
     if len(observations) < LEAST:
         return skip(f"{len(observations)} pictures are too few to judge labels by the others; {LEAST} are needed")
     doubts = suspicions(observations)
-    flagged = torch.nonzero(doubts.flagged)
-    order = flagged[doubts.ranking[doubts.flagged].argsort(descending=True, stable=True)].tolist()
-    findings = tuple(_finding(observations, doubts, row, q) for row, q in order)
-    tested = int(((doubts.label >= 0) & doubts.judged).sum())
+    findings = tuple(_finding(observations, doubts, row, q) for row, q in doubts.reported())
+    tested = int((doubts.facts & doubts.judged).sum())
     low, high = wilson(len(findings), tested, confidence=strict())
     summary: dict[str, Fact] = {
-        "labels ranked": int((doubts.label >= 0).sum()),
+        "labels ranked": int(doubts.facts.sum()),
         "labels judged": tested,
         "reported": len(findings),
         "share reported": len(findings) / max(1, tested),

@@ -80,13 +80,26 @@ def unread(observations: Observations) -> Verdict:
     heads = head_skills(observations)
     if not heads:
         return skip("no attribute is there five times and absent five times")
-    findings = [_finding(observations, head) for head in heads if head.reading == READINGS[0]]
+    nothing = {head.name: head for head in heads if head.reading == READINGS[0]}
+    other = {first: second for first, second in _pairs(observations) if first in nothing and second in nothing}
+    findings = [
+        _finding(observations, head, other.get(name, ""))
+        for name, head in nothing.items()
+        if name not in other.values()
+    ]
     counts: dict[str, Fact] = {f"heads: {one}": sum(head.reading == one for head in heads) for one in READINGS}
     left = len(observations.vocabulary) - len(heads)
     summary = {"pictures judged by": int(rows.sum()), **counts, "heads too rarely answered to tell": left}
     table = tuple(head.record() for head in sorted(heads, key=lambda head: (READINGS.index(head.reading), head.name)))
     order = sorted(findings, key=lambda f: (f.effect, f.where))
     return Verdict(tuple(order), len(heads), RULE, summary=summary, table=table, says=_says(heads, left))
+
+
+def _pairs(observations: Observations) -> list[tuple[str, str]]:
+    """Both values of each question of two: what reads the one reads the other, so they are one fact."""
+    words = observations.vocabulary
+    pairs = [[words.names[at] for at in group.members] for group in words.groups if group.exclusive]
+    return [(pair[0], pair[1]) for pair in pairs if len(pair) == 2]
 
 
 def _says(heads: tuple[HeadSkill, ...], left: int) -> str:
@@ -184,13 +197,14 @@ def _taken(share: float) -> str:
     return f"takes away {share:.0%} of" if share >= 0 else f"adds {-share:.0%} to"
 
 
-def _finding(observations: Observations, head: HeadSkill) -> Finding:
+def _finding(observations: Observations, head: HeadSkill, opposite: str = "") -> Finding:
     skill, at = observations.skill, observations.vocabulary.index(head.name)
     standing = "not measured" if skill is None else STORED.get(float(skill.standing[at]), "not measured")
     effect, low, high = head.over_frequent
+    nor = f" (nor that of {opposite}, the opposite)" if opposite else ""
     return WEAKNESS.finding(
         head.name,
-        f"The head of {head.name} reads nothing: it {_taken(effect)} the error of always saying that "
+        f"The head of {head.name} reads nothing{nor}: it {_taken(effect)} the error of always saying that "
         f"{head.share:.0%} have it",
         effect=effect,
         ends=(low, high),
