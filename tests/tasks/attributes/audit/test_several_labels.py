@@ -93,6 +93,7 @@ def test_labels_that_are_opposites_are_one_fact_with_one_finding(verdict):
     again = suspicions(as_questions(replace(sound, label_table=table)), 1)
     assert again.twin[:, 3].eq(1).sum() == COUNT - 1
     assert bool(again.facts[bad[0], 3])
+    assert len(again.first(10_000)) == int(again.facts.sum())
 
 
 def test_labels_that_are_rarely_opposites_are_each_a_fact():

@@ -70,7 +70,8 @@ def misread(observations: Observations) -> Verdict:
         )
     corrected = repairs(observations, observations.head)
     if len(corrected) < 2:
-        return skip(f"only {len(corrected)} of {len(observations)} pictures are classified wrongly")
+        count = f"only {len(corrected)}" if corrected else "none"
+        return skip(f"{count} of {len(observations)} pictures is classified wrongly")
     groups = sorted({g for one in corrected for g in one.chance})
     findings = [f for g in groups if (f := _finding(observations, corrected, g, len(groups))) is not None]
     sizes = Counter(one.size for one in corrected)

@@ -20,6 +20,9 @@ STEPS = 40
 """Of L-BFGS."""
 WIDTH = 128
 """More features than this are replaced by their leading principal components."""
+PICTURES = 3
+"""Pictures for each component, at least: as many components as pictures, each of unit spread, put all pictures equally
+far from one another, and a head then knows nothing of those it has not seen."""
 
 
 def folds(names: Sequence[str], count: int = FOLDS, salt: int = 0) -> Int[Tensor, " n"]:
@@ -75,7 +78,8 @@ def narrowed(features: Float[Tensor, "n c"]) -> Float[Tensor, "n d"]:
     table = features.double() - features.double().mean(0)
     table = table / table.std(0).clamp(min=1e-6)
     if table.shape[1] > WIDTH:
-        basis = torch.linalg.eigh(table.T @ table).eigenvectors[:, -WIDTH:]
+        count = min(WIDTH, max(1, len(table) // PICTURES))
+        basis = torch.linalg.eigh(table.T @ table).eigenvectors[:, -count:]
         table = table @ basis
         table = table / table.std(0).clamp(min=1e-6)
     return table

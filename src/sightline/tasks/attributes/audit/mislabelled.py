@@ -49,7 +49,7 @@ def class_noise(observations: Observations) -> Verdict:
         return skip(f"fewer than {LEAST} pictures have a class; their labels cannot be judged by one another")
     doubts = class_suspicions(observations)
     if not bool(doubts.judged.any()):
-        return skip("the network does not name these classes well enough to judge their labels")
+        return skip("heads on the network's features do not name these classes well enough to judge their labels")
     flagged, order = doubts.flagged[:, 0], doubts.ranking[:, 0].argsort(descending=True, stable=True).tolist()
     findings = tuple(_finding(observations, doubts, row) for row in order if bool(flagged[row]))
     tested = int((doubts.label >= 0).sum())
