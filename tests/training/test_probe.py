@@ -19,6 +19,7 @@ from sightline.training.probe import (
     Probe,
     chosen_strength,
     fitted,
+    head_without_bias,
     knows_classes,
     linear_probe,
     scores_of,
@@ -102,6 +103,22 @@ def test_a_layer_that_cannot_be_the_probe_stays_as_it_is(layer: torch.nn.Module 
     before = {} if layer is None else {name: value.clone() for name, value in layer.state_dict().items()}
     assert not head.fill(layer)
     assert layer is None or all(torch.equal(before[name], value) for name, value in layer.state_dict().items())
+
+
+def test_a_layer_without_a_bias_can_be_a_probe_without_one() -> None:
+    x, labels = clouds(90)
+    own = Features(x * 3, labels, *clouds(30, seed=2))
+    head, layer = head_without_bias(own), torch.nn.Linear(12, 3, bias=False)
+    assert head.fill(layer)
+    assert not bool(head.bias.any())
+    scale = own.train.square().mean(0).sqrt()
+    strength = chosen_strength((own.train / scale).double(), labels, 3, offset=False)
+    weight = layer.weight.detach().double().requires_grad_()
+    loss = torch.nn.functional.cross_entropy(own.train.double() @ weight.T, labels)
+    loss = loss + strength / 2 * (weight * scale).square().sum()
+    assert float(torch.autograd.grad(loss, weight)[0].abs().max()) < 1e-4  # it is the minimum
+    assert float((layer(own.train).argmax(1) == labels).float().mean()) > 0.8
+    assert not head.fill(torch.nn.Conv2d(12, 3, 1, bias=False))
 
 
 def test_a_convolution_of_one_place_can_be_the_probe() -> None:

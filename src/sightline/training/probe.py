@@ -70,18 +70,23 @@ class LinearHead:
     def fill(self, layer: nn.Module | None) -> bool:
         """Let a layer start from here, where it is linear, or a 1 x 1 convolution, of this size with a bias.
 
+        A linear layer without a bias starts from a probe without one.
+
         Args:
             layer: changed in place.
 
         Returns:
             Whether it does.
         """
-        if not isinstance(layer, nn.Linear | nn.Conv2d) or layer.bias is None:
+        if not isinstance(layer, nn.Linear | nn.Conv2d):
+            return False
+        if layer.bias is None and (not isinstance(layer, nn.Linear) or bool(self.bias.any())):
             return False
         if layer.weight.numel() != self.weight.numel() or layer.weight.shape[:2] != self.weight.shape:
             return False
         layer.weight.copy_(self.weight.reshape(layer.weight.shape))
-        layer.bias.copy_(self.bias)
+        if layer.bias is not None:
+            layer.bias.copy_(self.bias)
         return True
 
 
@@ -162,12 +167,27 @@ def head_from(features: Features) -> LinearHead:
     return cast(LinearHead, linear_probe(features).head)
 
 
+def head_without_bias(features: Features) -> LinearHead:
+    """The weights of a probe whose bias is 0, for a last layer that has none: features are scaled, but not centred.
+
+    Args:
+        features: of a network before it learns.
+    """
+    x, labels = features.train.double(), features.train_labels
+    scale = x.square().mean(0).sqrt().clamp(min=1e-6)
+    x, classes = x / scale, int(max(features.train_labels.max(), features.test_labels.max())) + 1
+    weight, bias = fitted(x, labels, classes, chosen_strength(x, labels, classes, offset=False), offset=False)
+    return LinearHead.of(weight, bias, torch.zeros_like(scale), scale)
+
+
 def fitted(
     x: Float[Tensor, "n c"],
     labels: Int[Tensor, " n"],
     classes: int,
     strength: float,
     start: tuple[Tensor, Tensor] | None = None,
+    *,
+    offset: bool = True,
 ) -> tuple[Float[Tensor, "k c"], Float[Tensor, " k"]]:
     """Weights and bias that minimise mean cross-entropy + strength / 2 * sum of squared weights.
 
@@ -177,6 +197,7 @@ def fitted(
         classes: number of classes.
         strength: of the penalty; the bias has none.
         start: where the search begins; None begins at 0.
+        offset: whether the bias is learnt; else it stays 0.
     """
     zeros = x.new_zeros(classes, x.shape[1]), x.new_zeros(classes)
     weight, bias = (value.clone().requires_grad_() for value in start or zeros)
@@ -186,7 +207,8 @@ def fitted(
 
     def loss() -> Tensor:
         value = fn.cross_entropy(x @ weight.T + bias, labels) + strength / 2 * weight.square().sum()
-        weight.grad, bias.grad = torch.autograd.grad(value, (weight, bias))
+        weight.grad, slope = torch.autograd.grad(value, (weight, bias))
+        bias.grad = slope if offset else torch.zeros_like(slope)
         return value.detach()
 
     with torch.enable_grad():
@@ -194,8 +216,10 @@ def fitted(
     return weight.detach(), bias.detach()
 
 
-def chosen_strength(x: Float[Tensor, "n c"], labels: Int[Tensor, " n"], classes: int) -> float:
-    """The strength of the lowest cross-entropy on pictures that were left out."""
+def chosen_strength(
+    x: Float[Tensor, "n c"], labels: Int[Tensor, " n"], classes: int, *, offset: bool = True
+) -> float:
+    """The strength of the lowest cross-entropy on pictures that were left out; arguments are those of `fitted`."""
     order = torch.randperm(len(x), generator=torch.Generator().manual_seed(0))
     parts = [part for part in order.tensor_split(FOLDS) if len(part) and len(part) < len(x)]
     parts = parts[:1] if len(x) > FEW else parts
@@ -204,7 +228,7 @@ def chosen_strength(x: Float[Tensor, "n c"], labels: Int[Tensor, " n"], classes:
         kept: Bool[Tensor, " n"] = torch.ones(len(x), dtype=torch.bool).index_fill(0, part, value=False)
         start = None  # each search begins where the one of the stronger penalty ended
         for strength in STRENGTHS:
-            start = fitted(x[kept], labels[kept], classes, strength, start)
+            start = fitted(x[kept], labels[kept], classes, strength, start, offset=offset)
             losses[strength] += float(
                 fn.cross_entropy(x[part] @ start[0].T + start[1], labels[part], reduction="sum")
             )

@@ -35,7 +35,15 @@ class Wrapped(nn.Module):
         self.neck = nn.Linear(8, 8)
     def forward(self, x):
         return {"logits": self.verdict(self.neck(self.body(x).mean((2, 3))).relu())}
+class Bare(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(3, 16, 3, 2, 1), nn.ReLU())
+        self.score = nn.Linear(16, 5, bias=False)
+    def forward(self, x):
+        return self.score(self.body(x).mean((2, 3)))
 """
+TWO = {"img_size": 16, "patch_size": 8, "embed_dim": 16, "depth": 1, "num_heads": 1}
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +71,25 @@ def test_a_head_of_any_kind_starts_from_the_probe(kind, code, photos, tmp_path):
     assert list(own.right) == probe["right"]
     assert sum(own.right) > 12
     assert any("how photos are preprocessed" in note for note in own.notes)
+
+
+def test_a_head_without_a_bias_starts_from_a_probe_without_one(code, photos, tmp_path):
+    own = train_classify(photos, tmp_path / "net.safetensors", recipe(code, "Bare", lr=1e-9))
+    assert own.kept == 0
+    assert json.loads((tmp_path / "net.work" / "head_start.json").read_text())
+    net, _ = load_gated(tmp_path / "net.safetensors")
+    assert head_of(net).bias is None
+    assert sum(own.right) >= 0.8 * sum(json.loads((tmp_path / "net.work" / "probe.json").read_text())["right"])
+    frequent = own.frequent / own.total
+    assert own.accuracy > 1.5 * frequent
+
+
+def test_a_network_of_two_last_layers_says_why_no_probe_stands_beside_it(photos, tmp_path):
+    asked = ClassifyRecipe().toy().but(size=16, epochs=1)
+    asked = asked.but(model="timm:deit_tiny_distilled_patch16_224", weights="random", model_args=TWO)
+    own = train_classify(photos, tmp_path / "net.safetensors", asked)
+    assert own.control.accuracy is None
+    assert any("VisionTransformerDistilled has 2 last layers (head, head_dist)" in note for note in own.notes)
 
 
 @pytest.mark.parametrize("kind", ["Places", "Wrapped"])

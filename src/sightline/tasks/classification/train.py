@@ -37,7 +37,7 @@ from sightline.training.callbacks import Keeper, kept_epoch, load_net
 from sightline.training.experiment import Experiment
 from sightline.training.loop import Watch
 from sightline.training.norms import remark
-from sightline.training.probe import Features, LinearHead, head_from, knows_classes, some
+from sightline.training.probe import Features, LinearHead, head_from, head_without_bias, knows_classes, some
 from sightline.training.reporter import Report, Reporter, Row
 from sightline.training.resume import checkpoint
 from sightline.training.standing import surely_lower
@@ -93,7 +93,7 @@ class ClassifyExperiment(Experiment[ClassifyRecipe, Pictures, nn.Module, Classif
     beside = (".md", ".html")
     source: str | Path = "aviary"
     spec: GatedSpec | None = None
-    remark: str = ""
+    remarks: tuple[str, ...] = ()
     chooses: bool = False
     """Whether pictures that are put aside choose the epoch that is kept."""
     kept: int | None = None
@@ -121,7 +121,11 @@ class ClassifyExperiment(Experiment[ClassifyRecipe, Pictures, nn.Module, Classif
         """The network with its gates."""
         self.spec, net = built(data, self.recipe)
         tuning, added = self.recipe.tuning, anatomy_of(net).new
-        self.remark = remark(net, tuning.norms, given=self.recipe.given, new=added)
+        notes = (
+            remark(net, tuning.norms, given=self.recipe.given, new=added),
+            without_probe(net) if tuning.probe else "",
+        )
+        self.remarks = tuple(note for note in notes if note)
         return net
 
     def features(self, net: nn.Module, data: Pictures) -> Features | None:
@@ -143,7 +147,7 @@ class ClassifyExperiment(Experiment[ClassifyRecipe, Pictures, nn.Module, Classif
         last = head_of(net)
         if isinstance(last, nn.Linear | nn.Conv2d) and knows_classes(last, features):
             return False
-        return self._fill(net, self._learnt(features) if self.chooses else head)
+        return self._fill(net, self._learnt(net, features) if self.chooses or last.bias is None else head)
 
     def _fill(self, net: nn.Module, head: LinearHead) -> bool:
         """Let the last layer of a network be the probe."""
@@ -177,7 +181,7 @@ class ClassifyExperiment(Experiment[ClassifyRecipe, Pictures, nn.Module, Classif
         net, spec = load_gated(path)
         files = (self.out, self.out.with_suffix(".md"), self.out.with_suffix(".html"))
         own = tested(net, spec, rows, data)
-        notes = (*data.notes, self.remark) if self.remark else data.notes
+        notes = (*data.notes, *self.remarks)
         return replace(own, files=files, control=self.control(own.right), notes=notes, kept=self.kept)
 
     def pages(self, outcome: Classified, data: Pictures, rows: list[Row]) -> dict[Path, str]:
@@ -209,7 +213,7 @@ class ClassifyExperiment(Experiment[ClassifyRecipe, Pictures, nn.Module, Classif
         start = built(data, self.recipe)[1].eval()
         own = self.features(start, data) if self.head_started else None
         if own is not None:
-            self._fill(start, self._learnt(own))
+            self._fill(start, self._learnt(start, own))
         losses = [
             fn.cross_entropy(scores(one, data, data.val), data.labels[data.val], reduction="none")
             for one in (start, net)
@@ -219,12 +223,18 @@ class ClassifyExperiment(Experiment[ClassifyRecipe, Pictures, nn.Module, Classif
             return
         net.load_state_dict(start.state_dict())
         if own is not None:
-            self._fill(net, head_from(own))
+            self._fill(net, self._head(net, own))
 
-    def _learnt(self, features: Features) -> LinearHead:
+    def _learnt(self, net: nn.Module, features: Features) -> LinearHead:
         """The probe of the pictures that the network learns from."""
         own = slice(self.learnt)
-        return head_from(replace(features, train=features.train[own], train_labels=features.train_labels[own]))
+        some_of = replace(features, train=features.train[own], train_labels=features.train_labels[own])
+        return self._head(net, some_of)
+
+    @staticmethod
+    def _head(net: nn.Module, features: Features) -> LinearHead:
+        """The probe that the last layer may be: one without a bias where it has none."""
+        return head_from(features) if head_of(net).bias is not None else head_without_bias(features)
 
 
 def built(pictures: Pictures, recipe: ClassifyRecipe) -> tuple[GatedSpec, nn.Module]:
@@ -254,6 +264,15 @@ def built(pictures: Pictures, recipe: ClassifyRecipe) -> tuple[GatedSpec, nn.Mod
         drawn_anew(plain, seed)
     net = gated_net(spec, seed=seed, plain=plain)
     return spec if spec.gate is None else replace(spec, scheme=str(plugged(net).scheme)), net
+
+
+def without_probe(net: nn.Module) -> str:
+    """Why no linear probe stands beside a network; empty where one does."""
+    paths = head_paths(net)
+    if len(paths) == 1:
+        return ""
+    ends = f"has {len(paths)} last layers ({', '.join(paths)})" if paths else "has no last layer"
+    return f"no linear probe stands beside this training: {type(net).__name__} {ends}, and a probe stands for one"
 
 
 def kept_reading(recipe: ClassifyRecipe) -> str:

@@ -21,8 +21,8 @@ STEPS = 40
 WIDTH = 128
 """More features than this are replaced by their leading principal components."""
 PICTURES = 3
-"""Pictures for each component, at least: as many components as pictures, each of unit spread, put all pictures equally
-far from one another, and a head then knows nothing of those it has not seen."""
+"""Pictures for each component, at least: as many components as pictures, each of unit spread, put all pictures as far
+from one another, and a head then knows nothing of those it has not seen."""
 
 
 def folds(names: Sequence[str], count: int = FOLDS, salt: int = 0) -> Int[Tensor, " n"]:

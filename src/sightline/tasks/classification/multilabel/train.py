@@ -30,7 +30,7 @@ from sightline.tasks.classification.multilabel.network import VERSION, LabelSpec
 from sightline.tasks.classification.multilabel.pictures import LabelledPictures, gather_labelled
 from sightline.tasks.classification.multilabel.report import card, facts
 from sightline.tasks.classification.recipe import ClassifyRecipe
-from sightline.tasks.classification.train import as_taught, built, kept_reading
+from sightline.tasks.classification.train import as_taught, built, kept_reading, without_probe
 from sightline.training.callbacks import Keeper, kept_epoch, load_net
 from sightline.training.experiment import Experiment
 from sightline.training.labels.objective import label_loss, positive_weights, unweighted
@@ -52,7 +52,7 @@ class MultiLabelExperiment(Experiment[ClassifyRecipe, LabelledPictures, nn.Modul
     beside = (".md", ".html")
     source: str | Path = ""
     spec: GatedSpec | None = None
-    remark: str = ""
+    remarks: tuple[str, ...] = ()
     label_probe: LabelProbe | None = None
     probe_logits: Float[Tensor, "n k"] | None = None
     drawings: Sequence[tuple[str, str, str]] = ()
@@ -81,7 +81,11 @@ class MultiLabelExperiment(Experiment[ClassifyRecipe, LabelledPictures, nn.Modul
         """The network with its gates; what a linear probe makes of it is kept."""
         self.spec, net = built(data, self.recipe)
         tuning = self.recipe.tuning
-        self.remark = remark(net, tuning.norms, given=self.recipe.given, new=anatomy_of(net).new)
+        notes = (
+            remark(net, tuning.norms, given=self.recipe.given, new=anatomy_of(net).new),
+            without_probe(net) if tuning.probe else "",
+        )
+        self.remarks = tuple(note for note in notes if note)
         if lifted(net, looked_at(data)):
             raise TrainingError(
                 f"the scores of {type(net).__name__} pass a ReLU, so no label could be less likely than 0.5; choose "
@@ -144,7 +148,7 @@ class MultiLabelExperiment(Experiment[ClassifyRecipe, LabelledPictures, nn.Modul
             best=self.best,
             parameters=sum(p.numel() for p in net.parameters()),
             files=(self.out, self.out.with_suffix(".md"), self.out.with_suffix(".html")),
-            notes=(*data.notes, self.remark) if self.remark else data.notes,
+            notes=(*data.notes, *self.remarks),
         )
 
     def pages(self, outcome: MultiLabelled, data: LabelledPictures, rows: list[Row]) -> dict[Path, str]:
