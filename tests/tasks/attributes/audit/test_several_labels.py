@@ -138,3 +138,13 @@ def test_what_is_asked_of_one_class_says_so():
     verdicts = audit(seen, kinds=[*OF_ONE_CLASS, "constant"]).verdicts
     assert {verdicts[kind].skipped for kind in OF_ONE_CLASS} == {SEVERAL}
     assert verdicts["constant"].tested
+
+
+def test_where_no_label_could_be_judged_no_share_of_them_is_shown(verdict):
+    seen, _, _ = planted()
+    assert {"share reported", "share from", "share to"} <= set(verdict.summary)
+    noise = torch.randn(COUNT, 6, generator=torch.Generator().manual_seed(5))
+    lost = label_noise(replace(seen, features=noise[:, :4], targets=(noise[:, 4:] > 0).float()))
+    assert lost.tested == 0
+    assert lost.summary["labels ranked"] > 0
+    assert not [name for name in lost.summary if "share" in name]

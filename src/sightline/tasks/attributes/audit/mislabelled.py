@@ -12,13 +12,11 @@ from typing import Any
 
 import torch
 
-from sightline.common.statistics.intervals import wilson
 from sightline.errors import InputError
 from sightline.tasks.attributes.audit.findings import Fact, Finding, Verdict, Weakness, skip
-from sightline.tasks.attributes.audit.noise import LEAST, REPEATS, Suspicions, suspects, suspicions
+from sightline.tasks.attributes.audit.noise import LEAST, REPEATS, Suspicions, shares, suspects, suspicions
 from sightline.tasks.attributes.audit.noise import UNREAD as UNREAD_LABEL
 from sightline.tasks.attributes.audit.observed import Observations
-from sightline.tasks.attributes.audit.trials import strict
 from sightline.tasks.attributes.data.vocabulary import Attribute, Vocabulary
 
 WEAKNESS = Weakness("class-noise", "data", "chance that the class label is wrong", null=0.5)
@@ -53,12 +51,9 @@ def class_noise(observations: Observations) -> Verdict:
     flagged, order = doubts.flagged[:, 0], doubts.ranking[:, 0].argsort(descending=True, stable=True).tolist()
     findings = tuple(_finding(observations, doubts, row) for row in order if bool(flagged[row]))
     tested = int((doubts.label >= 0).sum())
-    low, high = wilson(len(findings), tested, confidence=strict())
     summary: dict[str, Fact] = {
         "labels judged": tested,
-        "share reported": len(findings) / max(1, tested),
-        "share from": low,
-        "share to": high,
+        **shares(len(findings), tested),
         "the most suspicious": ", ".join(observations.names[row] for row in order[:5]),
     }
     return Verdict(findings, tested, RULE, summary=summary, table=suspects(as_question(observations), doubts))
@@ -72,13 +67,10 @@ def _of_labels(observations: Observations) -> Verdict:
     doubts = suspicions(asked)
     findings = tuple(_label_finding(observations, doubts, row, at) for row, at in doubts.reported())
     tested = int((doubts.facts & doubts.judged).sum())
-    low, high = wilson(len(findings), tested, confidence=strict())
     summary: dict[str, Fact] = {
         "labels ranked": int(doubts.facts.sum()),
         "labels judged": tested,
-        "share reported": len(findings) / max(1, tested),
-        "share from": low,
-        "share to": high,
+        **shares(len(findings), tested),
         "labels without a reliable answer": ", ".join(doubts.unreadable) or "none",
     }
     return Verdict(findings, tested, RULE_OF_LABELS, summary=summary, table=suspects(asked, doubts))

@@ -174,20 +174,24 @@ def label_noise(observations: Observations) -> Verdict:
     doubts = suspicions(observations)
     findings = tuple(_finding(observations, doubts, row, q) for row, q in doubts.reported())
     tested = int((doubts.facts & doubts.judged).sum())
-    low, high = wilson(len(findings), tested, confidence=strict())
+    right = float(1 - doubts.chance[doubts.flagged].mean()) if findings else 0.0
     summary: dict[str, Fact] = {
         "labels ranked": int(doubts.facts.sum()),
         "labels judged": tested,
         "reported": len(findings),
-        "share reported": len(findings) / max(1, tested),
-        "share from": low,
-        "share to": high,
-        "expected share of right labels among them": float(1 - doubts.chance[doubts.flagged].mean())
-        if findings
-        else 0.0,
+        **shares(len(findings), tested),
+        **({"expected share of right labels among them": right} if findings else {}),
         "questions without a reliable answer": ", ".join(doubts.unreadable) or "none",
     }
     return Verdict(findings, tested, RULE, summary=summary, table=suspects(observations, doubts))
+
+
+def shares(reported: int, judged: int) -> dict[str, Fact]:
+    """The share of labels that are reported, with its interval; nothing where none was judged."""
+    if not judged:
+        return {}
+    low, high = wilson(reported, judged, confidence=strict())
+    return {"share reported": reported / judged, "share from": low, "share to": high}
 
 
 def suspects(observations: Observations, doubts: Suspicions) -> tuple[dict[str, Fact], ...]:
