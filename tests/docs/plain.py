@@ -6,6 +6,7 @@ import ast
 import inspect
 import re
 from collections.abc import Iterator
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 
@@ -72,17 +73,21 @@ def pages() -> Iterator[Text]:
     yield "CHANGELOG.md", re.split(r"^## ", changes, flags=re.MULTILINE)[1]
 
 
-def strings() -> Iterator[Text]:
+@cache
+def strings() -> tuple[Text, ...]:
     """Texts in the source that are no docstring: errors, logs, help, what pages are made of."""
-    for path in sorted(SRC.rglob("*.py")):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        parts = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in ast.walk(node)}
-        bare = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-        for node in ast.walk(tree):
-            if isinstance(node, ast.JoinedStr) or (id(node) not in parts | bare):
-                text = _constant(node)
-                if " " in text.strip():
-                    yield f"{path.relative_to(ROOT).as_posix()}:{node.lineno}", text
+    return tuple(text for path in sorted(SRC.rglob("*.py")) for text in _strings_of(path))
+
+
+def _strings_of(path: Path) -> Iterator[Text]:
+    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    parts = {id(part) for node in nodes if isinstance(node, ast.JoinedStr) for part in ast.walk(node)}
+    left_out = parts | {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+    for node in nodes:
+        if isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and id(node) not in left_out):
+            text = _constant(node)
+            if " " in text.strip():
+                yield f"{path.relative_to(ROOT).as_posix()}:{node.lineno}", text
 
 
 def _constant(node: ast.AST) -> str:
