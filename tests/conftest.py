@@ -20,6 +20,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path.name not in LONG)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _scenes_drawn_once(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What one training drew the next one takes, but where drawing is what is tested."""
+    if "worlds" in request.path.parts:
+        yield
+        return
+    from tests.scenes import drawn_once
+
+    with drawn_once():
+        yield
+
+
 @pytest.fixture(scope="session")
 def pack() -> Path:
     """Folder of real weights, photos and labels; skips where it is not there."""

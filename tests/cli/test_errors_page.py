@@ -94,7 +94,8 @@ def test_every_error_text_has_a_heading():
 
 
 def test_no_heading_is_left_over():
-    stale = [heading for heading in headings() if not any(says(text, heading) for text in texts())]
+    whole = "\0".join(texts())
+    stale = [heading for heading in headings() if not re.search("[^\0]*".join(map(re.escape, parts(heading))), whole)]
     assert not stale, "docs/errors.md has headings for texts that nobody raises: " + "; ".join(stale)
 
 

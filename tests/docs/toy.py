@@ -6,9 +6,13 @@ lists the commands that no test can run, with the reason.
 
 from __future__ import annotations
 
+import atexit
 import json
 import re
+import shutil
+import tempfile
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -223,10 +227,19 @@ def _coco(path: Path, words: list[str]) -> None:
 
 def _birds(path: Path, words: list[str]) -> None:
     """A drawn data set in CUB's layout."""
+    shutil.copytree(_drawn(), path, dirs_exist_ok=True)
+
+
+@cache
+def _drawn() -> Path:
+    """The data set that every page has a copy of: drawn once in a process, and gone when it ends."""
     from sightline.worlds.aviary import World, WorldConfig
     from sightline.worlds.aviary.layout import write_world
 
-    write_world(World(WorldConfig()), path, 60, size=128)
+    folder = tempfile.mkdtemp()
+    atexit.register(shutil.rmtree, folder)
+    write_world(World(WorldConfig()), Path(folder) / "birds", 60, size=128)
+    return Path(folder) / "birds"
 
 
 def _cub(path: Path, words: list[str]) -> None:

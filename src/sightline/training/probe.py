@@ -15,6 +15,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as fn
 
+from sightline.training.descent import lowest
+
 STRENGTHS = (10.0, 1.0, 0.1, 0.01, 1e-3, 1e-4)
 """Strengths of the L2 penalty, strongest first, among which cross-validation chooses."""
 FOLDS, FEW = 5, 1000
@@ -199,21 +201,18 @@ def fitted(
         start: where the search begins; None begins at 0.
         offset: whether the bias is learnt; else it stays 0.
     """
-    zeros = x.new_zeros(classes, x.shape[1]), x.new_zeros(classes)
-    weight, bias = (value.clone().requires_grad_() for value in start or zeros)
-    search = torch.optim.LBFGS(
-        [weight, bias], max_iter=STEPS, tolerance_grad=1e-6, history_size=10, line_search_fn="strong_wolfe"
-    )
+    begin = x.new_zeros(classes, x.shape[1] + 1) if start is None else torch.cat((start[0], start[1][:, None]), 1)
+    truth = fn.one_hot(labels, classes).to(x)
 
-    def loss() -> Tensor:
-        value = fn.cross_entropy(x @ weight.T + bias, labels) + strength / 2 * weight.square().sum()
-        weight.grad, slope = torch.autograd.grad(value, (weight, bias))
-        bias.grad = slope if offset else torch.zeros_like(slope)
-        return value.detach()
+    def slope(head: Tensor) -> tuple[Tensor, Tensor]:
+        logs = torch.addmm(head[:, -1], x, head[:, :-1].T).log_softmax(1)
+        miss = (logs.exp() - truth) / len(x)
+        of_bias = miss.sum(0)[:, None] if offset else head.new_zeros(classes, 1)
+        gradient = torch.cat((miss.T @ x + strength * head[:, :-1], of_bias), 1)
+        return -(truth * logs).sum() / len(x) + strength / 2 * head[:, :-1].square().sum(), gradient
 
-    with torch.enable_grad():
-        search.step(loss)  # type: ignore[no-untyped-call]
-    return weight.detach(), bias.detach()
+    head = lowest(slope, begin, STEPS)
+    return head[:, :-1], head[:, -1]
 
 
 def chosen_strength(

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from sightline.common.files import read_tensors, write_tensors
+from sightline.training.descent import lowest
 from sightline.training.labels.objective import label_loss
 from sightline.training.probe import FOLDS, STEPS, STRENGTHS, LinearHead
 
@@ -87,17 +88,15 @@ def label_probe(train: Float[Tensor, "n c"], truth: Float[Tensor, "n k"]) -> Lab
 def _fitted(x: Tensor, truth: Tensor, strength: float, start: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor]:
     """Weights and bias that minimise mean cross-entropy of a label + strength / 2 * sum of squared weights."""
     count = truth.shape[1]
-    zeros = x.new_zeros(count, x.shape[1]), x.new_zeros(count)
-    weight, bias = (value.clone().requires_grad_() for value in start or zeros)
-    search = torch.optim.LBFGS(
-        [weight, bias], max_iter=STEPS, tolerance_grad=1e-6, history_size=10, line_search_fn="strong_wolfe"
-    )
+    begin = x.new_zeros(count, x.shape[1] + 1) if start is None else torch.cat((start[0], start[1][:, None]), 1)
+    known = torch.isfinite(truth)
+    target, share = torch.where(known, truth, 0.0), count / known.sum().clamp(min=1)
 
-    def loss() -> Tensor:
-        value = count * label_loss(x @ weight.T + bias, truth) + strength / 2 * weight.square().sum()
-        weight.grad, bias.grad = torch.autograd.grad(value, (weight, bias))
-        return value.detach()
+    def slope(head: Tensor) -> tuple[Tensor, Tensor]:
+        logits = torch.addmm(head[:, -1], x, head[:, :-1].T)
+        miss = share * known * (logits.sigmoid() - target)
+        gradient = torch.cat((miss.T @ x + strength * head[:, :-1], miss.sum(0)[:, None]), 1)
+        return count * label_loss(logits, truth) + strength / 2 * head[:, :-1].square().sum(), gradient
 
-    with torch.enable_grad():
-        search.step(loss)  # type: ignore[no-untyped-call]
-    return weight.detach(), bias.detach()
+    head = lowest(slope, begin, STEPS)
+    return head[:, :-1], head[:, -1]
