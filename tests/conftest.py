@@ -11,13 +11,27 @@ from tests.chromium import axe, browser  # noqa: F401 - fixtures
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # one process per core already runs (xdist); read when torch loads
 
 
-LONG = ("test_resume_battery.py", "test_tables.py", "test_shell_training.py", "test_shell_pages.py")
-"""Files of a minute: they go first, so that no process works on one alone at the end."""
+LONG = (
+    "docs/test_tables.py",
+    "docs/test_shell_training.py",
+    "docs/test_shell_pages.py",
+    "tasks/test_resume_battery.py",
+    "tasks/attributes/test_tuned_eat.py",
+    "tasks/gate_search/test_supernet_file.py",
+    "tasks/attributes/audit/test_noise.py",
+    "tasks/attributes/test_eat.py",
+    "worlds/aviary/test_layout.py",
+    "tasks/clicks/test_rays.py",
+    "tasks/gate_search/test_supernet.py",
+)
+"""The longest files, and long ones of the rooms that come last: they go first, the longest before the others, so that
+no process works on one alone at the end."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Long files first; else the order stays."""
-    items.sort(key=lambda item: item.path.name not in LONG)
+    ranks = {Path(__file__).parent / name: rank for rank, name in enumerate(LONG)}
+    items.sort(key=lambda item: ranks.get(item.path, len(LONG)))
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -120,13 +120,15 @@ def test_equal_tensors_and_metadata_are_equal_bytes_in_every_process(tmp_path):
 import sys, torch
 from pathlib import Path
 from sightline.common.files import write_tensors
-metadata = {name: name * 3 for name in sys.argv[2:]}
-write_tensors(Path(sys.argv[1]), {"b": torch.arange(3.0), "a": torch.ones(2, dtype=torch.float16)}, metadata)
+for number, words in enumerate((sys.argv[3:], sys.argv[:2:-1])):
+    tensors = {"b": torch.arange(3.0), "a": torch.ones(2, dtype=torch.float16)}
+    write_tensors(Path(sys.argv[1]) / f"{sys.argv[2]}{number}", tensors, {name: name * 3 for name in words})
 """
     order = ["architecture", "spec", "made", "about", "seed"]
-    for number in range(4):
-        words = order if number % 2 else order[::-1]
-        subprocess.run([sys.executable, "-c", code, str(tmp_path / f"{number}.safetensors"), *words], check=True)
+    for seed in "12":  # of Python's hashes; the writer in Rust has its own in each process
+        command = [sys.executable, "-c", code, str(tmp_path), seed, *order]
+        subprocess.run(command, check=True, env={**os.environ, "PYTHONHASHSEED": seed})
+    assert len(list(tmp_path.iterdir())) == 4
     assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1
 
 
