@@ -27,6 +27,7 @@ SCENES: dict[tuple[object, ...], tuple[Any, dict[str, bytes]]] = {}
 @contextmanager
 def drawn_once() -> Iterator[None]:
     """Keep what is drawn meanwhile, and take what was kept before."""
+    _folder()  # before processes are forked that draw: they share it
     with patch.object(dataset, "_draw", chunk), patch.object(layout, "_draw", scene):
         yield
 
