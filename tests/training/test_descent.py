@@ -9,6 +9,7 @@ import torch
 from sightline.training.descent import lowest
 from sightline.training.labels import probe as labels
 from sightline.training.labels.objective import label_loss
+from sightline.training.probe import fitted, span
 
 
 def test_the_lowest_point_of_a_quadratic_is_the_solution_of_its_equations() -> None:
@@ -50,3 +51,16 @@ def test_unknown_labels_take_no_part_in_a_fit() -> None:
     weight, bias = (part.clone().requires_grad_() for part in labels._fitted(x, truth, 0.1, None))
     loss = 3 * label_loss(x @ weight.T + bias, truth) + 0.05 * weight.square().sum()
     assert all(float(part.abs().max()) < 1e-4 for part in torch.autograd.grad(loss, (weight, bias)))
+
+
+def test_a_fit_to_few_pictures_lies_in_their_span() -> None:
+    draw = torch.Generator().manual_seed(2)
+    x, own = torch.randn(12, 40, generator=draw).double(), torch.arange(12) % 3
+    directions = span(x)
+    assert directions is not None
+    assert directions.shape == (12, 40)
+    assert torch.allclose(directions @ directions.T, torch.eye(12).double(), atol=1e-9)
+    whole, _ = fitted(x, own, 3, 0.1)
+    within, _ = fitted(x @ directions.T, own, 3, 0.1)
+    assert torch.allclose(within @ directions, whole, atol=1e-4)
+    assert span(x[:, :12]) is None

@@ -152,9 +152,12 @@ def linear_probe(features: Features) -> Probe:
     x, labels = features.train.double(), features.train_labels
     mean, scale = x.mean(0), x.std(0).clamp(min=1e-6)
     x, test = (x - mean) / scale, (features.test.double() - mean) / scale
+    directions = span(x)
+    x = x if directions is None else x @ directions.T
     classes = int(max(features.train_labels.max(), features.test_labels.max())) + 1
     strength = chosen_strength(x, labels, classes)
     weight, bias = fitted(x, labels, classes, strength)
+    weight = weight if directions is None else weight @ directions
     right = (test @ weight.T + bias).argmax(1) == features.test_labels
     head = LinearHead.of(weight, bias, mean, scale)
     return Probe(tuple(right.tolist()), strength, len(x), time.process_time() - begin, head)
@@ -180,6 +183,18 @@ def head_without_bias(features: Features) -> LinearHead:
     x, classes = x / scale, int(max(features.train_labels.max(), features.test_labels.max())) + 1
     weight, bias = fitted(x, labels, classes, chosen_strength(x, labels, classes, offset=False), offset=False)
     return LinearHead.of(weight, bias, torch.zeros_like(scale), scale)
+
+
+def span(x: Float[Tensor, "n c"]) -> Float[Tensor, "n c"] | None:
+    """Orthonormal directions of few rows, in which all weights of a penalised fit lie; None where rows are many.
+
+    What of the weights is orthogonal to every row changes no score and only adds to the penalty.
+
+    Args:
+        x: standardised features.
+    """
+    directions: Tensor | None = torch.linalg.svd(x, full_matrices=False).Vh if len(x) < x.shape[1] else None
+    return directions
 
 
 def fitted(

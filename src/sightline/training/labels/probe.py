@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from sightline.common.files import read_tensors, write_tensors
 from sightline.training.descent import lowest
 from sightline.training.labels.objective import label_loss
-from sightline.training.probe import FOLDS, STEPS, STRENGTHS, LinearHead
+from sightline.training.probe import FOLDS, STEPS, STRENGTHS, LinearHead, span
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +71,8 @@ def label_probe(train: Float[Tensor, "n c"], truth: Float[Tensor, "n k"]) -> Lab
     """
     mean, scale = train.double().mean(0), train.double().std(0).clamp(min=1e-6)
     x, y = (train.double() - mean) / scale, truth.double()
+    directions = span(x)
+    x = x if directions is None else x @ directions.T
     order = torch.randperm(len(x), generator=torch.Generator().manual_seed(0))
     losses = dict.fromkeys(STRENGTHS, 0.0)
     for part in (part for part in order.tensor_split(FOLDS) if 0 < len(part) < len(x)):
@@ -81,6 +83,7 @@ def label_probe(train: Float[Tensor, "n c"], truth: Float[Tensor, "n k"]) -> Lab
             losses[strength] += float(label_loss(x[part] @ start[0].T + start[1], y[part])) * len(part)
     strength = min(STRENGTHS, key=lambda own: losses[own])
     weight, bias = _fitted(x, y, strength, None)
+    weight = weight if directions is None else weight @ directions
     plain = LinearHead.of(weight, bias, mean, scale)
     return LabelProbe(plain.weight, plain.bias, strength, len(x))
 
