@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from sightline.errors import DataError
-from sightline.worlds.aviary import FAMILIES, GROUPS, World, WorldConfig, render
+from sightline.worlds.aviary import FAMILIES, GROUPS, World, WorldConfig, cues, render
 from sightline.worlds.aviary.attributes import group_index
 from sightline.worlds.aviary.batch import batch_of, render_batch
 from sightline.worlds.aviary.certificate import certify, rate, scene_pairs
@@ -141,3 +141,15 @@ def test_binary_attributes_name_the_values(world) -> None:
     hot = batch_of([scene], 16).attributes[0]
     said = {world.attributes[i] for i in hot.nonzero().flatten().tolist()}
     assert said == {f"{g.name}::{g.values[v]}" for g, v in zip(GROUPS, scene.values, strict=True)}
+
+
+def test_the_cues_of_a_world_are_computed_once_and_those_of_another_anew(monkeypatch):
+    drawn = []
+    evidence = cues._Evidence.of
+    monkeypatch.setattr(cues._Evidence, "of", lambda *about: drawn.append(about) or evidence(*about))
+    for _ in range(2):
+        assert bayes_cues(World(WorldConfig(seed=77)), 20) == bayes_cues(World(WorldConfig(seed=77)), 20)
+        required_cue(World(WorldConfig(seed=77)), 20)
+        bayes_cues(World(WorldConfig(seed=77)), 21)
+        bayes_cues(World(WorldConfig(seed=78)), 20)
+    assert len(drawn) == 3
