@@ -9,7 +9,7 @@ import torch
 from sightline.training.descent import lowest
 from sightline.training.labels import probe as labels
 from sightline.training.labels.objective import label_loss
-from sightline.training.probe import fitted, span
+from sightline.training.probe import Features, LinearHead, fitted, linear_probe, span
 
 
 def test_the_lowest_point_of_a_quadratic_is_the_solution_of_its_equations() -> None:
@@ -64,3 +64,15 @@ def test_a_fit_to_few_pictures_lies_in_their_span() -> None:
     within, _ = fitted(x @ directions.T, own, 3, 0.1)
     assert torch.allclose(within @ directions, whole, atol=1e-4)
     assert span(x[:, :12]) is None
+
+
+def test_the_probe_of_few_pictures_is_the_fit_in_all_directions() -> None:
+    draw = torch.Generator().manual_seed(3)
+    x, own = 3 * torch.randn(12, 40, generator=draw) + 1, torch.arange(12) % 3
+    probe = linear_probe(Features(x, own, x, own))
+    wide, mean, scale = x.double(), x.double().mean(0), x.double().std(0)
+    expected = LinearHead.of(*fitted((wide - mean) / scale, own, 3, probe.strength), mean, scale)
+    assert probe.head is not None
+    assert torch.allclose(probe.head.weight, expected.weight, atol=1e-3)
+    assert torch.allclose(probe.head.bias, expected.bias, atol=1e-3)
+    assert float(expected.weight.abs().max()) > 1e-2
