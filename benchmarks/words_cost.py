@@ -2,7 +2,7 @@
 
     python benchmarks/words_cost.py --repetitions 15 --write
 
-`--toy` takes one repetition and small pictures.
+`--toy` takes one repetition.
 """
 
 from __future__ import annotations
@@ -32,10 +32,9 @@ def model_of(cell: str) -> tuple[nn.Module, int]:
     return attribute_net(spec, "random").eval(), 224
 
 
-def measured(cell: str, repetitions: int, most: int) -> tuple[Ratio, Ratio]:
-    """Ratios with words and without, on pictures of at most a side."""
+def measured(cell: str, repetitions: int) -> tuple[Ratio, Ratio]:
+    """Ratios with words and without."""
     model, side = model_of(cell)
-    side = min(side, most)
     for parameter in model.parameters():
         parameter.requires_grad_(False)
     x = torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(0))
@@ -51,8 +50,8 @@ def main() -> None:
     parser = options(__doc__ or "", models=CELLS)
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    times, most = (1, 64) if asked.toy else (asked.repetitions, 224)
-    found = {cell: measured(cell, times, most) for cell in asked.models}
+    times = 1 if asked.toy else asked.repetitions
+    found = {cell: measured(cell, times) for cell in asked.models}
     rows = [(cell, *pair) for cell, pair in found.items()]
     text = table(("network", "explain with words", "without"), rows)
     about = conditions("cpu")
