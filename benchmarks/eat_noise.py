@@ -29,10 +29,11 @@ from sightline.common.files import write_text
 from sightline.data.photos import read_photo
 from sightline.models.zoo.cifar_names import cifar_net
 from sightline.tasks.attributes.audit import Observations
-from sightline.tasks.attributes.audit.crossfit import fitted, folds, narrowed, out_of_fold, probabilities
+from sightline.tasks.attributes.audit.crossfit import folds, narrowed, out_of_fold
 from sightline.tasks.attributes.audit.mislabelled import class_suspicions
 from sightline.tasks.attributes.audit.noise import suspicions
 from sightline.tasks.attributes.data import BIRDS, Attribute, Vocabulary, read_attributes
+from sightline.tasks.attributes.network.regression import fitted, probabilities
 
 RATES, SEEDS, DRAWS = (0.02, 0.05, 0.1, 0.2), 3, 500
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

@@ -5,9 +5,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from sightline.tasks.attributes.audit.crossfit import fitted, folds, narrowed, out_of_fold, probabilities
+from sightline.tasks.attributes.audit.crossfit import folds, narrowed, out_of_fold
 from sightline.tasks.attributes.audit.judges import CHOOSING, STRENGTHS, judges
 from sightline.tasks.attributes.audit.noise import contradicted, label_noise, suspicions
+from sightline.tasks.attributes.network.regression import fitted, probabilities
 
 from .planted import PARTS, observations
 
