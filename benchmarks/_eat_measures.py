@@ -28,7 +28,7 @@ from sightline.tasks.attributes.explain.selection import why
 from sightline.tasks.attributes.metrics.texts import mention_table
 from sightline.tasks.attributes.network.activations import activations
 from sightline.tasks.attributes.network.net import AttributeNet
-from sightline.tasks.attributes.train.calibrate import fit_calibration, normalised, predict
+from sightline.tasks.attributes.train.calibrate import answers_of, fit_calibration, normalised, predict
 from sightline.worlds.aviary.attributes import GROUPS, offsets
 from sightline.worlds.aviary.batch import batch_of
 from sightline.worlds.aviary.counterfactual import with_values
@@ -206,7 +206,7 @@ def words(net: AttributeNet, cell: Cell, examples: Examples, work: Path) -> Arra
     vocabulary = net.spec.vocabulary
     _, train = second_task(cell, training(cell, work))
     validation = _held_out(cell, VALIDATION, 300, work)
-    net.calibration = fit_calibration(net, train, validation, beta=0.5)
+    net.calibration = fit_calibration(net, train, answers_of(net, validation), beta=0.5)
     known, said = net.calibration, predict(net, examples)
     target = said.classes.argmax(1)
     g = contributions(net, said, target, examples)

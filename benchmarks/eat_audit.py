@@ -35,7 +35,7 @@ from sightline.tasks.attributes.data.aviary import aviary_vocabulary
 from sightline.tasks.attributes.data.examples import Examples, from_scenes
 from sightline.tasks.attributes.network.net import AttributeNet, AttributeSpec
 from sightline.tasks.attributes.recipe import EatRecipe
-from sightline.tasks.attributes.train.calibrate import fit_calibration
+from sightline.tasks.attributes.train.calibrate import answers_of, fit_calibration
 from sightline.tasks.attributes.train.fit import fit
 from sightline.worlds.aviary import GROUPS, World, WorldConfig
 from sightline.worlds.aviary.dataset import HELD_OUT, rendered
@@ -121,7 +121,7 @@ def trained(cell: Cell, train: Examples, held: Examples, work: Path) -> Attribut
         path.parent.mkdir(parents=True, exist_ok=True)
         torch.save(net.state_dict(), path.with_suffix(".half"))
         path.with_suffix(".half").replace(path)
-    net.calibration = fit_calibration(net, train, held)
+    net.calibration = fit_calibration(net, train, answers_of(net, held))
     return net
 
 

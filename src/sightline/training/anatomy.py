@@ -9,19 +9,22 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, TypeVar, cast
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from sightline.errors import TrainingError, near
-from sightline.training.recipe import TuningConfig
+from sightline.training.recipe import Recipe, TuningConfig
 
+R = TypeVar("R", bound=Recipe)
 RISE = 0.15
 """Share of its steps in which a learning rate rises."""
 FIRST = 0.2
 """Learning rate of the first block beside the last one's, where no decay was asked for."""
-
+REACH = 1.0
+"""Most by which one step on kept features may move a score of a new head."""
 STEP = 0.1
 """Most by which one step of the heads may move a score, where features and rate are known."""
 
@@ -102,6 +105,28 @@ def head_factor(features: Float[Tensor, "n c"], lr: float, most: float = STEP) -
     """
     reach = lr * float(features.float().abs().sum(1).mean())
     return min(1.0, most / reach) if reach > 0 else 1.0
+
+
+def at_scale(recipe: R, heads: Iterable[nn.Module], features: Float[Tensor, "n c"]) -> R:
+    """Let new heads on large features learn as they would on smaller ones: step divided, decay multiplied by a scale.
+
+    AdamW's step and decay know no scale of features, so a head on SqueezeNet's, ten times those of other networks,
+    is hardly held back and overfits. On f / s with rate and decay the head W learns exactly as W / s does on f with
+    rate / s and decay * s.
+
+    Args:
+        recipe: settled; its optimiser is AdamW.
+        heads: what reads the features and learns; where it begins as it was made, its weights are divided too.
+        features: what it reads.
+    """
+    own: Any = recipe
+    factor = head_factor(features, float(own.optim.lr or 0), REACH)
+    if factor == 1 or own.tuning.head_start != "built" or own.tuning.head_lr_factor != 1:
+        return recipe
+    with torch.no_grad():
+        for head in heads:
+            cast(Tensor, head.weight).mul_(factor)
+    return recipe.but(head_lr_factor=factor, weight_decay=float(own.optim.weight_decay or 0) / factor)
 
 
 def groups(net: nn.Module, anatomy: Anatomy, tuning: TuningConfig, lr: float) -> list[dict[str, Any]]:

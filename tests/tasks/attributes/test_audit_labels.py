@@ -92,7 +92,8 @@ def test_labels_are_in_the_networks_order_and_implied_attributes_are_those_of_tr
     assert seen.flags is not None
     assert seen.flags.tolist() == (seen.class_logits.sigmoid() >= 0.5).float().tolist()
     examples = from_files(own.data, range(len(own.data)), 32, tmp_path)
-    control = LabelControl(examples.take(torch.nonzero(torch.from_numpy(own.data.split == 0))[:, 0]))
+    train = examples.take(torch.nonzero(torch.from_numpy(own.data.split == 0))[:, 0])
+    control = LabelControl(train.labels, train.targets, train.weights)
     assert seen.implied is not None
     assert torch.allclose(seen.implied, control.of(seen.flags), atol=1e-5)
     assert (seen.labels == -1).all()

@@ -264,7 +264,7 @@ def test_an_attribute_that_labels_imply_is_not_called_seen() -> None:
     labels = (torch.rand(400, 3, generator=draw) < 0.4).float()
     own = (torch.rand(400, generator=draw) < 0.5).float()
     targets = torch.stack([labels[:, 0], own], 1)
-    control = LabelControl(examples(labels[:200], targets[:200]))
+    control = LabelControl(labels[:200], targets[:200], torch.ones(200, 2))
     tested = slice(200, 400)
     near = (targets[tested] * 0.9 + 0.05 + 0.02 * torch.rand(200, 2, generator=draw)).clamp(0, 1)
     answers = Answers(near, torch.zeros(200).long(), targets[tested], torch.ones(200, 2), control.of(labels[tested]))
@@ -280,7 +280,7 @@ def test_the_control_is_the_logistic_regression_of_attributes_on_labels() -> Non
     draw = torch.Generator().manual_seed(1)
     labels = (torch.rand(60, 2, generator=draw) < 0.5).float()
     targets = (torch.rand(60, 1, generator=draw) < 0.3 + 0.4 * labels[:, :1]).float()
-    control = LabelControl(examples(labels, targets))
+    control = LabelControl(labels, targets, torch.ones_like(targets))
     scale, penalty = labels.double().std(0), control.own.strength
     weight = control.own.weight.double()[0] * scale  # on standardised labels
     slope = torch.zeros(2, dtype=torch.float64)

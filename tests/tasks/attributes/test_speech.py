@@ -84,13 +84,15 @@ def test_only_so_many_pictures_are_spoken_of():
 
 
 def test_a_head_that_is_shuffled_after_measuring_is_found_by_measuring_again():
-    from sightline.tasks.attributes.train.calibrate import fit_calibration, fit_skill
+    from sightline.tasks.attributes.network.skill import measure_skill
+    from sightline.tasks.attributes.train.calibrate import answers_of, fit_calibration
 
     own, many = model(), pictures(120)
     draw = torch.Generator().manual_seed(0)
     some = many.taught((torch.rand(120, 7, generator=draw) < 0.5).float(), many.weights)
-    own.calibration = fit_calibration(own, some, some)
-    own.skill = fit_skill(own, some)
+    said = answers_of(own, some)
+    own.calibration = fit_calibration(own, some, said)
+    own.skill = measure_skill(said, own.calibration)
     report = texts(own, many)
     assert report.seen.named == report.typical.named == 0
     (item,) = explain(own, normalised(own, many.images[:1]), method="gradcam", layers="last")

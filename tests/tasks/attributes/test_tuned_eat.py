@@ -25,7 +25,7 @@ from sightline.tasks.attributes.network.net import AttributeNet, AttributeSpec, 
 from sightline.tasks.attributes.network.store import load_attribute_net
 from sightline.tasks.attributes.recipe import EatRecipe
 from sightline.tasks.attributes.train.anatomy import anatomy_of, trunk_features
-from sightline.tasks.attributes.train.calibrate import fit_calibration, predict
+from sightline.tasks.attributes.train.calibrate import answers_of, fit_calibration, predict
 from sightline.tasks.attributes.train.experiment import BOTTLENECK, EatExperiment, train_eat
 from sightline.tasks.attributes.train.labels import LabelEatExperiment
 from sightline.tasks.attributes.train.losses import attribute_loss
@@ -267,7 +267,7 @@ def test_the_report_reads_each_picture_as_the_network_does() -> None:
     targets = torch.randint(0, 2, (6, len(words)), generator=draw).float()
     parts = torch.randint(0, 2, (6, 32, 32), generator=draw).byte()
     own = Examples(images, torch.arange(6) % 2, targets, torch.ones_like(targets), parts)
-    net.calibration = fit_calibration(net, own, own)
+    net.calibration = fit_calibration(net, own, answers_of(net, own))
     report = judge(net, own)
     with torch.no_grad():
         hits = net((images.float() / 255 - 0.5) / 0.25).argmax(1) == own.labels
@@ -329,7 +329,7 @@ def test_the_attribute_head_starts_from_a_probe_that_is_stationary(weights: Path
     right = torch.cat([logits[:, :3].argmax(1) == colours, (logits[:, 3] > 0) == (targets[:, 3] > 0)])
     assert right.float().mean() > 0.9
     # naive oracle: gradient descent on the same loss, one question at a time, does not get lower by going on
-    head = attribute_probe(x, Taught(targets, known, words))
+    head, _ = attribute_probe(x, Taught(targets, known, words))
     weight, bias = head.weight.clone().requires_grad_(), head.bias.clone().requires_grad_()
     loss = attribute_loss(x @ weight.T + bias, targets, known, words)
     slope = torch.autograd.grad(loss, bias)[0]

@@ -8,10 +8,10 @@ import torch
 
 from sightline.errors import TrainingError
 from sightline.gates.store import load_gated
-from sightline.tasks.classification.fit import REACH, at_scale
 from sightline.tasks.classification.heads import features, head_of, logits_of
 from sightline.tasks.classification.recipe import ClassifyRecipe
 from sightline.tasks.classification.train import train_classify
+from sightline.training.anatomy import REACH, at_scale
 from sightline.training.callbacks import load_net
 from sightline.training.probe import LinearHead, scores_of
 from tests.tasks.classification.tints import tinted
@@ -144,7 +144,7 @@ def test_a_new_head_on_large_features_learns_as_on_small_ones():
     for scale in (1.0, 100.0):
         torch.manual_seed(1)
         head = torch.nn.Linear(6, 2)
-        own = at_scale(plain, head, small * scale)
+        own = at_scale(plain, [head], small * scale)
         rate = own.optim.lr * own.tuning.head_lr_factor
         decay = {"lr": rate, "weight_decay": own.optim.weight_decay, "eps": 0.0}
         optimiser = torch.optim.AdamW([head.weight], **decay)
@@ -154,4 +154,4 @@ def test_a_new_head_on_large_features_learns_as_on_small_ones():
             optimiser.step()
         answers.append(head(small * scale).detach())
     assert torch.allclose(answers[0], answers[1], atol=1e-3)
-    assert at_scale(plain, torch.nn.Linear(6, 2), small / 2) is plain
+    assert at_scale(plain, [torch.nn.Linear(6, 2)], small / 2) is plain

@@ -23,6 +23,8 @@ from sightline.training.recipe import (
 
 SIDE = 224
 """Side of the pictures in pixels where nothing says another."""
+MOST_FITTED, LEAST_FITTED = 1000, 10
+"""Most pictures that logistic regressions of attributes are fitted to, and fewest that some can be left out of."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,6 +213,22 @@ class EatRecipe(Recipe):
         if self.network.weights is None:
             return self.tuning.frozen or not drawn
         return self.network.weights != "random"
+
+    def holds_attributes(self, pictures: int, independent: int) -> bool:
+        """Whether attribute heads are logistic regressions on frozen features, and stay so while the class learns.
+
+        They are where such a head can be fitted again in a moment: read off pooled features of few pictures. The
+        attributes of a bottleneck have to serve its class, so they learn with it.
+
+        Args:
+            pictures: how many are learnt from.
+            independent: how many of them know nothing of one another, such as one of each patient.
+        """
+        own, loss = self.network, self.loss
+        plain = own.pool == "average" and own.join != "bottleneck" and own.ordinal == "number"
+        guided = loss.outside_weight or loss.part_weight
+        few = pictures <= MOST_FITTED and independent >= LEAST_FITTED
+        return bool(self.tuning.frozen and plain and not guided and loss.attribute_weight and few)
 
     @property
     def lowest(self) -> str:

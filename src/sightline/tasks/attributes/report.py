@@ -41,7 +41,8 @@ knows the class alone.
 
 ## Texts
 What `sightline explain` says of its decisions on {spoken} of these pictures. An attribute is called seen only where
-the network beat both controls on validation pictures; the controls here name as many attributes of each picture.
+the network beat both controls on {shown_on}; the controls here name as
+many attributes of each picture.
 
 {texts}
 
@@ -92,8 +93,9 @@ def how_trained(pictures: Pictures, recipe: EatRecipe, epochs: str) -> dict[str,
     own, device = recipe.network, recipe.machine
     return {
         "data": pictures.source,
-        "pictures": f"{len(pictures.train)} to learn from, {len(pictures.validation)} to choose the epoch and to "
-        f"calibrate, {0 if pictures.test is None else len(pictures.test)} to judge; {own.side} px",
+        "pictures": f"{len(pictures.train)} to learn from, {len(pictures.validation)} to choose the epoch, "
+        f"{0 if pictures.test is None else len(pictures.test)} to judge; {own.side} px; what attributes may be said "
+        f"is decided on {shown_on(pictures, recipe)}",
         "network": f"{own.backbone}, join {own.join}, pool {own.pool}, stride {own.stride}"
         + (f", attributes read at stride {own.attribute_stride}" if own.attribute_stride else ""),
         "loss": _loss(recipe),
@@ -105,13 +107,24 @@ def how_trained(pictures: Pictures, recipe: EatRecipe, epochs: str) -> dict[str,
     }
 
 
-def card(net: AttributeNet, outcome: Trained, pictures: Pictures, about: dict[str, str], command: str) -> str:
+def shown_on(pictures: Pictures, recipe: EatRecipe) -> str:
+    """Which pictures calibrate the network and decide what it may say, in words."""
+    if recipe.holds_attributes(len(pictures.train), pictures.independent):
+        count = len(pictures.train) + len(pictures.validation)
+        return f"{count} training and validation pictures, each read by heads that were fitted without it"
+    return f"{len(pictures.validation)} validation pictures"
+
+
+def card(
+    net: AttributeNet, outcome: Trained, pictures: Pictures, recipe: EatRecipe, about: dict[str, str], command: str
+) -> str:
     """Everything that a user of the weights should know.
 
     Args:
         net: the network.
         outcome: its figures.
         pictures: its data.
+        recipe: how it was trained.
         about: facts of the training, as `facts` returns them.
         command: command line that trained the network.
     """
@@ -125,6 +138,7 @@ def card(net: AttributeNet, outcome: Trained, pictures: Pictures, about: dict[st
         within=within(outcome.judged),
         tables=attribute_sections(outcome.judged),
         spoken=outcome.judged.texts.pictures,
+        shown_on=shown_on(pictures, recipe),
         texts=text_table(outcome.judged.texts),
         limits=limits(pictures, outcome.notes),
     )

@@ -6,7 +6,7 @@ Knows pictures and tasks; nothing of files of data sets, of the command line, or
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -16,7 +16,7 @@ from sightline.tasks.classification.data.pictures import Pictures
 from sightline.tasks.classification.heads import anatomy_of, features, head_of, logits_of
 from sightline.tasks.classification.module import ClassifyTask
 from sightline.tasks.classification.recipe import ClassifyRecipe
-from sightline.training.anatomy import head_factor
+from sightline.training.anatomy import at_scale
 from sightline.training.augmentation import normalised
 from sightline.training.features import PASSES, FeatureTable, feature_table
 from sightline.training.loop import Feeds, Watch, batches, in_turn, run_loop
@@ -24,8 +24,6 @@ from sightline.training.probe import Features, some
 from sightline.training.sampling import EpochOrder
 from sightline.training.tuner import Tuning
 
-REACH = 1.0
-"""Most by which one step on kept features may move a score of a new head."""
 LOOKED_AT = 32
 """Training pictures whose scores are looked at."""
 JUDGED = 250
@@ -70,8 +68,8 @@ def fit(
         passes=PASSES if frozen else 1,
     )
     images = kept_features(net, pictures, work) if frozen else pictures.images
-    if frozen:
-        recipe = at_scale(recipe, head_of(net), images[some(pictures.train)])
+    if frozen and recipe.optim.optimizer == "adamw":
+        recipe = at_scale(recipe, [head_of(net)], images[some(pictures.train)])
     tuning = Tuning(recipe.tuning, anatomy_of(net), order.steps, recipe.loop.epochs)
     colours = (pictures.mean, pictures.std)
     module = task(net, recipe, colours, tuning=tuning, head=head_of(net) if frozen else None)
@@ -80,27 +78,6 @@ def fit(
     feeds = Feeds(batches(Rows(images, pictures.labels, pictures.train), order), tested)
     run_loop(module, feeds, loop=recipe.loop, device=recipe.machine, work=work, watch=watch, tuning=tuning)
     return net
-
-
-def at_scale(recipe: ClassifyRecipe, head: nn.Module, features: Float[Tensor, "n c"]) -> ClassifyRecipe:
-    """Let a new head on large features learn as it would on smaller ones: step divided, decay multiplied by a scale.
-
-    AdamW's step and decay know no scale of features, so a head on SqueezeNet's, ten times those of other networks,
-    is hardly held back and overfits. On f / s with rate and decay the head W learns exactly as W / s does on f with
-    rate / s and decay * s.
-
-    Args:
-        recipe: settled.
-        head: what learns; where it begins as it was made, its weights are divided too.
-        features: what it reads.
-    """
-    own, tuning = recipe.optim, recipe.tuning
-    factor = head_factor(features, float(own.lr or 0), REACH)
-    if factor == 1 or own.optimizer != "adamw" or tuning.head_start != "built" or tuning.head_lr_factor != 1:
-        return recipe
-    with torch.no_grad():
-        cast(Tensor, head.weight).mul_(factor)
-    return recipe.but(head_lr_factor=factor, weight_decay=float(own.weight_decay or 0) / factor)
 
 
 def kept_features(net: nn.Module, pictures: Pictures, work: Path | None) -> FeatureTable:

@@ -108,7 +108,8 @@ def _several(
     """The labels, those that reach their thresholds, and what these alone imply of the attributes."""
     flags = flagged(tables["classes"], net.points)
     own = examples if trained is None or not bool(trained.any()) else examples.take(torch.nonzero(trained)[:, 0])
-    return {"label_table": examples.labels, "flags": flags, "implied": LabelControl(own).of(flags)}
+    implied = LabelControl(own.labels, own.targets, own.weights).of(flags)
+    return {"label_table": examples.labels, "flags": flags, "implied": implied}
 
 
 def _head(net: AttributeNet) -> Tensor | None:

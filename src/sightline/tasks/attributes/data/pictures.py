@@ -58,6 +58,7 @@ class Pictures:
         notes: what was noticed, one sentence each.
         groups: group of every picture that judges; empty where none are asked for.
         digests: of each split's names, by `kept_reading.digests`; empty where pictures are drawn in memory.
+        families: group of every picture that is learnt from, likewise.
     """
 
     train: Examples
@@ -72,6 +73,12 @@ class Pictures:
     notes: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     digests: Mapping[str, str] = field(default_factory=dict)
+    families: tuple[str, ...] = ()
+
+    @property
+    def independent(self) -> int:
+        """Number of training pictures, or of their groups."""
+        return len(set(self.families)) if self.families else len(self.train)
 
     @property
     def judging(self) -> Examples:
@@ -209,6 +216,7 @@ def _read(root: Path, recipe: EatRecipe, work: Path, report: Report) -> Pictures
         notes=(*data.notes, *_place_notes(where, data)),
         groups=tuple(data.groups[row] for row in splits["test"]) if data.groups else (),
         digests=names,
+        families=tuple(data.groups[row] for row in splits["train"]) if data.groups else (),
     )
 
 

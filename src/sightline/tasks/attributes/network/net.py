@@ -158,14 +158,19 @@ class AttributeNet(nn.Module):
         """Class logits, attributes and their maps from one forward."""
         return self.read_features(*self.trunk.levels(x, self.levels))
 
-    def read_features(self, features: Float[Tensor, "b c h w"], finer: Sequence[Tensor] = ()) -> AttributeOutput:
+    def read_features(
+        self, features: Float[Tensor, "b c h w"], finer: Sequence[Tensor] = (), said: Tensor | None = None
+    ) -> AttributeOutput:
         """The same from the trunk's features, which may have been computed before.
 
         Args:
             features: the trunk's last feature map; a single place where only its mean is read.
             finer: the finer maps that `spec.reading` asks for.
+            said: attribute logits in place of those of the network's own head, `[b, k]`.
         """
         read: HeadOutput = self.attribute_head(features if self.meeting is None else self.meeting([*finer, features]))
+        if said is not None:
+            read = read._replace(logits=said)
         probabilities = activations(read.logits, self.spec.vocabulary)
         if self.ranks is not None:
             probabilities = self.ranks.read(read.logits, probabilities)

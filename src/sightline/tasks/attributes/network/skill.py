@@ -95,6 +95,10 @@ class Answers:
     weights: Float[Tensor, "n k"]
     implied: Float[Tensor, "n k"] | None = None
 
+    def and_of(self, others: Answers) -> Answers:
+        """These and those of other pictures; both say what the predicted class implies."""
+        return Answers(*(torch.cat([getattr(one, field.name) for one in (self, others)]) for field in fields(self)))
+
 
 def measure_skill(answers: Answers, calibration: Calibration, *, folds: int = FOLDS, seed: int = 0) -> Skill:
     """Compare a network with both controls, all three calibrated on other pictures than those they are judged on.
@@ -198,13 +202,20 @@ def floor_of(
     return FLOORS[-1]
 
 
+def implied_by(prototypes: Float[Tensor, "y k"], predicted: Int[Tensor, " n"]) -> Float[Tensor, "n k"]:
+    """What the predicted class alone says; the mean over classes where nobody knows the class.
+
+    Args:
+        prototypes: per class the share of training pictures that have an attribute; NaN where unknown.
+        predicted: predicted class of every picture.
+    """
+    table: Tensor = torch.where(prototypes.isnan(), prototypes.nanmean(0), prototypes).nan_to_num(0.5)
+    return table[predicted]
+
+
 def _implied(answers: Answers, calibration: Calibration) -> Float[Tensor, "n k"]:
-    """What the predicted class alone says; the mean over classes where nobody knows the class."""
-    if answers.implied is not None:
-        return answers.implied.clamp(0.02, 0.98)
-    table = calibration.prototypes
-    table = torch.where(table.isnan(), table.nanmean(0), table).nan_to_num(0.5)
-    return table[answers.predicted].clamp(0.02, 0.98)
+    own = answers.implied
+    return (implied_by(calibration.prototypes, answers.predicted) if own is None else own).clamp(0.02, 0.98)
 
 
 def _better(gain: Float[Tensor, "n k"], interval: Float[Tensor, "3 k"]) -> Bool[Tensor, " k"]:

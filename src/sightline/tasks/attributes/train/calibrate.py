@@ -1,6 +1,7 @@
 """What a trained network must know of its data before it may speak: calibration, thresholds, means, prototypes.
 
-Means and prototypes come from the training pictures, calibration and thresholds from the validation pictures.
+Means and prototypes come from the training pictures, calibration and thresholds from answers about pictures that were
+not learnt from.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from sightline.tasks.attributes.data import class_means
 from sightline.tasks.attributes.data.examples import Examples
 from sightline.tasks.attributes.network.calibration import Calibration, best_thresholds, platt
 from sightline.tasks.attributes.network.net import AttributeNet, AttributeOutput
-from sightline.tasks.attributes.network.skill import Answers, Skill, measure_skill
+from sightline.tasks.attributes.network.skill import Answers
 from sightline.tasks.attributes.train.losses import imbalance
 
 Implied = Callable[[Float[Tensor, "n y"]], Float[Tensor, "n k"]]
@@ -38,18 +39,19 @@ class Predictions(NamedTuple):
 
 
 def fit_calibration(
-    net: AttributeNet, train: Examples, validation: Examples, *, beta: float = 1.0, balance: float = 0.0
+    net: AttributeNet, train: Examples, unseen: Answers, *, beta: float = 1.0, balance: float = 0.0
 ) -> Calibration:
     """What the network must know to speak.
 
     Args:
         net: the trained network.
         train: its training pictures, as they are, without augmentation.
-        validation: pictures that it was not trained on and is not judged by.
+        unseen: what is said of pictures that were not learnt from, by the network or by heads fitted without them;
+            it is not judged by them either.
         beta: beta of the F-score by which thresholds are chosen; below 1 the network says less and errs less.
         balance: how much more rare attributes counted in its loss; what that did to its probabilities is taken back.
     """
-    on_train, on_validation = predict(net, train), predict(net, validation)
+    on_train = predict(net, train)
     zero = torch.zeros(len(net.spec.vocabulary))
     provisional = Calibration(
         slope=zero + 1,
@@ -57,28 +59,26 @@ def fit_calibration(
         threshold=zero + 0.5,
         mean=on_train.probabilities.mean(0),
         mean_logit=on_train.logits.mean(0),
-        prototypes=_prototypes(train, len(net.spec.classes)),
+        prototypes=prototypes_in(train, len(net.spec.classes)),
         **_correction(net, train, balance),
     )
-    likely = provisional.corrected(on_validation.probabilities)
-    slope, offset = platt(likely, validation.targets, validation.weights)
+    slope, offset = platt(provisional.corrected(unseen.probabilities), unseen.targets, unseen.weights)
     calibrated = replace(provisional, slope=slope, offset=offset)
-    said = calibrated.calibrated(on_validation.probabilities)
-    return replace(calibrated, threshold=best_thresholds(said, validation.targets, validation.weights, beta))
+    said = calibrated.calibrated(unseen.probabilities)
+    return replace(calibrated, threshold=best_thresholds(said, unseen.targets, unseen.weights, beta))
 
 
-def fit_skill(net: AttributeNet, validation: Examples, implied: Implied | None = None) -> Skill:
-    """Which attributes a calibrated network has been shown to read.
+def answers_of(net: AttributeNet, pictures: Examples, implied: Implied | None = None) -> Answers:
+    """What a network says of pictures that it has not learnt from.
 
     Args:
-        net: the trained network, calibrated.
-        validation: pictures that it was not trained on and is not judged by.
-        implied: what class logits alone imply of attributes; None takes the prototypes of the predicted class.
+        net: the trained network.
+        pictures: pictures that it was not trained on and is not judged by.
+        implied: what class logits alone imply of attributes; None leaves it to the prototypes of the predicted class.
     """
-    said = predict(net, validation)
+    said = predict(net, pictures)
     control = None if implied is None else implied(said.classes)
-    answers = Answers(said.probabilities, said.classes.argmax(1), validation.targets, validation.weights, control)
-    return measure_skill(answers, net.calibration)
+    return Answers(said.probabilities, said.classes.argmax(1), pictures.targets, pictures.weights, control)
 
 
 def _correction(net: AttributeNet, train: Examples, balance: float) -> dict[str, Tensor]:
@@ -96,10 +96,22 @@ def _correction(net: AttributeNet, train: Examples, balance: float) -> dict[str,
     return {"prior": prior, "choice": choice}
 
 
-def _prototypes(train: Examples, classes: int) -> Float[Tensor, "y k"]:
+def prototypes_in(train: Examples, classes: int) -> Float[Tensor, "y k"]:
+    """For each class the share of its training pictures that have an attribute; NaN where unknown."""
     named = train if train.several else train.take(train.labels >= 0)
-    tables = (named.targets.numpy(), named.weights.numpy(), named.labels.numpy())
-    return torch.from_numpy(class_means(*tables, classes))
+    return prototypes_of(named.targets, named.weights, named.labels, classes)
+
+
+def prototypes_of(targets: Tensor, weights: Tensor, labels: Tensor, classes: int) -> Float[Tensor, "y k"]:
+    """The same of tables.
+
+    Args:
+        targets: how much of each attribute, `[n, k]`.
+        weights: how sure that is, `[n, k]`.
+        labels: classes `[n]`, or labels `[n, y]`.
+        classes: number of classes.
+    """
+    return torch.from_numpy(class_means(targets.numpy(), weights.numpy(), labels.numpy(), classes))
 
 
 def predict(net: AttributeNet, examples: Examples, batch: int = 64) -> Predictions:

@@ -5,13 +5,16 @@ Resumable: pictures and checkpoints stay in a work folder. Weights, card and pag
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
+from jaxtyping import Float
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from torch import Tensor
 
 from sightline.common.settings import option_texts
 from sightline.errors import TrainingError
@@ -28,6 +31,7 @@ from sightline.tasks.attributes.data.pictures import Pictures, gather
 from sightline.tasks.attributes.data.read import has_labels
 from sightline.tasks.attributes.metrics.evaluate import TestReport, judge
 from sightline.tasks.attributes.network.net import AttributeNet, AttributeSpec, attribute_net
+from sightline.tasks.attributes.network.skill import Answers, implied_by, measure_skill
 from sightline.tasks.attributes.network.store import load_attribute_net, save_attribute_net
 from sightline.tasks.attributes.recipe import EatRecipe, NetworkConfig
 from sightline.tasks.attributes.report import (
@@ -40,10 +44,11 @@ from sightline.tasks.attributes.report import (
     within,
 )
 from sightline.tasks.attributes.train.anatomy import anatomy_of, probe_features, with_class
-from sightline.tasks.attributes.train.calibrate import fit_calibration, fit_skill
+from sightline.tasks.attributes.train.calibrate import answers_of, fit_calibration, prototypes_in
+from sightline.tasks.attributes.train.crossfit import all_features, class_control, folds_of, out_of_fold, unseen
 from sightline.tasks.attributes.train.fit import fit, kept_features, restored
 from sightline.tasks.attributes.train.resume import facts_of
-from sightline.tasks.attributes.train.start import start_attribute_head, start_class_head
+from sightline.tasks.attributes.train.start import Taught, attribute_probe, start_attribute_head, start_class_head
 from sightline.training.callbacks import Keeper, Patience, kept_epoch
 from sightline.training.experiment import Experiment
 from sightline.training.labels.scores import MultiLabelled
@@ -150,6 +155,8 @@ class EatExperiment(Experiment[EatRecipe, Pictures, AttributeNet, Trained]):
     written: AttributeNet | None = None
     remarks: tuple[str, ...] = ()
     taught: Examples | None = None
+    crossed: Float[Tensor, "n k"] | None = None
+    """Attribute logits of training pictures by heads that have not seen them; None where heads learn."""
 
     def check(self) -> None:
         """Refuse a backbone that there is not."""
@@ -163,7 +170,8 @@ class EatExperiment(Experiment[EatRecipe, Pictures, AttributeNet, Trained]):
 
     def facts(self, data: Pictures) -> dict[str, Any]:
         """Classes, attributes and pictures."""
-        return facts_of(data)
+        held = {"attribute heads": "held"} if self.recipe.holds_attributes(len(data.train), data.independent) else {}
+        return {**facts_of(data), **held}
 
     def network(self, data: Pictures) -> AttributeNet:
         """The network before it has learnt."""
@@ -208,16 +216,37 @@ class EatExperiment(Experiment[EatRecipe, Pictures, AttributeNet, Trained]):
 
     def fit(self, net: AttributeNet, data: Pictures, watch: Watch) -> None:
         """Train, or go on training."""
-        fit(net, data.train, self.recipe, validation=data.validation, work=self.work, watch=watch)
+        fit(net, data.train, self.recipe, **self.fed(net, data, watch))
+
+    def fed(self, net: AttributeNet, data: Pictures, watch: Watch) -> dict[str, Any]:
+        """What `fit` is given; the attribute head is solved and kept where the recipe holds it."""
+        if self.recipe.holds_attributes(len(data.train), data.independent):
+            features = all_features(self.known(net, data.train, "train"))
+            taught = Taught(data.train.targets, data.train.weights, data.vocabulary)
+            head, strength = attribute_probe(features, taught)
+            head.fill(net.attribute_head.what)
+            net.attribute_head.requires_grad_(False)
+            self.crossed = out_of_fold(features, taught, strength, folds_of(len(features), data.families))
+        return {"validation": data.validation, "work": self.work, "watch": watch, "crossed": self.crossed}
 
     def features(self, net: AttributeNet, data: Pictures) -> Features | None:
         """What the trunk makes of pictures before it learns."""
         if not self.recipe.tuning.probe:
             return None
-        train = self.taught = data.train
-        if self.recipe.tuning.frozen:  # the heads need the same features afterwards
-            train = replace(train, features=kept_features(net, train, self.recipe, self.work / "features" / "train"))
-        return probe_features(net, train, data.judging)
+        self.taught = data.train
+        return probe_features(net, self.known(net, data.train, "train"), data.judging)
+
+    def known(self, net: AttributeNet, examples: Examples, name: str) -> Examples:
+        """Pictures with their features, where the trunk does not learn and heads need the same ones later.
+
+        Args:
+            net: the network.
+            examples: pictures of one part.
+            name: the part.
+        """
+        if not self.recipe.tuning.frozen:
+            return examples
+        return replace(examples, features=kept_features(net, examples, self.recipe, self.work / "features" / name))
 
     @property
     def starts_from_probe(self) -> bool:
@@ -235,12 +264,9 @@ class EatExperiment(Experiment[EatRecipe, Pictures, AttributeNet, Trained]):
 
     def save(self, net: AttributeNet, data: Pictures, path: Path) -> None:
         """The weights of the last epoch beside those of the best one, which are kept."""
-        train, validation = data.train, data.validation
-        if self.recipe.tuning.frozen:
-            train, validation = (
-                replace(one, features=kept_features(net, one, self.recipe, self.work / "features" / name))
-                for name, one in (("train", train), ("validation", validation))
-            )
+        train, validation = (
+            self.known(net, one, name) for name, one in (("train", data.train), ("validation", data.validation))
+        )
         for name, place in (("last", self.files[1]), ("best", path)):
             own = restored(net, checkpoint(self.work, name))
             self.ready(own, data, train, validation)
@@ -253,14 +279,32 @@ class EatExperiment(Experiment[EatRecipe, Pictures, AttributeNet, Trained]):
             own: changed in place.
             data: all pictures.
             train: those to learn from, with their features where these are known.
-            validation: those that calibrate, likewise.
+            validation: those that choose the epoch, likewise.
         """
-        self.calibrate(own, train, validation)
-        own.skill = fit_skill(own, validation)
+        table = prototypes_in(train, len(data.classes))
+        said = answers_of(own, validation, lambda classes: implied_by(table, classes.argmax(1)))
+        self.speak(own, train, said, lambda: self._unseen(train, data))
 
-    def calibrate(self, own: AttributeNet, train: Examples, validation: Examples) -> None:
-        """Calibrate what a trained network says of attributes."""
-        own.calibration = fit_calibration(own, train, validation, balance=self.recipe.loss.balance)
+    def speak(self, own: AttributeNet, train: Examples, validated: Answers, learnt: Callable[[], Answers]) -> None:
+        """Calibrate a network, and measure its skill, by what is said of pictures that were not learnt from.
+
+        Args:
+            own: changed in place.
+            train: training pictures.
+            validated: what it says of validation pictures.
+            learnt: what is said of training pictures by heads that have not seen them; asked where there are any.
+        """
+        held = self.crossed is not None
+        said = learnt().and_of(validated) if held else validated
+        own.calibration = fit_calibration(own, train, said, balance=0.0 if held else self.recipe.loss.balance)
+        own.skill = measure_skill(said, own.calibration)
+
+    def _unseen(self, train: Examples, data: Pictures) -> Answers:
+        """What is said of training pictures by heads that have not seen them."""
+        taught = Taught(train.targets, train.weights, data.vocabulary)
+        strength = None if self.probe is None else self.probe.strength
+        control = class_control(all_features(train), train.labels, taught, len(data.classes), strength)
+        return unseen(cast(Tensor, self.crossed), taught, control, folds_of(len(train), data.families))
 
     def measure(self, path: Path, data: Pictures, rows: list[Row]) -> Trained:
         """Figures of the best epoch's weights, as they were written."""
@@ -298,7 +342,7 @@ class EatExperiment(Experiment[EatRecipe, Pictures, AttributeNet, Trained]):
             command=command,
             alarm=outcome.control.alarm,
         )
-        return {self.files[2]: card(net, outcome, data, about, command), self.files[3]: run_page(rows, run)}
+        return {self.files[2]: card(net, outcome, data, recipe, about, command), self.files[3]: run_page(rows, run)}
 
     @property
     def files(self) -> tuple[Path, ...]:

@@ -9,7 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
 from torch.utils.data import Dataset, TensorDataset
 
 from sightline.tasks.attributes.data.examples import Examples
@@ -18,9 +20,11 @@ from sightline.tasks.attributes.recipe import EatRecipe
 from sightline.tasks.attributes.train.anatomy import anatomy_of, is_pooled, trunk_features
 from sightline.tasks.attributes.train.losses import imbalance
 from sightline.tasks.attributes.train.module import EatTask
+from sightline.training.anatomy import at_scale
 from sightline.training.callbacks import load_net
 from sightline.training.features import PASSES, FeatureTable, feature_table
 from sightline.training.loop import Feeds, Watch, batches, in_turn, run_loop
+from sightline.training.probe import some
 from sightline.training.sampling import EpochOrder
 from sightline.training.tuner import Tuning
 
@@ -34,6 +38,7 @@ def fit(
     work: Path | None = None,
     watch: Watch = Watch(),
     task: type[EatTask] = EatTask,
+    crossed: Float[Tensor, "n k"] | None = None,
 ) -> AttributeNet:
     """Train, or go on training.
 
@@ -45,6 +50,8 @@ def fit(
         work: folder of the last epoch's checkpoint; a run that finds it goes on with it; None keeps nothing.
         watch: who looks on.
         task: what a step of training does.
+        crossed: attribute logits of the training pictures by heads that have not seen them, on frozen features: the
+            class learns from these how far attributes can be trusted, not from a head that knows the pictures.
 
     Returns:
         The net after its last epoch in eval mode, in float32, on the CPU.
@@ -63,13 +70,23 @@ def fit(
         parts=recipe.tuning.accumulate,
         passes=PASSES if frozen else 1,
     )
+    tables = {name: one for name, one in (("train", train), ("validation", validation)) if one is not None}
+    features = {
+        name: kept_features(net, one, recipe, None if work is None else work / "features" / name)
+        for name, one in tables.items()
+        if frozen
+    }
+    if frozen:
+        rows: Tensor = features["train"][some(torch.arange(len(train)))]
+        recipe = at_scale(recipe, _readers(net), rows.flatten(2).mean(2) if rows.ndim == 4 else rows)
     balance = imbalance(train.targets, train.weights, net.spec.vocabulary, recipe.loss.balance)
     tuning = Tuning(recipe.tuning, anatomy_of(net), order.steps, recipe.loop.epochs)
     module = task(net, recipe, tuning, balance, train.part_names)
     module.begin(train.labels)
-    tables = {name: one for name, one in (("train", train), ("validation", validation)) if one is not None}
-    feeds = {
-        name: _frozen(net, one, recipe, None if work is None else work / "features" / name) if frozen else _table(one)
+    feeds: dict[str, Dataset[tuple[Tensor, ...]]] = {
+        name: FrozenRows(one, features[name], crossed if name == "train" else None)
+        if frozen
+        else TensorDataset(*one.tensors())
         for name, one in tables.items()
     }
     looked_at = None if validation is None else batches(feeds["validation"], in_turn(len(validation)))
@@ -85,16 +102,23 @@ def restored(net: AttributeNet, path: Path) -> AttributeNet:
     return net.eval()
 
 
+def _readers(net: AttributeNet) -> list[nn.Module]:
+    """The layers of the heads that read the trunk's features and learn."""
+    layers = (net.class_head.of_features, net.attribute_head.what)
+    return [layer for layer in layers if layer is not None and layer.weight.requires_grad]
+
+
 class FrozenRows(Dataset[tuple[Tensor, ...]]):
     """Examples with their features in the place of their pictures.
 
     Args:
         examples: the examples.
         features: of each of them.
+        crossed: attribute logits by heads that have not seen them; None where the network's own head is asked.
     """
 
-    def __init__(self, examples: Examples, features: FeatureTable) -> None:
-        self.tables, self.features = examples.tensors()[1:], features
+    def __init__(self, examples: Examples, features: FeatureTable, crossed: Tensor | None = None) -> None:
+        self.tables, self.features = (*examples.tensors()[1:], *([] if crossed is None else [crossed])), features
 
     def __getitem__(self, rows: Any) -> tuple[Tensor, ...]:
         """A batch."""
@@ -112,14 +136,6 @@ def kept_features(net: AttributeNet, examples: Examples, recipe: EatRecipe, fold
     """
     pooled = is_pooled(recipe)
     return feature_table(folder, len(examples), lambda rows: trunk_features(net, examples, rows, pooled=pooled))
-
-
-def _frozen(net: AttributeNet, examples: Examples, recipe: EatRecipe, folder: Path | None) -> FrozenRows:
-    return FrozenRows(examples, kept_features(net, examples, recipe, folder))
-
-
-def _table(examples: Examples) -> TensorDataset:
-    return TensorDataset(*examples.tensors())
 
 
 def _strategy(net: AttributeNet, recipe: EatRecipe) -> str:

@@ -12,6 +12,7 @@ from sightline.tasks.attributes.report import (
     attribute_sections,
     how_trained,
     limits,
+    shown_on,
     text_table,
     truthfulness,
     within,
@@ -49,8 +50,8 @@ pictures, which are others.
 
 ## Texts
 What `sightline explain` says of the labels that it flags on {spoken} of these pictures; nothing where it flags none.
-An attribute is called seen only where the network beat both controls on validation pictures: how frequent it is, and
-what the flagged labels imply. The controls here name as many attributes of each picture.
+An attribute is called seen only where the network beat both controls on {shown_on}:
+how frequent it is, and what the flagged labels imply. The controls here name as many attributes of each picture.
 
 {texts}
 
@@ -76,12 +77,13 @@ def words(labels: MultiLabelled) -> dict[str, str]:
     return {**table_words(labels), **{name: f"{text} {KNOWN}" for name, text in SECTION_WORDS.items()}}
 
 
-def card(outcome: Trained, pictures: Pictures, about: dict[str, str], command: str) -> str:
+def card(outcome: Trained, pictures: Pictures, recipe: EatRecipe, about: dict[str, str], command: str) -> str:
     """Everything that a user of the weights should know.
 
     Args:
         outcome: its figures.
         pictures: its data.
+        recipe: how it was trained.
         about: facts of the training, as `facts` returns them.
         command: command line that trained the network.
     """
@@ -100,6 +102,7 @@ def card(outcome: Trained, pictures: Pictures, about: dict[str, str], command: s
         within=within(own),
         tables=attribute_sections(own),
         spoken=own.texts.pictures,
+        shown_on=shown_on(pictures, recipe),
         texts=text_table(own.texts),
         limits=limits(pictures, outcome.notes),
     )

@@ -8,7 +8,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from sightline.tasks.attributes.data.examples import Examples
 from sightline.tasks.attributes.train.module import EatTask
 from sightline.training.labels.objective import label_loss, positive_weights
 from sightline.training.labels.probe import LabelProbe, label_probe
@@ -45,15 +44,19 @@ class LabelControl:
     It never looks at the picture. An attribute that a network reads no better than this is known from its labels.
 
     Args:
-        train: training pictures.
+        labels: labels of training pictures, NaN for unknown.
+        targets: their attributes, 0..1.
+        weights: how sure these are; 0 for unknown.
     """
 
-    def __init__(self, train: Examples) -> None:
-        self.mean = train.labels.nanmean(0).nan_to_num(0.5)
-        total: Tensor = (train.targets * train.weights).sum(0)
-        self.frequency = total / train.weights.sum(0).clamp(min=1e-6)
-        truth = torch.where(train.weights > 0, train.targets, torch.nan)
-        self.own: LabelProbe = label_probe(self._filled(train.labels), truth)
+    def __init__(
+        self, labels: Float[Tensor, "n y"], targets: Float[Tensor, "n k"], weights: Float[Tensor, "n k"]
+    ) -> None:
+        self.mean = labels.nanmean(0).nan_to_num(0.5)
+        total: Tensor = (targets * weights).sum(0)
+        self.frequency = total / weights.sum(0).clamp(min=1e-6)
+        truth = torch.where(weights > 0, targets, torch.nan)
+        self.own: LabelProbe = label_probe(self._filled(labels), truth)
 
     def of(self, labels: Float[Tensor, "n y"]) -> Float[Tensor, "n k"]:
         """Probabilities of all attributes.

@@ -6,7 +6,7 @@ As `experiment` does it for one class; thresholds are chosen on validation pictu
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -23,16 +23,18 @@ from sightline.tasks.attributes.data.pictures import Pictures
 from sightline.tasks.attributes.metrics.labelled import judge_labels
 from sightline.tasks.attributes.network.labelled import LabelledAttributeNet
 from sightline.tasks.attributes.network.net import AttributeNet
+from sightline.tasks.attributes.network.skill import Answers
 from sightline.tasks.attributes.network.store import load_attribute_net
 from sightline.tasks.attributes.recipe import EatRecipe
 from sightline.tasks.attributes.report import tables, within
 from sightline.tasks.attributes.train.anatomy import trunk_features
-from sightline.tasks.attributes.train.calibrate import fit_skill, predict
+from sightline.tasks.attributes.train.calibrate import answers_of, predict
+from sightline.tasks.attributes.train.crossfit import all_features, folds_of, label_control, unseen
 from sightline.tasks.attributes.train.experiment import EatExperiment, Trained
-from sightline.tasks.attributes.train.fit import fit, kept_features
+from sightline.tasks.attributes.train.fit import fit
 from sightline.tasks.attributes.train.label_card import card, facts, words
 from sightline.tasks.attributes.train.labelled import LabelControl, LabelEatTask, flagged
-from sightline.tasks.attributes.train.start import start_attribute_head, start_class_head
+from sightline.tasks.attributes.train.start import Taught, start_attribute_head, start_class_head
 from sightline.training.callbacks import kept_epoch
 from sightline.training.labels.objective import positive_weights, unweighted
 from sightline.training.labels.probe import LabelProbe, label_probe
@@ -40,7 +42,7 @@ from sightline.training.labels.report import headline, label_curves, verdict
 from sightline.training.labels.report import tables as label_tables
 from sightline.training.labels.scores import MultiLabelled, clear_share, label_scores
 from sightline.training.loop import Watch
-from sightline.training.operating import judged_points
+from sightline.training.operating import OperatingPoint, judged_points
 from sightline.training.probe import Features, LinearHead, some
 from sightline.training.reporter import Row
 from sightline.training.resume import checkpoint, last_readable
@@ -89,12 +91,13 @@ class LabelEatExperiment(EatExperiment):
         if not tuning.probe:
             return net
         rows, path = some(torch.arange(len(data.train))), self.work / "label_probe.safetensors"
-        features = trunk_features(net, self._known(net, data.train, "train"), rows, pooled=True).float()
+        features = trunk_features(net, self.known(net, data.train, "train"), rows, pooled=True).float()
         probe = LabelProbe.kept(path) or label_probe(features, data.train.labels[rows]).keep(path)
         tested = trunk_features(net, data.judging, torch.arange(len(data.judging)), pooled=True).float()
         self.probe_logits = probe.logits(tested)
         if self.starts_from_probe and start_class_head(net, LinearHead(probe.weight, probe.bias)):
-            if self.recipe.loss.attribute_weight:
+            held = self.recipe.holds_attributes(len(data.train), data.independent)
+            if self.recipe.loss.attribute_weight and not held:
                 start_attribute_head(net, features, data.train.take(rows))
             if not last_readable(self.work):
                 self.keep_head_rate(features)
@@ -106,21 +109,26 @@ class LabelEatExperiment(EatExperiment):
 
     def fit(self, net: AttributeNet, data: Pictures, watch: Watch) -> None:
         """Train, or go on training."""
-        own = {"validation": data.validation, "work": self.work, "watch": watch}
-        fit(net, data.train, self.recipe, **own, task=LabelEatTask)  # type: ignore[arg-type]
+        fit(net, data.train, self.recipe, **self.fed(net, data, watch), task=LabelEatTask)
 
     def ready(self, own: AttributeNet, data: Pictures, train: Examples, validation: Examples) -> None:
         """Thresholds, chosen on validation and judged on test pictures, and what attributes may be said."""
         net = cast(LabelledAttributeNet, own)
         if self.recipe.tuning.balanced:
             unweighted(self._head(net), positive_weights(train.labels))
-        self.calibrate(net, train, validation)
         chosen, tested = (
             (predict(net, one).classes.double().sigmoid(), one.labels) for one in (validation, data.judging)
         )
         net.points = judged_points(data.classes, chosen, tested, self.recipe.operating, data.groups)
         control = self._control(data)
-        net.skill = fit_skill(net, validation, lambda classes: control.of(flagged(classes, net.points)))
+        said = answers_of(net, validation, lambda classes: control.of(flagged(classes, net.points)))
+        self.speak(net, train, said, lambda: self._unseen_labels(train, data, net.points))
+
+    def _unseen_labels(self, train: Examples, data: Pictures, points: Sequence[OperatingPoint]) -> Answers:
+        """What is said of training pictures by heads that have not seen them."""
+        taught = Taught(train.targets, train.weights, data.vocabulary)
+        control = label_control(all_features(train), train.labels, taught, points)
+        return unseen(cast(Tensor, self.crossed), taught, control, folds_of(len(train), data.families))
 
     def measure(self, path: Path, data: Pictures, rows: list[Row]) -> Trained:
         """Figures of the best epoch's weights, as they were written."""
@@ -168,19 +176,13 @@ class LabelEatExperiment(EatExperiment):
             alarm=labels.alarm,
             drawings=self.drawings,
         )
-        return {self.files[2]: card(outcome, data, about, command), self.files[3]: run_page(rows, run)}
+        return {self.files[2]: card(outcome, data, recipe, about, command), self.files[3]: run_page(rows, run)}
 
     def _control(self, data: Pictures) -> LabelControl:
         """What labels alone imply of attributes, of the training pictures."""
         if self.label_control is None:
-            self.label_control = LabelControl(data.train)
+            self.label_control = LabelControl(data.train.labels, data.train.targets, data.train.weights)
         return self.label_control
-
-    def _known(self, net: AttributeNet, examples: Examples, name: str) -> Examples:
-        """Pictures with their features, where the trunk does not learn and heads need them afterwards."""
-        if not self.recipe.tuning.frozen:
-            return examples
-        return replace(examples, features=kept_features(net, examples, self.recipe, self.work / "features" / name))
 
     @staticmethod
     def _head(net: AttributeNet) -> Any:

@@ -66,14 +66,16 @@ class EatTask(TrainedModule):
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
         """Loss of one batch; the bar shows its parts."""
-        images, labels, targets, weights, parts, *pairs = batch
+        images, labels, targets, weights, parts, *more = batch  # more: other backgrounds, or logits by other heads
+        pairs, crossed = ([], more) if self.tuning.config.frozen else (more, [])
         torch.manual_seed(self.step_seed(index))  # dropout must not depend on what was drawn before an interruption
         draw = self.draw(index)
         x, where = self.prepared(images, parts, draw)
         other, share = None, 1.0
         if strength := self.recipe.augmentation.mixup:
             x, other, share = mixed(x, strength, draw)
-        reading = self._read(x)
+            crossed = [share * one + (1 - share) * one[other] for one in crossed]
+        reading = self._read(x, *crossed)
         weighed = self.recipe.loss
         losses = self._taught(reading, labels, targets, weights)
         if other is not None:
@@ -96,15 +98,20 @@ class EatTask(TrainedModule):
         self.log_dict(means, on_step=False, on_epoch=True, batch_size=len(images), sync_dist=True)
         return loss
 
-    def _read(self, x: Tensor) -> AttributeOutput:
-        """What the heads say of pictures, or of features that were computed before."""
+    def _read(self, x: Tensor, crossed: Tensor | None = None) -> AttributeOutput:
+        """What the heads say of pictures, or of features that were computed before.
+
+        Args:
+            x: pictures or features.
+            crossed: attribute logits that the class is to see instead of those of the network's own head.
+        """
         if self.tuning.config.frozen:
             features, finer = x[..., None, None] if x.ndim == 2 else x, []
         else:
             features, finer = self.net.trunk.levels(x, self.net.levels)
         if self.recipe.loss.outside_weight and torch.is_grad_enabled() and not features.requires_grad:
             features = features.detach().requires_grad_()  # the guide asks for gradients there, also of a still trunk
-        return cast(AttributeOutput, self.net.read_features(features, finer))
+        return cast(AttributeOutput, self.net.read_features(features, finer, crossed))
 
     def _taught(
         self, reading: AttributeOutput, labels: Tensor, targets: Tensor, weights: Tensor

@@ -7,6 +7,7 @@ start at their solution and learn slowly. Pure functions of features and attribu
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -15,12 +16,15 @@ from torch import Tensor
 from sightline.tasks.attributes.data import Vocabulary
 from sightline.tasks.attributes.data.examples import Examples
 from sightline.tasks.attributes.network.net import AttributeNet
+from sightline.tasks.attributes.network.regression import STEPS, fitted, with_one
+from sightline.tasks.attributes.recipe import MOST_FITTED
 from sightline.tasks.attributes.train.losses import attribute_loss
-from sightline.training.probe import STEPS, STRENGTHS, LinearHead
+from sightline.training.probe import STRENGTHS, LinearHead
 
-MOST, DIRECTIONS, FOLDS = 1000, 256, 5
-"""Most pictures that attributes are fitted to, most directions of their features, and the part that chooses the
-penalty: one of so many."""
+CHOOSING = 20
+"""Steps of the search for weights while a penalty is chosen, each from where the stronger one ended."""
+DIRECTIONS, FOLDS = 256, 5
+"""Most directions of features that attributes are fitted to; one of so many pictures chooses the penalty."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,24 +84,38 @@ def start_attribute_head(net: AttributeNet, features: Float[Tensor, "n c"], exam
     if net.meeting is not None or own.pool == "max":
         return False
     taught = Taught(examples.targets, examples.weights, net.spec.vocabulary)
-    return attribute_probe(features, taught).fill(own.what)
+    return attribute_probe(features, taught).head.fill(own.what)
 
 
-def attribute_probe(features: Float[Tensor, "n c"], taught: Taught) -> LinearHead:
-    """Logistic regression of all attributes together, with the penalty that a fifth of the pictures chooses.
+class AttributeProbe(NamedTuple):
+    """Logistic regression of all attributes.
+
+    Args:
+        head: its weights.
+        strength: strength of its penalty.
+    """
+
+    head: LinearHead
+    strength: float
+
+
+def attribute_probe(features: Float[Tensor, "n c"], taught: Taught, strength: float | None = None) -> AttributeProbe:
+    """Logistic regression of all attributes together, with one penalty.
 
     Args:
         features: as they are; they are brought to unit spread here.
         taught: their attributes.
+        strength: strength of the penalty; None lets a fifth of the pictures choose it.
     """
-    rows = torch.randperm(len(features), generator=torch.Generator().manual_seed(0))[:MOST]
+    rows = torch.randperm(len(features), generator=torch.Generator().manual_seed(0))[:MOST_FITTED]
     x, own = features[rows].double(), taught.take(rows)
     mean, scale = x.mean(0), x.std(0).clamp(min=1e-6)
     x = (x - mean) / scale
     directions = torch.linalg.svd(x, full_matrices=False).Vh[:DIRECTIONS]  # a ridge finds the same weights in them
     x = x @ directions.T
-    weight, bias = _fitted(x, own, _strength(x, own))
-    return LinearHead.of(weight @ directions, bias, mean, scale)
+    strength = _strength(x, own) if strength is None else strength
+    fit = _fitted(x, own, strength)
+    return AttributeProbe(LinearHead.of(fit[:-1].T @ directions, fit[-1], mean, scale), strength)
 
 
 def _strength(x: Float[Tensor, "n d"], taught: Taught) -> float:
@@ -108,25 +126,26 @@ def _strength(x: Float[Tensor, "n d"], taught: Taught) -> float:
         return STRENGTHS[0]
     losses, start = {}, None
     for strength in STRENGTHS:
-        start = _fitted(x[kept], taught.take(kept), strength, start)
-        losses[strength] = float(taught.take(aside).loss(x[aside] @ start[0].T + start[1]))
+        start = _fitted(x[kept], taught.take(kept), strength, steps=CHOOSING, start=start)
+        losses[strength] = float(taught.take(aside).loss(with_one(x[aside]) @ start))
     return min(losses, key=losses.__getitem__)
 
 
 def _fitted(
-    x: Float[Tensor, "n d"], taught: Taught, strength: float, start: tuple[Tensor, Tensor] | None = None
-) -> tuple[Float[Tensor, "k d"], Float[Tensor, " k"]]:
-    """Weights and bias that minimise the attribute loss + strength / 2 * mean over attributes of squared weights."""
-    count = taught.targets.shape[1]
-    zeros = x.new_zeros(count, x.shape[1]), x.new_zeros(count)
-    weight, bias = (part.clone().requires_grad_() for part in start or zeros)
-    search = torch.optim.LBFGS([weight, bias], max_iter=STEPS, tolerance_grad=1e-6, line_search_fn="strong_wolfe")
+    x: Float[Tensor, "n d"], taught: Taught, strength: float, *, steps: int = STEPS, start: Tensor | None = None
+) -> Float[Tensor, "e k"]:
+    """What minimises the attribute loss + strength / 2 * mean over attributes of squared weights.
 
-    def loss() -> Tensor:
-        value = taught.loss(x @ weight.T + bias) + strength / 2 * weight.square().sum() / count
-        weight.grad, bias.grad = torch.autograd.grad(value, (weight, bias))
-        return value.detach()
-
-    with torch.enable_grad():
-        search.step(loss)  # type: ignore[no-untyped-call]
-    return weight.detach(), bias.detach()
+    A logistic loss bends along a feature by a quarter of its mean square at most; in units of that bend all weights
+    are found in a few steps.
+    """
+    targets, weights, questions = taught.targets, taught.weights, taught.words.groups
+    answered = sum(
+        float(weights[:, list(one.members)].sum()) / (len(one.members) if one.exclusive else 1) for one in questions
+    )
+    # the attribute loss is a mean over answered questions, the regression's is one over pictures
+    penalty = strength / 2 / targets.shape[1] * answered / len(x)
+    units = torch.cat([(x.square().mean(0) / 4 + 2 * penalty).rsqrt(), x.new_ones(1)])[:, None]
+    begin = None if start is None else start / units
+    scaled = x * units[:-1, 0]
+    return units * fitted(scaled, targets, weights, questions, penalty * units[:-1] ** 2, steps=steps, start=begin)
