@@ -62,17 +62,29 @@ class LabelProbe:
         return LinearHead(self.weight, self.bias).fill(head)
 
 
-def label_probe(train: Float[Tensor, "n c"], truth: Float[Tensor, "n k"]) -> LabelProbe:
-    """Fit the probe; its penalty is chosen by cross-validation.
+def label_probe(
+    train: Float[Tensor, "n c"], truth: Float[Tensor, "n k"], strength: float | None = None
+) -> LabelProbe:
+    """Fit the probe.
 
     Args:
         train: features of the pictures that are learnt from.
         truth: their labels; NaN for unknown.
+        strength: strength of the penalty; None chooses it by cross-validation.
     """
     mean, scale = train.double().mean(0), train.double().std(0).clamp(min=1e-6)
     x, y = (train.double() - mean) / scale, truth.double()
     directions = span(x)
     x = x if directions is None else x @ directions.T
+    strength = _strength(x, y) if strength is None else strength
+    weight, bias = _fitted(x, y, strength, None)
+    weight = weight if directions is None else weight @ directions
+    plain = LinearHead.of(weight, bias, mean, scale)
+    return LabelProbe(plain.weight, plain.bias, strength, len(x))
+
+
+def _strength(x: Tensor, y: Tensor) -> float:
+    """The strength of the lowest loss on pictures that were left out."""
     order = torch.randperm(len(x), generator=torch.Generator().manual_seed(0))
     losses = dict.fromkeys(STRENGTHS, 0.0)
     for part in (part for part in order.tensor_split(FOLDS) if 0 < len(part) < len(x)):
@@ -81,11 +93,7 @@ def label_probe(train: Float[Tensor, "n c"], truth: Float[Tensor, "n k"]) -> Lab
         for strength in STRENGTHS:
             start = _fitted(x[kept], y[kept], strength, start)
             losses[strength] += float(label_loss(x[part] @ start[0].T + start[1], y[part])) * len(part)
-    strength = min(STRENGTHS, key=lambda own: losses[own])
-    weight, bias = _fitted(x, y, strength, None)
-    weight = weight if directions is None else weight @ directions
-    plain = LinearHead.of(weight, bias, mean, scale)
-    return LabelProbe(plain.weight, plain.bias, strength, len(x))
+    return min(STRENGTHS, key=lambda own: losses[own])
 
 
 def _fitted(x: Tensor, truth: Tensor, strength: float, start: tuple[Tensor, Tensor] | None) -> tuple[Tensor, Tensor]:

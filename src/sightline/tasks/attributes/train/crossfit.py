@@ -22,7 +22,7 @@ from sightline.tasks.attributes.train.labelled import LabelControl, flagged
 from sightline.tasks.attributes.train.start import Taught, attribute_probe
 from sightline.training.labels.probe import label_probe
 from sightline.training.operating import OperatingPoint
-from sightline.training.probe import chosen_strength, fitted
+from sightline.training.probe import chosen_strength, fitted, span
 
 FOLDS = 5
 Rows: TypeAlias = Int[Tensor, " m"]
@@ -103,6 +103,8 @@ def class_control(
     """
     mean, scale = features.double().mean(0), features.double().std(0).clamp(min=1e-6)
     x, named = (features.double() - mean) / scale, labels >= 0
+    if (directions := span(x)) is not None:
+        x = x @ directions.T
     chosen = chosen_strength(x[named], labels[named], classes) if strength is None else strength
 
     def control(rest: Rows, own: Rows) -> tuple[Int[Tensor, " m"], Float[Tensor, "m k"]]:
@@ -116,7 +118,11 @@ def class_control(
 
 
 def label_control(
-    features: Float[Tensor, "n c"], labels: Float[Tensor, "n y"], taught: Taught, points: Sequence[OperatingPoint]
+    features: Float[Tensor, "n c"],
+    labels: Float[Tensor, "n y"],
+    taught: Taught,
+    points: Sequence[OperatingPoint],
+    strengths: tuple[float | None, float | None] = (None, None),
 ) -> Control:
     """The control of several labels per picture: what those imply that a probe of each flags.
 
@@ -125,11 +131,12 @@ def label_control(
         labels: their labels, NaN for unknown.
         taught: their attributes.
         points: thresholds of the labels.
+        strengths: of the penalties of the labels' probe and of the control; None chooses them here.
     """
 
     def control(rest: Rows, own: Rows) -> tuple[Int[Tensor, " m"], Float[Tensor, "m k"]]:
-        logits = label_probe(features[rest], labels[rest]).logits(features[own])
-        known = LabelControl(labels[rest], taught.targets[rest], taught.weights[rest])
+        logits = label_probe(features[rest], labels[rest], strengths[0]).logits(features[own])
+        known = LabelControl(labels[rest], taught.targets[rest], taught.weights[rest], strengths[1])
         return logits.argmax(1), known.of(flagged(logits, points))
 
     return control

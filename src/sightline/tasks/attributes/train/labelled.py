@@ -47,16 +47,21 @@ class LabelControl:
         labels: labels of training pictures, NaN for unknown.
         targets: their attributes, 0..1.
         weights: how sure these are; 0 for unknown.
+        strength: strength of the penalty; None chooses it by cross-validation.
     """
 
     def __init__(
-        self, labels: Float[Tensor, "n y"], targets: Float[Tensor, "n k"], weights: Float[Tensor, "n k"]
+        self,
+        labels: Float[Tensor, "n y"],
+        targets: Float[Tensor, "n k"],
+        weights: Float[Tensor, "n k"],
+        strength: float | None = None,
     ) -> None:
         self.mean = labels.nanmean(0).nan_to_num(0.5)
         total: Tensor = (targets * weights).sum(0)
         self.frequency = total / weights.sum(0).clamp(min=1e-6)
         truth = torch.where(weights > 0, targets, torch.nan)
-        self.own: LabelProbe = label_probe(self._filled(labels), truth)
+        self.own: LabelProbe = label_probe(self._filled(labels), truth, strength)
 
     def of(self, labels: Float[Tensor, "n y"]) -> Float[Tensor, "n k"]:
         """Probabilities of all attributes.

@@ -127,7 +127,9 @@ class LabelEatExperiment(EatExperiment):
     def _unseen_labels(self, train: Examples, data: Pictures, points: Sequence[OperatingPoint]) -> Answers:
         """What is said of training pictures by heads that have not seen them."""
         taught = Taught(train.targets, train.weights, data.vocabulary)
-        control = label_control(all_features(train), train.labels, taught, points)
+        probe = LabelProbe.kept(self.work / "label_probe.safetensors")
+        strengths = (None if probe is None else probe.strength, self._control(data).own.strength)
+        control = label_control(all_features(train), train.labels, taught, points, strengths)
         return unseen(cast(Tensor, self.crossed), taught, control, folds_of(len(train), data.families))
 
     def measure(self, path: Path, data: Pictures, rows: list[Row]) -> Trained:
