@@ -94,8 +94,8 @@ def how_trained(pictures: Pictures, recipe: EatRecipe, epochs: str) -> dict[str,
     return {
         "data": pictures.source,
         "pictures": f"{len(pictures.train)} to learn from, {len(pictures.validation)} to choose the epoch, "
-        f"{0 if pictures.test is None else len(pictures.test)} to judge; {own.side} px; which attributes may be named "
-        f"is decided on {shown_on(pictures, recipe)}",
+        f"{0 if pictures.test is None else len(pictures.test)} to judge; {own.side} px; which attributes may be "
+        f"named is decided on {shown_on(pictures, recipe)}",
         "network": f"{own.backbone}, join {own.join}, pool {own.pool}, stride {own.stride}"
         + (f", attributes read at stride {own.attribute_stride}" if own.attribute_stride else ""),
         "loss": _loss(recipe),
