@@ -159,6 +159,15 @@ def test_the_accuracy_is_of_these_pictures_alone_beside_their_most_frequent_clas
     assert own["the most frequent class of these"] == f"{share:.3f}"
 
 
+def test_pictures_without_a_class_give_no_accuracy_and_say_so() -> None:
+    seen, _ = observations(30)
+    split = (np.arange(30) % 3).astype(np.int8)
+    seen = replace(seen, labels=torch.where(torch.from_numpy(split == 2), -1, seen.labels))
+    assert figures(seen, split, SPLITS) == {
+        "class accuracy": "unknown: no class of 10 test pictures, which it did not learn from"
+    }
+
+
 def test_an_audit_reads_as_the_training_did_and_says_what_its_figure_is_of(folder: Path, tmp_path: Path) -> None:
     net, out = tmp_path / "net.safetensors", tmp_path / "audit"
     words = [

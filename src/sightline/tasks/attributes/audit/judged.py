@@ -68,6 +68,8 @@ def figures(observations: Observations, split: NDArray[np.int8], known: Collecti
 def _accuracy(observations: Observations, rows: Bool[Tensor, " n"], words: str) -> dict[str, str]:
     own = rows & (observations.labels >= 0)
     labels = observations.labels[own]
+    if not len(labels):
+        return {"class accuracy": f"unknown: no class of {words}"}
     right = int((observations.decided[own] == labels).sum())
     low, high = wilson(right, len(labels))
     frequent = int(labels.bincount().max())
