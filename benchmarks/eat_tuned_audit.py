@@ -116,7 +116,6 @@ def figures(out: Path, faults: dict[str, list[str]]) -> dict[str, object]:
     }
     labels = {"classes": len(faults["photos"]), "attributes": len(faults["photos"]) * len(faults["columns"])}
     return {
-        "class accuracy": float(summary["facts"]["class accuracy"]),
         **{
             kind: {
                 "wrong": len(wrong[kind]),
@@ -172,7 +171,6 @@ def tables(each: list[dict[str, object]]) -> dict[str, Rows]:
     heads: Rows = [
         {
             "seed": str(seed),
-            "class accuracy of all photos, planted labels counted as true": f"{one['class accuracy']:.3f}",
             "head of the coin": str(one["coin"]),
             "other heads that read nothing": f"{one['read nothing']} of {one['heads']}",
             "classes whose maps lie beside the object": ", ".join(one["background"]) or "none",  # type: ignore[arg-type]
