@@ -26,7 +26,7 @@ from sightline.training.probe import chosen_strength, fitted, span
 
 FOLDS = 5
 Rows: TypeAlias = Int[Tensor, " m"]
-Control: TypeAlias = Callable[[Rows, Rows], tuple[Int[Tensor, " m"], Float[Tensor, "m k"]]]
+LeftOut: TypeAlias = Callable[[Rows, Rows], tuple[Int[Tensor, " m"], Float[Tensor, "m k"]]]
 """From rows to learn from and rows to answer for: the classes of the latter, and what these alone imply."""
 
 
@@ -69,7 +69,7 @@ def out_of_fold(
     return logits
 
 
-def unseen(logits: Float[Tensor, "n k"], taught: Taught, control: Control, fold: Int[Tensor, " n"]) -> Answers:
+def unseen(logits: Float[Tensor, "n k"], taught: Taught, control: LeftOut, fold: Int[Tensor, " n"]) -> Answers:
     """What is said of training pictures by heads, and implied by a control, that have not seen them.
 
     Args:
@@ -91,7 +91,7 @@ def _parts(fold: Int[Tensor, " n"]) -> list[tuple[Rows, Rows]]:
 
 def class_control(
     features: Float[Tensor, "n c"], labels: Int[Tensor, " n"], taught: Taught, classes: int, strength: float | None
-) -> Control:
+) -> LeftOut:
     """The control of one class per picture: prototypes of the class that a linear probe names.
 
     Args:
@@ -123,7 +123,7 @@ def label_control(
     taught: Taught,
     points: Sequence[OperatingPoint],
     strengths: tuple[float | None, float | None] = (None, None),
-) -> Control:
+) -> LeftOut:
     """The control of several labels per picture: what those imply that a probe of each flags.
 
     Args:

@@ -5,7 +5,6 @@ Resumable: pictures and checkpoints stay in a work folder. Weights, card and pag
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -45,7 +44,14 @@ from sightline.tasks.attributes.report import (
 )
 from sightline.tasks.attributes.train.anatomy import anatomy_of, probe_features, with_class
 from sightline.tasks.attributes.train.calibrate import answers_of, fit_calibration, prototypes_in
-from sightline.tasks.attributes.train.crossfit import all_features, class_control, folds_of, out_of_fold, unseen
+from sightline.tasks.attributes.train.crossfit import (
+    LeftOut,
+    all_features,
+    class_control,
+    folds_of,
+    out_of_fold,
+    unseen,
+)
 from sightline.tasks.attributes.train.fit import fit, kept_features, restored
 from sightline.tasks.attributes.train.resume import facts_of
 from sightline.tasks.attributes.train.start import Taught, attribute_probe, start_attribute_head, start_class_head
@@ -283,28 +289,37 @@ class EatExperiment(Experiment[EatRecipe, Pictures, AttributeNet, Trained]):
         """
         table = prototypes_in(train, len(data.classes))
         said = answers_of(own, validation, lambda classes: implied_by(table, classes.argmax(1)))
-        self.speak(own, train, said, lambda: self._unseen(train, data))
+        self.speak(own, data, train, said)
 
-    def speak(self, own: AttributeNet, train: Examples, validated: Answers, learnt: Callable[[], Answers]) -> None:
+    def speak(self, own: AttributeNet, data: Pictures, train: Examples, validated: Answers) -> None:
         """Calibrate a network, and measure its skill, by what is said of pictures that were not learnt from.
 
         Args:
             own: changed in place.
-            train: training pictures.
+            data: all pictures.
+            train: training pictures, with their features where these are known.
             validated: what it says of validation pictures.
-            learnt: what is said of training pictures by heads that have not seen them; asked where there are any.
         """
-        held = self.crossed is not None
-        said = learnt().and_of(validated) if held else validated
-        own.calibration = fit_calibration(own, train, said, balance=0.0 if held else self.recipe.loss.balance)
+        said, balance = validated, self.recipe.loss.balance
+        if self.crossed is not None:
+            taught = Taught(train.targets, train.weights, data.vocabulary)
+            fold = folds_of(len(train), data.families)
+            said = unseen(self.crossed, taught, self.left_out(own, data, train, taught), fold).and_of(validated)
+            balance = 0.0  # regressions count every answer alike
+        own.calibration = fit_calibration(own, train, said, balance=balance)
         own.skill = measure_skill(said, own.calibration)
 
-    def _unseen(self, train: Examples, data: Pictures) -> Answers:
-        """What is said of training pictures by heads that have not seen them."""
-        taught = Taught(train.targets, train.weights, data.vocabulary)
+    def left_out(self, own: AttributeNet, data: Pictures, train: Examples, taught: Taught) -> LeftOut:
+        """What classes imply of training pictures that were left out.
+
+        Args:
+            own: the trained network.
+            data: all pictures.
+            train: training pictures with their features.
+            taught: their attributes.
+        """
         strength = None if self.probe is None else self.probe.strength
-        control = class_control(all_features(train), train.labels, taught, len(data.classes), strength)
-        return unseen(cast(Tensor, self.crossed), taught, control, folds_of(len(train), data.families))
+        return class_control(all_features(train), train.labels, taught, len(data.classes), strength)
 
     def measure(self, path: Path, data: Pictures, rows: list[Row]) -> Trained:
         """Figures of the best epoch's weights, as they were written."""

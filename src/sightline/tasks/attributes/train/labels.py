@@ -23,13 +23,12 @@ from sightline.tasks.attributes.data.pictures import Pictures
 from sightline.tasks.attributes.metrics.labelled import judge_labels
 from sightline.tasks.attributes.network.labelled import LabelledAttributeNet
 from sightline.tasks.attributes.network.net import AttributeNet
-from sightline.tasks.attributes.network.skill import Answers
 from sightline.tasks.attributes.network.store import load_attribute_net
 from sightline.tasks.attributes.recipe import EatRecipe
 from sightline.tasks.attributes.report import tables, within
 from sightline.tasks.attributes.train.anatomy import trunk_features
 from sightline.tasks.attributes.train.calibrate import answers_of, predict
-from sightline.tasks.attributes.train.crossfit import all_features, folds_of, label_control, unseen
+from sightline.tasks.attributes.train.crossfit import LeftOut, all_features, label_control
 from sightline.tasks.attributes.train.experiment import EatExperiment, Trained
 from sightline.tasks.attributes.train.fit import fit
 from sightline.tasks.attributes.train.label_card import card, facts, words
@@ -42,7 +41,7 @@ from sightline.training.labels.report import headline, label_curves, verdict
 from sightline.training.labels.report import tables as label_tables
 from sightline.training.labels.scores import MultiLabelled, clear_share, label_scores
 from sightline.training.loop import Watch
-from sightline.training.operating import OperatingPoint, judged_points
+from sightline.training.operating import judged_points
 from sightline.training.probe import Features, LinearHead, some
 from sightline.training.reporter import Row
 from sightline.training.resume import checkpoint, last_readable
@@ -122,15 +121,14 @@ class LabelEatExperiment(EatExperiment):
         net.points = judged_points(data.classes, chosen, tested, self.recipe.operating, data.groups)
         control = self._control(data)
         said = answers_of(net, validation, lambda classes: control.of(flagged(classes, net.points)))
-        self.speak(net, train, said, lambda: self._unseen_labels(train, data, net.points))
+        self.speak(net, data, train, said)
 
-    def _unseen_labels(self, train: Examples, data: Pictures, points: Sequence[OperatingPoint]) -> Answers:
-        """What is said of training pictures by heads that have not seen them."""
-        taught = Taught(train.targets, train.weights, data.vocabulary)
+    def left_out(self, own: AttributeNet, data: Pictures, train: Examples, taught: Taught) -> LeftOut:
+        """What labels imply of training pictures that were left out."""
         probe = LabelProbe.kept(self.work / "label_probe.safetensors")
         strengths = (None if probe is None else probe.strength, self._control(data).own.strength)
-        control = label_control(all_features(train), train.labels, taught, points, strengths)
-        return unseen(cast(Tensor, self.crossed), taught, control, folds_of(len(train), data.families))
+        points = cast(LabelledAttributeNet, own).points
+        return label_control(all_features(train), train.labels, taught, points, strengths)
 
     def measure(self, path: Path, data: Pictures, rows: list[Row]) -> Trained:
         """Figures of the best epoch's weights, as they were written."""
